@@ -1,0 +1,24 @@
+"""Trains, explains and ships recurrent sequence models; a cell is written once, as its equations."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recurra.serving.predictor import Run as Run
+    from recurra.workflow import load as load
+    from recurra.workflow import train as train
+
+__version__ = "0.1.0"
+
+__all__ = ["Run", "__version__", "load", "train"]
+
+_HOMES = {"Run": "recurra.serving.predictor", "load": "recurra.workflow", "train": "recurra.workflow"}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names, imported when they are first asked for: the command line answers before torch is loaded."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'recurra' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,3 @@
+from recurra.cli import main
+
+main()

@@ -1,0 +1,29 @@
+"""Elman's simple recurrent network: h = φ(W_ih x + b_ih + W_hh h + b_hh)."""
+
+from __future__ import annotations
+
+from recurra.equations.language import Expression, cell, relu, tanh
+from recurra.registry import part
+
+SOURCE = "Elman 1990, Finding structure in time"
+
+
+@part("cell", "rnn-tanh")
+@cell(name="rnn-tanh", gates="a", state="h", source=SOURCE)
+def rnn_tanh(a: Expression, h: Expression) -> Expression:
+    """The vanilla recurrent network."""
+    return tanh(a)
+
+
+@part("cell", "rnn-relu")
+@cell(name="rnn-relu", gates="a", state="h", source=f"{SOURCE}; relu as in Le, Jaitly & Hinton 2015")
+def rnn_relu(a: Expression, h: Expression) -> Expression:
+    """The vanilla recurrent network with rectified units."""
+    return relu(a)
+
+
+@part("cell", "rnn-identity")
+@cell(name="rnn-identity", gates="a", state="h", source=f"{SOURCE}; φ(a) = a, the textbook's linear case")
+def rnn_identity(a: Expression, h: Expression) -> Expression:
+    """The linear recurrent network, whose gradient over k steps is exactly the k-th power of W_hh."""
+    return a

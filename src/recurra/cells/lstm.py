@@ -1,0 +1,60 @@
+"""Long short-term memory and its peephole, coupled-gate and layer-normalised variants. Gate order as in torch: i f g o."""
+
+from __future__ import annotations
+
+from recurra.equations.language import Expression, cell, layer_norm, sigmoid, tanh, unit
+from recurra.registry import part
+
+E = Expression
+
+
+@part("cell", "lstm")
+@cell(gates="i f g o", state="h c", source="Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000")
+def lstm(i: E, f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
+    """The LSTM without peepholes, as torch.nn.LSTM."""
+    i, f, o = sigmoid(i), sigmoid(f), sigmoid(o)
+    g = tanh(g)
+    c = f * c + i * g
+    h = o * tanh(c)
+    return h, c
+
+
+@part("cell", "peephole-lstm")
+@cell(name="peephole-lstm", gates="i f g o", state="h c", source="Gers & Schmidhuber 2000; Graves 2013, eq. 7-11")
+def peephole_lstm(i: E, f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
+    """The LSTM whose gates see the memory: input and forget gate the old one, the output gate the new one."""
+    i = sigmoid(i + unit("peephole_i") * c)
+    f = sigmoid(f + unit("peephole_f") * c)
+    g = tanh(g)
+    c = f * c + i * g
+    o = sigmoid(o + unit("peephole_o") * c)
+    h = o * tanh(c)
+    return h, c
+
+
+@part("cell", "coupled-lstm")
+@cell(name="coupled-lstm", gates="f g o", state="h c", source="Greff et al. 2017, CIFG: i = 1 - f")
+def coupled_lstm(f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
+    """The LSTM that writes exactly as much as it forgets."""
+    f, o = sigmoid(f), sigmoid(o)
+    g = tanh(g)
+    c = f * c + (1 - f) * g
+    h = o * tanh(c)
+    return h, c
+
+
+@part("cell", "layer-norm-lstm")
+@cell(name="layer-norm-lstm", gates="i f g o", state="h c", bias=False, source="Ba, Kiros & Hinton 2016, eq. 20-22")
+def layer_norm_lstm(i: E, f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
+    """The LSTM with input product, recurrent product and memory each normalised over its row."""
+    names = "ifgo"
+    gates = (i, f, g, o)
+    inputs = layer_norm(*(gate.input for gate in gates))  # type: ignore[attr-defined]
+    recurrents = layer_norm(*(gate.recurrent for gate in gates))  # type: ignore[attr-defined]
+    i, f, g, o = (
+        unit(f"gain_ih_{k}", 1.0) * x + unit(f"gain_hh_{k}", 1.0) * r + unit(f"shift_{k}", 0.0)
+        for k, x, r in zip(names, inputs, recurrents, strict=True)
+    )
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    h = sigmoid(o) * tanh(unit("gain_c", 1.0) * layer_norm(c) + unit("shift_c", 0.0))
+    return h, c

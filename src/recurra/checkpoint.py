@@ -1,0 +1,239 @@
+"""The run directory, and weights in files: open formats only, written beside and renamed, checked when read.
+
+    run/
+    ├─ config.toml          the recipe with all its settings, as trained
+    ├─ vocabulary.json      the symbols, one a line
+    ├─ model.safetensors    the best weights so far, by validation loss
+    ├─ resume.safetensors   what training needs to go on: weights, optimiser, carried state, random generator, counters
+    ├─ metrics.jsonl        one JSON object a line: how training went
+    └─ report.json          the scores, beside the baseline's
+
+Every safetensors file carries its format's version and a checksum of its tensors in its metadata. A file is renamed
+into its place only when it is complete and on the disk, so that the last good one always stands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from recurra.errors import CheckpointError
+
+FORMAT = 1
+"""Version of the files' layout; raised when an older recurra could not read them any more."""
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where the files of a run are."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def vocabulary(self) -> Path:
+        return self.path / "vocabulary.json"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def resume(self) -> Path:
+        return self.path / "resume.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.json"
+
+
+def create_run(path: str | Path) -> RunFolder:
+    """Make the folder of a new run and try writing there. A folder that holds a run already is refused."""
+    run = RunFolder(Path(path))
+    for held in (run.config, run.model, run.resume):
+        if held.exists():
+            raise CheckpointError(
+                f"{run.path} already holds a run ({held.name}). Name another folder with --out, "
+                f"go on with this one by --resume, or delete it."
+            )
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(unwritable(run.path, error)) from error
+    write(run.metrics, b"")
+    return run
+
+
+def open_run(path: str | Path) -> RunFolder:
+    """The folder of a run made before."""
+    run = RunFolder(Path(path))
+    if not run.path.is_dir():
+        raise CheckpointError(f"{run.path} is no folder, expected a run directory: what `recurra train … --out` wrote.")
+    if not run.config.is_file():
+        raise CheckpointError(
+            f"{run.config} is missing, so {run.path} is no run directory. Name the folder that "
+            f"`recurra train … --out` wrote, or train again."
+        )
+    return run
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it there: whatever happens, the old one or the new one stands, whole."""
+    beside = path.with_name(path.name + ".part")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise CheckpointError(unwritable(path, error)) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write` for text, as UTF-8."""
+    write(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write` for a JSON value."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's value; raises `CheckpointError` if it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(_unreadable(path, error)) from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no JSON: {error}. Restore the file, or train again.") from error
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors as safetensors, with the format's version and a checksum in the metadata."""
+    held = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    marks = {"recurra_format": str(FORMAT), "checksum": _checksum(held)}
+    write(path, safetensors.torch.save(held, {**metadata, **marks}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors, on the CPU, and metadata; raises `CheckpointError` for a missing, cut, corrupt or foreign file."""
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path} is missing. Training writes it within its first minute: train again, "
+            f"or copy the file back if it was moved."
+        )
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            version = metadata.get("recurra_format")
+            if version != str(FORMAT):
+                raise CheckpointError(_foreign(path, version))
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise CheckpointError(_unreadable(path, error)) from error
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{path} is cut or corrupt ({error}). {_AGAIN}") from error
+    if metadata.get("checksum") != _checksum(tensors):
+        raise CheckpointError(f"{path} is corrupt: its tensors do not match their checksum. {_AGAIN}")
+    return tensors, metadata
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and buffer of a model by name, one that is shared only under its first name."""
+    found: dict[str, Tensor] = {}
+    places = set()
+    for name, tensor in model.state_dict().items():
+        place = (tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else name
+        if place not in places:
+            places.add(place)
+            found[name] = tensor
+    return found
+
+
+def restore_weights(model: nn.Module, saved: Mapping[str, Tensor], path: Path) -> None:
+    """Copy saved weights into a model of the same form; `path` is named where names or shapes differ."""
+    own = weights(model)
+    for name in sorted(own.keys() ^ saved.keys()):
+        trouble = "has no" if name in own else "has, and the model has not,"
+        raise CheckpointError(f"{path} {trouble} weights {name!r}: {_OTHER_MODEL}")
+    for name, tensor in own.items():
+        if tensor.shape != saved[name].shape:
+            raise CheckpointError(
+                f"{path}: {name!r} is {list(saved[name].shape)}, the model's is {list(tensor.shape)}: {_OTHER_MODEL}"
+            )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(saved[name])
+
+
+def save_model(path: Path, model: nn.Module, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a model's weights."""
+    save_tensors(path, weights(model), metadata or {})
+
+
+def load_model(path: Path, model: Model) -> Model:
+    """Read weights into a model built from the same configuration, and return it."""
+    tensors, _ = load_tensors(path)
+    restore_weights(model, tensors, path)
+    return model
+
+
+_AGAIN = "Copy it again from where it was whole, or train again."
+_OTHER_MODEL = "it belongs to another model. Does config.toml beside it still say what was trained?"
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    """CRC-32 over names and bytes: safetensors itself notices a cut file, but no changed byte."""
+    crc = 0
+    for name in sorted(tensors):
+        raw = tensors[name].reshape(-1).view(torch.uint8).numpy()
+        crc = zlib.crc32(raw.data, zlib.crc32(name.encode("utf-8"), crc))
+    return f"{crc:08x}"
+
+
+def _foreign(path: Path, version: str | None) -> str:
+    if version is None:
+        return f"{path} is no checkpoint of recurra's: its metadata has no recurra_format. Name a run directory."
+    return (
+        f"{path} has format {version}, this recurra reads format {FORMAT}. "
+        f"Use the recurra that wrote it (pip install -U recurra for the newest), or train again."
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    return f"{path} cannot be read ({error.strerror or error}). Is the run directory complete, and yours to read?"
+
+
+def unwritable(path: Path, error: OSError) -> str:
+    """The sentence about a file that could not be written, with the next move."""
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{path} cannot be written, the disk is full ({reason}). Free some space; what was saved before stands."
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{path} cannot be written ({reason}). Name a folder that you may write to with --out."
+    return f"{path} cannot be written ({reason}). Name another folder with --out."

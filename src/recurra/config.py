@@ -1,0 +1,215 @@
+"""Recipes and settings: a nested dict of sections, read from TOML, overridden from the command line, checked, written.
+
+A section names the part that fills its place (`kind`) and that part's keywords; `[data]` and `[training]` have no kind.
+TOML has no null: the word "none" stands for a value that is left out on purpose (`clip_norm = "none"`).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recurra import registry
+from recurra.errors import ConfigError, UnknownName, did_you_mean
+
+Config = dict[str, Any]
+
+RECIPES = Path(__file__).parent / "recipes"
+PARTS = ("reader", "vocabulary", "batching", "embedder", "core", "task", "baseline")
+"""Sections filled by a part of the kind of the same name."""
+SECTIONS = ("description", "data", *PARTS, "training")
+
+
+@dataclass(frozen=True)
+class Data:
+    """The keys of `[data]`: where the text comes from, and what is cut off it where files are missing.
+
+    Without a `valid` file the last `valid_fraction` of the training text validates; without a `test` file the
+    `test_fraction` at the very end is the test. 0 cuts nothing.
+    """
+
+    set: str | None = None
+    train: tuple[str, ...] = ()
+    valid: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    valid_fraction: float = 0.05
+    test_fraction: float = 0.1
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes in the package."""
+    return sorted(file.stem for file in RECIPES.glob("*.toml"))
+
+
+def recipe_path(recipe: str | Path) -> Path:
+    """The file of a recipe, given by its name in the package or by its own path."""
+    if str(recipe) in recipe_names():
+        return RECIPES / f"{recipe}.toml"
+    path = Path(recipe)
+    if path.is_file():
+        return path
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        raise ConfigError(f"there is no recipe file {path}. `recurra recipes` lists the recipes in the package.")
+    raise UnknownName("recipe", str(recipe), recipe_names())
+
+
+def load_recipe(recipe: str | Path) -> Config:
+    """Read a recipe by its name or path."""
+    path = recipe_path(recipe)
+    try:
+        return read(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no TOML: {error}. A recipe looks like `recurra recipes show char-lm`.") from error
+
+
+def read(text: str) -> Config:
+    """Read TOML, with "none" as None."""
+    return _with_none(tomllib.loads(text))
+
+
+def parse_settings(overrides: Iterable[str]) -> dict[str, Any]:
+    """`["core.cell=lstm", "data.train=['a', 'b']"]` as dotted name → value; values are TOML, a bare word a string."""
+    settings = {}
+    for text in overrides:
+        name, equals, written = (word.strip() for word in text.partition("="))
+        if not equals or not written:
+            raise ConfigError(f"--set {text} is no setting. Write --set section.key=value: --set core.hidden_size=512.")
+        try:
+            settings[name] = read(f"value = {written}")["value"]
+        except tomllib.TOMLDecodeError as error:
+            if re.search(r"[\[\]{}\"'\n]", written):
+                raise ConfigError(f"--set {text}: {error}. Is a bracket or a quote missing?") from error
+            settings[name] = read(f"value = {json.dumps(written)}")["value"]
+    return settings
+
+
+def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
+    """A copy of `config` with values under dotted names, such as `{"core.cell": "lstm"}`.
+
+    Naming another `kind` drops the keys beside it, which belonged to the former kind; the order does not matter.
+    """
+    config = copy.deepcopy(config)
+    for name, value in sorted(settings.items(), key=lambda setting: not setting[0].endswith(".kind")):
+        *path, last = name.split(".")
+        if not path or not all(path) or not last:
+            raise ConfigError(f"{name!r} names no setting. Write section.key, such as core.hidden_size.")
+        _known(path[0], SECTIONS, "section")
+        table = config
+        for depth, key in enumerate(path, start=1):
+            table = table.setdefault(key, {})
+            if not isinstance(table, dict):
+                whole = ".".join(path[:depth])
+                raise ConfigError(f"{whole} = {table!r} has no keys, so {name} cannot be set. Set {whole} itself.")
+        if last == "kind" and table.get("kind") != value:
+            table.clear()
+        table[last] = value
+    return config
+
+
+def check(config: Config) -> None:
+    """Compare every section with the part it names, before any data is read: kinds, keys and types of values."""
+    check_names(config)
+    registry.checked(Data, config.get("data", {}), where="data")
+    for section in PARTS:
+        settings = {key: value for key, value in config[section].items() if key != "kind"}
+        registry.checked(registry.find(section, config[section]["kind"]), settings, where=section)
+
+
+def check_names(config: Config) -> None:
+    """The part of `check` that needs no torch: sections, and the names of parts under keys called like a kind."""
+    for section, settings in config.items():
+        _known(section, SECTIONS, "section")
+        if section != "description" and not isinstance(settings, dict):
+            raise ConfigError(
+                f"{section} = {settings!r} is no section. Write [{section}] and its keys on lines below it."
+            )
+    missing = [section for section in (*PARTS, "training") if section not in config]
+    if missing:
+        raise ConfigError(
+            f"the recipe has no section [{missing[0]}]. `recurra recipes show char-lm` shows a whole one."
+        )
+    for section in PARTS:
+        if "kind" not in config[section]:
+            raise ConfigError(f"[{section}] names no kind. Known: {', '.join(registry.names(section))}.")
+    for kind, name in _named_parts(config):
+        if name not in registry.names(kind):
+            raise UnknownName(kind, name, registry.names(kind))
+
+
+def _named_parts(table: Mapping[str, Any], kind: str = "") -> Iterator[tuple[str, str]]:
+    """(kind, name) of all parts a table names: `kind = …` in a table called like a kind, or a key called like one."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _named_parts(value, key)
+        elif isinstance(value, str):
+            named = kind if key == "kind" else key
+            if named in registry.ROOMS:
+                yield named, value
+
+
+def _known(name: str, known: Iterable[str], what: str) -> None:
+    if name not in known:
+        raise ConfigError(f"unknown {what} {name!r}{did_you_mean(name, known)} Known: {', '.join(known)}.")
+
+
+def differences(before: Config, after: Config) -> dict[str, tuple[Any, Any]]:
+    """Dotted name → (value before, value after) of every setting in which two configs differ; None: not set."""
+    flat_before, flat_after = dict(_flat(before)), dict(_flat(after))
+    return {
+        name: (flat_before.get(name), flat_after.get(name))
+        for name in sorted(flat_before.keys() | flat_after.keys())
+        if flat_before.get(name) != flat_after.get(name)
+    }
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, list(value) if isinstance(value, tuple) else value
+
+
+def dump_toml(config: Mapping[str, Any]) -> str:
+    """Write a config as TOML; `read` gives the same config back, tuples as lists."""
+    values = {key: value for key, value in config.items() if not isinstance(value, Mapping)}
+    tables = {key: value for key, value in config.items() if isinstance(value, Mapping)}
+    blocks = [_assignments(values)] if values else []
+    blocks += [f"[{_key(name)}]\n{_assignments(table)}" for name, table in tables.items()]
+    return "\n".join(blocks)
+
+
+def _assignments(table: Mapping[str, Any]) -> str:
+    return "".join(f"{_key(key)} = {_written(value)}\n" for key, value in table.items())
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _written(key)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if value is None:
+        return '"none"'
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(key)} = {_written(inner)}" for key, inner in value.items()) + "}"
+    return "[" + ", ".join(_written(inner) for inner in value) + "]"
+
+
+def _with_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_none(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_none(inner) for inner in value]
+    return None if value == "none" else value

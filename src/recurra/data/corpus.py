@@ -1,0 +1,80 @@
+"""The texts a language model is trained, validated and tested on, and how they were cut."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recurra.config import Data
+from recurra.data.sets import DataSet, Reader, Source, find_set, read_sources
+from recurra.data.split import cut
+from recurra.errors import ConfigError, DataError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One long text a part; "" where a part is not there."""
+
+    train: str
+    valid: str
+    test: str
+    split: str
+    """In words: what was cut, or whose split it is."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A number that changes with the training text; a run goes on only with the text it was started with."""
+        return hashlib.sha256(self.train.encode("utf-8", errors="surrogatepass")).hexdigest()[:16]
+
+
+def check_files(paths: Iterable[str | Path]) -> None:
+    """Raise `DataError` for a path that is no file, before anything is read."""
+    for path in map(Path, paths):
+        if path.is_dir():
+            raise DataError(f"{path}: a folder, expected a text file. Name the files in it, e.g. {path / '*.txt'}.")
+        if not path.is_file():
+            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            hint = did_you_mean(path.name, siblings)
+            raise DataError(f"{path}: no such file{hint} Check the name and the current folder.")
+
+
+def gather(data: Data, reader: Reader) -> Corpus:
+    """Read the texts that `[data]` names and cut what is missing off the training text's end.
+
+    A set's own split is kept: only a validation text is cut off where it has none. Without it, the test is the last
+    `test_fraction`, and before it the last `valid_fraction` validates.
+
+    Raises `ConfigError` where nothing is named, `DataError` where a file cannot be read or is too short to be cut.
+    """
+    known = find_set(data.set) if data.set and not data.train else DataSet("files", ())
+    train = read_text(_paths(data.train) or known.train, reader)
+    valid = read_text(_paths(data.valid) or known.valid, reader)
+    test = read_text(_paths(data.test) or known.test, reader)
+    if not train:
+        raise ConfigError("there is no training text. Name files after the recipe, or a data set: --set data.set=pydoc")
+    said = [f"{known.name}: {known.split}"] if known.split else []
+    if known.fractions and not test:
+        train, test = cut(train, known.fractions, exact=True)
+    fractions = {
+        "valid": 0.0 if valid else data.valid_fraction,
+        "test": 0.0 if test or known.split else data.test_fraction,
+    }
+    wanted = {"train": 1 - sum(fractions.values())} | {name: share for name, share in fractions.items() if share}
+    if len(wanted) > 1:
+        parts = cut(train, list(wanted.values()), names=list(wanted))
+        texts = dict(zip(parts.names, parts.parts, strict=True))
+        train, valid, test = texts["train"], valid or texts.get("valid", ""), test or texts.get("test", "")
+        said.append(str(parts))
+    return Corpus(train, valid, test, "; ".join(said) or "files as given")
+
+
+def read_text(sources: Sequence[Source], reader: Reader) -> str:
+    """The texts of files or examples, one after the other, each ended by a line end."""
+    *before, last = [example["text"] for example in read_sources(sources, reader)] or [""]
+    return "".join(text if text.endswith("\n") else text + "\n" for text in before) + last
+
+
+def _paths(names: Iterable[str]) -> list[Path]:
+    return [Path(name) for name in names]

@@ -1,0 +1,122 @@
+"""One long sequence cut into contiguous streams, for truncated backpropagation with carried state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from recurra.errors import ConfigError, DataError
+from recurra.registry import part
+from recurra.types import Batch, Lengths
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+IGNORED = -100
+"""The target of a padded step: the losses leave it out."""
+
+
+@dataclass(frozen=True, eq=False)
+class StreamEpoch:
+    """The batches of one pass over `ids`, each made when it is asked for, so that a pass can go on at any of them.
+
+    Stream b predicts the `lengths[b]` symbols after `ids[starts[b]]`; batch k holds the steps from k·steps on of every
+    stream. Fields: "input" and "target", int64 [B, T], memory time-major (`.t()` is contiguous); target[t] is the
+    symbol after input[t]. A step past a stream's end has input 0 and target -100, and the structure holds the lengths.
+    """
+
+    ids: NDArray[np.integer]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    steps: int
+
+    @property
+    def targets(self) -> int:
+        """Number of symbols predicted in the whole pass."""
+        return int(self.lengths.sum())
+
+    def __len__(self) -> int:
+        return -(-int(self.lengths.max()) // self.steps)
+
+    def __getitem__(self, k: int) -> Batch:
+        if not 0 <= k < len(self):
+            raise IndexError(f"batch {k} of a pass of {len(self)}")
+        first, end = k * self.steps, min((k + 1) * self.steps, int(self.lengths.max()))
+        times = np.arange(first, end)[:, None]
+        alive = times < self.lengths  # [T, B]
+        places = np.where(alive, self.starts + times, 0)
+        fields = {
+            "input": np.where(alive, self.ids[places], 0),
+            "target": np.where(alive, self.ids[places + 1], IGNORED),
+        }
+        structure = Lengths() if alive.all() else Lengths(torch.from_numpy(alive.sum(axis=0)))
+        tensors = {name: torch.from_numpy(values.astype(np.int64, copy=False)).t() for name, values in fields.items()}
+        return Batch(tensors, structure, first=k == 0)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.iter()
+
+    def iter(self, start: int = 0) -> Iterator[Batch]:
+        """The batches from number `start` on.
+
+        Raises `DataError` where the pass has no such batch, as when the data differ from those of a stopped run.
+        """
+        if not 0 <= start <= len(self):
+            raise DataError(
+                f"cannot go on at batch {start}: the pass has {len(self)} batches of {self.steps} steps. "
+                "Are the data and [batching] those the run was started with?"
+            )
+        return (self[k] for k in range(start, len(self)))
+
+
+@part("batching", "streams")
+class Streams:
+    """`streams` sequences side by side, each read on from batch to batch, `steps` symbols at a time.
+
+    The text is cut into `streams` contiguous parts of equal length; fewer than `streams` symbols at its end are left
+    out. `random_start` leaves out a random number (0 to steps - 1) at its beginning too, another in each epoch, so
+    that the cuts between batches move.
+    """
+
+    def __init__(self, streams: int = 64, steps: int = 128, random_start: bool = False) -> None:
+        for name, value in (("streams", streams), ("steps", steps)):
+            if value < 1:
+                raise ConfigError(f"batching.{name} = {value}, expected 1 or more.")
+        self.streams = streams
+        self.steps = steps
+        self.random_start = random_start
+
+    def batches(self, ids: NDArray[np.integer], *, epoch: int = 0, seed: int = 0, whole: bool = False) -> StreamEpoch:
+        """One pass over `ids` [N].
+
+        `whole=True`, for evaluation: every symbol but the first is a target exactly once (N - 1 targets); the streams'
+        lengths differ by one at most, there are fewer of them where the text is that short, and nothing is random.
+
+        Raises `DataError` for a text too short to give every stream a target.
+        """
+        needed = 2 if whole else self.streams + 1
+        if len(ids) < needed:
+            raise DataError(self._too_short(len(ids), needed))
+        if whole:
+            count = min(self.streams, len(ids) - 1)
+            share, longer = divmod(len(ids) - 1, count)
+            lengths = share + (np.arange(count) < longer)
+            return StreamEpoch(ids, np.cumsum(lengths) - lengths, lengths, self.steps)
+        start = 0
+        if self.random_start:
+            start = int(np.random.default_rng([seed, epoch]).integers(min(self.steps, len(ids) - self.streams)))
+        lengths = np.full(self.streams, (len(ids) - 1 - start) // self.streams)
+        return StreamEpoch(ids, start + np.cumsum(lengths) - lengths, lengths, self.steps)
+
+    def _too_short(self, symbols: int, needed: int) -> str:
+        if symbols < 2:
+            return f"the text has {symbols} symbols, expected at least {needed}: nothing to predict. Use a longer text."
+        fewer = max(1, symbols // (self.steps + 1))
+        return (
+            f"the text has {symbols} symbols, expected at least {needed} for {self.streams} streams. "
+            f"Use a longer text or fewer streams: --set batching.streams={fewer}"
+        )

@@ -1,0 +1,304 @@
+"""Text ⇄ symbol numbers, by character, byte or word."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+
+from recurra import registry
+from recurra.errors import CheckpointError, ConfigError, DataError, TrainingError
+from recurra.registry import part
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+UNKNOWN_CHARACTER = "\ufffd"
+UNKNOWN_WORD = "<unk>"
+VERSION = 1
+
+
+class Vocabulary(Protocol):
+    """What every vocabulary does. `symbols[i]` is the name of symbol i; `unknown` stands for whatever has no symbol."""
+
+    symbols: list[str]
+
+    @property
+    def unknown(self) -> int | None:
+        """The number of the unknown symbol; None where nothing can be unknown."""
+
+    def __len__(self) -> int: ...
+
+    def fit(self, texts: Iterable[str]) -> Self:
+        """Take the symbols from texts. Raises `DataError` where fewer than two would ever be seen."""
+
+    def restore(self, symbols: Sequence[str]) -> Self:
+        """Take the symbols of an earlier fit. Raises `CheckpointError` where they cannot be from one."""
+
+    def encode(self, text: str) -> NDArray[np.int64]:
+        """The numbers [N] of a text's symbols."""
+
+    def decode(self, ids: ArrayLike) -> str:
+        """The text of symbol numbers. Raises `DataError` for a number that is no symbol."""
+
+    def unknown_share(self, ids: ArrayLike) -> float:
+        """Share of unknown symbols, 0 to 1."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Kind, settings and symbols; `from_json` reads it."""
+
+
+@part("vocabulary", "character")
+class Character:
+    """Unicode characters, in their code order. Number 0 is U+FFFD, the unknown symbol.
+
+    Characters seen fewer than `min_count` times in `fit` are unknown. Before `fit` every character is.
+    """
+
+    unknown: int = 0
+
+    def __init__(self, min_count: int = 1) -> None:
+        _check_min_count(min_count)
+        self.min_count = min_count
+        self.restore([UNKNOWN_CHARACTER])
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def fit(self, texts: Iterable[str]) -> Self:
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(text)
+        kept = [c for c, n in counts.items() if n >= self.min_count and c != UNKNOWN_CHARACTER]
+        _check_distinct("character", list(counts), len(kept) + (len(kept) < len(counts)))
+        return self.restore([UNKNOWN_CHARACTER, *sorted(kept)])
+
+    def restore(self, symbols: Sequence[str]) -> Self:
+        single = all(len(symbol) == 1 for symbol in symbols)
+        if list(symbols[:1]) != [UNKNOWN_CHARACTER] or not single or len(set(symbols)) != len(symbols):
+            raise CheckpointError("a character vocabulary is U+FFFD and then distinct single characters.")
+        self.symbols = list(symbols)
+        self._codes = _code_points("".join(symbols))
+        self._numbers = np.zeros(int(self._codes.max()) + 2, np.int64)  # by code point; the last for all beyond
+        self._numbers[self._codes] = np.arange(len(symbols))
+        return self
+
+    def encode(self, text: str) -> NDArray[np.int64]:
+        return self._numbers[np.minimum(_code_points(text), len(self._numbers) - 1)]
+
+    def decode(self, ids: ArrayLike) -> str:
+        return self._codes[_checked(ids, len(self))].tobytes().decode("utf-32-le", errors="surrogatepass")
+
+    def unknown_share(self, ids: ArrayLike) -> float:
+        return _share(ids, self.unknown)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": "character", "settings": {"min_count": self.min_count}, "symbols": self.symbols}
+
+
+@part("vocabulary", "byte")
+class Byte:
+    """The 256 bytes of a text in UTF-8. Nothing is unknown; bytes that are no UTF-8 decode to U+FFFD."""
+
+    unknown: int | None = None
+
+    def __init__(self) -> None:
+        self.symbols = [f"<0x{byte:02X}>" for byte in range(256)]
+
+    def __len__(self) -> int:
+        return 256
+
+    def fit(self, texts: Iterable[str]) -> Self:
+        seen: set[int] = set()
+        for text in texts:
+            seen.update(text.encode("utf-8", errors="surrogatepass"))
+        _check_distinct("byte", [self.symbols[byte] for byte in seen], len(seen))
+        return self
+
+    def restore(self, symbols: Sequence[str]) -> Self:
+        if list(symbols) != self.symbols:
+            raise CheckpointError("a byte vocabulary holds the 256 symbols <0x00> to <0xFF> in this order.")
+        return self
+
+    def encode(self, text: str) -> NDArray[np.int64]:
+        return np.frombuffer(text.encode("utf-8", errors="surrogatepass"), np.uint8).astype(np.int64)
+
+    def decode(self, ids: ArrayLike) -> str:
+        return _checked(ids, 256).astype(np.uint8).tobytes().decode("utf-8", errors="replace")
+
+    def unknown_share(self, ids: ArrayLike) -> float:
+        return 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": "byte", "settings": {}, "symbols": self.symbols}
+
+
+@part("vocabulary", "word")
+class Word:
+    """Words as the white space parts them, the most frequent first; each `\\n` is the symbol `end_of_line`.
+
+    A last line without `\\n` gets no `end_of_line`, so that a prompt can be continued. Words seen fewer than
+    `min_count` times in `fit`, or beyond `max_size` symbols, become `<unk>`, which may also be in the text already.
+    Before `fit` every word is unknown. Decoding joins the words of a line with single spaces.
+    """
+
+    def __init__(
+        self, min_count: int = 1, max_size: int | None = None, lower: bool = False, end_of_line: str = "<eos>"
+    ) -> None:
+        _check_min_count(min_count)
+        if max_size is not None and max_size < 3:
+            raise ConfigError(
+                f"vocabulary.max_size = {max_size}, expected 3 or more ({UNKNOWN_WORD}, line end, a word)."
+            )
+        if end_of_line.split() != [end_of_line] or end_of_line == UNKNOWN_WORD:
+            raise ConfigError(
+                f"vocabulary.end_of_line = {end_of_line!r}, expected a word without white space, not {UNKNOWN_WORD}."
+            )
+        self.min_count = min_count
+        self.max_size = max_size
+        self.lower = lower
+        self.end_of_line = end_of_line
+        self.restore([UNKNOWN_WORD, end_of_line])
+
+    @property
+    def unknown(self) -> int:
+        return self._numbers[UNKNOWN_WORD]
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def fit(self, texts: Iterable[str]) -> Self:
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(self._words(text))
+        always = {UNKNOWN_WORD: counts[UNKNOWN_WORD], self.end_of_line: counts[self.end_of_line]}
+        words = sorted((w for w in counts if w not in always), key=lambda w: (-counts[w], w))
+        room = len(words) if self.max_size is None else self.max_size - len(always)
+        kept = {w: counts[w] for w in words[:room] if counts[w] >= self.min_count}
+        always[UNKNOWN_WORD] += sum(counts[w] for w in words[len(kept) :])
+        seen = {w: n for w, n in (kept | always).items() if n}
+        _check_distinct("word", list(counts), len(seen))
+        return self.restore(sorted(kept | always, key=lambda w: (-seen.get(w, 0), w)))
+
+    def restore(self, symbols: Sequence[str]) -> Self:
+        numbers = {word: i for i, word in enumerate(symbols)}
+        if len(numbers) != len(symbols) or not {UNKNOWN_WORD, self.end_of_line} <= numbers.keys():
+            raise CheckpointError(
+                f"a word vocabulary is a list of distinct words with {UNKNOWN_WORD} and {self.end_of_line} among them."
+            )
+        self.symbols = list(symbols)
+        self._numbers = numbers
+        return self
+
+    def encode(self, text: str) -> NDArray[np.int64]:
+        words = self._words(text)
+        return np.fromiter(map(self._numbers.get, words, repeat(self.unknown)), np.int64, len(words))
+
+    def decode(self, ids: ArrayLike) -> str:
+        words = [self.symbols[i] for i in _checked(ids, len(self)).tolist()]
+        joined = " ".join("\n" if word == self.end_of_line else word for word in words)
+        return joined.replace(" \n", "\n").replace("\n ", "\n")
+
+    def unknown_share(self, ids: ArrayLike) -> float:
+        return _share(ids, self.unknown)
+
+    def to_json(self) -> dict[str, Any]:
+        settings = {
+            "min_count": self.min_count,
+            "max_size": self.max_size,
+            "lower": self.lower,
+            "end_of_line": self.end_of_line,
+        }
+        return {"kind": "word", "settings": settings, "symbols": self.symbols}
+
+    def _words(self, text: str) -> list[str]:
+        text = text.lower() if self.lower else text
+        return text.replace("\n", f" {self.end_of_line} ").split()
+
+
+def from_json(record: Mapping[str, Any]) -> Vocabulary:
+    """The vocabulary whose `to_json` gave `record`. Raises `CheckpointError` where keys are missing or do not fit."""
+    try:
+        kind, settings, symbols = record["kind"], record["settings"], record["symbols"]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError("a vocabulary's record has the keys kind, settings and symbols.") from error
+    strings = isinstance(kind, str) and isinstance(symbols, list) and all(isinstance(s, str) for s in symbols)
+    if not strings or not isinstance(settings, dict):
+        raise CheckpointError("a vocabulary's kind is a string, its settings an object, its symbols a list of strings.")
+    vocabulary: Vocabulary = registry.construct("vocabulary", {**settings, "kind": kind})
+    return vocabulary.restore(symbols)
+
+
+def save(vocabulary: Vocabulary, path: str | Path) -> None:
+    """Write a vocabulary as JSON in UTF-8, one symbol a line; written beside and renamed.
+
+    Raises `TrainingError` where the file cannot be written.
+    """
+    path = Path(path)
+    beside = path.with_name(f"{path.name}.new")
+    written = json.dumps({"version": VERSION, **vocabulary.to_json()}, ensure_ascii=False, indent=1) + "\n"
+    try:
+        beside.write_bytes(written.encode("utf-8", errors="backslashreplace"))  # a lone surrogate, the JSON way
+        beside.replace(path)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror}). Choose another --out.") from error
+
+
+def load(path: str | Path) -> Vocabulary:
+    """Read what `save` wrote. Raises `CheckpointError` for a file missing, cut, changed or of another version."""
+    path = Path(path)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}). Is its folder a run?") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not sound JSON ({error}). Copy the run again or train anew.") from error
+    version = record.get("version") if isinstance(record, dict) else None
+    if version != VERSION:
+        raise CheckpointError(
+            f"{path}: a vocabulary of version {version}, expected {VERSION}. Use the recurra of then or train anew."
+        )
+    try:
+        return from_json(record)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error} Copy the run again or train anew.") from error
+
+
+def _code_points(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), "<u4")
+
+
+def _checked(ids: ArrayLike, size: int) -> NDArray[np.int64]:
+    ids = np.asarray(ids, np.int64).reshape(-1)
+    if len(ids) and not 0 <= ids.min() <= ids.max() < size:
+        wrong = ids[(ids < 0) | (ids >= size)][0]
+        raise DataError(f"symbol number {wrong} is outside the vocabulary (0 to {size - 1}). Is it another run's?")
+    return ids
+
+
+def _share(ids: ArrayLike, unknown: int) -> float:
+    ids = np.asarray(ids)
+    return float((ids == unknown).mean()) if ids.size else 0.0
+
+
+def _check_min_count(min_count: int) -> None:
+    if min_count < 1:
+        raise ConfigError(f"vocabulary.min_count = {min_count}, expected 1 or more.")
+
+
+def _check_distinct(kind: str, found: list[str], left: int) -> None:
+    """Refuse a text of one symbol: `found` are its distinct symbols, `left` counts those once rare ones are unknown."""
+    if left >= 2:
+        return
+    if len(found) < 2:
+        seen = f"is one {kind} over and over, {found[0]!r}" if found else f"has no {kind}"
+        raise DataError(f"the text {seen}: nothing to predict. Use a text of two {kind}s or more.")
+    raise DataError(
+        f"the text has {len(found)} distinct {kind}s, all of them unknown: nothing to predict. "
+        "Lower vocabulary.min_count or use a longer text."
+    )

@@ -1,0 +1,58 @@
+"""Carries any cell through time: several engines, one meaning.
+
+`reference` is the equations in a plain loop, `torch` the derived backward through time, `aten` torch's own kernel where
+it has one for the cell. `auto` takes what was measured faster: `aten` for a plain LSTM in 32 or 16 bits without
+lengths (oneDNN's only case on the CPU) and for any cell of torch's on a GPU, `torch` for everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from recurra.engine import aten, bptt, reference
+from recurra.engine.layer import Layer, Record
+from recurra.engine.time import Time
+from recurra.errors import ConfigError, did_you_mean
+
+__all__ = ["Backend", "Layer", "Record", "Time", "check_backend", "choose", "run"]
+
+Backend = Literal["auto", "reference", "torch", "aten"]
+
+
+def check_backend(backend: str) -> None:
+    """Raises ConfigError for a name that is no backend's."""
+    if backend not in get_args(Backend):
+        known = get_args(Backend)
+        raise ConfigError(f"unknown backend {backend!r}{did_you_mean(backend, known)} Known: {', '.join(known)}.")
+
+
+def choose(backend: str, layer: Layer, x: Tensor) -> str:
+    """The engine that runs this layer; raises ConfigError where the one asked for cannot."""
+    if backend == "auto":
+        if aten.refuses(layer) is not None:
+            return "torch"
+        onednn = layer.cell.name == "lstm" and layer.time.lengths is None and x.dtype != torch.float64
+        return "aten" if x.device.type != "cpu" or onednn else "torch"
+    if backend == "aten" and (reason := aten.refuses(layer)) is not None:
+        raise ConfigError(f"backend 'aten' cannot run this layer: {reason}. Use backend='auto'.")
+    return backend
+
+
+def run(
+    layer: Layer,
+    x: Tensor,
+    state: tuple[Tensor, ...],
+    weights: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    backend: str = "auto",
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """One layer in one direction over packed rows.
+
+    x [N, I], states [alive, ·] in the order of the rows; gives h [N, ·] and the final states [alive, ·].
+    """
+    engine = {"reference": reference.run, "torch": bptt.run, "aten": aten.run}[choose(backend, layer, x)]
+    return engine(layer, x, state, weights, masks)

@@ -1,0 +1,96 @@
+"""torch's own fused kernels (oneDNN on the CPU, cuDNN on a GPU) for the cells whose equations they are.
+
+Not derived from the equations: tested equal to them. It knows no masks, zoneout, truncation, projection or recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, _VF
+
+from recurra.engine import reference
+from recurra.engine.layer import Layer
+from recurra.equations.derive import PLAIN
+
+KERNELS = {"lstm": _VF.lstm, "gru": _VF.gru, "rnn-tanh": _VF.rnn_tanh, "rnn-relu": _VF.rnn_relu}
+
+
+def refuses(layer: Layer) -> str | None:
+    """Why torch has no kernel for this layer; None: it has one."""
+    if layer.cell.name not in KERNELS:
+        return f"torch has no kernel for the cell {layer.cell.name!r} (it has {', '.join(KERNELS)})"
+    if layer.variant != PLAIN:
+        return "torch's kernels know no recurrent dropout, zoneout or projection here"
+    if layer.truncate or layer.record is not None:
+        return "torch's kernels neither truncate the backward nor record gradient norms"
+    return None
+
+
+def run(
+    layer: Layer, x: Tensor, state: tuple[Tensor, ...], weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """As `reference.run`."""
+    if not layer.time.sizes:
+        return x.new_zeros(0, state[0].shape[1]), state
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *state, *weights.values())):
+        out = _Twice.apply(layer, tuple(weights), x, *state, *weights.values())
+    else:
+        out = _kernel(layer, x, state, tuple(weights.values()))
+    return out[0], tuple(out[1:])
+
+
+def _kernel(layer: Layer, x: Tensor, state: tuple[Tensor, ...], flat: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    kernel, time = KERNELS[layer.cell.name], layer.time
+    hidden: Any = tuple(s[None] for s in state) if len(state) > 1 else state[0][None]
+    biased = len(flat) > 2
+    if time.lengths is None:
+        rows = x.view(len(time.sizes), time.batch, -1)
+        y, *finals = kernel(rows, hidden, flat, biased, 1, 0.0, False, False, False)
+        y = y.reshape(x.shape[0], -1)
+    else:
+        y, *finals = kernel(x, torch.tensor(time.sizes), hidden, flat, biased, 1, 0.0, False, False)
+    return (y, *(f[0] for f in finals))
+
+
+class _Twice(torch.autograd.Function):
+    """torch's kernel with its own backward, and the reference loop where that backward is to be differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, layer: Layer, names: tuple[str, ...], x: Tensor, *rest: Tensor) -> Any:
+        states = len(layer.cell.state)
+        ctx.layer, ctx.names = layer, names
+        ctx.save_for_backward(x, *rest)
+        with torch.enable_grad():
+            fresh = [t.detach().requires_grad_(n) for t, n in zip((x, *rest), ctx.needs_input_grad[2:], strict=True)]
+            ctx.inner = _kernel(layer, fresh[0], tuple(fresh[1 : 1 + states]), tuple(fresh[1 + states :]))
+        ctx.fresh = fresh
+        ctx.set_materialize_grads(False)
+        return tuple(t.detach() for t in ctx.inner)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        need = ctx.needs_input_grad[2:]
+        again = torch.is_grad_enabled()
+        if again:
+            fresh, states = ctx.saved_tensors, len(ctx.layer.cell.state)
+            weights = dict(zip(ctx.names, fresh[1 + states :], strict=True))
+            y, finals = reference.run(ctx.layer, fresh[0], tuple(fresh[1 : 1 + states]), weights, {})
+            outputs = (y, *finals)
+        else:
+            fresh, outputs = ctx.fresh, ctx.inner
+        pairs = [(o, g.to(o.dtype)) for o, g in zip(outputs, grads, strict=True) if g is not None]
+        wanted = [f for f, n in zip(fresh, need, strict=True) if n]
+        found = iter(
+            torch.autograd.grad(
+                [o for o, _ in pairs],
+                wanted,
+                [g for _, g in pairs],
+                retain_graph=True,
+                create_graph=again,
+                allow_unused=True,
+            )
+        )
+        return (None, None, *(next(found) if n else None for n in need))

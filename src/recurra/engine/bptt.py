@@ -1,0 +1,236 @@
+"""The derived backward through time, in torch operations: runs wherever torch runs.
+
+The time loop and the pointwise code come from `generate`; here are the products, the stretches of time, and what
+autograd needs. Memory between forward and backward, for N packed rows: the kept values and the states, N · H each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engine import reference
+from recurra.engine.generate import generate
+from recurra.engine.layer import Layer
+
+
+class Weights:
+    """The products of one layer; with `low`, a 16-bit type, the factors are rounded to it and sums kept wide."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], low: torch.dtype | None, units: int) -> None:
+        self.tensors = tensors
+        self.bias = "bias_hh" in tensors or "bias_ih" in tensors
+        self.low = low
+        self.matrices = {
+            n.removeprefix("weight_"): t if low is None else t.to(low) for n, t in tensors.items() if t.ndim == 2
+        }
+        self.units = tensors["weight_hr"].shape[1] if "weight_hr" in tensors else units
+        """Hidden units H, before a projection."""
+        self.turned = {n: t.t() for n, t in self.matrices.items()}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
+
+    def rows(self, name: str) -> int:
+        return self.matrices[name].shape[0]
+
+    def product(self, name: str, v: Tensor, low: torch.dtype | None, also: str | None = None) -> Tensor:
+        """v · Wᵀ + bias [n, rows]; `also`: another product's bias added with it."""
+        bias = self.tensors.get(f"bias_{name}")
+        if bias is not None and also is not None:
+            bias = bias + self.tensors[f"bias_{also}"]
+        if low is None:
+            return torch.mm(v, self.turned[name]) if bias is None else torch.addmm(bias, v, self.turned[name])
+        wide = torch.mm(v.to(low), self.turned[name]).to(torch.float32)
+        return wide if bias is None else wide.add_(bias)
+
+    def accumulate(self, name: str, v: Tensor, slab: Tensor, low: torch.dtype | None) -> None:
+        """slab += v · Wᵀ."""
+        if low is None:
+            slab.addmm_(v, self.turned[name])
+        else:
+            slab.add_(torch.mm(v.to(low), self.turned[name]))
+
+    def transposed(self, name: str, d: Tensor, low: torch.dtype | None, first: int = 0, end: int | None = None) -> Tensor:
+        """d · W, or d times the rows `first` to `end` of W."""
+        matrix = self.matrices[name] if end is None else self.matrices[name][first:end]
+        return torch.mm(d, matrix) if low is None else torch.mm(d.to(low), matrix).to(torch.float32)
+
+    def gradient(self, d: Tensor, v: Tensor, low: torch.dtype | None) -> Tensor:
+        """dᵀ · v: the sum over all rows of local error times local input."""
+        return torch.mm(d.t(), v) if low is None else torch.mm(d.t().to(low), v.to(low)).to(torch.float32)
+
+
+def run(
+    layer: Layer, x: Tensor, state: tuple[Tensor, ...], weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """As `reference.run`, by the derived backward."""
+    names = (*weights, *masks)
+    outputs = _ThroughTime.apply(layer, tuple(weights), names, x, *state, *weights.values(), *masks.values())
+    return outputs[0], tuple(outputs[1:])
+
+
+def _stretches(layer: Layer) -> list[tuple[int, int]]:
+    """Steps of each stretch: all at once, or as many as the backward may see."""
+    steps = len(layer.time.sizes)
+    every = layer.truncate or steps
+    return [(t, min(t + every, steps)) for t in range(0, steps, every)]
+
+
+class _ThroughTime(torch.autograd.Function):
+    """x [N, I], states [alive, ·] → h [N, ·], final states [alive, ·]."""
+
+    @staticmethod
+    def forward(ctx: Any, layer: Layer, own: tuple[str, ...], names: tuple[str, ...], x: Tensor, *rest: Tensor) -> Any:
+        low = _autocast(x)
+        with torch.autocast(x.device.type, enabled=False):
+            if low is not None:
+                x = x.float()
+                rest = tuple(r.float() for r in rest)
+            states, tensors = rest[: len(layer.cell.state)], dict(zip(names, rest[len(layer.cell.state) :], strict=True))
+            w = Weights({n: tensors[n] for n in own}, low, states[-1].shape[1])
+            code = generate(layer.cell, layer.variant)
+            saved, outputs, tails, current = [], [], [], states
+            start, alive = 0, layer.time.alive
+            for first, end in _stretches(layer):
+                sizes = layer.time.sizes[first:end]
+                rows = slice(start, start + sum(sizes))
+                tails += [tuple(s[sizes[0] :] for s in current)] if alive > sizes[0] else []
+                current = tuple(s[: sizes[0]] for s in current)
+                masks = {n: t[rows] for n, t in tensors.items() if n not in own}
+                histories, kept = code.forward(x[rows], sizes, current, w, masks, low)
+                current, ended = _final(histories, sizes)
+                tails += ended
+                alive = sizes[-1]
+                outputs.append(histories[0][sizes[0] :])
+                saved.append((histories, kept))
+                start = rows.stop
+            finals = tuple(torch.cat(p) for p in zip(current, *reversed(tails), strict=True)) if tails else current
+            y = torch.cat(outputs) if len(outputs) > 1 else outputs[0].detach() if outputs else states[0][:0]
+        flat = [t for histories, kept in saved for t in (*histories, *kept.values())]
+        ctx.save_for_backward(x, *rest, *flat)
+        ctx.layer, ctx.own, ctx.names, ctx.low = layer, own, names, low
+        ctx.set_materialize_grads(False)
+        return (y, *(f.clone() if f is s else f for f, s in zip(finals, states, strict=True)))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        layer: Layer = ctx.layer
+        cell = layer.cell
+        count = 1 + len(cell.state) + len(ctx.names)
+        inputs, flat = ctx.saved_tensors[:count], list(ctx.saved_tensors[count:])
+        if torch.is_grad_enabled():
+            return (None, None, None, *_again(layer, ctx, inputs, grads))
+        x, states = inputs[0], inputs[1 : 1 + len(cell.state)]
+        tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
+        w = Weights({n: tensors[n] for n in ctx.own}, ctx.low, states[-1].shape[1])
+        code = generate(cell, layer.variant)
+        gy = grads[0] if grads[0] is not None else torch.zeros((), dtype=x.dtype, device=x.device).expand(
+            x.shape[0], states[0].shape[1]
+        )
+        late = [g if g is not None else torch.zeros_like(s) for g, s in zip(grads[1:], states, strict=True)]
+        carry: tuple[Tensor, ...] = tuple(s[:0] for s in late)
+        total: dict[str, Tensor] = {}
+        leaves: dict[str, list[Tensor]] = {}
+        rows, stop = 0, x.shape[0]
+        need_x = ctx.needs_input_grad[3]
+        stretches = _stretches(layer)
+        width = len(cell.state) + len(code.program.derivation.kept)
+        with torch.autocast(x.device.type, enabled=False):
+            for k in range(len(stretches) - 1, -1, -1):
+                first, end = stretches[k]
+                sizes = layer.time.sizes[first:end]
+                part = slice(stop - sum(sizes), stop)
+                values = flat[k * width : (k + 1) * width]
+                histories, kept = values[: len(cell.state)], values[len(cell.state) :]
+                kept_by_name = dict(zip(code.program.derivation.kept, kept, strict=True))
+                whole = _whole(cell.state, histories, sizes) | {"x": x[part]}
+                masks = {n: t[part] for n, t in tensors.items() if n not in ctx.own}
+                record: Callable[[int, Tensor], None] | None = None
+                if layer.record is not None:
+                    record = _recorder(layer, first)
+                carry, rows, found = code.backward(
+                    gy[part].split(sizes), late, carry, rows, kept_by_name, whole, sizes, w, masks, ctx.low, need_x, record
+                )
+                if layer.truncate and first > 0:
+                    carry = tuple(torch.zeros_like(c) for c in carry)
+                for name, gradient in found.items():
+                    if name == "x" or name.startswith("lower_"):
+                        leaves.setdefault(name, []).insert(0, gradient)
+                        continue
+                    if name not in ctx.own:
+                        continue
+                    if gradient.ndim == 2 and tensors[name].ndim == 1:
+                        gradient = gradient.sum(0) if tensors[name].shape[0] > 1 else gradient.sum().view(1)
+                    total[name] = total[name] + gradient if name in total else gradient
+                stop = part.start
+        if not stretches:
+            carry = tuple(late)
+        gx = torch.cat(leaves["x"]) if need_x and "x" in leaves and leaves["x"][0] is not None else None
+        back = [total.get(n) if n in ctx.own else torch.cat(leaves[n]) if n in leaves else None for n in ctx.names]
+        return (None, None, None, gx, *carry, *back)
+
+
+def _recorder(layer: Layer, first: int) -> Callable[[int, Tensor], None]:
+    def record(step: int, gradient: Tensor) -> None:
+        assert layer.record is not None
+        layer.record.add(first + step, gradient)
+
+    return record
+
+
+def _autocast(x: Tensor) -> torch.dtype | None:
+    """The 16-bit type that autocast asks for on this device; float64 stays as it is."""
+    device = x.device.type
+    if x.dtype == torch.float64 or not torch.is_autocast_enabled(device):
+        return None
+    return torch.get_autocast_dtype(device)
+
+
+def _final(histories: Sequence[Tensor], sizes: Sequence[int]) -> tuple[tuple[Tensor, ...], list[tuple[Tensor, ...]]]:
+    """States of the rows alive at the last step, and of those that ended before, in the order of their ends."""
+    ends = []
+    position = sizes[0]
+    for here, after in zip(sizes, sizes[1:], strict=False):
+        if after < here:
+            ends.append(tuple(h[position + after : position + here] for h in histories))
+        position += here
+    return tuple(h[position : position + sizes[-1]] for h in histories), ends
+
+
+def _whole(names: Sequence[str], histories: Sequence[Tensor], sizes: Sequence[int]) -> dict[str, Tensor]:
+    """New and previous states for all rows of a stretch."""
+    begin, out = sizes[0], {}
+    for name, history in zip(names, histories, strict=True):
+        out[name] = history[begin:]
+        if sizes[-1] == begin:
+            out[f"{name}_prev"] = history[: history.shape[0] - begin]
+        else:
+            rows, position = [], 0
+            for before, here in zip((begin, *sizes), sizes, strict=False):
+                rows.append(history[position : position + here])
+                position += before
+            out[f"{name}_prev"] = torch.cat(rows)
+    return out
+
+
+def _again(layer: Layer, ctx: Any, inputs: Sequence[Tensor], grads: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """The gradients as functions that can be differentiated again: the forward once more by the reference loop."""
+    with torch.enable_grad():
+        fresh = [i if n else i.detach() for i, n in zip(inputs, ctx.needs_input_grad[3:], strict=True)]
+        states = tuple(fresh[1 : 1 + len(layer.cell.state)])
+        tensors = dict(zip(ctx.names, fresh[1 + len(layer.cell.state) :], strict=True))
+        weights = {n: tensors[n] for n in ctx.own}
+        masks = {n: t for n, t in tensors.items() if n not in ctx.own}
+        y, finals = reference.run(layer, fresh[0], states, weights, masks)
+        pairs = [(o, g) for o, g in zip((y, *finals), grads, strict=True) if g is not None and o.requires_grad]
+        wanted = [f for f, n in zip(fresh, ctx.needs_input_grad[3:], strict=True) if n]
+        found = iter(
+            torch.autograd.grad(
+                [o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True
+            )
+        )
+        return [next(found) if n else None for n in ctx.needs_input_grad[3:]]

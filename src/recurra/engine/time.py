@@ -1,0 +1,123 @@
+"""Time with lengths: a batch of sequences laid out as packed rows, so that a step computes only rows still alive.
+
+Packed rows are those of torch's PackedSequence: sequences sorted by length, all rows of step 0, then of step 1, …
+A batch without lengths is packed already: [T, B, D] seen as [T·B, D].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from recurra.errors import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class Time:
+    """The rows of a batch in time.
+
+    Shapes: with B sequences of T steps at most and N valid steps in all, `sizes` has T entries that sum to N.
+    """
+
+    batch: int
+    sizes: tuple[int, ...]
+    """Rows alive at each step, never growing."""
+    order: Tensor | None = None
+    """Sorted position → sequence; None: the sequences are in order."""
+    lengths: Tensor | None = None
+    """Length of each sequence, sorted, on the CPU; None: all have T steps."""
+
+    @staticmethod
+    def full(steps: int, batch: int) -> Time:
+        return Time(batch, (batch,) * steps)
+
+    @staticmethod
+    def of(lengths: Tensor, steps: int) -> Time:
+        """From a tensor of lengths [B], zeros allowed; raises ConfigError when one is negative or over `steps`."""
+        lengths = lengths.detach().to("cpu", torch.int64)
+        if lengths.ndim != 1 or (len(lengths) and (int(lengths.min()) < 0 or int(lengths.max()) > steps)):
+            raise ConfigError(
+                f"lengths must be one number from 0 to {steps} (the padded steps) per sequence, "
+                f"got a {tuple(lengths.shape)} tensor from {lengths.min()} to {lengths.max()}."
+            )
+        values, order = torch.sort(lengths, descending=True, stable=True)
+        alive = len(lengths) - torch.cumsum(torch.bincount(lengths, minlength=steps + 1), 0)
+        sizes = tuple(int(n) for n in alive[:steps] if n > 0)
+        in_order = bool(torch.equal(order, torch.arange(len(order))))
+        return Time(len(lengths), sizes, None if in_order else order, values)
+
+    @property
+    def alive(self) -> int:
+        """Sequences with at least one step."""
+        return self.sizes[0] if self.sizes else 0
+
+    @property
+    def rows(self) -> int:
+        return sum(self.sizes)
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """First packed row of each step."""
+        sizes = torch.tensor((0, *self.sizes))
+        return torch.cumsum(sizes, 0)[:-1] if len(self.sizes) else torch.zeros(0, dtype=torch.int64)
+
+    @cached_property
+    def place(self) -> tuple[Tensor, Tensor]:
+        """For each packed row its time step and its sorted position, [N] each."""
+        step = torch.repeat_interleave(torch.arange(len(self.sizes)), torch.tensor(self.sizes, dtype=torch.int64))
+        return step, torch.arange(self.rows) - self.starts[step]
+
+    @cached_property
+    def padded_rows(self) -> Tensor:
+        """For each packed row its row in the padded batch [T·B]."""
+        step, position = self.place
+        return step * self.batch + (position if self.order is None else self.order[position])
+
+    @cached_property
+    def backwards(self) -> Tensor:
+        """For each packed row the row that stands there when each sequence is read from its own end."""
+        assert self.lengths is not None
+        step, position = self.place
+        return self.starts[self.lengths[position] - 1 - step] + position
+
+    @cached_property
+    def last(self) -> Tensor:
+        """For each sorted sequence its last row, counted behind `alive` rows of initial states; for empty ones 0."""
+        assert self.lengths is not None
+        position = torch.arange(self.alive)
+        return self.alive + self.starts[self.lengths[: self.alive] - 1] + position
+
+    @cached_property
+    def previous(self) -> Tensor:
+        """For each packed row the row of the same sequence one step earlier, counted behind `alive` initial rows."""
+        step, position = self.place
+        return torch.where(step == 0, position, self.alive + self.starts[(step - 1).clamp(min=0)] + position)
+
+    def pack(self, x: Tensor) -> Tensor:
+        """[T, B, D] → [N, D]."""
+        flat = x.reshape(-1, x.shape[-1])
+        return flat if self.lengths is None else flat.index_select(0, self.padded_rows.to(x.device))
+
+    def unpack(self, rows: Tensor, steps: int) -> Tensor:
+        """[N, D] → [T, B, D], zeros where no step is."""
+        if self.lengths is None:
+            return rows.view(steps, self.batch, -1)
+        out = rows.new_zeros(steps * self.batch, rows.shape[-1])
+        return out.index_copy(0, self.padded_rows.to(rows.device), rows).view(steps, self.batch, -1)
+
+    def reverse(self, rows: Tensor) -> Tensor:
+        """Packed rows with every sequence turned round within its own length."""
+        if self.lengths is None:
+            return rows.view(len(self.sizes), self.batch, -1).flip(0).view(rows.shape)
+        return rows.index_select(0, self.backwards.to(rows.device))
+
+    def sort(self, state: Tensor) -> Tensor:
+        """[B, …] in the order of the packed rows."""
+        return state if self.order is None else state.index_select(0, self.order.to(state.device))
+
+    def unsort(self, state: Tensor) -> Tensor:
+        """[B, …] back in the caller's order."""
+        return state if self.order is None else state.index_select(0, torch.argsort(self.order).to(state.device))

@@ -1,0 +1,247 @@
+"""The language of cells: the equations of one time step, written on symbols.
+
+A cell is a Python function from symbols to symbols::
+
+    @cell(gates="i f g o", state="h c", source="Hochreiter & Schmidhuber 1997")
+    def lstm(i, f, g, o, h, c):
+        c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        h = sigmoid(o) * tanh(c)
+        return h, c
+
+Its arguments are the gates and the states of the step before, its results the new states in the order of `state`.
+The first state is the output, and what the recurrent product multiplies.
+
+A bare gate is its pre-activation, `gate.input + gate.recurrent`: the product with x (and its bias) plus the product
+with the previous h (and its bias). A part that is never mentioned has no weights; a cell that mentions no recurrent
+part has no recurrent product.
+
+Two operations are not pointwise, the *seams*: `project(v)`, a product inside the step, and `layer_norm(v, …)`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from recurra.errors import ConfigError
+
+Number = int | float
+
+
+class Expression:
+    """A node of a step's computation. `op` says what it computes from `args`; `label` names symbols, weights, functions."""
+
+    __slots__ = ("args", "label", "op", "start")
+
+    def __init__(
+        self, op: str, args: tuple[Expression, ...] = (), label: str = "", start: float | None = None
+    ) -> None:
+        self.op, self.args, self.label, self.start = op, args, label, start
+
+    def __add__(self, other: Expression | Number) -> Expression:
+        return Expression("add", (self, _wrap(other)))
+
+    def __radd__(self, other: Number) -> Expression:
+        return Expression("add", (_wrap(other), self))
+
+    def __sub__(self, other: Expression | Number) -> Expression:
+        return Expression("subtract", (self, _wrap(other)))
+
+    def __rsub__(self, other: Number) -> Expression:
+        return Expression("subtract", (_wrap(other), self))
+
+    def __mul__(self, other: Expression | Number) -> Expression:
+        return Expression("multiply", (self, _wrap(other)))
+
+    def __rmul__(self, other: Number) -> Expression:
+        return Expression("multiply", (_wrap(other), self))
+
+    def __truediv__(self, other: Expression | Number) -> Expression:
+        return Expression("divide", (self, _wrap(other)))
+
+    def __rtruediv__(self, other: Number) -> Expression:
+        return Expression("divide", (_wrap(other), self))
+
+    def __neg__(self) -> Expression:
+        return Expression("subtract", (_wrap(0), self))
+
+    def __bool__(self) -> bool:
+        raise ConfigError("an equation has no truth value: a step is the same for every unit, use maximum or relu.")
+
+    def __repr__(self) -> str:
+        return self.label if not self.args else f"{self.label or self.op}({', '.join(map(repr, self.args))})"
+
+
+class Gate(Expression):
+    """A gate's pre-activation. Mentioned whole it is `input + recurrent`; `.input` and `.recurrent` are its two parts."""
+
+    __slots__ = ("input", "recurrent")
+
+    def __init__(self, name: str) -> None:
+        super().__init__("gate", label=name)
+        self.input = Expression("gate_input", label=name)
+        self.recurrent = Expression("gate_recurrent", label=name)
+
+
+def _wrap(value: Expression | Number) -> Expression:
+    if isinstance(value, Expression):
+        return value
+    if isinstance(value, (int, float)):
+        return Expression("number", label=repr(value))
+    raise ConfigError(f"{value!r} is a {type(value).__name__}; equations take symbols and numbers.")
+
+
+def _function(name: str) -> Callable[[Expression], Expression]:
+    def apply(v: Expression) -> Expression:
+        return Expression("function", (_wrap(v),), name)
+
+    apply.__name__, apply.__doc__ = name, f"Pointwise {name}."
+    return apply
+
+
+sigmoid, tanh, relu, softplus = map(_function, ("sigmoid", "tanh", "relu", "softplus"))
+exp, log, hard_sigmoid, hard_tanh = map(_function, ("exp", "log", "hard_sigmoid", "hard_tanh"))
+
+
+def maximum(a: Expression | Number, b: Expression | Number) -> Expression:
+    """The larger of two, unit by unit; where they are equal the derivative goes to `a`."""
+    return Expression("function", (_wrap(a), _wrap(b)), "maximum")
+
+
+def unit(name: str, start: float | None = None) -> Expression:
+    """A learned vector with one entry per unit [H], e.g. a peephole. `start`: its first value (default: drawn)."""
+    return Expression("unit", label=name, start=start)
+
+
+def scalar(name: str, start: float | None = None) -> Expression:
+    """A single learned number."""
+    return Expression("scalar", label=name, start=start)
+
+
+def mask(name: str) -> Expression:
+    """A factor drawn anew per sequence or per step by whoever runs the cell; it gets no gradient."""
+    return Expression("mask", label=name)
+
+
+def raw_input() -> Expression:
+    """The layer's input x itself; the layer's input and hidden size must agree."""
+    return Expression("x", label="x")
+
+
+def lower(state: str) -> Expression:
+    """A state of the layer below at the same time step (depth-gated LSTM)."""
+    return Expression("lower", label=state)
+
+
+def project(v: Expression, name: str = "project") -> Expression:
+    """A seam: the product `v · Wᵀ` with a learned H x H matrix called `name`, inside the step."""
+    return Expression("project", (_wrap(v),), name)
+
+
+def layer_norm(*values: Expression) -> Any:
+    """A seam: the values, side by side as one row, shifted to mean 0 and scaled to variance 1 (Ba et al. 2016, eq. 3).
+
+    One value gives one result, several give a tuple. Gain and bias are written in the equations.
+    """
+    row = Expression("norm_row", values)
+    parts = tuple(Expression("norm_part", (row,), str(k)) for k in range(len(values)))
+    return parts[0] if len(parts) == 1 else parts
+
+
+def walk(*roots: Expression) -> Iterator[Expression]:
+    """Every node once, arguments before the nodes that use them."""
+    seen: set[int] = set()
+    stack = [(root, False) for root in reversed(roots)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            yield node
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            stack.extend((a, False) for a in reversed(node.args))
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A recurrent cell: names and equations, nothing of time, batches or tensors. Made by the decorator `cell`."""
+
+    name: str
+    gates: tuple[str, ...]
+    state: tuple[str, ...]
+    equations: Callable[..., Any]
+    source: str
+    bias: bool = True
+    """Whether the products add biases; a cell that normalises them writes its own shift."""
+
+    @cached_property
+    def symbols(self) -> dict[str, Expression]:
+        return {g: Gate(g) for g in self.gates} | {s: Expression("state", label=s) for s in self.state}
+
+    @cached_property
+    def results(self) -> tuple[Expression, ...]:
+        """The new states as expressions, in the order of `state`."""
+        results = self.equations(**self.symbols)
+        results = results if isinstance(results, tuple) else (results,)
+        if len(results) != len(self.state):
+            raise ConfigError(f"cell {self.name!r} has {len(self.state)} states but returns {len(results)} values.")
+        return tuple(map(_wrap, results))
+
+    @cached_property
+    def nodes(self) -> tuple[Expression, ...]:
+        nodes = tuple(walk(*self.results))
+        known = {id(s) for s in self.symbols.values()}
+        known |= {id(p) for g in self.gates for p in (self.symbols[g].input, self.symbols[g].recurrent)}  # type: ignore[attr-defined]
+        for node in nodes:
+            if node.op in ("gate", "gate_input", "gate_recurrent", "state") and id(node) not in known:
+                raise ConfigError(f"cell {self.name!r} mentions {node!r}, which is none of its own symbols.")
+        return nodes
+
+    def _gates_with(self, part: str) -> tuple[str, ...]:
+        used = {n.label for n in self.nodes if n.op in ("gate", part)}
+        return tuple(g for g in self.gates if g in used)
+
+    @property
+    def input_gates(self) -> tuple[str, ...]:
+        """Gates with an input part, in order: the row blocks of `weight_ih`."""
+        return self._gates_with("gate_input")
+
+    @property
+    def recurrent_gates(self) -> tuple[str, ...]:
+        """Gates with a recurrent part, in order: the row blocks of `weight_hh`."""
+        return self._gates_with("gate_recurrent")
+
+    @property
+    def parameters(self) -> dict[str, Expression]:
+        """Unit and scalar parameters by name, in order of first mention."""
+        return {n.label: n for n in self.nodes if n.op in ("unit", "scalar")}
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Names of the matrices of `project`, in order of first mention."""
+        return tuple(dict.fromkeys(n.label for n in self.nodes if n.op == "project"))
+
+    @property
+    def has_recurrent_product(self) -> bool:
+        return bool(self.recurrent_gates)
+
+
+def cell(
+    *, gates: str, state: str, source: str, name: str | None = None, bias: bool = True
+) -> Callable[[Callable[..., Any]], Cell]:
+    """Decorator: a function of symbols becomes a `Cell`. `gates` and `state` are names separated by spaces."""
+
+    def make(equations: Callable[..., Any]) -> Cell:
+        words = (*gates.split(), *state.split())
+        taken = tuple(inspect.signature(equations).parameters)
+        if set(taken) != set(words):
+            raise ConfigError(f"{equations.__name__} takes {taken}, but its gates and states are {words}.")
+        if len(set(words)) != len(words) or "x" in words:
+            raise ConfigError(f"{equations.__name__}: gates and states need names of their own, none of them x: {words}.")
+        label = name or equations.__name__.replace("_", "-")
+        return Cell(label, tuple(gates.split()), tuple(state.split()), equations, source, bias)
+
+    return make

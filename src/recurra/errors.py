@@ -1,0 +1,40 @@
+"""Every error a caller can cause: what was expected, what came, where, and the next move."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RecurraError(Exception):
+    """Base of all errors that a user can mend; the command line prints it as one sentence and exits with 2."""
+
+
+class DataError(RecurraError):
+    """A file's content is not what its reader expects; the message names the file and, where there is one, the line."""
+
+
+class ConfigError(RecurraError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class UnknownName(ConfigError):
+    """A name nothing is registered under; the message suggests the nearest ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        super().__init__(f"unknown {kind} {name!r}{did_you_mean(name, known)} Known: {', '.join(known) or 'none'}.")
+
+
+class CheckpointError(RecurraError):
+    """A run directory or checkpoint is missing, cut, corrupt or of another version."""
+
+
+class TrainingError(RecurraError):
+    """Training cannot go on: a loss or gradient that is not finite, a full disk, a folder that cannot be written."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`": did you mean 'lstm'?"` when something similar is known, else `"."`."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.55)
+    return f": did you mean {' or '.join(repr(c) for c in close)}?" if close else "."

@@ -1,0 +1,65 @@
+"""The recurrent core of a model: `Recurrent` under the core contract."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from recurra.nn.recurrent import Recurrent
+from recurra.registry import part
+from recurra.types import Lengths, Sizes
+
+
+@part("core", "recurrent")
+class RecurrentCore(nn.Module):
+    """Layers of one cell. x [B, T, D] → y [B, T, H], state.
+
+    In memory time comes first, so that a time step is contiguous: [B, T, …] are views.
+    """
+
+    def __init__(
+        self,
+        cell: str = "lstm",
+        hidden_size: int = 256,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        bidirectional: bool = False,
+        merge: Literal["concat", "sum"] = "concat",
+        init_range: float | None = None,
+        backend: Literal["auto", "reference", "torch", "aten"] = "auto",
+    ) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {
+            "cell": cell,
+            "hidden_size": hidden_size,
+            "num_layers": num_layers,
+            "dropout": dropout,
+            "recurrent_dropout": recurrent_dropout,
+            "zoneout": zoneout,
+            "bidirectional": bidirectional,
+            "merge": merge,
+            "backend": backend,
+        }
+        self.init_range = init_range
+
+    def build(self, sizes: Sizes) -> RecurrentCore:
+        """Make the layers for inputs of width `sizes.embedding`."""
+        self.layers = Recurrent(input_size=sizes.embedding, batch_first=True, **self.settings)
+        if self.init_range is not None:
+            for parameter in self.layers.parameters():
+                nn.init.uniform_(parameter, -self.init_range, self.init_range)
+        return self
+
+    @property
+    def output_size(self) -> int:
+        return self.layers.output_size
+
+    @property
+    def causal(self) -> bool:
+        return self.layers.causal
+
+    def forward(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, Any]:
+        return self.layers(x, state, structure.values)

@@ -1,0 +1,241 @@
+"""`Recurrent`: any registered cell as a layer, stacked, in one direction or both, over padded or packed sequences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from recurra.engine import Layer, Record, Time, check_backend, run
+from recurra.equations.derive import Variant, derive
+from recurra.equations.language import Cell
+from recurra.errors import ConfigError
+from recurra.registry import find
+
+State = tuple[Tensor, ...]
+
+
+class Recurrent(nn.Module):
+    """A recurrent network of any cell, with the constructor, call and parameter names of torch.nn.LSTM.
+
+    Call: `y, state = layer(x, state=None, lengths=None)`.
+    Shapes: x [T, B, I] ([B, T, I] with batch_first, [T, I] without a batch), or a PackedSequence; y [T, B, H'] with
+    H' = H, or proj_size, times two where bidirectional results are concatenated; each state
+    [num_layers · directions, B, H]; lengths [B], zeros allowed, y is zero behind them. A cell with one state takes and
+    gives that tensor, one with several a tuple.
+    Parameters of layer k: `weight_ih_lk` [gates·H, I], `weight_hh_lk` [gates·H, H], `bias_ih_lk`, `bias_hh_lk`, then
+    the cell's own, `<name>_lk`; `_reverse` behind the names of the backward direction. Gates stand in the cell's order.
+    Options: `dropout` between layers; `recurrent_dropout`, one mask a sequence on the h that the recurrent product sees
+    (Gal & Ghahramani 2016); `zoneout`, the share of units a step leaves as they were (Krueger et al. 2017); `truncate`,
+    steps after which the backward is cut; `merge`, how two directions are joined.
+    Raises ConfigError for options that do not fit, before any tensor is made.
+    """
+
+    def __init__(
+        self,
+        cell: str | Cell,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        merge: Literal["concat", "sum"] = "concat",
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        truncate: int = 0,
+        backend: str = "auto",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.cell: Cell = find("cell", cell) if isinstance(cell, str) else cell
+        check_backend(backend)
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+            if size < 1:
+                raise ConfigError(f"{name} = {size}, expected at least 1.")
+        for name, share in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout), ("zoneout", zoneout)):
+            if not 0 <= share < 1:
+                raise ConfigError(f"{name} = {share}, expected a share from 0 to below 1.")
+        if not 0 <= proj_size < hidden_size:
+            raise ConfigError(f"proj_size = {proj_size}, expected 0 (no projection) to below hidden_size = {hidden_size}.")
+        if merge not in ("concat", "sum"):
+            raise ConfigError(f"merge = {merge!r}, expected 'concat' or 'sum'.")
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.dropout = bias and self.cell.bias, batch_first, float(dropout)
+        self.bidirectional, self.proj_size, self.merge = bidirectional, proj_size, merge
+        self.recurrent_dropout, self.zoneout, self.truncate = float(recurrent_dropout), float(zoneout), truncate
+        self.backend = backend
+        self.variant = Variant(
+            projected=proj_size > 0,
+            recurrent_mask=recurrent_dropout > 0 and self.cell.has_recurrent_product,
+            zoneout=self.cell.state if zoneout > 0 else (),
+        )
+        derive(self.cell, self.variant)
+        for k in range(num_layers):
+            for reverse in self._directions:
+                for name, shape in self._shapes(k):
+                    parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+                    self.register_parameter(self._key(name, k, reverse), parameter)
+        self.reset_parameters()
+
+    @property
+    def _directions(self) -> tuple[bool, ...]:
+        return (False, True) if self.bidirectional else (False,)
+
+    @property
+    def output_size(self) -> int:
+        """Width of y."""
+        width = self.proj_size or self.hidden_size
+        return width * 2 if self.bidirectional and self.merge == "concat" else width
+
+    @property
+    def causal(self) -> bool:
+        """Whether y at t depends on x up to t only."""
+        return not self.bidirectional
+
+    def _shapes(self, layer: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+        cell, H, P = self.cell, self.hidden_size, self.proj_size or self.hidden_size
+        width = self.input_size if layer == 0 else self.output_size
+        if any(n.op == "x" for n in cell.nodes) and width != H:
+            raise ConfigError(f"cell {cell.name!r} uses x itself, so input_size must be hidden_size = {H}, not {width}.")
+        rows = {"ih": len(cell.input_gates) * H, "hh": len(cell.recurrent_gates) * H}
+        yield from ((f"weight_{n}", (rows[n], w)) for n, w in (("ih", width), ("hh", P)) if rows[n])
+        if self.bias:
+            yield from ((f"bias_{n}", (rows[n],)) for n in ("ih", "hh") if rows[n])
+        if self.proj_size:
+            yield "weight_hr", (P, H)
+        yield from ((f"weight_{n}", (H, H)) for n in cell.products)
+        yield from ((n, (H if p.op == "unit" else 1,)) for n, p in cell.parameters.items())
+
+    @staticmethod
+    def _key(name: str, layer: int, reverse: bool) -> str:
+        return f"{name}_l{layer}{'_reverse' if reverse else ''}"
+
+    def reset_parameters(self) -> None:
+        """Uniform in ±1/√H as torch.nn; the cell's own parameters at the start it names."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for key, parameter in self.named_parameters():
+            start = next((p.start for n, p in self.cell.parameters.items() if key.startswith(f"{n}_l")), None)
+            if start is None:
+                nn.init.uniform_(parameter, -bound, bound)
+            else:
+                nn.init.constant_(parameter, start)
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do; torch.nn's layers have it."""
+
+    def extra_repr(self) -> str:
+        words = [repr(self.cell.name), str(self.input_size), str(self.hidden_size), f"num_layers={self.num_layers}"]
+        words += [f"{n}={getattr(self, n)}" for n in ("bidirectional", "proj_size", "dropout") if getattr(self, n)]
+        return ", ".join(words)
+
+    def forward(
+        self,
+        x: Tensor | PackedSequence,
+        state: Tensor | State | None = None,
+        lengths: Tensor | None = None,
+        record: list[Record] | None = None,
+    ) -> tuple[Tensor | PackedSequence, Tensor | State]:
+        """See the class. `record`: a list to which one `Record` per layer and direction is added, filled on backward."""
+        if isinstance(x, PackedSequence):
+            return self._forward_packed(x, state, record)
+        if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
+            raise ConfigError(
+                f"x has shape {tuple(x.shape)}, expected [{'batch, time' if self.batch_first else 'time, batch'}, "
+                f"{self.input_size}] or [time, {self.input_size}]."
+            )
+        batched = x.ndim == 3
+        x = x[:, None] if not batched else x.transpose(0, 1) if self.batch_first else x
+        T, B, _ = x.shape
+        time = Time.full(T, B) if lengths is None else Time.of(lengths, T)
+        initial = self._initial(state, B, x, batched)
+        rows, finals = self._stack(time.pack(x), time, initial, record)
+        y = time.unpack(rows, T)
+        y = y[:, 0] if not batched else y.transpose(0, 1) if self.batch_first else y
+        finals = finals if batched else tuple(s[:, 0] for s in finals)
+        return y, finals if len(finals) > 1 else finals[0]
+
+    def _forward_packed(
+        self, x: PackedSequence, state: Tensor | State | None, record: list[Record] | None
+    ) -> tuple[PackedSequence, Tensor | State]:
+        sizes = x.batch_sizes
+        lengths = (sizes[:, None] > torch.arange(int(sizes[0]))).sum(0)
+        time = Time(int(sizes[0]), tuple(sizes.tolist()), x.sorted_indices, lengths)
+        initial = self._initial(state, time.batch, x.data, True)
+        rows, finals = self._stack(x.data, time, initial, record)
+        y = PackedSequence(rows, sizes, x.sorted_indices, x.unsorted_indices)
+        return y, finals if len(finals) > 1 else finals[0]
+
+    def _initial(self, state: Tensor | State | None, batch: int, x: Tensor, batched: bool) -> State:
+        """States [layers · directions, B, ·], zeros where none is given."""
+        count = self.num_layers * len(self._directions)
+        widths = [self.proj_size or self.hidden_size, *[self.hidden_size] * (len(self.cell.state) - 1)]
+        if state is None:
+            dtype = next(self.parameters()).dtype
+            return tuple(torch.zeros(count, batch, w, dtype=dtype, device=x.device) for w in widths)
+        states = (state,) if isinstance(state, Tensor) else tuple(state)
+        if not batched:
+            states = tuple(s[:, None] if s.ndim == 2 else s for s in states)
+        expected = [(count, batch, w) for w in widths]
+        if [tuple(s.shape) for s in states] != expected:
+            got = [tuple(s.shape) for s in states]
+            raise ConfigError(f"state of {self.cell.name!r} has shapes {got}, expected {expected} ({self.cell.state}).")
+        return states
+
+    def _stack(
+        self, rows: Tensor, time: Time, initial: State, record: list[Record] | None
+    ) -> tuple[Tensor, State]:
+        """All layers over packed rows [N, I]; states come and go in the caller's order of sequences."""
+        states = tuple(time.sort(s.transpose(0, 1)).transpose(0, 1) for s in initial)
+        finals: list[State] = []
+        for k in range(self.num_layers):
+            if k and self.dropout and self.training:
+                rows = nn.functional.dropout(rows, self.dropout)
+            outputs = []
+            for reverse in self._directions:
+                index = len(finals)
+                given = tuple(s[index] for s in states)
+                y, final = self._direction(rows, time, given, k, reverse, record)
+                outputs.append(y)
+                finals.append(final)
+            rows = outputs[0] if len(outputs) == 1 else sum(outputs) if self.merge == "sum" else torch.cat(outputs, -1)  # type: ignore[assignment]
+        joined = tuple(torch.stack(s) for s in zip(*finals, strict=True))
+        return rows, tuple(time.unsort(s.transpose(0, 1)).transpose(0, 1) for s in joined)
+
+    def _direction(
+        self, rows: Tensor, time: Time, state: State, k: int, reverse: bool, record: list[Record] | None
+    ) -> tuple[Tensor, State]:
+        kept = None
+        if record is not None:
+            kept = Record()
+            record.append(kept)
+        layer = Layer(self.cell, time, self.variant, self.truncate, kept)
+        weights = {n: getattr(self, self._key(n, k, reverse)) for n, _ in self._shapes(k)}
+        masks = self._masks(time, state)
+        x = time.reverse(rows) if reverse else rows
+        y, final = run(layer, x, tuple(s[: time.alive] for s in state), weights, masks, self.backend)
+        if time.alive < time.batch:
+            final = tuple(torch.cat((f, s[time.alive :])) for f, s in zip(final, state, strict=True))
+        return (time.reverse(y) if reverse else y), final
+
+    def _masks(self, time: Time, state: State) -> dict[str, Tensor]:
+        """Masks for all packed rows: fixed per sequence for the recurrent product, per step for zoneout."""
+        masks = {}
+        if self.variant.recurrent_mask:
+            keep = 1 - self.recurrent_dropout if self.training else 1.0
+            drawn = torch.full_like(state[0][: time.alive], keep)
+            drawn = torch.bernoulli(drawn) / keep if self.training else drawn
+            masks["mask_recurrent"] = drawn.index_select(0, time.place[1].to(drawn.device))
+        for name, values in zip(self.cell.state, state, strict=True):
+            if name in self.variant.zoneout:
+                keep = torch.full((time.rows, values.shape[1]), 1 - self.zoneout, dtype=values.dtype, device=values.device)
+                masks[f"mask_zoneout_{name}"] = torch.bernoulli(keep) if self.training else keep
+        return masks

@@ -1,0 +1,123 @@
+"""The softmax over a vocabulary in one with its product and its cross-entropy: ŷ is never held whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+IGNORED = -100
+"""A target that counts for nothing: the place of padding. The value torch's own losses ignore."""
+
+CHUNK_BYTES = 24 * 2**20
+"""Logits held at once, as measured: the products want many rows, the processor's cache few."""
+
+CHUNK_ROWS = 2048
+"""The most rows of x at once, where the vocabulary is small."""
+
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
+
+
+def linear_cross_entropy(
+    x: Tensor, weight: Tensor, bias: Tensor, target: Tensor, *, chunk: int | None = None
+) -> Tensor:
+    """Cross-entropy of a linear layer's softmax, summed over the rows; natural logarithm.
+
+    z = x Vᵀ + c,  ŷ = softmax(z),  L = −Σ_n log ŷ[n, target_n];
+    ∂L/∂z = ŷ − y,  ∇x = (ŷ − y) V,  ∇V = (ŷ − y)ᵀ x,  ∇c = Σ_n (ŷ − y)_n.
+
+    The gradients are computed with the loss, `chunk` rows at a time, ŷ − y in the place of z: memory for logits is
+    chunk · V instead of N · V. Where no gradient is wanted the loss alone is computed. Under autocast the products are
+    in its type, the softmax in float32. The gradient cannot be differentiated again.
+
+    Shapes: x [N, H], weight [V, H], bias [V], target [N] of class numbers or `IGNORED`; result [].
+    """
+    kept = target != IGNORED
+    if not bool(kept.all()):
+        x, target = x[kept], target[kept]
+    if chunk is None:
+        most = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (4 * len(weight))))
+        chunk = -(-len(x) // max(1, -(-len(x) // most))) or 1  # equal parts
+    device = x.device.type
+    product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, bias)):
+        loss: Tensor = _LinearCrossEntropy.apply(x, weight, bias, target, chunk, product)
+        return loss
+    return _run(x, weight, bias, target, chunk, product, (False, False, False))[0]
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, target: Tensor, chunk: int, product: torch.dtype
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, bias, target)
+        ctx.rest = (chunk, product, ctx.needs_input_grad[:3])
+        loss, ctx.gradients = _run(x, weight, bias, target, *ctx.rest)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
+        # The first backward scales the gradients in place and hands them away; a second one computes them anew.
+        saved = ctx.saved_tensors
+        gradients, ctx.gradients = ctx.gradients or _run(*saved, *ctx.rest)[1], None
+        return (*(g if g is None else g.mul_(grad_loss) for g in gradients), None, None, None)
+
+
+def _run(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    target: Tensor,
+    chunk: int,
+    product: torch.dtype,
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Tensor, Gradients]:
+    """The loss and those gradients of x, weight and bias that are wanted."""
+    exact = torch.promote_types(product, torch.float32)
+    like, N = (x, weight, bias), len(x)
+    make = torch.empty_like if N else torch.zeros_like
+    grad_x, grad_weight, grad_bias = (make(t) if w else None for t, w in zip(like, wanted, strict=True))
+    loss = x.new_zeros((), dtype=exact)
+    with torch.autocast(x.device.type, enabled=False):
+        x_low, weight_low = x.to(product), weight.to(product)
+        buffer = x.new_empty(min(chunk, N), len(weight), dtype=exact)
+        buffer_low = buffer if product == exact else torch.empty_like(buffer, dtype=product)
+        for start in range(0, N, chunk):
+            rows = slice(start, min(start + chunk, N))
+            t = target[rows, None]
+            z, z_low = buffer[: len(t)], buffer_low[: len(t)]  # [chunk, V]
+            if product == exact:
+                torch.addmm(bias, x_low[rows], weight_low.t(), out=z)
+            else:
+                z.copy_(torch.mm(x_low[rows], weight_low.t(), out=z_low)).add_(bias)
+            z_target, z_largest = z.gather(1, t), z.amax(1, keepdim=True)
+            torch.softmax(z, 1, out=z)  # ŷ
+            # The largest ŷ is 1 / Σ exp(z − z_largest); unlike ŷ[target] it cannot underflow.
+            loss += (z_largest - z_target - z.amax(1, keepdim=True).log()).sum()
+            if not any(wanted):
+                continue
+            z.scatter_add_(1, t, z.new_full((1, 1), -1.0).expand(len(t), 1))  # ŷ − y
+            if product != exact:
+                z_low.copy_(z)
+            first = start == 0
+            if grad_x is not None:
+                _product(grad_x[rows], z_low, weight_low, True)
+            if grad_weight is not None:
+                _product(grad_weight, z_low.t(), x_low[rows], first)
+            if grad_bias is not None:
+                grad_bias.copy_(z.sum(0)) if first else grad_bias.add_(z.sum(0))
+    return loss, (grad_x, grad_weight, grad_bias)
+
+
+def _product(out: Tensor, a: Tensor, b: Tensor, first: bool) -> None:
+    """out = a b the first time, out += a b afterwards; the factors may be of a lower precision than `out`."""
+    if a.dtype == out.dtype:
+        torch.addmm(out, a, b, beta=0 if first else 1, out=out)
+    elif first:
+        out.copy_(torch.mm(a, b))
+    else:
+        out.add_(torch.mm(a, b))

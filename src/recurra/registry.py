@@ -1,0 +1,156 @@
+"""Parts found by name. A part registers itself with a decorator in its own file, so adding one touches one file.
+
+Names are read from the source of a room's modules without importing them: a typo is answered before torch is loaded.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import sys
+import types as builtin_types
+import typing
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from recurra.errors import ConfigError, UnknownName, did_you_mean
+
+Part = TypeVar("Part")
+
+ROOMS = {
+    "cell": "cells",
+    "reader": "data",
+    "vocabulary": "data",
+    "batching": "data",
+    "embedder": "nn",
+    "core": "nn",
+    "task": "tasks",
+    "optimiser": "training",
+    "schedule": "training",
+    "baseline": "baselines",
+}
+
+_parts: dict[tuple[str, str], Any] = {}
+
+
+def part(kind: str, name: str) -> Callable[[Part], Part]:
+    """Class or function decorator: register what follows as the `kind` called `name`. Both are literals (see `names`)."""
+    if kind not in ROOMS:
+        raise UnknownName("kind of part", kind, ROOMS)
+
+    def register(thing: Part) -> Part:
+        known = _parts.get((kind, name))
+        if known is not None and getattr(known, "__module__", None) != getattr(thing, "__module__", None):
+            raise ConfigError(f"the {kind} {name!r} is registered twice, by {known.__module__} and {thing.__module__}.")
+        _parts[kind, name] = thing
+        return thing
+
+    return register
+
+
+@cache
+def _declared(kind: str) -> dict[str, str]:
+    """Name → module, read from the decorators in the sources of the room."""
+    room = Path(__file__).parent / ROOMS[kind]
+    declared = {}
+    for file in sorted(room.rglob("*.py")):
+        source = file.read_text(encoding="utf-8")
+        if "@part(" not in source:
+            continue
+        dotted = ".".join(("recurra", *file.relative_to(Path(__file__).parent).with_suffix("").parts))
+        for node in ast.walk(ast.parse(source)):
+            for decorator in getattr(node, "decorator_list", ()):
+                if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", None) == "part":
+                    words = [a.value for a in decorator.args if isinstance(a, ast.Constant)]
+                    if len(words) == 2 and words[0] == kind:
+                        declared[words[1]] = dotted
+    return declared
+
+
+def names(kind: str) -> list[str]:
+    """All registered names of a kind, sorted, plugins included; imports nothing."""
+    return sorted({*_declared(kind), *(name for k, name in _parts if k == kind)})
+
+
+def find(kind: str, name: str) -> Any:
+    """The part registered under `name`; raises `UnknownName` with the nearest names."""
+    if (kind, name) not in _parts:
+        module = _declared(kind).get(name)
+        if module is None:
+            raise UnknownName(kind, name, names(kind))
+        importlib.import_module(module)
+    return _parts[kind, name]
+
+
+def construct(kind: str, settings: Mapping[str, Any]) -> Any:
+    """Build a part from its settings; `settings["kind"]` is its name, the rest its constructor's keywords."""
+    settings = dict(settings)
+    if "kind" not in settings:
+        raise ConfigError(f"[{kind}] names no kind. Known: {', '.join(names(kind))}.")
+    maker = find(kind, settings.pop("kind"))
+    return maker(**checked(maker, settings, where=kind))
+
+
+def checked(maker: Callable[..., Any], settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Settings compared with the keywords of `maker`: unknown keys, missing keys and wrong types raise `ConfigError`."""
+    parameters = inspect.signature(maker).parameters
+    hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
+    for key in settings:
+        if key not in parameters:
+            raise ConfigError(
+                f"unknown key {where}.{key}{did_you_mean(key, parameters)} Keys: {', '.join(parameters) or 'none'}."
+            )
+    missing = [n for n, p in parameters.items() if p.default is p.empty and n not in settings]
+    if missing:
+        raise ConfigError(f"{where}.{missing[0]} is missing: add it to the recipe or pass --set {where}.{missing[0]}=…")
+    return {key: _convert(value, hints.get(key, Any), f"{where}.{key}") for key, value in settings.items()}
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    """`value` as `hint`, integers accepted for floats and lists for tuples; anything else is refused."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin is typing.Literal:
+        if value in arguments:
+            return value
+        expected = ", ".join(repr(a) for a in arguments)
+        raise ConfigError(f"{where} = {value!r}{did_you_mean(str(value), map(str, arguments))} Expected one of {expected}.")
+    if origin in (typing.Union, builtin_types.UnionType):
+        for option in arguments:
+            try:
+                return _convert(value, option, where)
+            except ConfigError:
+                continue
+    elif origin in (tuple, list) and isinstance(value, (list, tuple)):
+        inner = arguments[0] if arguments else Any
+        return origin(_convert(v, inner, where) for v in value)
+    elif hint is type(None) and value is None:
+        return None
+    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(hint, type) and isinstance(value, hint) and (hint is not int or not isinstance(value, bool)):
+        return value
+    raise ConfigError(f"{where} = {value!r} is a {type(value).__name__}, expected {_written(hint)}.")
+
+
+def _written(hint: Any) -> str:
+    return getattr(hint, "__name__", str(hint)) if typing.get_origin(hint) is None else str(hint).replace("typing.", "")
+
+
+def load_plugin(path: str | Path) -> None:
+    """Run a user's own file, so that the parts it registers are found by name."""
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"plugin {path} is no file. Name a Python file that registers parts with @part(kind, name).")
+    name = f"recurra_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"plugin {path} is no Python file (*.py).")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)

@@ -1,0 +1,169 @@
+"""What training tells while it runs: events for whoever watches, lines of metrics.jsonl for later."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, TextIO
+
+from torch import Tensor
+
+from recurra import checkpoint
+from recurra.errors import TrainingError
+
+Happening = Literal["step", "evaluation", "checkpoint", "end"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something happened: a `step`, an `evaluation`, a `checkpoint` written, or the `end`."""
+
+    kind: Happening
+    step: int
+    epoch: float
+    """Epochs done, with fraction."""
+    progress: float
+    """0..1 of the whole run, by its epochs or its time, whichever is further."""
+    minutes: float
+    learning_rate: float
+    loss: float
+    """Training loss per target, the mean since the last line of the log; nan before the first step."""
+    symbols_per_second: float
+    valid_loss: float | None = None
+    """Validation loss per target; only with `evaluation`."""
+    best: bool = False
+    """Whether `valid_loss` is the lowest so far."""
+
+
+Reason = Literal["epochs", "time", "patience", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended: by its `epochs`, its `time`, its `patience`, or `interrupted` by Ctrl-C."""
+
+    reason: Reason
+    step: int
+    epochs: float
+    """Epochs done, with fraction."""
+    minutes: float
+    best: float | None
+    """Lowest validation loss per target, that of model.safetensors. None: not validated yet, the weights of a step."""
+    best_step: int
+    history: tuple[float, ...]
+    """Validation losses, one every `evaluate_every` epochs."""
+
+    @property
+    def interrupted(self) -> bool:
+        return self.reason == "interrupted"
+
+
+class Progress(Protocol):
+    """Whoever watches; called after every step, so it must be quick."""
+
+    def __call__(self, event: Event, /) -> None: ...
+
+
+class Window:
+    """Loss, gradient norm and speed since the last line of the log.
+
+    Losses and norms come as tensors and are looked at `lag` steps at a time: at once on a CPU, seldom on a GPU,
+    which would have to be waited for.
+    """
+
+    def __init__(self, lag: int) -> None:
+        self.lag = lag
+        self._pending: list[tuple[int, Tensor, int, Tensor, float]] = []
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.steps, self.loss_sum, self.targets, self.norm_sum, self.norm_max, self.seconds = 0, 0.0, 0, 0.0, 0.0, 0.0
+
+    def add(self, step: int, loss: Tensor, targets: int, norm: Tensor, learning_rate: float) -> None:
+        """Take in a step's summed loss and its gradient norm; see `settle` for what it raises."""
+        self._pending.append((step, loss, targets, norm, learning_rate))
+        if len(self._pending) >= self.lag:
+            self.settle()
+
+    def settle(self) -> None:
+        """Look at what is pending; a loss or norm that is not finite raises `TrainingError`."""
+        for step, loss_tensor, targets, norm_tensor, learning_rate in self._pending:
+            loss, norm = float(loss_tensor), float(norm_tensor)
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise TrainingError(
+                    f"step {step}: the loss is {loss / max(1, targets):.6g} per target, the gradient norm {norm:.6g}, "
+                    f"expected finite numbers, at learning rate {learning_rate:.6g}. Try a lower "
+                    f"training.learning_rate, or a smaller training.clip_norm. What was saved before stands."
+                )
+            self.steps += 1
+            self.loss_sum += loss
+            self.targets += targets
+            self.norm_sum += norm
+            self.norm_max = max(self.norm_max, norm)
+        self._pending.clear()
+
+    @property
+    def loss(self) -> float:
+        """Mean loss per target; nan if there was no step."""
+        return self.loss_sum / self.targets if self.targets else math.nan
+
+    @property
+    def symbols_per_second(self) -> float:
+        return self.targets / self.seconds if self.seconds else 0.0
+
+    def summary(self) -> dict[str, float]:
+        """The part of a line that speaks of training; empty if there was no step."""
+        if not self.steps:
+            return {}
+        return {
+            "loss": self.loss,
+            "gradient_norm": self.norm_sum / self.steps,
+            "gradient_norm_max": self.norm_max,
+            "symbols_per_second": round(self.symbols_per_second, 1),
+        }
+
+
+class MetricsLog:
+    """The file metrics.jsonl, a JSON object a line; a file that cannot be written raises a `RecurraError`."""
+
+    def __init__(self, path: Path, keep: int | None = None) -> None:
+        """Begin the file anew, or `keep` its lines up to that step: a resumed run writes the later ones again."""
+        self._path = path
+        kept = b"" if keep is None else _up_to(path, keep)
+        checkpoint.write(path, kept)
+        try:
+            self._file: TextIO = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise TrainingError(checkpoint.unwritable(path, error)) from error
+
+    def write(self, line: Mapping[str, float | bool]) -> None:
+        """Append a line, at once on its way to the disk."""
+        try:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise TrainingError(checkpoint.unwritable(self._path, error)) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        try:
+            self._file.close()
+        except OSError as error:
+            raise TrainingError(checkpoint.unwritable(self._path, error)) from error
+
+
+def _up_to(path: Path, step: int) -> bytes:
+    """The whole lines of an older log up to a step; a line that was cut off by a crash ends it."""
+    kept = []
+    for line in path.read_bytes().splitlines(keepends=True) if path.is_file() else ():
+        try:
+            if json.loads(line)["step"] > step:
+                break
+        except (ValueError, KeyError, TypeError):
+            break
+        kept.append(line)
+    return b"".join(kept)

@@ -1,0 +1,51 @@
+"""When to validate and when to stop: pure functions of the settings, the counters and the seconds gone by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from recurra.training.log import Reason
+from recurra.training.resume import Counters
+from recurra.training.settings import Training
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """Without a time budget everything here follows from the counters alone, so a resumed training decides the same."""
+
+    settings: Training
+
+    @property
+    def budget(self) -> float:
+        """Seconds there are; infinite without `max_minutes`."""
+        return math.inf if self.settings.max_minutes is None else self.settings.max_minutes * 60.0
+
+    def share(self, counters: Counters, elapsed: float) -> float:
+        """Progress 0..1 of the whole run, by its epochs or its time, whichever is further."""
+        by_epochs = counters.epochs_done / self.settings.epochs
+        return min(1.0, max(by_epochs, 0.0 if self.budget == math.inf else elapsed / self.budget))
+
+    def mark(self, counters: Counters) -> int:
+        """How many multiples of `evaluate_every` have been passed."""
+        return math.floor(counters.epochs_done / self.settings.evaluate_every + 1e-9)
+
+    def by_clock(self, counters: Counters, elapsed: float) -> bool:
+        """Whether to validate between two marks: with a time budget, every tenth of it, if that costs a tenth at most.
+
+        So the best weights so far are kept, and what a validation costs is known, however long an epoch is.
+        """
+        if self.budget == math.inf or counters.evaluated_step == counters.step or not counters.step:
+            return False
+        return elapsed - counters.evaluated_at >= max(self.budget / 10.0, 10.0 * counters.evaluation_seconds)
+
+    def end(self, counters: Counters, elapsed: float, step_seconds: float) -> Reason | None:
+        """Why to stop now, if there is a reason; time is left for one more step and for the last validation."""
+        if counters.epoch >= self.settings.epochs:
+            return "epochs"
+        history, patience = counters.history, self.settings.patience
+        if patience is not None and history and len(history) - 1 - history.index(min(history)) >= patience:
+            return "patience"
+        evaluated = counters.evaluated_step == counters.step
+        reserve = step_seconds + (0.0 if evaluated else 1.2 * counters.evaluation_seconds)
+        return "time" if elapsed + reserve >= self.budget else None

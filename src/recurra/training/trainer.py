@@ -1,0 +1,284 @@
+"""Fits a model by truncated backpropagation through time, and keeps its run usable and resumable at any moment."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra import checkpoint
+from recurra.checkpoint import RunFolder
+from recurra.errors import CheckpointError, DataError, TrainingError
+from recurra.training import resume as resumption
+from recurra.training.average import Average
+from recurra.training.evaluation import Trainable, autocast, detached, evaluate, find_device, moved
+from recurra.training.interrupt import Interrupt
+from recurra.training.log import Event, Happening, MetricsLog, Progress, Reason, Result, Window
+from recurra.training.optimisers import normalise_and_clip
+from recurra.training.resume import Counters
+from recurra.training.settings import Training
+from recurra.training.timetable import Timetable
+from recurra.types import Batch
+
+__all__ = ["Result", "Trainer", "Training"]
+
+FIRST_SAVE = 30.0
+"""Seconds until the first checkpoint, if no validation came before: well within a minute."""
+SAVE_EVERY = 300.0
+"""Seconds from one resume state to the next, so that a crash costs no more than that."""
+GENERATOR_OFFSET = 1
+"""Dropout draws with another seed than the weights at the start did."""
+
+
+class Trainer:
+    """Trains `model` on the batches of `train_batches(epoch)`, always the same for the same epoch, and validates on
+    `valid_batches()`. Keeps `run` up to date and tells `progress` of every step.
+
+    A step takes `accumulate` batches; its gradient is that of their summed loss over their targets, or sequences.
+    """
+
+    def __init__(
+        self,
+        model: Trainable,
+        settings: Training,
+        train_batches: Callable[[int], Sequence[Batch]],
+        valid_batches: Callable[[], Iterable[Batch]],
+        run: RunFolder,
+        *,
+        progress: Progress = lambda event: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings, self.run, self._progress, self._clock = settings, run, progress, clock
+        self._train_batches, self._valid_batches = train_batches, valid_batches
+        self.device = find_device(settings.device)
+        self.model: Any = model.to(self.device)
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        self.parameters: list[Tensor] = [*parameters]
+        self.optimiser = settings.optimiser_part().build(parameters, settings.learning_rate)
+        self.schedule = settings.schedule_part()
+        self.average = Average(self.parameters, settings.average) if settings.average else None
+        self.counters = Counters()
+        self._timetable = Timetable(settings)
+        self._window = Window(lag=1 if self.device.type == "cpu" else settings.log_every)
+        self._autocast = autocast(self.device, settings.precision)
+        self._batches: Sequence[Batch] | None = None
+        self._carried: Any = None
+        self._learning_rate = settings.learning_rate
+        self._step_seconds = 0.0
+        self._saved_at: float | None = None
+
+    def fit(self, *, resume: bool = False) -> Result:
+        """Train to the end, or go on from the run's resume state.
+
+        Raises `TrainingError` for a loss that is not finite, `CheckpointError` for a state that cannot be read or
+        written, `DataError` if there is nothing to train on or to validate on.
+        """
+        if self.settings.threads is not None:
+            torch.set_num_threads(self.settings.threads)
+        if resume:
+            self.counters, self._carried = resumption.load(
+                self.run.resume, self.model, self.optimiser, self.average, self.device
+            )
+            self._saved_at = self.counters.seconds
+        else:
+            torch.manual_seed(self.settings.seed + GENERATOR_OFFSET)
+        self._log = MetricsLog(self.run.metrics, keep=self.counters.step if resume else None)
+        self._started = self._clock() - self.counters.seconds
+        self._interrupt = Interrupt()
+        self.model.train()
+        try:
+            with self._interrupt:
+                return self._finish(self._loop())
+        finally:
+            self._log.close()
+
+    def _loop(self) -> Reason:
+        """Step until there is a reason to stop. What is due is read off the counters, so a resumed loop sees it too."""
+        counters, timetable = self.counters, self._timetable
+        while True:
+            mark = timetable.mark(counters)
+            if mark > counters.marks:
+                self._evaluate(mark)
+            if self._interrupt.requested:
+                return "interrupted"
+            reason = timetable.end(counters, self._elapsed(), self._step_seconds)
+            if reason is not None:
+                return reason
+            if timetable.by_clock(counters, self._elapsed()):
+                self._evaluate(None)
+                continue
+            self._step()
+            if counters.step % self.settings.log_every == 0:
+                self._write_line()
+            since = self._elapsed() - (self._saved_at or 0.0)
+            if since >= (FIRST_SAVE if self._saved_at is None else SAVE_EVERY):
+                self._write_line()
+                self._save()
+
+    def _step(self) -> None:
+        """One update of the weights."""
+        settings, counters, started = self.settings, self.counters, self._clock()
+        batches = self._epoch()
+        end = min(counters.batch + settings.accumulate, len(batches))
+        loss, targets, sequences = torch.zeros((), device=self.device), 0, 0
+        for index in range(counters.batch, end):
+            batch = moved(batches[index], self.device)
+            with self._autocast:
+                output = self.model.loss(batch, None if batch.first else self._carried)
+            output.loss.backward()
+            self._carried = detached(output.state)
+            loss = loss + output.loss.detach()
+            targets, sequences = targets + output.targets, sequences + output.sequences
+        share = self._timetable.share(counters, self._elapsed())
+        self._learning_rate = settings.learning_rate * self.schedule.rate(counters.epochs_done, share, counters.history)
+        divisor = max(1, targets if settings.loss_per == "token" else sequences)
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = normalise_and_clip(gradients, divisor, settings.clip_value, settings.clip_norm)
+        self._window.add(counters.step + 1, loss, targets, norm, self._learning_rate)
+        self._update()
+        counters.batch = end
+        if end == len(batches):
+            counters.epoch, counters.batch, counters.batches, self._batches = counters.epoch + 1, 0, 0, None
+        self._step_seconds = self._clock() - started
+        self._window.seconds += self._step_seconds
+        self._tell("step")
+
+    def _update(self) -> None:
+        """Let the optimiser use the gradients."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.counters.step += 1
+        if self.average is not None:
+            self.average.update(self.counters.step)
+
+    def _epoch(self) -> Sequence[Batch]:
+        """The batches of the epoch under way."""
+        if self._batches is None:
+            counters = self.counters
+            batches = self._train_batches(counters.epoch)
+            if not len(batches):
+                raise DataError(f"epoch {counters.epoch + 1} has no batches. Give a longer file, or a smaller batch.")
+            if counters.batch and counters.batches != len(batches):
+                raise CheckpointError(
+                    f"{self.run.resume} was saved in an epoch of {counters.batches} batches, now it has {len(batches)}."
+                    f" Resume with the same data and batching, or train again."
+                )
+            counters.batches = len(batches)
+            self._batches = batches
+        return self._batches
+
+    def _evaluate(self, mark: int | None) -> None:
+        """Validate and keep the weights if they are the best; at a `mark` of `evaluate_every` also tell the history.
+
+        Ctrl-C breaks a validation off without a trace: the resumed run begins with it.
+        """
+        self._window.settle()
+        counters, started = self.counters, self._elapsed()
+        with self._averaged():
+            score = evaluate(
+                self.model,
+                self._valid_batches(),
+                device=self.device,
+                precision=self.settings.precision,
+                stop=lambda: self._interrupt.requested,
+            )
+            if score is None:
+                return
+            loss = score.per_target
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"step {counters.step}: the validation loss is {loss}, expected a finite number. Try a lower "
+                    f"training.learning_rate, or a smaller training.clip_norm. What was saved before stands."
+                )
+            best = counters.best is None or loss < counters.best
+            if best:
+                counters.best, counters.best_step = loss, counters.step
+                self._save_model()
+        if mark is not None:
+            counters.marks = mark
+            counters.history.append(loss)
+        counters.evaluated_step, counters.evaluated_at = counters.step, self._elapsed()
+        counters.evaluation_seconds = counters.evaluated_at - started
+        self._tell("evaluation", loss, best)
+        self._write_line(valid_loss=loss, best=best)
+        self._save()
+
+    def _finish(self, reason: Reason) -> Result:
+        counters = self.counters
+        if reason != "interrupted" and counters.evaluated_step != counters.step:
+            self._evaluate(None)
+        if counters.evaluated_step != counters.step:
+            reason = "interrupted"
+        self._write_line()
+        self._save()
+        self._tell("end")
+        return Result(
+            reason=reason,
+            step=counters.step,
+            epochs=counters.epochs_done,
+            minutes=self._elapsed() / 60.0,
+            best=counters.best,
+            best_step=counters.best_step,
+            history=tuple(counters.history),
+        )
+
+    def _save(self) -> None:
+        """Write the resume state; and the model, while none was validated, so that there always is one."""
+        self._window.settle()
+        if self.counters.best is None:
+            with self._averaged():
+                self._save_model()
+        self.counters.seconds = self._saved_at = self._elapsed()
+        resumption.save(
+            self.run.resume, self.model, self.optimiser, self.average, self._carried, self.counters, self.device
+        )
+        self._tell("checkpoint")
+
+    def _save_model(self) -> None:
+        counters = self.counters
+        loss = {} if counters.best is None else {"valid_loss": repr(counters.best)}
+        checkpoint.save_model(self.run.model, self.model, {"step": str(counters.step), **loss})
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.average is None else self.average.applied()
+
+    def _elapsed(self) -> float:
+        return self._clock() - self._started
+
+    def _write_line(self, **evaluation: float | bool) -> None:
+        """A line of metrics.jsonl, if there is anything new to tell."""
+        self._window.settle()
+        line = {**self._window.summary(), **evaluation}
+        if line:
+            place = {
+                "step": self.counters.step,
+                "epoch": round(self.counters.epochs_done, 6),
+                "minutes": round(self._elapsed() / 60.0, 4),
+                "learning_rate": self._learning_rate,
+            }
+            self._log.write({**place, **line})
+        self._window.clear()
+
+    def _tell(self, kind: Happening, valid_loss: float | None = None, best: bool = False) -> None:
+        elapsed = self._elapsed()
+        self._progress(
+            Event(
+                kind=kind,
+                step=self.counters.step,
+                epoch=self.counters.epochs_done,
+                progress=self._timetable.share(self.counters, elapsed),
+                minutes=elapsed / 60.0,
+                learning_rate=self._learning_rate,
+                loss=self._window.loss,
+                symbols_per_second=self._window.symbols_per_second,
+                valid_loss=valid_loss,
+                best=best,
+            )
+        )

@@ -1,0 +1,53 @@
+"""The plain records that travel between the rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Example = Mapping[str, Any]
+"""One sequence as its reader found it: field name → value, e.g. `{"text": "…"}`. No tensors."""
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """The structure of a batch of plain sequences: `values` [B] counts the valid time steps; None: all are full."""
+
+    values: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded tensors by field name ([B, T, …]), their structure, and whether carried state starts anew here."""
+
+    fields: Mapping[str, Tensor]
+    structure: Lengths = Lengths()
+    first: bool = True
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What only the data know; handed to `build` of embedder, core and task, in this order."""
+
+    vocabulary: int = 0
+    """Number of symbols V."""
+    embedding: int = 0
+    """Width D of the embedder's output; set once the embedder is built."""
+    core: int = 0
+    """Width H of the core's output; set once the core is built."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a task's forward gives: the loss summed over targets (natural logarithm), how many targets there were,
+    how many sequences, and the core's final state."""
+
+    loss: Tensor
+    targets: int
+    sequences: int
+    state: Any = None
+    details: Mapping[str, Tensor] = field(default_factory=dict)
