@@ -76,7 +76,7 @@ def run(
 def _stretches(layer: Layer) -> list[tuple[int, int]]:
     """Steps of each stretch: all at once, or as many as the backward may see."""
     steps = len(layer.time.sizes)
-    every = layer.truncate or steps
+    every = layer.truncate or max(steps, 1)
     return [(t, min(t + every, steps)) for t in range(0, steps, every)]
 
 

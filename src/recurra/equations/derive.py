@@ -7,7 +7,8 @@ Backward: with L = Σ ḡ·state + Σ over seams v̄·v every derivative wanted 
 reverse; sympy differentiates the pointwise ones, a seam's transpose is a statement of its own for the engine.
 
 Names. `h_prev`, `c_prev`: states of the step before; `h`, `c`: the new ones; `a_i`: pre-activation of gate i, `a_i_in`
-and `a_i_rec` its parts; `g_h`: the gradient arriving at the new h; `d_v`: the gradient of value v.
+and `a_i_rec` its parts; `g_h`: the gradient arriving at the new h; `d_v`: the gradient of value v; `e_v`: the part of
+it that one seam hands back.
 """
 
 from __future__ import annotations
@@ -289,7 +290,12 @@ def _backward(forward: tuple[Statement, ...], cell: Cell) -> tuple[list[Statemen
         out.append(Pointwise(f"d_{name}", sp.Add(*terms.pop(name, [sp.Integer(0)]))))
         return f"d_{name}"
 
-    for k, statement in enumerate(reversed(forward)):
+    def error(argument: str) -> str:
+        """Name of what one seam hands back to its argument; several seams may read the same value."""
+        before = sum(argument == n.split("_", 1)[1] for st in out for n in names_out(st) if n.startswith("e"))
+        return f"e{before + 1 if before else ''}_{argument}"
+
+    for statement in reversed(forward):
         if not any(name in terms for name in names_out(statement)):
             continue
         match statement:
@@ -300,12 +306,13 @@ def _backward(forward: tuple[Statement, ...], cell: Cell) -> tuple[list[Statemen
                         terms[leaf].append(arriving * slope)
             case Product(outs, weight, argument):
                 grads = tuple(gradient(o) for o in outs)
-                out.append(ProductTransposed(f"back{k}_{argument}", weight, grads))
-                terms[argument].append(symbol(f"back{k}_{argument}"))
+                back = error(argument)
+                out.append(ProductTransposed(back, weight, grads))
+                terms[argument].append(symbol(back))
                 weights[weight] = (argument, grads)
             case Norm(outs, arguments, scale):
                 grads = tuple(gradient(o) for o in outs)
-                backs = tuple(f"back{k}_{a}" for a in arguments)
+                backs = tuple(map(error, arguments))
                 out.append(NormTransposed(backs, grads, outs, scale))
                 for argument, back in zip(arguments, backs, strict=True):
                     terms[argument].append(symbol(back))

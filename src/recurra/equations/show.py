@@ -40,9 +40,11 @@ class _Text(StrPrinter):
 
 
 def _word(name: str) -> str:
-    """Names as they are read: h_prev → h′, d_v → δv, g_h → ḡ_h, back7_x → back7_x."""
+    """Names as they are read: h_prev → h′, d_v → δv, e_h_prev → e(h′), g_h → ḡ_h."""
     if name.startswith("d_"):
         return f"δ{_word(name[2:])}"
+    if match := re.fullmatch(r"(e\d*)_(\w+)", name):
+        return f"{match[1]}({_word(match[2])})"
     if name.startswith("g_"):
         return f"ḡ_{name[2:]}"
     return name.replace("_prev", "′")
@@ -75,7 +77,7 @@ def text(cell: Cell) -> str:
     lines = [f"{cell.name}: {cell.equations.__doc__ or ''}".strip(), f"source: {cell.source}", ""]
     lines += ["forward (′ marks the step before)", *(f"  {_text(st)}" for st in d.forward), ""]
     lines += [f"kept for the backward, besides states: {' '.join(map(_word, d.kept)) or 'nothing'}", ""]
-    lines += ["backward (ḡ arrives from outside, δv is ∂L/∂v)"]
+    lines += ["backward (ḡ arrives from outside, δv is ∂L/∂v, e(v) the part of it a product or norm hands back)"]
     lines += [f"  {_text(st)}" for st in (*d.recomputed, *d.backward)]
     lines += ["", "summed over time"]
     for weight, (argument, grads) in d.weight_gradients.items():
@@ -100,6 +102,8 @@ def _tex(name: str) -> str:
     """h_prev → h_{t-1}, a_i_in → a_{i}^{in}, d_v → \\delta v, g_h → \\bar g_{h}."""
     if name.startswith("d_"):
         return rf"\delta {_tex(name[2:])}"
+    if match := re.fullmatch(r"e(\d*)_(\w+)", name):
+        return f"e{f'^{{({match[1]})}}' if match[1] else ''}\\left({_tex(match[2])}\\right)"
     if name.startswith("g_"):
         return rf"\bar{{g}}_{{{name[2:]}}}"
     if name.endswith("_prev"):
@@ -109,7 +113,10 @@ def _tex(name: str) -> str:
         return f"a_{{{match[1]}}}{above}"
     if re.fullmatch(r"[a-z]", name):
         return f"{name}_t"
-    return rf"\mathrm{{{name.replace('_', chr(92) + '_')}}}"
+    if match := re.fullmatch(r"([a-z])_?(\w+)", name):
+        below = match[2].replace("_", r"\_")
+        return f"{match[1]}_{{{below}}}" if name.startswith("v_") else rf"\mathrm{{{name.replace('_', chr(92) + '_')}}}"
+    return rf"\mathrm{{{name}}}"
 
 
 def _latex(st: Statement) -> str:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from recurra.errors import ConfigError
+
 IGNORED = -100
 """A target that counts for nothing: the place of padding. The value torch's own losses ignore."""
 
 CHUNK_BYTES = 24 * 2**20
-"""Logits held at once, as measured: the products want many rows, the processor's cache few."""
+"""The most logits held at once, as measured: the products want many rows, the processor's cache few."""
 
-CHUNK_ROWS = 2048
-"""The most rows of x at once, where the vocabulary is small."""
+CHUNK_ROWS = 4096
+"""The most rows at once, as measured where the vocabulary is small."""
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
@@ -32,20 +35,27 @@ def linear_cross_entropy(
     chunk · V instead of N · V. Where no gradient is wanted the loss alone is computed. Under autocast the products are
     in its type, the softmax in float32. The gradient cannot be differentiated again.
 
-    Shapes: x [N, H], weight [V, H], bias [V], target [N] of class numbers or `IGNORED`; result [].
+    Shapes: x [N, H], weight [V, H], bias [V], target [N] of symbol numbers or `IGNORED`; result [].
     """
+    if chunk is not None and chunk < 1:
+        raise ConfigError(f"linear_cross_entropy: chunk = {chunk}, expected 1 or more rows, or None to choose it.")
     kept = target != IGNORED
     if not bool(kept.all()):
         x, target = x[kept], target[kept]
     if chunk is None:
-        most = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (4 * len(weight))))
-        chunk = -(-len(x) // max(1, -(-len(x) // most))) or 1  # equal parts
+        chunk = _equal_parts(len(x), most=max(1, min(CHUNK_ROWS, CHUNK_BYTES // (4 * len(weight)))))
     device = x.device.type
     product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, bias)):
         loss: Tensor = _LinearCrossEntropy.apply(x, weight, bias, target, chunk, product)
         return loss
     return _run(x, weight, bias, target, chunk, product, (False, False, False))[0]
+
+
+def _equal_parts(N: int, most: int) -> int:
+    """Rows of a part when N are cut into equal parts of `most` rows or fewer."""
+    parts = max(1, math.ceil(N / most))
+    return max(1, math.ceil(N / parts))
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -61,7 +71,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
-        # The first backward scales the gradients in place and hands them away; a second one computes them anew.
+        # The first backward scales the gradients in place and gives them away; one more (retain_graph) needs new ones.
         saved = ctx.saved_tensors
         gradients, ctx.gradients = ctx.gradients or _run(*saved, *ctx.rest)[1], None
         return (*(g if g is None else g.mul_(grad_loss) for g in gradients), None, None, None)
@@ -74,13 +84,12 @@ def _run(
     target: Tensor,
     chunk: int,
     product: torch.dtype,
-    wanted: tuple[bool, bool, bool],
+    wanted: tuple[bool, ...],
 ) -> tuple[Tensor, Gradients]:
     """The loss and those gradients of x, weight and bias that are wanted."""
-    exact = torch.promote_types(product, torch.float32)
-    like, N = (x, weight, bias), len(x)
-    make = torch.empty_like if N else torch.zeros_like
-    grad_x, grad_weight, grad_bias = (make(t) if w else None for t, w in zip(like, wanted, strict=True))
+    N, exact = len(x), torch.promote_types(product, torch.float32)
+    new = torch.empty_like if N else torch.zeros_like
+    grad_x, grad_weight, grad_bias = (new(t) if w else None for t, w in zip((x, weight, bias), wanted, strict=True))
     loss = x.new_zeros((), dtype=exact)
     with torch.autocast(x.device.type, enabled=False):
         x_low, weight_low = x.to(product), weight.to(product)

@@ -77,15 +77,20 @@ class Window:
     def __init__(self, lag: int) -> None:
         self.lag = lag
         self._pending: list[tuple[int, Tensor, int, Tensor, float]] = []
+        self._former_loss = math.nan
+        self.targets = 0
         self.clear()
 
     def clear(self) -> None:
         """Begin anew."""
-        self.steps, self.loss_sum, self.targets, self.norm_sum, self.norm_max, self.seconds = 0, 0.0, 0, 0.0, 0.0, 0.0
+        self._former_loss = self.loss
+        self.steps, self.loss_sum, self.targets, self.norm_sum, self.norm_max = 0, 0.0, 0, 0.0, 0.0
+        self.symbols, self.seconds = 0, 0.0
 
     def add(self, step: int, loss: Tensor, targets: int, norm: Tensor, learning_rate: float) -> None:
         """Take in a step's summed loss and its gradient norm; see `settle` for what it raises."""
         self._pending.append((step, loss, targets, norm, learning_rate))
+        self.symbols += targets
         if len(self._pending) >= self.lag:
             self.settle()
 
@@ -108,12 +113,12 @@ class Window:
 
     @property
     def loss(self) -> float:
-        """Mean loss per target; nan if there was no step."""
-        return self.loss_sum / self.targets if self.targets else math.nan
+        """Mean loss per target, the former line's while there is no step since; nan before the first."""
+        return self.loss_sum / self.targets if self.targets else self._former_loss
 
     @property
     def symbols_per_second(self) -> float:
-        return self.targets / self.seconds if self.seconds else 0.0
+        return self.symbols / self.seconds if self.seconds else 0.0
 
     def summary(self) -> dict[str, float]:
         """The part of a line that speaks of training; empty if there was no step."""

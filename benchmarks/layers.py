@@ -1,0 +1,76 @@
+"""Training step of recurra's layers beside torch.nn's and a plain autograd loop: forward, backward, all gradients.
+
+    python benchmarks/layers.py --out benchmarks/results/layers.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+
+import torch
+
+from recurra.bench.interleaved import interleaved, machine
+from recurra.nn import Recurrent
+
+SHAPES = ((100, 32, 256, 256), (35, 20, 200, 200))
+PAIRS = {"rnn-tanh": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
+
+
+def training_step(layer: torch.nn.Module, x: torch.Tensor) -> Callable[[], None]:
+    def step() -> None:
+        layer.zero_grad(set_to_none=True)
+        x.grad = None
+        y, _ = layer(x)
+        y.sum().backward()
+
+    return step
+
+
+def measure(shape: tuple[int, int, int, int], rounds: int) -> dict[str, float]:
+    """Ratios of medians, the other side's time over ours: above 1 ours is faster."""
+    T, B, I, H = shape  # noqa: E741
+    x = torch.randn(T, B, I, requires_grad=True)
+    found = {}
+    for cell, peer in PAIRS.items():
+        sides = {
+            "peer": training_step(peer(I, H), x),
+            "torch": training_step(Recurrent(cell, I, H, backend="torch"), x),
+            "auto": training_step(Recurrent(cell, I, H), x),
+        }
+        times = interleaved(sides, rounds)
+        found[f"{cell}: torch.nn / torch backend"] = times["peer"] / times["torch"]
+        found[f"{cell}: torch.nn / auto"] = times["peer"] / times["auto"]
+    for cell in ("peephole-lstm", "layer-norm-lstm", "gru-reset-before", "min-gru"):
+        sides = {
+            "loop": training_step(Recurrent(cell, I, H, backend="reference"), x),
+            "torch": training_step(Recurrent(cell, I, H, backend="torch"), x),
+        }
+        times = interleaved(sides, max(rounds // 2, 3))
+        found[f"{cell}: autograd loop / torch backend"] = times["loop"] / times["torch"]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--out")
+    arguments = parser.parse_args()
+    results = []
+    for threads in arguments.threads:
+        torch.set_num_threads(threads)
+        for shape in SHAPES:
+            ratios = measure(shape, arguments.rounds)
+            results.append({"shape T,B,I,H": shape, "threads": threads, "ratios": ratios})
+            print(f"T,B,I,H = {shape}, {threads} threads")
+            for name, ratio in ratios.items():
+                print(f"  {name:45s} {ratio:5.2f}")
+    if arguments.out:
+        with open(arguments.out, "w") as file:
+            json.dump({"machine": machine(), "what": "training step", "results": results}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Fair timing on a noisy machine: the sides take turns, so that a slow moment meets all of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+
+def interleaved(
+    sides: Mapping[str, Callable[[], Any]], rounds: int = 15, warm_up: int = 2
+) -> dict[str, float]:
+    """Median seconds of each side over `rounds` rounds in which every side runs once, after `warm_up` untimed rounds."""
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for k in range(rounds + warm_up):
+        for name, side in sides.items():
+            start = time.perf_counter()
+            side()
+            if k >= warm_up:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(t) for name, t in times.items()}
+
+
+def machine() -> dict[str, Any]:
+    """What a timing depends on: processor, its vector width as torch uses it, threads, versions."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as info:
+            model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), model)
+    except OSError:
+        model += " (model unknown)"
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }

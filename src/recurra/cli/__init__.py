@@ -1,0 +1,76 @@
+"""The command line: words into calls, results into words. Nothing is imported before it is needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from recurra import __version__
+from recurra.cli.cells import cells
+from recurra.cli.evaluate import evaluate
+from recurra.cli.predict import predict
+from recurra.cli.recipes import recipes
+from recurra.cli.train import train
+from recurra.errors import RecurraError
+
+VERBS = {"train": train, "evaluate": evaluate, "predict": predict, "recipes": recipes, "cells": cells}
+
+HELP = "Trains, explains and ships recurrent sequence models."
+EPILOGUE = """\
+recurra VERB --help says more. Every verb takes --debug, which shows a traceback with an error.
+
+    recurra train char-lm my.txt --out run
+    recurra predict run "Once upon" --length 300 --temperature 0.8
+"""
+
+WRONG, INTERRUPTED, CLOSED = 2, 130, 141
+"""Exit codes: something the caller can mend; Ctrl-C; whoever read the output has left."""
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Do what the words say; an error the caller can mend is one sentence on stderr. Returns the exit code."""
+    words = list(arguments)
+    options = words[: words.index("--")] if "--" in words else words
+    debug = "--debug" in options
+    if debug:
+        words.remove("--debug")
+    try:
+        verb, bound, _ = _app().parse_args(words, exit_on_error=False, print_error=False, verbose=False)
+        verb(*bound.args, **bound.kwargs)
+        sys.stdout.flush()
+    except (RecurraError, CycloptsError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            # Python flushes once more at its end, which would complain again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return CLOSED
+        if debug:
+            traceback.print_exc()
+        print(f"recurra: {error}", file=sys.stderr)
+        return WRONG
+    except KeyboardInterrupt as interrupt:
+        print(f"\nrecurra: {interrupt or 'interrupted'}", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _app() -> App:
+    app = App(
+        name="recurra",
+        version=__version__,
+        help=HELP,
+        help_format="plaintext",
+        help_epilogue=EPILOGUE,
+        version_flags=["--version"],
+    )
+    for name, verb in VERBS.items():
+        app.command(verb, name=name)
+    return app

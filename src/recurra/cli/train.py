@@ -1,0 +1,88 @@
+"""recurra train"""
+
+from __future__ import annotations
+
+import json as json_format
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from recurra.cli.options import Device, Json, Plugins, Threads
+from recurra.config import parse_settings
+from recurra.workflow.plan import make_plan
+
+
+def train(
+    recipe: str,
+    /,
+    *files: Path,
+    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
+    valid: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    test: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    max_minutes: float | None = None,
+    precision: Literal["float32", "bf16"] | None = None,
+    seed: int | None = None,
+    device: Device = None,
+    threads: Threads = None,
+    resume: Annotated[bool, Parameter(negative=())] = False,
+    plugin: Plugins = None,
+    json: Json = False,
+) -> None:
+    """Train a model on files, score it beside a plain baseline, and let it write a sample.
+
+    Parameters
+    ----------
+    recipe
+        A recipe's name (`recurra recipes` lists them), a recipe file of yours, or, with --resume, a run's folder.
+    files
+        The training text, plain or in gzip.
+    out
+        The new folder for the run; `run` if not said.
+    valid
+        A text to validate on; may be repeated. Without it, the last part of the training text is cut off.
+    test
+        A text to test on; may be repeated. Without it, likewise.
+    set_
+        A setting of the recipe: --set core.hidden_size=512; may be repeated.
+    max_minutes
+        Time for training; the best weights so far are kept.
+    precision
+        bf16: matrix products in bfloat16.
+    seed
+        Seed of everything drawn at random.
+    resume
+        Go on with a run that was stopped.
+    """
+    from recurra.cli.progress import Watch
+    from recurra.cli.report import print_report
+
+    flags = {
+        "max_minutes": max_minutes,
+        "precision": precision,
+        "seed": seed,
+        "device": device,
+        "threads": threads,
+    }
+    settings: dict[str, Any] = {f"training.{name}": value for name, value in flags.items() if value is not None}
+    plan = make_plan(
+        recipe,
+        files,
+        out=out,
+        valid=valid or (),
+        test=test or (),
+        settings={**parse_settings(set_ or ()), **settings},
+        plugins=plugin or (),
+        resume=resume,
+    )
+    from recurra.workflow.train import execute
+
+    with Watch(sys.stderr) as watch:
+        run = execute(plan, say=watch.say, progress=watch, command=shlex.join(["recurra", *sys.argv[1:]]))
+    if json:
+        print(json_format.dumps({"run": str(run.path), **run.report}, ensure_ascii=False))
+    else:
+        print_report(run.path, run.report)

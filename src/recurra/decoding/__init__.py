@@ -1,0 +1,1 @@
+"""Search: from `step(state, token) → (log-probabilities, state)` to symbols, whatever the model."""

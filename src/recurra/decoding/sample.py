@@ -1,0 +1,115 @@
+"""Draw a continuation, symbol after symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from recurra.errors import ConfigError, RecurraError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from recurra.data.vocabulary import Vocabulary
+
+Step = Callable[[Any, int], tuple[Any, Any]]
+"""Reads a symbol in a state; gives natural log-probabilities of the next, [V] or [1, V], and the new state."""
+
+
+def sample(
+    step: Step,
+    state: Any,
+    prompt: ArrayLike,
+    length: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+) -> NDArray[np.int64]:
+    """Read the symbols `prompt` [n], n ≥ 1, then draw `length` more, each read in its turn; give those drawn.
+
+    Temperature 0 takes the most likely symbol always (of equals, the first); `distribution` says what temperature,
+    `top_k` and `top_p` do otherwise. The same seed draws the same symbols; no other random generator is touched.
+    """
+    _check(length, temperature, top_k, top_p)
+    prompt = np.asarray(prompt, np.int64).reshape(-1)
+    if not len(prompt):
+        raise ConfigError("the prompt has no symbol, expected one or more. `prompt_ids` gives one to start from.")
+    generator = np.random.default_rng(seed)
+    drawn = np.empty(length, np.int64)
+    if not length:
+        return drawn
+    for token in prompt[:-1].tolist():
+        _, state = step(state, token)
+    token = int(prompt[-1])
+    for i in range(length):
+        log_p, state = step(state, token)
+        log_p = _vector(log_p, i)
+        if temperature == 0:
+            token = int(log_p.argmax())
+        else:
+            p = distribution(log_p, temperature=temperature, top_k=top_k, top_p=top_p)
+            token = int(generator.choice(len(p), p=p))
+        drawn[i] = token
+    return drawn
+
+
+def distribution(
+    log_p: NDArray[np.floating], *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> NDArray[np.float64]:
+    """What `sample` draws from, [V]: p^(1/temperature), cut to the `top_k` most likely symbols, then to the fewest of
+    these that together hold a share `top_p` (Holtzman et al. 2020); what is cut off is 0, the rest sums to 1."""
+    scaled = np.asarray(log_p, np.float64) / temperature
+    p = np.exp(scaled - scaled.max())
+    p /= p.sum()
+    order = np.argsort(-p, kind="stable")
+    if top_k is not None:
+        p[order[top_k:]] = 0
+        p /= p.sum()
+    if top_p is not None and top_p < 1:
+        more_likely = np.cumsum(p[order]) - p[order]
+        p[order[more_likely >= top_p]] = 0
+    return p / p.sum()
+
+
+def prompt_ids(vocabulary: Vocabulary, text: str) -> NDArray[np.int64]:
+    """A prompt's symbols, one at least: without a prompt the line end, or where that is unknown the first known symbol."""
+    ids = vocabulary.encode(text)
+    if len(ids):
+        return ids
+    line_end = vocabulary.encode("\n")
+    if len(line_end) and line_end[0] != vocabulary.unknown:
+        return line_end[:1]
+    return np.array([1 if vocabulary.unknown == 0 else 0])
+
+
+def _check(length: int, temperature: float, top_k: int | None, top_p: float | None) -> None:
+    if length < 0:
+        raise ConfigError(f"length = {length}, expected 0 or more symbols to draw.")
+    if not 0 <= temperature < np.inf:
+        raise ConfigError(f"temperature = {temperature}, expected 0 (always the most likely symbol) or more.")
+    if top_k is not None and top_k < 1:
+        raise ConfigError(f"top_k = {top_k}, expected 1 or more symbols to choose from, or none for all.")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ConfigError(f"top_p = {top_p}, expected a share above 0 and up to 1, or none for all.")
+
+
+def _vector(log_p: Any, drawn: int) -> NDArray[np.float64]:
+    """Log-probabilities as numbers [V]; refused where they are no distribution."""
+    if isinstance(log_p, torch.Tensor):
+        log_p = log_p.detach().to("cpu", torch.float64).numpy()
+    vector = np.asarray(log_p, np.float64)
+    if vector.ndim == 2 and len(vector) == 1:
+        vector = vector[0]
+    if vector.ndim != 1:
+        raise ConfigError(f"step gave log-probabilities of shape {list(vector.shape)}, expected [V] or [1, V].")
+    if np.isnan(vector).any() or not np.isfinite(vector.max()):
+        raise RecurraError(
+            f"after {drawn} symbols drawn the model's log-probabilities are not finite. Are its weights? "
+            "Use an earlier checkpoint, or train again with a lower learning rate."
+        )
+    return vector

@@ -1,0 +1,70 @@
+"""A model: embedder, core and task, built from a config and a vocabulary."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from recurra import registry
+from recurra.data.vocabulary import Vocabulary
+from recurra.errors import ConfigError
+from recurra.types import Batch, Output, Sizes
+
+
+class Model(nn.Module):
+    """What is trained, saved and asked. It keeps no state between two calls: state is an argument and a result.
+
+    `config` holds the sections it was built from, and whatever else the recipe says.
+    """
+
+    def __init__(
+        self, embedder: nn.Module, core: nn.Module, task: nn.Module, vocabulary: Vocabulary, config: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        self.embedder = embedder
+        self.core = core
+        self.task: Any = task
+        self.vocabulary = vocabulary
+        self.config = copy.deepcopy(dict(config))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], vocabulary: Vocabulary) -> Self:
+        """Build the parts that the sections embedder, core and task name, with fresh weights.
+
+        Raises ConfigError for a missing section, an unknown part or key, and for parts that do not go together.
+        """
+        for section in ("embedder", "core", "task"):
+            if section not in config:
+                raise ConfigError(f"[{section}] is missing: a model is [embedder], [core] and [task]. Add it to the recipe.")
+        sizes = Sizes(vocabulary=len(vocabulary))
+        embedder = registry.construct("embedder", config["embedder"]).build(sizes)
+        sizes = replace(sizes, embedding=embedder.output_size)
+        core = registry.construct("core", config["core"]).build(sizes)
+        task = registry.construct("task", config["task"]).build(replace(sizes, core=core.output_size))
+        if task.causal and not core.causal:
+            raise ConfigError(
+                f"the task {config['task']['kind']!r} predicts what comes next, but this core also reads from the end. "
+                "Set core.bidirectional = false."
+            )
+        return cls(embedder, core, task, vocabulary, config)
+
+    def loss(self, batch: Batch, state: Any = None) -> Output:
+        """The loss of a batch, summed over its targets, going on from `state` (None: from the beginning)."""
+        output: Output = self.task(self.embedder, self.core, batch, state)
+        return output
+
+    @torch.no_grad()
+    def step(self, state: Any, token: int | Tensor) -> tuple[Tensor, Any]:
+        """Read one symbol of each sequence; give the log-probabilities [B, V] of the next, and the new state.
+
+        `token` is a symbol's number, or [B] of them. Dropout is off only after `eval()`.
+        """
+        device = next(self.parameters()).device
+        token = torch.as_tensor(token, dtype=torch.int64, device=device).reshape(-1)
+        log_p, state = self.task.step(self.embedder, self.core, state, token)
+        return log_p, state

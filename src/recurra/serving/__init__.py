@@ -1,0 +1,1 @@
+"""A trained run in use: answers, and scores beside a baseline."""

@@ -1,0 +1,41 @@
+"""From a recipe and files to a run: what is to be done, checked before torch is loaded, and the doing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recurra.workflow.plan import make_plan
+
+if TYPE_CHECKING:
+    from recurra.serving.predictor import Run
+
+
+def train(
+    recipe: str | Path,
+    *files: str | Path,
+    out: str | Path = "run",
+    valid: Iterable[str | Path] = (),
+    test: Iterable[str | Path] = (),
+    settings: Mapping[str, Any] | None = None,
+    plugins: Iterable[str | Path] = (),
+    resume: bool = False,
+) -> Run:
+    """Train what a recipe says on `files` into the new folder `out`, score it beside its baseline, and load it.
+
+    `settings` are dotted names, `{"core.hidden_size": 512}`. The scores are in the run's `report`.
+
+    Raises a `RecurraError` for whatever is wrong with recipe, settings, files or folder, most of it before training.
+    """
+    from recurra.workflow.train import execute
+
+    plan = make_plan(recipe, files, out=out, valid=valid, test=test, settings=settings, plugins=plugins, resume=resume)
+    return execute(plan)
+
+
+def load(run: str | Path, plugins: Iterable[str | Path] = ()) -> Run:
+    """The trained model in the folder `run`, with the plugins it was trained with."""
+    from recurra.serving.predictor import load_run
+
+    return load_run(run, plugins)

@@ -1,0 +1,82 @@
+"""What a training is asked to do: the whole configuration, the files, the folder. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recurra import config as configuration
+from recurra import registry
+from recurra.config import Config, Data
+from recurra.data.corpus import check_files
+from recurra.errors import CheckpointError, ConfigError
+from recurra.training.settings import Training
+
+MAY_CHANGE = {f"training.{key}" for key in ("epochs", "max_minutes", "patience", "threads", "device", "log_every")}
+"""Settings a run may be resumed with other values of: how far, how long and where, never what."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training whose names are known to be right and whose files are known to be there."""
+
+    config: Config
+    out: Path
+    resume: bool = False
+
+
+def make_plan(
+    recipe: str | Path,
+    files: Iterable[str | Path] = (),
+    *,
+    out: str | Path | None = None,
+    valid: Iterable[str | Path] = (),
+    test: Iterable[str | Path] = (),
+    settings: Mapping[str, Any] | None = None,
+    plugins: Iterable[str | Path] = (),
+    resume: bool = False,
+) -> Plan:
+    """Put a recipe, files and settings together, and check all that can be checked at once.
+
+    With `resume`, `recipe` may be the run's folder, which knows its own recipe and files.
+    """
+    for plugin in plugins:
+        registry.load_plugin(plugin)
+    folder = Path(recipe)
+    again = resume and (folder / "config.toml").is_file()
+    if again and out is not None and folder.resolve() != Path(out).resolve():
+        raise ConfigError(f"--resume goes on in {folder}, --out says {out}. Leave --out away.")
+    out = folder if again else Path(out or "run")
+    config = configuration.load_recipe(folder / "config.toml" if again else recipe)
+    config = configuration.with_settings(config, {**_named(files, valid, test), **(settings or {})})
+    configuration.check_names(config)
+    data = Data(**registry.checked(Data, config.get("data", {}), where="data"))
+    check_files((*data.train, *data.valid, *data.test))
+    Training(**registry.checked(Training, config["training"], where="training"))
+    if resume:
+        _check_resume(config, out)
+    return Plan(config, out, resume)
+
+
+def _named(files: Iterable[str | Path], valid: Iterable[str | Path], test: Iterable[str | Path]) -> dict[str, Any]:
+    """The settings of `[data]` that files on the command line stand for; whole paths, to be found from anywhere."""
+    parts = {"train": files, "valid": valid, "test": test}
+    settings: dict[str, Any] = {f"data.{part}": [str(Path(path).resolve()) for path in parts[part]] for part in parts}
+    if settings["data.train"]:
+        settings["data.set"] = None
+    return {name: value for name, value in settings.items() if value != []}
+
+
+def _check_resume(config: Config, out: Path) -> None:
+    """Refuse to go on with other settings than the run was started with."""
+    started = out / "config.toml"
+    if not started.is_file():
+        raise CheckpointError(f"{out} holds no run to resume: {started} is missing. Leave --resume away to start one.")
+    for name, (before, now) in configuration.differences(configuration.load_recipe(started), config).items():
+        if name not in MAY_CHANGE:
+            raise ConfigError(
+                f"{name} was {before!r} when {out} was started, now it is {now!r}. Resume with `recurra train {out} "
+                f"--resume`, or train anew with another --out."
+            )

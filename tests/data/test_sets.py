@@ -1,0 +1,120 @@
+"""Named data sets: their files, their splits, their counts, and what is said where they are not there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import runpy
+from pathlib import Path
+
+import pytest
+
+from recurra.data import sets
+from recurra.data.sets import DataSet, Source, find_set, read_sources
+from recurra.data.split import cut
+from recurra.data.text import TextReader
+from recurra.data.vocabulary import Character, Word
+from recurra.errors import DataError, UnknownName
+
+needs_data = pytest.mark.skipif(not os.environ.get("RECURRA_DATA"), reason="RECURRA_DATA names no data folder")
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+
+def text_of(sources: tuple[Source, ...]) -> str:
+    return "".join(example["text"] for example in read_sources(sources, TextReader()))
+
+
+@needs_data
+def test_tinyshakespeare() -> None:
+    data = find_set("tinyshakespeare")
+    text = text_of(data.train)
+    assert (len(text), data.valid, data.test) == (1_115_394, (), ())
+    assert data.fractions is not None
+    train, test = cut(text, data.fractions, exact=True)
+    assert (len(train), len(test)) == (1_003_854, 111_540)
+    vocabulary = Character().fit([train])
+    assert len(vocabulary) == 65 + 1
+    assert vocabulary.unknown_share(vocabulary.encode(test)) == 0
+    assert vocabulary.decode(vocabulary.encode(text)) == text
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "counts", "size"),
+    [
+        ("ptb", (929_589, 73_760, 82_430), 10_000),
+        ("wikitext-2", (2_088_628, 217_646, 0), 33_278),
+    ],
+)
+def test_word_counts(name: str, counts: tuple[int, ...], size: int) -> None:
+    data = find_set(name)
+    train, *others = (text_of(part) for part in (data.train, data.valid, data.test))
+    vocabulary = Word().fit([train])
+    ids = [vocabulary.encode(text) for text in (train, *others)]
+    assert tuple(map(len, ids)) == counts
+    assert len(vocabulary) == size
+    assert vocabulary.unknown_share(ids[0]) > 0.02  # the rare words were taken out of the text itself
+
+
+def test_pydoc_is_always_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RECURRA_DATA", raising=False)
+    data = find_set("pydoc")
+    text = text_of(data.train)
+    assert 300_000 < len(text) < 1_000_000
+    assert text.count(" the ") > 1000
+    assert (data.valid, data.test, data.fractions) == ((), (), None)
+
+
+def test_examples_and_files_are_read_alike(tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("file\n")
+    data = DataSet("mixed", train=({"text": "example\n", "path": "a"}, tmp_path / "b"))
+    assert text_of(data.train) == "example\nfile\n"
+
+
+def test_unknown_set() -> None:
+    with pytest.raises(UnknownName, match=r"unknown data set 'tinyshakespear': did you mean 'tinyshakespeare'.*pydoc"):
+        find_set("tinyshakespear")
+
+
+def test_no_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RECURRA_DATA", raising=False)
+    with pytest.raises(DataError, match=r"'ptb' needs RECURRA_DATA, which is not set\. Set it .* or name files"):
+        find_set("ptb")
+
+
+def test_the_folder_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RECURRA_DATA", str(tmp_path / "absent"))
+    with pytest.raises(
+        DataError, match=r"RECURRA_DATA = .*absent is no folder, expected the one that holds ptb/.* name"
+    ):
+        find_set("ptb")
+
+
+def test_a_file_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RECURRA_DATA", str(tmp_path))
+    with pytest.raises(
+        DataError, match=r"ptb.train.txt.gz: no such file, expected a part of the data set 'ptb'\. Is RECU"
+    ):
+        find_set("ptb")
+
+
+def test_a_file_is_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "tinyshakespeare" / "input.txt"
+    path.parent.mkdir()
+    path.write_text("Not Shakespeare\n")
+    monkeypatch.setenv("RECURRA_DATA", str(tmp_path))
+    found = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    with pytest.raises(
+        DataError, match=rf"input.txt: not the file .* SHA-256 is {found}…, expected 86c4e6aa9db7c042….* Copy"
+    ):
+        find_set("tinyshakespeare")
+
+
+def test_the_names_are_listed() -> None:
+    assert sets.set_names() == ["ptb", "pydoc", "tinyshakespeare", "wikitext-2"]
+
+
+def test_the_fixture_is_what_its_grammar_writes() -> None:
+    prose = (FIXTURES / "prose.txt").read_text(encoding="utf-8")
+    assert runpy.run_path(str(FIXTURES / "make_prose.py"))["prose"]() == prose
+    assert 10_000 < len(prose) <= 20_000

@@ -1,0 +1,160 @@
+"""Contiguous streams: every symbol in its place, resumable anywhere, memory time-major."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recurra.data.streams import StreamEpoch, Streams
+from recurra.errors import ConfigError, DataError
+from recurra.registry import construct
+from recurra.types import Batch
+
+SHAPES = {"streams": st.integers(1, 7), "steps": st.integers(1, 9), "extra": st.integers(0, 120)}
+
+
+def numbered(count: int) -> np.ndarray[Any, Any]:
+    """Every symbol another number and not its place, so that a value tells where it was taken from."""
+    return np.arange(count) * 3 + 1000
+
+
+def joined(epoch: StreamEpoch, field: str) -> torch.Tensor:
+    return torch.cat([batch.fields[field] for batch in epoch], dim=1)
+
+
+def same(a: Batch, b: Batch) -> bool:
+    one, other = a.structure.values, b.structure.values
+    lengths = one is other if one is None or other is None else torch.equal(one, other)
+    fields = all(torch.equal(a.fields[name], b.fields[name]) for name in ("input", "target"))
+    return fields and lengths and a.first == b.first
+
+
+@given(**SHAPES, random_start=st.booleans(), epoch=st.integers(0, 3))
+def test_streams_go_on_from_batch_to_batch(
+    streams: int, steps: int, extra: int, random_start: bool, epoch: int
+) -> None:
+    ids = numbered(streams + 1 + extra)
+    cut = Streams(streams, steps, random_start).batches(ids, epoch=epoch, seed=5)
+    inputs, targets = joined(cut, "input"), joined(cut, "target")
+    assert inputs.shape == targets.shape and inputs.shape[0] == streams
+    assert inputs.numel() == cut.targets
+    assert torch.equal(targets, inputs + 3), "the target is the next symbol"
+    assert torch.equal(inputs.diff(dim=1), torch.full_like(inputs[:, 1:], 3)), "a stream leaves nothing out"
+    assert torch.equal(targets[:-1, -1], inputs[1:, 0]), "the next stream begins where this one ends"
+    skipped = (int(inputs[0, 0]) - 1000) // 3
+    assert 0 <= skipped < steps and (random_start or skipped == 0)
+    assert 0 <= len(ids) - 1 - skipped - cut.targets < streams, "less than one symbol a stream is left out"
+
+
+@given(**SHAPES)
+def test_whole_covers_every_target_once(streams: int, steps: int, extra: int) -> None:
+    ids = numbered(2 + extra)
+    cut = Streams(streams, steps, random_start=True).batches(ids, whole=True)
+    found = []
+    for batch in cut:
+        symbols, targets, lengths = batch.fields["input"], batch.fields["target"], batch.structure.values
+        assert symbols.shape == targets.shape
+        valid = torch.ones_like(targets, dtype=torch.bool)
+        if lengths is not None:
+            assert lengths.dtype == torch.int64 and lengths.shape == (len(symbols),)
+            valid = torch.arange(symbols.shape[1]) < lengths[:, None]
+            assert not valid.all(), "full batches carry no lengths"
+        assert torch.equal(targets[valid], symbols[valid] + 3)
+        assert (targets[~valid] == -100).all() and (symbols[~valid] == 0).all()
+        found += targets[valid].tolist()
+    assert sorted(found) == ids[1:].tolist()
+    assert cut.targets == len(ids) - 1
+
+
+def test_whole_streams_follow_each_other() -> None:
+    targets = joined(Streams(3, 2).batches(numbered(9), whole=True), "target")
+    assert targets.tolist() == [[1003, 1006, 1009], [1012, 1015, 1018], [1021, 1024, -100]]
+
+
+@given(**SHAPES, start=st.integers(0, 40), whole=st.booleans())
+def test_a_resume_at_batch_k_is_the_tail_of_the_pass(
+    streams: int, steps: int, extra: int, start: int, whole: bool
+) -> None:
+    ids = numbered(streams + 1 + extra)
+    cut = Streams(streams, steps, random_start=True)
+    full = list(cut.batches(ids, epoch=2, seed=7, whole=whole))
+    again = cut.batches(ids, epoch=2, seed=7, whole=whole)
+    start = min(start, len(again))
+    tail = list(again.iter(start))
+    assert len(full) == len(again) and len(tail) == len(full) - start
+    assert all(same(a, b) for a, b in zip(tail, full[start:], strict=True))
+    assert [batch.first for batch in full] == [k == 0 for k in range(len(full))]
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint16])
+@pytest.mark.parametrize("whole", [False, True])
+def test_memory_is_time_major(dtype: type, whole: bool) -> None:
+    cut = Streams(3, 4).batches(numbered(33).astype(dtype), whole=whole)
+    assert [batch.fields["input"].shape for batch in cut] == [(3, 4), (3, 4), (3, 3 if whole else 2)]
+    for batch in cut:
+        for tensor in batch.fields.values():
+            assert tensor.dtype == torch.int64 and tensor.t().is_contiguous()
+
+
+def test_no_batch_shares_memory_with_the_text() -> None:
+    ids = numbered(20)
+    batch = Streams(1, 4).batches(ids)[0]
+    batch.fields["input"].zero_()
+    assert (ids == numbered(20)).all()
+
+
+def test_a_text_that_may_not_be_written_is_read() -> None:
+    ids = numbered(20)
+    ids.flags.writeable = False
+    assert Streams(2, 4).batches(ids)[0].fields["input"][1, 0] == ids[9]
+
+
+def test_random_starts_move_and_repeat() -> None:
+    ids = numbered(500)
+    firsts = [[Streams(2, 50, True).batches(ids, epoch=e, seed=s)[0].fields["input"][0, 0].item() for e in range(8)]
+              for s in (1, 1, 2)]  # fmt: skip
+    assert firsts[0] == firsts[1] != firsts[2]
+    assert len(set(firsts[0])) > 3
+
+
+def test_batch_numbers_outside_the_pass() -> None:
+    cut = Streams(2, 4).batches(numbered(20))
+    for k in (-1, len(cut)):
+        with pytest.raises(IndexError, match=f"batch {k} of a pass of 3"):
+            cut[k]
+    assert list(cut.iter(3)) == []
+    for start in (-1, 4):
+        with pytest.raises(
+            DataError, match=rf"go on at batch {start}: the pass has 3 batches of 4 steps\. Are the data"
+        ):
+            cut.iter(start)
+
+
+def test_a_text_too_short() -> None:
+    with pytest.raises(
+        DataError, match=r"has 40 symbols, expected at least 65 for 64 .*fewer streams: --set batching.streams=4$"
+    ):
+        Streams(64, 9).batches(numbered(40))
+    Streams(4, 9).batches(numbered(40))
+    assert len(Streams(64, 9).batches(numbered(65))) == 1
+    assert len(Streams(64, 9, random_start=True).batches(numbered(65))) == 1
+
+
+@pytest.mark.parametrize("count", [0, 1])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_text_of_no_target(count: int, whole: bool) -> None:
+    with pytest.raises(
+        DataError, match=rf"has {count} symbols?, expected at least .*: nothing to predict\. Use a longer"
+    ):
+        Streams(2).batches(numbered(count), whole=whole)
+
+
+@pytest.mark.parametrize("key", ["streams", "steps"])
+def test_settings_out_of_range(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"batching.{key} = 0, expected 1 or more"):
+        construct("batching", {"kind": "streams", key: 0})
