@@ -40,7 +40,7 @@ class Model(nn.Module):
         """
         for section in ("embedder", "core", "task"):
             if section not in config:
-                raise ConfigError(f"[{section}] is missing: a model is [embedder], [core] and [task]. Add it to the recipe.")
+                raise ConfigError(f"[{section}] is missing: a model has embedder, core and task. Add it to the recipe.")
         sizes = Sizes(vocabulary=len(vocabulary))
         embedder = registry.construct("embedder", config["embedder"]).build(sizes)
         sizes = replace(sizes, embedding=embedder.output_size)

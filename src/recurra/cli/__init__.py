@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cyclopts import App, CycloptsError
 
@@ -17,7 +17,13 @@ from recurra.cli.recipes import recipes
 from recurra.cli.train import train
 from recurra.errors import RecurraError
 
-VERBS = {"train": train, "evaluate": evaluate, "predict": predict, "recipes": recipes, "cells": cells}
+VERBS: dict[str, Callable[..., None]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "recipes": recipes,
+    "cells": cells,
+}
 
 HELP = "Trains, explains and ships recurrent sequence models."
 EPILOGUE = """\
@@ -72,5 +78,5 @@ def _app() -> App:
         version_flags=["--version"],
     )
     for name, verb in VERBS.items():
-        app.command(verb, name=name)
+        app.command(verb, name=name, help_epilogue="")
     return app

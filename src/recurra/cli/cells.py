@@ -16,7 +16,7 @@ def cells(
     name: str | None = None,
     /,
     *,
-    latex: Annotated[bool, Parameter(negative=())] = False,
+    latex: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:

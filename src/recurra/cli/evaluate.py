@@ -40,5 +40,6 @@ def evaluate(
         return
     from recurra.cli.report import print_scores
 
-    print(f"{scored['data']}: {scored['symbols']:,} symbols, {scored['unknown_share']:.2%} unknown")
-    print_scores({"": scored})
+    print_scores(scored["data"], scored)
+    if "split" in scored:
+        print(f"\nsplit: {scored['split']}")

@@ -26,9 +26,9 @@ def train(
     max_minutes: float | None = None,
     precision: Literal["float32", "bf16"] | None = None,
     seed: int | None = None,
-    device: Device = None,
+    device: Device | None = None,
     threads: Threads = None,
-    resume: Annotated[bool, Parameter(negative=())] = False,
+    resume: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
@@ -78,7 +78,7 @@ def train(
         plugins=plugin or (),
         resume=resume,
     )
-    from recurra.workflow.train import execute
+    from recurra.workflow.training import execute
 
     with Watch(sys.stderr) as watch:
         run = execute(plan, say=watch.say, progress=watch, command=shlex.join(["recurra", *sys.argv[1:]]))

@@ -40,6 +40,13 @@ def check_files(paths: Iterable[str | Path]) -> None:
             raise DataError(f"{path}: no such file{hint} Check the name and the current folder.")
 
 
+def check_sources(data: Data) -> None:
+    """Raise `ConfigError` where no training text is named, `DataError` for a path that is no file."""
+    if not data.train and not data.set:
+        raise ConfigError("there is no training text. Name files after the recipe, or a data set: --set data.set=pydoc")
+    check_files((*data.train, *data.valid, *data.test))
+
+
 def gather(data: Data, reader: Reader) -> Corpus:
     """Read the texts that `[data]` names and cut what is missing off the training text's end.
 
@@ -48,12 +55,11 @@ def gather(data: Data, reader: Reader) -> Corpus:
 
     Raises `ConfigError` where nothing is named, `DataError` where a file cannot be read or is too short to be cut.
     """
+    check_sources(data)
     known = find_set(data.set) if data.set and not data.train else DataSet("files", ())
     train = read_text(_paths(data.train) or known.train, reader)
     valid = read_text(_paths(data.valid) or known.valid, reader)
     test = read_text(_paths(data.test) or known.test, reader)
-    if not train:
-        raise ConfigError("there is no training text. Name files after the recipe, or a data set: --set data.set=pydoc")
     said = [f"{known.name}: {known.split}"] if known.split else []
     if known.fractions and not test:
         train, test = cut(train, known.fractions, exact=True)

@@ -64,7 +64,7 @@ def distribution(
     """What `sample` draws from, [V]: p^(1/temperature), cut to the `top_k` most likely symbols, then to the fewest of
     these that together hold a share `top_p` (Holtzman et al. 2020); what is cut off is 0, the rest sums to 1."""
     scaled = np.asarray(log_p, np.float64) / temperature
-    p = np.exp(scaled - scaled.max())
+    p: NDArray[np.float64] = np.exp(scaled - scaled.max())
     p /= p.sum()
     order = np.argsort(-p, kind="stable")
     if top_k is not None:
@@ -73,11 +73,12 @@ def distribution(
     if top_p is not None and top_p < 1:
         more_likely = np.cumsum(p[order]) - p[order]
         p[order[more_likely >= top_p]] = 0
-    return p / p.sum()
+    p /= p.sum()
+    return p
 
 
 def prompt_ids(vocabulary: Vocabulary, text: str) -> NDArray[np.int64]:
-    """A prompt's symbols, one at least: without a prompt the line end, or where that is unknown the first known symbol."""
+    """A prompt's symbols, at least one: instead of none the line end, or the first known symbol if that is unknown."""
     ids = vocabulary.encode(text)
     if len(ids):
         return ids

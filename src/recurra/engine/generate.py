@@ -307,8 +307,8 @@ class _Backward(_Writer):
     """Writes `backward(gy, late, carry, rows, kept, whole, sizes, w, masks, low, need_x, record) → …`.
 
     `late` holds the gradients of final states for sequences that end here, `carry` what later steps left, for its
-    first `rows` rows. Returns the carry for earlier steps, the gradients of the products' matrices and biases, and
-    those of the other leaves, one row per packed row.
+    first `rows` rows. Adds the gradients of parameters to those in `w`; returns the carry for earlier steps and the
+    gradients of the other leaves, one row per packed row.
     """
 
     def write(self) -> list[str]:
@@ -438,15 +438,15 @@ class _Backward(_Writer):
             emit(f"c_{s} = s_{carried}" if carried else f"c_{s} = torch.zeros_like(c_{s})")
 
     def finish(self) -> list[str]:
-        lines = ["    grads = {}"]
+        """The sums over time: one product a weight, added to what later stretches gave."""
+        lines = []
         for weight, (argument, _) in self.derivation.weight_gradients.items():
-            parts = [f"w.gradient({d}, {self.spell_whole(argument)}, low)" for d, _, _ in self.runs(weight)]
-            sums = [f"{d}.sum(0)" for d, _, _ in self.runs(weight)]
-            join = "torch.cat(({},))" if len(parts) > 1 else "{}"
-            lines.append(f"    grads['weight_{weight}'] = {join.format(', '.join(parts))}")
-            if weight in ("ih", "hh"):
-                lines.append(f"    if w.bias: grads['bias_{weight}'] = {join.format(', '.join(sums))}")
+            for d, first, end in self.runs(weight):
+                lines.append(f"    w.add_gradient({weight!r}, {d}, {self.spell_whole(argument)}, {first}, {end}, low)")
         for leaf, name in self.program.leaf_gradients.items():
-            lines.append(f"    grads[{leaf!r}] = {self.spell_whole(name)}")
+            if leaf in self.narrow:
+                lines.append(f"    w.add_sum({leaf!r}, {self.spell_whole(name)})")
+        rest = {leaf: name for leaf, name in self.program.leaf_gradients.items() if leaf not in self.narrow}
+        leaves = ", ".join(f"{leaf!r}: {self.spell_whole(name)}" for leaf, name in rest.items())
         carry = ", ".join(f"c_{s}" for s in self.cell.state)
-        return [*lines, f"    return ({carry},), rows, grads"]
+        return [*lines, f"    return ({carry},), rows, {{{leaves}}}"]

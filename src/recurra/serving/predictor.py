@@ -44,6 +44,11 @@ class Run:
         report: dict[str, Any] = checkpoint.read_json(RunFolder(self.path).report)
         return report
 
+    def unknown_symbols(self, text: str) -> int:
+        """How many symbols of a text the vocabulary does not hold."""
+        ids = self.model.vocabulary.encode(text)
+        return round(self.model.vocabulary.unknown_share(ids) * len(ids))
+
     def predict(
         self,
         prompt: str = "",
@@ -66,18 +71,18 @@ class Run:
     def evaluate(self, *files: str | Path, baseline: bool = True) -> dict[str, Any]:
         """Score files, or, where none is named, the run's own test part (its validation part if it has no test).
 
-        Gives `{"data", "symbols", "unknown_share", "model": {metrics}, "baseline": [{"order", "ngrams", metrics}]}`.
+        Gives `{"data", "symbols", "unknown_share", "parameters", "model": {metrics}, "baseline": [{"name", "order",
+        "ngrams", metrics}]}`, and the `split` of the run's own text.
         The baseline is fitted anew on the text that the run was trained on, which must still be there.
         """
         check_files(files)
         if files:
-            data, text = ", ".join(map(str, files)), read_text([Path(file) for file in files], self._reader())
+            text = read_text([Path(file) for file in files], self._reader())
             train = self._corpus().train if baseline else None
-        else:
-            corpus = self._corpus()
-            part, text = ("test", corpus.test) if corpus.test else ("valid", corpus.valid)
-            data, train = f"{part} ({corpus.split})", corpus.train if baseline else None
-        return {"data": data, **self.score(text, train)}
+            return {"data": ", ".join(map(str, files)), **self.score(text, train)}
+        corpus = self._corpus()
+        part, text = ("test", corpus.test) if corpus.test else ("valid", corpus.valid)
+        return {"data": part, "split": corpus.split, **self.score(text, corpus.train if baseline else None)}
 
     def score(self, text: str, train: str | None) -> dict[str, Any]:
         """The model's metrics on a text, beside those of the baseline fitted on `train` (None: without it)."""
@@ -86,6 +91,7 @@ class Run:
         scored = {
             "symbols": len(ids),
             "unknown_share": vocabulary.unknown_share(ids),
+            "parameters": sum(weights.numel() for weights in self.model.parameters()),
             "model": score(self.model, self.config["batching"], ids, self.device),
         }
         if train is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,3 @@ def score_baseline(model: Model, settings: Mapping[str, Any], train: Ids, ids: I
         }
         for point in points
     ]
-
-
-def best_of(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The row of the lowest loss."""
-    return min(rows, key=lambda row: row["nats_per_symbol"])

@@ -89,7 +89,7 @@ class Generate(nn.Module):
         if not isinstance(weight, Tensor):
             raise ConfigError(
                 f"task.tied wants an embedder with a matrix `weight` [V, D], but {type(embedder).__name__} has none. "
-                "Set embedder.kind = \"symbols\", or task.tied = false."
+                'Set embedder.kind = "symbols", or task.tied = false.'
             )
         return weight
 

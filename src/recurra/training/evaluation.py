@@ -25,6 +25,13 @@ class Trainable(Protocol):
     def to(self, device: torch.device) -> Any: ...
 
 
+class Batches(Protocol):
+    """One pass over the training data, of which any batch can be had: training may go on in the middle."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, k: int, /) -> Batch: ...
+
+
 @dataclass(frozen=True)
 class Score:
     """The loss summed over `targets` targets in `sequences` sequences; natural logarithm."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -16,7 +16,7 @@ from recurra.checkpoint import RunFolder
 from recurra.errors import CheckpointError, DataError, TrainingError
 from recurra.training import resume as resumption
 from recurra.training.average import Average
-from recurra.training.evaluation import Trainable, autocast, detached, evaluate, find_device, moved
+from recurra.training.evaluation import Batches, Trainable, autocast, detached, evaluate, find_device, moved
 from recurra.training.interrupt import Interrupt
 from recurra.training.log import Event, Happening, MetricsLog, Progress, Reason, Result, Window
 from recurra.training.optimisers import normalise_and_clip
@@ -46,7 +46,7 @@ class Trainer:
         self,
         model: Trainable,
         settings: Training,
-        train_batches: Callable[[int], Sequence[Batch]],
+        train_batches: Callable[[int], Batches],
         valid_batches: Callable[[], Iterable[Batch]],
         run: RunFolder,
         *,
@@ -66,7 +66,7 @@ class Trainer:
         self._timetable = Timetable(settings)
         self._window = Window(lag=1 if self.device.type == "cpu" else settings.log_every)
         self._autocast = autocast(self.device, settings.precision)
-        self._batches: Sequence[Batch] | None = None
+        self._batches: Batches | None = None
         self._carried: Any = None
         self._learning_rate = settings.learning_rate
         self._step_seconds = 0.0
@@ -158,7 +158,7 @@ class Trainer:
         if self.average is not None:
             self.average.update(self.counters.step)
 
-    def _epoch(self) -> Sequence[Batch]:
+    def _epoch(self) -> Batches:
         """The batches of the epoch under way."""
         if self._batches is None:
             counters = self.counters

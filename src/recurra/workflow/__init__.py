@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recurra.workflow.plan import make_plan
+from recurra.workflow.plan import check_run, make_plan
 
 if TYPE_CHECKING:
     from recurra.serving.predictor import Run
@@ -28,14 +28,18 @@ def train(
 
     Raises a `RecurraError` for whatever is wrong with recipe, settings, files or folder, most of it before training.
     """
-    from recurra.workflow.train import execute
+    from recurra.workflow.training import execute
 
     plan = make_plan(recipe, files, out=out, valid=valid, test=test, settings=settings, plugins=plugins, resume=resume)
     return execute(plan)
 
 
-def load(run: str | Path, plugins: Iterable[str | Path] = ()) -> Run:
-    """The trained model in the folder `run`, with the plugins it was trained with."""
+def load(run: str | Path, plugins: Iterable[str | Path] = (), device: str = "auto") -> Run:
+    """The trained model in the folder `run`, with the plugins it was trained with.
+
+    Raises `CheckpointError` for a run that is missing, cut, corrupt or of another version.
+    """
+    check_run(run)
     from recurra.serving.predictor import load_run
 
-    return load_run(run, plugins)
+    return load_run(run, plugins, device)

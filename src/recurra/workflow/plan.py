@@ -10,8 +10,8 @@ from typing import Any
 from recurra import config as configuration
 from recurra import registry
 from recurra.config import Config, Data
-from recurra.data.corpus import check_files
-from recurra.errors import CheckpointError, ConfigError
+from recurra.data.corpus import check_files, check_sources
+from recurra.errors import CheckpointError, ConfigError, did_you_mean
 from recurra.training.settings import Training
 
 MAY_CHANGE = {f"training.{key}" for key in ("epochs", "max_minutes", "patience", "threads", "device", "log_every")}
@@ -42,6 +42,7 @@ def make_plan(
 
     With `resume`, `recipe` may be the run's folder, which knows its own recipe and files.
     """
+    files, valid, test = list(files), list(valid), list(test)
     for plugin in plugins:
         registry.load_plugin(plugin)
     folder = Path(recipe)
@@ -50,31 +51,42 @@ def make_plan(
         raise ConfigError(f"--resume goes on in {folder}, --out says {out}. Leave --out away.")
     out = folder if again else Path(out or "run")
     config = configuration.load_recipe(folder / "config.toml" if again else recipe)
+    if files and config.get("data", {}).get("set"):
+        config["data"]["set"] = None  # files stand in its place
     config = configuration.with_settings(config, {**_named(files, valid, test), **(settings or {})})
     configuration.check_names(config)
-    data = Data(**registry.checked(Data, config.get("data", {}), where="data"))
-    check_files((*data.train, *data.valid, *data.test))
+    check_files((*files, *valid, *test))  # as they were written; the config has whole paths
+    check_sources(Data(**registry.checked(Data, config.get("data", {}), where="data")))
     Training(**registry.checked(Training, config["training"], where="training"))
     if resume:
         _check_resume(config, out)
     return Plan(config, out, resume)
 
 
-def _named(files: Iterable[str | Path], valid: Iterable[str | Path], test: Iterable[str | Path]) -> dict[str, Any]:
+def _named(
+    files: Iterable[str | Path], valid: Iterable[str | Path], test: Iterable[str | Path]
+) -> dict[str, list[str]]:
     """The settings of `[data]` that files on the command line stand for; whole paths, to be found from anywhere."""
     parts = {"train": files, "valid": valid, "test": test}
-    settings: dict[str, Any] = {f"data.{part}": [str(Path(path).resolve()) for path in parts[part]] for part in parts}
-    if settings["data.train"]:
-        settings["data.set"] = None
-    return {name: value for name, value in settings.items() if value != []}
+    settings = {f"data.{part}": [str(Path(path).resolve()) for path in paths] for part, paths in parts.items()}
+    return {name: paths for name, paths in settings.items() if paths}
+
+
+def check_run(path: str | Path) -> None:
+    """Raise `CheckpointError` for a folder that holds no run."""
+    path = Path(path)
+    if not (path / "config.toml").is_file():
+        others = [folder.parent.name for folder in path.parent.glob("*/config.toml")]
+        raise CheckpointError(
+            f"{path} is no run{did_you_mean(path.name, others)} A run is the folder that `recurra train … --out` makes."
+        )
 
 
 def _check_resume(config: Config, out: Path) -> None:
     """Refuse to go on with other settings than the run was started with."""
-    started = out / "config.toml"
-    if not started.is_file():
-        raise CheckpointError(f"{out} holds no run to resume: {started} is missing. Leave --resume away to start one.")
-    for name, (before, now) in configuration.differences(configuration.load_recipe(started), config).items():
+    check_run(out)
+    started = configuration.load_recipe(out / "config.toml")
+    for name, (before, now) in configuration.differences(started, config).items():
         if name not in MAY_CHANGE:
             raise ConfigError(
                 f"{name} was {before!r} when {out} was started, now it is {now!r}. Resume with `recurra train {out} "

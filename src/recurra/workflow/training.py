@@ -38,10 +38,9 @@ def execute(
 ) -> Run:
     """Train, score the best weights, write the report, and open the run.
 
-    `say` is told in sentences what was found and done, `progress` every step; `command` is what the report shows as
-    the way to do it again. Ctrl-C ends training in order and raises `KeyboardInterrupt`, which says how to go on.
+    `say` is told in sentences what was found and done, `progress` every step; `command` goes into the report. Ctrl-C ends training in order and raises `KeyboardInterrupt`, which says how to go on.
     """
-    config, started = plan.config, time.monotonic()
+    config, begun = plan.config, time.monotonic()
     configuration.check(config)
     training = Training(**registry.checked(Training, config["training"], where="training"))
     corpus = _gather(config)
@@ -52,7 +51,10 @@ def execute(
     batching.batches(texts["train"])  # a text too short for its streams is refused before there is a run
     torch.manual_seed(training.seed)
     model = Model.from_config(config, vocabulary)
-    report = _facts(config, corpus, vocabulary, texts, model) | {"command": command, "seed": training.seed}
+    report = _facts(config, corpus, vocabulary, texts, model) | {
+        "seed": training.seed,
+        "commands": _commands(folder, command),
+    }
     _tell(report, say)
     folder = folder or _begin(plan, vocabulary, report)
     checkpoint.write_text(folder.config, configuration.dump_toml(config))
@@ -64,7 +66,9 @@ def execute(
         folder,
         progress=progress,
     )
+    fitting = time.monotonic()
     result = trainer.fit(resume=plan.resume)
+    fitted = time.monotonic() - fitting
     if result.interrupted:
         raise KeyboardInterrupt(
             f"stopped after step {result.step:,} and saved. Go on: recurra train {folder.path} --resume"
@@ -72,7 +76,7 @@ def execute(
     say(_ended(result, training))
     run = load_run(folder.path, device=training.device)
     report |= _results(run, corpus, result, training)
-    report["minutes"] = {"training": result.minutes, "all": (time.monotonic() - started) / 60}
+    report["minutes"] = {"training": result.minutes, "around": (time.monotonic() - begun - fitted) / 60}
     checkpoint.write_json(folder.report, report)
     return run
 
@@ -96,6 +100,12 @@ def _vocabulary(config: Config, corpus: Corpus, folder: RunFolder | None) -> Voc
             "Put the former files back, or train anew with another --out."
         )
     return vocabularies.load(folder.vocabulary)
+
+
+def _commands(folder: RunFolder | None, command: str | None) -> list[str]:
+    """The commands that led to the run, one for each time it was gone on with."""
+    before = [] if folder is None else checkpoint.read_json(folder.report).get("commands", [])
+    return [*before, *([command] if command else [])]
 
 
 def _begin(plan: Plan, vocabulary: Vocabulary, report: dict[str, Any]) -> RunFolder:
