@@ -53,10 +53,10 @@ def test_dropout_in_training_only() -> None:
 
 
 def test_range_of_the_first_weights() -> None:
-    assert made(size=500).weight.std() == pytest.approx(1, abs=0.1)
+    assert made(size=500).weight.std().item() == pytest.approx(1, abs=0.1)
     uniform = made(size=500, init_range=0.1).weight
     assert uniform.abs().max() <= 0.1
-    assert uniform.std() == pytest.approx(0.1 / 3**0.5, rel=0.1)
+    assert uniform.std().item() == pytest.approx(0.1 / 3**0.5, rel=0.1)
 
 
 @pytest.mark.parametrize(

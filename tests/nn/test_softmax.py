@@ -129,11 +129,24 @@ def test_a_graph_kept_gives_the_gradient_again() -> None:
         assert torch.allclose(a, -2 * b, rtol=1e-12, atol=0)
 
 
-def test_the_gradient_is_refused_a_second_derivative() -> None:
-    arguments = case(8)
-    (grad_x,) = torch.autograd.grad(linear_cross_entropy(*arguments), arguments[0], create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        grad_x.sum().backward()
+def test_second_derivatives() -> None:
+    x, weight, bias, target = case(8, n=4, h=3, v=5)
+    target[2] = IGNORED
+
+    def loss(*leaves: Tensor) -> Tensor:
+        return linear_cross_entropy(*leaves, target).square()
+
+    assert torch.autograd.gradgradcheck(loss, (x, weight, bias))
+
+
+def test_gradients_with_a_graph_are_those_without() -> None:
+    x, weight, bias, target = case(8, torch.float32)
+    x = x.detach().bfloat16().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = linear_cross_entropy(x, weight, bias, target)
+    with_graph = torch.autograd.grad(loss, (x, weight, bias), create_graph=True)
+    assert all(g.requires_grad for g in with_graph)
+    assert_close(list(with_graph), list(torch.autograd.grad(loss, (x, weight, bias))), 0.02)
 
 
 def test_no_overflow_and_no_underflow() -> None:
@@ -173,9 +186,9 @@ def test_autocast_products_in_bfloat16_softmax_in_float32(x_dtype: torch.dtype, 
         plain = grads(torchs, arguments)
         found = grads(linear_cross_entropy, arguments, chunk)
     assert [t.dtype for t in found] == [torch.float32, x_dtype, torch.float32, torch.float32]
-    for a, b, e in zip(found, plain, exact, strict=True):
-        assert (a - e).norm() <= 0.02 * e.norm()
-        assert (a - e).norm() <= 1.2 * (b - e).norm() + 1e-6 * e.norm()
+    assert abs(found[0] - exact[0]) <= 1e-3 * exact[0]
+    for a, b, e in zip(found[1:], plain[1:], exact[1:], strict=True):
+        assert (a - e).norm() <= 1.2 * (b - e).norm() <= 0.02 * e.norm()
 
 
 @pytest.mark.parametrize("layout", ["transposed", "strided"])

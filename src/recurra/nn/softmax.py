@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from recurra.errors import ConfigError
 
@@ -33,7 +33,7 @@ def linear_cross_entropy(
 
     The gradients are computed with the loss, `chunk` rows at a time, ŷ − y in the place of z: memory for logits is
     chunk · V instead of N · V. Where no gradient is wanted the loss alone is computed. Under autocast the products are
-    in its type, the softmax in float32. The gradient cannot be differentiated again.
+    in its type, the softmax in float32. Differentiating a gradient (`create_graph=True`) computes it anew, all N · V.
 
     Shapes: x [N, H], weight [V, H], bias [V], target [N] of symbol numbers or `IGNORED`; result [].
     """
@@ -69,10 +69,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
-        # The first backward scales the gradients in place and gives them away; one more (retain_graph) needs new ones.
         saved = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph: the gradient is to be differentiated
+            return (*_differentiable(grad_loss, *saved), None, None, None)
+        # The first backward scales the gradients in place and gives them away; one more (retain_graph) needs new ones.
         gradients, ctx.gradients = ctx.gradients or _run(*saved, *ctx.rest)[1], None
         return (*(g if g is None else g.mul_(grad_loss) for g in gradients), None, None, None)
 
@@ -120,6 +121,15 @@ def _run(
             if grad_bias is not None:
                 grad_bias.copy_(z.sum(0)) if first else grad_bias.add_(z.sum(0))
     return loss, (grad_x, grad_weight, grad_bias)
+
+
+def _differentiable(grad_loss: Tensor, x: Tensor, weight: Tensor, bias: Tensor, target: Tensor) -> Gradients:
+    """The gradients of x, weight and bias in operations that autograd can differentiate."""
+    exact = torch.promote_types(x.dtype, weight.dtype)
+    x_exact, weight_exact = x.to(exact), weight.to(exact)
+    y_hat = F.linear(x_exact, weight_exact, bias.to(exact)).softmax(1)
+    delta = (y_hat - F.one_hot(target, len(weight))) * grad_loss
+    return (delta @ weight_exact).to(x.dtype), (delta.t() @ x_exact).to(weight.dtype), delta.sum(0).to(bias.dtype)
 
 
 def _product(out: Tensor, a: Tensor, b: Tensor, first: bool) -> None:

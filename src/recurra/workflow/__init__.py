@@ -10,28 +10,31 @@ from recurra.workflow.plan import check_run, make_plan
 
 if TYPE_CHECKING:
     from recurra.serving.predictor import Run
+    from recurra.training.log import Progress
 
 
 def train(
     recipe: str | Path,
     *files: str | Path,
-    out: str | Path = "run",
+    out: str | Path | None = None,
     valid: Iterable[str | Path] = (),
     test: Iterable[str | Path] = (),
     settings: Mapping[str, Any] | None = None,
     plugins: Iterable[str | Path] = (),
     resume: bool = False,
+    progress: Progress | None = None,
 ) -> Run:
-    """Train what a recipe says on `files` into the new folder `out`, score it beside its baseline, and load it.
+    """Train what a recipe says on `files` into the new folder `out` (`run`), score it beside its baseline, and load it.
 
-    `settings` are dotted names, `{"core.hidden_size": 512}`. The scores are in the run's `report`.
+    `settings` are dotted names, `{"core.hidden_size": 512}`. The scores are in the run's `report`. With `resume`, go on
+    with a run that was stopped: `recurra.train("run", resume=True)`. `progress` is called with every step's `Event`.
 
     Raises a `RecurraError` for whatever is wrong with recipe, settings, files or folder, most of it before training.
     """
     from recurra.workflow.training import execute
 
     plan = make_plan(recipe, files, out=out, valid=valid, test=test, settings=settings, plugins=plugins, resume=resume)
-    return execute(plan)
+    return execute(plan) if progress is None else execute(plan, progress=progress)
 
 
 def load(run: str | Path, plugins: Iterable[str | Path] = (), device: str = "auto") -> Run:

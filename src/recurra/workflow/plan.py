@@ -46,7 +46,12 @@ def make_plan(
     for plugin in plugins:
         registry.load_plugin(plugin)
     folder = Path(recipe)
-    again = resume and (folder / "config.toml").is_file()
+    again = (folder / "config.toml").is_file()
+    if again and not resume:
+        raise ConfigError(
+            f"{folder} is a run already. Go on with it by --resume, or train its recipe anew: "
+            f"recurra train {folder / 'config.toml'} --out …"
+        )
     if again and out is not None and folder.resolve() != Path(out).resolve():
         raise ConfigError(f"--resume goes on in {folder}, --out says {out}. Leave --out away.")
     out = folder if again else Path(out or "run")
@@ -55,9 +60,9 @@ def make_plan(
         config["data"]["set"] = None  # files stand in its place
     config = configuration.with_settings(config, {**_named(files, valid, test), **(settings or {})})
     configuration.check_names(config)
+    Training(**registry.checked(Training, config["training"], where="training"))
     check_files((*files, *valid, *test))  # as they were written; the config has whole paths
     check_sources(Data(**registry.checked(Data, config.get("data", {}), where="data")))
-    Training(**registry.checked(Training, config["training"], where="training"))
     if resume:
         _check_resume(config, out)
     return Plan(config, out, resume)

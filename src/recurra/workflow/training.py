@@ -38,7 +38,8 @@ def execute(
 ) -> Run:
     """Train, score the best weights, write the report, and open the run.
 
-    `say` is told in sentences what was found and done, `progress` every step; `command` goes into the report. Ctrl-C ends training in order and raises `KeyboardInterrupt`, which says how to go on.
+    `say` is told in sentences what was found and done, `progress` every step; `command` goes into the report.
+    Ctrl-C ends training in order and raises `KeyboardInterrupt`, which says how to go on.
     """
     config, begun = plan.config, time.monotonic()
     configuration.check(config)
@@ -56,7 +57,9 @@ def execute(
         "commands": _commands(folder, command),
     }
     _tell(report, say)
-    folder = folder or _begin(plan, vocabulary, report)
+    folder = folder or checkpoint.create_run(plan.out)
+    vocabularies.save(vocabulary, folder.vocabulary)
+    checkpoint.write_json(folder.report, report)
     checkpoint.write_text(folder.config, configuration.dump_toml(config))
     trainer = Trainer(
         model,
@@ -106,14 +109,6 @@ def _commands(folder: RunFolder | None, command: str | None) -> list[str]:
     """The commands that led to the run, one for each time it was gone on with."""
     before = [] if folder is None else checkpoint.read_json(folder.report).get("commands", [])
     return [*before, *([command] if command else [])]
-
-
-def _begin(plan: Plan, vocabulary: Vocabulary, report: dict[str, Any]) -> RunFolder:
-    """Make the run's folder, with all that is known before the first step."""
-    folder = checkpoint.create_run(plan.out)
-    vocabularies.save(vocabulary, folder.vocabulary)
-    checkpoint.write_json(folder.report, report)
-    return folder
 
 
 def _facts(

@@ -1,0 +1,58 @@
+"""Writes one page per cell family, its formulas printed by `recurra.equations.show`.
+
+    python docs/maths/write_formulas.py
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+
+import recurra.cells
+from recurra.equations import show
+from recurra.registry import find, names
+
+HERE = Path(__file__).parent
+
+
+def pages() -> dict[str, str]:
+    """Page name → its text, one for each file of `recurra.cells`."""
+    families: dict[str, list[str]] = {}
+    for file in sorted(Path(recurra.cells.__file__).parent.glob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        functions = [n.name for n in tree.body if isinstance(n, ast.FunctionDef)]
+        module = importlib.import_module(f"recurra.cells.{file.stem}")
+        found = [c for c in (getattr(module, f) for f in functions) if c in [find("cell", n) for n in names("cell")]]
+        if found:
+            families[f"cells-{file.stem}.md"] = [module.__doc__ or "", *(_section(c) for c in found)]
+    return {name: _page(name, parts) for name, parts in families.items()}
+
+
+def _page(name: str, parts: list[str]) -> str:
+    title = name.removeprefix("cells-").removesuffix(".md")
+    note = "Written by `write_formulas.py` from the equations; the backward is derived, not typed."
+    return "\n\n".join((f"# Cells: {title}", parts[0].strip(), note, *parts[1:])) + "\n"
+
+
+def _section(cell: object) -> str:
+    forward, backward = (b.split("\n", 1)[1] for b in show.latex(cell).split("\n\n"))  # type: ignore[arg-type]
+    words = show.text(cell).splitlines()  # type: ignore[arg-type]
+    kept = next(line for line in words if line.startswith("kept"))
+    return "\n\n".join(
+        (
+            f"## {words[0]}",
+            f"{words[1].capitalize()}.",
+            f"```math\n{forward}\n```",
+            f"{kept.capitalize().replace('Kept for the backward, besides states', 'Kept for the backward besides states')}.",
+            "Backward: $`\\bar g`$ arrives from outside, $`\\delta v = \\partial L / \\partial v`$, $`e(v)`$ is the part of "
+            "it that a product or norm hands back.",
+            f"```math\n{backward}\n```",
+        )
+    )
+
+
+if __name__ == "__main__":
+    for name, text in pages().items():
+        (HERE / name).write_text(text, encoding="utf-8")
+        print(f"wrote {name}")

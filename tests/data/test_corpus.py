@@ -1,0 +1,126 @@
+"""Which text trains, validates and tests."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from recurra.config import Data
+from recurra.data import corpus, sets
+from recurra.data.corpus import gather, read_text
+from recurra.data.sets import DataSet
+from recurra.data.text import TextReader
+from recurra.errors import ConfigError, DataError
+
+READER = TextReader()
+
+
+def lines(seed: int, count: int = 200) -> str:
+    draw = random.Random(seed)
+    return "".join("".join(draw.choices("abcde ", k=draw.randint(1, 9))) + "\n" for _ in range(count))
+
+
+@pytest.fixture
+def texts(tmp_path) -> dict[str, str]:
+    """Part → path of a file of its own."""
+    paths = {}
+    for seed, part in enumerate(("train", "valid", "test")):
+        path = tmp_path / f"{part}.txt"
+        path.write_text(lines(seed))
+        paths[part] = str(path)
+    return paths
+
+
+def test_files_are_taken_as_given(texts: dict[str, str]) -> None:
+    data = Data(train=(texts["train"],), valid=(texts["valid"],), test=(texts["test"],))
+    found = gather(data, READER)
+    assert (found.train, found.valid, found.test) == (lines(0), lines(1), lines(2))
+    assert found.split == "files as given"
+
+
+@pytest.mark.parametrize("given", [(), ("valid",), ("test",)])
+def test_what_is_missing_is_cut_off_the_end_of_the_training_text(given: tuple[str, ...], texts: dict[str, str]) -> None:
+    shares = {"valid_fraction": 0.2, "test_fraction": 0.1}
+    found = gather(Data(train=(texts["train"],), **{part: (texts[part],) for part in given}, **shares), READER)
+    cut = [found.train, *(getattr(found, part) for part in ("valid", "test") if part not in given)]
+    assert "".join(cut) == lines(0)
+    assert all(part.endswith("\n") for part in cut)
+    total = len(lines(0))
+    for part, share in (("valid", 0.2), ("test", 0.1)):
+        if part in given:
+            assert getattr(found, part) == lines(("train", "valid", "test").index(part))
+        else:
+            assert len(getattr(found, part)) == pytest.approx(share * total, abs=12)
+            assert f"{part} {len(getattr(found, part)):,} (" in found.split
+
+
+def test_a_fraction_of_0_cuts_nothing(texts: dict[str, str]) -> None:
+    found = gather(Data(train=(texts["train"],), valid_fraction=0.0, test_fraction=0.0), READER)
+    assert (found.train, found.valid, found.test) == (lines(0), "", "")
+
+
+def test_several_files_are_one_text(tmp_path) -> None:
+    for name, text in (("a", "one\n"), ("b", "two"), ("c", "three")):
+        (tmp_path / name).write_text(text)
+    assert read_text([tmp_path / name for name in "abc"], READER) == "one\ntwo\nthree"
+    assert read_text([], READER) == ""
+
+
+def known(monkeypatch: pytest.MonkeyPatch, **parts: object) -> None:
+    made = DataSet("known", **parts)  # type: ignore[arg-type]
+    monkeypatch.setattr(corpus, "find_set", lambda name: made)
+
+
+def example(seed: int) -> tuple[dict[str, str]]:
+    return ({"text": lines(seed), "path": "known"},)
+
+
+def test_a_sets_own_exact_cut_and_a_validation_text_off_its_training_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch, train=example(0), fractions=(0.9, 0.1), split="first 90 %, last 10 %")
+    found = gather(Data(set="known", valid_fraction=0.1), READER)
+    place = int(0.9 * len(lines(0)))
+    assert found.train + found.valid == lines(0)[:place]
+    assert found.test == lines(0)[place:]
+    assert len(found.valid) == pytest.approx(0.1 * place, abs=12)
+    assert found.split.startswith("known: first 90 %, last 10 %; cut ")
+
+
+def test_a_set_with_a_split_of_its_own_is_cut_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch, train=example(0), valid=example(1), split="its own train and valid")
+    found = gather(Data(set="known"), READER)
+    assert (found.train, found.valid, found.test) == (lines(0), lines(1), "")
+    assert found.split == "known: its own train and valid"
+
+
+def test_files_stand_in_the_place_of_a_set(monkeypatch: pytest.MonkeyPatch, texts: dict[str, str]) -> None:
+    known(monkeypatch, train=example(5), test=example(6), split="its own")
+    found = gather(Data(set="known", train=(texts["train"],)), READER)
+    assert found.train + found.valid + found.test == lines(0)
+    found = gather(Data(set="known", test=(texts["test"],)), READER)
+    assert (found.train + found.valid, found.test) == (lines(5), lines(2))
+
+
+def test_pydoc_is_always_there() -> None:
+    found = gather(Data(set="pydoc"), READER)
+    assert found.train + found.valid + found.test == sets.find_set("pydoc").train[0]["text"]  # type: ignore[index]
+    assert min(map(len, (found.train, found.valid, found.test))) > 10_000
+
+
+def test_the_fingerprint_is_the_training_texts() -> None:
+    made = corpus.Corpus("one", "v", "t", "")
+    assert made.fingerprint == corpus.Corpus("one", "w", "u", "").fingerprint
+    assert made.fingerprint != corpus.Corpus("two", "v", "t", "").fingerprint
+
+
+def test_no_training_text() -> None:
+    with pytest.raises(ConfigError, match=r"there is no training text. Name files after the recipe, or a data set"):
+        gather(Data(), READER)
+
+
+def test_paths_that_are_no_files(tmp_path: Path, texts: dict[str, str]) -> None:
+    with pytest.raises(DataError, match=r"tran.txt: no such file: did you mean 'train.txt'"):
+        gather(Data(train=(str(tmp_path / "tran.txt"),)), READER)
+    with pytest.raises(DataError, match=r"a folder, expected a text file. Name the files in it"):
+        gather(Data(train=(texts["train"],), test=(str(tmp_path),)), READER)

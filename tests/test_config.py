@@ -1,0 +1,196 @@
+"""Recipes: read, overridden, checked, written."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recurra import config
+from recurra.errors import ConfigError
+
+NAMES = config.recipe_names()
+
+
+def test_the_package_has_its_recipes() -> None:
+    assert {"char-lm", "word-lm-small", "demo-char-lm"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_fits_the_parts_it_names(name: str) -> None:
+    recipe = config.load_recipe(name)
+    config.check(recipe)
+    assert recipe["description"].endswith(".")
+    assert config.read(config.dump_toml(recipe)) == recipe
+
+
+def test_a_recipe_is_found_by_its_path(tmp_path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(config.recipe_path("char-lm").read_text(encoding="utf-8"), encoding="utf-8")
+    assert config.load_recipe(mine) == config.load_recipe("char-lm")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ("char-ln", "unknown recipe 'char-ln': did you mean 'char-lm'"),
+        ("none.toml", "there is no recipe file none.toml. `recurra recipes` lists"),
+        ("folder/none", "there is no recipe file folder/none."),
+    ],
+)
+def test_an_unknown_recipe(recipe: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        config.load_recipe(recipe)
+
+
+def test_a_broken_recipe_names_file_and_line(tmp_path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[data]\n[core\n")
+    with pytest.raises(ConfigError, match=r"broken.toml is no TOML: .*line 2.* A recipe looks like"):
+        config.load_recipe(broken)
+    broken.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"broken.toml is no TOML"):
+        config.load_recipe(broken)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("core.cell=lstm", "lstm"),
+        ("core.cell = peephole-lstm ", "peephole-lstm"),
+        ("core.size=512", 512),
+        ("core.rate=1e-3", 0.001),
+        ("core.tied=true", True),
+        ("core.betas=[0.9, 0.99]", [0.9, 0.99]),
+        ('core.name="two words"', "two words"),
+        ("core.name=two words", "two words"),
+        ("core.path=a/b.txt", "a/b.txt"),
+        ("core.clip=none", None),
+        ("core.schedule={kind = 'plateau', patience = 2}", {"kind": "plateau", "patience": 2}),
+    ],
+)
+def test_settings_are_toml_or_bare_words(written: str, value: object) -> None:
+    ((name, parsed),) = config.parse_settings([written]).items()
+    assert name == written.partition("=")[0].strip()
+    assert parsed == value
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("core.cell", "--set core.cell is no setting. Write --set section.key=value"),
+        ("core.cell=", "--set core.cell= is no setting"),
+        ("core.betas=[0.9, 0.99", "--set core.betas=[0.9, 0.99: "),
+        ('core.name="lstm', "Is a bracket or a quote missing?"),
+    ],
+)
+def test_a_setting_that_cannot_be_read(written: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        config.parse_settings([written])
+
+
+def test_settings_replace_values_in_a_copy() -> None:
+    recipe = {
+        "core": {"kind": "recurrent", "cell": "gru"},
+        "training": {"schedule": {"kind": "plateau", "patience": 1}},
+    }
+    changed = config.with_settings(recipe, {"core.cell": "lstm", "training.schedule.patience": 3, "data.set": "ptb"})
+    assert changed == {
+        "core": {"kind": "recurrent", "cell": "lstm"},
+        "training": {"schedule": {"kind": "plateau", "patience": 3}},
+        "data": {"set": "ptb"},
+    }
+    assert recipe["core"]["cell"] == "gru"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_another_kind_drops_the_former_kinds_keys_whatever_the_order(order: int) -> None:
+    recipe = {"vocabulary": {"kind": "character", "min_count": 3}}
+    settings = dict([("vocabulary.kind", "word"), ("vocabulary.lower", True)][::order])
+    assert config.with_settings(recipe, settings) == {"vocabulary": {"kind": "word", "lower": True}}
+    assert config.with_settings(recipe, {"vocabulary.kind": "character"}) == recipe
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("hidden_size", "'hidden_size' names no setting. Write section.key"),
+        ("core.", "'core.' names no setting"),
+        ("cor.cell", "unknown section 'cor': did you mean 'core'? Known: description, data, reader"),
+        (
+            "training.schedule.patience",
+            "training.schedule = 'plateau' has no keys, so training.schedule.patience cannot",
+        ),
+    ],
+)
+def test_a_setting_that_has_no_place(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        config.with_settings({"training": {"schedule": "plateau"}}, {name: 1})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"core.hiden_size": 3}, "unknown key core.hiden_size: did you mean 'hidden_size'"),
+        ({"core.hidden_size": "big"}, "core.hidden_size = 'big' is a str, expected int."),
+        ({"core.cell": "lsmt"}, "unknown cell 'lsmt': did you mean 'lstm'"),
+        ({"core.kind": "recurent"}, "unknown core 'recurent': did you mean 'recurrent'"),
+        ({"training.optimiser": "adan"}, "unknown optimiser 'adan': did you mean 'adam' or 'adamw'"),
+        ({"training.schedule.kind": "platau"}, "unknown schedule 'platau': did you mean 'plateau'"),
+        ({"data.valid_fractoin": 0.1}, "unknown key data.valid_fractoin: did you mean 'valid_fraction'"),
+        ({"reader.encodng": "latin-1"}, "unknown key reader.encodng: did you mean 'encoding'"),
+    ],
+)
+def test_check_refuses_what_no_part_knows(settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        config.check(config.with_settings(config.load_recipe("char-lm"), settings))
+
+
+def test_check_refuses_recipes_of_another_form() -> None:
+    recipe = config.load_recipe("char-lm")
+    with pytest.raises(
+        ConfigError, match=re.escape("the recipe has no section [core]. `recurra recipes show char-lm`")
+    ):
+        config.check_names({name: section for name, section in recipe.items() if name != "core"})
+    with pytest.raises(ConfigError, match=re.escape("[core] names no kind. Known: recurrent.")):
+        config.check_names(recipe | {"core": {"cell": "lstm"}})
+    with pytest.raises(ConfigError, match=r"core = 'lstm' is no section. Write \[core\]"):
+        config.check_names(recipe | {"core": "lstm"})
+    with pytest.raises(ConfigError, match="unknown section 'cores': did you mean 'core'"):
+        config.check_names(recipe | {"cores": {}})
+
+
+def test_names_are_checked_without_torch() -> None:
+    code = (
+        "import sys; from recurra import config; config.check_names(config.load_recipe('char-lm'));"
+        "assert not {'torch', 'sympy', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_differences_name_every_changed_setting() -> None:
+    before = {"core": {"cell": "lstm", "size": 3}, "training": {"schedule": {"kind": "plateau"}, "betas": [0.9, 0.99]}}
+    after = {"core": {"cell": "gru", "size": 3}, "training": {"schedule": {"patience": 2}, "betas": (0.9, 0.99)}}
+    assert config.differences(before, after) == {
+        "core.cell": ("lstm", "gru"),
+        "training.schedule.kind": ("plateau", None),
+        "training.schedule.patience": (None, 2),
+    }
+    assert config.differences(before, before) == {}
+
+
+text = st.text(st.characters(exclude_categories=["Cs"])).filter(lambda word: word != "none")
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(text, st.dictionaries(text, values, max_size=4) | text, max_size=4))
+def test_what_is_written_is_read_back(recipe: dict) -> None:
+    assert config.read(config.dump_toml(recipe)) == recipe

@@ -1,0 +1,129 @@
+"""Parts found by name, and settings compared with a constructor's signature."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import Literal
+
+import pytest
+
+from recurra import registry
+from recurra.errors import ConfigError, UnknownName
+
+
+class Maker:
+    def __init__(
+        self,
+        size: int,
+        rate: float = 0.5,
+        name: str | None = None,
+        pair: tuple[float, ...] = (0.1, 0.2),
+        mode: Literal["concat", "sum"] = "concat",
+        tied: bool = False,
+    ) -> None:
+        self.size, self.rate, self.name, self.pair, self.mode, self.tied = size, rate, name, pair, mode, tied
+
+
+@pytest.mark.parametrize("kind", registry.ROOMS)
+def test_every_declared_name_is_found(kind: str) -> None:
+    names = registry.names(kind)
+    assert names == sorted(set(names))
+    assert all(registry.find(kind, name) is not None for name in names)
+
+
+def test_names_are_read_without_importing_their_modules() -> None:
+    code = (
+        "import sys; from recurra import registry; names = registry.names('core') + registry.names('cell');"
+        "assert 'recurrent' in names and 'lstm' in names; assert not {'torch', 'sympy', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownName, match=r"unknown cell 'lsmt': did you mean 'lstm'.* Known: .*lstm"):
+        registry.find("cell", "lsmt")
+    with pytest.raises(UnknownName, match="unknown kind of part 'cel': did you mean 'cell'"):
+        registry.part("cel", "mine")
+
+
+def test_one_name_for_two_parts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_parts", {})
+    first, second = type("First", (), {"__module__": "a"}), type("Second", (), {"__module__": "b"})
+    registry.part("cell", "mine")(first)
+    assert registry.part("cell", "mine")(first) is first
+    with pytest.raises(ConfigError, match="the cell 'mine' is registered twice, by a and b"):
+        registry.part("cell", "mine")(second)
+
+
+def test_construct_builds_a_part_from_its_section() -> None:
+    streams = registry.construct("batching", {"kind": "streams", "steps": 7})
+    assert (streams.steps, streams.streams) == (7, 64)
+    with pytest.raises(ConfigError, match=r"\[batching\] names no kind. Known: streams"):
+        registry.construct("batching", {"steps": 7})
+    with pytest.raises(ConfigError, match=r"unknown key batching.stesp: did you mean 'steps'.* Keys: streams, steps"):
+        registry.construct("batching", {"kind": "streams", "stesp": 7})
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"size": 3}, {"size": 3}),
+        ({"size": 3, "rate": 2}, {"size": 3, "rate": 2.0}),
+        ({"size": 3, "name": None}, {"size": 3, "name": None}),
+        ({"size": 3, "name": "a"}, {"size": 3, "name": "a"}),
+        ({"size": 3, "pair": [1, 0.5]}, {"size": 3, "pair": (1.0, 0.5)}),
+        ({"size": 3, "mode": "sum", "tied": True}, {"size": 3, "mode": "sum", "tied": True}),
+    ],
+)
+def test_settings_of_the_right_types_are_taken(settings: dict, expected: dict) -> None:
+    checked = registry.checked(Maker, settings, where="core")
+    assert checked == expected
+    assert all(type(checked[key]) is type(value) for key, value in expected.items())
+    Maker(**checked)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "core.size is missing: add it to the recipe or pass --set core.size=…"),
+        ({"size": 3, "rat": 1}, "unknown key core.rat: did you mean 'rate'? Keys: size, rate, name, pair, mode, tied."),
+        ({"size": 3.5}, "core.size = 3.5 is a float, expected int."),
+        ({"size": True}, "core.size = True is a bool, expected int."),
+        ({"size": 3, "rate": "fast"}, "core.rate = 'fast' is a str, expected float."),
+        ({"size": 3, "rate": False}, "core.rate = False is a bool, expected float."),
+        ({"size": 3, "name": 4}, "core.name = 4 is a int, expected str | None."),
+        ({"size": 3, "pair": 0.5}, "core.pair = 0.5 is a float, expected tuple[float, ...]."),
+        ({"size": 3, "pair": [0.5, "b"]}, "core.pair = 'b' is a str, expected float."),
+        (
+            {"size": 3, "mode": "concatt"},
+            "core.mode = 'concatt': did you mean 'concat'? Expected one of 'concat', 'sum'.",
+        ),
+        ({"size": 3, "tied": 1}, "core.tied = 1 is a int, expected bool."),
+    ],
+)
+def test_wrong_settings_say_what_is_expected(settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        registry.checked(Maker, settings, where="core")
+
+
+def test_a_plugin_registers_parts(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_parts", dict(registry._parts))
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from recurra.registry import part\n\n\n"
+        "@part('vocabulary', 'mine')\nclass Mine:\n"
+        "    def __init__(self, size: int = 2) -> None:\n        self.size = size\n"
+    )
+    registry.load_plugin(plugin)
+    assert "mine" in registry.names("vocabulary")
+    assert registry.construct("vocabulary", {"kind": "mine", "size": 5}).size == 5
+
+
+def test_a_plugin_that_is_no_python_file_is_refused(tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"plugin .*none.py is no file. Name a Python file that registers parts"):
+        registry.load_plugin(tmp_path / "none.py")
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(ConfigError, match=r"plugin .*notes.txt is no Python file"):
+        registry.load_plugin(tmp_path / "notes.txt")

@@ -1,0 +1,180 @@
+"""From a recipe and a file to a run: trained, opened, gone on with, in Python."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+import recurra
+from recurra import config as configuration
+from recurra.baselines.ngram import KneserNey
+from recurra.errors import CheckpointError, ConfigError, DataError
+from recurra.serving.predictor import Run
+from recurra.training.log import Event
+from recurra.workflow.plan import make_plan
+
+PROSE = Path(__file__).parent / "fixtures" / "prose.txt"
+TINY = {
+    "core.hidden_size": 12,
+    "core.num_layers": 1,
+    "embedder.size": 6,
+    "batching.streams": 8,
+    "batching.steps": 16,
+    "training.epochs": 2,
+    "training.schedule": "constant",
+    "training.threads": 1,
+    "training.device": "cpu",
+    "baseline.order": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    out = tmp_path_factory.mktemp("workflow") / "run"
+    events: list[Event] = []
+    run = recurra.train("char-lm", PROSE, out=out, settings=TINY, progress=events.append)
+    assert [event.kind for event in events].count("step") == events[-1].step
+    return run
+
+
+def test_the_run_directory_is_complete(run: Run) -> None:
+    assert {file.name for file in run.path.iterdir()} == {
+        *("config.toml", "vocabulary.json", "model.safetensors", "resume.safetensors", "metrics.jsonl", "report.json")
+    }
+    config = configuration.load_recipe(run.path / "config.toml")
+    assert config == run.config
+    assert config["core"]["hidden_size"] == 12
+    assert config["data"]["train"] == [str(PROSE)]
+    configuration.check(config)
+
+
+def test_the_report_says_all_that_a_score_needs(run: Run) -> None:
+    report = run.report
+    assert {"recurra", "torch", "split", "seed", "threads", "device", "commands", "minutes", "parameters"} <= set(
+        report
+    )
+    assert report["symbols"]["train"] + sum(report["scores"][part]["symbols"] for part in ("valid", "test")) == len(
+        PROSE.read_text(encoding="utf-8")
+    )
+    assert report["ended"] == "epochs"
+    assert report["epochs"] == 2
+    assert report["parameters"] == sum(p.numel() for p in run.model.parameters())
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()
+    best = min(json.loads(line)["valid_loss"] for line in lines if "valid_loss" in line)
+    assert report["scores"]["valid"]["model"]["nats_per_symbol"] == pytest.approx(best, rel=1e-6)
+
+
+def test_scores_are_those_of_model_and_baseline_step_by_step(run: Run, tmp_path) -> None:
+    text = PROSE.read_text(encoding="utf-8")[3000:3200]
+    file = tmp_path / "text.txt"
+    file.write_text(text, encoding="utf-8")
+    scored = recurra.load(run.path, device="cpu").evaluate(file)
+    vocabulary = run.model.vocabulary
+    ids = vocabulary.encode(text)
+
+    # Evaluation reads in 8 streams, each from an empty state: the same cut by hand.
+    share, longer = divmod(len(ids) - 1, 8)
+    nats, start = 0.0, 0
+    for length in [share + (b < longer) for b in range(8)]:
+        state = None
+        for t in range(start, start + length):
+            log_p, state = run.model.step(state, int(ids[t]))
+            nats -= float(log_p[0, ids[t + 1]])
+        start += length
+    assert scored["model"]["nats_per_symbol"] == pytest.approx(nats / (len(ids) - 1), rel=1e-5)
+    assert scored["model"]["bits_per_symbol"] == pytest.approx(scored["model"]["nats_per_symbol"] / math.log(2))
+
+    train = vocabulary.encode(PROSE.read_text(encoding="utf-8")[: run.report["symbols"]["train"]])
+    baseline = KneserNey(order=3).fit(train, len(vocabulary))
+    row = scored["baseline"][-1]
+    assert (row["order"], row["ngrams"]) == (3, sum(baseline.size.values()))
+    assert row["nats_per_symbol"] == pytest.approx(-baseline.log_probabilities(ids).mean())
+
+
+def test_evaluate_without_files_is_the_reports_test(run: Run) -> None:
+    scored = run.evaluate()
+    assert (scored.pop("data"), scored.pop("split")) == ("test", run.report["split"])
+    assert scored == run.report["scores"]["test"]
+    assert "baseline" not in run.evaluate(baseline=False)
+
+
+def test_predict_is_drawn_anew_for_every_seed(run: Run) -> None:
+    texts = {seed: run.predict("The ", length=30, seed=seed) for seed in range(3)}
+    assert all(len(text) == 30 for text in texts.values())
+    assert len(set(texts.values())) == 3
+    assert run.predict("The ", length=30, seed=1) == texts[1]
+    assert recurra.load(run.path).predict("The ", length=30, seed=1) == texts[1]
+    assert len(run.predict(length=5)) == 5
+    assert run.report["sample"]["text"] == run.predict(length=300, temperature=0.8, seed=0)
+
+
+def test_words_are_joined_to_the_prompt(tmp_path) -> None:
+    settings = {**TINY, "vocabulary.kind": "word", "batching.streams": 2, "training.epochs": 1}
+    run = recurra.train("char-lm", PROSE, out=tmp_path / "run", settings=settings)
+    text = run.predict("the", length=6)
+    assert text[0] in " \n"
+    assert len(run.model.vocabulary.encode("the" + text)) == 7
+
+
+def test_half_and_half_is_the_whole(run: Run, tmp_path) -> None:
+    out = tmp_path / "half"
+    recurra.train("char-lm", PROSE, out=out, settings=TINY | {"training.epochs": 1})
+    again = recurra.train(out, resume=True, settings={"training.epochs": 2})
+    for name, weights in again.model.state_dict().items():
+        assert torch.equal(weights, run.model.state_dict()[name]), name
+    scores = (again.report["scores"], run.report["scores"])
+    assert scores[0] == scores[1]
+    assert again.config["training"]["epochs"] == 2
+
+
+def test_resume_refuses_another_job(run: Run, tmp_path) -> None:
+    before = run.report
+    with pytest.raises(ConfigError, match=r"core.hidden_size was 12 when .*run was started, now it is 13. Resume with"):
+        recurra.train(run.path, resume=True, settings={"core.hidden_size": 13})
+    with pytest.raises(ConfigError, match=r"--resume goes on in .*, --out says elsewhere. Leave --out away"):
+        recurra.train(run.path, out="elsewhere", resume=True)
+    with pytest.raises(CheckpointError, match=r"none is no run"):
+        recurra.train("char-lm", PROSE, out=tmp_path / "none", resume=True)
+    with pytest.raises(ConfigError, match=r"is a run already. Go on with it by --resume, or train its recipe anew"):
+        recurra.train(run.path)
+    assert run.report == before
+
+
+def test_resume_refuses_another_text_and_evaluate_says_when_it_is_gone(tmp_path) -> None:
+    text, out = tmp_path / "text.txt", tmp_path / "run"
+    text.write_bytes(PROSE.read_bytes())
+    run = recurra.train("char-lm", text, out=out, settings=TINY | {"training.epochs": 1})
+    text.write_bytes(PROSE.read_bytes().replace(b"e", b"a"))
+    with pytest.raises(DataError, match=r"the training text is another one than when .*run was started"):
+        recurra.train(out, resume=True, settings={"training.epochs": 2})
+    text.unlink()
+    with pytest.raises(DataError, match=r"the run's own training text cannot be read: .*no such file.* --no-baseline"):
+        run.evaluate(PROSE)
+    assert run.evaluate(PROSE, baseline=False)["symbols"] == len(PROSE.read_text(encoding="utf-8"))
+
+
+def test_a_plan_puts_files_in_the_place_of_the_recipes_set(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROSE.parent)
+    plan = make_plan("demo-char-lm", [PROSE.name], test=[PROSE.name], settings={"training.seed": 7})
+    assert plan.config["data"] | {"set": None, "train": [str(PROSE)], "test": [str(PROSE)]} == plan.config["data"]
+    assert plan.config["training"]["seed"] == 7
+    assert plan.out == Path("run")
+    assert make_plan("demo-char-lm").config["data"]["set"] == "pydoc"
+
+
+def test_the_baseline_is_one_of_the_tasks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(run.config["baseline"], "kind", "other")
+    with pytest.raises(ConfigError, match=r"baseline.kind = 'other', this task is scored beside kneser-ney"):
+        run.evaluate(PROSE)
+
+
+def test_public_names() -> None:
+    assert set(recurra.__all__) == {"Run", "__version__", "load", "train"}
+    assert recurra.Run is Run
+    assert all(callable(getattr(recurra, name)) for name in ("train", "load"))
+    with pytest.raises(AttributeError, match="module 'recurra' has no attribute 'trian'"):
+        _ = recurra.trian  # type: ignore[attr-defined]
