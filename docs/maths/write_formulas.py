@@ -42,9 +42,9 @@ def _section(cell: object) -> str:
     return "\n\n".join(
         (
             f"## {words[0]}",
-            f"{words[1].capitalize()}.",
+            f"Source: {words[1].removeprefix('source: ')}.",
             f"```math\n{forward}\n```",
-            f"{kept.capitalize().replace('Kept for the backward, besides states', 'Kept for the backward besides states')}.",
+            f"K{kept[1:]}.",
             "Backward: $`\\bar g`$ arrives from outside, $`\\delta v = \\partial L / \\partial v`$, $`e(v)`$ is the part of "
             "it that a product or norm hands back.",
             f"```math\n{backward}\n```",

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from recurra import cli
 
@@ -108,6 +109,17 @@ def test_max_minutes_leaves_a_usable_run(tmp_path, capsys) -> None:
     report = json.loads(capsys.readouterr().out)
     assert report["ended"] == "time"
     assert cli.call(["predict", str(out), "--length", "3"]) == 0
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+def test_threads_are_those_asked_for_and_given_back(verb: str, run: Path, monkeypatch, capsys) -> None:
+    seen = []
+    monkeypatch.setattr(torch, "set_num_threads", seen.append)
+    before = torch.get_num_threads()
+    assert cli.call([verb, str(run), "--threads", "3"]) == 0
+    assert seen == [3, before]
+    assert cli.call([verb, str(run), "--threads", "0"]) == 2
+    assert "threads = 0, expected 1 or more." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

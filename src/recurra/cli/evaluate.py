@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from recurra.cli.options import Device, Json, Plugins, Threads, open_run
+from recurra import workflow
+from recurra.cli.options import Device, Json, Plugins, Threads
 from recurra.data.corpus import check_files
 
 
@@ -18,7 +19,7 @@ def evaluate(
     *files: Path,
     baseline: Annotated[bool, Parameter(negative="--no-baseline")] = True,
     device: Device = "auto",
-    threads: Threads = None,
+    threads: Threads | None = None,
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
@@ -34,7 +35,7 @@ def evaluate(
         The baseline is fitted anew on the text the run was trained on.
     """
     check_files(files)
-    scored = open_run(run, plugin, device, threads).evaluate(*files, baseline=baseline)
+    scored = workflow.load(run, plugin or (), device).evaluate(*files, baseline=baseline, threads=threads)
     if json:
         print(json_format.dumps(scored, ensure_ascii=False))
         return

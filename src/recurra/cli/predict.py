@@ -6,7 +6,8 @@ import json as json_format
 import sys
 from pathlib import Path
 
-from recurra.cli.options import Device, Json, Plugins, Threads, open_run
+from recurra import workflow
+from recurra.cli.options import Device, Json, Plugins, Threads
 
 
 def predict(
@@ -20,7 +21,7 @@ def predict(
     top_p: float | None = None,
     seed: int = 0,
     device: Device = "cpu",
-    threads: Threads = None,
+    threads: Threads = 1,
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
@@ -43,11 +44,13 @@ def predict(
     seed
         The same seed writes the same text.
     """
-    opened = open_run(run, plugin, device, threads)
+    opened = workflow.load(run, plugin or (), device)
     unknown = opened.unknown_symbols(prompt)
     if unknown:
         print(f"recurra: the run does not know {unknown:,} symbols of the prompt.", file=sys.stderr)
-    text = opened.predict(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+    text = opened.predict(
+        prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, threads=threads
+    )
     if json:
         print(json_format.dumps({"prompt": prompt, "text": text, "seed": seed}, ensure_ascii=False))
     else:

@@ -47,7 +47,10 @@ class Watch:
 
     def say(self, sentence: str) -> None:
         """A sentence of its own line."""
-        print(sentence, file=self._stream, flush=True)
+        if self._bar is not None:
+            self._bar.console.print(sentence, markup=False, highlight=False)
+        else:
+            print(sentence, file=self._stream, flush=True)
 
     def __call__(self, event: Event) -> None:
         """Show what happened, if it is time to."""

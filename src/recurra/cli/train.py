@@ -27,7 +27,7 @@ def train(
     precision: Literal["float32", "bf16"] | None = None,
     seed: int | None = None,
     device: Device | None = None,
-    threads: Threads = None,
+    threads: Threads | None = None,
     resume: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     plugin: Plugins = None,
     json: Json = False,

@@ -153,7 +153,12 @@ def latex(cell: Cell) -> str:
     sums = []
     for weight, (argument, grads) in d.weight_gradients.items():
         row = r"\; ".join(map(_tex, grads))
-        sums.append(f"\\nabla W_{{{weight}}} &= \\sum_t \\left[{row}\\right] {_tex(argument)}^\\top")
+        bias = weight in ("ih", "hh") and cell.bias
+        tail = f",\\quad \\nabla b_{{{weight}}} = \\sum_t \\left[{row}\\right]" if bias else ""
+        sums.append(f"\\nabla W_{{{weight}}} &= \\sum_t \\left[{row}\\right] {_tex(argument)}^\\top{tail}")
+    for leaf, name in d.gradients.items():
+        if leaf in cell.parameters:
+            sums.append(f"\\nabla {_tex(leaf)} &= \\sum_t {_tex(name)}")
     forward = block([_latex(st) for st in d.forward])
     backward = block([*(_latex(st) for st in (*d.recomputed, *d.backward)), *sums])
     return f"% {cell.name}, forward\n{forward}\n\n% {cell.name}, backward\n{backward}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from recurra.data import vocabulary as vocabularies
 from recurra.data.corpus import Corpus, check_files, gather, read_text
 from recurra.data.sets import Reader
 from recurra.decoding.sample import prompt_ids, sample
-from recurra.errors import DataError
+from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.serving.score import score, score_baseline
 from recurra.training.evaluation import find_device
@@ -26,7 +27,7 @@ from recurra.training.evaluation import find_device
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory and the model in it.
+    """A run directory and the model in it::
 
     run = recurra.load("run")
     print(run.predict("ROMEO:", length=300, temperature=0.8))
@@ -40,7 +41,7 @@ class Run:
 
     @property
     def report(self) -> dict[str, Any]:
-        """What training wrote down: scores beside the baseline, split, seed, command, minutes."""
+        """What training wrote down: scores beside the baseline, split, seed, commands, minutes."""
         report: dict[str, Any] = checkpoint.read_json(RunFolder(self.path).report)
         return report
 
@@ -58,17 +59,22 @@ class Run:
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int = 0,
+        threads: int = 1,
     ) -> str:
-        """What the model writes after `prompt`: `length` symbols, drawn at random. Without a prompt, a line begins."""
+        """What the model writes after `prompt`: `length` symbols, drawn at random. Without a prompt, a line begins.
+
+        A step of one sequence is little work: more processor threads than one wait for each other most of the time.
+        """
         vocabulary = self.model.vocabulary
         known = prompt_ids(vocabulary, prompt)
         choice: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-        new = sample(self.model.step, None, known, length, **choice)
+        with _threads(threads):
+            new = sample(self.model.step, None, known, length, **choice)
         # Decoded as a whole, because a space may belong between prompt and continuation.
         whole = vocabulary.decode(np.concatenate([known, new]))
         return whole[len(vocabulary.decode(known)) :]
 
-    def evaluate(self, *files: str | Path, baseline: bool = True) -> dict[str, Any]:
+    def evaluate(self, *files: str | Path, baseline: bool = True, threads: int | None = None) -> dict[str, Any]:
         """Score files, or, where none is named, the run's own test part (its validation part if it has no test).
 
         Gives `{"data", "symbols", "unknown_share", "parameters", "model": {metrics}, "baseline": [{"name", "order",
@@ -79,10 +85,14 @@ class Run:
         if files:
             text = read_text([Path(file) for file in files], self._reader())
             train = self._corpus().train if baseline else None
-            return {"data": ", ".join(map(str, files)), **self.score(text, train)}
-        corpus = self._corpus()
-        part, text = ("test", corpus.test) if corpus.test else ("valid", corpus.valid)
-        return {"data": part, "split": corpus.split, **self.score(text, corpus.train if baseline else None)}
+            found: dict[str, Any] = {"data": ", ".join(map(str, files))}
+        else:
+            corpus = self._corpus()
+            part, text = ("test", corpus.test) if corpus.test else ("valid", corpus.valid)
+            train = corpus.train if baseline else None
+            found = {"data": part, "split": corpus.split}
+        with _threads(threads):
+            return found | self.score(text, train)
 
     def score(self, text: str, train: str | None) -> dict[str, Any]:
         """The model's metrics on a text, beside those of the baseline fitted on `train` (None: without it)."""
@@ -111,6 +121,19 @@ class Run:
                 f"the run's own training text cannot be read: {error} Or name a file and leave the baseline away, "
                 "which is fitted on that text: --no-baseline."
             ) from error
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Inside, torch uses so many processor threads; None changes nothing."""
+    before = torch.get_num_threads()
+    if count is not None and count < 1:
+        raise ConfigError(f"threads = {count}, expected 1 or more.")
+    torch.set_num_threads(before if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def load_run(path: str | Path, plugins: Iterable[str | Path] = (), device: str = "auto") -> Run:

@@ -18,11 +18,14 @@ from recurra.training.evaluation import evaluate
 Ids = NDArray[np.int64]
 LOWEST_ORDER = 2
 """The smallest n-gram printed; the largest is `order` in `[baseline]`."""
+SYMBOLS_PER_STREAM = 20_000
+"""A text is scored in streams of this many symbols at least, because every stream begins without memory."""
 
 
 def score(model: Model, batching: Mapping[str, Any], ids: Ids, device: str | torch.device = "cpu") -> dict[str, float]:
     """The metrics of the model's task on a text, every symbol but the first predicted once."""
-    batches = registry.construct("batching", batching).batches(ids, whole=True)
+    streams = max(1, min(batching["streams"], len(ids) // SYMBOLS_PER_STREAM))
+    batches = registry.construct("batching", {**batching, "streams": streams}).batches(ids, whole=True)
     result = evaluate(model, batches, device=device)
     if result is None:
         raise DataError("the evaluation was stopped before its end, so there is no score. Evaluate again.")

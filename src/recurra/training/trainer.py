@@ -71,6 +71,7 @@ class Trainer:
         self._learning_rate = settings.learning_rate
         self._step_seconds = 0.0
         self._saved_at: float | None = None
+        self._started = clock()
 
     def fit(self, *, resume: bool = False) -> Result:
         """Train to the end, or go on from the run's resume state.
@@ -112,7 +113,7 @@ class Trainer:
             if timetable.by_clock(counters, self._elapsed()):
                 self._evaluate(None)
                 continue
-            self._step()
+            self.step()
             if counters.step % self.settings.log_every == 0:
                 self._write_line()
             since = self._elapsed() - (self._saved_at or 0.0)
@@ -120,7 +121,7 @@ class Trainer:
                 self._write_line()
                 self._save()
 
-    def _step(self) -> None:
+    def step(self) -> None:
         """One update of the weights."""
         settings, counters, started = self.settings, self.counters, self._clock()
         batches = self._epoch()
