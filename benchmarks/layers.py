@@ -1,6 +1,6 @@
 """Training step of recurra's layers beside torch.nn's and a plain autograd loop: forward, backward, all gradients.
 
-    python benchmarks/layers.py --out benchmarks/results/layers.json
+python benchmarks/layers.py --out benchmarks/results/layers.json
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Writes one page per cell family, its formulas printed by `recurra.equations.show`.
 
-    python docs/maths/write_formulas.py
+python docs/maths/write_formulas.py
 """
 
 from __future__ import annotations

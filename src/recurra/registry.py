@@ -119,7 +119,9 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         if value in arguments:
             return value
         expected = ", ".join(repr(a) for a in arguments)
-        raise ConfigError(f"{where} = {value!r}{did_you_mean(str(value), map(str, arguments))} Expected one of {expected}.")
+        raise ConfigError(
+            f"{where} = {value!r}{did_you_mean(str(value), map(str, arguments))} Expected one of {expected}."
+        )
     if origin in (typing.Union, builtin_types.UnionType):
         for option in arguments:
             try:

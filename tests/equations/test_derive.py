@@ -12,7 +12,16 @@ import pytest
 import sympy as sp
 
 from recurra.equations import show
-from recurra.equations.derive import Norm, NormTransposed, Pointwise, Product, ProductTransposed, Variant, derive, symbol
+from recurra.equations.derive import (
+    Norm,
+    NormTransposed,
+    Pointwise,
+    Product,
+    ProductTransposed,
+    Variant,
+    derive,
+    symbol,
+)
 from recurra.equations.keep import smallest_cut
 from recurra.equations.language import Expression, cell, hard_tanh, maximum, project, sigmoid, softplus, unit
 from recurra.errors import ConfigError
@@ -56,7 +65,9 @@ def test_cheap_arithmetic_is_done_again_instead_of_kept() -> None:
 
 
 def test_the_cells_use_every_kind_of_seam() -> None:
-    kinds = {type(st) for name in names("cell") for d in [derive(find("cell", name))] for st in (*d.forward, *d.backward)}
+    kinds = {
+        type(st) for name in names("cell") for d in [derive(find("cell", name))] for st in (*d.forward, *d.backward)
+    }
     assert kinds == {Pointwise, Product, ProductTransposed, Norm, NormTransposed}
 
 
@@ -82,15 +93,13 @@ def test_smallest_cut_against_enumeration() -> None:
     for _ in range(60):
         n = 7
         nodes = [f"v{k}" for k in range(n)]
-        cheap = {
-            nodes[k]: rng.sample(nodes[:k], rng.randint(1, min(k, 3))) for k in range(2, n) if rng.random() < 0.7
-        }
+        cheap = {nodes[k]: rng.sample(nodes[:k], rng.randint(1, min(k, 3))) for k in range(2, n) if rng.random() < 0.7}
         needed = rng.sample(nodes, 3)
         free = {"v0"} if rng.random() < 0.3 else set()
 
         def enough(kept: frozenset[str], cheap: dict = cheap, needed: list = needed, free: set = free) -> bool:
             def has(name: str) -> bool:
-                return name in kept or name in free or name in cheap and all(map(has, cheap[name]))
+                return name in kept or name in free or (name in cheap and all(map(has, cheap[name])))
 
             return all(map(has, needed))
 

@@ -12,9 +12,7 @@ from typing import Any
 import torch
 
 
-def interleaved(
-    sides: Mapping[str, Callable[[], Any]], rounds: int = 15, warm_up: int = 2
-) -> dict[str, float]:
+def interleaved(sides: Mapping[str, Callable[[], Any]], rounds: int = 15, warm_up: int = 2) -> dict[str, float]:
     """Median seconds of each side over `rounds` rounds in which every side runs once, after `warm_up` untimed rounds."""
     times: dict[str, list[float]] = {name: [] for name in sides}
     for k in range(rounds + warm_up):

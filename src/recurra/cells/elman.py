@@ -9,21 +9,21 @@ SOURCE = "Elman 1990, Finding structure in time"
 
 
 @part("cell", "rnn-tanh")
-@cell(name="rnn-tanh", gates="a", state="h", source=SOURCE)
-def rnn_tanh(a: Expression, h: Expression) -> Expression:
+@cell(name="rnn-tanh", gates="s", state="h", source=SOURCE)
+def rnn_tanh(s: Expression, h: Expression) -> Expression:
     """The vanilla recurrent network."""
-    return tanh(a)
+    return tanh(s)
 
 
 @part("cell", "rnn-relu")
-@cell(name="rnn-relu", gates="a", state="h", source=f"{SOURCE}; relu as in Le, Jaitly & Hinton 2015")
-def rnn_relu(a: Expression, h: Expression) -> Expression:
+@cell(name="rnn-relu", gates="s", state="h", source=f"{SOURCE}; relu as in Le, Jaitly & Hinton 2015")
+def rnn_relu(s: Expression, h: Expression) -> Expression:
     """The vanilla recurrent network with rectified units."""
-    return relu(a)
+    return relu(s)
 
 
 @part("cell", "rnn-identity")
-@cell(name="rnn-identity", gates="a", state="h", source=f"{SOURCE}; φ(a) = a, the textbook's linear case")
-def rnn_identity(a: Expression, h: Expression) -> Expression:
+@cell(name="rnn-identity", gates="s", state="h", source=f"{SOURCE}; φ(s) = s, the textbook's linear case")
+def rnn_identity(s: Expression, h: Expression) -> Expression:
     """The linear recurrent network, whose gradient over k steps is exactly the k-th power of W_hh."""
-    return a
+    return s

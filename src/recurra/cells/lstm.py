@@ -9,7 +9,9 @@ E = Expression
 
 
 @part("cell", "lstm")
-@cell(gates="i f g o", state="h c", source="Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000")
+@cell(
+    gates="i f g o", state="h c", source="Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000"
+)
 def lstm(i: E, f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
     """The LSTM without peepholes, as torch.nn.LSTM."""
     i, f, o = sigmoid(i), sigmoid(f), sigmoid(o)

@@ -58,7 +58,9 @@ class Weights:
         else:
             slab.add_(torch.mm(v.to(low), self.turned[name]))
 
-    def transposed(self, name: str, d: Tensor, low: torch.dtype | None, first: int = 0, end: int | None = None) -> Tensor:
+    def transposed(
+        self, name: str, d: Tensor, low: torch.dtype | None, first: int = 0, end: int | None = None
+    ) -> Tensor:
         """d · W, or d times the rows `first` to `end` of W."""
         matrix = self.matrices[name] if end is None else self.matrices[name][first:end]
         return torch.mm(d, matrix) if low is None else torch.mm(d.to(low), matrix).to(torch.float32)
@@ -111,7 +113,10 @@ class _ThroughTime(torch.autograd.Function):
             if low is not None:
                 x = x.float()
                 rest = tuple(r.float() for r in rest)
-            states, tensors = rest[: len(layer.cell.state)], dict(zip(names, rest[len(layer.cell.state) :], strict=True))
+            states, tensors = (
+                rest[: len(layer.cell.state)],
+                dict(zip(names, rest[len(layer.cell.state) :], strict=True)),
+            )
             w = Weights({n: tensors[n] for n in own}, low, states[-1].shape[1])
             code = generate(layer.cell, layer.variant)
             saved, outputs, tails, current = [], [], [], states

@@ -40,7 +40,11 @@ class Lines:
         since a sum cannot start from it and go on in place."""
         _, body = expression.as_coeff_Mul()
         narrow = all(str(s) in self.narrow for s in expression.free_symbols)
-        return (narrow, 0 if expression.is_Symbol else 1 if body.is_Symbol else 2 if body.is_Mul else 3, str(expression))
+        return (
+            narrow,
+            0 if expression.is_Symbol else 1 if body.is_Symbol else 2 if body.is_Mul else 3,
+            str(expression),
+        )
 
     def __call__(self, line: str) -> None:
         self.lines.append(self.pad + line)
@@ -70,7 +74,9 @@ class Lines:
         elif expression.is_Function:
             self._function(target, expression, into)
         elif into:
-            self(f"{target}.copy_({self.value(expression)})" if expression.is_Symbol else f"{target}.fill_({expression})")
+            self(
+                f"{target}.copy_({self.value(expression)})" if expression.is_Symbol else f"{target}.fill_({expression})"
+            )
         else:
             self(f"{target} = {self.value(expression)}")
 
@@ -121,7 +127,11 @@ class Lines:
             factor, body = first.as_coeff_Mul()
             if factor == -1:
                 start = self.value(body)
-                self(f"torch.neg({start}, out={target}).add_({float(number)!r})" if into else f"{target} = {float(number)!r} - {start}")
+                self(
+                    f"torch.neg({start}, out={target}).add_({float(number)!r})"
+                    if into
+                    else f"{target} = {float(number)!r} - {start}"
+                )
             else:
                 self._put(target, f"torch.add({self.value(first)}, {float(number)!r})", into)
         elif self._factors(first) is None and others:

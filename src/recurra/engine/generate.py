@@ -245,7 +245,9 @@ class _Forward(_Writer):
         """Functions of single pre-activations, in place in the slab, neighbouring columns at once."""
         ready: dict[int, tuple[str, Pointwise]] = {}
         for st in todo:
-            if not (isinstance(st, Pointwise) and type(st.value).__name__ in IN_PLACE and st.name not in self.cell.state):
+            if not (
+                isinstance(st, Pointwise) and type(st.value).__name__ in IN_PLACE and st.name not in self.cell.state
+            ):
                 continue
             argument = str(st.value.args[0])
             readers = sum(argument in names_in(s) for s in todo)
@@ -325,7 +327,7 @@ class _Backward(_Writer):
         for st in phase.after:
             self.over_all(st)
         arguments = "gy, late, carry, rows, kept, whole, sizes, w, masks, low, need_x, record"
-        lines = [f"def backward({arguments}):", "    n = sum(sizes)", f"    H, P = w.units, late[0].shape[1]"]
+        lines = [f"def backward({arguments}):", "    n = sum(sizes)", "    H, P = w.units, late[0].shape[1]"]
         lines += [*self.slab_lines, *self.before_lines]
         lines += [f"    {', '.join(f'c_{s}' for s in cell.state)}, = carry", *self.loop(True, [("gy_h", "gy")])]
         lines += [*self.inner.lines, *self.whole.lines, *self.finish()]
@@ -344,7 +346,9 @@ class _Backward(_Writer):
                 self.slab_lines.append(f"    D_{weight} = late[0].new_empty(n, {len(grads)} * {width})")
             for k, name in enumerate(grads):
                 self.slabs[name] = (f"D_{weight}", k)
-                self.homes[name] = f"D_{weight}[:, {k} * {width}:{k + 1} * {width}]" if len(grads) > 1 else f"D_{weight}"
+                self.homes[name] = (
+                    f"D_{weight}[:, {k} * {width}:{k + 1} * {width}]" if len(grads) > 1 else f"D_{weight}"
+                )
         after = _reads(phase.after) | set(self.program.leaf_gradients.values()) | {a for a, _ in weights.values()}
         made = {n for st in phase.step for n in names_out(st)} | {f"g_{s}" for s in self.cell.state}
         for name in sorted(after & made - self.homes.keys()):
@@ -372,7 +376,9 @@ class _Backward(_Writer):
         match st:
             case Pointwise(name, value):
                 if name in self.homes:
-                    emit.assign(f"W_{name}", value) if name not in self.slabs else emit.assign(self.homes[name], value, into=True)
+                    emit.assign(f"W_{name}", value) if name not in self.slabs else emit.assign(
+                        self.homes[name], value, into=True
+                    )
                 else:
                     emit.assign(f"W_{name}", value)
                     self.homes[name] = f"W_{name}"

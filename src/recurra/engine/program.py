@@ -13,7 +13,17 @@ from functools import lru_cache
 
 import sympy as sp
 
-from recurra.equations.derive import PLAIN, Derivation, Pointwise, Statement, Variant, derive, names_in, names_out, symbol
+from recurra.equations.derive import (
+    PLAIN,
+    Derivation,
+    Pointwise,
+    Statement,
+    Variant,
+    derive,
+    names_in,
+    names_out,
+    symbol,
+)
 from recurra.equations.language import Cell
 
 
@@ -110,13 +120,17 @@ def _hoist(
             return value.func(*map(rewrite, inside), outside if _trivial(outside) else pull(outside))
         return value.func(*map(rewrite, value.args))
 
-    step: list[Statement] = [Pointwise(st.name, rewrite(st.value)) if isinstance(st, Pointwise) else st for st in statements]
+    step: list[Statement] = [
+        Pointwise(st.name, rewrite(st.value)) if isinstance(st, Pointwise) else st for st in statements
+    ]
     return [Pointwise(name, value) for value, name in names.items()], step
 
 
 def _trivial(value: sp.Expr) -> bool:
     """Numbers, symbols and a number times a symbol are not worth an array of their own."""
-    return value.is_Atom or (value.is_Mul and len(value.args) == 2 and value.args[0].is_Number and value.args[1].is_Symbol)
+    return value.is_Atom or (
+        value.is_Mul and len(value.args) == 2 and value.args[0].is_Number and value.args[1].is_Symbol
+    )
 
 
 def _shared(statements: Iterable[Statement], prefix: str) -> tuple[Statement, ...]:

@@ -202,7 +202,8 @@ class _Lowering:
                 continue
             statements = [_renamed(s, maker.name, symbol(state)) for s in statements if s is not last]
             statements = [
-                Pointwise(state, s.value) if isinstance(s, Pointwise) and s.name == maker.name else s for s in statements
+                Pointwise(state, s.value) if isinstance(s, Pointwise) and s.name == maker.name else s
+                for s in statements
             ]
         return statements
 
@@ -240,7 +241,7 @@ class _Lowering:
             "divide": lambda a, b: a / b,
         }[node.op](*arguments)
         states = [s for s, result in zip(self.cell.state, self.cell.results, strict=True) if result is node]
-        if self.uses[id(node)] > 1 or states and self.uses[id(node)]:
+        if self.uses[id(node)] > 1 or (states and self.uses[id(node)]):
             return self.named(value, f"new_{states[0]}" if states else "t")
         return value
 

@@ -27,7 +27,7 @@ def _pointwise(name: str) -> type[Pointwise]:
 
 SYMBOLS: dict[str, type[Pointwise]] = {
     name: _pointwise(name)
-    for name in "sigmoid tanh relu softplus exp log hard_sigmoid hard_tanh maximum step".split()
+    for name in ["sigmoid", "tanh", "relu", "softplus", "exp", "log", "hard_sigmoid", "hard_tanh", "maximum", "step"]
 }
 step = SYMBOLS["step"]
 """1 where the argument is positive, else 0; its derivative counts as 0."""

@@ -36,9 +36,7 @@ class Expression:
 
     __slots__ = ("args", "label", "op", "start")
 
-    def __init__(
-        self, op: str, args: tuple[Expression, ...] = (), label: str = "", start: float | None = None
-    ) -> None:
+    def __init__(self, op: str, args: tuple[Expression, ...] = (), label: str = "", start: float | None = None) -> None:
         self.op, self.args, self.label, self.start = op, args, label, start
 
     def __add__(self, other: Expression | Number) -> Expression:
@@ -240,7 +238,9 @@ def cell(
         if set(taken) != set(words):
             raise ConfigError(f"{equations.__name__} takes {taken}, but its gates and states are {words}.")
         if len(set(words)) != len(words) or "x" in words:
-            raise ConfigError(f"{equations.__name__}: gates and states need names of their own, none of them x: {words}.")
+            raise ConfigError(
+                f"{equations.__name__}: gates and states need names of their own, none of them x: {words}."
+            )
         label = name or equations.__name__.replace("_", "-")
         return Cell(label, tuple(gates.split()), tuple(state.split()), equations, source, bias)
 

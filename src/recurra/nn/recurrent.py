@@ -65,7 +65,9 @@ class Recurrent(nn.Module):
             if not 0 <= share < 1:
                 raise ConfigError(f"{name} = {share}, expected a share from 0 to below 1.")
         if not 0 <= proj_size < hidden_size:
-            raise ConfigError(f"proj_size = {proj_size}, expected 0 (no projection) to below hidden_size = {hidden_size}.")
+            raise ConfigError(
+                f"proj_size = {proj_size}, expected 0 (no projection) to below hidden_size = {hidden_size}."
+            )
         if merge not in ("concat", "sum"):
             raise ConfigError(f"merge = {merge!r}, expected 'concat' or 'sum'.")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
@@ -105,7 +107,9 @@ class Recurrent(nn.Module):
         cell, H, P = self.cell, self.hidden_size, self.proj_size or self.hidden_size
         width = self.input_size if layer == 0 else self.output_size
         if any(n.op == "x" for n in cell.nodes) and width != H:
-            raise ConfigError(f"cell {cell.name!r} uses x itself, so input_size must be hidden_size = {H}, not {width}.")
+            raise ConfigError(
+                f"cell {cell.name!r} uses x itself, so input_size must be hidden_size = {H}, not {width}."
+            )
         rows = {"ih": len(cell.input_gates) * H, "hh": len(cell.recurrent_gates) * H}
         yield from ((f"weight_{n}", (rows[n], w)) for n, w in (("ih", width), ("hh", P)) if rows[n])
         if self.bias:
@@ -190,9 +194,7 @@ class Recurrent(nn.Module):
             raise ConfigError(f"state of {self.cell.name!r} has shapes {got}, expected {expected} ({self.cell.state}).")
         return states
 
-    def _stack(
-        self, rows: Tensor, time: Time, initial: State, record: list[Record] | None
-    ) -> tuple[Tensor, State]:
+    def _stack(self, rows: Tensor, time: Time, initial: State, record: list[Record] | None) -> tuple[Tensor, State]:
         """All layers over packed rows [N, I]; states come and go in the caller's order of sequences."""
         states = tuple(time.sort(s.transpose(0, 1)).transpose(0, 1) for s in initial)
         finals: list[State] = []
@@ -236,6 +238,8 @@ class Recurrent(nn.Module):
             masks["mask_recurrent"] = drawn.index_select(0, time.place[1].to(drawn.device))
         for name, values in zip(self.cell.state, state, strict=True):
             if name in self.variant.zoneout:
-                keep = torch.full((time.rows, values.shape[1]), 1 - self.zoneout, dtype=values.dtype, device=values.device)
+                keep = torch.full(
+                    (time.rows, values.shape[1]), 1 - self.zoneout, dtype=values.dtype, device=values.device
+                )
                 masks[f"mask_zoneout_{name}"] = torch.bernoulli(keep) if self.training else keep
         return masks

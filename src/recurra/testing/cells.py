@@ -81,7 +81,9 @@ class Case:
             y, finals = layer(x, given, None if setting.lengths is None else torch.tensor(setting.lengths))
         finals = finals if isinstance(finals, tuple) else (finals,)
         generator = torch.Generator().manual_seed(5)
-        loss = sum((o * torch.randn(o.shape, generator=generator, dtype=torch.float64).to(dtype)).sum() for o in (y, *finals))
+        loss = sum(
+            (o * torch.randn(o.shape, generator=generator, dtype=torch.float64).to(dtype)).sum() for o in (y, *finals)
+        )
         leaves = [x, *(state or ()), *layer.parameters()]
         grads = torch.autograd.grad(loss, leaves, allow_unused=True)  # type: ignore[arg-type]
         return [y, *finals, *(torch.zeros_like(v) if g is None else g for v, g in zip(leaves, grads, strict=True))]
@@ -95,7 +97,13 @@ def make_case(cell: Cell, configuration: Configuration, hidden: int = 5, seed: i
     if not cell.has_recurrent_product:
         options.pop("recurrent_dropout", None)
     layer = Recurrent(
-        cell, inputs, hidden, configuration.layers, bidirectional=configuration.bidirectional, dtype=torch.float64, **options
+        cell,
+        inputs,
+        hidden,
+        configuration.layers,
+        bidirectional=configuration.bidirectional,
+        dtype=torch.float64,
+        **options,
     )
     with torch.no_grad():
         for parameter in layer.parameters():
