@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -30,7 +31,7 @@ def training_step(layer: torch.nn.Module, x: torch.Tensor) -> Callable[[], None]
 
 def measure(shape: tuple[int, int, int, int], rounds: int) -> dict[str, float]:
     """Ratios of medians, the other side's time over ours: above 1 ours is faster."""
-    T, B, I, H = shape  # noqa: E741
+    T, B, I, H = shape
     x = torch.randn(T, B, I, requires_grad=True)
     found = {}
     for cell, peer in PAIRS.items():
@@ -68,8 +69,8 @@ def main() -> None:
             for name, ratio in ratios.items():
                 print(f"  {name:45s} {ratio:5.2f}")
     if arguments.out:
-        with open(arguments.out, "w") as file:
-            json.dump({"machine": machine(), "what": "training step", "results": results}, file, indent=1)
+        found = {"machine": machine(), "what": "training step", "results": results}
+        Path(arguments.out).write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -119,6 +119,8 @@ def test_a_plugin_registers_parts(tmp_path, monkeypatch: pytest.MonkeyPatch) -> 
     registry.load_plugin(plugin)
     assert "mine" in registry.names("vocabulary")
     assert registry.construct("vocabulary", {"kind": "mine", "size": 5}).size == 5
+    maker = registry.find("vocabulary", "mine")
+    assert maker.__init__.__annotations__["size"] is int  # what the registry imports from __future__ is its own affair
 
 
 def test_a_plugin_that_is_no_python_file_is_refused(tmp_path) -> None:
@@ -127,3 +129,47 @@ def test_a_plugin_that_is_no_python_file_is_refused(tmp_path) -> None:
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(ConfigError, match=r"plugin .*notes.txt is no Python file"):
         registry.load_plugin(tmp_path / "notes.txt")
+
+
+def test_a_plugin_may_be_named_again(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_parts", dict(registry._parts))
+    plugin = tmp_path / "mine.py"
+    text = "from recurra.registry import part\n\n\n@part('vocabulary', 'mine')\nclass Mine:\n    size = {}\n"
+    plugin.write_text(text.format(1))
+    registry.load_plugin(plugin)
+    first = registry.find("vocabulary", "mine")
+    monkeypatch.chdir(tmp_path)
+    registry.load_plugin("mine.py")
+    assert registry.find("vocabulary", "mine") is first
+    plugin.write_text(text.format(2))
+    registry.load_plugin(plugin)
+    assert registry.find("vocabulary", "mine").size == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("x = 1\nclass Mine\n", 2, "SyntaxError: expected ':'"),
+        ("x = 1\n\ndef f():\n    return y\n\nf()\n", 4, "NameError: name 'y' is not defined"),
+        ("raise ValueError\n", 1, "ValueError"),
+        ("import math\nmath.sqrt(-1.0)\n", 2, "ValueError: .+"),
+        ("import helper_of_mine\n", 1, "SyntaxError: expected ':'"),
+        (
+            "from recurra.registry import part\n\n@part('cel', 'mine')\nclass Mine: ...\n",
+            3,
+            "UnknownName: unknown kind of part 'cel': did you mean 'cell'.+",
+        ),
+    ],
+)
+def test_an_error_in_a_plugin_is_told_with_its_line(
+    text: str, line: int, message: str, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "helper_of_mine.py").write_text("\n\nclass Helper\n")
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(text)
+    expected = rf"^plugin {re.escape(str(plugin))}:{line}: {message}\. Mend it there; --debug shows the traceback\.$"
+    with pytest.raises(ConfigError, match=expected):
+        registry.load_plugin(plugin)
+    plugin.write_text("")
+    registry.load_plugin(plugin)

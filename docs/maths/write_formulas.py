@@ -11,6 +11,7 @@ from pathlib import Path
 
 import recurra.cells
 from recurra.equations import show
+from recurra.equations.language import Cell
 from recurra.registry import find, names
 
 HERE = Path(__file__).parent
@@ -35,9 +36,9 @@ def _page(name: str, parts: list[str]) -> str:
     return "\n\n".join((f"# Cells: {title}", parts[0].strip(), note, *parts[1:])) + "\n"
 
 
-def _section(cell: object) -> str:
-    forward, backward = (b.split("\n", 1)[1] for b in show.latex(cell).split("\n\n"))  # type: ignore[arg-type]
-    words = show.text(cell).splitlines()  # type: ignore[arg-type]
+def _section(cell: Cell) -> str:
+    forward, backward = (b.split("\n", 1)[1] for b in show.latex(cell).split("\n\n"))
+    words = show.text(cell).splitlines()
     kept = next(line for line in words if line.startswith("kept"))
     return "\n\n".join(
         (
@@ -45,8 +46,8 @@ def _section(cell: object) -> str:
             f"Source: {words[1].removeprefix('source: ')}.",
             f"```math\n{forward}\n```",
             f"K{kept[1:]}.",
-            "Backward: $`\\bar g`$ arrives from outside, $`\\delta v = \\partial L / \\partial v`$, $`e(v)`$ is the part of "
-            "it that a product or norm hands back.",
+            "Backward: $`\\bar g`$ arrives from outside, $`\\delta v = \\partial L / \\partial v`$, $`e(v)`$ is the "
+            "part of it that a product or norm hands back.",
             f"```math\n{backward}\n```",
         )
     )

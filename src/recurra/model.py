@@ -38,19 +38,12 @@ class Model(nn.Module):
 
         Raises ConfigError for a missing section, an unknown part or key, and for parts that do not go together.
         """
-        for section in ("embedder", "core", "task"):
-            if section not in config:
-                raise ConfigError(f"[{section}] is missing: a model has embedder, core and task. Add it to the recipe.")
+        embedder, core, task = make_parts(config)
         sizes = Sizes(vocabulary=len(vocabulary))
-        embedder = registry.construct("embedder", config["embedder"]).build(sizes)
+        embedder = embedder.build(sizes)
         sizes = replace(sizes, embedding=embedder.output_size)
-        core = registry.construct("core", config["core"]).build(sizes)
-        task = registry.construct("task", config["task"]).build(replace(sizes, core=core.output_size))
-        if task.causal and not core.causal:
-            raise ConfigError(
-                f"the task {config['task']['kind']!r} predicts what comes next, but this core also reads from the end. "
-                "Set core.bidirectional = false."
-            )
+        core = core.build(sizes)
+        task = task.build(replace(sizes, core=core.output_size))
         return cls(embedder, core, task, vocabulary, config)
 
     def loss(self, batch: Batch, state: Any = None) -> Output:
@@ -68,3 +61,20 @@ class Model(nn.Module):
         token = torch.as_tensor(token, dtype=torch.int64, device=device).reshape(-1)
         log_p, state = self.task.step(self.embedder, self.core, state, token)
         return log_p, state
+
+
+def make_parts(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    """Embedder, core and task of a config, before they are built: no data are needed, and no weights are made.
+
+    Raises ConfigError for a missing section, an unknown part or key, and for a core that sees what its task predicts.
+    """
+    for section in ("embedder", "core", "task"):
+        if section not in config:
+            raise ConfigError(f"[{section}] is missing: a model has embedder, core and task. Add it to the recipe.")
+    embedder, core, task = (registry.construct(section, config[section]) for section in ("embedder", "core", "task"))
+    if task.causal and not core.causal:
+        raise ConfigError(
+            f"the task {config['task']['kind']!r} predicts what comes next, but this core also reads from the end. "
+            "Set core.bidirectional = false."
+        )
+    return embedder, core, task

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import inspect
 import sys
+import traceback
 import types as builtin_types
 import typing
 from collections.abc import Callable, Mapping
@@ -35,10 +35,12 @@ ROOMS = {
 }
 
 _parts: dict[tuple[str, str], Any] = {}
+_plugins: dict[Path, bytes] = {}
+"""Plugins loaded, as they were then."""
 
 
 def part(kind: str, name: str) -> Callable[[Part], Part]:
-    """Class or function decorator: register what follows as the `kind` called `name`. Both are literals (see `names`)."""
+    """Decorator: register the class or cell that follows as the `kind` called `name`; both literals (see `names`)."""
     if kind not in ROOMS:
         raise UnknownName("kind of part", kind, ROOMS)
 
@@ -65,7 +67,9 @@ def _declared(kind: str) -> dict[str, str]:
         for node in ast.walk(ast.parse(source)):
             for decorator in getattr(node, "decorator_list", ()):
                 if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", None) == "part":
-                    words = [a.value for a in decorator.args if isinstance(a, ast.Constant)]
+                    words = [
+                        a.value for a in decorator.args if isinstance(a, ast.Constant) and isinstance(a.value, str)
+                    ]
                     if len(words) == 2 and words[0] == kind:
                         declared[words[1]] = dotted
     return declared
@@ -96,7 +100,7 @@ def construct(kind: str, settings: Mapping[str, Any]) -> Any:
 
 
 def checked(maker: Callable[..., Any], settings: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Settings compared with the keywords of `maker`: unknown keys, missing keys and wrong types raise `ConfigError`."""
+    """Settings compared with the keywords of `maker`; unknown or missing keys and wrong types raise `ConfigError`."""
     parameters = inspect.signature(maker).parameters
     hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
     for key in settings:
@@ -145,14 +149,35 @@ def _written(hint: Any) -> str:
 
 
 def load_plugin(path: str | Path) -> None:
-    """Run a user's own file, so that the parts it registers are found by name."""
+    """Run a user's own file, so that the parts it registers are found by name; once, unless it has changed since.
+
+    Raises `ConfigError` for a path that is no Python file, and with file and line for any error in it.
+    """
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"plugin {path} is no file. Name a Python file that registers parts with @part(kind, name).")
-    name = f"recurra_plugin_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise ConfigError(f"plugin {path} is no Python file (*.py).")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+    source = path.read_bytes()
+    if _plugins.get(path.resolve()) == source:
+        return
+    module = builtin_types.ModuleType(f"recurra_plugin_{path.stem}")
+    module.__file__ = str(path.absolute())
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
+    except Exception as error:
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        what = ": ".join(filter(None, (type(error).__name__, said.rstrip("."))))
+        raise ConfigError(
+            f"plugin {_place(error, path)}: {what}. Mend it there; --debug shows the traceback."
+        ) from error
+    _plugins[path.resolve()] = source
+
+
+def _place(error: Exception, path: Path) -> str:
+    """File and line of a plugin where it failed: the last line of its own that the error came through."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        lines.append(error.lineno)
+    return f"{path}:{lines[-1]}" if lines else str(path)

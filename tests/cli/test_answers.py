@@ -24,6 +24,11 @@ QUICK = {
         2,
         "unknown cell 'lsmt': did you mean 'lstm'",
     ),
+    "data set": (
+        ["train", "char-lm", "--set", "data.set=tinyshakespear"],
+        2,
+        "unknown data set 'tinyshakespear': did you mean 'tinyshakespeare'",
+    ),
     "file": (["train", "char-lm", "none.txt"], 2, "none.txt: no such file"),
     "no file": (["train", "char-lm"], 2, "there is no training text. Name files after the recipe"),
     "key of training": (["train", "char-lm", "--set", "training.epoch=1"], 2, "did you mean 'epochs'"),

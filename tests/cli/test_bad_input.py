@@ -47,11 +47,13 @@ def test_texts(case: str, tmp_path, capsys) -> None:
     assert not out.exists()
 
 
-def test_a_wrong_key_is_refused_before_any_data_is_read(tmp_path, capsys) -> None:
+def test_wrong_settings_are_refused_before_any_data_are_read(tmp_path, capsys) -> None:
     text = tmp_path / "text.txt"
     text.write_bytes(b"\xff")
     said = sentence(capsys, "train", "char-lm", str(text), "--set", "core.hiden_size=3")
     assert "unknown key core.hiden_size: did you mean 'hidden_size'?" in said
+    said = sentence(capsys, "train", "char-lm", str(text), "--set", "core.bidirectional=true")
+    assert "predicts what comes next, but this core also reads from the end. Set core.bidirectional = false." in said
 
 
 def test_missing_files_and_folders(run: Path, tmp_path, capsys) -> None:

@@ -28,6 +28,18 @@ def test_train_reports_scores_beside_the_baseline(tmp_path, capsys) -> None:
     assert "a sample (temperature 0.8, seed 3):" in said.out
 
 
+@pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "float32")])
+def test_the_report_says_which_precision_auto_was(
+    native: bool, precision: str, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    out = tmp_path / "run"
+    assert cli.call(["train", "char-lm", str(PROSE), "--out", str(out), "--precision", "auto", *tiny()]) == 0
+    assert f"\nseed 0, 1 threads, cpu, {precision}, torch " in capsys.readouterr().out
+    assert json.loads((out / "report.json").read_text(encoding="utf-8"))["precision"] == precision
+
+
 def test_json_is_one_object_on_stdout(tmp_path, capsys) -> None:
     out = tmp_path / "run"
     assert cli.call(["train", "char-lm", str(PROSE), "-o", str(out), "--json", *tiny()]) == 0

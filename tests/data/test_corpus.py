@@ -12,7 +12,7 @@ from recurra.data import corpus, sets
 from recurra.data.corpus import gather, read_text
 from recurra.data.sets import DataSet
 from recurra.data.text import TextReader
-from recurra.errors import ConfigError, DataError
+from recurra.errors import ConfigError, DataError, UnknownName
 
 READER = TextReader()
 
@@ -71,6 +71,7 @@ def test_several_files_are_one_text(tmp_path) -> None:
 def known(monkeypatch: pytest.MonkeyPatch, **parts: object) -> None:
     made = DataSet("known", **parts)  # type: ignore[arg-type]
     monkeypatch.setattr(corpus, "find_set", lambda name: made)
+    monkeypatch.setattr(corpus, "check_set", lambda name: None)
 
 
 def example(seed: int) -> tuple[dict[str, str]]:
@@ -117,6 +118,11 @@ def test_the_fingerprint_is_the_training_texts() -> None:
 def test_no_training_text() -> None:
     with pytest.raises(ConfigError, match=r"there is no training text. Name files after the recipe, or a data set"):
         gather(Data(), READER)
+
+
+def test_an_unknown_set_is_refused_even_where_files_stand_in_its_place(texts: dict[str, str]) -> None:
+    with pytest.raises(UnknownName, match="unknown data set 'pydocs': did you mean 'pydoc'"):
+        gather(Data(set="pydocs", train=(texts["train"],)), READER)
 
 
 def test_paths_that_are_no_files(tmp_path: Path, texts: dict[str, str]) -> None:

@@ -1,15 +1,16 @@
-"""The loss over a data set, carried states, devices."""
+"""The loss over a data set, carried states, devices and their precision."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 
 from recurra.errors import ConfigError
-from recurra.training.evaluation import detached, evaluate, find_device
+from recurra.training.evaluation import detached, evaluate, find_device, find_precision
 
 Make = Callable[..., Any]
 
@@ -22,6 +23,36 @@ def test_devices() -> None:
     count = torch.cuda.device_count()
     with pytest.raises(ConfigError, match=rf"device 'cuda:{count}' is not there: torch sees {count} CUDA devices"):
         find_device(f"cuda:{count}")
+
+
+BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+"""What torch is asked about a processor."""
+
+
+@pytest.mark.parametrize("name", BF16)
+def test_auto_is_bf16_where_the_processor_multiplies_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    for asked in BF16:
+        monkeypatch.setattr(torch.cpu, asked, lambda: False)
+    assert find_precision("auto", cpu) == "float32"
+    assert find_precision("bf16", cpu) == "bf16"  # as it was asked for
+    monkeypatch.setattr(torch.cpu, name, lambda: True)
+    assert find_precision("auto", cpu) == "bf16"
+    assert find_precision("float32", cpu) == "float32"
+    assert find_precision("auto", torch.device("mps")) == "float32"
+
+
+def test_auto_is_float32_where_torch_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    for asked in BF16:
+        monkeypatch.delattr(torch.cpu, asked, raising=False)
+    assert find_precision("auto", torch.device("cpu")) == "float32"
+
+
+@pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "float32")])
+def test_auto_on_a_gpu_counts_no_emulation(native: bool, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
+    assert find_precision("auto", torch.device("cuda", 0)) == precision
 
 
 def test_evaluation_leaves_the_model_as_it_was(toy: Make, chunks: Any) -> None:

@@ -7,13 +7,14 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
 
 def interleaved(sides: Mapping[str, Callable[[], Any]], rounds: int = 15, warm_up: int = 2) -> dict[str, float]:
-    """Median seconds of each side over `rounds` rounds in which every side runs once, after `warm_up` untimed rounds."""
+    """Median seconds of each side over `rounds` rounds; in each, every side runs once. `warm_up` rounds go untimed."""
     times: dict[str, list[float]] = {name: [] for name in sides}
     for k in range(rounds + warm_up):
         for name, side in sides.items():
@@ -28,7 +29,7 @@ def machine() -> dict[str, Any]:
     """What a timing depends on: processor, its vector width as torch uses it, threads, versions."""
     model = platform.processor() or platform.machine()
     try:
-        with open("/proc/cpuinfo") as info:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as info:
             model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), model)
     except OSError:
         model += " (model unknown)"

@@ -13,8 +13,8 @@ E = Expression
 def gru(r: E, z: E, n: Gate, h: E) -> E:
     """The GRU with the reset after the recurrent product; z keeps the old state."""
     r, z = sigmoid(r), sigmoid(z)
-    n = tanh(n.input + r * n.recurrent)
-    return (1 - z) * n + z * h
+    new = tanh(n.input + r * n.recurrent)
+    return (1 - z) * new + z * h
 
 
 @part("cell", "gru-reset-before")
@@ -22,5 +22,5 @@ def gru(r: E, z: E, n: Gate, h: E) -> E:
 def gru_reset_before(r: E, z: E, n: Gate, h: E) -> E:
     """The GRU with the reset before the recurrent product; z keeps the old state."""
     r, z = sigmoid(r), sigmoid(z)
-    n = tanh(n.input + project(r * h, "candidate"))
-    return (1 - z) * n + z * h
+    new = tanh(n.input + project(r * h, "candidate"))
+    return (1 - z) * new + z * h

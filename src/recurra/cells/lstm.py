@@ -1,8 +1,8 @@
-"""Long short-term memory and its peephole, coupled-gate and layer-normalised variants. Gate order as in torch: i f g o."""
+"""Long short-term memory; its peephole, coupled-gate and layer-normalised variants. Gate order as in torch: i f g o."""
 
 from __future__ import annotations
 
-from recurra.equations.language import Expression, cell, layer_norm, sigmoid, tanh, unit
+from recurra.equations.language import Expression, Gate, cell, layer_norm, sigmoid, tanh, unit
 from recurra.registry import part
 
 E = Expression
@@ -47,16 +47,14 @@ def coupled_lstm(f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
 
 @part("cell", "layer-norm-lstm")
 @cell(name="layer-norm-lstm", gates="i f g o", state="h c", bias=False, source="Ba, Kiros & Hinton 2016, eq. 20-22")
-def layer_norm_lstm(i: E, f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
+def layer_norm_lstm(i: Gate, f: Gate, g: Gate, o: Gate, h: E, c: E) -> tuple[E, E]:
     """The LSTM with input product, recurrent product and memory each normalised over its row."""
-    names = "ifgo"
-    gates = (i, f, g, o)
-    inputs = layer_norm(*(gate.input for gate in gates))  # type: ignore[attr-defined]
-    recurrents = layer_norm(*(gate.recurrent for gate in gates))  # type: ignore[attr-defined]
-    i, f, g, o = (
+    inputs = layer_norm(i.input, f.input, g.input, o.input)
+    recurrents = layer_norm(i.recurrent, f.recurrent, g.recurrent, o.recurrent)
+    a_i, a_f, a_g, a_o = (
         unit(f"gain_ih_{k}", 1.0) * x + unit(f"gain_hh_{k}", 1.0) * r + unit(f"shift_{k}", 0.0)
-        for k, x, r in zip(names, inputs, recurrents, strict=True)
+        for k, x, r in zip("ifgo", inputs, recurrents, strict=True)
     )
-    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    h = sigmoid(o) * tanh(unit("gain_c", 1.0) * layer_norm(c) + unit("shift_c", 0.0))
+    c = sigmoid(a_f) * c + sigmoid(a_i) * tanh(a_g)
+    h = sigmoid(a_o) * tanh(unit("gain_c", 1.0) * layer_norm(c) + unit("shift_c", 0.0))
     return h, c

@@ -13,13 +13,13 @@ E = Expression
 @cell(name="min-gru", gates="z n", state="h", source=f"{SOURCE}, section 3.1.3")
 def min_gru(z: Gate, n: Gate, h: E) -> E:
     """The GRU without reset and without recurrent weights; z writes the new state."""
-    z = sigmoid(z.input)
-    return (1 - z) * h + z * n.input
+    write = sigmoid(z.input)
+    return (1 - write) * h + write * n.input
 
 
 @part("cell", "min-lstm")
 @cell(name="min-lstm", gates="f i n", state="h", source=f"{SOURCE}, section 3.2.4")
 def min_lstm(f: Gate, i: Gate, n: Gate, h: E) -> E:
     """The LSTM without recurrent weights and output gate; forget and input gate are scaled to sum to one."""
-    f, i = sigmoid(f.input), sigmoid(i.input)
-    return f / (f + i) * h + i / (f + i) * n.input
+    keep, write = sigmoid(f.input), sigmoid(i.input)
+    return keep / (keep + write) * h + write / (keep + write) * n.input

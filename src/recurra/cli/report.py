@@ -15,8 +15,9 @@ def print_report(run: Path, report: Mapping[str, Any]) -> None:
     minutes = report["minutes"]
     print(
         f"\nsplit: {report['split']}\n"
-        f"seed {report['seed']}, {report['threads']} threads, {report['device']}, torch {report['torch']}; "
-        f"{minutes['training']:.1f} minutes of training, {minutes['around']:.1f} of reading and scoring"
+        f"seed {report['seed']}, {report['threads']} threads, {report['device']}, {report['precision']}, "
+        f"torch {report['torch']}; {minutes['training']:.1f} minutes of training, "
+        f"{minutes['around']:.1f} of reading and scoring"
     )
     for command in report["commands"]:
         print(f"command: {command}")

@@ -24,7 +24,7 @@ def train(
     test: Annotated[list[Path] | None, Parameter(negative=())] = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
     max_minutes: float | None = None,
-    precision: Literal["float32", "bf16"] | None = None,
+    precision: Literal["float32", "bf16", "auto"] | None = None,
     seed: int | None = None,
     device: Device | None = None,
     threads: Threads | None = None,
@@ -51,7 +51,7 @@ def train(
     max_minutes
         Time for training; the best weights so far are kept.
     precision
-        bf16: matrix products in bfloat16.
+        bf16: matrix products in bfloat16; auto: where processor or GPU multiply it by themselves.
     seed
         Seed of everything drawn at random.
     resume

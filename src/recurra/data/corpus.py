@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recurra.config import Data
-from recurra.data.sets import DataSet, Reader, Source, find_set, read_sources
+from recurra.data.sets import DataSet, Reader, Source, check_set, find_set, read_sources
 from recurra.data.split import cut
-from recurra.errors import ConfigError, DataError, did_you_mean
+from recurra.data.text import check_file
+from recurra.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,15 @@ class Corpus:
 
 def check_files(paths: Iterable[str | Path]) -> None:
     """Raise `DataError` for a path that is no file, before anything is read."""
-    for path in map(Path, paths):
-        if path.is_dir():
-            raise DataError(f"{path}: a folder, expected a text file. Name the files in it, e.g. {path / '*.txt'}.")
-        if not path.is_file():
-            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            hint = did_you_mean(path.name, siblings)
-            raise DataError(f"{path}: no such file{hint} Check the name and the current folder.")
+    for path in paths:
+        check_file(Path(path))
 
 
 def check_sources(data: Data) -> None:
-    """Raise `ConfigError` where no training text is named, `DataError` for a path that is no file."""
-    if not data.train and not data.set:
+    """Raise `ConfigError` where no training text or an unknown set is named, `DataError` for a path that is no file."""
+    if data.set:
+        check_set(data.set)
+    elif not data.train:
         raise ConfigError("there is no training text. Name files after the recipe, or a data set: --set data.set=pydoc")
     check_files((*data.train, *data.valid, *data.test))
 

@@ -83,6 +83,12 @@ def set_names() -> list[str]:
     return sorted([*_FILES, "pydoc"])
 
 
+def check_set(name: str) -> None:
+    """Raise `UnknownName` for a name that is no set's; looks for no file."""
+    if name not in set_names():
+        raise UnknownName("data set", name, set_names())
+
+
 def find_set(name: str) -> DataSet:
     """The set called `name`; its files lie in the folder that the environment variable RECURRA_DATA names.
 
@@ -92,8 +98,7 @@ def find_set(name: str) -> DataSet:
     """
     if name == "pydoc":
         return DataSet(name, ({"text": _pydoc(), "path": "pydoc_data.topics"},))
-    if name not in _FILES:
-        raise UnknownName("data set", name, set_names())
+    check_set(name)
     files = _FILES[name]
     folder = _folder(name)
     parts = {part: tuple(_checked(name, folder, *file) for file in of.items()) for part, of in files.parts.items()}

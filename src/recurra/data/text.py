@@ -96,7 +96,8 @@ class TextReader:
         return "utf-8"
 
 
-def _bytes(path: Path) -> bytes:
+def check_file(path: Path) -> None:
+    """Raise `DataError` for a path that is a folder, or not there."""
     if path.is_dir():
         raise DataError(f"{path}: a folder, expected a text file. Name the files in it, e.g. {path / '*.txt'}.")
     if not path.exists():
@@ -104,6 +105,10 @@ def _bytes(path: Path) -> bytes:
         raise DataError(
             f"{path}: no such file{did_you_mean(path.name, siblings)} Check the name and the current folder."
         )
+
+
+def _bytes(path: Path) -> bytes:
+    check_file(path)
     try:
         return path.read_bytes()
     except OSError as error:

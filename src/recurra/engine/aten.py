@@ -5,7 +5,7 @@ Not derived from the equations: tested equal to them. It knows no masks, zoneout
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,7 +15,12 @@ from recurra.engine import reference
 from recurra.engine.layer import Layer
 from recurra.equations.derive import PLAIN
 
-KERNELS = {"lstm": _VF.lstm, "gru": _VF.gru, "rnn-tanh": _VF.rnn_tanh, "rnn-relu": _VF.rnn_relu}
+KERNELS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
+    "lstm": _VF.lstm,
+    "gru": _VF.gru,
+    "rnn-tanh": _VF.rnn_tanh,
+    "rnn-relu": _VF.rnn_relu,
+}
 
 
 def refuses(layer: Layer) -> str | None:
@@ -56,7 +61,7 @@ def _kernel(layer: Layer, x: Tensor, state: tuple[Tensor, ...], flat: tuple[Tens
 
 
 class _Twice(torch.autograd.Function):
-    """torch's kernel with its own backward, and the reference loop where that backward is to be differentiated again."""
+    """torch's kernel with its own backward, and the reference loop where that backward is differentiated again."""
 
     @staticmethod
     def forward(ctx: Any, layer: Layer, names: tuple[str, ...], x: Tensor, *rest: Tensor) -> Any:

@@ -7,6 +7,7 @@ autograd needs. Memory between forward and backward, for N packed rows: the kept
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from recurra.engine.generate import generate
 from recurra.engine.layer import Layer, Record
 
 CACHED = 262144
-"""Entries of one array, rows · H, that the backward works on at a time; measured on a processor with 1 MiB of L2 a core."""
+"""Entries of one array, rows · H, that the backward works on at a time; measured with 1 MiB of L2 cache a core."""
 
 
 class Weights:
@@ -230,7 +231,7 @@ def _final(histories: Sequence[Tensor], sizes: Sequence[int]) -> tuple[tuple[Ten
     """States of the rows alive at the last step, and of those that ended before, in the order of their ends."""
     ends = []
     position = sizes[0]
-    for here, after in zip(sizes, sizes[1:], strict=False):
+    for here, after in pairwise(sizes):
         if after < here:
             ends.append(tuple(h[position + after : position + here] for h in histories))
         position += here

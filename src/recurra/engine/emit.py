@@ -1,4 +1,4 @@
-"""Pointwise expressions written out as lines of torch calls, with as few passes over memory as torch's operations allow."""
+"""Pointwise expressions as lines of torch calls, with as few passes over memory as torch's operations allow."""
 
 from __future__ import annotations
 
@@ -108,8 +108,9 @@ class Lines:
         divisors = [self.value(f) for f in below]
         if number != 1 or not factors:
             factors.append(repr(float(number)))
-        self._put(target, f"torch.mul({factors[0]}, {factors[1]})", into) if len(factors) > 1 else None
-        if len(factors) == 1:
+        if len(factors) > 1:
+            self._put(target, f"torch.mul({factors[0]}, {factors[1]})", into)
+        else:
             self._put(target, f"torch.div({factors[0]}, {divisors.pop(0)})", into)
         for factor in factors[2:]:
             self(f"{target}.mul_({factor})")
@@ -119,7 +120,8 @@ class Lines:
     def _sum(self, target: str, expression: sp.Expr, into: bool) -> None:
         if (blend := _blend(expression)) is not None:
             start, end, weight = map(self.value, blend)
-            return self._put(target, f"torch.lerp({start}, {end}, {weight})", into)
+            self._put(target, f"torch.lerp({start}, {end}, {weight})", into)
+            return
         number, rest = expression.as_coeff_Add()
         terms = sorted(sp.Add.make_args(rest), key=self.order)
         first, others = terms[0], terms[1:]

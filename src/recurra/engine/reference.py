@@ -5,7 +5,8 @@ It shares nothing with the derived engines but the language: no statements, no s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,10 @@ from torch.nn import functional as F
 from recurra.engine.layer import NORM_EPSILON, Layer
 from recurra.equations.language import Expression
 
-FUNCTIONS = {
+Value = Any
+"""What a node of the equations is worth: a tensor, or a tuple of them where a seam has several results."""
+
+FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "relu": torch.relu,
@@ -30,7 +34,7 @@ FUNCTIONS = {
 def run(
     layer: Layer, x: Tensor, state: tuple[Tensor, ...], weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """One layer in one direction. x: packed rows [N, I]; state: [alive, ·] each; returns h as rows [N, ·] and the states."""
+    """One layer in one direction over packed rows x [N, I], from states [alive, ·]: h [N, ·] and the final states."""
     outputs, tails = [], []
     sizes, start = layer.time.sizes, 0
     for t, rows in enumerate(sizes):
@@ -55,7 +59,7 @@ def step(
 ) -> tuple[Tensor, ...]:
     """One time step for rows x [B, I]: the new states."""
     cell, variant = layer.cell, layer.variant
-    values: dict[int, Tensor | tuple[Tensor, ...]] = {}
+    values: dict[int, Value] = {}
     inputs: dict[str, Tensor] = {}
     recurrents: dict[str, Tensor] = {}
     if cell.input_gates:
@@ -67,7 +71,7 @@ def step(
         recurrents = dict(zip(cell.recurrent_gates, parts, strict=True))
     states = dict(zip(cell.state, state, strict=True))
 
-    def evaluate(node: Expression) -> Tensor | tuple[Tensor, ...]:
+    def evaluate(node: Expression) -> Value:
         v = [values[id(a)] for a in node.args]
         match node.op:
             case "number":

@@ -1,1 +1,1 @@
-"""A cell as mathematics: the language its equations are written in, the backward derived from them, and how both print."""
+"""A cell as mathematics: the language of its equations, the backward derived from them, and how both print."""

@@ -76,7 +76,7 @@ Statement = Pointwise | Product | ProductTransposed | Norm | NormTransposed
 
 @dataclass(frozen=True)
 class Variant:
-    """What whoever runs a cell may add to its equations: a projection of h, zoneout, a mask on the recurrent product."""
+    """What may be added to a cell's equations: a projection of h, zoneout, a mask on the recurrent product."""
 
     projected: bool = False
     """h is multiplied by W_hr after the step (Sak et al. 2014)."""
@@ -98,7 +98,7 @@ class Derivation:
     forward: tuple[Statement, ...]
     backward: tuple[Statement, ...]
     kept: tuple[str, ...]
-    """Fewest values the forward must keep per step, besides states, inputs and masks, so that no function is evaluated twice."""
+    """Fewest values to keep per step, besides states, inputs and masks, so that no function is evaluated twice."""
     recomputed: tuple[Pointwise, ...]
     """Forward statements the backward starts with: cheap arithmetic on what is kept."""
     weight_gradients: dict[str, tuple[str, tuple[str, ...]]]
@@ -329,8 +329,10 @@ def _slopes(name: str, value: sp.Expr) -> Iterable[tuple[str, sp.Expr]]:
 
 
 def _tidy(statements: Iterable[Statement], wanted: dict[str, str], weights: dict[str, tuple]) -> list[Statement]:
-    """Aliases resolved, pointwise values that one other pointwise statement reads written out there, unread ones dropped.
-    `wanted` and `weights` are renamed in place."""
+    """Aliases resolved, pointwise values read by one other pointwise statement written out there, unread ones dropped.
+
+    `wanted` and `weights` are renamed in place.
+    """
     statements = list(statements)
     while True:
         reads: defaultdict[str, int] = defaultdict(int)
@@ -386,23 +388,19 @@ def derive(cell: Cell, variant: Variant = PLAIN) -> Derivation:
     forward = _Lowering(cell, variant).run()
     backward, gradients, weights = _backward(forward, cell)
     backward = _tidy(backward, gradients, weights)
-    made = {n: st for st in forward for n in names_out(st)}
+    made = {n for st in forward for n in names_out(st)}
     free = {"x", *cell.parameters, *cell.state, *(f"{s}_prev" for s in cell.state)}
     needed = {n for st in backward for n in names_in(st)} | {argument for argument, _ in weights.values()}
     inner = {n for n in needed if n in made or n.startswith("a_")}
-    cheap = {
-        name: [str(s) for s in st.value.free_symbols]
-        for name, st in made.items()
-        if isinstance(st, Pointwise) and not st.value.atoms(sp.Function)
-    }
+    arithmetic = {st.name: st for st in forward if isinstance(st, Pointwise) and not st.value.atoms(sp.Function)}
+    cheap = {name: [str(s) for s in st.value.free_symbols] for name, st in arithmetic.items()}
     kept = smallest_cut(inner, cheap, lambda n: n in free or n.startswith(("mask_", "lower_")))
-    recomputed, todo = [], [n for n in inner if n not in kept and n not in free]
+    again, todo = set(), [n for n in inner if n not in kept and n not in free]
     while todo:
         name = todo.pop()
-        if name not in (st.name for st in recomputed):
-            recomputed.append(made[name])
+        if name not in again:
+            again.add(name)
             todo += [n for n in cheap[name] if n in made and n not in kept and n not in free]
-    recomputed.sort(key=lambda st: [s for s in forward].index(st))
     whole = {n.label for n in cell.nodes if n.op == "gate"}
     apart = {n.label for n in cell.nodes if n.op in ("gate_input", "gate_recurrent")}
     return Derivation(
@@ -411,7 +409,7 @@ def derive(cell: Cell, variant: Variant = PLAIN) -> Derivation:
         forward=forward,
         backward=tuple(backward),
         kept=tuple(n for st in forward for n in names_out(st) if n in kept),
-        recomputed=tuple(recomputed),
+        recomputed=tuple(st for name, st in arithmetic.items() if name in again),
         weight_gradients=weights,
         gradients=gradients,
         sum_gates=tuple(g for g in cell.gates if g in whole - apart),

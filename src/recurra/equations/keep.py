@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
+
+Node = tuple[str, int]
 
 
 def smallest_cut(
@@ -29,9 +32,9 @@ def smallest_cut(
     sources = {n for n in nodes if n not in cheap}
 
     # Every node is an edge (n, 0) → (n, 1) of capacity one; flow is the set of edges used.
-    flow: set[tuple[tuple[str, int], tuple[str, int]]] = set()
+    flow: set[tuple[Node, Node]] = set()
 
-    def onward(at: tuple[str, int]) -> list[tuple[str, int]]:
+    def onward(at: Node) -> list[Node]:
         name, side = at
         if side == 0:
             edges = [(name, 1)] if ((name, 0), (name, 1)) not in flow else []
@@ -39,48 +42,25 @@ def smallest_cut(
         edges = [(r, 0) for r in readers.get(name, ()) if ((name, 1), (r, 0)) not in flow]
         return edges + ([(name, 0)] if ((name, 0), (name, 1)) in flow else [])
 
-    def reach(starts: Iterable[str]) -> tuple[dict, tuple[str, int] | None]:
-        came: dict[tuple[str, int], tuple[str, int] | None] = {(s, 0): None for s in starts}
-        queue = list(came)
-        for at in queue:
-            if at[1] == 1 and at[0] in sinks:
-                return came, at
-            for to in onward(at):
-                if to not in came:
-                    came[to] = at
-                    queue.append(to)
-        return came, None
-
-    started: set[str] = set()
     for source in sorted(sources):
-        came, end = reach([source])
-        if end is None:
-            continue
-        started.add(source)
-        at: tuple[str, int] | None = end
-        while at is not None and (before := came[at]) is not None:
+        for before, at in pairwise(_path((source, 0), onward, sinks)):
             flow.symmetric_difference_update({(before, at)} if (at, before) not in flow else {(at, before)})
-            at = before
-    # From the sinks backwards: nodes whose out-side still reaches a sink lie behind the cut.
-    behind = {n for n in nodes if reach_sink(n, onward, sinks)}
-    return frozenset(n for n in nodes if n in behind and not _arrives(n, onward, sinks))
+    # The cut: nodes from whose out-side a sink can still be reached, but not from their in-side.
+    return frozenset(n for n in nodes if _path((n, 1), onward, sinks) and not _path((n, 0), onward, sinks))
 
 
-def reach_sink(name: str, onward: Callable, sinks: set[str]) -> bool:
-    return _search((name, 1), onward, sinks)
-
-
-def _arrives(name: str, onward: Callable, sinks: set[str]) -> bool:
-    return _search((name, 0), onward, sinks)
-
-
-def _search(start: tuple[str, int], onward: Callable, sinks: set[str]) -> bool:
-    seen, queue = {start}, [start]
+def _path(start: Node, onward: Callable[[Node], Iterable[Node]], sinks: set[str]) -> list[Node]:
+    """A shortest path from `start` to the out-side of a sink; empty if there is none."""
+    came: dict[Node, Node | None] = {start: None}
+    queue = [start]
     for at in queue:
         if at[1] == 1 and at[0] in sinks:
-            return True
+            path = [at]
+            while (before := came[path[-1]]) is not None:
+                path.append(before)
+            return path[::-1]
         for to in onward(at):
-            if to not in seen:
-                seen.add(to)
+            if to not in came:
+                came[to] = at
                 queue.append(to)
-    return False
+    return []

@@ -32,7 +32,7 @@ Number = int | float
 
 
 class Expression:
-    """A node of a step's computation. `op` says what it computes from `args`; `label` names symbols, weights, functions."""
+    """A node of a step's computation: `op` says what it makes of `args`; `label` names symbols, weights, functions."""
 
     __slots__ = ("args", "label", "op", "start")
 
@@ -74,7 +74,7 @@ class Expression:
 
 
 class Gate(Expression):
-    """A gate's pre-activation. Mentioned whole it is `input + recurrent`; `.input` and `.recurrent` are its two parts."""
+    """A gate's pre-activation: whole it is `input + recurrent`; `.input` and `.recurrent` are its two parts."""
 
     __slots__ = ("input", "recurrent")
 
@@ -192,7 +192,7 @@ class Cell:
     def nodes(self) -> tuple[Expression, ...]:
         nodes = tuple(walk(*self.results))
         known = {id(s) for s in self.symbols.values()}
-        known |= {id(p) for g in self.gates for p in (self.symbols[g].input, self.symbols[g].recurrent)}  # type: ignore[attr-defined]
+        known |= {id(p) for s in self.symbols.values() if isinstance(s, Gate) for p in (s.input, s.recurrent)}
         for node in nodes:
             if node.op in ("gate", "gate_input", "gate_recurrent", "state") and id(node) not in known:
                 raise ConfigError(f"cell {self.name!r} mentions {node!r}, which is none of its own symbols.")

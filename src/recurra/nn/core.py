@@ -59,7 +59,8 @@ class RecurrentCore(nn.Module):
 
     @property
     def causal(self) -> bool:
-        return self.layers.causal
+        """Whether y at t depends on x up to t only; known before `build`."""
+        return not self.settings["bidirectional"]
 
     def forward(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, Any]:
         return self.layers(x, state, structure.values)

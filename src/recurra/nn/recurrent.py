@@ -148,7 +148,7 @@ class Recurrent(nn.Module):
         lengths: Tensor | None = None,
         record: list[Record] | None = None,
     ) -> tuple[Tensor | PackedSequence, Tensor | State]:
-        """See the class. `record`: a list to which one `Record` per layer and direction is added, filled on backward."""
+        """See the class. `record`: a list that gets one `Record` per layer and direction, filled on backward."""
         if isinstance(x, PackedSequence):
             return self._forward_packed(x, state, record)
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
@@ -208,7 +208,7 @@ class Recurrent(nn.Module):
                 y, final = self._direction(rows, time, given, k, reverse, record)
                 outputs.append(y)
                 finals.append(final)
-            rows = outputs[0] if len(outputs) == 1 else sum(outputs) if self.merge == "sum" else torch.cat(outputs, -1)  # type: ignore[assignment]
+            rows = _joined(outputs, self.merge)
         joined = tuple(torch.stack(s) for s in zip(*finals, strict=True))
         return rows, tuple(time.unsort(s.transpose(0, 1)).transpose(0, 1) for s in joined)
 
@@ -232,9 +232,9 @@ class Recurrent(nn.Module):
         """Masks for all packed rows: fixed per sequence for the recurrent product, per step for zoneout."""
         masks = {}
         if self.variant.recurrent_mask:
-            keep = 1 - self.recurrent_dropout if self.training else 1.0
-            drawn = torch.full_like(state[0][: time.alive], keep)
-            drawn = torch.bernoulli(drawn) / keep if self.training else drawn
+            share = 1 - self.recurrent_dropout if self.training else 1.0
+            drawn = torch.full_like(state[0][: time.alive], share)
+            drawn = torch.bernoulli(drawn) / share if self.training else drawn
             masks["mask_recurrent"] = drawn.index_select(0, time.place[1].to(drawn.device))
         for name, values in zip(self.cell.state, state, strict=True):
             if name in self.variant.zoneout:
@@ -243,3 +243,10 @@ class Recurrent(nn.Module):
                 )
                 masks[f"mask_zoneout_{name}"] = torch.bernoulli(keep) if self.training else keep
         return masks
+
+
+def _joined(directions: list[Tensor], merge: str) -> Tensor:
+    """What the directions of one layer make together: side by side, or summed."""
+    if len(directions) == 1:
+        return directions[0]
+    return directions[0] + directions[1] if merge == "sum" else torch.cat(directions, -1)

@@ -1,4 +1,4 @@
-"""The conformance checks, public: what every part must show, run for everything registered and for a user's own parts."""
+"""The conformance checks: what every part must show, whether it is registered here or a user's own."""
 
 from recurra.testing.cells import CELL_CHECKS, CONFIGURATIONS, check_cell
 

@@ -81,11 +81,11 @@ class Case:
             y, finals = layer(x, given, None if setting.lengths is None else torch.tensor(setting.lengths))
         finals = finals if isinstance(finals, tuple) else (finals,)
         generator = torch.Generator().manual_seed(5)
-        loss = sum(
-            (o * torch.randn(o.shape, generator=generator, dtype=torch.float64).to(dtype)).sum() for o in (y, *finals)
-        )
+        loss = x.new_zeros(())
+        for o in (y, *finals):
+            loss = loss + (o * torch.randn(o.shape, generator=generator, dtype=torch.float64).to(dtype)).sum()
         leaves = [x, *(state or ()), *layer.parameters()]
-        grads = torch.autograd.grad(loss, leaves, allow_unused=True)  # type: ignore[arg-type]
+        grads = torch.autograd.grad(loss, leaves, allow_unused=True)
         return [y, *finals, *(torch.zeros_like(v) if g is None else g for v, g in zip(leaves, grads, strict=True))]
 
 
@@ -160,8 +160,9 @@ def check_float32(cell: Cell) -> None:
             errors.setdefault(backend, []).append(found)
     allowed = [2 * max(e) + 2.4e-7 for e in zip(*errors["reference"], strict=True)]
     for backend in backends(cell)[1:]:
-        for k, (found, limit) in enumerate(zip(zip(*errors[backend], strict=True), allowed, strict=True)):
-            assert max(found) <= limit, f"{cell.name}, {backend}, tensor {k}: {max(found):.1e} > {limit:.1e}"
+        largest = [max(e) for e in zip(*errors[backend], strict=True)]
+        for k, (error, limit) in enumerate(zip(largest, allowed, strict=True)):
+            assert error <= limit, f"{cell.name}, {backend}, tensor {k}: {error:.1e} > {limit:.1e}"
 
 
 def _function(case: Case, backend: str) -> tuple[Callable[..., Any], tuple[Tensor, ...]]:
@@ -195,9 +196,10 @@ def check_finite_differences(cell: Cell) -> None:
 def check_chunks(cell: Cell) -> None:
     """The whole = chunks = single steps, with the state handed on."""
     case = make_case(cell, Configuration("chunks", layers=2, steps=9))
+    assert case.state is not None
     for backend in backends(cell):
         case.layer.backend = backend
-        state: Any = case.state if len(cell.state) > 1 else case.state[0]  # type: ignore[index]
+        state: Any = case.state if len(case.state) > 1 else case.state[0]
         with torch.no_grad():
             whole = case.layer(case.x, state)
             for size in (4, 1):

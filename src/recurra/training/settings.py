@@ -53,8 +53,9 @@ class Training:
     """Processor threads. "none": as many as torch takes."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1` …"""
-    precision: Literal["float32", "bf16"] = "float32"
-    """`bf16`: matrix products in bfloat16; weights and their updates stay in float32."""
+    precision: Literal["float32", "bf16", "auto"] = "float32"
+    """`bf16`: matrix products in bfloat16; weights and their updates stay in float32. `auto`: where the device
+    multiplies bfloat16 by itself, else `float32`; the report says which."""
 
     def __post_init__(self) -> None:
         for key in ("learning_rate", "clip_norm", "clip_value", "max_minutes", "evaluate_every"):

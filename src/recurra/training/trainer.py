@@ -16,7 +16,16 @@ from recurra.checkpoint import RunFolder
 from recurra.errors import CheckpointError, DataError, TrainingError
 from recurra.training import resume as resumption
 from recurra.training.average import Average
-from recurra.training.evaluation import Batches, Trainable, autocast, detached, evaluate, find_device, moved
+from recurra.training.evaluation import (
+    Batches,
+    Trainable,
+    autocast,
+    detached,
+    evaluate,
+    find_device,
+    find_precision,
+    moved,
+)
 from recurra.training.interrupt import Interrupt
 from recurra.training.log import Event, Happening, MetricsLog, Progress, Reason, Result, Window
 from recurra.training.optimisers import normalise_and_clip
@@ -65,7 +74,8 @@ class Trainer:
         self.counters = Counters()
         self._timetable = Timetable(settings)
         self._window = Window(lag=1 if self.device.type == "cpu" else settings.log_every)
-        self._autocast = autocast(self.device, settings.precision)
+        self.precision = find_precision(settings.precision, self.device)
+        self._autocast = autocast(self.device, self.precision)
         self._batches: Batches | None = None
         self._carried: Any = None
         self._learning_rate = settings.learning_rate
@@ -187,7 +197,7 @@ class Trainer:
                 self.model,
                 self._valid_batches(),
                 device=self.device,
-                precision=self.settings.precision,
+                precision=self.precision,
                 stop=lambda: self._interrupt.requested,
             )
             if score is None:

@@ -17,7 +17,7 @@ from recurra.data import vocabulary as vocabularies
 from recurra.data.corpus import Corpus, gather
 from recurra.data.vocabulary import Vocabulary
 from recurra.errors import ConfigError, DataError
-from recurra.model import Model
+from recurra.model import Model, make_parts
 from recurra.serving.predictor import Run, load_run
 from recurra.serving.score import Ids
 from recurra.training.log import Progress, Result
@@ -43,6 +43,7 @@ def execute(
     """
     config, begun = plan.config, time.monotonic()
     configuration.check(config)
+    make_parts(config)  # parts that do not go together are refused before any data are read
     training = Training(**registry.checked(Training, config["training"], where="training"))
     corpus = _gather(config)
     folder = checkpoint.open_run(plan.out) if plan.resume else None
@@ -78,7 +79,7 @@ def execute(
         )
     say(_ended(result, training))
     run = load_run(folder.path, device=training.device)
-    report |= _results(run, corpus, result, training)
+    report |= _results(run, corpus, result, trainer)
     report["minutes"] = {"training": result.minutes, "around": (time.monotonic() - begun - fitted) / 60}
     checkpoint.write_json(folder.report, report)
     return run
@@ -127,17 +128,18 @@ def _facts(
     }
 
 
-def _results(run: Run, corpus: Corpus, result: Result, training: Training) -> dict[str, Any]:
+def _results(run: Run, corpus: Corpus, result: Result, trainer: Trainer) -> dict[str, Any]:
     """What the report knows after it: scores of the best weights beside the baseline, and what they write."""
-    texts = {"valid": corpus.valid, "test": corpus.test}
+    texts, seed = {"valid": corpus.valid, "test": corpus.test}, trainer.settings.seed
     return {
         "threads": torch.get_num_threads(),
         "device": str(run.device),
+        "precision": trainer.precision,
         "ended": result.reason,
         "steps": result.step,
         "epochs": result.epochs,
         "scores": {part: run.score(text, corpus.train) for part, text in texts.items() if text},
-        "sample": {**SAMPLE, "seed": training.seed, "text": run.predict(**SAMPLE, seed=training.seed)},
+        "sample": {**SAMPLE, "seed": seed, "text": run.predict(**SAMPLE, seed=seed)},
     }
 
 
