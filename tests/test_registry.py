@@ -50,11 +50,21 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 
 def test_one_name_for_two_parts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_parts", {})
-    first, second = type("First", (), {"__module__": "a"}), type("Second", (), {"__module__": "b"})
-    registry.part("cell", "mine")(first)
-    assert registry.part("cell", "mine")(first) is first
+    monkeypatch.setattr(registry, "_origins", {})
+
+    def register(module: str) -> object:
+        """A class registered by a line that stands in `module`."""
+        space = {"__name__": module, "part": registry.part}
+        exec("@part('cell', 'mine')\nclass Mine: pass", space)
+        return space["Mine"]
+
+    register("a")
+    again = register("a")
+    assert registry.find("cell", "mine") is again
     with pytest.raises(ConfigError, match="the cell 'mine' is registered twice, by a and b"):
-        registry.part("cell", "mine")(second)
+        register("b")
+    with pytest.raises(ConfigError, match="the cell 'lstm' is registered twice, by recurra.cells.lstm and b"):
+        exec("@part('cell', 'lstm')\nclass Mine: pass", {"__name__": "b", "part": registry.part})
 
 
 def test_construct_builds_a_part_from_its_section() -> None:

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from recurra import registry
 from recurra.errors import ConfigError, UnknownName, did_you_mean
@@ -40,6 +40,8 @@ class Data:
     test: tuple[str, ...] = ()
     valid_fraction: float = 0.05
     test_fraction: float = 0.1
+    valid_from: Literal["end", "start"] = "end"
+    """Where the validation text is cut off. "start" leaves what lies nearest to the test in the training text."""
 
 
 def recipe_names() -> list[str]:

@@ -35,6 +35,8 @@ ROOMS = {
 }
 
 _parts: dict[tuple[str, str], Any] = {}
+_origins: dict[tuple[str, str], str] = {}
+"""The module each part was registered by."""
 _plugins: dict[Path, bytes] = {}
 """Plugins loaded, as they were then."""
 
@@ -44,10 +46,16 @@ def part(kind: str, name: str) -> Callable[[Part], Part]:
     if kind not in ROOMS:
         raise UnknownName("kind of part", kind, ROOMS)
 
+    module = sys._getframe(1).f_globals["__name__"]
+
     def register(thing: Part) -> Part:
-        known = _parts.get((kind, name))
-        if known is not None and getattr(known, "__module__", None) != getattr(thing, "__module__", None):
-            raise ConfigError(f"the {kind} {name!r} is registered twice, by {known.__module__} and {thing.__module__}.")
+        known = _origins.setdefault((kind, name), module)
+        declared = _declared(kind).get(name, module)
+        for other in (known, declared):
+            if other != module:
+                raise ConfigError(
+                    f"the {kind} {name!r} is registered twice, by {other} and {module}. Give one of them another name."
+                )
         _parts[kind, name] = thing
         return thing
 

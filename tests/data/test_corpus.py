@@ -130,3 +130,11 @@ def test_paths_that_are_no_files(tmp_path: Path, texts: dict[str, str]) -> None:
         gather(Data(train=(str(tmp_path / "tran.txt"),)), READER)
     with pytest.raises(DataError, match=r"a folder, expected a text file. Name the files in it"):
         gather(Data(train=(texts["train"],), test=(str(tmp_path),)), READER)
+
+
+def test_the_validation_text_may_be_cut_off_the_start(texts: dict[str, str]) -> None:
+    whole = Path(texts["train"]).read_text(encoding="utf-8")
+    found = gather(Data(train=(texts["train"],), valid_from="start", valid_fraction=0.2, test_fraction=0.2), READER)
+    assert found.valid + found.train + found.test == whole
+    assert len(found.valid) <= 0.2 * len(whole)
+    assert "into valid" in found.split

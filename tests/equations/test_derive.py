@@ -10,7 +10,9 @@ import time
 
 import pytest
 import sympy as sp
+import torch
 
+from recurra.engine import Layer, Time, run
 from recurra.equations import show
 from recurra.equations.derive import (
     Norm,
@@ -23,9 +25,23 @@ from recurra.equations.derive import (
     symbol,
 )
 from recurra.equations.keep import smallest_cut
-from recurra.equations.language import Expression, cell, hard_tanh, maximum, project, sigmoid, softplus, unit
+from recurra.equations.language import (
+    Expression,
+    cell,
+    hard_tanh,
+    lower,
+    mask,
+    maximum,
+    project,
+    sigmoid,
+    softplus,
+    tanh,
+    unit,
+)
 from recurra.errors import ConfigError
+from recurra.nn import Recurrent
 from recurra.registry import find, names
+from recurra.testing.cells import relative
 
 
 def values(cell_name: str) -> dict[str, sp.Expr]:
@@ -157,7 +173,7 @@ def test_mistakes_in_a_cell_are_named() -> None:
 
 def test_a_strange_cell_passes_the_conformance_suite() -> None:
     """Functions, scalars, products and several readers of one value that no shipped cell combines."""
-    from recurra.equations.language import scalar, tanh
+    from recurra.equations.language import scalar
     from recurra.testing import check_cell
 
     @cell(gates="s t", state="h m", source="test")
@@ -169,3 +185,45 @@ def test_a_strange_cell_passes_the_conformance_suite() -> None:
         return h, m
 
     check_cell(strange)
+
+
+def test_a_cell_that_reads_its_input_itself() -> None:
+    """x beside the gates: its gradient has a part that no product hands back."""
+    from recurra.equations.language import raw_input
+    from recurra.testing import check_cell
+
+    @cell(gates="z", state="h", source="test")
+    def highway(z: Expression, h: Expression) -> Expression:
+        z = sigmoid(z)
+        return z * tanh(h * unit("memory")) + (1 - z) * raw_input()
+
+    check_cell(highway)
+    with pytest.raises(ConfigError, match="uses x itself, so input_size must be hidden_size = 4"):
+        Recurrent(highway, 3, 4)
+
+
+@pytest.mark.parametrize("lengths", [None, [3, 0, 5]])
+def test_a_cell_that_reads_the_layer_below_and_a_mask(lengths: list[int] | None) -> None:
+    """Depth-gated memory: what comes from below gets its gradient, the mask none; the engines agree."""
+
+    @cell(gates="g d", state="h c", source="test")
+    def deep(g: Expression, d: Expression, h: Expression, c: Expression) -> tuple[Expression, Expression]:
+        c = sigmoid(g) * c * mask("keep") + sigmoid(d + unit("see") * lower("c")) * lower("c")
+        return tanh(c), c
+
+    with pytest.raises(ConfigError, match=r"reads lower\('c'\), which Recurrent does not feed|reads mask"):
+        Recurrent(deep, 3, 4)
+    torch.manual_seed(0)
+    time = Time.full(5, 3) if lengths is None else Time.of(torch.tensor(lengths), 5)
+    shapes = {"weight_ih": (8, 3), "weight_hh": (8, 4), "bias_ih": (8,), "bias_hh": (8,), "see": (4,)}
+    weights = {n: torch.randn(s, dtype=torch.float64, requires_grad=True) for n, s in shapes.items()}
+    x, below, keep = (torch.randn(time.rows, w, dtype=torch.float64, requires_grad=True) for w in (3, 4, 4))
+    given = {"lower_c": below, "mask_keep": keep.detach()}
+    state = tuple(torch.randn(time.alive, 4, dtype=torch.float64) for _ in "hc")
+    found = []
+    for backend in ("torch", "reference"):
+        y, finals = run(Layer(deep, time), x, state, weights, given, backend)
+        loss = y.sin().sum() + sum(f.square().sum() for f in finals)
+        found.append((y, *finals, *torch.autograd.grad(loss, [x, below, *weights.values()])))
+    for value, oracle in zip(*found, strict=True):
+        assert relative(value, oracle) <= 1e-12

@@ -49,7 +49,7 @@ def gather(data: Data, reader: Reader) -> Corpus:
     """Read the texts that `[data]` names and cut what is missing off the training text's end.
 
     A set's own split is kept: only a validation text is cut off where it has none. Without it, the test is the last
-    `test_fraction`, and before it the last `valid_fraction` validates.
+    `test_fraction`, and before it the last `valid_fraction` validates, or the first with `valid_from = "start"`.
 
     Raises `ConfigError` where nothing is named, `DataError` where a file cannot be read or is too short to be cut.
     """
@@ -65,7 +65,9 @@ def gather(data: Data, reader: Reader) -> Corpus:
         "valid": 0.0 if valid else data.valid_fraction,
         "test": 0.0 if test or known.split else data.test_fraction,
     }
-    wanted = {"train": 1 - sum(fractions.values())} | {name: share for name, share in fractions.items() if share}
+    shares = {"train": 1 - sum(fractions.values()), **fractions}
+    order = ("valid", "train", "test") if data.valid_from == "start" else ("train", "valid", "test")
+    wanted = {name: shares[name] for name in order if shares[name]}
     if len(wanted) > 1:
         parts = cut(train, list(wanted.values()), names=list(wanted))
         texts = dict(zip(parts.names, parts.parts, strict=True))

@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from recurra.engine.emit import Lines
 from recurra.equations.derive import Derivation, Statement, names_in
 
+GIVEN = ("mask_", "lower_")
+"""Beginnings of the names of values that come with the input, one row per packed row."""
+
 
 def reads(statements: Iterable[Statement]) -> set[str]:
     """The values that any of the statements reads."""
@@ -35,7 +38,7 @@ class Writer:
         """The expression of a value outside the loop."""
         if name in self.narrow:
             return f"w[{name!r}]"
-        if name.startswith("mask_"):
+        if name.startswith(GIVEN):
             return f"masks[{name!r}]"
         return self.homes.get(name, f"W_{name}")
 
@@ -43,7 +46,7 @@ class Writer:
         """The variable of a value inside the loop."""
         if name in self.narrow:
             return f"w[{name!r}]"
-        if name.startswith("mask_") or name in self.homes:
+        if name.startswith(GIVEN) or name in self.homes:
             self.viewed.setdefault(f"s_{name}", self.spell_whole(name))
         return f"s_{name}"
 

@@ -108,11 +108,6 @@ class Derivation:
     sum_gates: tuple[str, ...]
     """Gates mentioned only whole: input and recurrent part are added before anything else and share one gradient."""
 
-    @property
-    def masks(self) -> tuple[str, ...]:
-        names = {str(s) for st in self.forward if isinstance(st, Pointwise) for s in st.value.free_symbols}
-        return tuple(sorted(n for n in names if n.startswith("mask_")))
-
 
 def symbol(name: str) -> sp.Symbol:
     return sp.Symbol(name, real=True)

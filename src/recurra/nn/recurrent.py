@@ -81,6 +81,12 @@ class Recurrent(nn.Module):
             zoneout=self.cell.state if zoneout > 0 else (),
         )
         derive(self.cell, self.variant)
+        for node in self.cell.nodes:
+            if node.op in ("mask", "lower"):
+                raise ConfigError(
+                    f"cell {self.cell.name!r} reads {node.op}({node.label!r}), which Recurrent does not feed: run the "
+                    "layer with recurra.engine.run."
+                )
         for k in range(num_layers):
             for reverse in self._directions:
                 for name, shape in self._shapes(k):

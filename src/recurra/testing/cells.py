@@ -94,6 +94,8 @@ def make_case(cell: Cell, configuration: Configuration, hidden: int = 5, seed: i
     torch.manual_seed(1000 * seed + len(configuration.name))
     inputs = hidden if any(n.op == "x" for n in cell.nodes) else hidden - 2
     options = dict(configuration.options)
+    if inputs == hidden:
+        options["merge"] = "sum"  # the layer above reads x itself, which must keep its width
     if not cell.has_recurrent_product:
         options.pop("recurrent_dropout", None)
     layer = Recurrent(
