@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -125,6 +127,13 @@ def test_sum_of_directions_is_a_special_readout() -> None:
 def test_wrong_options_are_refused(arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence.replace("(", r"\(")):
         recurra.nn.Recurrent(**({"cell": "lstm", "input_size": 3, "hidden_size": 4} | arguments))
+
+
+def test_copies_and_pickles_as_torch_nn_does() -> None:
+    layer, x = recurra.nn.Recurrent("peephole-lstm", 3, 4), torch.randn(5, 2, 3)
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert other.cell is layer.cell
+        assert torch.equal(other(x)[0], layer(x)[0])
 
 
 def test_wrong_shapes_are_refused() -> None:

@@ -63,7 +63,10 @@ def call(arguments: Sequence[str]) -> int:
         print(f"recurra: {error}", file=sys.stderr)
         return WRONG
     except KeyboardInterrupt as interrupt:
-        print(f"\nrecurra: {interrupt or 'interrupted'}", file=sys.stderr)
+        print(
+            f"\nrecurra: {str(interrupt) or 'interrupted before a step was done; nothing is lost that was saved'}",
+            file=sys.stderr,
+        )
         return INTERRUPTED
     return 0
 

@@ -27,6 +27,7 @@ from functools import cached_property
 from typing import Any
 
 from recurra.errors import ConfigError
+from recurra.registry import find
 
 Number = int | float
 
@@ -174,6 +175,13 @@ class Cell:
     source: str
     bias: bool = True
     """Whether the products add biases; a cell that normalises them writes its own shift."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Cell:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, str]]:
+        """A cell is pickled as its registered name."""
+        return find, ("cell", self.name)
 
     @cached_property
     def symbols(self) -> dict[str, Expression]:
