@@ -63,7 +63,7 @@ def test_one_name_for_two_parts_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     assert registry.find("cell", "mine") is again
     with pytest.raises(ConfigError, match="the cell 'mine' is registered twice, by a and b"):
         register("b")
-    with pytest.raises(ConfigError, match="the cell 'lstm' is registered twice, by recurra.cells.lstm and b"):
+    with pytest.raises(ConfigError, match=r"the cell 'lstm' is registered twice, by recurra.cells.lstm and b"):
         exec("@part('cell', 'lstm')\nclass Mine: pass", {"__name__": "b", "part": registry.part})
 
 
