@@ -29,7 +29,8 @@ class Cut:
         shares = [
             f"{name} {len(part):,} ({len(part) / total:.1%})" for name, part in zip(self.names, self.parts, strict=True)
         ]
-        return f"cut {total:,} characters, in their order, into {', '.join(shares)}; cut {', '.join(self.where)}"
+        where = ", ".join(dict.fromkeys(self.where))
+        return f"cut {total:,} characters, in their order, into {', '.join(shares)}; cut {where}"
 
 
 def cut(text: str, fractions: Sequence[float], *, names: Sequence[str] | None = None, exact: bool = False) -> Cut:
