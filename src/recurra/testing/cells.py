@@ -239,7 +239,7 @@ def check_directions(cell: Cell) -> None:
     """Both directions on a reversed input = the two directions swapped."""
     case = make_case(cell, Configuration("directions", bidirectional=True))
     layer, H = case.layer, case.layer.hidden_size
-    swapped = Recurrent(cell, layer.input_size, H, bidirectional=True, dtype=torch.float64)
+    swapped = Recurrent(cell, layer.input_size, H, bidirectional=True, merge=layer.merge, dtype=torch.float64)
     state = layer.state_dict()
     swapped.load_state_dict({k: state[k[:-8] if k.endswith("_reverse") else f"{k}_reverse"] for k in state})
     for backend in backends(cell):
@@ -247,7 +247,8 @@ def check_directions(cell: Cell) -> None:
         with torch.no_grad():
             y, _ = layer(case.x)
             z, _ = swapped(case.x.flip(0))
-        _same([z.flip(0)], [torch.cat((y[..., H:], y[..., :H]), -1)], f"{cell.name}, {backend}: directions")
+        mirrored = torch.cat((y[..., H:], y[..., :H]), -1) if layer.merge == "concat" else y
+        _same([z.flip(0)], [mirrored], f"{cell.name}, {backend}: directions")
 
 
 def check_causal(cell: Cell) -> None:
