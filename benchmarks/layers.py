@@ -1,6 +1,7 @@
-"""Training step of recurra's layers beside torch.nn's and a plain autograd loop: forward, backward, all gradients.
+"""Training step of recurra's layers beside torch.nn's and autograd loops, ours and torchrecurrent's: forward, backward, all
+gradients.
 
-python benchmarks/layers.py --out benchmarks/results/layers.json
+pip install -c constraints.txt .[bench] && python benchmarks/layers.py --out benchmarks/results/layers.json
 """
 
 from __future__ import annotations
@@ -11,36 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torchrecurrent
 
 from recurra.bench.interleaved import interleaved, machine
 from recurra.nn import Recurrent
 
 SHAPES = ((100, 32, 256, 256), (35, 20, 200, 200))
 PAIRS = {"rnn-tanh": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
-
-
-class PeepholeByGates(torch.nn.Module):
-    """The peephole LSTM as its equations are usually typed: a pair of linear maps for each gate, at every step."""
-
-    def __init__(self, inputs: int, hidden: int) -> None:
-        super().__init__()
-        self.hidden = hidden
-        self.x = torch.nn.ModuleList(torch.nn.Linear(inputs, hidden) for _ in range(4))
-        self.h = torch.nn.ModuleList(torch.nn.Linear(hidden, hidden) for _ in range(4))
-        self.peepholes = torch.nn.Parameter(torch.randn(3, hidden))
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:
-        h = c = x.new_zeros(x.shape[1], self.hidden)
-        outputs = []
-        for step in x:
-            i = torch.sigmoid(self.x[0](step) + self.h[0](h) + self.peepholes[0] * c)
-            f = torch.sigmoid(self.x[1](step) + self.h[1](h) + self.peepholes[1] * c)
-            g = torch.tanh(self.x[2](step) + self.h[2](h))
-            c = f * c + i * g
-            o = torch.sigmoid(self.x[3](step) + self.h[3](h) + self.peepholes[2] * c)
-            h = o * torch.tanh(c)
-            outputs.append(h)
-        return torch.stack(outputs), None
 
 
 def training_step(layer: torch.nn.Module, x: torch.Tensor) -> Callable[[], None]:
@@ -73,11 +51,11 @@ def measure(shape: tuple[int, int, int, int], rounds: int) -> dict[str, float]:
             "torch": training_step(Recurrent(cell, I, H, backend="torch"), x),
         }
         if cell == "peephole-lstm":
-            sides["by gates"] = training_step(PeepholeByGates(I, H), x)
+            sides["torchrecurrent"] = training_step(torchrecurrent.PeepholeLSTM(I, H), x)
         times = interleaved(sides, max(rounds // 2, 5))
         found[f"{cell}: autograd loop / torch backend"] = times["loop"] / times["torch"]
-        if "by gates" in times:
-            found[f"{cell}: loop with a product a gate / torch backend"] = times["by gates"] / times["torch"]
+        if "torchrecurrent" in times:
+            found[f"{cell}: torchrecurrent / torch backend"] = times["torchrecurrent"] / times["torch"]
     return found
 
 
