@@ -1,5 +1,4 @@
-"""Training step of recurra's layers beside torch.nn's and autograd loops, ours and torchrecurrent's: forward, backward, all
-gradients.
+"""A layer's training step (forward, backward, all gradients) beside torch.nn's and two autograd loops.
 
 pip install -c constraints.txt .[bench] && python benchmarks/layers.py --out benchmarks/results/layers.json
 """
