@@ -26,6 +26,7 @@ ROOMS = {
     "reader": "data",
     "vocabulary": "data",
     "batching": "data",
+    "spelling": "nn",
     "embedder": "nn",
     "core": "nn",
     "task": "tasks",

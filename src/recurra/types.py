@@ -39,6 +39,8 @@ class Sizes:
     """Width D of the embedder's output; set once the embedder is built."""
     core: int = 0
     """Width H of the core's output; set once the core is built."""
+    fields: Mapping[str, int] = field(default_factory=dict)
+    """Number of symbols of the other fields: "characters", "tags", "label"."""
 
 
 @dataclass(frozen=True)
