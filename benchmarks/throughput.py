@@ -71,7 +71,7 @@ def our_step(ids: np.ndarray, V: int, H: int, B: int, T: int, optimiser: str, pr
         "task": {"kind": "generate"},
     }
     vocabulary = Word(end_of_line="0").fit([" ".join(map(str, range(V - 1)))])
-    model = Model.from_config(config, vocabulary)
+    model = Model.from_config(config, {"input": vocabulary})
     settings = Training(optimiser=optimiser, learning_rate=1e-3, clip_norm=5.0, epochs=10_000, precision=precision)
     streams = Streams(streams=B, steps=T)
     folder = RunFolder(Path(tempfile.mkdtemp()))

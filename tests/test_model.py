@@ -26,7 +26,7 @@ CONFIG = {
 
 def made(**settings: Any) -> Model:
     dotted = {name.replace("__", "."): value for name, value in settings.items()}
-    return Model.from_config(with_settings(CONFIG, dotted), Character().fit([TEXT]))
+    return Model.from_config(with_settings(CONFIG, dotted), {"input": Character().fit([TEXT])})
 
 
 def batch(model: Model, B: int = 4) -> Batch:
@@ -111,7 +111,7 @@ def test_bfloat16_autocast_is_close() -> None:
 def test_a_missing_section_is_refused(section: str) -> None:
     config = {name: table for name, table in CONFIG.items() if name != section}
     with pytest.raises(ConfigError, match=rf"\[{section}\] is missing: a model has embedder, core and task. Add it"):
-        Model.from_config(config, Character().fit([TEXT]))
+        Model.from_config(config, {"input": Character().fit([TEXT])})
 
 
 def test_a_core_that_sees_the_answer_is_refused() -> None:

@@ -15,7 +15,7 @@ from recurra import config as configuration
 from recurra import registry
 from recurra.baselines.ngram import KneserNey
 from recurra.errors import CheckpointError, ConfigError, DataError
-from recurra.serving.predictor import Run
+from recurra.serving.texts import TextRun as Run
 from recurra.training.evaluation import evaluate
 from recurra.training.log import Event
 from recurra.workflow.plan import make_plan
@@ -93,7 +93,7 @@ def test_scores_are_those_of_model_and_baseline_step_by_step(run: Run, tmp_path)
     train = vocabulary.encode(PROSE.read_text(encoding="utf-8")[: run.report["symbols"]["train"]])
     baseline = KneserNey(order=3).fit(train, len(vocabulary))
     row = scored["baseline"][-1]
-    assert (row["order"], row["ngrams"]) == (3, sum(baseline.size.values()))
+    assert (row["order"], row["size"]) == (3, sum(baseline.size.values()))
     assert row["nats_per_symbol"] == pytest.approx(-baseline.log_probabilities(ids).mean())
 
 

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recurra.serving.predictor import Run as Run
+    from recurra.serving.run import Run as Run
     from recurra.workflow import load as load
     from recurra.workflow import train as train
 
@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 __all__ = ["Run", "__version__", "load", "train"]
 
-_HOMES = {"Run": "recurra.serving.predictor", "load": "recurra.workflow", "train": "recurra.workflow"}
+_HOMES = {"Run": "recurra.serving.run", "load": "recurra.workflow", "train": "recurra.workflow"}
 
 
 def __getattr__(name: str) -> Any:

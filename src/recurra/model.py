@@ -1,4 +1,4 @@
-"""A model: embedder, core and task, built from a config and a vocabulary."""
+"""A model: embedder, core and task, built from a config and the vocabularies of the fields."""
 
 from __future__ import annotations
 
@@ -23,28 +23,45 @@ class Model(nn.Module):
     """
 
     def __init__(
-        self, embedder: nn.Module, core: nn.Module, task: nn.Module, vocabulary: Vocabulary, config: Mapping[str, Any]
+        self,
+        embedder: nn.Module,
+        core: nn.Module,
+        task: nn.Module,
+        vocabularies: Mapping[str, Vocabulary],
+        config: Mapping[str, Any],
     ) -> None:
         super().__init__()
-        self.embedder = embedder
+        self.embedder: Any = embedder
         self.core = core
         self.task: Any = task
-        self.vocabulary = vocabulary
+        self.vocabularies = dict(vocabularies)
         self.config = copy.deepcopy(dict(config))
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], vocabulary: Vocabulary) -> Self:
+    def from_config(cls, config: Mapping[str, Any], vocabularies: Mapping[str, Vocabulary]) -> Self:
         """Build the parts that the sections embedder, core and task name, with fresh weights.
+
+        `vocabularies` by field: "input" always, and whatever else embedder and task know by symbols, such as "tags".
 
         Raises ConfigError for a missing section, an unknown part or key, and for parts that do not go together.
         """
         embedder, core, task = make_parts(config)
-        sizes = Sizes(vocabulary=len(vocabulary))
+        fields = {name: len(symbols) for name, symbols in vocabularies.items() if name != "input"}
+        sizes = Sizes(vocabulary=len(vocabularies["input"]), fields=fields)
         embedder = embedder.build(sizes)
         sizes = replace(sizes, embedding=embedder.output_size)
         core = core.build(sizes)
         task = task.build(replace(sizes, core=core.output_size))
-        return cls(embedder, core, task, vocabulary, config)
+        return cls(embedder, core, task, vocabularies, config)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The symbols of the input."""
+        return self.vocabularies["input"]
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(weights.numel() for weights in self.parameters())
 
     def loss(self, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch, summed over its targets, going on from `state` (None: from the beginning)."""

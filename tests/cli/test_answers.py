@@ -30,7 +30,7 @@ QUICK = {
         "unknown data set 'tinyshakespear': did you mean 'tinyshakespeare'",
     ),
     "file": (["train", "char-lm", "none.txt"], 2, "none.txt: no such file"),
-    "no file": (["train", "char-lm"], 2, "there is no training text. Name files after the recipe"),
+    "no file": (["train", "char-lm"], 2, "there are no training data. Name files after the recipe"),
     "key of training": (["train", "char-lm", "--set", "training.epoch=1"], 2, "did you mean 'epochs'"),
     "run": (["predict", "none"], 2, "none is no run."),
 }

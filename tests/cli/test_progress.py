@@ -27,7 +27,7 @@ def event(kind: Happening, step: int, loss: float = 1.25, valid: float | None = 
         learning_rate=0.1,
         loss=loss,
         symbols_per_second=1234.5 if kind == "step" else 0.0,
-        valid_loss=valid,
+        valid=None if valid is None else ("loss", valid),
         best=best,
     )
 

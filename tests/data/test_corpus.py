@@ -116,7 +116,7 @@ def test_the_fingerprint_is_the_training_texts() -> None:
 
 
 def test_no_training_text() -> None:
-    with pytest.raises(ConfigError, match=r"there is no training text. Name files after the recipe, or a data set"):
+    with pytest.raises(ConfigError, match=r"there are no training data. Name files after the recipe, or a data set"):
         gather(Data(), READER)
 
 

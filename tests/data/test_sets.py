@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from recurra import registry
 from recurra.data import sets
-from recurra.data.sets import DataSet, Source, find_set, read_sources
+from recurra.data.sets import DataSet, Source, find_set, find_vectors, read_sources, set_reader
 from recurra.data.split import cut
 from recurra.data.text import TextReader
 from recurra.data.vocabulary import Character, Word
-from recurra.errors import DataError, UnknownName
+from recurra.errors import ConfigError, DataError, UnknownName
 
 needs_data = pytest.mark.skipif(not os.environ.get("RECURRA_DATA"), reason="RECURRA_DATA names no data folder")
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -111,7 +112,68 @@ def test_a_file_is_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 
 def test_the_names_are_listed() -> None:
-    assert sets.set_names() == ["ptb", "pydoc", "tinyshakespeare", "wikitext-2"]
+    assert {"ptb", "pydoc", "tinyshakespeare", "wikitext-2", "atis", "imdb"} < set(sets.set_names())
+    assert sets.vector_names() == ["glove-100d-subset"]
+    assert not set(sets.set_names()) & set(sets.vector_names())
+
+
+@needs_data
+def test_the_sums_are_those_of_the_folder() -> None:
+    lines = (Path(os.environ["RECURRA_DATA"]) / "SHA256SUMS").read_text().splitlines()
+    known = {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
+    table = sets._table()
+    for described in table.values():
+        for part in (*sets.PARTS, "vectors"):
+            for path, digest in described.get(part, {}).items():
+                inside = {path: digest} if isinstance(digest, str) else {f"{path}/{f}": s for f, s in digest.items()}
+                assert inside.items() <= known.items()
+                assert isinstance(digest, str) or len(digest) == 3
+
+
+@pytest.mark.parametrize("name", [name for name in sets.set_names() if name != "pydoc"])
+def test_the_reader_of_each_set_is_known_with_its_settings(name: str) -> None:
+    settings = set_reader(name)
+    assert settings is not None
+    registry.construct("reader", settings)
+    settings["kind"] = "changed"
+    assert set_reader(name) != settings
+
+
+@needs_data
+def test_a_part_may_be_a_folder() -> None:
+    data = find_set("atis")
+    folder = Path(os.environ["RECURRA_DATA"]) / "atis"
+    assert (data.train, data.valid, data.test) == ((folder / "train",), (folder / "valid",), (folder / "test",))
+    assert data.reader == {"kind": "aligned"}
+
+
+def test_each_file_of_a_folder_is_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RECURRA_DATA", str(tmp_path))
+    folder = tmp_path / "one" / "train"
+    folder.mkdir(parents=True)
+    (folder / "seq.in").write_text("a b\n")
+    digest = hashlib.sha256(b"a b\n").hexdigest()
+    described = {"train": {"one/train": {"seq.in": digest, "seq.out": digest}}}
+    monkeypatch.setattr(sets, "_table", lambda: {"one": described})
+    with pytest.raises(DataError, match=r"one/train/seq.out: no such file, expected a part of the data set 'one'"):
+        find_set("one")
+    (folder / "seq.out").write_text("a\n")
+    with pytest.raises(DataError, match=r"one/train/seq.out: not the file of the data set 'one'"):
+        find_set("one")
+    (folder / "seq.out").write_text("a b\n")
+    assert find_set("one").train == (folder,)
+
+
+@needs_data
+def test_word_vectors_are_found_by_name() -> None:
+    assert find_vectors("glove-100d-subset").name == "glove.6B-derived.100d.25k.txt.gz"
+
+
+def test_word_vectors_are_no_set_of_examples() -> None:
+    with pytest.raises(ConfigError, match=r"holds word vectors, .*--set vocabulary.vectors=glove-100d-subset"):
+        find_set("glove-100d-subset")
+    with pytest.raises(UnknownName, match=r"unknown set of word vectors 'glove-100d': did you mean 'glove-100d-subs"):
+        find_vectors("glove-100d")
 
 
 def test_the_fixture_is_what_its_grammar_writes() -> None:

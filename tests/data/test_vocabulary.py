@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.vocabulary import Byte, Character, Vocabulary, Word, from_json, load, save
+from recurra.data.tokens import Labels, Tokens
+from recurra.data.vocabulary import Byte, Character, Vocabulary, Word, from_json, load, load_all, save, save_all
 from recurra.errors import CheckpointError, ConfigError, DataError, TrainingError, UnknownName
 from recurra.registry import construct, names
 
 PROSE = (Path(__file__).parent.parent / "fixtures" / "prose.txt").read_text(encoding="utf-8")
+OF_ONE_TEXT = sorted({*names("vocabulary")} - {"tokens", "labels"})
 ANY = st.text(st.characters(), min_size=2).filter(lambda text: len(set(text)) > 1)  # surrogates too
 WORDS = st.lists(st.sampled_from(["a", "b", "Être", "<unk>", "字", "\n", "\n", "c'est"]), min_size=2)
 
@@ -120,7 +122,7 @@ def test_rare_characters_are_unknown() -> None:
     assert vocabulary.decode(vocabulary.encode("abcd")) == "ab\ufffd\ufffd"
 
 
-@pytest.mark.parametrize("kind", names("vocabulary"))
+@pytest.mark.parametrize("kind", OF_ONE_TEXT)
 def test_every_vocabulary(kind: str, tmp_path: Path) -> None:
     vocabulary = fitted(kind)
     ids = vocabulary.encode(PROSE)
@@ -140,7 +142,7 @@ def test_every_vocabulary(kind: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("kind", names("vocabulary"))
+@pytest.mark.parametrize("kind", OF_ONE_TEXT)
 @pytest.mark.parametrize(("text", "said"), [("", "has no"), ("aaaa", "over and over, '")])
 def test_a_text_of_one_symbol_is_refused(kind: str, text: str, said: str) -> None:
     with pytest.raises(
@@ -221,6 +223,51 @@ def test_files_that_are_no_vocabulary(tmp_path: Path, written: str | bytes, mess
     path.write_bytes(written.encode() if isinstance(written, str) else written)
     with pytest.raises(CheckpointError, match=f"^{path}: .*{message}"):
         load(path)
+
+
+def test_vocabularies_of_several_fields(tmp_path: Path) -> None:
+    made = {
+        "input": Tokens(vectors="glove-100d-subset", lower=True).restore(["<unk>", "a", "\u2028", "\udc80", '"']),
+        "characters": Character().fit(["ab\udc80"]),
+        "tags": Labels().fit([["O", "B-x", "O"]]),
+    }
+    save_all(made, tmp_path / "v")
+    again = load_all(tmp_path / "v")
+    assert list(again) == list(made)
+    for name, vocabulary in again.items():
+        assert type(vocabulary) is type(made[name])
+        assert vocabulary.to_json() == made[name].to_json()
+    assert not list(tmp_path.glob("*.new"))
+
+
+def test_one_vocabulary_is_that_of_the_input(tmp_path: Path) -> None:
+    save(Character().fit(["ab"]), tmp_path / "v")
+    (name, vocabulary), *others = load_all(tmp_path / "v").items()
+    assert (name, vocabulary.symbols, others) == ("input", ["\ufffd", "a", "b"], [])
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({"version": 3}, "a vocabulary of version 3, expected 2. Use the recurra of then"),
+        ({"version": 2}, "expected an object `vocabularies`, name to vocabulary. Copy the run again"),
+        ({"version": 2, "vocabularies": {}}, "expected an object `vocabularies`"),
+        ({"version": 2, "vocabularies": {"tags": 1}}, "vocabulary 'tags': a vocabulary's record has the keys"),
+        (
+            {"version": 2, "vocabularies": {"tags": {"kind": "labels", "settings": {}, "symbols": ["O", "O"]}}},
+            "vocabulary 'tags': a vocabulary of labels is a list of distinct names. Copy",
+        ),
+        (
+            {"version": 2, "vocabularies": {"input": {"kind": "tokens", "settings": {}, "symbols": ["a"]}}},
+            "vocabulary 'input': a vocabulary of tokens is <unk> and then distinct tokens. Copy",
+        ),
+    ],
+)
+def test_files_that_are_no_vocabularies(tmp_path: Path, written: dict[str, Any], message: str) -> None:
+    path = tmp_path / "vocabulary.json"
+    path.write_text(json.dumps(written))
+    with pytest.raises(CheckpointError, match=f"^{path}: {message}"):
+        load_all(path)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

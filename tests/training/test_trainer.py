@@ -144,7 +144,7 @@ def test_events(trainer: Make) -> None:
     assert [event.kind for event in events] == ["step"] * 4 + ["evaluation", "checkpoint", "checkpoint", "end"]
     assert [event.progress for event in events[:4]] == [0.25, 0.5, 0.75, 1.0]
     assert events[4].best
-    assert events[4].valid_loss is not None
+    assert events[4].valid is not None
     assert all(math.isfinite(event.loss) for event in events)
 
 

@@ -10,7 +10,6 @@ from cyclopts import Parameter
 
 from recurra import workflow
 from recurra.cli.options import Device, Json, Plugins, Threads
-from recurra.data.corpus import check_files
 
 
 def evaluate(
@@ -18,6 +17,7 @@ def evaluate(
     /,
     *files: Path,
     baseline: Annotated[bool, Parameter(negative="--no-baseline")] = True,
+    tables: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     device: Device = "auto",
     threads: Threads | None = None,
     plugin: Plugins = None,
@@ -30,17 +30,19 @@ def evaluate(
     run
         The folder that `recurra train` made.
     files
-        Texts to score; without any, the run's own test text.
+        Data to score; without any, the run's own test. Further runs among them answer together with the first.
     baseline
-        The baseline is fitted anew on the text the run was trained on.
+        The baseline is fitted anew on the data the run was trained on.
+    tables
+        Print every table of a run that labels, however long.
     """
-    check_files(files)
-    scored = workflow.load(run, plugin or (), device).evaluate(*files, baseline=baseline, threads=threads)
+    scored = workflow.evaluate(run, *files, plugins=plugin or (), device=device, baseline=baseline, threads=threads)
     if json:
         print(json_format.dumps(scored, ensure_ascii=False))
         return
-    from recurra.cli.report import print_scores
+    from recurra.cli.report import ROWS, print_scores, print_tables
 
     print_scores(scored["data"], scored)
+    print_tables(scored, None if tables else ROWS)
     if "split" in scored:
         print(f"\nsplit: {scored['split']}")

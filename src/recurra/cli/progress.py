@@ -54,8 +54,10 @@ class Watch:
 
     def __call__(self, event: Event) -> None:
         """Show what happened, if it is time to."""
-        if event.valid_loss is not None:
-            self._valid = f"  valid {event.valid_loss:.4f}{' (best)' if event.best else ''}"
+        if event.valid is not None:
+            metric, value = event.valid
+            shown = f"{value:.4f}" if metric == "loss" else f"{metric.replace('_', ' ')} {value:.2f}"
+            self._valid = f"  valid {shown}{' (best)' if event.best else ''}"
         self._speed = event.symbols_per_second or self._speed
         loss = "" if math.isnan(event.loss) else f"loss {event.loss:.4f}"
         state = f"{loss}{self._valid}  {self._speed:,.0f} symbols/s"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+ROWS = 25
+"""A table with more rows than that is printed by `recurra evaluate --tables` only."""
+
 
 def print_report(run: Path, report: Mapping[str, Any]) -> None:
-    """What training found: scores beside the baseline, how they came about, a sample."""
+    """What training found: scores beside the baseline, how they came about, something to look at."""
     for part, scored in report["scores"].items():
         print()
         print_scores(part, scored)
@@ -21,19 +24,59 @@ def print_report(run: Path, report: Mapping[str, Any]) -> None:
     )
     for command in report["commands"]:
         print(f"command: {command}")
-    sample = report["sample"]
-    print(f"\na sample (temperature {sample['temperature']}, seed {sample['seed']}):\n{sample['text'].strip()}")
+    if "sample" in report:
+        sample = report["sample"]
+        print(f"\na sample (temperature {sample['temperature']}, seed {sample['seed']}):\n{sample['text'].strip()}")
+    if "shown" in report:
+        print("\nthe first of them, as the model labels them:")
+        print_answers(report["shown"])
     print(f'\nThe run is in {run}: recurra predict {run} "…"')
 
 
 def print_scores(name: str, scored: Mapping[str, Any]) -> None:
-    """A table: the model, then the baseline at each of its orders."""
-    print(f"{name}: {scored['symbols']:,} symbols, {scored['unknown_share']:.2%} unknown")
+    """A table: the model, then its baselines."""
+    counted = (
+        f"{scored['symbols']:,} symbols, {scored['unknown_share']:.2%} unknown"
+        if "symbols" in scored
+        else f"{scored['examples']:,} examples of {scored['tokens']:,} tokens, {scored['unknown_share']:.2%} unknown; "
+        f"{scored['examples_per_second']:,.0f} examples labelled per second"
+    )
+    print(f"{name}: {counted}")
+    for note in scored.get("notes", ()):
+        print(note)
     metrics = list(scored["model"])
     rows = [["", "size", *(metric.replace("_", " ") for metric in metrics)]]
-    rows.append(["model", f"{scored['parameters']:,} parameters", *_numbers(scored["model"], metrics)])
+    called = f"{scored['runs']} models" if scored.get("runs", 1) > 1 else "model"
+    digits = 3 if "symbols" in scored else 2
+    rows.append([called, f"{scored['parameters']:,} parameters", *_numbers(scored["model"], metrics, digits)])
     for row in scored.get("baseline", ()):
-        rows.append([row["name"], f"{row['ngrams']:,} n-grams", *_numbers(row, metrics)])
+        rows.append([row["name"], f"{row['size']:,} {row['unit']}", *_numbers(row, metrics, digits)])
+    _print_columns(rows)
+
+
+def print_tables(scored: Mapping[str, Any], rows: int | None = ROWS) -> None:
+    """What the scores are made of, a table per label; those of more than so many rows are left out."""
+    for name, table in scored.get("tables", {}).items():
+        if rows is None or len(table["rows"]) <= rows:
+            print(f"\n{name}:")
+            _print_columns([list(table["columns"]), *([_cell(value) for value in row] for row in table["rows"])])
+
+
+def print_answers(answers: Iterable[Mapping[str, Any]]) -> None:
+    """A line a label and its text; for tags a line a token and a blank line after each sentence (CoNLL)."""
+    for answer in answers:
+        labels = answer.get("labels", [answer["label"]] if "label" in answer else [])
+        if "tags" not in answer:
+            print(f"{' '.join(labels) or '(none)'}\t{' '.join(answer['tokens'])}")
+            continue
+        if "label" in answer:
+            print(f"# label = {answer['label']}")
+        for token, tag in zip(answer["tokens"], answer["tags"], strict=True):
+            print(f"{token}\t{tag}")
+        print()
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for name, *cells in rows:
         print(
@@ -41,5 +84,9 @@ def print_scores(name: str, scored: Mapping[str, Any]) -> None:
         )
 
 
-def _numbers(row: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
-    return [f"{row[metric]:,.3f}" for metric in metrics]
+def _numbers(row: Mapping[str, Any], metrics: Sequence[str], digits: int) -> list[str]:
+    return [_cell(row[metric], digits) if metric in row else "–" for metric in metrics]
+
+
+def _cell(value: Any, digits: int = 2) -> str:
+    return f"{value:,.{digits}f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -32,20 +32,20 @@ def train(
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
-    """Train a model on files, score it beside a plain baseline, and let it write a sample.
+    """Train a model on files, score it beside a plain baseline, and show what it does.
 
     Parameters
     ----------
     recipe
         A recipe's name (`recurra recipes` lists them), a recipe file of yours, or, with --resume, a run's folder.
     files
-        The training text, plain or in gzip.
+        The training data, plain or in gzip: a text, tagged words, labelled lines, tables; for some formats a folder.
     out
         The new folder for the run; `run` if not said.
     valid
-        A text to validate on; may be repeated. Without it, the last part of the training text is cut off.
+        A file to validate on; may be repeated. Without it, a part is cut off the training data.
     test
-        A text to test on; may be repeated. Without it, likewise.
+        A file to test on; may be repeated. Without it, likewise.
     set_
         A setting of the recipe: --set core.hidden_size=512; may be repeated.
     max_minutes

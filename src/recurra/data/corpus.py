@@ -10,7 +10,7 @@ from pathlib import Path
 from recurra.config import Data
 from recurra.data.sets import DataSet, Reader, Source, check_set, find_set, read_sources
 from recurra.data.split import cut
-from recurra.data.text import check_file
+from recurra.data.files import check_file
 from recurra.errors import ConfigError
 
 
@@ -30,19 +30,22 @@ class Corpus:
         return hashlib.sha256(self.train.encode("utf-8", errors="surrogatepass")).hexdigest()[:16]
 
 
-def check_files(paths: Iterable[str | Path]) -> None:
-    """Raise `DataError` for a path that is no file, before anything is read."""
-    for path in paths:
-        check_file(Path(path))
+def check_files(paths: Iterable[str | Path], folders: bool = False) -> None:
+    """Raise `DataError` for a path that is no file, before anything is read. `folders`: some readers read them."""
+    for path in map(Path, paths):
+        if not (folders and path.is_dir()):
+            check_file(path)
 
 
-def check_sources(data: Data) -> None:
-    """Raise `ConfigError` where no training text or an unknown set is named, `DataError` for a path that is no file."""
+def check_sources(data: Data, folders: bool = False) -> None:
+    """Raise `ConfigError` where no training data or an unknown set is named, `DataError` for a path that is no file."""
     if data.set:
         check_set(data.set)
     elif not data.train:
-        raise ConfigError("there is no training text. Name files after the recipe, or a data set: --set data.set=pydoc")
-    check_files((*data.train, *data.valid, *data.test))
+        raise ConfigError(
+            "there are no training data. Name files after the recipe, or a data set: --set data.set=pydoc (text), atis …"
+        )
+    check_files((*data.train, *data.valid, *data.test), folders)
 
 
 def gather(data: Data, reader: Reader) -> Corpus:

@@ -1,21 +1,24 @@
-"""Data sets known by name: which files belong to which part, and what their bytes must be."""
+"""Data sets known by name: which files belong to which part, and what their bytes must be; `sets.toml` lists them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from recurra.errors import DataError, UnknownName
+from recurra.errors import ConfigError, DataError, UnknownName
 from recurra.types import Example
 
 VARIABLE = "RECURRA_DATA"
+PARTS = ("train", "valid", "test")
 
 Source = Path | Example
-"""What a part of a set is made of: a file that a reader reads, or an example that needs no reading."""
+"""What a part of a set is made of: a file or folder that a reader reads, or an example that needs no reading."""
 
 
 class Reader(Protocol):
@@ -37,56 +40,36 @@ class DataSet:
     """Shares of train and test where the set's own split is an exact cut of `train`: see `split.cut(…, exact=True)`."""
     split: str | None = None
     """The set's own split in words."""
-
-
-@dataclass(frozen=True)
-class _Files:
-    """A set of files: part → path below the data folder → SHA-256."""
-
-    parts: dict[str, dict[str, str]]
-    fractions: tuple[float, float] | None
-    split: str
-
-
-_FILES = {
-    "tinyshakespeare": _Files(
-        {"train": {"tinyshakespeare/input.txt": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"}},
-        (0.9, 0.1),
-        "first 90 % of the characters train, last 10 % test",
-    ),
-    "ptb": _Files(
-        {
-            "train": {"ptb/ptb.train.txt.gz": "c4c6455d85f60640431f7bc738d51265ba2d55dcce10e8906322d6f9e3dcca81"},
-            "valid": {"ptb/ptb.valid.txt.gz": "f2148d96d82f827399b7e5040868a4541bd2d2612ebaf5a2ff213bc07fd74eb8"},
-            "test": {"ptb/ptb.test.txt.gz": "5015d206077ff3e96161868c5c280ec8a28e9ad5617ef99ee0e734aaef6130c5"},
-        },
-        None,
-        "Mikolov's train, valid and test",
-    ),
-    "wikitext-2": _Files(
-        {
-            "train": {
-                "wikitext-2/wiki.train.tokens.gz": "0c202e0b5d919429261b7291d9b5998f0db680c0a6700c0ff2a886d0abe055d4"
-            },
-            "valid": {
-                "wikitext-2/wiki.valid.tokens.gz": "3ac34ae2b6509075d52302c50a04a8a1970739ffe1a904f2cd374fefbea3cbf2"
-            },
-        },
-        None,
-        "the official train and valid; its test is not part of this set",
-    ),
-}
+    reader: Mapping[str, Any] | None = None
+    """Settings of the reader that reads its files, for a recipe that leaves the choice to the set."""
 
 
 def set_names() -> list[str]:
     """The names `find_set` knows, sorted."""
-    return sorted([*_FILES, "pydoc"])
+    return sorted([*(name for name, described in _table().items() if "train" in described), "pydoc"])
+
+
+def vector_names() -> list[str]:
+    """The names `find_vectors` knows, sorted."""
+    return sorted(name for name, described in _table().items() if "vectors" in described)
 
 
 def check_set(name: str) -> None:
     """Raise `UnknownName` for a name that is no set's; looks for no file."""
+    if name in vector_names():
+        raise ConfigError(
+            f"{name!r} holds word vectors, expected a set of examples. Name it for the words instead: "
+            f"--set vocabulary.vectors={name}"
+        )
     if name not in set_names():
         raise UnknownName("data set", name, set_names())
+
+
+def set_reader(name: str) -> dict[str, Any] | None:
+    """The settings of the reader that reads the set; None where its examples need none. Looks for no file."""
+    check_set(name)
+    reader: dict[str, Any] | None = _table().get(name, {}).get("reader")
+    return None if reader is None else dict(reader)
 
 
 def find_set(name: str) -> DataSet:
@@ -96,13 +79,28 @@ def find_set(name: str) -> DataSet:
 
     Raises `UnknownName`, or `DataError` where the variable, the folder or a file is missing or a file's bytes differ.
     """
+    check_set(name)
     if name == "pydoc":
         return DataSet(name, ({"text": _pydoc(), "path": "pydoc_data.topics"},))
-    check_set(name)
-    files = _FILES[name]
+    described = _table()[name]
     folder = _folder(name)
-    parts = {part: tuple(_checked(name, folder, *file) for file in of.items()) for part, of in files.parts.items()}
-    return DataSet(name, **parts, fractions=files.fractions, split=files.split)
+    parts = {part: _sources(name, folder, described.get(part, {})) for part in PARTS}
+    fractions = described.get("fractions")
+    return DataSet(
+        name,
+        **parts,
+        fractions=fractions and (fractions[0], fractions[1]),
+        split=described.get("split"),
+        reader=set_reader(name),
+    )
+
+
+def find_vectors(name: str) -> Path:
+    """The file of the word vectors called `name`; raises as `find_set` does."""
+    if name not in vector_names():
+        raise UnknownName("set of word vectors", name, vector_names())
+    ((file, expected),) = _table()[name]["vectors"].items()
+    return _checked(name, _folder(name), file, expected)
 
 
 def read_sources(sources: Iterable[Source], reader: Reader) -> Iterator[Example]:
@@ -112,6 +110,23 @@ def read_sources(sources: Iterable[Source], reader: Reader) -> Iterator[Example]
             yield from reader.read(source)
         else:
             yield source
+
+
+@cache
+def _table() -> dict[str, dict[str, Any]]:
+    """Name → what `sets.toml` says of it."""
+    return tomllib.loads((Path(__file__).parent / "sets.toml").read_text(encoding="utf-8"))
+
+
+def _sources(name: str, folder: Path, sums: Mapping[str, str | Mapping[str, str]]) -> tuple[Path, ...]:
+    """The files of a part, or its folders, every file compared with its sum."""
+    paths = []
+    for path, expected in sums.items():
+        inside = {path: expected} if isinstance(expected, str) else {f"{path}/{f}": s for f, s in expected.items()}
+        for file, digest in inside.items():
+            _checked(name, folder, file, digest)
+        paths.append(folder / path)
+    return tuple(paths)
 
 
 def _pydoc() -> str:

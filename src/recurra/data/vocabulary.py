@@ -21,24 +21,32 @@ if TYPE_CHECKING:
 UNKNOWN_CHARACTER = "\ufffd"
 UNKNOWN_WORD = "<unk>"
 VERSION = 1
+VERSION_OF_ALL = 2
 
 
-class Vocabulary(Protocol):
-    """What every vocabulary does. `symbols[i]` is the name of symbol i; `unknown` stands for whatever has no symbol."""
+class Saved(Protocol):
+    """Symbols by number, for text or for anything else: `symbols[i]` is the name of symbol i."""
 
     symbols: list[str]
+
+    def __len__(self) -> int: ...
+
+    def restore(self, symbols: Sequence[str]) -> Self:
+        """Take the symbols of an earlier fit. Raises `CheckpointError` where they cannot be from one."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Kind, settings and symbols; `from_json` reads it."""
+
+
+class Vocabulary(Saved, Protocol):
+    """What the vocabulary of one long text does. The symbol `unknown` stands for whatever has no symbol."""
 
     @property
     def unknown(self) -> int | None:
         """The number of the unknown symbol; None where nothing can be unknown."""
 
-    def __len__(self) -> int: ...
-
     def fit(self, texts: Iterable[str]) -> Self:
         """Take the symbols from texts. Raises `DataError` where fewer than two would ever be seen."""
-
-    def restore(self, symbols: Sequence[str]) -> Self:
-        """Take the symbols of an earlier fit. Raises `CheckpointError` where they cannot be from one."""
 
     def encode(self, text: str) -> NDArray[np.int64]:
         """The numbers [N] of a text's symbols."""
@@ -48,9 +56,6 @@ class Vocabulary(Protocol):
 
     def unknown_share(self, ids: ArrayLike) -> float:
         """Share of unknown symbols, 0 to 1."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Kind, settings and symbols; `from_json` reads it."""
 
 
 @part("vocabulary", "character")
@@ -221,7 +226,7 @@ class Word:
         return text.replace("\n", f" {self.end_of_line} ").split()
 
 
-def from_json(record: Mapping[str, Any]) -> Vocabulary:
+def from_json(record: Mapping[str, Any]) -> Any:
     """The vocabulary whose `to_json` gave `record`. Raises `CheckpointError` where keys are missing or do not fit."""
     try:
         kind, settings, symbols = record["kind"], record["settings"], record["symbols"]
@@ -230,18 +235,56 @@ def from_json(record: Mapping[str, Any]) -> Vocabulary:
     strings = isinstance(kind, str) and isinstance(symbols, list) and all(isinstance(s, str) for s in symbols)
     if not strings or not isinstance(settings, dict):
         raise CheckpointError("a vocabulary's kind is a string, its settings an object, its symbols a list of strings.")
-    vocabulary: Vocabulary = registry.construct("vocabulary", {**settings, "kind": kind})
+    vocabulary: Saved = registry.construct("vocabulary", {**settings, "kind": kind})
     return vocabulary.restore(symbols)
 
 
-def save(vocabulary: Vocabulary, path: str | Path) -> None:
+def save(vocabulary: Saved, path: str | Path) -> None:
     """Write a vocabulary as JSON in UTF-8, one symbol a line; written beside and renamed.
 
     Raises `TrainingError` where the file cannot be written.
     """
+    _write({"version": VERSION, **vocabulary.to_json()}, Path(path))
+
+
+def save_all(vocabularies: Mapping[str, Saved], path: str | Path) -> None:
+    """Write the vocabularies of several fields into one file, by name, in their order; else as `save`."""
+    records = {name: vocabulary.to_json() for name, vocabulary in vocabularies.items()}
+    _write({"version": VERSION_OF_ALL, "vocabularies": records}, Path(path))
+
+
+def load(path: str | Path) -> Vocabulary:
+    """Read what `save` wrote. Raises `CheckpointError` for a file missing, cut, changed or of another version."""
     path = Path(path)
+    record = _read(path)
+    if record.get("version") != VERSION:
+        raise _other_version(path, record, VERSION)
+    vocabulary: Vocabulary = _restored(path, record)
+    return vocabulary
+
+
+def load_all(path: str | Path) -> dict[str, Any]:
+    """Read what `save_all` wrote, name → vocabulary of the kind that was saved; what `save` wrote is called "input".
+
+    Raises as `load` does.
+    """
+    path = Path(path)
+    record = _read(path)
+    if record.get("version") == VERSION:
+        return {"input": _restored(path, record)}
+    if record.get("version") != VERSION_OF_ALL:
+        raise _other_version(path, record, VERSION_OF_ALL)
+    records = record.get("vocabularies")
+    if not isinstance(records, dict) or not records:
+        raise CheckpointError(
+            f"{path}: expected an object `vocabularies`, name to vocabulary. Copy the run again or train anew."
+        )
+    return {name: _restored(path, of, f"vocabulary {name!r}: ") for name, of in records.items()}
+
+
+def _write(record: Mapping[str, Any], path: Path) -> None:
     beside = path.with_name(f"{path.name}.new")
-    written = json.dumps({"version": VERSION, **vocabulary.to_json()}, ensure_ascii=False, indent=1) + "\n"
+    written = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
     try:
         beside.write_bytes(written.encode("utf-8", errors="backslashreplace"))  # a lone surrogate, the JSON way
         beside.replace(path)
@@ -249,24 +292,28 @@ def save(vocabulary: Vocabulary, path: str | Path) -> None:
         raise TrainingError(f"{path}: cannot be written ({error.strerror}). Choose another --out.") from error
 
 
-def load(path: str | Path) -> Vocabulary:
-    """Read what `save` wrote. Raises `CheckpointError` for a file missing, cut, changed or of another version."""
-    path = Path(path)
+def _read(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}). Is its folder a run?") from error
     except ValueError as error:
         raise CheckpointError(f"{path}: not sound JSON ({error}). Copy the run again or train anew.") from error
-    version = record.get("version") if isinstance(record, dict) else None
-    if version != VERSION:
-        raise CheckpointError(
-            f"{path}: a vocabulary of version {version}, expected {VERSION}. Use the recurra of then or train anew."
-        )
+    return record if isinstance(record, dict) else {}
+
+
+def _other_version(path: Path, record: Mapping[str, Any], expected: int) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: a vocabulary of version {record.get('version')}, expected {expected}. Use the recurra of then "
+        "or train anew."
+    )
+
+
+def _restored(path: Path, record: Mapping[str, Any], which: str = "") -> Any:
     try:
         return from_json(record)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error} Copy the run again or train anew.") from error
+        raise CheckpointError(f"{path}: {which}{error} Copy the run again or train anew.") from error
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+import math
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recurra import registry
 from recurra.errors import ConfigError
 from recurra.registry import part
 from recurra.types import Batch, Sizes
@@ -50,4 +52,88 @@ class SymbolEmbedder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         vectors = F.embedding(batch.fields["input"].t(), self.weight)  # [T, B, D]
+        return F.dropout(vectors, self.dropout, self.training).transpose(0, 1)
+
+
+@part("embedder", "words")
+class WordEmbedder(nn.Module):
+    """A vector for every word, and beside it one made of its characters where `spelling` names a part that makes it.
+
+    Reads "input" [B, T], words' numbers, 0 for an unknown one; with a spelling also "spellings" [U, C],
+    "spelling_lengths" [U], the distinct words of the batch, and "spelling" [B, T], the row of each place's word. Gives
+    [B, T, D], time first in memory, the word's own vector in front.
+    `dropout` zeroes single entries; `word_dropout` turns words into the unknown one, 0, in training, their spelling
+    kept. `adopt` starts from ready vectors; with `tune` false those stay as they are and only the other words' learn.
+    The vectors start uniform in ±√(3 / size).
+    """
+
+    weight: nn.Parameter
+    fixed: Tensor
+
+    def __init__(
+        self,
+        size: int = 100,
+        dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        tune: bool = True,
+        spelling: dict | None = None,
+    ) -> None:
+        super().__init__()
+        if size < 1:
+            raise ConfigError(f"embedder.size = {size}, expected 1 or more.")
+        for name, share in (("dropout", dropout), ("word_dropout", word_dropout)):
+            if not 0 <= share < 1:
+                raise ConfigError(f"embedder.{name} = {share}, expected 0 or more and less than 1.")
+        self.size, self.dropout, self.word_dropout, self.tune = size, dropout, word_dropout, tune
+        self.spelling: Any = None if spelling is None else registry.construct("spelling", spelling)
+
+    @property
+    def needs_characters(self) -> bool:
+        """Whether batches must say how words are spelt; known before `build`."""
+        return self.spelling is not None
+
+    def build(self, sizes: Sizes) -> Self:
+        """Make the vectors of `sizes.vocabulary` words, and the spelling of `sizes.fields["characters"]` characters."""
+        bound = math.sqrt(3 / self.size)
+        self.weight = nn.Parameter(torch.empty(sizes.vocabulary, self.size).uniform_(-bound, bound))
+        if not self.tune:
+            self.register_buffer("fixed", torch.zeros(sizes.vocabulary, dtype=torch.bool))
+        if self.spelling is not None:
+            self.spelling = self.spelling.build(sizes)
+        return self
+
+    @property
+    def output_size(self) -> int:
+        return self.size + (self.spelling.output_size if self.spelling is not None else 0)
+
+    @torch.no_grad()
+    def adopt(self, vectors: Tensor) -> None:
+        """Start from vectors [V, size]; rows of zeros keep their own start."""
+        vectors = torch.as_tensor(vectors, dtype=self.weight.dtype, device=self.weight.device)
+        if vectors.shape != self.weight.shape:
+            V, D = self.weight.shape
+            raise ConfigError(
+                f"the vectors have shape {tuple(vectors.shape)}, expected ({V}, {D}): words of the vocabulary, "
+                f"embedder.size. Set embedder.size to the vectors' width."
+            )
+        given = vectors.any(1)
+        self.weight[given] = vectors[given]
+        if not self.tune:
+            self.fixed.copy_(given)
+
+    def forward(self, batch: Batch) -> Tensor:
+        words = batch.fields["input"].t()  # [T, B]
+        if self.training and self.word_dropout:
+            words = words.masked_fill(torch.rand(words.shape, device=words.device) < self.word_dropout, 0)
+        vectors = F.embedding(words, self.weight)
+        if not self.tune:
+            vectors = torch.where(self.fixed[words][:, :, None], vectors.detach(), vectors)
+        if self.spelling is not None:
+            if "spellings" not in batch.fields:
+                raise ConfigError(
+                    'the embedder spells words, but the batch has no field "spellings". Batch with the characters '
+                    "of the words, or set embedder.spelling = none."
+                )
+            spelt = self.spelling(batch.fields["spellings"], batch.fields["spelling_lengths"])
+            vectors = torch.cat((vectors, F.embedding(batch.fields["spelling"].t(), spelt)), 2)
         return F.dropout(vectors, self.dropout, self.training).transpose(0, 1)

@@ -45,6 +45,35 @@ class Score:
         return self.loss / self.targets
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What a validation found, in the measure that the best weights are chosen by."""
+
+    metric: str
+    value: float
+    higher_is_better: bool = False
+
+    @property
+    def criterion(self) -> float:
+        """Lower is better, whatever the metric."""
+        return -self.value if self.higher_is_better else self.value
+
+
+class Judge(Protocol):
+    """Validates a model on batches. None: `stop()` said to stop before the end."""
+
+    def __call__(
+        self,
+        model: Any,
+        batches: Iterable[Batch],
+        /,
+        *,
+        device: torch.device,
+        precision: str,
+        stop: Callable[[], bool],
+    ) -> Verdict | None: ...
+
+
 def find_device(name: str) -> torch.device:
     """The device called `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1` …; raises `ConfigError`."""
     if name == "auto":
@@ -134,3 +163,17 @@ def evaluate(
     if not targets:
         raise DataError("the data to evaluate on hold no target. Give a longer file, or cut off a larger fraction.")
     return Score(float(loss), targets, sequences)
+
+
+def by_loss(
+    model: Trainable,
+    batches: Iterable[Batch],
+    /,
+    *,
+    device: torch.device,
+    precision: str,
+    stop: Callable[[], bool],
+) -> Verdict | None:
+    """The judge where a task has no better measure: the loss per target."""
+    score = evaluate(model, batches, device=device, precision=precision, stop=stop)
+    return None if score is None else Verdict("loss", score.per_target)

@@ -32,10 +32,10 @@ class Event:
     loss: float
     """Training loss per target, the mean since the last line of the log; nan before the first step."""
     symbols_per_second: float
-    valid_loss: float | None = None
-    """Validation loss per target; only with `evaluation`."""
+    valid: tuple[str, float] | None = None
+    """The validation's metric and its value; only with `evaluation`."""
     best: bool = False
-    """Whether `valid_loss` is the lowest so far."""
+    """Whether `valid` is the best so far."""
 
 
 Reason = Literal["epochs", "time", "patience", "interrupted"]
@@ -51,10 +51,11 @@ class Result:
     """Epochs done, with fraction."""
     minutes: float
     best: float | None
-    """Lowest validation loss per target, that of model.safetensors. None: not validated yet, the weights of a step."""
+    """Validation of model.safetensors, lower is better: the loss per target, or minus the metric where higher is
+    better. None: not validated yet, the weights of a step."""
     best_step: int
     history: tuple[float, ...]
-    """Validation losses, one every `evaluate_every` epochs."""
+    """Validations like `best`, one every `evaluate_every` epochs."""
 
     @property
     def interrupted(self) -> bool:

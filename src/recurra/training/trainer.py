@@ -18,10 +18,12 @@ from recurra.training import resume as resumption
 from recurra.training.average import Average
 from recurra.training.evaluation import (
     Batches,
+    Judge,
     Trainable,
+    Verdict,
     autocast,
+    by_loss,
     detached,
-    evaluate,
     find_device,
     find_precision,
     moved,
@@ -46,7 +48,7 @@ GENERATOR_OFFSET = 1
 
 class Trainer:
     """Trains `model` on the batches of `train_batches(epoch)`, always the same for the same epoch, and validates on
-    `valid_batches()`. Keeps `run` up to date and tells `progress` of every step.
+    `valid_batches()`, by the loss or as `judge` does. Keeps `run` up to date and tells `progress` of every step.
 
     A step takes `accumulate` batches; its gradient is that of their summed loss over their targets, or sequences.
     """
@@ -59,11 +61,12 @@ class Trainer:
         valid_batches: Callable[[], Iterable[Batch]],
         run: RunFolder,
         *,
+        judge: Judge = by_loss,
         progress: Progress = lambda event: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings, self.run, self._progress, self._clock = settings, run, progress, clock
-        self._train_batches, self._valid_batches = train_batches, valid_batches
+        self._train_batches, self._valid_batches, self._judge = train_batches, valid_batches, judge
         self.device = find_device(settings.device)
         self.model: Any = model.to(self.device)
         parameters = [p for p in model.parameters() if p.requires_grad]
@@ -193,32 +196,32 @@ class Trainer:
         self._window.settle()
         counters, started = self.counters, self._elapsed()
         with self._averaged():
-            score = evaluate(
+            verdict = self._judge(
                 self.model,
                 self._valid_batches(),
                 device=self.device,
                 precision=self.precision,
                 stop=lambda: self._interrupt.requested,
             )
-            if score is None:
+            if verdict is None:
                 return
-            loss = score.per_target
-            if not math.isfinite(loss):
+            if not math.isfinite(verdict.value):
                 raise TrainingError(
-                    f"step {counters.step}: the validation loss is {loss}, expected a finite number. Try a lower "
-                    f"training.learning_rate, or a smaller training.clip_norm. What was saved before stands."
+                    f"step {counters.step}: the validation {verdict.metric} is {verdict.value}, expected a finite "
+                    "number. Try a lower training.learning_rate, or a smaller training.clip_norm. What was saved "
+                    "before stands."
                 )
-            best = counters.best is None or loss < counters.best
+            best = counters.best is None or verdict.criterion < counters.best
             if best:
-                counters.best, counters.best_step = loss, counters.step
-                self._save_model()
+                counters.best, counters.best_step = verdict.criterion, counters.step
+                self._save_model(verdict)
         if mark is not None:
             counters.marks = mark
-            counters.history.append(loss)
+            counters.history.append(verdict.criterion)
         counters.evaluated_step, counters.evaluated_at = counters.step, self._elapsed()
         counters.evaluation_seconds = counters.evaluated_at - started
-        self._tell("evaluation", loss, best)
-        self._write_line(valid_loss=loss, best=best)
+        self._tell("evaluation", verdict, best)
+        self._write_line(**{f"valid_{verdict.metric}": verdict.value, "best": best})
         self._save()
 
     def _finish(self, reason: Reason) -> Result:
@@ -252,10 +255,9 @@ class Trainer:
         )
         self._tell("checkpoint")
 
-    def _save_model(self) -> None:
-        counters = self.counters
-        loss = {} if counters.best is None else {"valid_loss": repr(counters.best)}
-        checkpoint.save_model(self.run.model, self.model, {"step": str(counters.step), **loss})
+    def _save_model(self, verdict: Verdict | None = None) -> None:
+        found = {} if verdict is None else {f"valid_{verdict.metric}": repr(verdict.value)}
+        checkpoint.save_model(self.run.model, self.model, {"step": str(self.counters.step), **found})
 
     def _averaged(self) -> AbstractContextManager[None]:
         return nullcontext() if self.average is None else self.average.applied()
@@ -277,7 +279,7 @@ class Trainer:
             self._log.write({**place, **line})
         self._window.clear()
 
-    def _tell(self, kind: Happening, valid_loss: float | None = None, best: bool = False) -> None:
+    def _tell(self, kind: Happening, verdict: Verdict | None = None, best: bool = False) -> None:
         elapsed = self._elapsed()
         self._progress(
             Event(
@@ -289,7 +291,7 @@ class Trainer:
                 learning_rate=self._learning_rate,
                 loss=self._window.loss,
                 symbols_per_second=self._window.symbols_per_second,
-                valid_loss=valid_loss,
+                valid=None if verdict is None else (verdict.metric, verdict.value),
                 best=best,
             )
         )

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recurra.data.corpus import check_files
+from recurra.errors import ConfigError
 from recurra.workflow.plan import check_run, make_plan
 
 if TYPE_CHECKING:
-    from recurra.serving.predictor import Run
+    from recurra.serving.run import Run
     from recurra.training.log import Progress
 
 
@@ -43,6 +45,31 @@ def load(run: str | Path, plugins: Iterable[str | Path] = (), device: str = "aut
     Raises `CheckpointError` for a run that is missing, cut, corrupt or of another version.
     """
     check_run(run)
-    from recurra.serving.predictor import load_run
+    from recurra.serving.run import load_run
 
     return load_run(run, plugins, device)
+
+
+def evaluate(
+    run: str | Path,
+    *others: str | Path,
+    plugins: Iterable[str | Path] = (),
+    device: str = "auto",
+    baseline: bool = True,
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Score a run on files, or on its own test where none is named; further runs among `others` answer with it."""
+    runs = [Path(other) for other in others if (Path(other) / "config.toml").is_file()]
+    files = [other for other in others if Path(other) not in runs]
+    check_run(run)
+    check_files(files, folders=True)
+    from recurra.serving.run import load_run
+
+    opened, *beside = [load_run(path, plugins, device) for path in (run, *runs)]
+    if not beside:
+        return opened.evaluate(*files, baseline=baseline, threads=threads)
+    if any(each.writes for each in (opened, *beside)):
+        raise ConfigError(f"{run} and {runs[0]}: only runs that label can answer together. Evaluate one at a time.")
+    labelling: Any = opened
+    found: dict[str, Any] = labelling.evaluate(*files, baseline=baseline, threads=threads, beside=beside)
+    return found

@@ -61,8 +61,9 @@ def make_plan(
     config = configuration.with_settings(config, {**_named(files, valid, test), **(settings or {})})
     configuration.check_names(config)
     Training(**registry.checked(Training, config["training"], where="training"))
-    check_files((*files, *valid, *test))  # as they were written; the config has whole paths
-    check_sources(Data(**registry.checked(Data, config.get("data", {}), where="data")))
+    folders = config["reader"]["kind"] != "text"
+    check_files((*files, *valid, *test), folders)  # as they were written; the config has whole paths
+    check_sources(Data(**registry.checked(Data, config.get("data", {}), where="data")), folders)
     if resume:
         _check_resume(config, out)
     return Plan(config, out, resume)

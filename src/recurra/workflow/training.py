@@ -1,4 +1,4 @@
-"""Does what a plan says: texts, vocabulary, model, training, scores beside the baseline, a sample."""
+"""Does what a plan says: data, vocabularies, model, training, scores beside the baseline, something to look at."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ import recurra
 from recurra import checkpoint, registry
 from recurra import config as configuration
 from recurra.checkpoint import RunFolder
-from recurra.config import Config, Data
+from recurra.config import Config
 from recurra.data import vocabulary as vocabularies
-from recurra.data.corpus import Corpus, gather
-from recurra.data.vocabulary import Vocabulary
-from recurra.errors import ConfigError, DataError
+from recurra.errors import DataError
 from recurra.model import Model, make_parts
-from recurra.serving.predictor import Run, load_run
-from recurra.serving.score import Ids
+from recurra.serving.run import Run, load_run
 from recurra.training.log import Progress, Result
 from recurra.training.settings import Training
 from recurra.training.trainer import Trainer
+from recurra.workflow.labels import LabelMaterial
 from recurra.workflow.plan import Plan
+from recurra.workflow.texts import TextMaterial
 
 Say = Callable[[str], None]
-SAMPLE: dict[str, Any] = {"length": 300, "temperature": 0.8}
+Material = TextMaterial | LabelMaterial
 
 
 def execute(
@@ -43,31 +42,38 @@ def execute(
     """
     config, begun = plan.config, time.monotonic()
     configuration.check(config)
-    make_parts(config)  # parts that do not go together are refused before any data are read
+    _, _, task = make_parts(config)  # parts that do not go together are refused before any data are read
     training = Training(**registry.checked(Training, config["training"], where="training"))
-    corpus = _gather(config)
     folder = checkpoint.open_run(plan.out) if plan.resume else None
-    vocabulary = _vocabulary(config, corpus, folder)
-    texts = {part: vocabulary.encode(getattr(corpus, part)) for part in ("train", "valid")}
-    batching = registry.construct("batching", config["batching"])
-    batching.batches(texts["train"])  # a text too short for its streams is refused before there is a run
+    material = open_material(config, task, folder)
+    config = material.config
     torch.manual_seed(training.seed)
-    model = Model.from_config(config, vocabulary)
-    report = _facts(config, corpus, vocabulary, texts, model) | {
+    model = Model.from_config(config, material.vocabularies)
+    material.adapt(model)
+    report = {
+        "recurra": recurra.__version__,
+        "torch": torch.__version__,
+        "split": material.split,
+        "data": material.fingerprint,
+        **material.facts(),
+        "parameters": model.parameter_count,
         "seed": training.seed,
         "commands": _commands(folder, command),
     }
-    _tell(report, say)
+    *before, last = material.told()
+    for sentence in (*before, f"{last} Model: {model.parameter_count:,} parameters."):
+        say(sentence)
     folder = folder or checkpoint.create_run(plan.out)
-    vocabularies.save(vocabulary, folder.vocabulary)
+    vocabularies.save_all(material.vocabularies, folder.vocabulary)
     checkpoint.write_json(folder.report, report)
     checkpoint.write_text(folder.config, configuration.dump_toml(config))
     trainer = Trainer(
         model,
         training,
-        lambda epoch: batching.batches(texts["train"], epoch=epoch, seed=training.seed),
-        lambda: batching.batches(texts["valid"], whole=True),
+        lambda epoch: material.train(epoch, training.seed),
+        material.valid,
         folder,
+        judge=material.judge,
         progress=progress,
     )
     fitting = time.monotonic()
@@ -79,31 +85,22 @@ def execute(
         )
     say(_ended(result, training))
     run = load_run(folder.path, device=training.device)
-    report |= _results(run, corpus, result, trainer)
+    report |= _results(run, material, result, trainer)
     report["minutes"] = {"training": result.minutes, "around": (time.monotonic() - begun - fitted) / 60}
     checkpoint.write_json(folder.report, report)
     return run
 
 
-def _gather(config: Config) -> Corpus:
-    reader = registry.construct("reader", config["reader"])
-    corpus = gather(Data(**registry.checked(Data, config["data"], where="data")), reader)
-    if not corpus.valid:
-        raise ConfigError("there is no validation text. Name one with --valid, or set data.valid_fraction above 0.")
-    return corpus
-
-
-def _vocabulary(config: Config, corpus: Corpus, folder: RunFolder | None) -> Vocabulary:
-    """The symbols of the training text; those of the run where one goes on, with the text it was started with."""
-    if folder is None:
-        vocabulary: Vocabulary = registry.construct("vocabulary", config["vocabulary"])
-        return vocabulary.fit([corpus.train])
-    if checkpoint.read_json(folder.report).get("text") != corpus.fingerprint:
+def open_material(config: Config, task: Any, folder: RunFolder | None) -> Material:
+    """The data a task needs, read and encoded; with the vocabularies of the run where one goes on."""
+    known = None if folder is None else vocabularies.load_all(folder.vocabulary)
+    material: Material = (TextMaterial if task.needs == ("text",) else LabelMaterial)(config, known)
+    if folder is not None and checkpoint.read_json(folder.report).get("data") != material.fingerprint:
         raise DataError(
-            f"the training text is another one than when {folder.path} was started, so its training cannot go on. "
+            f"the training data are others than when {folder.path} was started, so its training cannot go on. "
             "Put the former files back, or train anew with another --out."
         )
-    return vocabularies.load(folder.vocabulary)
+    return material
 
 
 def _commands(folder: RunFolder | None, command: str | None) -> list[str]:
@@ -112,25 +109,9 @@ def _commands(folder: RunFolder | None, command: str | None) -> list[str]:
     return [*before, *([command] if command else [])]
 
 
-def _facts(
-    config: Config, corpus: Corpus, vocabulary: Vocabulary, texts: dict[str, Ids], model: Model
-) -> dict[str, Any]:
-    """What the report knows before training."""
-    return {
-        "recurra": recurra.__version__,
-        "torch": torch.__version__,
-        "split": corpus.split,
-        "text": corpus.fingerprint,
-        "symbols": {part: len(ids) for part, ids in texts.items()},
-        "unknown_share": {part: vocabulary.unknown_share(ids) for part, ids in texts.items()},
-        "vocabulary": {"kind": config["vocabulary"]["kind"], "size": len(vocabulary)},
-        "parameters": sum(weights.numel() for weights in model.parameters()),
-    }
-
-
-def _results(run: Run, corpus: Corpus, result: Result, trainer: Trainer) -> dict[str, Any]:
-    """What the report knows after it: scores of the best weights beside the baseline, and what they write."""
-    texts, seed = {"valid": corpus.valid, "test": corpus.test}, trainer.settings.seed
+def _results(run: Run, material: Material, result: Result, trainer: Trainer) -> dict[str, Any]:
+    """What the report knows after it: scores of the best weights beside the baseline, and something to look at."""
+    parts = material.parts
     return {
         "threads": torch.get_num_threads(),
         "device": str(run.device),
@@ -138,19 +119,9 @@ def _results(run: Run, corpus: Corpus, result: Result, trainer: Trainer) -> dict
         "ended": result.reason,
         "steps": result.step,
         "epochs": result.epochs,
-        "scores": {part: run.score(text, corpus.train) for part, text in texts.items() if text},
-        "sample": {**SAMPLE, "seed": seed, "text": run.predict(**SAMPLE, seed=seed)},
+        "scores": {part: run.score(parts[part], parts["train"]) for part in ("valid", "test") if parts[part]},
+        **run.shown(parts["test"] or parts["valid"], trainer.settings.seed),
     }
-
-
-def _tell(report: dict[str, Any], say: Say) -> None:
-    say(f"Text: {report['split']}.")
-    unknown = report["unknown_share"]["valid"]
-    say(
-        f"Vocabulary: {report['vocabulary']['size']:,} symbols ({report['vocabulary']['kind']}), "
-        f"{unknown:.2%} of the validation text unknown. Training: {report['symbols']['train']:,} symbols. "
-        f"Model: {report['parameters']:,} parameters."
-    )
 
 
 def _ended(result: Result, training: Training) -> str:

@@ -46,7 +46,8 @@ def score_baseline(model: Model, settings: Mapping[str, Any], train: Ids, ids: I
         {
             "name": f"{kind}, order {point.order}",
             "order": point.order,
-            "ngrams": point.ngrams,
+            "size": point.ngrams,
+            "unit": "n-grams",
             **model.task.metrics(point.nats_per_symbol * targets, targets),
         }
         for point in points

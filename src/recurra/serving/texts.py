@@ -1,32 +1,30 @@
-"""A trained run, opened: it continues prompts and scores files."""
+"""A run that was trained on one long text, opened: it continues prompts and scores texts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from recurra import checkpoint, registry
-from recurra import config as configuration
 from recurra.checkpoint import RunFolder
 from recurra.config import Config, Data
-from recurra.data import vocabulary as vocabularies
 from recurra.data.corpus import Corpus, check_files, gather, read_text
 from recurra.data.sets import Reader
 from recurra.decoding.sample import prompt_ids, sample
-from recurra.errors import ConfigError, DataError
+from recurra.errors import DataError
 from recurra.model import Model
-from recurra.serving.score import score, score_baseline
-from recurra.training.evaluation import find_device
+from recurra.serving.text_scores import score, score_baseline
+from recurra.serving.threads import threads_set
+
+SAMPLE: dict[str, Any] = {"length": 300, "temperature": 0.8}
 
 
 @dataclass(frozen=True)
-class Run:
+class TextRun:
     """A run directory and the model in it::
 
     run = recurra.load("run")
@@ -38,6 +36,7 @@ class Run:
     config: Config
     model: Model
     device: torch.device
+    writes: ClassVar[bool] = True
 
     @property
     def report(self) -> dict[str, Any]:
@@ -68,7 +67,7 @@ class Run:
         vocabulary = self.model.vocabulary
         known = prompt_ids(vocabulary, prompt)
         choice: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-        with _threads(threads):
+        with threads_set(threads):
             new = sample(self.model.step, None, known, length, **choice)
         # Decoded as a whole, because a space may belong between prompt and continuation.
         whole = vocabulary.decode(np.concatenate([known, new]))
@@ -91,7 +90,7 @@ class Run:
             part, text = ("test", corpus.test) if corpus.test else ("valid", corpus.valid)
             train = corpus.train if baseline else None
             found = {"data": part, "split": corpus.split}
-        with _threads(threads):
+        with threads_set(threads):
             return found | self.score(text, train)
 
     def score(self, text: str, train: str | None) -> dict[str, Any]:
@@ -101,12 +100,16 @@ class Run:
         scored = {
             "symbols": len(ids),
             "unknown_share": vocabulary.unknown_share(ids),
-            "parameters": sum(weights.numel() for weights in self.model.parameters()),
+            "parameters": self.model.parameter_count,
             "model": score(self.model, self.config["batching"], ids, self.device),
         }
         if train is not None:
             scored["baseline"] = score_baseline(self.model, self.config["baseline"], vocabulary.encode(train), ids)
         return scored
+
+    def shown(self, test: str, seed: int) -> dict[str, Any]:
+        """What the report shows of the model beside its scores: a text it writes."""
+        return {"sample": {**SAMPLE, "seed": seed, "text": self.predict(**SAMPLE, seed=seed)}}
 
     def _reader(self) -> Reader:
         reader: Reader = registry.construct("reader", self.config["reader"])
@@ -121,29 +124,3 @@ class Run:
                 f"the run's own training text cannot be read: {error} Or name a file and leave the baseline away, "
                 "which is fitted on that text: --no-baseline."
             ) from error
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Inside, torch uses so many processor threads; None changes nothing."""
-    before = torch.get_num_threads()
-    if count is not None and count < 1:
-        raise ConfigError(f"threads = {count}, expected 1 or more.")
-    torch.set_num_threads(before if count is None else count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def load_run(path: str | Path, plugins: Iterable[str | Path] = (), device: str = "auto") -> Run:
-    """Open a run directory. Raises `CheckpointError` for one that is missing, cut, corrupt or of another version."""
-    for plugin in plugins:
-        registry.load_plugin(plugin)
-    folder = checkpoint.open_run(path)
-    config = configuration.load_recipe(folder.config)
-    configuration.check(config)
-    model = Model.from_config(config, vocabularies.load(folder.vocabulary))
-    place = find_device(device)
-    checkpoint.load_model(folder.model, model).to(place).eval()
-    return Run(folder.path, config, model, place)

@@ -1,0 +1,215 @@
+"""Many sequences in batches of like lengths, so that little is padded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from recurra.data.encode import IGNORED, Encoded
+from recurra.errors import ConfigError, DataError
+from recurra.registry import part
+from recurra.types import Batch, Lengths
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Spell = Callable[[str], "NDArray[np.int64]"]
+"""A word → the numbers [C] of its characters."""
+
+JITTER = 0.05
+"""By how much a length may seem longer when batches are put together: the rare long ones meet others every epoch."""
+
+
+@dataclass(frozen=True, eq=False)
+class BucketEpoch:
+    """The batches of one pass, each made when it is asked for, so that a pass can go on at any of them.
+
+    Batch k holds the sequences `order[k]`. Fields, of those that the sequences have:
+
+    - "input" int64 [B, T], padded with 0, and "tags" int64 [B, T], padded with -100; both time-major in memory
+    - "label" int64 [B]; "labels" float32 [B, L]
+    - with `spell`: "spellings" int64 [U, C], the batch's distinct words, padded with 0; "spelling_lengths" int64 [U];
+      "spelling" int64 [B, T], which row a word is spelled in, padded with 0
+
+    T is 1 at least. The structure holds the lengths where they differ.
+    """
+
+    encoded: Sequence[Encoded]
+    spell: Spell | None
+    order: list[list[int]]
+    longest: int | None
+    """Steps after which a sequence is cut; None: nowhere."""
+    cut: int
+    """How many sequences are cut."""
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, k: int) -> Batch:
+        if not 0 <= k < len(self):
+            raise IndexError(f"batch {k} of a pass of {len(self)}")
+        chosen = [self.encoded[row] for row in self.order[k]]
+        for encoded in chosen[1:]:
+            if encoded.keys() != chosen[0].keys():
+                raise _unlike(chosen[0], encoded)
+        inputs = [encoded["input"][: self.longest] for encoded in chosen]
+        lengths = np.array([len(ids) for ids in inputs])
+        T = max(1, int(lengths.max()))
+        full = bool((lengths == T).all())
+        valid = None if full else np.arange(T)[:, None] < lengths  # [T, B]
+        fields = {"input": _padded(inputs, T, valid, 0)}
+        if "tags" in chosen[0]:
+            fields["tags"] = _padded([encoded["tags"][: self.longest] for encoded in chosen], T, valid, IGNORED)
+        for name in ("label", "labels"):
+            if name in chosen[0]:
+                fields[name] = torch.from_numpy(np.stack([encoded[name] for encoded in chosen]))
+        if self.spell is not None:
+            fields |= _spelled([encoded["words"][: self.longest] for encoded in chosen], self.spell, T, valid)
+        return Batch(fields, Lengths() if full else Lengths(torch.from_numpy(lengths)))
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.iter()
+
+    def iter(self, start: int = 0) -> Iterator[Batch]:
+        """The batches from number `start` on.
+
+        Raises `DataError` where the pass has no such batch, as when the data differ from those of a stopped run.
+        """
+        if not 0 <= start <= len(self):
+            raise DataError(
+                f"cannot go on at batch {start}: the pass has {len(self)} batches. "
+                "Are the data and [batching] those the run was started with?"
+            )
+        return (self[k] for k in range(start, len(self)))
+
+
+@part("batching", "buckets")
+class Buckets:
+    """Up to `size` sequences a batch, of one length where there are enough of it, else of lengths close together.
+
+    `tokens` bounds a batch too: sequences × longest of them; one that is longer by itself goes alone. With `shuffle`
+    every epoch puts other sequences together and takes the batches in another order; without it they go from the
+    shortest to the longest. A sequence longer than `longest` is refused, or cut there with `cut_long`.
+    """
+
+    def __init__(
+        self,
+        size: int = 32,
+        tokens: int | None = None,
+        shuffle: bool = True,
+        longest: int = 10_000,
+        cut_long: bool = False,
+    ) -> None:
+        for name, value in (("size", size), ("tokens", tokens), ("longest", longest)):
+            if value is not None and value < 1:
+                raise ConfigError(f"batching.{name} = {value}, expected 1 or more.")
+        self.size = size
+        self.tokens = tokens
+        self.shuffle = shuffle
+        self.longest = longest
+        self.cut_long = cut_long
+
+    def batches(
+        self, encoded: Sequence[Encoded], spell: Spell | None, *, epoch: int = 0, seed: int = 0, whole: bool = False
+    ) -> BucketEpoch:
+        """One pass over all sequences, each in one batch; the same for the same seed and epoch.
+
+        `whole=True`, for evaluation and prediction: in the order of their lengths, nothing random, and nothing refused
+        or cut, as every token waits for its answer; sequences beyond `longest` share their batch with fewer others.
+
+        Raises `DataError` for a sequence longer than `longest`.
+        """
+        lengths = np.array([len(example["input"]) for example in encoded], np.int64)
+        if whole:
+            return BucketEpoch(encoded, spell, self._cut(np.argsort(lengths, kind="stable"), lengths), None, 0)
+        long = np.flatnonzero(lengths > self.longest)
+        if len(long) and not self.cut_long:
+            raise self._too_long(encoded[long[0]])
+        lengths = np.minimum(lengths, self.longest)
+        if self.shuffle:
+            order = self._shuffled(lengths, np.random.default_rng([seed, epoch]))
+        else:
+            order = self._cut(np.argsort(lengths, kind="stable"), lengths)
+        return BucketEpoch(encoded, spell, order, self.longest, len(long))
+
+    def _shuffled(self, lengths: NDArray[np.int64], random: np.random.Generator) -> list[list[int]]:
+        """Batches of one length as long as there are full ones; then the rest, by lengths that are a little blurred."""
+        rows = random.permutation(len(lengths))
+        rows = rows[np.argsort(lengths[rows], kind="stable")]
+        batches: list[list[int]] = []
+        rest = []
+        for group in np.split(rows, np.flatnonzero(np.diff(lengths[rows])) + 1):
+            full = 0
+            if len(group):
+                room = self._room(int(lengths[group[0]]))
+                full = len(group) // room * room
+                batches += group[:full].reshape(-1, room).tolist()
+            rest.append(group[full:])
+        left = np.concatenate(rest)
+        seeming = lengths[left] * (1 + JITTER * random.random(len(left)))
+        batches += self._cut(left[np.argsort(seeming, kind="stable")], lengths)
+        return [batches[k] for k in random.permutation(len(batches))]
+
+    def _cut(self, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[list[int]]:
+        """Rows in their order, as many to a batch as there is room for."""
+        batches: list[list[int]] = []
+        longest = 0
+        for row in rows.tolist():
+            longest = max(longest, int(lengths[row]))
+            if not batches or len(batches[-1]) >= self._room(longest):
+                batches.append([])
+                longest = int(lengths[row])
+            batches[-1].append(row)
+        return batches
+
+    def _room(self, length: int) -> int:
+        """How many sequences of a length a batch takes."""
+        tokens = self.size * self.longest if self.tokens is None else self.tokens
+        return max(1, min(self.size, tokens // max(1, length)))
+
+    def _too_long(self, encoded: Encoded) -> DataError:
+        found = len(encoded["input"])
+        return DataError(
+            f"{encoded['place']}: a sequence of {found:,} tokens, expected {self.longest:,} at most. Is a blank line "
+            f"missing? If not: --set batching.longest={found}, or cut it: --set batching.cut_long=true"
+        )
+
+
+def _padded(
+    sequences: Sequence[NDArray[np.int64]], T: int, valid: NDArray[np.bool_] | None, padding: int
+) -> torch.Tensor:
+    """Sequences side by side, [B, T], time-major in memory."""
+    if valid is None:
+        return torch.from_numpy(np.stack(sequences, axis=1)).t()
+    padded = np.full((len(sequences), T), padding, np.int64)
+    padded[valid.T] = np.concatenate(sequences)
+    return torch.from_numpy(np.ascontiguousarray(padded.T)).t()
+
+
+def _spelled(
+    sentences: Sequence[Sequence[str]], spell: Spell, T: int, valid: NDArray[np.bool_] | None
+) -> dict[str, torch.Tensor]:
+    rows: dict[str, int] = {}
+    places = [np.array([rows.setdefault(word, len(rows)) for word in words], np.int64) for words in sentences]
+    spellings = [spell(word) for word in rows] or [np.zeros(1, np.int64)]  # a batch without words
+    lengths = np.array([len(spelling) for spelling in spellings])
+    C = int(lengths.max())
+    padded = np.zeros((len(spellings), C), np.int64)
+    padded[np.arange(C) < lengths[:, None]] = np.concatenate(spellings)
+    return {
+        "spellings": torch.from_numpy(padded),
+        "spelling_lengths": torch.from_numpy(lengths),
+        "spelling": _padded(places, T, valid, 0),
+    }
+
+
+def _unlike(one: Encoded, other: Encoded) -> DataError:
+    names: Any = sorted(one.keys() ^ other.keys())
+    with_it, without = (one, other) if names[0] in one else (other, one)
+    return DataError(
+        f"{without['place']}: no {names[0]}, expected as {with_it['place']} has. Label all examples of a part, or none."
+    )

@@ -1,0 +1,82 @@
+"""CoNLL-U, the format of the Universal Dependencies (https://universaldependencies.org/format.html)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from sys import intern
+from typing import ClassVar, Literal
+
+from recurra.data.files import check_encoding, counted, head_lines, read_lines, shortened, some
+from recurra.errors import DataError
+from recurra.registry import part
+from recurra.types import Example
+
+_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+_NO_WORD = re.compile(r"\d+-\d+|\d+\.\d+")
+"""The number of a range of words (`1-2`, "don't") or of an empty node (`8.1`)."""
+
+
+@part("reader", "conllu")
+class ConlluReader:
+    """One example a sentence: the forms of its words as `tokens`, one of their columns as `tags`, and its `place`.
+
+    Ranges of words (`1-2`) and empty nodes (`8.1`) are left out, comments too.
+
+    Raises `DataError` where a line has not ten columns parted by tabs, or its words are not numbered 1, 2, 3, ….
+    """
+
+    fields: ClassVar[Mapping[str, str]] = {"tokens": "tokens", "tags": "tags"}
+
+    def __init__(
+        self, encoding: str = "utf-8", tag: Literal["upos", "xpos", "deprel", "lemma", "feats"] = "upos"
+    ) -> None:
+        self.encoding = check_encoding(encoding)
+        self.tag = tag
+
+    def read(self, *paths: str | Path) -> Iterator[Example]:
+        """The sentences of the files, in the order given."""
+        for path in map(Path, paths):
+            yield from some(self._sentences(path), path, "lines of ten columns (CoNLL-U)")
+
+    def sniff(self, path: str | Path) -> str | None:
+        """Why this reader takes the file; None if it is no CoNLL-U."""
+        lines = [line for line in head_lines(Path(path), self.encoding) if line and not line.startswith("#")]
+        rows = [line.split("\t") for line in lines]
+        if not rows or any(len(row) != len(_COLUMNS) or not row[0][:1].isdigit() for row in rows):
+            return None
+        return "numbered words in ten columns (CoNLL-U)"
+
+    def _sentences(self, path: Path) -> Iterator[Example]:
+        column = _COLUMNS.index(self.tag)
+        tokens: list[str] = []
+        tags: list[str] = []
+        begin = 0
+        for number, line in read_lines(path, self.encoding):
+            if not line.strip():
+                if tokens:
+                    yield {"tokens": tokens, "tags": tags, "place": f"{path}:{begin}"}
+                    tokens, tags = [], []
+                continue
+            if line.startswith("#"):
+                continue
+            cells = line.split("\t")
+            if len(cells) != len(_COLUMNS):
+                raise DataError(
+                    f"{path}:{number}: {counted(len(cells), 'column')} parted by tabs, expected {len(_COLUMNS)} "
+                    f"({', '.join(_COLUMNS)}): {shortened(line)}. For other columns: --set reader.kind=columns"
+                )
+            if _NO_WORD.fullmatch(cells[0]):
+                continue
+            if cells[0] != str(len(tokens) + 1):
+                raise DataError(
+                    f"{path}:{number}: word number {shortened(cells[0])}, expected {len(tokens) + 1}. "
+                    "Is a word missing, or the blank line between two sentences?"
+                )
+            if not tokens:
+                begin = number
+            tokens.append(intern(cells[1]))
+            tags.append(intern(cells[column]))
+        if tokens:
+            yield {"tokens": tokens, "tags": tags, "place": f"{path}:{begin}"}

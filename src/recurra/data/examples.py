@@ -1,0 +1,165 @@
+"""The labelled examples a model is trained, validated and tested on, and how they were cut."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recurra.config import Data
+from recurra.data.corpus import check_sources
+from recurra.data.sets import DataSet, Reader, Source, find_set, read_sources
+from recurra.data.sniff import AutoReader
+from recurra.errors import ConfigError, DataError
+from recurra.registry import construct
+from recurra.types import Example
+
+SEED = 0
+"""Of the shuffle that parts are cut by: always the same, so that runs of all seeds are tested on the same examples."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The examples of each part, in the order of their files; none where a part is not there."""
+
+    train: list[Example]
+    valid: list[Example]
+    test: list[Example]
+    split: str
+    """In words: what was cut, or whose split it is."""
+    notes: list[str]
+    """What else there is to know of the data, a sentence each."""
+    fingerprint: str
+    """A number that changes with the training examples; a run goes on only with those it was started with."""
+    reader: dict[str, Any] | None = None
+    """The settings of the reader that "auto" found, for later files of the same kind; None where a reader was named."""
+
+
+def gather_examples(data: Data, reader: Reader) -> Parts:
+    """Read the examples that `[data]` names, and cut what is missing off the training examples by a fixed shuffle.
+
+    A set's own split is kept: only validation examples are cut off where it has none. Without it `test_fraction` and
+    `valid_fraction` of the examples are. A reader "auto" gives way to the set's own reader. Phrases from inside of
+    trees train only, and stay with their tree.
+
+    Raises `ConfigError` where nothing is named, or what is named is one long text; `DataError` where a file cannot be
+    read or holds too few examples.
+    """
+    check_sources(data, folders=True)
+    if data.valid_from != "end":
+        raise ConfigError(
+            f"data.valid_from = {data.valid_from!r} is for one long text; examples are shuffled before the validation "
+            "examples are cut off. Leave it away."
+        )
+    known = find_set(data.set) if data.set and not data.train else DataSet("files", ())
+    if known.fractions:
+        raise ConfigError(f"the data set {known.name!r} is one long text, expected labelled examples. Name another.")
+    notes = []
+    chosen: dict[str, Any] | None = None
+    if isinstance(reader, AutoReader) and known.reader is not None:
+        chosen = dict(known.reader)
+        reader = construct("reader", chosen)
+    named = {"train": data.train, "valid": data.valid, "test": data.test}
+    sources = {part: [Path(path) for path in paths] or list(getattr(known, part)) for part, paths in named.items()}
+    found = {part: list(_groups(read_sources(of, reader))) for part, of in sources.items()}
+    if isinstance(reader, AutoReader) and reader.kind is not None:
+        chosen = {"kind": reader.kind, "encoding": reader.encoding}
+        notes.append(f"{reader.said}.")
+    said = [f"{known.name}: {known.split}"] if known.split else []
+    shares = {
+        "valid": 0.0 if sources["valid"] else data.valid_fraction,
+        "test": 0.0 if sources["test"] or known.split else data.test_fraction,
+    }
+    if any(shares.values()):
+        counts = _counts(shares, len(found["train"]))
+        for part, groups in _cut(found["train"], counts).items():
+            found[part] = groups
+        said.append(_said(counts))
+    train = [example for group in found["train"] for example in group]
+    valid, test = ([group[0] for group in found[part]] for part in ("valid", "test"))
+    if not train:
+        raise DataError("there are no training examples in what was read. Name another file, or another reader.")
+    notes += _notes(train, {"validation": valid, "test": test})
+    return Parts(train, valid, test, "; ".join(said) or "files as given", notes, _fingerprint(train), chosen)
+
+
+def read_examples(sources: Iterable[Source], reader: Reader) -> list[Example]:
+    """The examples of files, to be scored or labelled: of trees, the whole ones only."""
+    return [group[0] for group in _groups(read_sources(sources, reader))]
+
+
+def _groups(examples: Iterable[Example]) -> Iterator[list[Example]]:
+    """An example, and with it the phrases inside of it that follow."""
+    group: list[Example] = []
+    for example in examples:
+        if group and example.get("phrase") != "inner":
+            yield group
+            group = []
+        group.append(example)
+    if group:
+        yield group
+
+
+def _counts(shares: Mapping[str, float], total: int) -> dict[str, int]:
+    """How many of `total` examples each part gets."""
+    for part, share in shares.items():
+        if share < 0 or sum(shares.values()) >= 1:
+            raise ConfigError(
+                f"data.{part}_fraction = {share:g}, expected 0 or more, and less than 1 together with the other one."
+            )
+    counts = {part: max(1, round(share * total)) for part, share in shares.items() if share}
+    left = total - sum(counts.values())
+    if left < 1:
+        raise DataError(
+            f"{total:,} training examples are too few to cut {' and '.join(counts)} off them. Use more, or name files "
+            "with --valid and --test."
+        )
+    return {"train": left, **counts}
+
+
+def _cut(groups: Sequence[list[Example]], counts: Mapping[str, int]) -> dict[str, list[list[Example]]]:
+    """As many of the examples as each part gets, chosen by a shuffle, in their order."""
+    rows = np.random.default_rng(SEED).permutation(len(groups))
+    ends = np.cumsum(list(counts.values()))[:-1]
+    chosen = zip(counts, np.split(rows, ends), strict=True)
+    return {part: [groups[row] for row in np.sort(mine).tolist()] for part, mine in chosen}
+
+
+def _said(counts: Mapping[str, int]) -> str:
+    total = sum(counts.values())
+    parts = ", ".join(f"{part} {count:,} ({count / total:.1%})" for part, count in counts.items())
+    return f"cut {total:,} examples, shuffled with seed {SEED}, into {parts}"
+
+
+def _notes(train: Sequence[Example], others: Mapping[str, Sequence[Example]]) -> list[str]:
+    """What scores must be read with: sequences that were seen in training already, and those that hold nothing."""
+    notes = []
+    seen = {_content(example) for example in train}
+    for part, examples in others.items():
+        again = sum(_content(example) in seen for example in examples)
+        if again:
+            notes.append(
+                f"{again:,} of {len(examples):,} {part} examples ({again / len(examples):.1%}) have the very words of "
+                "a training example."
+            )
+    empty = sum(not any(_content(example)) for example in train)
+    if empty:
+        notes.append(f"{empty:,} training examples are empty.")
+    return notes
+
+
+def _content(example: Example) -> tuple[str, ...]:
+    return tuple(example["tokens"]) if "tokens" in example else (example.get("text", ""),)
+
+
+def _fingerprint(examples: Iterable[Example]) -> str:
+    """Of all that is in the examples but their places, which are other ones once a file is moved."""
+    digest = hashlib.sha256()
+    for example in examples:
+        held = sorted((name, value) for name, value in example.items() if name not in ("place", "path"))
+        digest.update(repr(held).encode("utf-8", errors="surrogatepass"))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,182 @@
+"""Opening a text file: gzip, encodings, lines, and what is said where that fails. Every reader goes through here."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from encodings.aliases import aliases
+from pathlib import Path
+
+from recurra.errors import ConfigError, DataError, did_you_mean
+from recurra.types import Example
+
+GZIP = b"\x1f\x8b"
+SNIFFED = 1 << 16  # bytes
+
+
+@dataclass(frozen=True)
+class Head:
+    """The beginning of a text file, enough to judge its format by."""
+
+    text: str
+    packed: bool
+    """Is the file in gzip?"""
+    whole: bool
+    """Is this all of it?"""
+
+
+def check_encoding(encoding: str) -> str:
+    """The encoding as it is; raises `ConfigError` for one that Python does not know."""
+    try:
+        b" ".decode(encoding, errors="replace")
+    except (LookupError, ValueError) as error:
+        raise ConfigError(
+            f"reader.encoding = {encoding!r} is no text encoding Python knows"
+            f"{did_you_mean(encoding, {*aliases, *aliases.values()})} Common ones: utf-8, utf-16, latin-1, gb18030."
+        ) from error
+    return encoding
+
+
+def check_file(path: Path) -> None:
+    """Raise `DataError` for a path that is a folder, or not there."""
+    if path.is_dir():
+        raise DataError(f"{path}: a folder, expected a text file. Name the files in it, e.g. {path / '*.txt'}.")
+    if not path.exists():
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(
+            f"{path}: no such file{did_you_mean(path.name, siblings)} Check the name and the current folder."
+        )
+
+
+def read_text(path: Path, encoding: str) -> str:
+    """The whole text of a file, as it is or in gzip, without byte order mark and with `\\n` for `\\r\\n`.
+
+    Raises `DataError` for a file that is missing, empty, a folder, cut off or in another encoding. A NUL is refused
+    unless the encoding is latin-1, which takes every byte.
+    """
+    raw = _unpacked(path, _bytes(path))
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].decode(encoding, errors="ignore").count("\n") + 1
+        raise DataError(
+            f"{path}:{line}: byte 0x{raw[error.start]:02x} is not valid {encoding}. Name the file's "
+            f"encoding: --set reader.encoding={_likely(raw)} (or cp1252, gb18030, …; latin-1 reads any file)."
+        ) from error
+    if "\0" in text and not _takes_every_byte(encoding):
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise DataError(
+            f"{path}:{line}: a NUL character, expected {encoding} text. For UTF-16 text "
+            "--set reader.encoding=utf-16; --set reader.encoding=latin-1 takes every byte of a binary file."
+        )
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    if not text:
+        raise DataError(f"{path}: the file is empty, expected text. Name another file.")
+    return text
+
+
+def read_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    """The lines of a file, numbered from 1, without their ends. Raises as `read_text`.
+
+    A line ends at `\\n` or `\\r\\n`, in a file without any at `\\r`, and nowhere else: U+2028 and its like are text.
+    """
+    return numbered(read_text(path, encoding))
+
+
+def numbered(text: str) -> Iterator[tuple[int, str]]:
+    """The lines of a text as `read_text` gives it; see `read_lines`."""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    for number, line in enumerate(io.StringIO(text, newline="\n"), start=1):
+        yield number, line.removesuffix("\n")
+
+
+def read_head(path: Path, encoding: str) -> Head | None:
+    """The first 64 KiB of a file; None where they are no text in this encoding, or nothing at all."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(SNIFFED)
+        packed = head.startswith(GZIP)
+        if packed:
+            with gzip.open(path) as unpacked:
+                head = unpacked.read(SNIFFED)
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+    except (OSError, EOFError, zlib.error, UnicodeError):
+        return None
+    if not text or ("\0" in text and not _takes_every_byte(encoding)):
+        return None
+    return Head(text.removeprefix("\ufeff").replace("\r\n", "\n"), packed, len(head) < SNIFFED)
+
+
+def head_lines(path: Path, encoding: str) -> list[str]:
+    """The first lines of a file, for a reader's `sniff`; [] where there are none. A line cut at 64 KiB is left out."""
+    head = read_head(path, encoding)
+    if head is None:
+        return []
+    *lines, last = (head.text if "\n" in head.text else head.text.replace("\r", "\n")).split("\n")
+    return [*lines, last] if last and (head.whole or not lines) else lines
+
+
+def blank_split(line: str) -> list[str]:
+    """The words of a line, parted by spaces and tabs only: U+3000 and U+00A0 are symbols of some data sets."""
+    return [word for word in line.replace("\t", " ").split(" ") if word]
+
+
+def some(examples: Iterable[Example], path: Path, expected: str) -> Iterator[Example]:
+    """The examples of a file; raises `DataError` where there are none, saying what was expected."""
+    found = False
+    for example in examples:
+        found = True
+        yield example
+    if not found:
+        raise DataError(f"{path}: no example in it, expected {expected}. Name another file.")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 tag`, `2 tags`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def shortened(text: str, width: int = 40) -> str:
+    """A piece of a file as a message shows it."""
+    return repr(text if len(text) <= width else text[: width - 1] + "…")
+
+
+def _takes_every_byte(encoding: str) -> bool:
+    return codecs.lookup(encoding).name == "iso8859-1"
+
+
+def _likely(raw: bytes) -> str:
+    """The encoding to try next: the byte order mark's, UTF-8 if it fits, else latin-1, which fits any file."""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
+def _bytes(path: Path) -> bytes:
+    check_file(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Check who may read it.") from error
+
+
+def _unpacked(path: Path, raw: bytes) -> bytes:
+    if not raw.startswith(GZIP):
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except EOFError as error:
+        raise DataError(
+            f"{path}: the gzip file is cut off after {len(raw):,} bytes. Copy or download it again."
+        ) from error
+    except (OSError, zlib.error) as error:
+        raise DataError(f"{path}: not a sound gzip file ({error}). Copy or download it again.") from error

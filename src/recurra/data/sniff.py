@@ -1,0 +1,69 @@
+"""The reader that finds out which other one a file is for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from recurra.data.files import check_encoding, read_text
+from recurra.errors import DataError
+from recurra.registry import construct, part
+from recurra.types import Example
+
+ORDER = ("conllu", "aligned", "columns", "trees", "jsonl", "labelled-lines", "table")
+"""The readers asked, in this order: the surer a reader's sign, the earlier; those with tags before those without."""
+
+
+@part("reader", "auto")
+class AutoReader:
+    """The first of the readers in `ORDER` that takes the first file read, for that file and all read afterwards.
+
+    `kind` and `said` are its name and why it was taken, in words; None and "" before. It works with its defaults but
+    for the encoding: where that does not do, name it (`reader.kind`) and its settings. A plugin's reader is named, too.
+
+    Raises `DataError` where no reader takes the file.
+    """
+
+    fields: ClassVar[Mapping[str, str]] = {
+        "text": "text",
+        "tokens": "tokens",
+        "tags": "tags",
+        "label": "label",
+        "labels": "labels",
+    }
+
+    def __init__(self, encoding: str = "utf-8") -> None:
+        self.encoding = check_encoding(encoding)
+        self.kind: str | None = None
+        self.said = ""
+        self._reader: Any = None
+
+    def read(self, *paths: str | Path) -> Iterator[Example]:
+        """The examples of the files, in the order given."""
+        if paths and self._reader is None:
+            self._choose(Path(paths[0]))
+        if paths:
+            yield from self._reader.read(*paths)
+
+    def sniff(self, path: str | Path) -> str | None:
+        """Which reader takes the file, and why; None if none does."""
+        for kind in ORDER:
+            why = construct("reader", {"kind": kind, "encoding": self.encoding}).sniff(path)
+            if why:
+                return f"{kind}: {why}"
+        return None
+
+    def _choose(self, path: Path) -> None:
+        found = self.sniff(path)
+        if found is None:
+            if not path.is_dir():
+                read_text(path, self.encoding)  # says what is wrong with a file that is no text at all
+            raise DataError(
+                f"{path}: no reader knows this {'folder' if path.is_dir() else 'file'} by its look, tried "
+                f"{', '.join(ORDER)}. Name its format: --set reader.kind={ORDER[-1]}, or one of the others."
+            )
+        kind, _, why = found.partition(": ")
+        self.kind = kind
+        self.said = f"{path} read as {kind}: {why}"
+        self._reader = construct("reader", {"kind": kind, "encoding": self.encoding})

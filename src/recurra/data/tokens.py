@@ -1,0 +1,210 @@
+"""Tokens ⇄ numbers for sequences that come one by one, and the names of their labels."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+
+from recurra.data.vectors import read_vectors, vectors_path
+from recurra.data.vocabulary import UNKNOWN_WORD
+from recurra.errors import CheckpointError, ConfigError, DataError
+from recurra.registry import part
+from recurra.types import Example
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(
+    rf"</?\w+ ?/?>"  # <br />, <unk>
+    rf"|\d+(?:[.,:]\d+)+"
+    rf"|[{_HAN}]"
+    rf"|[^\W{_HAN}]+(?:['’][^\W{_HAN}]+)*"
+    rf"|[^\w\s]"
+)
+_DIGIT = re.compile(r"\d")
+
+
+@part("vocabulary", "tokens")
+class Tokens:
+    """The tokens of many sequences, the most frequent first. Number 0 is `<unk>`, the unknown token, and the padding.
+
+    Examples that hold a text are split: "space" where the white space is, "words" into words, numbers, marks and
+    tags in <>, each Chinese character a word, or into all their "characters". `lower` and `digits` (every digit a 0)
+    change what a token is looked up by. Tokens seen fewer than `min_count` times in `fit`, or beyond `max_size`
+    symbols, are unknown. Before `fit` all are.
+
+    `vectors` names a set of word vectors or a file of them (see `read_vectors`). Its words become symbols after those
+    of the training text, and a token that is no symbol is looked up in lower case before it is unknown.
+    """
+
+    unknown: int = 0
+
+    def __init__(
+        self,
+        split: Literal["space", "words", "characters"] = "words",
+        lower: bool = False,
+        digits: bool = False,
+        min_count: int = 1,
+        max_size: int | None = None,
+        vectors: str | None = None,
+    ) -> None:
+        if min_count < 1:
+            raise ConfigError(f"vocabulary.min_count = {min_count}, expected 1 or more.")
+        if max_size is not None and max_size < 2:
+            raise ConfigError(f"vocabulary.max_size = {max_size}, expected 2 or more ({UNKNOWN_WORD}, a token).")
+        self.split = split
+        self.lower = lower
+        self.digits = digits
+        self.min_count = min_count
+        self.max_size = max_size
+        self.named_vectors = vectors
+        self.vectors: NDArray[np.float32] | None = None
+        """[V, D] after `fit` with vectors; a row of zeros where there is none."""
+        self.coverage: tuple[float, float] | None = None
+        """The shares, 0 to 1, of the training text's distinct tokens and of all its tokens that have a vector."""
+        self.restore([UNKNOWN_WORD])
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def tokens(self, example: Example) -> list[str]:
+        """The tokens of an example as they are written: its own, or those of its text."""
+        if "tokens" in example:
+            return list(example["tokens"])
+        if "text" not in example:
+            raise DataError(
+                f"{example.get('place', 'an example')}: neither tokens nor text in it, only "
+                f"{', '.join(example) or 'nothing'}. Name another reader."
+            )
+        text: str = example["text"]
+        if self.split == "characters":
+            return list(text)
+        return text.split() if self.split == "space" else _WORD.findall(text)
+
+    def fit(self, sequences: Iterable[Sequence[str]]) -> Self:
+        """Take the symbols from tokenised sequences. Raises `DataError` where all would be unknown."""
+        counts: Counter[str] = Counter()
+        for tokens in sequences:
+            counts.update(self._keys(tokens))
+        marked = counts.pop(UNKNOWN_WORD, 0)
+        ordered = sorted(counts, key=lambda token: (-counts[token], token))
+        room = len(ordered) if self.max_size is None else self.max_size - 1
+        kept = [token for token in ordered[:room] if counts[token] >= self.min_count]
+        if not counts:
+            what = f"only {UNKNOWN_WORD}" if marked else "no token"
+            raise DataError(f"the training examples hold {what}. Is the right field read as text?")
+        if self.named_vectors is not None:
+            return self._with_vectors(kept, counts)
+        if not kept:
+            raise DataError(
+                f"all {len(counts):,} distinct tokens are unknown, seen fewer than {self.min_count} times. "
+                "Lower vocabulary.min_count."
+            )
+        return self.restore([UNKNOWN_WORD, *kept])
+
+    def restore(self, symbols: Sequence[str]) -> Self:
+        """Take the symbols of an earlier fit, without vectors: a model holds them by then. Raises `CheckpointError`."""
+        numbers = {token: i for i, token in enumerate(symbols)}
+        if len(numbers) != len(symbols) or not symbols or symbols[0] != UNKNOWN_WORD:
+            raise CheckpointError(f"a vocabulary of tokens is {UNKNOWN_WORD} and then distinct tokens.")
+        self.symbols = list(symbols)
+        self._numbers = numbers
+        return self
+
+    def encode(self, tokens: Sequence[str]) -> NDArray[np.int64]:
+        """The numbers [T] of tokens; 0 for the unknown."""
+        keys = self._keys(tokens)
+        ids = np.fromiter(map(self._numbers.get, keys, repeat(0)), np.int64, len(keys))
+        if self.named_vectors is not None:
+            for place in np.flatnonzero(ids == 0).tolist():
+                ids[place] = self._numbers.get(keys[place].lower(), 0)
+        return ids
+
+    def unknown_share(self, ids: ArrayLike) -> float:
+        """Share of unknown tokens, 0 to 1."""
+        ids = np.asarray(ids)
+        return float((ids == self.unknown).mean()) if ids.size else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Kind, settings and symbols, without vectors."""
+        settings = {
+            "split": self.split,
+            "lower": self.lower,
+            "digits": self.digits,
+            "min_count": self.min_count,
+            "max_size": self.max_size,
+            "vectors": self.named_vectors,
+        }
+        return {"kind": "tokens", "settings": settings, "symbols": self.symbols}
+
+    def _keys(self, tokens: Sequence[str]) -> list[str]:
+        """What tokens are looked up by."""
+        keys = [token.lower() for token in tokens] if self.lower else list(tokens)
+        return [_DIGIT.sub("0", token) for token in keys] if self.digits else keys
+
+    def _with_vectors(self, kept: Sequence[str], counts: Mapping[str, int]) -> Self:
+        words, found = read_vectors(vectors_path(str(self.named_vectors)))
+        rows: dict[str, int] = {}
+        for k, key in enumerate(self._keys(words)):
+            rows.setdefault(key, k)  # files put the more frequent word first
+        rows.pop(UNKNOWN_WORD, None)
+        self.restore([UNKNOWN_WORD, *dict.fromkeys([*kept, *rows])])
+        self.vectors = np.zeros((len(self), found.shape[1]), np.float32)
+        for i, symbol in enumerate(self.symbols):
+            row: int | None = rows.get(symbol, rows.get(symbol.lower()))
+            if row is not None:
+                self.vectors[i] = found[row]
+        covered = [n for token, n in counts.items() if token in rows or token.lower() in rows]
+        self.coverage = (len(covered) / len(counts), sum(covered) / sum(counts.values()))
+        return self
+
+
+@part("vocabulary", "labels")
+class Labels:
+    """Names of tags or labels, the most frequent first. Not for text."""
+
+    def __init__(self) -> None:
+        self.restore([])
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def fit(self, sequences: Iterable[Sequence[str]]) -> Self:
+        """Take the names from lists of them. Raises `DataError` where there is none."""
+        counts: Counter[str] = Counter()
+        for names in sequences:
+            counts.update(names)
+        if not counts:
+            raise DataError("the training examples hold no label. Are they labelled, and is the right field read?")
+        return self.restore(sorted(counts, key=lambda name: (-counts[name], name)))
+
+    def restore(self, symbols: Sequence[str]) -> Self:
+        """Take the names of an earlier fit. Raises `CheckpointError` for names that are not distinct."""
+        numbers = {name: i for i, name in enumerate(symbols)}
+        if len(numbers) != len(symbols):
+            raise CheckpointError("a vocabulary of labels is a list of distinct names.")
+        self.symbols = list(symbols)
+        self._numbers = numbers
+        return self
+
+    def encode(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """The numbers [N] of names; −1 for one that is unknown."""
+        return np.fromiter(map(self._numbers.get, names, repeat(-1)), np.int64, len(names))
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """The names of numbers. Raises `DataError` for a number that is no label."""
+        numbers = [int(i) for i in ids]
+        for i in numbers:
+            if not 0 <= i < len(self.symbols):
+                raise DataError(f"label number {i} is outside the {len(self.symbols)} labels. Is it another run's?")
+        return [self.symbols[i] for i in numbers]
+
+    def to_json(self) -> dict[str, Any]:
+        """Kind, settings and names."""
+        return {"kind": "labels", "settings": {}, "symbols": self.symbols}

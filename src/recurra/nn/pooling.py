@@ -1,0 +1,63 @@
+"""From a vector at every step to one for the whole sequence."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from recurra.errors import ConfigError, did_you_mean
+
+Kind = Literal["last", "mean", "max", "attention"]
+
+
+class Pooling(nn.Module):
+    """One vector of a sequence's steps. y [B, T, H], lengths [B], None: all full → [B, H]; an empty sequence gives 0.
+
+    - last: the last valid step; with `both` the first half of the units, which were read forwards, at the last step and
+      the second half, read backwards, at the first: each direction where it has seen everything.
+    - mean, max: over the valid steps.
+    - attention: Σ_t a_t y_t, a = softmax over valid steps of u · tanh(W y_t + b) (Yang et al. 2016).
+    """
+
+    def __init__(self, kind: Kind, size: int, both: bool = False) -> None:
+        super().__init__()
+        if kind not in get_args(Kind):
+            known = get_args(Kind)
+            raise ConfigError(f"unknown pooling {kind!r}{did_you_mean(kind, known)} Known: {', '.join(known)}.")
+        if both and size % 2:
+            raise ConfigError(f"pooling of both directions: size = {size} is odd, expected two halves.")
+        self.kind, self.size, self.both = kind, size, both
+        if kind == "attention":
+            self.projection = nn.Linear(size, size)
+            self.question = nn.Parameter(torch.empty(size).uniform_(-1 / math.sqrt(size), 1 / math.sqrt(size)))
+
+    def extra_repr(self) -> str:
+        return f"{self.kind!r}, {self.size}"
+
+    def forward(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
+        B, T, H = y.shape
+        if T == 0:
+            return y.new_zeros(B, H)
+        if lengths is None:
+            lengths = torch.full((B,), T, device=y.device)
+        lengths = lengths.to(y.device)
+        valid = (torch.arange(T, device=y.device) < lengths[:, None])[:, :, None]  # [B, T, 1]
+        empty = (lengths == 0)[:, None]
+        if self.kind == "last":
+            pooled = y[torch.arange(B, device=y.device), (lengths - 1).clamp(min=0)]
+            if self.both:
+                pooled = torch.cat((pooled[:, : H // 2], y[:, 0, H // 2 :]), 1)
+        elif self.kind == "mean":
+            pooled = y.masked_fill(~valid, 0).sum(1) / lengths.clamp(min=1)[:, None]
+        elif self.kind == "max":
+            pooled = y.masked_fill(~valid, -math.inf).amax(1)
+        else:
+            y = y.masked_fill(~valid, 0)
+            scores = torch.tanh(self.projection(y)) @ self.question  # [B, T]
+            # An empty sequence attends to zeros, so that its softmax is no 0 / 0.
+            scores = scores.masked_fill(~valid[:, :, 0] & ~empty, -math.inf)
+            pooled = torch.einsum("bt,bth->bh", scores.softmax(1), y)
+        return pooled.masked_fill(empty, 0)

@@ -1,0 +1,216 @@
+"""A run that tags or classifies, opened: it labels sentences and scores labelled files; several runs answer together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+
+from recurra import checkpoint, registry
+from recurra.checkpoint import RunFolder
+from recurra.config import Config, Data
+from recurra.data.encode import Encoder
+from recurra.data.examples import Parts, gather_examples, read_examples
+from recurra.errors import ConfigError, DataError
+from recurra.model import Model
+from recurra.serving.threads import threads_set
+from recurra.training.evaluation import autocast, moved
+from recurra.types import Batch, Example
+
+Answer = Mapping[str, Any]
+"""What a model says of an example: "tags", one a token; "label"; "labels"."""
+
+
+class Pass(Protocol):
+    """All examples in batches: `order` says which are in each."""
+
+    order: Sequence[Sequence[int]]
+
+    def __getitem__(self, k: int, /) -> Batch: ...
+
+
+SHOWN = 3
+"""Examples of the test that the report shows."""
+
+
+@dataclass(frozen=True)
+class LabelRun:
+    """A run directory and the model in it::
+
+    run = recurra.load("run")
+    run.predict("flights from boston to denver")[0]["tags"]
+    run.evaluate("other.conll")["model"]["f1"]
+    """
+
+    path: Path
+    config: Config
+    model: Model
+    device: torch.device
+    writes: ClassVar[bool] = False
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What training wrote down: scores beside the baselines, split, seed, commands, minutes."""
+        report: dict[str, Any] = checkpoint.read_json(RunFolder(self.path).report)
+        return report
+
+    def predict(self, *inputs: str | Sequence[str], threads: int | None = None) -> list[dict[str, Any]]:
+        """Label texts, or sentences given as lists of tokens: `[{"tokens", "tags"}]`, `[{"tokens", "label"}]` …"""
+        examples = [{"text": given} if isinstance(given, str) else {"tokens": list(given)} for given in inputs]
+        tokenised = [{**example, "tokens": Encoder(self.model.vocabularies).tokens(example)} for example in examples]
+        with threads_set(threads):
+            found = answers([self.model], tokenised, self.device)
+        return [
+            {"tokens": example["tokens"], **answer} for example, answer in zip(tokenised, found or (), strict=True)
+        ]
+
+    def evaluate(
+        self,
+        *files: str | Path,
+        baseline: bool = True,
+        threads: int | None = None,
+        beside: Sequence[LabelRun] = (),
+    ) -> dict[str, Any]:
+        """Score files, or, where none is named, the run's own test part (its validation part if it has no test).
+
+        With other runs `beside` it, they answer together: by the mean of their scores of every label.
+        Gives `{"data", "examples", "tokens", "unknown_share", "parameters", "model": {metrics}, "tables", "baseline":
+        [{"name", "size", "unit", metrics}]}`, and the `split` of the run's own data.
+        """
+        found: dict[str, Any]
+        train: list[Example] | None = None
+        if files:
+            examples = read_examples([Path(file) for file in files], self._reader())
+            train = self._parts().train if baseline else None
+            found = {"data": ", ".join(map(str, files))}
+        else:
+            parts = self._parts()
+            part, examples = ("test", parts.test) if parts.test else ("valid", parts.valid)
+            train = parts.train if baseline else None
+            found = {"data": part, "split": parts.split}
+        with threads_set(threads):
+            return found | self.score(examples, train, beside)
+
+    def score(
+        self, examples: Sequence[Example], train: Sequence[Example] | None, beside: Sequence[LabelRun] = ()
+    ) -> dict[str, Any]:
+        """The metrics of the model on labelled examples, beside the baselines fitted on `train` (None: without them)."""
+        task, encoder = self.model.task, Encoder(self.model.vocabularies)
+        gold, notes = task.prepare(_tokenised(examples, encoder))
+        models = _checked([self, *beside])
+        begun = time.perf_counter()
+        found = answers(models, gold, self.device)
+        seconds = time.perf_counter() - begun
+        assert found is not None
+        known = {name: self.model.vocabularies[name].symbols for name in ("tags", "label") if name in encoder.vocabularies}
+        scored = task.score(gold, found, known)
+        ids = [encoder.vocabularies["input"].encode(example["tokens"]) for example in gold]
+        tokens = sum(map(len, ids))
+        unknown = sum(encoder.vocabularies["input"].unknown_share(each) * len(each) for each in ids)
+        result: dict[str, Any] = {
+            "examples": len(gold),
+            "tokens": tokens,
+            "unknown_share": unknown / max(1, tokens),
+            "notes": notes,
+            "parameters": sum(model.parameter_count for model in models),
+            "runs": len(models),
+            "examples_per_second": len(gold) / seconds,
+            "model": scored.metrics,
+            "tables": scored.tables,
+        }
+        if train is not None:
+            fitted = task.prepare(_tokenised(train, encoder))[0]
+            result["baseline"] = [
+                {"name": row.name, "size": row.size, "unit": row.unit, "note": row.note}
+                | task.score(gold, row.predictions, known).metrics
+                for row in registry.construct("baseline", self.config["baseline"]).rows(fitted, gold)
+            ]
+        return result
+
+    def shown(self, test: Sequence[Example], seed: int) -> dict[str, Any]:
+        """What the report shows of the model beside its scores: how it labels the first examples of the test."""
+        first = _tokenised(test[:SHOWN], Encoder(self.model.vocabularies))
+        return {"shown": self.predict(*(example["tokens"] for example in first))}
+
+    def _reader(self) -> Any:
+        return registry.construct("reader", self.config["reader"])
+
+    def _parts(self) -> Parts:
+        """The examples the run was trained on, read again."""
+        try:
+            return gather_examples(Data(**registry.checked(Data, self.config["data"], where="data")), self._reader())
+        except DataError as error:
+            raise DataError(
+                f"the run's own training data cannot be read: {error} Or name a file and leave the baselines away, "
+                "which are fitted on them: --no-baseline."
+            ) from error
+
+
+def answers(
+    models: Sequence[Model],
+    examples: Sequence[Example],
+    device: torch.device,
+    precision: str = "float32",
+    stop: Callable[[], bool] = lambda: False,
+) -> list[dict[str, Any]] | None:
+    """What models say together of examples: every label's score is the mean of theirs. None: `stop()` said so."""
+    first, passes = models[0], []
+    batching = registry.construct("batching", first.config["batching"])
+    for model in models:
+        encoder = Encoder(model.vocabularies)
+        passes.append(batching.batches([encoder.encode(e) for e in examples], encoder.spell, whole=True))
+    return answers_to_passes(models, passes, device, precision, stop)
+
+
+def answers_to_passes(
+    models: Sequence[Model],
+    passes: Sequence[Pass],
+    device: torch.device,
+    precision: str = "float32",
+    stop: Callable[[], bool] = lambda: False,
+) -> list[dict[str, Any]] | None:
+    """The same for examples that lie in batches already, as each model's vocabularies encode them."""
+    first = models[0]
+    found: dict[int, dict[str, Any]] = {}
+    with torch.no_grad():
+        for k, rows in enumerate(passes[0].order):
+            if stop():
+                return None
+            potentials = []
+            for model, batches in zip(models, passes, strict=True):
+                batch = moved(batches[k], device)
+                with autocast(device, precision):
+                    potentials.append(model.task.potentials(model.embedder, model.core, batch))
+            mean = {name: torch.stack([p[name] for p in potentials]).mean(0) for name in potentials[0]}
+            decoded = first.task.decode(mean, batch.structure)
+            for place, row in enumerate(rows):
+                found[row] = {name: _named(first, name, values[place]) for name, values in decoded.items()}
+    return [found[row] for row in range(len(found))]
+
+
+def _named(model: Model, name: str, value: Any) -> Any:
+    """A label's name, or a list of them, of its number or numbers."""
+    vocabulary: Any = model.vocabularies["tags" if name == "tags" else "label"]
+    return vocabulary.decode([value])[0] if name == "label" else vocabulary.decode(value)
+
+
+def _tokenised(examples: Sequence[Example], encoder: Encoder) -> list[Example]:
+    return [{**example, "tokens": encoder.tokens(example)} for example in examples]
+
+
+def _checked(runs: Sequence[LabelRun]) -> list[Model]:
+    """The models of runs that can answer together."""
+    first = runs[0].model
+    for run in runs[1:]:
+        for name, vocabulary in run.model.vocabularies.items():
+            mine = first.vocabularies.get(name)
+            if name in ("tags", "label") and (mine is None or mine.symbols != vocabulary.symbols):
+                raise ConfigError(
+                    f"{run.path} has other {name} than {runs[0].path}, so they cannot answer together. "
+                    "Name runs that were trained on the same data."
+                )
+    return [run.model for run in runs]

@@ -1,0 +1,192 @@
+"""Name a whole sequence: one label, or any number of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.errors import ConfigError
+from recurra.nn.pooling import Pooling
+from recurra.nn.softmax import IGNORED
+from recurra.registry import part
+from recurra.tasks.scores import Scores, check_fields, label_scores, label_set_scores, unseen
+from recurra.types import Batch, Example, Lengths, Output, Sizes
+
+Poolings = Literal["last", "mean", "max", "attention"]
+
+
+@part("task", "classify")
+class Classify(nn.Module):
+    """The label of a sequence from its pooled states: z = V pool(h) + c, ŷ = softmax(z), L = −w_label log ŷ[label].
+
+    With `multi_label` each label is a decision of its own: ŷ = σ(z), L = −Σ_l log (ŷ_l if it is there else 1 − ŷ_l).
+    `class_weights` "balanced" makes rare labels count as much as frequent ones in training, w_l = N / (L · count_l), so
+    that the weights of all N examples sum to N; it wants `set_counts`. `dropout` zeroes entries of the pooled h.
+
+    Reads the field "label" [B], `IGNORED` where the name is unknown, or "labels" [B, L] of 0 and 1. Unlabelled and
+    empty sequences are left out of the loss; the number of targets is the number of sequences that are in it.
+    """
+
+    baselines = ("bag",)
+    causal = False
+
+    weights: Tensor | None
+
+    def __init__(
+        self,
+        pooling: Poolings = "last",
+        multi_label: bool = False,
+        class_weights: Literal["none", "balanced"] = "none",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"task.dropout = {dropout}, expected 0 or more and less than 1.")
+        if multi_label and class_weights != "none":
+            raise ConfigError(
+                f"task.class_weights = {class_weights!r} weighs one label a sequence, but task.multi_label asks for "
+                'several. Set task.class_weights = "none".'
+            )
+        self.pooling = pooling
+        self.multi_label = multi_label
+        self.class_weights = class_weights
+        self.dropout = dropout
+        self.register_buffer("weights", None, persistent=False)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return "text", *self.fields
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields it is to name."""
+        return ("labels" if self.multi_label else "label",)
+
+    @property
+    def main_metric(self) -> tuple[str, str]:
+        return ("micro_f1" if self.multi_label else "accuracy"), "max"
+
+    def build(self, sizes: Sizes) -> Self:
+        """Make the layers from `sizes.core` units to the labels, `sizes.fields["label"]` of them."""
+        self.label = LabelLayer(self.pooling, sizes.core, sizes.fields["label"], self.dropout)
+        return self
+
+    def set_counts(self, counts: Sequence[int]) -> None:
+        """Take how often each label occurs in the training data, by its number; only "balanced" weights use it.
+
+        Raises ConfigError for another number of labels, and for one that does not occur.
+        """
+        if self.class_weights == "none":
+            return
+        L, weight = self.label.linear.out_features, self.label.linear.weight
+        if len(counts) != L or min(counts) < 1:
+            raise ConfigError(f"counts of labels {list(counts)}, expected {L} of them, each 1 or more.")
+        self.weights = (sum(counts) / (L * torch.tensor(list(counts), dtype=torch.float64))).to(weight)
+
+    def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
+        """The loss of a batch, summed over its sequences, and the core's final state.
+
+        Raises ConfigError in training with "balanced" weights before `set_counts`.
+        """
+        y, state = core(embedder(batch), batch.structure, state)
+        logits = self.label(y, batch.structure, core)  # [B, L]
+        kept = not_empty(batch.structure, len(logits), logits.device)
+        if self.multi_label:
+            loss = F.binary_cross_entropy_with_logits(
+                logits[kept], batch.fields["labels"][kept].to(logits), reduction="sum"
+            )
+            count = int(kept.sum())
+            return Output(loss, count, count, state)
+        label = batch.fields["label"].masked_fill(~kept, IGNORED)
+        if self.training and self.class_weights == "balanced" and self.weights is None:
+            raise ConfigError(
+                'task.class_weights = "balanced" wants the counts of the labels: call set_counts before training.'
+            )
+        weights = self.weights if self.training else None
+        loss = F.cross_entropy(logits, label, weights, reduction="sum", ignore_index=IGNORED)
+        return Output(loss, int((label != IGNORED).sum()), int(kept.sum()), state)
+
+    def potentials(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """What `decode` reads, to be averaged over models: "label" [B, L], log ŷ, or "labels" [B, L], log ŷ/(1 − ŷ)."""
+        logits = self.label(core(embedder(batch), batch.structure, None)[0], batch.structure, core)
+        return {"labels": logits} if self.multi_label else {"label": F.log_softmax(logits, 1)}
+
+    def decode(self, potentials: Mapping[str, Tensor], structure: Lengths) -> dict[str, list[Any]]:
+        """The likeliest "label" of each sequence, a number; or its "labels", those likelier than not, as numbers."""
+        if self.multi_label:
+            return {"labels": [row.nonzero()[:, 0].tolist() for row in potentials["labels"] > 0]}
+        return {"label": potentials["label"].argmax(1).tolist()}
+
+    def settled(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """What settings leave to the training data: nothing here."""
+        return {}
+
+    def prepare(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
+        """The examples as they are, and nothing to say of it."""
+        return list(examples), []
+
+    def score(
+        self,
+        gold: Sequence[Example],
+        predicted: Sequence[Mapping[str, Any]],
+        known: Mapping[str, Collection[str]] | None = None,
+    ) -> Scores:
+        """Scores of predicted names: "accuracy" and "macro_f1"; or "micro_f1", "macro_f1" and "exact_match" of sets.
+
+        `known["label"]` names the labels of the training data: true ones beyond it are counted as "unseen_labels".
+        Raises DataError for predictions that do not fit, as `recurra.tasks.scores` does.
+        """
+        field = "labels" if self.multi_label else "label"
+        for n, (true, guess) in enumerate(zip(gold, predicted, strict=False), 1):
+            check_fields(true, guess, (field,), n)
+        truths, guesses = [e[field] for e in gold], [e[field] for e in predicted]
+        scores = label_set_scores(truths, guesses) if self.multi_label else label_scores(truths, guesses)
+        if known is not None:
+            names = [name for row in truths for name in row] if self.multi_label else truths
+            scores.metrics["unseen_labels"] = unseen(names, known["label"])
+        return scores
+
+
+class LabelLayer(nn.Module):
+    """Pooled states and the layer above them: [B, T, H] → [B, L], not normalised, never below float32.
+
+    Pooling "last" takes each direction where it has seen everything, if the core reads in both.
+    """
+
+    def __init__(self, pooling: Poolings, H: int, L: int, dropout: float) -> None:
+        super().__init__()
+        self.pooling = Pooling(pooling, H)
+        self.linear = nn.Linear(H, L)
+        self.dropout = dropout
+
+    def forward(self, y: Tensor, structure: Lengths, core: Any) -> Tensor:
+        self.pooling.both = self.pooling.kind == "last" and _has_halves(core)  # known of the core alone
+        pooled = self.pooling(y, structure.values)  # [B, H]
+        logits: Tensor = self.linear(F.dropout(pooled, self.dropout, self.training))
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _has_halves(core: Any) -> bool:
+    """Whether a core's output is what it read forwards beside what it read backwards.
+
+    Raises ConfigError for one that looks ahead without keeping the two apart: its last step has not seen everything.
+    """
+    settings = getattr(core, "settings", {})
+    halves = bool(settings.get("bidirectional")) and settings.get("merge") == "concat"
+    if not halves and not core.causal:
+        raise ConfigError(
+            'pooling = "last" wants the last state of each direction, but this core does not keep its directions '
+            'apart. Set core.merge = "concat" where it has one, or pool by "max", "mean" or "attention".'
+        )
+    return halves
+
+
+def not_empty(structure: Lengths, B: int, device: torch.device) -> Tensor:
+    """Which of the B sequences have any time step: bool [B]."""
+    if structure.values is None:
+        return torch.ones(B, dtype=torch.bool, device=device)
+    return structure.values > 0

@@ -1,0 +1,194 @@
+"""Name every word of a sequence: tags, spans, slots; and, if asked, one label for the whole (an intent)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.data.spans import Scheme, convert, detect, faults
+from recurra.errors import ConfigError
+from recurra.nn.crf import CRF, viterbi
+from recurra.nn.softmax import IGNORED, linear_cross_entropy
+from recurra.registry import part
+from recurra.tasks.classify import LabelLayer, Poolings, not_empty
+from recurra.tasks.scores import Scores, tag_scores
+from recurra.types import Batch, Example, Lengths, Output, Sizes
+
+
+@part("task", "tag")
+class Tag(nn.Module):
+    """The tag of every word: emissions z_t = V h_t + c, and of all tag sequences the likeliest.
+
+    "softmax" gives each word's tag by itself, ŷ_t = softmax(z_t), L = −Σ_t log ŷ_t[tag_t]. "crf" scores whole sequences
+    (linear chain): s(tags) = start + Σ_t z_t[tag_t] + Σ_t A[tag_t, tag_{t+1}] + end, L = log Σ_{all} exp s − s(tags).
+    With `intent` the sequence has a label too: the pooled h goes through a softmax of its own, and the loss is
+    L_tags + intent_weight · L_label. `dropout` zeroes entries of h.
+
+    Reads the fields "tags" [B, T] and "label" [B], `IGNORED` where a name is unknown: the softmax leaves such a word
+    out of the loss, the CRF sums over what it may be, an unknown label counts nothing. The targets are the known tags.
+
+    `scheme` is how the files write spans ("auto": found from the training data), `train_scheme` how the model does.
+    Source of the joint model: Hakkani-Tür et al. 2016, Multi-domain joint semantic frame parsing using bi-directional
+    RNN-LSTM; of the CRF above a recurrent network: Huang, Xu & Yu 2015, Bidirectional LSTM-CRF models.
+    """
+
+    baselines = ("single-words",)
+    causal = False
+
+    def __init__(
+        self,
+        decoder: Literal["softmax", "crf"] = "softmax",
+        intent: bool = False,
+        intent_weight: float = 1.0,
+        intent_pooling: Poolings = "last",
+        dropout: float = 0.0,
+        scheme: Literal["auto", "bio", "iob1", "bioes", "bmes", "none"] = "auto",
+        train_scheme: Literal["bio", "bioes"] = "bio",
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"task.dropout = {dropout}, expected 0 or more and less than 1.")
+        if intent_weight <= 0:
+            raise ConfigError(
+                f"task.intent_weight = {intent_weight}, expected more than 0. For tags alone set task.intent = false."
+            )
+        self.decoder = decoder
+        self.intent = intent
+        self.intent_weight = intent_weight
+        self.intent_pooling = intent_pooling
+        self.dropout = dropout
+        self.scheme = scheme
+        self.train_scheme: Literal["bio", "bioes"] = train_scheme
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return "tokens", *self.fields
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields it is to name."""
+        return ("tags", "label") if self.intent else ("tags",)
+
+    @property
+    def main_metric(self) -> tuple[str, str]:
+        return ("accuracy" if self.scheme == "none" else "f1"), "max"
+
+    def build(self, sizes: Sizes) -> Self:
+        """Make the layers from `sizes.core` units to the tags and, with `intent`, to the labels of `sizes.fields`."""
+        H, K = sizes.core, sizes.fields["tags"]
+        self.emissions = nn.Linear(H, K)
+        self.crf = CRF(K) if self.decoder == "crf" else None
+        L = sizes.fields["label"] if self.intent else 0
+        self.label = LabelLayer(self.intent_pooling, H, L, self.dropout) if self.intent else None
+        return self
+
+    def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
+        """The loss of a batch, summed over its tags, and the core's final state. Padding counts for nothing."""
+        y, state = core(embedder(batch), batch.structure, state)
+        kept = not_empty(batch.structure, len(y), y.device)
+        target = _targets(batch).t()  # [T, B], as y lies in memory
+        z = F.dropout(y.transpose(0, 1), self.dropout, self.training)  # [T, B, H]
+        if self.crf is None:
+            weight, bias = self.emissions.weight, self.emissions.bias
+            loss = linear_cross_entropy(z.flatten(0, 1), weight, bias, target.reshape(-1))
+        else:
+            loss = self.crf(self.emissions(z), target, batch.structure.values)
+        if self.label is not None:
+            label = batch.fields["label"].masked_fill(~kept, IGNORED)
+            logits = self.label(y, batch.structure, core)
+            of_label = F.cross_entropy(logits, label, reduction="sum", ignore_index=IGNORED)
+            loss = loss + self.intent_weight * of_label
+        return Output(loss, int((target != IGNORED).sum()), int(kept.sum()), state)
+
+    def potentials(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """What `decode` reads, to be averaged over models entry by entry.
+
+        "tags" [B, T, K]: log ŷ, or the CRF's emissions beside its "transitions" [K, K], "start" [K] and "end" [K];
+        with `intent` "label" [B, L], log ŷ of the label.
+        """
+        y, _ = core(embedder(batch), batch.structure, None)
+        z = self.emissions(F.dropout(y, self.dropout, self.training))
+        z = z.to(torch.promote_types(z.dtype, torch.float32))
+        if self.crf is None:
+            found = {"tags": F.log_softmax(z, 2)}
+        else:
+            found = {"tags": z, **dict(zip(("transitions", "start", "end"), self.crf.parts, strict=True))}
+        if self.label is not None:
+            found["label"] = F.log_softmax(self.label(y, batch.structure, core), 1)
+        return found
+
+    def decode(self, potentials: Mapping[str, Tensor], structure: Lengths) -> dict[str, list[Any]]:
+        """Numbers of the likeliest "tags", a list as long as its sequence for each, and of the "label" of each."""
+        z = potentials["tags"]
+        if self.decoder == "crf":
+            transitions, start, end = (potentials[name] for name in ("transitions", "start", "end"))
+            best = viterbi(z.transpose(0, 1), transitions, start, end, structure.values)
+        else:
+            best = z.argmax(2)
+        lengths = [z.shape[1]] * len(z) if structure.values is None else structure.values.tolist()
+        found: dict[str, list[Any]] = {"tags": [row[:n] for row, n in zip(best.tolist(), lengths, strict=True)]}
+        if self.intent:
+            found["label"] = potentials["label"].argmax(1).tolist()
+        return found
+
+    def detected(self, examples: Sequence[Example]) -> Scheme:
+        """The scheme the examples' tags are written in: `scheme`, or with "auto" the one that fits them."""
+        return detect(e["tags"] for e in examples if "tags" in e) if self.scheme == "auto" else self.scheme
+
+    def settled(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """What settings leave to the training data, to be kept so that later files are read as those were."""
+        return {"scheme": self.detected(examples)}
+
+    def set_counts(self, counts: Sequence[int]) -> None:
+        """Take how often each label occurs in the training data. Intents count alike, so nothing is made of it."""
+
+    def prepare(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
+        """The examples with their tags in `train_scheme`, and what there is to say of it, a sentence each.
+
+        Without spans, and where there are no tags, they are as they were.
+        """
+        scheme = self.detected(examples)
+        if scheme == "none":
+            return list(examples), []
+        prepared, faulty = [], []
+        for example in examples:
+            if "tags" in example:
+                faulty.append((faults(example["tags"], scheme), example.get("place", "a sentence of no known place")))
+                example = {**example, "tags": convert(example["tags"], scheme, self.train_scheme)}
+            prepared.append(example)
+        notes = []
+        if faulty and scheme != self.train_scheme:
+            notes.append(f"The tags are written as {scheme}; the model's are {self.train_scheme}.")
+        count = sum(n for n, _ in faulty)
+        if count:
+            first = next(place for n, place in faulty if n)
+            notes.append(
+                f"In {count} {'place' if count == 1 else 'places'} the tags are no {scheme}, first at {first}. They "
+                "are read as conlleval reads them: where no span can go on, one begins."
+            )
+        return prepared, notes
+
+    def score(
+        self,
+        gold: Sequence[Example],
+        predicted: Sequence[Mapping[str, Any]],
+        known: Mapping[str, Collection[str]] | None = None,
+    ) -> Scores:
+        """Scores of predicted names against examples as `prepare` gives them; see `recurra.tasks.scores.tag_scores`.
+
+        Both sides are in one scheme. Token accuracy counts whole tags, so it is a matter of the scheme; spans are not.
+        """
+        with_spans = self.detected(gold) != "none"
+        return tag_scores(gold, predicted, with_spans=with_spans, with_label=self.intent, known=known)
+
+
+def _targets(batch: Batch) -> Tensor:
+    """Tags [B, T], `IGNORED` where the batch is padded."""
+    target, lengths = batch.fields["tags"], batch.structure.values
+    if lengths is None:
+        return target
+    return target.masked_fill(torch.arange(target.shape[1], device=target.device) >= lengths[:, None], IGNORED)

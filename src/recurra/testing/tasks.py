@@ -1,0 +1,219 @@
+"""What every task over whole sequences must show: it learns, all of it learns, and padding never leaks.
+
+A check raises AssertionError with the numbers that disagree. All of them use random weights and random data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recurra.errors import ConfigError
+from recurra.nn.softmax import IGNORED
+from recurra.registry import construct
+from recurra.types import Batch, Lengths, Output, Sizes
+
+EXACT = 1e-12
+"""Largest difference in float64, relative to the largest entry of the tensor compared."""
+
+FIELDS = {"tags": 5, "label": 4, "labels": 4, "target": 11}
+"""Number of symbols of what a task is to give; "labels" has the size of "label"."""
+
+V, D, H = 11, 6, 8
+
+
+@dataclass
+class Case:
+    """A task with an embedder and a core, random weights, float64; and a batch of random data."""
+
+    embedder: Any
+    core: Any
+    task: Any
+    batch: Batch
+
+    def loss(self, batch: Batch) -> Output:
+        output: Output = self.task(self.embedder, self.core, batch)
+        return output
+
+    def answers(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, list[Any]]] | None:
+        """Potentials and what they decode to; None where the task names nothing."""
+        if not hasattr(self.task, "potentials"):
+            return None
+        with torch.no_grad():
+            potentials = self.task.potentials(self.embedder, self.core, batch)
+        return potentials, self.task.decode(potentials, batch.structure)
+
+    def parts(self) -> tuple[nn.Module, ...]:
+        return self.embedder, self.core, self.task
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        names = ("embedder", "core", "task")
+        return {f"{n}.{k}": p for n, part in zip(names, self.parts(), strict=True) for k, p in part.named_parameters()}
+
+
+def make_case(settings: Mapping[str, Any], lengths: tuple[int, ...] = (4, 0, 7, 1, 5), seed: int = 0) -> Case:
+    """The task of these settings ("kind" and its keywords) over a small LSTM of both directions, one where it must.
+
+    Raises ConfigError for a task that needs a field this module knows no random values of.
+    """
+    torch.manual_seed(seed)
+    task = construct("task", settings)
+    wanted = {name for name in task.needs if name not in ("text", "tokens")} | ({"target"} if task.causal else set())
+    for name in wanted:
+        if name not in FIELDS:
+            raise ConfigError(f"the task needs {name!r}, random values are known of {', '.join(FIELDS)}. Add it there.")
+    embedder = construct("embedder", {"kind": "symbols", "size": D})
+    core = construct("core", {"kind": "recurrent", "hidden_size": H, "bidirectional": not task.causal})
+    sizes = Sizes(vocabulary=V, fields={"tags": FIELDS["tags"], "label": FIELDS["label"]})
+    embedder.build(sizes)
+    sizes = replace(sizes, embedding=embedder.output_size)
+    core.build(sizes)
+    task.build(replace(sizes, core=core.output_size))
+    if hasattr(task, "set_counts"):
+        task.set_counts([1 + k for k in range(FIELDS["label"])])
+    case = Case(embedder.double(), core.double(), task.double(), _random(wanted, lengths))
+    with torch.no_grad():
+        for parameter in case.task.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    return case
+
+
+def _random(wanted: set[str], lengths: tuple[int, ...]) -> Batch:
+    """Random fields; behind the ends lie random values too, for a task to ignore."""
+    B, T = len(lengths), max(lengths)
+    fields = {"input": torch.randint(V, (B, T))}
+    for name in sorted(wanted):
+        if name == "labels":
+            fields[name] = (torch.rand(B, FIELDS[name]) < 0.4).double()
+        else:
+            fields[name] = torch.randint(FIELDS[name], (B,) if name == "label" else (B, T))
+    return Batch(fields, Lengths(torch.tensor(lengths)))
+
+
+def _alone(batch: Batch, b: int) -> Batch:
+    """Sequence b of a batch, without its padding."""
+    assert batch.structure.values is not None
+    n = int(batch.structure.values[b])
+    rows = {name: v[b : b + 1] for name, v in batch.fields.items()}
+    return Batch({name: v if name in ("label", "labels") else v[:, :n] for name, v in rows.items()})
+
+
+def check_one_by_one(settings: Mapping[str, Any]) -> None:
+    """The loss, its gradients, the counts and the answers of a batch are those of its sequences one by one."""
+    case = make_case(settings)
+    for part in case.parts():
+        part.eval()
+    assert case.batch.structure.values is not None
+    lengths = case.batch.structure.values.tolist()
+    singles = [_alone(case.batch, b) for b, n in enumerate(lengths) if n]
+    whole, alone = case.loss(case.batch), [case.loss(single) for single in singles]
+    counts, expected = (whole.targets, whole.sequences), (sum(o.targets for o in alone), len(alone))
+    assert counts == expected, f"(targets, sequences) are {counts} of the batch, {expected} of its sequences alone"
+    _same(whole.loss, torch.stack([o.loss for o in alone]).sum(), "loss")
+    leaves = case.parameters()
+    found = torch.autograd.grad(whole.loss, list(leaves.values()), allow_unused=True)
+    summed = torch.autograd.grad(torch.stack([o.loss for o in alone]).sum(), list(leaves.values()), allow_unused=True)
+    for name, value, oracle in zip(leaves, found, summed, strict=True):
+        assert value is not None and oracle is not None, f"no gradient at {name}"
+        _same(value, oracle, f"gradient of {name}", 100 * EXACT)
+    answers = case.answers(case.batch)
+    if answers is None:
+        return
+    rows = [b for b, n in enumerate(lengths) if n]
+    for b, single in zip(rows, singles, strict=True):
+        one = case.answers(single)
+        assert one is not None
+        for name, said in one[1].items():
+            assert answers[1][name][b] == said[0], f"{name} of sequence {b}: {answers[1][name][b]}, alone {said[0]}"
+
+
+def check_padding(settings: Mapping[str, Any]) -> None:
+    """What stands behind the ends changes neither loss nor answers; an empty sequence has no tags."""
+    case = make_case(settings)
+    for part in case.parts():
+        part.eval()
+    lengths = case.batch.structure.values
+    assert lengths is not None
+    loss, answers = case.loss(case.batch), case.answers(case.batch)
+    for value in (0, 1, IGNORED):
+        fields = {}
+        for name, values in case.batch.fields.items():
+            fields[name] = values
+            if name not in ("label", "labels"):
+                filler = value if name != "input" else max(value, 0)
+                padded = torch.arange(values.shape[1]) >= lengths[:, None]
+                fields[name] = values.masked_fill(padded, filler)
+        changed = Batch(fields, case.batch.structure)
+        _same(case.loss(changed).loss, loss.loss, f"loss with {value} as padding")
+        assert case.loss(changed).targets == loss.targets, f"{value} as padding changes the number of targets"
+        again = case.answers(changed)
+        assert (again and again[1]) == (answers and answers[1]), f"{value} as padding changes the answers"
+    if answers is not None and "tags" in answers[1]:
+        counts = [len(tags) for tags in answers[1]["tags"]]
+        assert counts == lengths.tolist(), f"{counts} tags for sentences of {lengths.tolist()} words"
+
+
+def check_every_parameter(settings: Mapping[str, Any]) -> None:
+    """Every parameter of embedder, core and task gets a gradient that is finite and not zero."""
+    case = make_case(settings)
+    case.loss(case.batch).loss.backward()
+    for name, parameter in case.parameters().items():
+        assert parameter.grad is not None and parameter.grad.any(), f"no gradient at {name}"
+        assert parameter.grad.isfinite().all(), f"the gradient at {name} is not finite"
+
+
+def check_overfits(settings: Mapping[str, Any]) -> None:
+    """Four random examples are learnt by heart: where the task answers, all its answers are right."""
+    case = make_case(settings, lengths=(5, 3, 6, 4))
+    optimiser = torch.optim.Adam(case.parameters().values(), lr=0.02)
+    loss = float("inf")
+    for _ in range(400):
+        output = case.loss(case.batch)
+        loss = output.loss.item() / output.targets
+        if loss < 0.05:
+            break
+        optimiser.zero_grad()
+        output.loss.backward()
+        optimiser.step()
+    else:
+        raise AssertionError(f"loss on four examples is still {loss:.3f} a target after 400 steps")
+    for part in case.parts():
+        part.eval()
+    answers = case.answers(case.batch)
+    for name, said in (answers[1] if answers else {}).items():
+        truth = _numbers(name, case.batch)
+        assert said == truth, f"{name} of four examples learnt by heart: {said}, expected {truth}"
+
+
+def _numbers(name: str, batch: Batch) -> list[Any]:
+    """A field of the batch as `decode` gives it."""
+    values: Tensor = batch.fields[name]
+    if name == "labels":
+        return [row.nonzero()[:, 0].tolist() for row in values]
+    if name == "label" or batch.structure.values is None:
+        return values.tolist()
+    return [row[:n].tolist() for row, n in zip(values, batch.structure.values, strict=True)]
+
+
+def _same(value: Tensor, oracle: Tensor, what: str, tolerance: float = EXACT) -> None:
+    difference, scale = float((value - oracle).detach().abs().max()), float(oracle.detach().abs().max()) or 1.0
+    assert difference <= tolerance * scale, f"{what} differs by {difference / scale:.1e}"
+
+
+TASK_CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {
+    "one by one": check_one_by_one,
+    "padding": check_padding,
+    "every parameter": check_every_parameter,
+    "overfits": check_overfits,
+}
+
+
+def check_task(task: str | Mapping[str, Any]) -> None:
+    """All conformance checks for a task, by name or with settings; raises AssertionError with the first that fails."""
+    settings = {"kind": task} if isinstance(task, str) else task
+    for check in TASK_CHECKS.values():
+        check(settings)

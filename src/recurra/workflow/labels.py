@@ -1,0 +1,129 @@
+"""Labelled examples as training material: read, prepared by the task, encoded, read in buckets of like length."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+
+from recurra import registry
+from recurra.config import Config, Data
+from recurra.data.encode import Encoder
+from recurra.data.examples import gather_examples
+from recurra.data.vocabulary import Vocabulary
+from recurra.errors import ConfigError
+from recurra.model import Model
+from recurra.serving.labels import answers_to_passes
+from recurra.training.evaluation import Batches, Verdict
+from recurra.types import Batch
+
+
+class LabelMaterial:
+    """The examples that `config` names. `known`: the vocabularies of a run that goes on.
+
+    What a setting leaves to the data (how tags are written) is put in its place in `config`, so that the run reads
+    later files in the same way.
+    """
+
+    def __init__(self, config: Config, known: Mapping[str, Vocabulary] | None = None) -> None:
+        data = Data(**registry.checked(Data, config["data"], where="data"))
+        parts = gather_examples(data, registry.construct("reader", config["reader"]))
+        if not parts.valid:
+            raise ConfigError("there are no validation examples. Name a file with --valid, or set data.valid_fraction.")
+        self.config = copy.deepcopy(config)
+        self.config["task"] |= registry.construct("task", config["task"]).settled(parts.train)
+        self._task = registry.construct("task", self.config["task"])
+        self.split, self.fingerprint, self._notes = parts.split, parts.fingerprint, list(parts.notes)
+        self.parts: dict[str, Any] = {"train": parts.train, "valid": parts.valid, "test": parts.test}
+        embedder = registry.construct("embedder", config["embedder"])
+        self._encoder = (
+            Encoder.make(config["vocabulary"], embedder.needs_characters, self._task.needs[1:])
+            if known is None
+            else Encoder(known)
+        )
+        self._prepared: dict[str, Any] = {}
+        for part in ("train", "valid"):
+            tokenised = [{**example, "tokens": self._encoder.tokens(example)} for example in self.parts[part]]
+            self._prepared[part], notes = self._task.prepare(tokenised)
+            self._notes += notes
+        if known is None:
+            self._encoder.fit(self._prepared["train"])
+        self._encoded = {part: [self._encoder.encode(e) for e in found] for part, found in self._prepared.items()}
+        self._batching = registry.construct("batching", config["batching"])
+        self.train(0, 0)
+
+    @property
+    def vocabularies(self) -> dict[str, Vocabulary]:
+        """By field: "input", "characters", "tags", "label"."""
+        return dict(self._encoder.vocabularies)
+
+    def adapt(self, model: Model) -> None:
+        """Tell a fresh model what the data know beyond sizes: word vectors, how often each label is."""
+        vectors = self._encoder.vectors
+        if vectors is not None:
+            model.embedder.adopt(torch.from_numpy(vectors))
+        if "label" in self._encoder.vocabularies:
+            model.task.set_counts(self._encoder.label_counts(self._encoded["train"]))
+
+    def train(self, epoch: int, seed: int) -> Batches:
+        """The batches of an epoch."""
+        batches: Batches = self._batching.batches(self._encoded["train"], self._encoder.spell, epoch=epoch, seed=seed)
+        return batches
+
+    def valid(self) -> Iterable[Batch]:
+        """The validation examples in batches."""
+        batches: Iterable[Batch] = self._batching.batches(self._encoded["valid"], self._encoder.spell, whole=True)
+        return batches
+
+    def judge(
+        self,
+        model: Model,
+        batches: Any,
+        /,
+        *,
+        device: torch.device,
+        precision: str,
+        stop: Callable[[], bool],
+    ) -> Verdict | None:
+        """The task's main metric on the validation examples."""
+        training = model.training
+        model.eval()
+        try:
+            found = answers_to_passes([model], [batches], device, precision, stop)
+        finally:
+            model.train(training)
+        if found is None:
+            return None
+        metric, direction = self._task.main_metric
+        value = self._task.score(self._prepared["valid"], found).metrics[metric]
+        return Verdict(metric, value, higher_is_better=direction == "max")
+
+    def facts(self) -> dict[str, Any]:
+        """What the report knows of the data before training."""
+        vocabulary: Any = self._encoder.vocabularies["input"]
+        ids = {part: [e["input"] for e in encoded] for part, encoded in self._encoded.items()}
+        tokens = {part: sum(map(len, each)) for part, each in ids.items()}
+        unknown = {part: sum(vocabulary.unknown_share(e) * len(e) for e in each) for part, each in ids.items()}
+        return {
+            "examples": {part: len(each) for part, each in ids.items()},
+            "tokens": tokens,
+            "unknown_share": {part: unknown[part] / max(1, tokens[part]) for part in tokens},
+            "vocabulary": {name: len(symbols) for name, symbols in self._encoder.vocabularies.items()},
+            "coverage": getattr(vocabulary, "coverage", None),
+            "notes": self._notes,
+        }
+
+    def told(self) -> list[str]:
+        """The same in sentences."""
+        facts = self.facts()
+        sizes = ", ".join(f"{size:,} {name}" for name, size in facts["vocabulary"].items())
+        vectors = facts["coverage"]
+        covered = f" Vectors for {vectors[0]:.1%} of the words, {vectors[1]:.1%} of the tokens." if vectors else ""
+        return [
+            f"Data: {self.split}.",
+            *self._notes,
+            f"Vocabulary: {sizes}; {facts['unknown_share']['valid']:.2%} of the validation tokens unknown.{covered} "
+            f"Training: {facts['examples']['train']:,} examples, {facts['tokens']['train']:,} tokens.",
+        ]

@@ -1,0 +1,75 @@
+"""One long text as training material: cut, encoded, read in streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from recurra import registry
+from recurra.config import Config, Data
+from recurra.data.corpus import gather
+from recurra.data.vocabulary import Vocabulary
+from recurra.errors import ConfigError
+from recurra.model import Model
+from recurra.training.evaluation import Batches, Judge, by_loss
+from recurra.types import Batch
+
+
+class TextMaterial:
+    """The text that `config` names. `known`: the vocabularies of a run that goes on.
+
+    Raises `ConfigError` where there is no validation text, `DataError` for a text too short for its streams.
+    """
+
+    def __init__(self, config: Config, known: Mapping[str, Vocabulary] | None = None) -> None:
+        corpus = gather(Data(**registry.checked(Data, config["data"], where="data")), _reader(config))
+        if not corpus.valid:
+            raise ConfigError("there is no validation text. Name one with --valid, or set data.valid_fraction above 0.")
+        self.config = config
+        self.split, self.fingerprint = corpus.split, corpus.fingerprint
+        self.parts: dict[str, Any] = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
+        if known is None:
+            vocabulary: Vocabulary = registry.construct("vocabulary", config["vocabulary"])
+            known = {"input": vocabulary.fit([corpus.train])}
+        self.vocabularies = dict(known)
+        self._ids = {part: self.vocabularies["input"].encode(self.parts[part]) for part in ("train", "valid")}
+        self._batching = registry.construct("batching", config["batching"])
+        self.train(0, 0)  # a text too short for its streams is refused before there is a run
+
+    judge: Judge = staticmethod(by_loss)
+
+    def adapt(self, model: Model) -> None:
+        """Tell a fresh model what the data know beyond sizes: nothing here."""
+
+    def train(self, epoch: int, seed: int) -> Batches:
+        """The batches of an epoch."""
+        batches: Batches = self._batching.batches(self._ids["train"], epoch=epoch, seed=seed)
+        return batches
+
+    def valid(self) -> Iterable[Batch]:
+        """All of the validation text."""
+        batches: Iterable[Batch] = self._batching.batches(self._ids["valid"], whole=True)
+        return batches
+
+    def facts(self) -> dict[str, Any]:
+        """What the report knows of the data before training."""
+        vocabulary = self.vocabularies["input"]
+        return {
+            "symbols": {part: len(ids) for part, ids in self._ids.items()},
+            "unknown_share": {part: vocabulary.unknown_share(ids) for part, ids in self._ids.items()},
+            "vocabulary": {"kind": self.config["vocabulary"]["kind"], "size": len(vocabulary)},
+        }
+
+    def told(self) -> list[str]:
+        """The same in sentences."""
+        facts = self.facts()
+        return [
+            f"Text: {self.split}.",
+            f"Vocabulary: {facts['vocabulary']['size']:,} symbols ({facts['vocabulary']['kind']}), "
+            f"{facts['unknown_share']['valid']:.2%} of the validation text unknown. "
+            f"Training: {facts['symbols']['train']:,} symbols.",
+        ]
+
+
+def _reader(config: Config) -> Any:
+    return registry.construct("reader", config["reader"])

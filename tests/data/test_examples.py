@@ -1,0 +1,220 @@
+"""Which examples train, validate and test."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recurra.config import Data
+from recurra.data import examples as module
+from recurra.data.examples import Parts, gather_examples, read_examples
+from recurra.data.sets import DataSet
+from recurra.errors import ConfigError, DataError, UnknownName
+from recurra.registry import construct
+from recurra.types import Example
+
+needs_data = pytest.mark.skipif(not os.environ.get("RECURRA_DATA"), reason="RECURRA_DATA names no data folder")
+
+
+class Lines:
+    """A reader of `text` and its number as label; a line that begins with a blank is a phrase inside the one before."""
+
+    def read(self, *paths: str | Path) -> Iterator[Example]:
+        for path in paths:
+            for number, line in enumerate(Path(path).read_text().splitlines(), start=1):
+                inner = {"phrase": "inner"} if line.startswith(" ") else {}
+                yield {"text": line.strip(), "label": str(number % 3), "place": f"{path}:{number}", **inner}
+
+
+def texts(examples: list[Example]) -> list[str]:
+    return [example["text"] for example in examples]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    """Part → path of a file of its own, 200 lines each, no two alike."""
+    for part in ("train", "valid", "test"):
+        (tmp_path / part).write_text("".join(f"{part} {k}\n" for k in range(200)))
+    return {part: str(tmp_path / part) for part in ("train", "valid", "test")}
+
+
+def known(monkeypatch: pytest.MonkeyPatch, **parts: Any) -> None:
+    monkeypatch.setattr(module, "find_set", lambda name: DataSet("known", **parts))
+    monkeypatch.setattr(module, "check_sources", lambda data, folders: None)
+
+
+def made(word: str, count: int = 100) -> tuple[Example, ...]:
+    return tuple({"text": f"{word} {k}", "label": "x", "place": f"{word}:{k}"} for k in range(count))
+
+
+def test_files_are_taken_as_given(files: dict[str, str]) -> None:
+    parts = gather_examples(Data(train=(files["train"],), valid=(files["valid"],), test=(files["test"],)), Lines())
+    for part, path in files.items():
+        assert texts(getattr(parts, part)) == Path(path).read_text().splitlines()
+    assert (parts.split, parts.notes, parts.reader) == ("files as given", [], None)
+
+
+@pytest.mark.parametrize("given", [(), ("valid",), ("test",)])
+def test_what_is_missing_is_cut_off_by_a_shuffle(given: tuple[str, ...], files: dict[str, str]) -> None:
+    data = Data(
+        train=(files["train"],), **{part: (files[part],) for part in given}, valid_fraction=0.2, test_fraction=0.1
+    )
+    parts = gather_examples(data, Lines())
+    lines = Path(files["train"]).read_text().splitlines()
+    cut = {part: texts(getattr(parts, part)) for part in ("train", "valid", "test") if part not in given}
+    assert Counter(line for part in cut.values() for line in part) == Counter(lines)
+    for part, size in (("valid", 40), ("test", 20)):
+        if part in cut:
+            assert len(cut[part]) == size and f"{part} {size} ({size / 200:.1%})" in parts.split
+            places = [lines.index(line) for line in cut[part]]
+            assert places == sorted(places) and places[0] < 60 and places[-1] > 140
+        else:
+            assert texts(getattr(parts, part)) == [f"{part} {k}" for k in range(200)]
+    assert parts.split.startswith("cut 200 examples, shuffled with seed 0, into train ")
+    assert gather_examples(data, Lines()) == parts
+
+
+def test_a_fraction_of_0_cuts_nothing(files: dict[str, str]) -> None:
+    parts = gather_examples(Data(train=(files["train"],), valid_fraction=0.0, test_fraction=0.0), Lines())
+    assert (len(parts.train), parts.valid, parts.test, parts.split) == (200, [], [], "files as given")
+
+
+def test_a_sets_own_split_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    known(monkeypatch, train=made("a"), valid=made("b"), split="its own")
+    parts = gather_examples(Data(set="known"), Lines())
+    assert (len(parts.train), len(parts.valid), parts.test, parts.split) == (100, 100, [], "known: its own")
+    known(monkeypatch, train=made("a"), test=made("c"), split="its own, no valid")
+    parts = gather_examples(Data(set="known"), Lines())
+    assert (len(parts.train), len(parts.valid), len(parts.test)) == (95, 5, 100)
+    assert parts.split == (
+        "known: its own, no valid; cut 100 examples, shuffled with seed 0, into train 95 (95.0%), valid 5 (5.0%)"
+    )
+
+
+def test_files_stand_in_the_place_of_a_set(monkeypatch: pytest.MonkeyPatch, files: dict[str, str]) -> None:
+    known(monkeypatch, train=made("a"), test=made("c"), split="its own")
+    parts = gather_examples(Data(set="known", train=(files["train"],)), Lines())
+    assert {line.split()[0] for part in (parts.train, parts.valid, parts.test) for line in texts(part)} == {"train"}
+    parts = gather_examples(Data(set="known", test=(files["test"],)), Lines())
+    assert texts(parts.test) == [f"test {k}" for k in range(200)] and parts.train[0]["text"] == "a 0"
+
+
+def test_phrases_train_only_and_stay_with_their_tree(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("".join(f"tree {k}\n part {k}\n of {k}\n" for k in range(50)))
+    parts = gather_examples(Data(train=(str(tmp_path / "t"),), valid_fraction=0.2), Lines())
+    assert (len(parts.train), len(parts.valid), len(parts.test)) == (3 * 35, 10, 5)
+    assert all(line.startswith("tree") for line in texts([*parts.valid, *parts.test]))
+    numbers = [{line.split()[1] for line in texts(part)} for part in (parts.train, parts.valid, parts.test)]
+    assert sum(map(len, numbers)) == len(set.union(*numbers)) == 50
+    assert texts(read_examples([tmp_path / "t"], Lines())) == [f"tree {k}" for k in range(50)]
+
+
+def test_what_scores_must_be_read_with_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty: tuple[Example, ...] = ({"tokens": [], "tags": [], "place": "e"},)
+    known(monkeypatch, train=made("a") + empty, valid=made("a", 5) + made("b", 5), test=made("c"), split="its own")
+    assert gather_examples(Data(set="known"), Lines()).notes == [
+        "5 of 10 validation examples (50.0%) have the very words of a training example.",
+        "1 training examples are empty.",
+    ]
+
+
+def test_the_fingerprint_is_the_training_examples() -> None:
+    def fingerprint(example: dict[str, Any]) -> str:
+        return module._fingerprint([example])
+
+    one = fingerprint({"tokens": ["a b"], "tags": ["O"], "place": "x:1"})
+    assert one == fingerprint({"tags": ["O"], "tokens": ["a b"], "place": "y:9"})
+    assert one != fingerprint({"tokens": ["a", "b"], "tags": ["O"], "place": "x:1"})
+    assert one != fingerprint({"tokens": ["a b"], "tags": ["B"], "place": "x:1"})
+    assert fingerprint({"text": "\udc80"}) != fingerprint({"text": "\udc81"})
+
+
+def columns(path: Path, packed: bool = False) -> str:
+    raw = "".join(f"word{k} O\nAnn B-PER\n\n" for k in range(40)).encode()
+    path.write_bytes(gzip.compress(raw) if packed else raw)
+    return str(path)
+
+
+def test_the_reader_auto_says_what_it_found(tmp_path: Path) -> None:
+    parts = gather_examples(Data(train=(columns(tmp_path / "t"),)), construct("reader", {"kind": "auto"}))
+    assert parts.reader == {"kind": "columns", "encoding": "utf-8"}
+    assert parts.notes[0].startswith(f"{tmp_path / 't'} read as columns: ")
+    assert parts.train[0]["tags"] == ["O", "B-PER"]
+    again = gather_examples(Data(train=(str(tmp_path / "t"),)), construct("reader", parts.reader))
+    assert again.train == parts.train
+
+
+def test_the_reader_auto_gives_way_to_the_sets_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = {"kind": "columns", "tag": 0, "token": 1}
+    known(monkeypatch, train=(Path(columns(tmp_path / "t", packed=True)),), split="its own", reader=own)
+    parts = gather_examples(Data(set="known"), construct("reader", {"kind": "auto"}))
+    assert parts.train[0]["tags"] == ["word0", "Ann"] and parts.reader == own
+    parts = gather_examples(Data(set="known"), construct("reader", {"kind": "columns"}))
+    assert parts.train[0]["tags"] == ["O", "B-PER"] and parts.reader is None, "a reader that is named stays"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"valid_fraction": 0.6, "test_fraction": 0.4}, r"data.valid_fraction = 0.6, .* less than 1 together with"),
+        ({"test_fraction": -0.1}, r"data.test_fraction = -0.1, expected 0 or more, and"),
+        ({"valid_from": "start"}, r"data.valid_from = 'start' is for one long text; examples are shuffled .* Leave it"),
+    ],
+)
+def test_settings_that_cut_nothing_sensible(files: dict[str, str], settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        gather_examples(Data(train=(files["train"],), **settings), Lines())
+
+
+def test_too_few_examples(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("one\ntwo\n")
+    with pytest.raises(DataError, match=r"2 training examples are too few to cut valid and test off them\. Use more"):
+        gather_examples(Data(train=(str(tmp_path / "t"),)), Lines())
+    (tmp_path / "t").write_text("")
+    with pytest.raises(DataError, match=r"there are no training examples in what was read\. Name another file"):
+        gather_examples(Data(train=(str(tmp_path / "t"),), valid_fraction=0.0, test_fraction=0.0), Lines())
+
+
+def test_sources_that_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there are no training data"):
+        gather_examples(Data(), Lines())
+    with pytest.raises(UnknownName, match="did you mean 'atis'"):
+        gather_examples(Data(set="attis"), Lines())
+    with pytest.raises(DataError, match="absent: no such file"):
+        gather_examples(Data(train=(str(tmp_path / "absent"),)), Lines())
+    known(monkeypatch, train=made("a"), fractions=(0.9, 0.1), split="first 90 %")
+    with pytest.raises(ConfigError, match=r"the data set 'known' is one long text, expected labelled examples\. Name"):
+        gather_examples(Data(set="known"), Lines())
+
+
+def read_set(name: str) -> Parts:
+    return gather_examples(Data(set=name), construct("reader", {"kind": "auto"}))
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("atis", (4478, 500, 893)),
+        ("snips", (13084, 700, 0)),
+        ("weibo", (1350, 270, 270)),
+        ("resume", (3821, 463, 477)),
+        ("trec", (5179, 273, 500)),
+        ("sst", (6920, 872, 1821)),
+        ("reuters-r8", (5211, 274, 2189)),
+        ("ud-chinese-gsd", (3997, 500, 500)),
+        ("chnsenticorp", (9600, 1200, 1200)),
+    ],
+)
+def test_the_named_sets(name: str, counts: tuple[int, int, int]) -> None:
+    parts = read_set(name)
+    assert (len(parts.train), len(parts.valid), len(parts.test)) == counts
+    assert parts.split.startswith(f"{name}: ") and ("cut" in parts.split) == (name in ("trec", "reuters-r8"))
+    target = "label" if "label" in parts.train[0] else "tags"
+    assert all(target in example for example in (*parts.train, *parts.valid, *parts.test))

@@ -1,0 +1,87 @@
+"""The reader that chooses another one."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+
+from recurra.data.sniff import ORDER, AutoReader
+from recurra.errors import DataError
+from recurra.registry import construct, names
+
+CONLLU = "# text = a\n1\ta\ta\tDT\tDT\t_\t0\troot\t_\t_\n"
+
+FILES = {
+    "conllu": ("a.txt", CONLLU, {"tokens": ["a"], "tags": ["DT"]}),
+    "columns": ("a.tsv", "EU\tB-ORG\n.\tO\n", {"tokens": ["EU", "."], "tags": ["B-ORG", "O"]}),
+    "trees": ("a.csv", "(3 (2 It) (4 works))\n", {"tokens": ["It", "works"], "label": "3"}),
+    "jsonl": ("a.txt", '{"text": "a\\tb", "label": "x"}\n', {"text": "a\tb", "label": "x"}),
+    "table": ("a.txt", "id\ttext\tlabel\n1\ta, b\tx\n", {"text": "a, b", "label": "x"}),
+    "labelled-lines": ("a.tsv", "x\ta\nx\tb\n", {"text": "a", "label": "x"}),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", FILES)
+def test_each_format_is_known_by_its_look(tmp_path: Path, kind: str, packed: bool) -> None:
+    name, text, expected = FILES[kind]
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    reader = AutoReader()
+    example = next(reader.read(path))
+    assert {k: v for k, v in example.items() if k != "place"} == expected
+    assert reader.kind == kind
+    why = construct("reader", {"kind": kind}).sniff(path)
+    assert why
+    assert reader.said == f"{path} read as {kind}: {why}"
+
+
+def test_a_folder_of_aligned_files(tmp_path: Path) -> None:
+    for name, text in (("seq.in", "a b"), ("seq.out", "O B-x"), ("label", "l")):
+        (tmp_path / name).write_text(text)
+    reader = AutoReader()
+    assert [e["label"] for e in reader.read(tmp_path, tmp_path / "seq.in")] == ["l", "l"]
+    assert reader.said == f"{tmp_path} read as aligned: a folder with seq.in and seq.out"
+
+
+def test_every_reader_of_labels_is_asked() -> None:
+    assert sorted([*ORDER, "auto", "text"]) == names("reader")
+    for kind in ORDER:
+        assert set(construct("reader", {"kind": kind}).fields) <= set(AutoReader.fields)
+
+
+def test_the_first_file_decides(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("EU B-ORG\n")
+    (tmp_path / "b").write_text("the DT\n")  # alone it would not be known
+    reader = AutoReader()
+    assert (reader.kind, reader.said) == (None, "")
+    assert list(reader.read()) == []
+    assert [e["tags"] for e in reader.read(tmp_path / "a", tmp_path / "b")] == [["B-ORG"], ["DT"]]
+    assert [e["tags"] for e in reader.read(tmp_path / "b")] == [["DT"]]
+
+
+def test_the_encoding_is_handed_on(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes("é B-ORG\n".encode("latin-1"))
+    assert next(AutoReader(encoding="latin-1").read(path))["tokens"] == ["é"]
+    with pytest.raises(DataError, match=r"a:1: byte 0xe9 is not valid utf-8.*--set reader.encoding=latin-1"):
+        next(AutoReader().read(path))
+
+
+def test_what_nobody_knows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "prose.txt"
+    path.write_text("It was late, and it rained.\nNobody came.\n")
+    assert AutoReader().sniff(path) is None
+    message = f"{path}: no reader knows this file by its look, tried {', '.join(ORDER)}. Name its format: --set reader."
+    with pytest.raises(DataError, match=f"^{re.escape(message)}"):
+        next(AutoReader().read(path))
+    with pytest.raises(DataError, match=f"^{re.escape(str(tmp_path))}: no reader knows this folder by its look"):
+        next(AutoReader().read(tmp_path))
+    with pytest.raises(DataError, match=r"absent: no such file"):
+        next(AutoReader().read(tmp_path / "absent"))
+    path.write_text("")
+    with pytest.raises(DataError, match=r"prose.txt: the file is empty"):
+        next(AutoReader().read(path))

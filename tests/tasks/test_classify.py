@@ -1,0 +1,207 @@
+"""The task of classifying, against the same model written out in torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra import registry
+from recurra.errors import ConfigError, DataError
+from recurra.nn.embedders import SymbolEmbedder
+from recurra.tasks.classify import Classify
+from recurra.types import Batch, Lengths, Sizes
+
+B, T, D, H, V, L = 4, 5, 4, 6, 9, 3
+LENGTHS = [5, 2, 0, 3]
+
+
+class Core(nn.Module):
+    """tanh of a linear layer under the core contract; zeros behind the ends."""
+
+    causal = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(D, H)
+
+    def forward(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, Any]:
+        y = torch.tanh(self.linear(x))
+        if structure.values is not None:
+            y = y * (torch.arange(x.shape[1]) < structure.values[:, None])[..., None]
+        return y, "the last state"
+
+
+def made(**settings: Any) -> tuple[SymbolEmbedder, Core, Classify]:
+    task: Classify = registry.construct("task", {"kind": "classify", **settings})
+    sizes = Sizes(vocabulary=V, embedding=D, core=H, fields={"label": L})
+    parts = SymbolEmbedder(size=D).build(sizes), Core(), task.build(sizes)
+    for part in parts:
+        part.double()
+    return parts
+
+
+def batch() -> Batch:
+    fields = {
+        "input": torch.randint(V, (B, T)),
+        "label": torch.randint(L, (B,)),
+        "labels": (torch.rand(B, L) < 0.5).float(),
+    }
+    return Batch(fields, Lengths(torch.tensor(LENGTHS)))
+
+
+def logits_of(embedder: nn.Module, core: Core, task: Classify, given: Batch, pooling: str) -> Tensor:
+    """Of the three sequences that have steps."""
+    y, _ = core(embedder(given), given.structure)
+    rows = [y[b, :n] for b, n in enumerate(LENGTHS) if n]
+    pooled = torch.stack([{"last": r[-1], "mean": r.mean(0), "max": r.amax(0)}[pooling] for r in rows])
+    return F.linear(pooled, task.label.linear.weight, task.label.linear.bias)
+
+
+FULL = [0, 1, 3]
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+def test_one_label(pooling: str) -> None:
+    embedder, core, task = made(pooling=pooling)
+    given = batch()
+    z = logits_of(embedder, core, task, given, pooling)
+    loss = F.cross_entropy(z, given.fields["label"][FULL], reduction="sum")
+    output = task(embedder, core, given)
+    assert torch.allclose(output.loss, loss, rtol=1e-12)
+    assert (output.targets, output.sequences, output.state) == (3, 3, "the last state")
+    leaves = [p for part in (embedder, core, task) for p in part.parameters()]
+    for a, b in zip(torch.autograd.grad(output.loss, leaves), torch.autograd.grad(loss, leaves), strict=True):
+        assert (a - b).abs().max() <= 1e-12 * b.abs().max()
+    potentials = task.potentials(embedder, core, given)
+    assert torch.allclose(potentials["label"][FULL], z.log_softmax(1), rtol=0, atol=1e-12)
+    said = task.decode(potentials, given.structure)["label"]
+    assert [said[b] for b in FULL] == z.argmax(1).tolist() and len(said) == B
+    given.fields["label"][1] = -100  # a label that training never saw
+    output = task(embedder, core, given)
+    assert (output.targets, output.sequences) == (2, 3)
+    assert torch.allclose(output.loss, F.cross_entropy(z[[0, 2]], given.fields["label"][[0, 3]], reduction="sum"))
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+def test_several_labels(pooling: str) -> None:
+    embedder, core, task = made(pooling=pooling, multi_label=True)
+    given = batch()
+    z, truth = logits_of(embedder, core, task, given, pooling), given.fields["labels"][FULL]
+    p = torch.sigmoid(z)
+    loss = -torch.where(truth > 0, p, 1 - p).log().sum()
+    output = task(embedder, core, given)
+    assert torch.allclose(output.loss, loss, rtol=1e-12)
+    assert (output.targets, output.sequences) == (3, 3)
+    potentials = task.potentials(embedder, core, given)
+    assert torch.allclose(potentials["labels"][FULL], z, rtol=0, atol=1e-12)
+    said = task.decode(potentials, given.structure)["labels"]
+    assert [said[b] for b in FULL] == [[k for k in range(L) if row[k] > 0.5] for row in p]
+
+
+def test_balanced_weights_in_training_only() -> None:
+    embedder, core, task = made(class_weights="balanced")
+    given, counts = batch(), [6, 3, 1]
+    task.set_counts(counts)
+    z, label = logits_of(embedder, core, task, given, "last"), given.fields["label"][FULL]
+    each = F.cross_entropy(z, label, reduction="none")
+    weights = torch.tensor([10 / (3 * n) for n in counts]).double()
+    assert sum(w * n for w, n in zip(weights, counts, strict=True)) == pytest.approx(10)
+    assert torch.allclose(task(embedder, core, given).loss, (weights[label] * each).sum(), rtol=1e-6)
+    assert torch.allclose(task.eval()(embedder, core, given).loss, each.sum(), rtol=1e-12)
+    assert "weights" not in task.state_dict()  # a run's weights load whether they were set or not
+    plain = made()[2]
+    plain.set_counts(counts)
+    assert plain.weights is None
+
+
+def test_dropout_in_training_only() -> None:
+    embedder, core, task = made(dropout=0.5)
+    given = batch()
+    assert len({task(embedder, core, given).loss.item() for _ in range(5)}) > 1
+    task.eval()
+    assert len({task(embedder, core, given).loss.item() for _ in range(5)}) == 1
+
+
+def test_scores_of_one_label() -> None:
+    task = Classify()
+    gold = [{"text": "…", "label": n, "place": f"t:{k}"} for k, n in enumerate("aabc", 1)]
+    said = [{"label": n} for n in "aaba"]
+    found = task.score(gold, said, {"label": ["a", "b"]})
+    assert found.metrics == pytest.approx({"accuracy": 75, "macro_f1": (80 + 100 + 0) / 3, "unseen_labels": 1})
+    assert set(found.tables) == {"labels", "confusion"}
+    assert task.main_metric == ("accuracy", "max") and task.needs == ("text", "label")
+
+
+def test_scores_of_several_labels() -> None:
+    task = Classify(multi_label=True)
+    gold = [{"labels": ["a", "b"]}, {"labels": []}, {"labels": ["c"]}]
+    said = [{"labels": ["a"]}, {"labels": []}, {"labels": ["a"]}]
+    found = task.score(gold, said, {"label": ["a", "b"]}).metrics
+    assert found == pytest.approx({"micro_f1": 40, "macro_f1": 200 / 9, "exact_match": 100 / 3, "unseen_labels": 1})
+    assert task.main_metric == ("micro_f1", "max") and task.needs == ("text", "labels")
+
+
+def test_examples_are_taken_as_they_are() -> None:
+    examples = [{"text": "a b", "label": "x"}]
+    task = Classify()
+    assert task.prepare(examples) == (examples, []) and task.settled(examples) == {}
+    assert task.fields == ("label",) and Classify(multi_label=True).fields == ("labels",)
+
+
+def test_last_of_directions_that_are_summed_is_refused() -> None:
+    embedder, _, task = made()
+    core = registry.construct("core", {"kind": "recurrent", "hidden_size": H, "bidirectional": True, "merge": "sum"})
+    core.build(Sizes(embedding=D)).double()
+    with pytest.raises(ConfigError, match=r'this core does not keep its directions apart. Set core.merge = "concat"'):
+        task(embedder, core, batch())
+
+
+def test_last_is_where_each_direction_has_seen_everything() -> None:
+    embedder, _, task = made()
+    core = registry.construct("core", {"kind": "recurrent", "hidden_size": H // 2, "bidirectional": True})
+    core.build(Sizes(embedding=D)).double()
+    given = batch()
+    _, finals = core(embedder(given), given.structure)
+    pooled = finals[0].transpose(0, 1).flatten(1)[FULL]  # h of both directions
+    z = F.linear(pooled, task.label.linear.weight, task.label.linear.bias)
+    found = task.potentials(embedder, core, given)["label"][FULL]
+    assert torch.allclose(found, z.log_softmax(1), rtol=0, atol=1e-12)
+
+
+def test_predictions_must_fit() -> None:
+    gold = [{"label": "a", "place": "t:1"}, {"label": "b", "place": "t:2"}]
+    with pytest.raises(DataError, match=r"t:2: the prediction has no 'label', it has tags"):
+        Classify().score(gold, [{"label": "a"}, {"tags": []}])
+    with pytest.raises(DataError, match=r"1 predict\w+ \w*, expected 2|1 predicted names, expected 2"):
+        Classify().score(gold, [{"label": "a"}])
+
+
+def test_balanced_weights_want_counts() -> None:
+    embedder, core, task = made(class_weights="balanced")
+    with pytest.raises(ConfigError, match=r"wants the counts of the labels: call set_counts before training"):
+        task(embedder, core, batch())
+    task.eval()(embedder, core, batch())
+    for counts in ([1, 2], [3, 0, 1]):
+        with pytest.raises(ConfigError, match=r"counts of labels \[.*\], expected 3 of them, each 1 or more"):
+            task.set_counts(counts)
+    made()[2].set_counts([0])  # of no use, so of no harm
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dropout": -0.1}, r"task.dropout = -0.1, expected 0 or more and less than 1"),
+        (
+            {"multi_label": True, "class_weights": "balanced"},
+            r"weighs one label a sequence, but task.multi_label asks",
+        ),
+        ({"pooling": "men"}, r"task.pooling = 'men': did you mean 'mean'"),
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        made(**settings)
