@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recurra.data.columns import ColumnsReader
@@ -46,6 +46,7 @@ def test_written_sentences_are_read_back(
 ) -> None:
     path = tmp_path_factory.mktemp("round") / "tags"
 
+    @settings(max_examples=25)
     @given(st.lists(st.lists(st.tuples(WORDS, WORDS), min_size=1), min_size=1))
     def round_trip(sentences: list[list[tuple[str, str]]]) -> None:
         text = "\n\n".join("\n".join(separator.join(row) for row in sentence) for sentence in sentences) + "\n"
@@ -87,9 +88,9 @@ def test_a_line_with_a_tab_keeps_its_spaces(tmp_path: Path) -> None:
 
 
 def test_positions_are_taken_off(tmp_path: Path) -> None:
-    path = written(tmp_path, "科0\tB-PER\n技1\tO\n90\tO".encode())
-    assert read(path, strip_position=True)[0]["tokens"] == ["科", "技", "9"]
-    assert read(path)[0]["tokens"] == ["科0", "技1", "90"]
+    path = written(tmp_path, "科0\tB-PER\n技1\tO\n90\tO\n310\tO\n👍🏻0\tO".encode())
+    assert read(path, strip_position=True)[0]["tokens"] == ["科", "技", "9", "3", "👍🏻"]
+    assert read(path)[0]["tokens"] == ["科0", "技1", "90", "310", "👍🏻0"]
 
 
 def test_other_encodings(tmp_path: Path) -> None:
@@ -134,10 +135,14 @@ BROKEN: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "no position": (
         "科0 O\n技 O\n".encode(),
         {"strip_position": True},
-        ":2: token '技', expected one that ends in the digit of its position, like '科0'. Leave out --set "
+        ":2: token '技', expected a character and its position, like '科0'. Leave out --set "
         "reader.strip_position=true.",
     ),
-    "nothing left of the token": (b"0 O\n", {"strip_position": True}, ":1: token '0', expected one that ends in"),
+    "nothing left of the token": (
+        b"0 O\n",
+        {"strip_position": True},
+        ":1: token '0', expected a character and its position",
+    ),
     "blank lines": (b"\n \n\t\n", {}, ": no example in it, expected lines of a token and its tag. Name"),
     "empty": (b"", {}, ": the file is empty, expected text. Name another file."),
 }

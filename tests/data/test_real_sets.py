@@ -69,13 +69,14 @@ def test_named_entities(
     examples = read(name, "columns", **settings)
     sentences = [e["tags"] for e in examples]
     assert size(examples) == count
-    assert detect(sentences) == scheme
+    found = detect(sentences)
+    assert found == scheme
     assert sum(len(spans(tags)) for tags in sentences) == entities
-    assert sum(faults(tags, detect(sentences)) for tags in sentences) == broken
+    assert sum(faults(tags, found) for tags in sentences) == broken
     if name in BEGUN:
         assert sum(tag[0] in "BS" for tags in sentences for tag in tags) == BEGUN[name]
     if settings:
-        assert {len(token) for e in examples for token in e["tokens"]} == {1}
+        assert {token for e in examples for token in e["tokens"] if len(token) != 1} <= {"\ufffd\ufffd"}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_sentiment_trees(part: str, count: int) -> None:
     assert len(two) == {"train": 6920, "dev": 872, "test": 1821}[part]
     assert {e["label"] for e in two} == {"negative", "positive"}
     phrases = read(name, "trees", classes="two", phrases=True)
-    assert [{k: v for k, v in e.items()} for e in phrases if "phrase" not in e] == two
+    assert [e for e in phrases if "phrase" not in e] == two
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from recurra.errors import ConfigError, DataError
 from recurra.registry import construct
 
 
-def read(folder: Path, text: str, name: str = "a.table", **settings: Any) -> list[Any]:
+def read(folder: Path, content: str, name: str = "a.table", **settings: Any) -> list[Any]:
     path = folder / name
-    path.write_bytes(text.encode())
+    path.write_bytes(content.encode())
     return list(TableReader(**settings).read(path))
 
 
@@ -137,14 +137,14 @@ BROKEN: dict[str, tuple[str, dict[str, Any], str]] = {
     "an open quote": (
         'text,label\n"a\nb",x\n"c,y\nd,z\n',
         {},
-        ":4: the quoted cell '\"c,y\\nd,z\\n' is never closed, expected a '\"' at its end. Close it, or read quotes as they "
-        "are: --set reader.quoted=false",
+        ":4: the quoted cell '\"c,y\\nd,z\\n' is never closed, expected a '\"' at its end. Close it, or read quotes as "
+        "they are: --set reader.quoted=false",
     ),
     "a quote inside": (
         'text,label\n"a\nb",x\n"c" d",y\n',
         {},
-        ':4: \' d",y\\n\' after the quoted cell \'"c"\', expected a separator or a line end. Write quotes inside as "", '
-        "or: --set reader.quoted=false",
+        ":4: ' d\",y\\n' after the quoted cell '\"c\"', expected a separator or a line end. "
+        'Write quotes inside as "", or: --set reader.quoted=false',
     ),
     "a header alone": ("text,label\n\n", {}, ": no example in it, expected rows of a text and its label"),
     "empty": ("", {}, ": the file is empty, expected text. Name another file."),

@@ -94,8 +94,8 @@ def test_phrases(tmp_path: Path) -> None:
 BROKEN = {
     "never closed": (
         "(3 (2 It) (2 works)",
-        ":2: 1 '(' without ')', expected one whole tree in a line. Mend this line, or put a tree that goes over several "
-        "lines into one.",
+        ":2: 1 '(' without ')', expected one whole tree in a line. Mend this line, or put a tree that goes over "
+        "several lines into one.",
     ),
     "closed twice": (
         "(3 (2 It)))",

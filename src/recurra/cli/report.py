@@ -89,4 +89,6 @@ def _numbers(row: Mapping[str, Any], metrics: Sequence[str], digits: int) -> lis
 
 
 def _cell(value: Any, digits: int = 2) -> str:
-    return f"{value:,.{digits}f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    return (
+        f"{value:,.{digits}f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    )

@@ -58,8 +58,8 @@ class AlignedReader:
             example = {"tokens": blank_split(row), "tags": blank_split(tag_row)}
             if len(example["tokens"]) != len(example["tags"]):
                 raise DataError(
-                    f"{tags}:{k + 1}: {counted(len(example['tags']), 'tag')}, expected {len(example['tokens'])}, one for each "
-                    f"word in {words}:{k + 1}. Mend this line in one of the two."
+                    f"{tags}:{k + 1}: {counted(len(example['tags']), 'tag')}, expected "
+                    f"{len(example['tokens'])}, one for each word in {words}:{k + 1}. Mend this line in one of the two."
                 )
             place = {"place": f"{words}:{k + 1}"}
             if label_rows is None:

@@ -15,6 +15,7 @@ from recurra.registry import part
 from recurra.types import Example
 
 DOCUMENT = "-DOCSTART-"
+_POSITIONED = re.compile(r"(.[^0-9]*)[0-9]+")
 _CHUNK_TAG = re.compile(r"O|[BIESMLU](-.+)?")
 
 
@@ -24,7 +25,8 @@ class ColumnsReader:
 
     A line's columns are parted at each tab where it holds one, else by spaces. Every line of a file has as many as its
     first. `token` and `tag` are column numbers from 0, or from -1 backwards. Lines that begin with `-DOCSTART-` end a
-    sentence and are no words. `strip_position` takes one digit off each token's end (`科0` is `科`).
+    sentence and are no words. With `strip_position` a token is a character and its position in a word,
+    which is left out (`科0` is `科`, `310` the 3 of a long number).
 
     Raises `DataError` for another number of columns, a column that is not there, and an empty token or tag. Whether the
     tags make sense is not asked here: see `recurra.data.spans`.
@@ -98,26 +100,27 @@ class ColumnsReader:
         for name, column in wanted.items():
             if not -width <= column < width:
                 raise DataError(
-                    f"{place}: {counted(width, 'column')}, expected more: reader.{name} = {column}. Columns are counted "
-                    f"from 0, or from -1 backwards. Name another: --set reader.{name}=…"
+                    f"{place}: {counted(width, 'column')}, expected more: reader.{name} = {column}. Columns are "
+                    f"counted from 0, or from -1 backwards. Name another: --set reader.{name}=…"
                 )
         token, tag = (column % width for column in wanted.values())
         if token == tag:
             raise DataError(
-                f"{place}: {counted(width, 'column')}, so that reader.token = {self.token} and reader.tag = {self.tag} are "
-                "the same; expected a token and a tag. Is the tag missing, or does a character that is no blank part them?"
+                f"{place}: {counted(width, 'column')}, so that reader.token = {self.token} and reader.tag = {self.tag} "
+                "are the same; expected a token and a tag. Is the tag missing, or are they parted by something else?"
             )
         return token, tag
 
     def _written(self, token: str, path: Path, number: int) -> str:
         if not self.strip_position:
             return token
-        if len(token) < 2 or not "0" <= token[-1] <= "9":
+        match = _POSITIONED.fullmatch(token)
+        if not match:
             raise DataError(
-                f"{path}:{number}: token {token!r}, expected one that ends in the digit of its position, like '科0'. "
+                f"{path}:{number}: token {token!r}, expected a character and its position, like '科0'. "
                 "Leave out --set reader.strip_position=true."
             )
-        return token[:-1]
+        return match[1]
 
 
 def _cells(line: str) -> list[str]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recurra.config import Data
+from recurra.data.files import check_file
 from recurra.data.sets import DataSet, Reader, Source, check_set, find_set, read_sources
 from recurra.data.split import cut
-from recurra.data.files import check_file
 from recurra.errors import ConfigError
 
 
@@ -43,7 +43,7 @@ def check_sources(data: Data, folders: bool = False) -> None:
         check_set(data.set)
     elif not data.train:
         raise ConfigError(
-            "there are no training data. Name files after the recipe, or a data set: --set data.set=pydoc (text), atis …"
+            "there are no training data. Name files after the recipe, or a data set: --set data.set=pydoc (a text) …"
         )
     check_files((*data.train, *data.valid, *data.test), folders)
 

@@ -189,8 +189,8 @@ def _column(name: str, wanted: str | int, cells: list[str], place: str) -> int:
         )
     if not -len(cells) <= wanted < len(cells):
         raise DataError(
-            f"{place}: {counted(len(cells), 'column')}, expected more: reader.{name} = {wanted}. They are counted from 0. "
-            f"Name another: --set reader.{name}=…"
+            f"{place}: {counted(len(cells), 'column')}, expected more: reader.{name} = {wanted}. They are counted "
+            f"from 0. Name another: --set reader.{name}=…"
         )
     return wanted % len(cells)
 

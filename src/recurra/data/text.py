@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from recurra.data.files import GZIP as GZIP
 from recurra.data.files import check_encoding, read_head, read_text
-from recurra.data.files import check_file as check_file
 from recurra.registry import part
 from recurra.types import Example
 

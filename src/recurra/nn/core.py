@@ -62,5 +62,10 @@ class RecurrentCore(nn.Module):
         """Whether y at t depends on x up to t only; known before `build`."""
         return not self.settings["bidirectional"]
 
+    @property
+    def halves(self) -> bool:
+        """Whether y is what was read forwards beside what was read backwards; known before `build`."""
+        return bool(self.settings["bidirectional"]) and self.settings["merge"] == "concat"
+
     def forward(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, Any]:
         return self.layers(x, state, structure.values)

@@ -65,8 +65,7 @@ def negative_log_likelihood(
     emissions: Tensor, tags: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor | None = None
 ) -> Tensor:
     """−log p(tags) of each sequence, [B]: log Z less the score. `IGNORED` tags are summed over."""
-    time = _time(emissions, transitions, lengths)
-    K = emissions.shape[2]
+    time, K = _time(emissions, transitions, lengths), len(transitions)
     if tags.shape != emissions.shape[:2]:
         raise ConfigError(
             f"CRF: tags have shape {tuple(tags.shape)}, expected {tuple(emissions.shape[:2])}, one for each step and "
@@ -100,8 +99,7 @@ def marginals(
     with torch.enable_grad():
         leaf = emissions.detach().requires_grad_()
         log_z = log_partition(leaf, transitions.detach(), start.detach(), end.detach(), lengths)
-        (gradient,) = torch.autograd.grad(log_z.sum(), leaf)
-    return gradient
+        return torch.autograd.grad(log_z.sum(), leaf)[0]
 
 
 @torch.no_grad()
@@ -114,9 +112,8 @@ def viterbi(
     """
     time = _time(emissions, transitions, lengths)
     T, B, _ = emissions.shape
-    wide = _exact(emissions, transitions)
-    best = _rows(emissions, start, end, time, wide)
-    into = transitions.to(wide).t().contiguous()  # [K to, K from]
+    best = _rows(emissions, start, end, time, _exact(emissions, transitions))
+    into = transitions.to(best.dtype).t().contiguous()  # [K to, K from]
     starts = time.starts.tolist()
     for t, n in enumerate(time.sizes):
         rows = best[starts[t] : starts[t] + n]
@@ -239,11 +236,9 @@ def _backward(sums: _Sums, grad: Tensor, time: Time) -> tuple[Tensor, Tensor]:
     alpha, factor, P = sums.alpha, sums.factor, sums.P
     last, previous, position = _bounds(time, alpha.device)
     starts, first = time.starts.tolist(), time.alive
-    v = torch.empty_like(alpha)
+    v, q = torch.empty_like(alpha), torch.empty_like(alpha)
     v[last] = grad[:, None].expand(-1, alpha.shape[1]) if not sums.logs else 0.0
-    q = torch.empty_like(alpha)
-    turned = P.t()
-    grad_P = torch.zeros_like(P)
+    turned, grad_P = P.t(), torch.zeros_like(P)
     for t in range(len(time.sizes) - 1, 0, -1):
         n = time.sizes[t]
         here, there = slice(starts[t], starts[t] + n), slice(starts[t - 1], starts[t - 1] + n)
@@ -280,8 +275,7 @@ class _Chain(torch.autograd.Function):
             score = rows.gather(1, gold[:, None])[:, 0] if gold is not None else rows.new_zeros(time.rows)
             sums = _forward(rows, A, largest, time, logs)
             value = (sums.log_scale - score).double()
-            steps = A[gold[previous], gold[time.alive :]] if gold is not None else 0.0
-            value[time.alive :] += (largest - steps).double()
+            value[time.alive :] += (largest - (0 if gold is None else A[gold[previous], gold[time.alive :]])).double()
             total = value.new_zeros(time.batch).index_add_(0, position, value)
         ctx.save_for_backward(sums.alpha, sums.factor, sums.P, gold)
         ctx.rest = (time, logs, emissions.shape, tuple(t.dtype for t in (emissions, transitions, start, end)))
@@ -301,6 +295,6 @@ class _Chain(torch.autograd.Function):
                 rows.scatter_add_(1, gold[:, None], less[:, None])
                 pairs = gold[previous] * K + gold[time.alive :]
                 grad_A.view(-1).index_add_(0, pairs, less[time.alive :])
-            grad_start, grad_end = rows[: time.alive].sum(0), rows.index_select(0, last).sum(0)
-            gradients = (time.unpack(rows, T), grad_A, grad_start, grad_end)
+            ends = rows[: time.alive].sum(0), rows.index_select(0, last).sum(0)
+            gradients = (time.unpack(rows, T), grad_A, *ends)
         return (*(g.to(d) for g, d in zip(gradients, dtypes, strict=True)), None, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,9 @@ class Tdnn(nn.Module):
     @property
     def output_size(self) -> int:
         return self.hidden_size
+
+    halves: ClassVar[bool] = False
+    """A delay line looks at both sides at once."""
 
     @property
     def causal(self) -> bool:

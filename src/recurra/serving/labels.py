@@ -1,4 +1,4 @@
-"""A run that tags or classifies, opened: it labels sentences and scores labelled files; several runs answer together."""
+"""A run that tags or classifies, opened: it labels sentences and scores labelled files, alone or with other runs."""
 
 from __future__ import annotations
 
@@ -64,9 +64,7 @@ class LabelRun:
         tokenised = [{**example, "tokens": Encoder(self.model.vocabularies).tokens(example)} for example in examples]
         with threads_set(threads):
             found = answers([self.model], tokenised, self.device)
-        return [
-            {"tokens": example["tokens"], **answer} for example, answer in zip(tokenised, found or (), strict=True)
-        ]
+        return [{"tokens": example["tokens"], **answer} for example, answer in zip(tokenised, found or (), strict=True)]
 
     def evaluate(
         self,
@@ -98,7 +96,7 @@ class LabelRun:
     def score(
         self, examples: Sequence[Example], train: Sequence[Example] | None, beside: Sequence[LabelRun] = ()
     ) -> dict[str, Any]:
-        """The metrics of the model on labelled examples, beside the baselines fitted on `train` (None: without them)."""
+        """The metrics of the model on labelled examples, beside the baselines fitted on `train` (None: no baselines)."""
         task, encoder = self.model.task, Encoder(self.model.vocabularies)
         gold, notes = task.prepare(_tokenised(examples, encoder))
         models = _checked([self, *beside])
@@ -106,7 +104,9 @@ class LabelRun:
         found = answers(models, gold, self.device)
         seconds = time.perf_counter() - begun
         assert found is not None
-        known = {name: self.model.vocabularies[name].symbols for name in ("tags", "label") if name in encoder.vocabularies}
+        known = {
+            name: self.model.vocabularies[name].symbols for name in ("tags", "label") if name in encoder.vocabularies
+        }
         scored = task.score(gold, found, known)
         ids = [encoder.vocabularies["input"].encode(example["tokens"]) for example in gold]
         tokens = sum(map(len, ids))

@@ -14,7 +14,7 @@ from recurra.serving.texts import TextRun
 from recurra.training.evaluation import find_device
 
 Run = TextRun | LabelRun
-"""A run directory and the model in it. Both have `path`, `config`, `model`, `device`, `report`, `predict`, `evaluate`."""
+"""A run directory and the model in it: `path`, `config`, `model`, `device`, `report`, `predict`, `evaluate`."""
 
 
 def load_run(path: str | Path, plugins: Iterable[str | Path] = (), device: str = "auto") -> Run:

@@ -175,8 +175,7 @@ def _has_halves(core: Any) -> bool:
 
     Raises ConfigError for one that looks ahead without keeping the two apart: its last step has not seen everything.
     """
-    settings = getattr(core, "settings", {})
-    halves = bool(settings.get("bidirectional")) and settings.get("merge") == "concat"
+    halves = bool(core.halves)
     if not halves and not core.causal:
         raise ConfigError(
             'pooling = "last" wants the last state of each direction, but this core does not keep its directions '

@@ -34,8 +34,8 @@ def span_scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]
     """Precision, recall and F1 of whole spans, as conlleval counts them, with a table "types".
 
     A span is right where its type and both of its ends are: P = right / predicted, R = right / gold,
-    F1 = 2 P R / (P + R). The overall figures count all spans together, whatever their type. Tags of any prefix scheme,
-    malformed ones too, are read by `recurra.data.spans.spans`.
+    F1 = 2 P R / (P + R). The overall figures count all spans together, whatever their type. Malformed tags are read as
+    conlleval reads them; it knows B, I and O only, other schemes count as if they were converted first.
 
     Raises DataError for sequences that are not of one length.
     Source: Tjong Kim Sang & Buchholz 2000, Introduction to the CoNLL-2000 shared task, and its program conlleval.

@@ -26,7 +26,8 @@ class Tag(nn.Module):
     "softmax" gives each word's tag by itself, ŷ_t = softmax(z_t), L = −Σ_t log ŷ_t[tag_t]. "crf" scores whole sequences
     (linear chain): s(tags) = start + Σ_t z_t[tag_t] + Σ_t A[tag_t, tag_{t+1}] + end, L = log Σ_{all} exp s − s(tags).
     With `intent` the sequence has a label too: the pooled h goes through a softmax of its own, and the loss is
-    L_tags + intent_weight · L_label. `dropout` zeroes entries of h.
+    L_tags + intent_weight · L_label; L_tags grows with the words, so a weight of 1 counts a label like one word.
+    `dropout` zeroes entries of h.
 
     Reads the fields "tags" [B, T] and "label" [B], `IGNORED` where a name is unknown: the softmax leaves such a word
     out of the loss, the CRF sums over what it may be, an unknown label counts nothing. The targets are the known tags.
@@ -75,7 +76,8 @@ class Tag(nn.Module):
 
     @property
     def main_metric(self) -> tuple[str, str]:
-        return ("accuracy" if self.scheme == "none" else "f1"), "max"
+        """With `intent`, sentences of which all is right; else F1 of spans, or accuracy where there are none."""
+        return ("sentence_accuracy" if self.intent else "accuracy" if self.scheme == "none" else "f1"), "max"
 
     def build(self, sizes: Sizes) -> Self:
         """Make the layers from `sizes.core` units to the tags and, with `intent`, to the labels of `sizes.fields`."""

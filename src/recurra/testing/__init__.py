@@ -1,5 +1,7 @@
 """The conformance checks: what every part must show, whether it is registered here or a user's own."""
 
 from recurra.testing.cells import CELL_CHECKS, CONFIGURATIONS, check_cell
+from recurra.testing.cores import CORE_CHECKS, check_core
+from recurra.testing.tasks import TASK_CHECKS, check_task
 
-__all__ = ["CELL_CHECKS", "CONFIGURATIONS", "check_cell"]
+__all__ = ["CELL_CHECKS", "CONFIGURATIONS", "CORE_CHECKS", "TASK_CHECKS", "check_cell", "check_core", "check_task"]
