@@ -70,7 +70,7 @@ def test_one_name_for_two_parts_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 def test_construct_builds_a_part_from_its_section() -> None:
     streams = registry.construct("batching", {"kind": "streams", "steps": 7})
     assert (streams.steps, streams.streams) == (7, 64)
-    with pytest.raises(ConfigError, match=r"\[batching\] names no kind. Known: streams"):
+    with pytest.raises(ConfigError, match=r"\[batching\] names no kind. Known: buckets, streams"):
         registry.construct("batching", {"steps": 7})
     with pytest.raises(ConfigError, match=r"unknown key batching.stesp: did you mean 'steps'.* Keys: streams, steps"):
         registry.construct("batching", {"kind": "streams", "stesp": 7})

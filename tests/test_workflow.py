@@ -15,6 +15,7 @@ from recurra import config as configuration
 from recurra import registry
 from recurra.baselines.ngram import KneserNey
 from recurra.errors import CheckpointError, ConfigError, DataError
+from recurra.serving.run import Run as AnyRun
 from recurra.serving.texts import TextRun as Run
 from recurra.training.evaluation import evaluate
 from recurra.training.log import Event
@@ -151,7 +152,7 @@ def test_resume_refuses_another_text_and_evaluate_says_when_it_is_gone(tmp_path)
     text.write_bytes(PROSE.read_bytes())
     run = recurra.train("char-lm", text, out=out, settings=TINY | {"training.epochs": 1})
     text.write_bytes(PROSE.read_bytes().replace(b"e", b"a"))
-    with pytest.raises(DataError, match=r"the training text is another one than when .*run was started"):
+    with pytest.raises(DataError, match=r"the training data are others than when .*run was started.* Put the former"):
         recurra.train(out, resume=True, settings={"training.epochs": 2})
     text.unlink()
     with pytest.raises(DataError, match=r"the run's own training text cannot be read: .*no such file.* --no-baseline"):
@@ -176,7 +177,7 @@ def test_the_baseline_is_one_of_the_tasks(run: Run, monkeypatch: pytest.MonkeyPa
 
 def test_public_names() -> None:
     assert set(recurra.__all__) == {"Run", "__version__", "load", "train"}
-    assert recurra.Run is Run
+    assert recurra.Run is AnyRun
     assert all(callable(getattr(recurra, name)) for name in ("train", "load"))
     with pytest.raises(AttributeError, match="module 'recurra' has no attribute 'trian'"):
         _ = recurra.trian  # type: ignore[attr-defined]

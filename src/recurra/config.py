@@ -110,7 +110,7 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
                 raise ConfigError(f"{whole} = {table!r} has no keys, so {name} cannot be set. Set {whole} itself.")
         if last == "kind" and table.get("kind") != value:
             table.clear()
-        table[last] = value
+        table[last] = _with_none(value)
     return config
 
 
@@ -124,7 +124,7 @@ def check(config: Config) -> None:
 
 
 def check_names(config: Config) -> None:
-    """The part of `check` that needs no torch: sections, and the names of parts under keys called like a kind."""
+    """The part of `check` that needs no torch: sections, and names and keys of parts under keys called like a kind."""
     for section, settings in config.items():
         _known(section, SECTIONS, "section")
         if section != "description" and not isinstance(settings, dict):
@@ -142,6 +142,17 @@ def check_names(config: Config) -> None:
     for kind, name in _named_parts(config):
         if name not in registry.names(kind):
             raise UnknownName(kind, name, registry.names(kind))
+    for kind, settings, where in _tables_of_parts(config):
+        registry.check_keys(kind, settings, where)
+
+
+def _tables_of_parts(table: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """(kind, table, its dotted name) of all tables that are called like a kind."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            if key in registry.ROOMS:
+                yield key, value, within + key
+            yield from _tables_of_parts(value, f"{within}{key}.")
 
 
 def _named_parts(table: Mapping[str, Any], kind: str = "") -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ import sys
 import traceback
 import types as builtin_types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,24 +64,56 @@ def part(kind: str, name: str) -> Callable[[Part], Part]:
 
 
 @cache
-def _declared(kind: str) -> dict[str, str]:
-    """Name → module, read from the decorators in the sources of the room."""
-    room = Path(__file__).parent / ROOMS[kind]
-    declared = {}
-    for file in sorted(room.rglob("*.py")):
+def _room(room: str) -> dict[tuple[str, str], tuple[str, ast.AST]]:
+    """(kind, name) → module and definition, read from the decorators in the sources of a room."""
+    home = Path(__file__).parent
+    found: dict[tuple[str, str], tuple[str, ast.AST]] = {}
+    for file in sorted((home / room).rglob("*.py")):
         source = file.read_text(encoding="utf-8")
         if "@part(" not in source:
             continue
-        dotted = ".".join(("recurra", *file.relative_to(Path(__file__).parent).with_suffix("").parts))
-        for node in ast.walk(ast.parse(source)):
+        dotted = ".".join(("recurra", *file.relative_to(home).with_suffix("").parts))
+        for node in ast.parse(source).body:
             for decorator in getattr(node, "decorator_list", ()):
                 if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", None) == "part":
                     words = [
                         a.value for a in decorator.args if isinstance(a, ast.Constant) and isinstance(a.value, str)
                     ]
-                    if len(words) == 2 and words[0] == kind:
-                        declared[words[1]] = dotted
-    return declared
+                    if len(words) == 2:
+                        found[words[0], words[1]] = (dotted, node)
+    return found
+
+
+def _declarations(kind: str) -> dict[str, tuple[str, ast.AST]]:
+    """Name → module and definition of the parts of a kind."""
+    return {name: found for (k, name), found in _room(ROOMS[kind]).items() if k == kind}
+
+
+def _declared(kind: str) -> dict[str, str]:
+    """Name → module."""
+    return {name: module for name, (module, _) in _declarations(kind).items()}
+
+
+def check_keys(kind: str, settings: Mapping[str, Any], where: str) -> None:
+    """Raise `ConfigError` for a key the part `settings["kind"]` has not, as its source says; imports nothing.
+
+    A part that is no class with an `__init__` of its own, or a plugin's, is not looked into: `checked` does.
+    """
+    if settings.get("kind") not in _declarations(kind):
+        return
+    _, node = _declarations(kind)[settings["kind"]]
+    for inner in node.body if isinstance(node, ast.ClassDef) else ():
+        if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
+            known = [argument.arg for argument in (*inner.args.args[1:], *inner.args.kwonlyargs)]
+            _check_known((key for key in settings if key != "kind"), known, where)
+
+
+def _check_known(keys: Iterable[str], known: Collection[str], where: str) -> None:
+    for key in keys:
+        if key not in known:
+            raise ConfigError(
+                f"unknown key {where}.{key}{did_you_mean(key, known)} Keys: {', '.join(known) or 'none'}."
+            )
 
 
 def names(kind: str) -> list[str]:
@@ -112,11 +144,7 @@ def checked(maker: Callable[..., Any], settings: Mapping[str, Any], where: str) 
     """Settings compared with the keywords of `maker`; unknown or missing keys and wrong types raise `ConfigError`."""
     parameters = inspect.signature(maker).parameters
     hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
-    for key in settings:
-        if key not in parameters:
-            raise ConfigError(
-                f"unknown key {where}.{key}{did_you_mean(key, parameters)} Keys: {', '.join(parameters) or 'none'}."
-            )
+    _check_known(settings, parameters, where)
     missing = [n for n, p in parameters.items() if p.default is p.empty and n not in settings]
     if missing:
         raise ConfigError(f"{where}.{missing[0]} is missing: add it to the recipe or pass --set {where}.{missing[0]}=…")
@@ -129,6 +157,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if hint is Any:
         return value
     if origin is typing.Literal:
+        if value is None and "none" in arguments:
+            return "none"  # which a recipe cannot tell from None
         if value in arguments:
             return value
         expected = ", ".join(repr(a) for a in arguments)

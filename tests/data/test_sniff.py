@@ -48,7 +48,7 @@ def test_a_folder_of_aligned_files(tmp_path: Path) -> None:
 
 
 def test_every_reader_of_labels_is_asked() -> None:
-    assert sorted([*ORDER, "auto", "text"]) == names("reader")
+    assert sorted([*ORDER, "auto", "segmented", "text"]) == names("reader")
     for kind in ORDER:
         assert set(construct("reader", {"kind": kind}).fields) <= set(AutoReader.fields)
 

@@ -23,6 +23,7 @@ class Core(nn.Module):
     """tanh of a linear layer under the core contract; zeros behind the ends."""
 
     causal = True
+    halves = False
 
     def __init__(self) -> None:
         super().__init__()

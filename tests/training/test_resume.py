@@ -16,7 +16,7 @@ import torch
 
 from recurra import checkpoint
 from recurra.errors import CheckpointError
-from recurra.training import trainer as module
+from recurra.training import evaluation as module
 from recurra.training.interrupt import Interrupt
 from recurra.training.log import Event, MetricsLog
 from recurra.training.resume import _flatten, _unflatten

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from recurra import checkpoint
-from recurra.training import trainer as module
+from recurra.training import evaluation as module
 from recurra.training.evaluation import Score
 from recurra.training.log import Event
 

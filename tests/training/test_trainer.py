@@ -15,9 +15,9 @@ import torch
 
 from recurra import checkpoint
 from recurra.errors import CheckpointError, DataError, TrainingError
-from recurra.training import trainer as module
+from recurra.training import evaluation as module
 from recurra.training.evaluation import Score, evaluate
-from recurra.training.log import Event
+from recurra.training.log import Event, Window
 from recurra.types import Batch
 
 Make = Callable[..., Any]
@@ -264,7 +264,7 @@ def test_threads_are_set(trainer: Make) -> None:
 
 
 def test_gpu_losses_are_looked_at_seldom() -> None:
-    window = module.Window(lag=3)
+    window = Window(lag=3)
     for step in (1, 2):
         window.add(step, torch.tensor(math.nan), 5, torch.tensor(1.0), 0.1)
     with pytest.raises(TrainingError, match="step 1: the loss is nan"):

@@ -9,7 +9,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from recurra import workflow
-from recurra.cli.options import Device, Json, Plugins, Threads
+from recurra.cli.options import Device, Json, Plugins, Reading, Threads
+from recurra.config import parse_settings
 
 
 def evaluate(
@@ -17,6 +18,7 @@ def evaluate(
     /,
     *files: Path,
     baseline: Annotated[bool, Parameter(negative="--no-baseline")] = True,
+    set_: Reading = None,
     tables: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     device: Device = "auto",
     threads: Threads | None = None,
@@ -36,7 +38,15 @@ def evaluate(
     tables
         Print every table of a run that labels, however long.
     """
-    scored = workflow.evaluate(run, *files, plugins=plugin or (), device=device, baseline=baseline, threads=threads)
+    scored = workflow.evaluate(
+        run,
+        *files,
+        plugins=plugin or (),
+        device=device,
+        baseline=baseline,
+        threads=threads,
+        settings=parse_settings(set_ or ()),
+    )
     if json:
         print(json_format.dumps(scored, ensure_ascii=False))
         return

@@ -14,5 +14,9 @@ Plugins = Annotated[
     list[Path] | None,
     Parameter(name="--plugin", negative=(), help="A Python file of yours that registers parts; may be repeated."),
 ]
+Reading = Annotated[
+    list[str] | None,
+    Parameter(name="--set", negative=(), help="How files are read: --set reader.encoding=latin-1; may be repeated."),
+]
 Device = Annotated[str, Parameter(name="--device", help="auto (a GPU where there is one), cpu, cuda, cuda:1 …")]
 Threads = Annotated[int, Parameter(name="--threads", help="Processor threads.")]

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from cyclopts import Parameter
 
 from recurra import workflow
-from recurra.cli.options import Device, Json, Plugins, Threads
+from recurra.cli.options import Device, Json, Plugins, Reading, Threads
 from recurra.cli.report import print_answers
-from recurra.data.files import read_lines
-from recurra.errors import ConfigError
+from recurra.config import parse_settings
+from recurra.data.files import check_encoding, numbered, read_lines
+from recurra.errors import ConfigError, DataError
+from recurra.workflow.plan import check_reading
 
 if TYPE_CHECKING:
     from recurra.serving.labels import LabelRun
@@ -31,6 +33,7 @@ def predict(
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int | None = None,
+    set_: Reading = None,
     device: Device = "cpu",
     threads: Threads = 1,
     plugin: Plugins = None,
@@ -57,6 +60,8 @@ def predict(
     seed
         The same seed writes the same text; 0 if not said.
     """
+    settings = parse_settings(set_ or ())
+    check_reading(settings, input is not None)
     choice = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     opened = workflow.load(run, plugin or (), device)
     said = {name: value for name, value in choice.items() if value is not None}
@@ -65,7 +70,8 @@ def predict(
         return
     for name in said:
         raise ConfigError(f"--{name.replace('_', '-')} is for runs that write, {run} labels. Leave it out.")
-    _label(cast("LabelRun", opened), run, text, input, threads, json)
+    encoding = str(settings.get("reader.encoding", opened.config["reader"].get("encoding", "utf-8")))
+    _label(cast("LabelRun", opened), run, text, input, check_encoding(encoding), threads, json)
 
 
 def _write(
@@ -83,17 +89,30 @@ def _write(
         print(prompt + written)
 
 
-def _label(opened: LabelRun, run: Path, text: str | None, source: Path | None, threads: int, json: bool) -> None:
-    if (text is None) == (source is None):
+def _label(
+    opened: LabelRun, run: Path, text: str | None, source: Path | None, encoding: str, threads: int, json: bool
+) -> None:
+    if (text is None) == (source is None) or (text is not None and not text.strip()):
         raise ConfigError(f'give a sentence to label, or a file of them: recurra predict {run} "…" or --input FILE.')
     if source is None:
         lines = [text or ""]
     elif str(source) == "-":
-        lines = sys.stdin.read().splitlines()
+        lines = _piped()
     else:
-        lines = [line for _, line in read_lines(source, "utf-8")]
-    answers = opened.predict(*(line for line in lines if line.strip()), threads=threads)
+        lines = [line for _, line in read_lines(source, encoding)]
+    answers = opened.predict(*lines, threads=threads)  # a blank line too: answer k is that of line k
     if json:
         print(json_format.dumps(answers, ensure_ascii=False))
     else:
         print_answers(answers)
+
+
+def _piped() -> list[str]:
+    """The lines of what is piped in."""
+    try:
+        return [line for _, line in numbered(sys.stdin.read())]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"what is piped in is no {error.encoding} (byte 0x{error.object[error.start]:02x}). Put it into a file: "
+            "--input FILE --set reader.encoding=…"
+        ) from error

@@ -17,10 +17,10 @@ QUIET = 30.0
 
 
 class Watch:
-    """Writes on `stream`, stderr as a rule, so that stdout holds results alone."""
+    """Writes on `stream`, stderr as a rule, so that stdout holds results alone. `unit`: what targets are."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, unit: str = "symbols") -> None:
+        self._stream, self._unit = stream, unit
         self._bar: Progress | None = None
         self._valid = ""
         self._speed = 0.0
@@ -60,7 +60,7 @@ class Watch:
             self._valid = f"  valid {shown}{' (best)' if event.best else ''}"
         self._speed = event.symbols_per_second or self._speed
         loss = "" if math.isnan(event.loss) else f"loss {event.loss:.4f}"
-        state = f"{loss}{self._valid}  {self._speed:,.0f} symbols/s"
+        state = f"{loss}{self._valid}  {self._speed:,.0f} {self._unit}/s"
         if self._bar is not None:
             self._bar.update(
                 self._bar.task_ids[0],

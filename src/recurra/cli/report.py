@@ -44,7 +44,7 @@ def print_scores(name: str, scored: Mapping[str, Any]) -> None:
     print(f"{name}: {counted}")
     for note in scored.get("notes", ()):
         print(note)
-    metrics = list(scored["model"])
+    metrics = [metric for metric in scored["model"] if not metric.startswith("unseen_")]  # the notes say which
     rows = [["", "size", *(metric.replace("_", " ") for metric in metrics)]]
     called = f"{scored['runs']} models" if scored.get("runs", 1) > 1 else "model"
     digits = 3 if "symbols" in scored else 2
@@ -63,8 +63,11 @@ def print_tables(scored: Mapping[str, Any], rows: int | None = ROWS) -> None:
 
 
 def print_answers(answers: Iterable[Mapping[str, Any]]) -> None:
-    """A line a label and its text; for tags a line a token and a blank line after each sentence (CoNLL)."""
+    """A line a label and its text, or a text's segments; for tags a line a token, a blank line after each sentence."""
     for answer in answers:
+        if "segments" in answer:
+            print(" ".join(answer["segments"]))
+            continue
         labels = answer.get("labels", [answer["label"]] if "label" in answer else [])
         if "tags" not in answer:
             print(f"{' '.join(labels) or '(none)'}\t{' '.join(answer['tokens'])}")

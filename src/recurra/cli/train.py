@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from recurra import registry
 from recurra.cli.options import Device, Json, Plugins, Threads
 from recurra.config import parse_settings
 from recurra.workflow.plan import make_plan
@@ -80,7 +81,7 @@ def train(
     )
     from recurra.workflow.training import execute
 
-    with Watch(sys.stderr) as watch:
+    with Watch(sys.stderr, registry.find("task", plan.config["task"]["kind"]).unit) as watch:
         run = execute(plan, say=watch.say, progress=watch, command=shlex.join(["recurra", *sys.argv[1:]]))
     if json:
         print(json_format.dumps({"run": str(run.path), **run.report}, ensure_ascii=False))

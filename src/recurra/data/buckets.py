@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -95,6 +95,9 @@ class Buckets:
     every epoch puts other sequences together and takes the batches in another order; without it they go from the
     shortest to the longest. A sequence longer than `longest` is refused, or cut there with `cut_long`.
     """
+
+    reads: ClassVar[str] = "examples"
+    """What it is for; the workflow asks before any data are read."""
 
     def __init__(
         self,

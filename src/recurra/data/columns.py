@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from sys import intern
 from typing import ClassVar
 
-from recurra.data.files import blank_split, check_encoding, counted, head_lines, read_lines, shortened, some
+from recurra.data.files import blank_split, check_encoding, counted, head_lines, nearly_all, read_lines, shortened, some
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
 from recurra.types import Example
@@ -52,15 +54,15 @@ class ColumnsReader:
         lines = head_lines(Path(path), self.encoding)
         blank = [not line.strip(" \t") for line in lines]
         rows = [_cells(line) for line, b in zip(lines, blank, strict=True) if not b and not line.startswith(DOCUMENT)]
-        counts = {len(row) for row in rows}
-        if len(counts) != 1 or max(counts) <= _needed(self.token, self.tag):
+        width = max(Counter(map(len, rows)).items(), key=itemgetter(1), default=(0, 0))[0]
+        if width <= _needed(self.token, self.tag) or not nearly_all(len(row) == width for row in rows):
             return None
-        tags = {row[self.tag] for row in rows}
+        tags = {row[self.tag] for row in rows if len(row) == width}
         if all(_CHUNK_TAG.fullmatch(tag) for tag in tags):
-            return f"lines of {max(counts)} columns, the tag column with tags like {_typical(tags)}"
+            return f"lines of {width} columns, the tag column with tags like {_typical(tags)}"
         parted = any(b and not after for b, after in pairwise(blank))
         if parted and len(tags) <= len(rows) // 2 and not any(" " in tag for tag in tags):
-            return f"lines of {max(counts)} columns, blank lines between sentences"
+            return f"lines of {width} columns, blank lines between sentences"
         return None
 
     def _sentences(self, path: Path) -> Iterator[Example]:

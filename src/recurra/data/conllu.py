@@ -8,7 +8,8 @@ from pathlib import Path
 from sys import intern
 from typing import ClassVar, Literal
 
-from recurra.data.files import check_encoding, counted, head_lines, read_lines, shortened, some
+from recurra.data.files import check_encoding, counted, head_lines, nearly_all, read_lines, shortened, some
+from recurra.data.segmented import characters
 from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example
@@ -22,7 +23,8 @@ _NO_WORD = re.compile(r"\d+-\d+|\d+\.\d+")
 class ConlluReader:
     """One example a sentence: the forms of its words as `tokens`, one of their columns as `tags`, and its `place`.
 
-    Ranges of words (`1-2`) and empty nodes (`8.1`) are left out, comments too.
+    Ranges of words (`1-2`) and empty nodes (`8.1`) are left out, comments too. With `tag = "segments"` the tokens are
+    characters, and their tags say where in its word each is (see `recurra.data.segmented`).
 
     Raises `DataError` where a line has not ten columns parted by tabs, or its words are not numbered 1, 2, 3, ….
     """
@@ -30,7 +32,7 @@ class ConlluReader:
     fields: ClassVar[Mapping[str, str]] = {"tokens": "tokens", "tags": "tags"}
 
     def __init__(
-        self, encoding: str = "utf-8", tag: Literal["upos", "xpos", "deprel", "lemma", "feats"] = "upos"
+        self, encoding: str = "utf-8", tag: Literal["upos", "xpos", "deprel", "lemma", "feats", "segments"] = "upos"
     ) -> None:
         self.encoding = check_encoding(encoding)
         self.tag = tag
@@ -38,18 +40,19 @@ class ConlluReader:
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The sentences of the files, in the order given."""
         for path in map(Path, paths):
-            yield from some(self._sentences(path), path, "lines of ten columns (CoNLL-U)")
+            for example in some(self._sentences(path), path, "lines of ten columns (CoNLL-U)"):
+                yield {**example, **characters(example["tokens"])} if self.tag == "segments" else example
 
     def sniff(self, path: str | Path) -> str | None:
         """Why this reader takes the file; None if it is no CoNLL-U."""
         lines = [line for line in head_lines(Path(path), self.encoding) if line and not line.startswith("#")]
         rows = [line.split("\t") for line in lines]
-        if not rows or any(len(row) != len(_COLUMNS) or not row[0][:1].isdigit() for row in rows):
+        if not nearly_all(len(row) == len(_COLUMNS) and row[0][:1].isdigit() for row in rows):
             return None
         return "numbered words in ten columns (CoNLL-U)"
 
     def _sentences(self, path: Path) -> Iterator[Example]:
-        column = _COLUMNS.index(self.tag)
+        column = _COLUMNS.index("form" if self.tag == "segments" else self.tag)
         tokens: list[str] = []
         tags: list[str] = []
         begin = 0

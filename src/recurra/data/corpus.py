@@ -11,7 +11,8 @@ from recurra.config import Data
 from recurra.data.files import check_file
 from recurra.data.sets import DataSet, Reader, Source, check_set, find_set, read_sources
 from recurra.data.split import cut
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, DataError
+from recurra.types import Example
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,19 @@ def gather(data: Data, reader: Reader) -> Corpus:
 
 def read_text(sources: Sequence[Source], reader: Reader) -> str:
     """The texts of files or examples, one after the other, each ended by a line end."""
-    *before, last = [example["text"] for example in read_sources(sources, reader)] or [""]
+    *before, last = [_text(example) for example in read_sources(sources, reader)] or [""]
     return "".join(text if text.endswith("\n") else text + "\n" for text in before) + last
+
+
+def _text(example: Example) -> str:
+    if "text" not in example:
+        raise DataError(
+            f"{example.get('place', 'an example')}: no text in this example, only "
+            f"{', '.join(name for name in example if name != 'place')}. To write texts like the file's, read it as it "
+            "is: --set reader.kind=text. To learn its tags: recurra train tagger …; `recurra recipes` lists more."
+        )
+    text: str = example["text"]
+    return text
 
 
 def _paths(names: Iterable[str]) -> list[Path]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from recurra.data.files import blank_split, check_encoding, head_lines, read_lines, shortened, some
+from recurra.data.files import blank_split, check_encoding, head_lines, nearly_all, read_lines, shortened, some
 from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example
@@ -53,12 +53,16 @@ class LabelledLinesReader:
         lines = [line for line in head_lines(Path(path), self.encoding) if line.strip()]
         if not lines:
             return None
-        if all(line.startswith(FASTTEXT) for line in lines):
+        if nearly_all(line.startswith(FASTTEXT) for line in lines):
             return f"lines that begin with {FASTTEXT}"
-        if all(_QUESTION.match(line) for line in lines):
+        if nearly_all(bool(_QUESTION.match(line)) for line in lines):
             return "lines that begin with COARSE:fine"
         labels = [line.split("\t")[0] for line in lines if "\t" in line]
-        if len(labels) < len(lines) or len(set(labels)) > len(labels) / 2 or labels.count(labels[0]) == 1:
+        if (
+            not nearly_all("\t" in line for line in lines)
+            or len(set(labels)) > len(labels) / 2
+            or labels.count(labels[0]) == 1
+        ):
             return None  # where the first comes once, it is a header
         return f"lines of a class, a tab and a text; {len(set(labels))} classes in the first {len(lines)}"
 

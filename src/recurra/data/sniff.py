@@ -22,7 +22,7 @@ class AutoReader:
     `kind` and `said` are its name and why it was taken, in words; None and "" before. It works with its defaults but
     for the encoding: where that does not do, name it (`reader.kind`) and its settings. A plugin's reader is named, too.
 
-    Raises `DataError` where no reader takes the file.
+    Raises `DataError` where no reader takes the first file, or only another one a later file.
     """
 
     fields: ClassVar[Mapping[str, str]] = {
@@ -38,13 +38,15 @@ class AutoReader:
         self.kind: str | None = None
         self.said = ""
         self._reader: Any = None
+        self._first = Path()
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The examples of the files, in the order given."""
         if paths and self._reader is None:
             self._choose(Path(paths[0]))
-        if paths:
-            yield from self._reader.read(*paths)
+        for path in map(Path, paths):
+            self._check(path)
+            yield from self._reader.read(path)
 
     def sniff(self, path: str | Path) -> str | None:
         """Which reader takes the file, and why; None if none does."""
@@ -54,16 +56,31 @@ class AutoReader:
                 return f"{kind}: {why}"
         return None
 
+    def _check(self, path: Path) -> None:
+        """Raise `DataError` for a file that looks like another reader's, and not like that of the one chosen."""
+        if path == self._first or self._reader.sniff(path):
+            return
+        other = self.sniff(path)
+        if other is not None:
+            kind, _, why = other.partition(": ")
+            raise DataError(
+                f"{path}: {why} ({kind}), expected {self.kind} as {self._first} is. Name files of one format, or the "
+                f"format of both: --set reader.kind={self.kind}"
+            )
+
     def _choose(self, path: Path) -> None:
         found = self.sniff(path)
         if found is None:
             if not path.is_dir():
                 read_text(path, self.encoding)  # says what is wrong with a file that is no text at all
+            plain = (
+                "" if path.is_dir() else " Text without tags or labels is for other recipes: recurra train char-lm …"
+            )
             raise DataError(
                 f"{path}: no reader knows this {'folder' if path.is_dir() else 'file'} by its look, tried "
-                f"{', '.join(ORDER)}. Name its format: --set reader.kind={ORDER[-1]}, or one of the others."
+                f"{', '.join(ORDER)}. Name its format: --set reader.kind={ORDER[-1]}, or one of the others.{plain}"
             )
         kind, _, why = found.partition(": ")
         self.kind = kind
-        self.said = f"{path} read as {kind}: {why}"
+        self.said, self._first = f"{path} read as {kind}: {why}", path
         self._reader = construct("reader", {"kind": kind, "encoding": self.encoding})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -81,6 +81,9 @@ class Streams:
     out. `random_start` leaves out a random number (0 to steps - 1) at its beginning too, another in each epoch, so
     that the cuts between batches move.
     """
+
+    reads: ClassVar[str] = "text"
+    """What it is for; the workflow asks before any data are read."""
 
     def __init__(self, streams: int = 64, steps: int = 128, random_start: bool = False) -> None:
         for name, value in (("streams", streams), ("steps", steps)):

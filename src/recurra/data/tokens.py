@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class Tokens:
     of the training text, and a token that is no symbol is looked up in lower case before it is unknown.
     """
 
+    reads: ClassVar[str] = "examples"
+    """What it is for; the workflow asks before any data are read."""
     unknown: int = 0
 
     def __init__(
@@ -168,6 +170,8 @@ class Tokens:
 @part("vocabulary", "labels")
 class Labels:
     """Names of tags or labels, the most frequent first. Not for text."""
+
+    reads: ClassVar[str] = "labels"
 
     def __init__(self) -> None:
         self.restore([])

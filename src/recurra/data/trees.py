@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
-from recurra.data.files import check_encoding, head_lines, read_lines, shortened, some
+from recurra.data.files import check_encoding, head_lines, nearly_all, read_lines, shortened, some
 from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example
@@ -57,7 +57,8 @@ class TreesReader:
     def sniff(self, path: str | Path) -> str | None:
         """Why this reader takes the file; None if its lines are no trees labelled 0 to 4."""
         lines = [line for line in head_lines(Path(path), self.encoding) if line.strip()]
-        return "a labelled tree a line" if lines and all(re.match(r"\s*\([0-4] ", line) for line in lines) else None
+        trees = (bool(re.match(r"\s*\([0-4] ", line)) for line in lines)
+        return "a labelled tree a line" if nearly_all(trees) else None
 
     def _examples(self, path: Path) -> Iterator[Example]:
         trees = given = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any, ClassVar, Protocol
 import torch
 
 from recurra import checkpoint, registry
+from recurra import config as configuration
 from recurra.checkpoint import RunFolder
 from recurra.config import Config, Data
 from recurra.data.encode import Encoder
 from recurra.data.examples import Parts, gather_examples, read_examples
+from recurra.data.sniff import AutoReader
+from recurra.data.spans import spans
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.serving.threads import threads_set
@@ -33,6 +37,8 @@ class Pass(Protocol):
     def __getitem__(self, k: int, /) -> Batch: ...
 
 
+BOUNDARIES = frozenset("BMIES")
+"""Tags that part a text without naming its parts."""
 SHOWN = 3
 """Examples of the test that the report shows."""
 
@@ -64,7 +70,8 @@ class LabelRun:
         tokenised = [{**example, "tokens": Encoder(self.model.vocabularies).tokens(example)} for example in examples]
         with threads_set(threads):
             found = answers([self.model], tokenised, self.device)
-        return [{"tokens": example["tokens"], **answer} for example, answer in zip(tokenised, found or (), strict=True)]
+        pairs = zip((example["tokens"] for example in tokenised), found or (), strict=True)
+        return [{"tokens": tokens, **answer, **_segments(tokens, answer.get("tags", ()))} for tokens, answer in pairs]
 
     def evaluate(
         self,
@@ -72,17 +79,20 @@ class LabelRun:
         baseline: bool = True,
         threads: int | None = None,
         beside: Sequence[LabelRun] = (),
+        settings: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Score files, or, where none is named, the run's own test part (its validation part if it has no test).
 
-        With other runs `beside` it, they answer together: by the mean of their scores of every label.
+        With other runs `beside` it, they answer together: by the mean of their scores of every label. `settings` are
+        those of the reader for files unlike the training's, `{"reader.kind": "columns"}`.
         Gives `{"data", "examples", "tokens", "unknown_share", "parameters", "model": {metrics}, "tables", "baseline":
         [{"name", "size", "unit", metrics}]}`, and the `split` of the run's own data.
         """
         found: dict[str, Any]
         train: list[Example] | None = None
         if files:
-            examples = read_examples([Path(file) for file in files], self._reader())
+            reader = configuration.with_settings({"reader": self.config["reader"]}, settings or {})["reader"]
+            examples = _read(files, reader)
             train = self._parts().train if baseline else None
             found = {"data": ", ".join(map(str, files))}
         else:
@@ -96,15 +106,15 @@ class LabelRun:
     def score(
         self, examples: Sequence[Example], train: Sequence[Example] | None, beside: Sequence[LabelRun] = ()
     ) -> dict[str, Any]:
-        """The metrics of the model on labelled examples, beside the baselines fitted on `train` (None: no baselines)."""
+        """The metrics of the model on examples, beside the baselines fitted on `train` (None: without them)."""
         task, encoder = self.model.task, Encoder(self.model.vocabularies)
+        models = _checked([self, *beside], examples)
         gold, notes = task.prepare(_tokenised(examples, encoder))
-        models = _checked([self, *beside])
         begun = time.perf_counter()
         found = answers(models, gold, self.device)
         seconds = time.perf_counter() - begun
         assert found is not None
-        known = {
+        known: dict[str, Sequence[str]] = {
             name: self.model.vocabularies[name].symbols for name in ("tags", "label") if name in encoder.vocabularies
         }
         scored = task.score(gold, found, known)
@@ -115,7 +125,7 @@ class LabelRun:
             "examples": len(gold),
             "tokens": tokens,
             "unknown_share": unknown / max(1, tokens),
-            "notes": notes,
+            "notes": [*notes, *_unseen(gold, known)],
             "parameters": sum(model.parameter_count for model in models),
             "runs": len(models),
             "examples_per_second": len(gold) / seconds,
@@ -185,11 +195,24 @@ def answers_to_passes(
                 batch = moved(batches[k], device)
                 with autocast(device, precision):
                     potentials.append(model.task.potentials(model.embedder, model.core, batch))
+            for run in potentials[1:]:
+                if run.keys() != potentials[0].keys():
+                    raise ConfigError(
+                        f"the runs score labels in different ways, by {', '.join(potentials[0])} and by "
+                        f"{', '.join(run)}, so they cannot answer together. Name runs with one task.decoder."
+                    )
             mean = {name: torch.stack([p[name] for p in potentials]).mean(0) for name in potentials[0]}
             decoded = first.task.decode(mean, batch.structure)
             for place, row in enumerate(rows):
                 found[row] = {name: _named(first, name, values[place]) for name, values in decoded.items()}
     return [found[row] for row in range(len(found))]
+
+
+def _segments(tokens: Sequence[str], tags: Sequence[str]) -> dict[str, list[str]]:
+    """The pieces that tags without types (B, M, E, S) part a text into."""
+    if not tags or any(tag not in BOUNDARIES for tag in tags):
+        return {}
+    return {"segments": ["".join(tokens[begin:end]) for _, begin, end in spans(tags)]}
 
 
 def _named(model: Model, name: str, value: Any) -> Any:
@@ -198,19 +221,64 @@ def _named(model: Model, name: str, value: Any) -> Any:
     return vocabulary.decode([value])[0] if name == "label" else vocabulary.decode(value)
 
 
+def _read(files: Sequence[str | Path], reader: Mapping[str, Any]) -> list[Example]:
+    """The examples of files; where they cannot be read, what format they look like is said, too."""
+    try:
+        return read_examples([Path(file) for file in files], registry.construct("reader", reader))
+    except DataError as error:
+        look = AutoReader(reader.get("encoding", "utf-8"))
+        kinds = [found.partition(":")[0] for file in files if (found := look.sniff(file)) is not None]
+        other = next((kind for kind in kinds if kind != reader["kind"]), None)
+        if other is None or reader["kind"] == "auto":
+            raise
+        raise DataError(
+            f"{str(error).rstrip('.')}. It was read as {reader['kind']}, like the training data, but looks like "
+            f"{other}: --set reader.kind={other}"
+        ) from error
+
+
 def _tokenised(examples: Sequence[Example], encoder: Encoder) -> list[Example]:
     return [{**example, "tokens": encoder.tokens(example)} for example in examples]
 
 
-def _checked(runs: Sequence[LabelRun]) -> list[Model]:
-    """The models of runs that can answer together."""
-    first = runs[0].model
-    for run in runs[1:]:
-        for name, vocabulary in run.model.vocabularies.items():
-            mine = first.vocabularies.get(name)
-            if name in ("tags", "label") and (mine is None or mine.symbols != vocabulary.symbols):
+def _checked(runs: Sequence[LabelRun], examples: Sequence[Example]) -> list[Model]:
+    """The models of runs that can answer together. Raises `ConfigError` for others."""
+    (first, *others), models = runs, [run.model for run in runs]
+    wanted, *found = (model.task.needs[1:] for model in models)
+    tokens = [Encoder(models[0].vocabularies).tokens(example) for example in examples] if others else []
+    for run, fields in zip(others, found, strict=True):
+        together = f"{run.path} and {first.path} cannot answer together: "
+        if fields != wanted:
+            raise ConfigError(
+                f"{together}one names {' and '.join(fields)}, the other {' and '.join(wanted)}. "
+                "Name runs of the same task."
+            )
+        for name in ("tags", "label"):
+            symbols = [getattr(each.model.vocabularies.get(name), "symbols", None) for each in (first, run)]
+            if symbols[0] != symbols[1]:
+                raise ConfigError(f"{together}they have other {name}. Name runs that were trained on the same data.")
+        encoder = Encoder(run.model.vocabularies)
+        for mine, example in zip(tokens, examples, strict=True):
+            if encoder.tokens(example) != mine:
                 raise ConfigError(
-                    f"{run.path} has other {name} than {runs[0].path}, so they cannot answer together. "
-                    "Name runs that were trained on the same data."
+                    f"{together}they split a text in different ways, first at {example.get('place', 'the first')}. "
+                    "Name runs with one vocabulary.split."
                 )
-    return [run.model for run in runs]
+    return models
+
+
+def _unseen(gold: Sequence[Example], known: Mapping[str, Sequence[str]]) -> list[str]:
+    """A sentence for each field with names that training never saw."""
+    notes = []
+    for field, of in (("tags", "tags"), ("label", "label"), ("labels", "label")):
+        given = [example[field] for example in gold if field in example] if of in known else []
+        counts = Counter(name for names in given for name in ([names] if field == "label" else names))
+        new = sorted(counts.keys() - known.get(of, ()), key=lambda name: (-counts[name], name))
+        if new:
+            named = ", ".join(new[:SHOWN]) + (", …" if len(new) > SHOWN else "")
+            count, what = sum(counts[name] for name in new), of.removesuffix("s") + "s"
+            notes.append(
+                f"{count:,} of {counts.total():,} {what} were never seen in training ({named}): the model cannot give "
+                "them."
+            )
+    return notes

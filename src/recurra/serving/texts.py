@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from recurra import checkpoint, registry
+from recurra import config as configuration
 from recurra.checkpoint import RunFolder
 from recurra.config import Config, Data
 from recurra.data.corpus import Corpus, check_files, gather, read_text
@@ -73,16 +75,24 @@ class TextRun:
         whole = vocabulary.decode(np.concatenate([known, new]))
         return whole[len(vocabulary.decode(known)) :]
 
-    def evaluate(self, *files: str | Path, baseline: bool = True, threads: int | None = None) -> dict[str, Any]:
+    def evaluate(
+        self,
+        *files: str | Path,
+        baseline: bool = True,
+        threads: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Score files, or, where none is named, the run's own test part (its validation part if it has no test).
 
         Gives `{"data", "symbols", "unknown_share", "parameters", "model": {metrics}, "baseline": [{"name", "order",
         "ngrams", metrics}]}`, and the `split` of the run's own text.
-        The baseline is fitted anew on the text that the run was trained on, which must still be there.
+        The baseline is fitted anew on the text that the run was trained on, which must still be there. `settings` are
+        those of the reader for files unlike the training's, `{"reader.encoding": "latin-1"}`.
         """
         check_files(files)
         if files:
-            text = read_text([Path(file) for file in files], self._reader())
+            reader = configuration.with_settings({"reader": self.config["reader"]}, settings or {})["reader"]
+            text = read_text([Path(file) for file in files], registry.construct("reader", reader))
             train = self._corpus().train if baseline else None
             found: dict[str, Any] = {"data": ", ".join(map(str, files))}
         else:

@@ -32,6 +32,8 @@ class Classify(nn.Module):
     """
 
     baselines = ("bag",)
+    unit = "examples"
+    """What its targets are."""
     causal = False
 
     weights: Tensor | None

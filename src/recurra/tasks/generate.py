@@ -28,6 +28,8 @@ class Generate(nn.Module):
     needs = ("text",)
     baselines = ("kneser-ney",)
     main_metric = ("nats_per_symbol", "min")
+    unit = "symbols"
+    """What its targets are."""
     causal = True
     """The core may not see what it is to predict."""
 

@@ -38,6 +38,8 @@ class Tag(nn.Module):
     """
 
     baselines = ("single-words",)
+    unit = "tokens"
+    """What its targets are."""
     causal = False
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from recurra.data.corpus import check_files
 from recurra.errors import ConfigError
-from recurra.workflow.plan import check_run, make_plan
+from recurra.workflow.plan import check_reading, check_run, make_plan
 
 if TYPE_CHECKING:
     from recurra.serving.run import Run
@@ -57,19 +57,26 @@ def evaluate(
     device: str = "auto",
     baseline: bool = True,
     threads: int | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Score a run on files, or on its own test where none is named; further runs among `others` answer with it."""
+    """Score a run on files, or on its own test where none is named; further runs among `others` answer with it.
+
+    `settings` say how files are to be read that are unlike the training's: `{"reader.kind": "columns"}`.
+    """
     runs = [Path(other) for other in others if (Path(other) / "config.toml").is_file()]
     files = [other for other in others if Path(other) not in runs]
     check_run(run)
     check_files(files, folders=True)
+    check_reading(settings or {}, bool(files))
     from recurra.serving.run import load_run
 
     opened, *beside = [load_run(path, plugins, device) for path in (run, *runs)]
     if not beside:
-        return opened.evaluate(*files, baseline=baseline, threads=threads)
+        return opened.evaluate(*files, baseline=baseline, threads=threads, settings=settings)
     if any(each.writes for each in (opened, *beside)):
         raise ConfigError(f"{run} and {runs[0]}: only runs that label can answer together. Evaluate one at a time.")
     labelling: Any = opened
-    found: dict[str, Any] = labelling.evaluate(*files, baseline=baseline, threads=threads, beside=beside)
+    found: dict[str, Any] = labelling.evaluate(
+        *files, baseline=baseline, threads=threads, beside=beside, settings=settings
+    )
     return found

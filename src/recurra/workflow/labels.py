@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,18 +13,18 @@ from recurra.config import Config, Data
 from recurra.data.encode import Encoder
 from recurra.data.examples import gather_examples
 from recurra.data.vocabulary import Vocabulary
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.serving.labels import answers_to_passes
 from recurra.training.evaluation import Batches, Verdict
-from recurra.types import Batch
+from recurra.types import Batch, Example
 
 
 class LabelMaterial:
     """The examples that `config` names. `known`: the vocabularies of a run that goes on.
 
-    What a setting leaves to the data (how tags are written) is put in its place in `config`, so that the run reads
-    later files in the same way.
+    What the settings leave to the data (the reader, how tags are written) is put in its place in `config`, so that the
+    run reads later files in the same way.
     """
 
     def __init__(self, config: Config, known: Mapping[str, Vocabulary] | None = None) -> None:
@@ -33,21 +33,23 @@ class LabelMaterial:
         if not parts.valid:
             raise ConfigError("there are no validation examples. Name a file with --valid, or set data.valid_fraction.")
         self.config = copy.deepcopy(config)
+        if parts.reader is not None:
+            self.config["reader"] = parts.reader
         self.config["task"] |= registry.construct("task", config["task"]).settled(parts.train)
         self._task = registry.construct("task", self.config["task"])
         self.split, self.fingerprint, self._notes = parts.split, parts.fingerprint, list(parts.notes)
         self.parts: dict[str, Any] = {"train": parts.train, "valid": parts.valid, "test": parts.test}
+        fields = self._task.needs[1:]
+        for examples in self.parts.values():
+            _check_fields(examples, fields)
         embedder = registry.construct("embedder", config["embedder"])
-        self._encoder = (
-            Encoder.make(config["vocabulary"], embedder.needs_characters, self._task.needs[1:])
-            if known is None
-            else Encoder(known)
-        )
+        spells = getattr(embedder, "needs_characters", False)
+        self._encoder = Encoder.make(config["vocabulary"], spells, fields) if known is None else Encoder(known)
         self._prepared: dict[str, Any] = {}
         for part in ("train", "valid"):
             tokenised = [{**example, "tokens": self._encoder.tokens(example)} for example in self.parts[part]]
             self._prepared[part], notes = self._task.prepare(tokenised)
-            self._notes += notes
+            self._notes += [note for note in notes if note not in self._notes]
         if known is None:
             self._encoder.fit(self._prepared["train"])
         self._encoded = {part: [self._encoder.encode(e) for e in found] for part, found in self._prepared.items()}
@@ -127,3 +129,25 @@ class LabelMaterial:
             f"Vocabulary: {sizes}; {facts['unknown_share']['valid']:.2%} of the validation tokens unknown.{covered} "
             f"Training: {facts['examples']['train']:,} examples, {facts['tokens']['train']:,} tokens.",
         ]
+
+
+def _check_fields(examples: Iterable[Example], fields: Sequence[str]) -> None:
+    """Raise `DataError` for an example without a field of the task's, saying what would learn from it."""
+    for example in examples:
+        missing = next((field for field in fields if field not in example), None)
+        if missing is None:
+            continue
+        if {missing, *example} >= {"label", "labels"}:
+            several = missing == "label"
+            what = "any number of labels" if several else "one label"
+            move = f"To learn {what} for each: --set task.multi_label={str(several).lower()}"
+        elif missing == "label" and "tags" in fields:
+            move = "To learn tags alone: --set task.intent=false"
+        elif missing == "tags" and example.keys() & {"label", "labels"}:
+            move = "To learn labels: recurra train classifier …"
+        elif "tags" in example:
+            move = "To learn its tags: recurra train tagger …"
+        else:
+            move = f"Write it there, or name a reader that gives {missing}: --set reader.kind=…"
+        there = ", ".join(name for name in example if name != "place")
+        raise DataError(f"{example.get('place', 'an example')}: no {missing} in this example, only {there}. {move}")

@@ -11,6 +11,7 @@ from recurra import config as configuration
 from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.corpus import check_files, check_sources
+from recurra.data.sets import set_reader
 from recurra.errors import CheckpointError, ConfigError, did_you_mean
 from recurra.training.settings import Training
 
@@ -64,9 +65,35 @@ def make_plan(
     folders = config["reader"]["kind"] != "text"
     check_files((*files, *valid, *test), folders)  # as they were written; the config has whole paths
     check_sources(Data(**registry.checked(Data, config.get("data", {}), where="data")), folders)
+    _check_set(config)
     if resume:
-        _check_resume(config, out)
+        config = _resumed(config, out)
     return Plan(config, out, resume)
+
+
+def _check_set(config: Config) -> None:
+    """Refuse a named set that is of another format than the recipe reads."""
+    data, kind = config.get("data", {}), config["reader"]["kind"]
+    if not data.get("set") or data.get("train"):
+        return
+    name, own = data["set"], (set_reader(data["set"]) or {"kind": "text"})["kind"]
+    if own == "text" and kind == "auto":
+        raise ConfigError(
+            f"the data set {name!r} is one long text, without tags or labels. Train a model that writes: "
+            f"recurra train char-lm --set data.set={name}"
+        )
+    if own != "text" and kind == "text":
+        recipe = "tagger" if "tags" in registry.find("reader", own).fields else "classifier"
+        raise ConfigError(
+            f"the data set {name!r} is labelled, but this recipe learns from one long text. Train a model that "
+            f"labels: recurra train {recipe} --set data.set={name}"
+        )
+    if own not in ("text", kind) and kind != "auto":
+        segments = " --set reader.tag=segments" if (own, kind) == ("conllu", "segmented") else ""
+        raise ConfigError(
+            f"the data set {name!r} is in the format {own!r}, but reader.kind = {kind!r}. "
+            f"Name its own: --set reader.kind={own}{segments}"
+        )
 
 
 def _named(
@@ -76,6 +103,15 @@ def _named(
     parts = {"train": files, "valid": valid, "test": test}
     settings = {f"data.{part}": [str(Path(path).resolve()) for path in paths] for part, paths in parts.items()}
     return {name: paths for name, paths in settings.items() if paths}
+
+
+def check_reading(settings: Mapping[str, Any], files: bool) -> None:
+    """Raise `ConfigError` for settings of a finished run other than how `files` are read, or where there are none."""
+    for name in settings:
+        if not name.startswith("reader."):
+            raise ConfigError(f"{name} is part of a trained run. What can be set is how files are read: reader.…")
+        if not files:
+            raise ConfigError(f"{name} says how a file is read, but none is named. Name one, or leave --set away.")
 
 
 def check_run(path: str | Path) -> None:
@@ -88,13 +124,18 @@ def check_run(path: str | Path) -> None:
         )
 
 
-def _check_resume(config: Config, out: Path) -> None:
-    """Refuse to go on with other settings than the run was started with."""
+def _resumed(config: Config, out: Path) -> Config:
+    """The config to go on with: what was left to the data is as they said. Refuses other settings than the run's."""
     check_run(out)
     started = configuration.load_recipe(out / "config.toml")
+    if config["reader"]["kind"] == "auto":
+        config = {**config, "reader": started["reader"]}
+    if config["task"].get("scheme", "auto") == "auto" and "scheme" in started["task"]:
+        config = {**config, "task": {**config["task"], "scheme": started["task"]["scheme"]}}
     for name, (before, now) in configuration.differences(started, config).items():
         if name not in MAY_CHANGE:
             raise ConfigError(
                 f"{name} was {before!r} when {out} was started, now it is {now!r}. Resume with `recurra train {out} "
                 f"--resume`, or train anew with another --out."
             )
+    return config

@@ -8,6 +8,7 @@ from typing import Any
 from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.corpus import gather
+from recurra.data.sniff import AutoReader
 from recurra.data.vocabulary import Vocabulary
 from recurra.errors import ConfigError
 from recurra.model import Model
@@ -27,6 +28,7 @@ class TextMaterial:
             raise ConfigError("there is no validation text. Name one with --valid, or set data.valid_fraction above 0.")
         self.config = config
         self.split, self.fingerprint = corpus.split, corpus.fingerprint
+        self._notes = [note for path in config["data"].get("train", ())[:1] if (note := _labelled(path, config))]
         self.parts: dict[str, Any] = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
         if known is None:
             vocabulary: Vocabulary = registry.construct("vocabulary", config["vocabulary"])
@@ -65,10 +67,24 @@ class TextMaterial:
         facts = self.facts()
         return [
             f"Text: {self.split}.",
+            *self._notes,
             f"Vocabulary: {facts['vocabulary']['size']:,} symbols ({facts['vocabulary']['kind']}), "
             f"{facts['unknown_share']['valid']:.2%} of the validation text unknown. "
             f"Training: {facts['symbols']['train']:,} symbols.",
         ]
+
+
+def _labelled(path: str, config: Config) -> str | None:
+    """A sentence about a file that looks labelled, and is about to be read as plain text."""
+    if config["reader"]["kind"] != "text":
+        return None
+    found = AutoReader(config["reader"].get("encoding", "utf-8")).sniff(path)
+    if found is None:
+        return None
+    kind, _, why = found.partition(": ")
+    fields = registry.find("reader", kind).fields
+    recipe = " or ".join(name for field, name in (("tags", "tagger"), ("label", "classifier")) if field in fields)
+    return f"{path} looks labelled ({why}), and is read as plain text. To learn the labels: recurra train {recipe} …"
 
 
 def _reader(config: Config) -> Any:

@@ -20,6 +20,7 @@ from recurra.serving.run import Run, load_run
 from recurra.training.log import Progress, Result
 from recurra.training.settings import Training
 from recurra.training.trainer import Trainer
+from recurra.workflow.agreement import check_agreement
 from recurra.workflow.labels import LabelMaterial
 from recurra.workflow.plan import Plan
 from recurra.workflow.texts import TextMaterial
@@ -42,7 +43,8 @@ def execute(
     """
     config, begun = plan.config, time.monotonic()
     configuration.check(config)
-    _, _, task = make_parts(config)  # parts that do not go together are refused before any data are read
+    embedder, _, task = make_parts(config)  # parts that do not go together are refused before any data are read
+    check_agreement(config, embedder, task)
     training = Training(**registry.checked(Training, config["training"], where="training"))
     folder = checkpoint.open_run(plan.out) if plan.resume else None
     material = open_material(config, task, folder)
