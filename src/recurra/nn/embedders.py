@@ -69,6 +69,7 @@ class WordEmbedder(nn.Module):
 
     weight: nn.Parameter
     fixed: Tensor
+    vectors: Tensor
 
     def __init__(
         self,
@@ -98,6 +99,7 @@ class WordEmbedder(nn.Module):
         self.weight = nn.Parameter(torch.empty(sizes.vocabulary, self.size).uniform_(-bound, bound))
         if not self.tune:
             self.register_buffer("fixed", torch.zeros(sizes.vocabulary, dtype=torch.bool))
+            self.register_buffer("vectors", torch.zeros(sizes.vocabulary, self.size))  # out of the optimiser's reach
         if self.spelling is not None:
             self.spelling = self.spelling.build(sizes)
         return self
@@ -117,17 +119,24 @@ class WordEmbedder(nn.Module):
                 f"embedder.size. Set embedder.size to the vectors' width."
             )
         given = vectors.any(1)
-        self.weight[given] = vectors[given]
-        if not self.tune:
+        if self.tune:
+            self.weight[given] = vectors[given]
+        else:
             self.fixed.copy_(given)
+            self.vectors.copy_(vectors)
+
+    def look_up(self, words: Tensor) -> Tensor:
+        """The vectors of words' numbers, [*words.shape, size], without their spelling."""
+        vectors = F.embedding(words, self.weight)
+        if self.tune:
+            return vectors
+        return torch.where(self.fixed[words][..., None], F.embedding(words, self.vectors), vectors)
 
     def forward(self, batch: Batch) -> Tensor:
         words = batch.fields["input"].t()  # [T, B]
         if self.training and self.word_dropout:
             words = words.masked_fill(torch.rand(words.shape, device=words.device) < self.word_dropout, 0)
-        vectors = F.embedding(words, self.weight)
-        if not self.tune:
-            vectors = torch.where(self.fixed[words][:, :, None], vectors.detach(), vectors)
+        vectors = self.look_up(words)
         if self.spelling is not None:
             if "spellings" not in batch.fields:
                 raise ConfigError(
