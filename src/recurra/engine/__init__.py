@@ -15,12 +15,13 @@ from torch import Tensor
 
 from recurra.engine import aten, bptt, reference
 from recurra.engine.layer import Layer, Record
+from recurra.engine.native import backend as native
 from recurra.engine.time import Time
 from recurra.errors import ConfigError, did_you_mean
 
 __all__ = ["Backend", "Layer", "Record", "Time", "check_backend", "choose", "run"]
 
-Backend = Literal["auto", "reference", "torch", "aten"]
+Backend = Literal["auto", "reference", "torch", "native", "aten"]
 
 
 def check_backend(backend: str) -> None:
@@ -39,6 +40,8 @@ def choose(backend: str, layer: Layer, x: Tensor) -> str:
         return "aten" if x.device.type != "cpu" or onednn else "torch"
     if backend == "aten" and (reason := aten.refuses(layer)) is not None:
         raise ConfigError(f"backend 'aten' cannot run this layer: {reason}. Use backend='auto'.")
+    if backend == "native" and (reason := native.refuses(layer, x)) is not None:
+        raise ConfigError(f"backend 'native' cannot run this layer: {reason}. Use backend='auto'.")
     return backend
 
 
@@ -54,5 +57,5 @@ def run(
 
     x [N, I], states [alive, ·] in the order of the rows; gives h [N, ·] and the final states [alive, ·].
     """
-    engine = {"reference": reference.run, "torch": bptt.run, "aten": aten.run}[choose(backend, layer, x)]
+    engine = {"reference": reference.run, "torch": bptt.run, "native": native.run, "aten": aten.run}[choose(backend, layer, x)]
     return engine(layer, x, state, weights, masks)

@@ -150,7 +150,7 @@ class _ThroughTime(torch.autograd.Function):
         count = 1 + len(cell.state) + len(ctx.names)
         inputs, flat = ctx.saved_tensors[:count], list(ctx.saved_tensors[count:])
         if torch.is_grad_enabled():
-            return (None, None, None, *_again(layer, ctx, inputs, grads))
+            return (None, None, None, *again(layer, ctx, inputs, grads))
         x, states = inputs[0], inputs[1 : 1 + len(cell.state)]
         tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
         w = Weights({n: tensors[n] for n in ctx.own}, ctx.low, states[-1].shape[1])
@@ -254,7 +254,7 @@ def _whole(names: Sequence[str], histories: Sequence[Tensor], sizes: Sequence[in
     return out
 
 
-def _again(layer: Layer, ctx: Any, inputs: Sequence[Tensor], grads: Sequence[Tensor | None]) -> list[Tensor | None]:
+def again(layer: Layer, ctx: Any, inputs: Sequence[Tensor], grads: Sequence[Tensor | None]) -> list[Tensor | None]:
     """The gradients as functions that can be differentiated again: the forward once more by the reference loop."""
     with torch.enable_grad():
         fresh = [i if n else i.detach() for i, n in zip(inputs, ctx.needs_input_grad[3:], strict=True)]

@@ -79,7 +79,7 @@ def _forward(derivation: Derivation) -> Phase:
     before = [st for st in derivation.forward if not carried.intersection(names_out(st))]
     step = [st for st in derivation.forward if carried.intersection(names_out(st))]
     hoisted, step = _hoist(step, carried, _constants(derivation), "k")
-    return Phase(_shared(before + hoisted, "u"), tuple(step), ())
+    return Phase(shared(before + hoisted, "u"), tuple(step), ())
 
 
 def _backward(derivation: Derivation) -> Phase:
@@ -95,7 +95,7 @@ def _backward(derivation: Derivation) -> Phase:
     after = [st for st in statements if st not in step and st not in before]
     hoisted, step = _hoist(step, carried, _constants(derivation), "k")
     made = [*derivation.recomputed, *before, *hoisted]
-    return Phase(_shared(made, "u"), tuple(step), _shared(after, "w"))
+    return Phase(shared(made, "u"), tuple(step), shared(after, "w"))
 
 
 def _hoist(
@@ -133,7 +133,7 @@ def _trivial(value: sp.Expr) -> bool:
     )
 
 
-def _shared(statements: Iterable[Statement], prefix: str) -> tuple[Statement, ...]:
+def shared(statements: Iterable[Statement], prefix: str) -> tuple[Statement, ...]:
     """Common subexpressions of the pointwise statements named once, each just before its first use."""
     statements = list(statements)
     pointwise = [st for st in statements if isinstance(st, Pointwise)]

@@ -135,7 +135,7 @@ def _same(values: Sequence[Tensor], oracles: Sequence[Tensor], what: str, tolera
 def backends(cell: Cell) -> list[str]:
     """The backends that can run this cell, the oracle first."""
     plain = Layer(cell, Time.full(1, 1))
-    return ["reference", "torch", *(["aten"] if aten.refuses(plain) is None else [])]
+    return ["reference", "torch", "native", *(["aten"] if aten.refuses(plain) is None else [])]
 
 
 def check_equal(cell: Cell, configuration: Configuration) -> None:

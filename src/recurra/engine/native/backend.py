@@ -1,0 +1,223 @@
+"""The backend "native": the derived sweeps compiled for this processor, everything over all steps in torch.
+
+Memory between forward and backward, for N packed rows: the kept values and the states, N · H each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engine.bptt import again
+from recurra.engine.layer import Layer
+from recurra.engine.native import build, memory
+from recurra.engine.native.machine import REALS, Clock, Machine, machine, pack, products, run as run_sweep
+from recurra.engine.native.sweep import Mode
+
+
+def refuses(layer: Layer, x: Tensor) -> str | None:
+    """Why this layer cannot run natively; None: it can."""
+    if x.device.type != "cpu":
+        return f"it is for the CPU, x is on {x.device.type}"
+    if x.dtype not in REALS:
+        return f"it is for float32 and float64, x is {x.dtype}"
+    if layer.record is not None:
+        return "it does not record gradient norms"
+    if torch.is_autocast_enabled("cpu"):
+        return "it does not multiply in 16 bits"
+    if build.compiler() is None:
+        return "there is no C++ compiler (g++)"
+    return None
+
+
+def run(
+    layer: Layer, x: Tensor, state: tuple[Tensor, ...], weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """As `reference.run`."""
+    if not layer.time.sizes:
+        return x.new_zeros(0, state[0].shape[1]), state
+    names = (*weights, *masks)
+    outputs = _Native.apply(layer, tuple(weights), names, x, *state, *weights.values(), *masks.values())
+    return outputs[0], tuple(outputs[1:])
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """With entries of a row side by side."""
+    return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous()
+
+
+def _new(rows: int, width: int, like: Tensor) -> Tensor:
+    return memory.empty(rows * width, like.dtype).view(rows, width)
+
+
+def _widths(layer: Layer, state: tuple[Tensor, ...], weights: Mapping[str, Tensor]) -> dict[str, int]:
+    units = weights["weight_hr"].shape[1] if "weight_hr" in weights else state[-1].shape[1]
+    return {"H": units, "P": state[0].shape[1], "1": 1}
+
+
+class _Native(torch.autograd.Function):
+    """x [N, I], states [alive, ·] → h [N, ·], final states [alive, ·]."""
+
+    @staticmethod
+    def forward(ctx: Any, layer: Layer, own: tuple[str, ...], names: tuple[str, ...], x: Tensor, *rest: Tensor) -> Any:
+        cell, time = layer.cell, layer.time
+        states = rest[: len(cell.state)]
+        tensors = dict(zip(names, rest[len(cell.state) :], strict=True))
+        found = machine(cell, layer.variant, REALS[x.dtype])
+        widths = _widths(layer, states, tensors)
+        n, alive, H = x.shape[0], time.alive, widths["H"]
+        arrays = {name: _rows(t) for name, t in tensors.items() if not name.startswith(("weight_", "bias_"))}
+        arrays["x"] = _rows(x)
+        if "weight_ih" in tensors:
+            matrix, bias = tensors["weight_ih"], tensors.get("bias_ih")
+            arrays["A_ih"] = inputs = _new(n, matrix.shape[0], x)
+            if bias is None:
+                torch.mm(x, matrix.t(), out=inputs)
+            else:
+                torch.addmm(bias, x, matrix.t(), out=inputs)
+        for name, initial in zip(cell.state, states, strict=True):
+            arrays[f"hist_{name}"] = history = _new(alive + n, initial.shape[1], x)
+            history[:alive] = initial
+        if any(ctx.needs_input_grad):
+            arrays |= _kept(found, n, H, x)
+        packed = {
+            op.weight: pack(tensors[f"weight_{op.weight}"], op.gates, tensors.get(f"bias_{op.weight}"))
+            for op in products(found.native.forward)
+        }
+        clock = Clock.of(time, torch.get_num_threads())
+        run_sweep(found.forward, clock, arrays, packed, widths)
+        histories = [arrays[f"hist_{s}"] for s in cell.state]
+        last = slice(n, n + alive) if time.lengths is None else time.last
+        finals = [h[last].clone() for h in histories]
+        saved = {
+            name: t for name, t in arrays.items() if name in ("kept", "A_ih") or name.startswith(("hist_", "scale"))
+        }
+        if not found.native.reads_inputs:
+            saved.pop("A_ih", None)
+        ctx.save_for_backward(x, *rest, *saved.values())
+        ctx.layer, ctx.own, ctx.names, ctx.saved, ctx.low = layer, own, names, tuple(saved), None
+        ctx.set_materialize_grads(False)
+        return (histories[0][alive:].detach(), *finals)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        layer: Layer = ctx.layer
+        cell, time = layer.cell, layer.time
+        count = 1 + len(cell.state) + len(ctx.names)
+        inputs = ctx.saved_tensors[:count]
+        if torch.is_grad_enabled():
+            return (None, None, None, *again(layer, ctx, inputs, grads))
+        x, states = inputs[0], inputs[1 : 1 + len(cell.state)]
+        tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
+        found = machine(cell, layer.variant, REALS[x.dtype])
+        widths = _widths(layer, states, tensors)
+        n, alive, H = x.shape[0], time.alive, widths["H"]
+        arrays = {name: _rows(t) for name, t in tensors.items() if not name.startswith(("weight_", "bias_"))}
+        arrays |= dict(zip(ctx.saved, ctx.saved_tensors[count:], strict=True)) | {"x": _rows(x)}
+        arrays["gy"] = _rows(grads[0]) if grads[0] is not None else x.new_zeros(1, widths["P"]).expand(n, -1)
+        carries = {}
+        for name, late, initial in zip(cell.state, grads[1:], states, strict=True):
+            carries[name] = torch.zeros_like(initial) if late is None else late.clone(memory_format=torch.contiguous_format)
+            arrays[f"carry_{name}"] = carries[name]
+        clock = Clock.of(time, torch.get_num_threads())
+        sums = _backward_arrays(found, n, widths, clock.threads, x, arrays)
+        packed = {
+            op.weight: pack(tensors[f"weight_{op.weight}"], 1, transposed=True) for op in products(found.native.backward)
+        }
+        run_sweep(found.backward, clock, arrays, packed, widths, backwards=True, truncate=layer.truncate)
+        back = _gradients(found, layer, tensors, arrays, sums, widths, set(ctx.own))
+        dx = _input_gradient(found, tensors, arrays, widths) if ctx.needs_input_grad[3] else None
+        return (None, None, None, dx, *carries.values(), *(back.get(name) for name in ctx.names))
+
+
+def _kept(found: Machine, n: int, H: int, like: Tensor) -> dict[str, Tensor]:
+    """Arrays for what the backward reads."""
+    homes = {h for h in (*found.forward.homes, *found.backward.homes) if h.mode is Mode.WHOLE}
+    columns = 1 + max((h.column for h in homes if h.array == "kept"), default=-1)
+    out = {h.array: like.new_empty(n, 1) for h in homes if h.width == "1"}
+    return out | ({"kept": _new(n, columns * H, like)} if columns else {})
+
+
+def _backward_arrays(
+    found: Machine, n: int, widths: Mapping[str, int], threads: int, like: Tensor, arrays: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Makes the arrays that the backward fills; gives those of sums."""
+    columns: dict[str, tuple[int, int]] = {}
+    sums: dict[str, Tensor] = {}
+    for home in found.backward.homes:
+        width = widths[home.width]
+        if home.mode is Mode.ACCUMULATOR:
+            sums[home.array] = like.new_zeros(threads, width)
+        elif home.mode is Mode.WHOLE and home.array not in arrays:
+            columns[home.array] = max(columns.get(home.array, (0, width)), (home.column + 1, width))
+    arrays |= {name: _new(n, count * width, like) for name, (count, width) in columns.items()} | sums
+    return sums
+
+
+def _runs(places: tuple[tuple[str, int], ...]) -> list[tuple[str, int, int, int]]:
+    """Neighbouring columns at once: (array, first column, columns, first row block of the weight)."""
+    runs: list[tuple[str, int, int, int]] = []
+    for row, (array, column) in enumerate(places):
+        if runs and runs[-1][0] == array and runs[-1][1] + runs[-1][2] == column:
+            array, begin, count, first = runs.pop()
+            runs.append((array, begin, count + 1, first))
+        else:
+            runs.append((array, column, 1, row))
+    return runs
+
+
+def _gradients(
+    found: Machine,
+    layer: Layer,
+    tensors: Mapping[str, Tensor],
+    arrays: Mapping[str, Tensor],
+    sums: Mapping[str, Tensor],
+    widths: Mapping[str, int],
+    own: set[str],
+) -> dict[str, Tensor]:
+    """Of every weight, parameter and other leaf: sums over all rows."""
+    native, time = found.native, layer.time
+    out: dict[str, Tensor] = {}
+    for weight, (argument, names) in native.derivation.weight_gradients.items():
+        if f"weight_{weight}" not in tensors:
+            continue
+        if argument.endswith("_prev"):
+            history = arrays[f"hist_{argument.removesuffix('_prev')}"]
+            value = history[: len(arrays["x"])] if time.lengths is None else history[time.previous]
+        elif argument in arrays:
+            value = arrays[argument]
+        else:
+            home = next(h for h in found.backward.homes if h.array == "kept" and h.column == native.kept[argument])
+            value = arrays["kept"][:, home.column * widths["H"] : (home.column + 1) * widths["H"]]
+        matrix = tensors[f"weight_{weight}"]
+        width = matrix.shape[0] // len(names)
+        total = torch.empty_like(matrix, memory_format=torch.contiguous_format)
+        for array, begin, count, first in _runs(native.columns[weight]):
+            slab = arrays[array][:, begin * width : (begin + count) * width]
+            torch.mm(slab.t(), value, out=total[first * width : (first + count) * width])
+        out[f"weight_{weight}"] = total
+        if f"bias_{weight}" in tensors:
+            out[f"bias_{weight}"] = torch.cat([sums[native.sums[f"bias:{name}"]].sum(0) for name in names])
+    for name in native.derivation.cell.parameters:
+        if name in native.sums:
+            total = sums[native.sums[name]].sum(0)
+            out[name] = total if len(tensors[name]) > 1 or widths["H"] == 1 else total.sum().view(1)
+    out |= {leaf: arrays[array] for leaf, array in native.leaves.items() if leaf != "x" and leaf not in own}
+    return out
+
+
+def _input_gradient(
+    found: Machine, tensors: Mapping[str, Tensor], arrays: Mapping[str, Tensor], widths: Mapping[str, int]
+) -> Tensor | None:
+    """∂L/∂x [N, I]: the transposed input product over all steps, and what the equations read of x itself."""
+    native, H = found.native, widths["H"]
+    dx = arrays.get(native.leaves.get("x", ""))
+    if "weight_ih" in tensors:
+        for array, begin, count, first in _runs(native.columns["ih"]):
+            slab = arrays[array][:, begin * H : (begin + count) * H]
+            matrix = tensors["weight_ih"][first * H : (first + count) * H]
+            dx = torch.mm(slab, matrix) if dx is None else dx.addmm_(slab, matrix)
+    return dx

@@ -1,0 +1,110 @@
+"""Pointwise functions of a sweep as C++ on vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sympy as sp
+
+from recurra.engine.native.sweep import Home, Mode, Native, Point
+from recurra.equations.derive import Pointwise
+
+HEAD = '#include "vec.h"\n'
+
+
+def points_of(native: Native) -> list[Point]:
+    """The functions of both sweeps, in the order of their numbers."""
+    return [op.point for sweep in (native.forward, native.backward) for op in sweep.ops if op.point is not None]
+
+
+def write_points(points: Sequence[Point]) -> str:
+    """The C++ text of the functions and of their table `recurra_points`."""
+    names = ", ".join(f"point_{k}" for k in range(len(points)))
+    table = (
+        "typedef void (*Point)(REAL *const *, const long *, long, long);\n"
+        f'extern "C" __attribute__((visibility("default"))) const Point recurra_points[] = {{{names or "nullptr"}}};\n'
+    )
+    return "\n".join((HEAD, *(write_point(k, p) for k, p in enumerate(points)), table))
+
+
+def arguments(point: Point) -> list[Home | int]:
+    """What a function's pointers are: homes, or places in the tile."""
+    return [*(h for _, h in point.loads), *(k for _, k in point.tiles), *(h for _, h in point.stores)]
+
+
+def write_point(number: int, point: Point) -> str:
+    """`point_<number>(p, s, rows, units)`: whole vectors of every row, then what is left of it."""
+    body: list[str] = []
+    names: dict[str, str] = {}
+    for k, (name, home) in enumerate(point.loads):
+        names[name] = f"v_{name}"
+        value = "all(p[%d][0])" % k if home.mode is Mode.SCALAR else f"get(p{k} + u)"
+        body.append(f"const V v_{name} = {value};")
+    first = len(point.loads)
+    for k, (name, _) in enumerate(point.tiles, first):
+        names[name] = f"v_{name}"
+        body.append(f"const V v_{name} = get(p{k} + u);")
+    for st in point.statements:
+        assert isinstance(st, Pointwise)
+        names[st.name] = f"v_{st.name}"
+        body.append(f"const V v_{st.name} = {_vector(st.value, names)};")
+    first += len(point.tiles)
+    for k, (name, home) in enumerate(point.stores, first):
+        added = f"get(p{k} + u) + v_{name}" if home.mode is Mode.ACCUMULATOR else f"v_{name}"
+        body.append(f"put(p{k} + u, {added});")
+    count = len(arguments(point))
+    pointers = "\n".join(f"        REAL *const p{k} = p[{k}] + r * s[{k}];" for k in range(count))
+    lines = "\n".join(f"            {line}" for line in body)
+    return (
+        f"static void point_{number}(REAL *const *p, const long *s, long rows, long units) {{\n"
+        "    for (long r = 0; r < rows; r++) {\n"
+        f"{pointers}\n"
+        "        const auto at = [&](long u, auto get, auto put) __attribute__((always_inline)) {\n"
+        f"{lines}\n"
+        "        };\n"
+        "        EVERY_UNIT(at)\n"
+        "    }\n"
+        "}\n"
+    )
+
+
+def _vector(value: sp.Expr, names: dict[str, str]) -> str:
+    """An expression that is a vector even where the value is a number."""
+    return f"all({_number(value)})" if value.is_Number else cpp(value, names)
+
+
+def _number(value: sp.Expr) -> str:
+    return f"(REAL){float(value)!r}"
+
+
+def cpp(value: sp.Expr, names: dict[str, str]) -> str:
+    """A pointwise expression in C++."""
+    if value.is_Symbol:
+        return names[str(value)]
+    if value.is_Number:
+        return _number(value)
+    if value.is_Add:
+        number, rest = value.as_coeff_Add()
+        out = "" if number == 0 else _number(number)
+        for term in sorted(sp.Add.make_args(rest), key=lambda t: (t.could_extract_minus_sign(), str(t))):
+            negative = term.could_extract_minus_sign()
+            text = cpp(-term if negative else term, names)
+            out += f" - {text}" if negative else f" + {text}" if out else text
+        return f"({out.strip()})"
+    if value.is_Mul:
+        number, rest = value.as_coeff_Mul()
+        factors = sp.Mul.make_args(rest)
+        above = [cpp(f, names) for f in factors if not (f.is_Pow and f.args[1].is_negative)]
+        below = [cpp(1 / f, names) for f in factors if f.is_Pow and f.args[1].is_negative]
+        if number != 1 or not above:
+            above.insert(0, _number(number))
+        product = " * ".join(above)
+        return f"({product}{''.join(f' / {b}' for b in below)})"
+    if value.is_Pow:
+        base, exponent = value.args
+        text = cpp(base, names)
+        power = int(exponent)
+        if power < 0:
+            return f"((REAL)1 / {cpp(base**-power, names)})"
+        return f"({' * '.join([text] * power)})"
+    return f"{type(value).__name__}({', '.join(_vector(a, names) for a in value.args)})"
