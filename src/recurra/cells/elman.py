@@ -27,3 +27,15 @@ def rnn_relu(s: Expression, h: Expression) -> Expression:
 def rnn_identity(s: Expression, h: Expression) -> Expression:
     """The linear recurrent network, whose gradient over k steps is exactly the k-th power of W_hh."""
     return s
+
+
+@part("cell", "irnn")
+@cell(
+    gates="s",
+    state="h",
+    source="Le, Jaitly & Hinton 2015, A simple way to initialize recurrent networks of rectified linear units",
+    start={"weight_hh": "identity", "bias_ih": 0.0, "bias_hh": 0.0},
+)
+def irnn(s: Expression, h: Expression) -> Expression:
+    """Rectified units that start by adding up their input: W_hh is the identity, the biases are zero."""
+    return relu(s)

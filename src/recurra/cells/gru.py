@@ -1,8 +1,8 @@
-"""The gated recurrent unit in both placements of the reset gate. Gate order as in torch: r z n."""
+"""The gated recurrent unit in both placements of the reset gate, and normalised. Gate order as in torch: r z n."""
 
 from __future__ import annotations
 
-from recurra.equations.language import Expression, Gate, cell, project, sigmoid, tanh
+from recurra.equations.language import Expression, Gate, cell, layer_norm, project, sigmoid, tanh, unit
 from recurra.registry import part
 
 E = Expression
@@ -24,3 +24,23 @@ def gru_reset_before(r: E, z: E, n: Gate, h: E) -> E:
     r, z = sigmoid(r), sigmoid(z)
     new = tanh(n.input + project(r * h, "candidate"))
     return (1 - z) * new + z * h
+
+
+@part("cell", "layer-norm-gru")
+@cell(
+    name="layer-norm-gru",
+    gates="r z n",
+    state="h",
+    bias=False,
+    source="Ba, Kiros & Hinton 2016, supplementary material, the layer-normalised GRU",
+)
+def layer_norm_gru(r: Gate, z: Gate, n: Gate, h: E) -> E:
+    """The GRU with its products normalised, those of the gates and those of the candidate as rows of their own."""
+    gates_in, gates_rec = layer_norm(r.input, z.input), layer_norm(r.recurrent, z.recurrent)
+    read, write = (
+        sigmoid(unit(f"gain_ih_{k}", 1.0) * x + unit(f"gain_hh_{k}", 1.0) * y + unit(f"shift_{k}", 0.0))
+        for k, x, y in zip("rz", gates_in, gates_rec, strict=True)
+    )
+    seen = unit("gain_ih_n", 1.0) * layer_norm(n.input) + unit("shift_n", 0.0)
+    told = unit("gain_hh_n", 1.0) * layer_norm(n.recurrent) + unit("shift_hh_n", 0.0)
+    return (1 - write) * h + write * tanh(seen + read * told)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from recurra.engine import aten, bptt, reference
 from recurra.engine.layer import Layer, Record
-from recurra.engine.native import backend as native
+from recurra.engine.native import backend as compiled
 from recurra.engine.time import Time
 from recurra.errors import ConfigError, did_you_mean
 
@@ -40,7 +40,7 @@ def choose(backend: str, layer: Layer, x: Tensor) -> str:
         return "aten" if x.device.type != "cpu" or onednn else "torch"
     if backend == "aten" and (reason := aten.refuses(layer)) is not None:
         raise ConfigError(f"backend 'aten' cannot run this layer: {reason}. Use backend='auto'.")
-    if backend == "native" and (reason := native.refuses(layer, x)) is not None:
+    if backend == "native" and (reason := compiled.refuses(layer, x)) is not None:
         raise ConfigError(f"backend 'native' cannot run this layer: {reason}. Use backend='auto'.")
     return backend
 
@@ -57,5 +57,5 @@ def run(
 
     x [N, I], states [alive, ·] in the order of the rows; gives h [N, ·] and the final states [alive, ·].
     """
-    engine = {"reference": reference.run, "torch": bptt.run, "native": native.run, "aten": aten.run}[choose(backend, layer, x)]
+    engine = {"reference": reference.run, "torch": bptt.run, "native": compiled.run, "aten": aten.run}[choose(backend, layer, x)]
     return engine(layer, x, state, weights, masks)

@@ -109,7 +109,7 @@ class _ThroughTime(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, layer: Layer, own: tuple[str, ...], names: tuple[str, ...], x: Tensor, *rest: Tensor) -> Any:
-        low = _autocast(x)
+        low = autocast(x)
         with torch.autocast(x.device.type, enabled=False):
             if low is not None:
                 x = x.float()
@@ -219,7 +219,7 @@ def _recorder(record: Record, first: int) -> Callable[[int, Tensor], None]:
     return lambda step, gradient: record.add(first + step, gradient)
 
 
-def _autocast(x: Tensor) -> torch.dtype | None:
+def autocast(x: Tensor) -> torch.dtype | None:
     """The 16-bit type that autocast asks for on this device; float64 stays as it is."""
     device = x.device.type
     if x.dtype == torch.float64 or not torch.is_autocast_enabled(device):

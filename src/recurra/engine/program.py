@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import sympy as sp
 
 from recurra.equations.derive import (
     PLAIN,
     Derivation,
+    Norm,
+    NormTransposed,
     Pointwise,
+    Product,
+    ProductTransposed,
     Statement,
     Variant,
+    constants,
     derive,
     names_in,
     names_out,
@@ -44,6 +49,34 @@ class Program:
     forward: Phase
     backward: Phase
 
+    @cached_property
+    def constants(self) -> frozenset[str]:
+        """Parameters and what is made of them alone: no row per time step, but [H] or [1]."""
+        phases = (self.forward, self.backward)
+        return constants(self.derivation.cell, (st for p in phases for st in (*p.before, *p.step, *p.after)))
+
+    @cached_property
+    def wide(self) -> frozenset[str]:
+        """The values as wide as the input: x, and what is made of it alone."""
+        derivation = self.derivation
+        arguments = {weight: argument for weight, (argument, _) in derivation.weight_gradients.items()}
+        to_input = {name for name, node in derivation.cell.products.items() if node.wide}
+        found = {"x"}
+        for phase in (self.forward, self.backward):
+            for st in (*phase.before, *phase.step, *phase.after):
+                match st:
+                    case Product(_, weight, _):
+                        grows = weight in to_input
+                    case ProductTransposed(_, weight, _):
+                        grows = arguments[weight] in found
+                    case Norm(outs, arguments_, _) | NormTransposed(outs, arguments_, _, _):
+                        found.update(outs if found.intersection(arguments_) else ())
+                        continue
+                    case _:
+                        grows = bool(found.intersection(names_in(st)))
+                found.update(names_out(st) if grows else ())
+        return frozenset(found)
+
     @property
     def carries(self) -> dict[str, str | None]:
         """State → name of the gradient that travels to the step before; None: nothing does."""
@@ -62,10 +95,6 @@ def program(cell: Cell, variant: Variant = PLAIN) -> Program:
     return Program(derivation, _forward(derivation), _backward(derivation))
 
 
-def _constants(derivation: Derivation) -> frozenset[str]:
-    return frozenset(derivation.cell.parameters)
-
-
 def _dependent(statements: Iterable[Statement], carried: Iterable[str]) -> set[str]:
     found = set(carried)
     for st in statements:
@@ -78,7 +107,7 @@ def _forward(derivation: Derivation) -> Phase:
     carried = _dependent(derivation.forward, (f"{s}_prev" for s in derivation.cell.state))
     before = [st for st in derivation.forward if not carried.intersection(names_out(st))]
     step = [st for st in derivation.forward if carried.intersection(names_out(st))]
-    hoisted, step = _hoist(step, carried, _constants(derivation), "k")
+    hoisted, step = _hoist(step, carried, constants(derivation.cell, (*derivation.forward, *derivation.recomputed)), "k")
     return Phase(shared(before + hoisted, "u"), tuple(step), ())
 
 
@@ -93,7 +122,7 @@ def _backward(derivation: Derivation) -> Phase:
             wanted.update(names_in(st))
     before = [st for st in statements if not carried.intersection(names_out(st))]
     after = [st for st in statements if st not in step and st not in before]
-    hoisted, step = _hoist(step, carried, _constants(derivation), "k")
+    hoisted, step = _hoist(step, carried, constants(derivation.cell, (*derivation.forward, *derivation.recomputed)), "k")
     made = [*derivation.recomputed, *before, *hoisted]
     return Phase(shared(made, "u"), tuple(step), shared(after, "w"))
 

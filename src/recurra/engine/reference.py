@@ -93,11 +93,12 @@ def step(
             case "function":
                 return FUNCTIONS[node.label](*v)
             case "project":
-                return F.linear(v[0], weights[f"weight_{node.label}"])
+                y = F.linear(v[0], weights[f"weight_{node.label}"])
+                return y if node.parts == 1 else y.chunk(node.parts, -1)
             case "norm_row":
                 row = torch.cat(v, -1)
                 return F.layer_norm(row, row.shape[-1:], eps=NORM_EPSILON).chunk(len(v), -1)
-            case "norm_part":
+            case "part":
                 return v[0][int(node.label)]
             case "add":
                 return v[0] + v[1]

@@ -28,7 +28,7 @@ class _Backward:
     def __init__(self, program: Program) -> None:
         self.program, self.phase, self.derivation = program, program.backward, program.derivation
         self.cell = self.derivation.cell
-        self.writer = Writer(self.derivation)
+        self.writer = Writer(program)
         self.slabs: dict[str, tuple[str, int]] = {}
         """Gradient → its slab, and its column of it."""
 
@@ -48,7 +48,7 @@ class _Backward:
         return [
             "def backward(gy, late, carry, rows, kept, whole, sizes, w, masks, low, need_x, record):",
             "    n = sum(sizes)",
-            "    H, P = w.units, late[0].shape[1]",
+            "    H, P, I = w.units, late[0].shape[1], whole['x'].shape[1]",
             *before,
             f"    {', '.join(f'c_{s}' for s in cell.state)}, = carry",
             writer.loop(True, [("gy_h", "gy")]),
@@ -62,7 +62,7 @@ class _Backward:
         writer, weights = self.writer, self.derivation.weight_gradients
         for weight in sorted(weights, key=lambda name: (name == "ih", name)):
             grads = [g for g in dict.fromkeys(weights[weight][1]) if g not in self.slabs]
-            slab, width = f"D_{weight}", _width(weight)
+            slab, width = f"D_{weight}", self.width(weight)
             if grads:
                 writer.whole(f"{slab} = late[0].new_empty(n, {len(grads)} * {width})")
             for k, name in enumerate(grads):
@@ -75,9 +75,13 @@ class _Backward:
             writer.whole(f"W_{name} = late[0].new_empty(n, {writer.width(name)})")
             writer.homes[name] = f"W_{name}"
 
+    def width(self, weight: str) -> str:
+        """Columns of a gradient in a weight's slab."""
+        return "P" if weight == "hr" else self.writer.width(self.derivation.weight_gradients[weight][1][0])
+
     def runs(self, weight: str) -> list[Run]:
         """A weight's gradient rows as (slab columns, first row, last row) with as few products as the slabs allow."""
-        width = _width(weight)
+        width = self.width(weight)
         found: list[tuple[str, int, int, int, int]] = []  # slab, its columns from and to, rows from and to
         for row, name in enumerate(self.derivation.weight_gradients[weight][1]):
             slab, column = self.slabs[name]
@@ -113,7 +117,8 @@ class _Backward:
             case NormTransposed():
                 emit(f"_row = {_norm_transposed(st, spell)}")
                 for k, out in enumerate(st.outs):
-                    emit(f"{homes[out]}.copy_({_column(k)})" if out in homes else f"W_{out} = {_column(k)}")
+                    column = f"_row{self.writer.block(out, k)}"
+                    emit(f"{homes[out]}.copy_({column})" if out in homes else f"W_{out} = {column}")
 
     def step_lines(self) -> None:
         """The body of the loop."""
@@ -151,7 +156,7 @@ class _Backward:
             case NormTransposed():
                 emit(f"_row = {_norm_transposed(st, spell)}")
                 for k, out in enumerate(st.outs):
-                    self.put(out, _column(k))
+                    self.put(out, f"_row{writer.block(out, k)}")
 
     def put(self, name: str, call: str) -> None:
         """A value of the loop, copied where it is whole."""
@@ -176,11 +181,6 @@ class _Backward:
         return [*lines, f"    return ({carry},), rows, {{{leaves}}}"]
 
 
-def _width(weight: str) -> str:
-    """Columns of a gradient in a weight's slab."""
-    return "P" if weight == "hr" else "H"
-
-
 def _transposed(weight: str, runs: Sequence[Run]) -> str:
     """The expression of a transposed product, the sum over its runs."""
     rows = [f", {i}, {j}" if len(runs) > 1 else "" for _, i, j in runs]
@@ -190,7 +190,3 @@ def _transposed(weight: str, runs: Sequence[Run]) -> str:
 def _norm_transposed(st: NormTransposed, spell: Callable[[str], str]) -> str:
     gradient, result = (f"torch.cat(({', '.join(map(spell, row))},), 1)" for row in (st.grads, st.results))
     return f"norm_transposed({gradient}, {result}, {spell(st.scale)})"
-
-
-def _column(k: int) -> str:
-    return f"_row[:, {k} * H:{k + 1} * H]"

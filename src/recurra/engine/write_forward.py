@@ -23,7 +23,7 @@ class _Forward:
         self.cell = self.derivation.cell
         self.kept = set(self.derivation.kept)
         self.later = reads(self.phase.step)
-        self.writer = Writer(self.derivation)
+        self.writer = Writer(program)
         self.places: dict[str, tuple[str, int]] = {}
         """Value → its slab, and its column of it."""
 
@@ -33,7 +33,7 @@ class _Forward:
         begin = [
             "def forward(x, sizes, states, w, masks, low):",
             "    n, b0 = x.shape[0], sizes[0]",
-            "    H, P = w.units, states[0].shape[1]",
+            "    H, P, I = w.units, states[0].shape[1], x.shape[1]",
         ]
         for state in cell.state:
             begin += [
@@ -62,20 +62,20 @@ class _Forward:
             case Product(outs, weight, argument):
                 more = ", also='hh'" if weight == "ih" and self.all_sums() else ""
                 emit(f"A_{weight} = w.product({weight!r}, {spell(argument)}, low{more})")
-                self.columns(outs, f"A_{weight}", "H")
+                self.columns(outs, f"A_{weight}")
             case Norm(outs, arguments, scale):
                 row = ", ".join(map(spell, arguments))
                 emit(f"A_{outs[0]}, W_{scale} = norm(torch.cat(({row},), 1))")
-                self.columns(outs, f"A_{outs[0]}", "H")
+                self.columns(outs, f"A_{outs[0]}")
                 homes[scale] = f"W_{scale}"
             case Pointwise(name, value):
                 emit.assign(f"W_{name}", value)
                 homes[name] = f"W_{name}"
 
-    def columns(self, names: tuple[str, ...], slab: str, width: str) -> None:
+    def columns(self, names: tuple[str, ...], slab: str) -> None:
         """Let values live side by side in a slab."""
         for k, name in enumerate(names):
-            column = f"{slab}[:, {k} * {width}:{k + 1} * {width}]"
+            column = f"{slab}{self.writer.block(name, k)}"
             self.writer.homes[name] = column if len(names) > 1 else slab
             self.places[name] = (slab, k)
 
@@ -116,7 +116,7 @@ class _Forward:
         call = f"w.product({weight!r}, {writer.spell_step(argument)}, low)"
         if self.kept.intersection(outs):
             writer.whole(f"A_{weight} = {self.new_rows(f'w.rows({weight!r})')}")
-            self.columns(outs, f"A_{weight}", writer.width(outs[0]))
+            self.columns(outs, f"A_{weight}")
             writer.inner(f"{writer.view(f'R_{weight}', f'A_{weight}')}.copy_({call})")
         elif len(outs) == 1:
             writer.inner(f"R_{weight} = s_{outs[0]} = {call}")
@@ -124,7 +124,7 @@ class _Forward:
             writer.inner(f"R_{weight} = {call}")
             for k, name in enumerate(outs):
                 if name in self.later:
-                    writer.inner(f"s_{name} = R_{weight}[:, {k} * H:{k + 1} * H]")
+                    writer.inner(f"s_{name} = R_{weight}{writer.block(name, k)}")
 
     def add_sums(self, todo: list[Statement]) -> list[Statement]:
         """Sum gates where the product holds other gates too: added into the input slab, neighbours at once."""
@@ -173,9 +173,9 @@ class _Forward:
     def normalise(self, outs: tuple[str, ...], arguments: tuple[str, ...], scale: str) -> None:
         writer, slab = self.writer, f"A_{outs[0]}"
         row = ", ".join(map(writer.spell_step, arguments))
-        writer.whole(f"{slab} = {self.new_rows(f'{len(outs)} * H')}")
+        writer.whole(f"{slab} = {self.new_rows(f'{len(outs)} * {writer.width(outs[0])}')}")
         writer.whole(f"W_{scale} = {slab}.new_empty(n, 1)")
-        self.columns(outs, slab, "H")
+        self.columns(outs, slab)
         writer.homes[scale] = f"W_{scale}"
         writer.inner(f"_row, _scale = norm(torch.cat(({row},), 1))")
         writer.inner(f"{writer.view(f'S_{outs[0]}', slab)}.copy_(_row)")

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from recurra.engine.emit import Lines
-from recurra.equations.derive import Derivation, Statement, names_in
+from recurra.engine.program import Program
+from recurra.equations.derive import Statement, names_in
 
 GIVEN = ("mask_", "lower_")
 """Beginnings of the names of values that come with the input, one row per packed row."""
@@ -24,9 +25,10 @@ def reads(statements: Iterable[Statement]) -> set[str]:
 class Writer:
     """Collects a function's lines outside its loop over time, `whole`, and inside it, `inner`."""
 
-    def __init__(self, derivation: Derivation) -> None:
-        self.projected = derivation.variant.projected
-        self.narrow = frozenset(derivation.cell.parameters)
+    def __init__(self, program: Program) -> None:
+        self.projected = program.derivation.variant.projected
+        self.parameters, self.narrow = frozenset(program.derivation.cell.parameters), program.constants
+        self.wide = program.wide
         self.homes: dict[str, str] = {}
         """Whole value → Python expression of its array."""
         self.whole = Lines(self.spell_whole, self.narrow, 1)
@@ -36,7 +38,7 @@ class Writer:
 
     def spell_whole(self, name: str) -> str:
         """The expression of a value outside the loop."""
-        if name in self.narrow:
+        if name in self.parameters:
             return f"w[{name!r}]"
         if name.startswith(GIVEN):
             return f"masks[{name!r}]"
@@ -45,15 +47,20 @@ class Writer:
     def spell_step(self, name: str) -> str:
         """The variable of a value inside the loop."""
         if name in self.narrow:
-            return f"w[{name!r}]"
+            return self.spell_whole(name)
         if name.startswith(GIVEN) or name in self.homes:
             self.viewed.setdefault(f"s_{name}", self.spell_whole(name))
         return f"s_{name}"
 
     def width(self, name: str) -> str:
-        """H for all but what a projection makes."""
+        """H for all but what is made of x alone, I, and what a projection makes, P."""
         made = ("h", "h_prev", "projected", "d_projected", "d_h", "g_h", "d_h_prev", "h_masked")
-        return "P" if self.projected and name in made else "H"
+        return "I" if name in self.wide else "P" if self.projected and name in made else "H"
+
+    def block(self, name: str, k: int) -> str:
+        """The k-th of several columns as wide as a value."""
+        width = self.width(name)
+        return f"[:, {k} * {width}:{k + 1} * {width}]"
 
     def view(self, variable: str, array: str) -> str:
         """Let a loop variable be the step's view of an array."""

@@ -100,7 +100,8 @@ class Derivation:
     kept: tuple[str, ...]
     """Fewest values to keep per step, besides states, inputs and masks, so that no function is evaluated twice."""
     recomputed: tuple[Pointwise, ...]
-    """Forward statements the backward starts with: cheap arithmetic on what is kept."""
+    """Forward statements the backward starts with: cheap arithmetic on what is kept, and what is the same at every
+    step."""
     weight_gradients: dict[str, tuple[str, tuple[str, ...]]]
     """Weight → (argument, grads): ∇W = Σ over time of gradsᵀ · argument, and the bias's gradient Σ grads."""
     gradients: dict[str, str]
@@ -126,6 +127,15 @@ def names_in(statement: Statement) -> tuple[str, ...]:
             return arguments
         case NormTransposed(_, grads, results, scale):
             return (*grads, *results, scale)
+
+
+def constants(cell: Cell, statements: Iterable[Statement]) -> frozenset[str]:
+    """The cell's parameters, and the values that pointwise statements make of them alone: the same at every step."""
+    found = set(cell.parameters)
+    for st in statements:
+        if isinstance(st, Pointwise) and names_in(st) and found.issuperset(names_in(st)):
+            found.add(st.name)
+    return frozenset(found)
 
 
 def names_out(statement: Statement) -> tuple[str, ...]:
@@ -220,14 +230,17 @@ class _Lowering:
                 return self.apply(node, arguments)
             case "project":
                 argument = self.named(arguments[0], f"into_{node.label}")
-                return self.seam(Product((self.fresh(f"project_{node.label}"),), node.label, str(argument)))
+                names = [f"project_{node.label}{f'_{k}' if node.parts > 1 else ''}" for k in range(node.parts)]
+                outs = tuple(map(self.fresh, names))
+                self.statements.append(Product(outs, node.label, str(argument)))
+                return symbol(outs[0]) if node.parts == 1 else sp.Tuple(*map(symbol, outs))
             case "norm_row":
                 self.norms += 1
                 rows = tuple(str(self.named(a, f"row{self.norms}_{k}")) for k, a in enumerate(arguments))
                 outs = tuple(self.fresh(f"norm{self.norms}_{k}") for k in range(len(rows)))
                 self.statements.append(Norm(outs, rows, f"scale{self.norms}"))
                 return sp.Tuple(*map(symbol, outs))
-            case "norm_part":
+            case "part":
                 return arguments[0][int(node.label)]
         value = {
             "add": lambda a, b: a + b,
@@ -246,17 +259,15 @@ class _Lowering:
         if len(gates) == 1:
             name = gates.pop()
         elif len(arguments) == 1 and arguments[0].is_Symbol:
-            name = f"{node.label}_{str(arguments[0]).removeprefix('new_')}"
+            seen = str(arguments[0]).removeprefix("new_")
+            # names that end in _prev are the states' own
+            name = f"{node.label}_{f'old_{seen[:-5]}' if seen.endswith('_prev') else seen}"
         else:
             name = "t"
         name = self.fresh(name)
         named = [self.named(a, f"v_{name}") for a in arguments]
         self.statements.append(Pointwise(name, SYMBOLS[node.label](*named)))
         return symbol(name)
-
-    def seam(self, statement: Product) -> sp.Expr:
-        self.statements.append(statement)
-        return symbol(statement.outs[0])
 
     def named(self, value: sp.Expr, name: str) -> sp.Expr:
         if value.is_Symbol:
@@ -384,18 +395,23 @@ def derive(cell: Cell, variant: Variant = PLAIN) -> Derivation:
     backward, gradients, weights = _backward(forward, cell)
     backward = _tidy(backward, gradients, weights)
     made = {n for st in forward for n in names_out(st)}
-    free = {"x", *cell.parameters, *cell.state, *(f"{s}_prev" for s in cell.state)}
+    same = constants(cell, forward)
+    free = {"x", *same, *cell.state, *(f"{s}_prev" for s in cell.state)}
     needed = {n for st in backward for n in names_in(st)} | {argument for argument, _ in weights.values()}
     inner = {n for n in needed if n in made or n.startswith("a_")}
-    arithmetic = {st.name: st for st in forward if isinstance(st, Pointwise) and not st.value.atoms(sp.Function)}
+    arithmetic = {
+        st.name: st
+        for st in forward
+        if isinstance(st, Pointwise) and (st.name in same or not st.value.atoms(sp.Function))
+    }
     cheap = {name: [str(s) for s in st.value.free_symbols] for name, st in arithmetic.items()}
     kept = smallest_cut(inner, cheap, lambda n: n in free or n.startswith(("mask_", "lower_")))
-    again, todo = set(), [n for n in inner if n not in kept and n not in free]
+    again, todo = set(), [n for n in inner if n not in kept and (n not in free or n in same)]
     while todo:
         name = todo.pop()
         if name not in again:
             again.add(name)
-            todo += [n for n in cheap[name] if n in made and n not in kept and n not in free]
+            todo += [n for n in cheap[name] if n in made and n not in kept and (n not in free or n in same)]
     whole = {n.label for n in cell.nodes if n.op == "gate"}
     apart = {n.label for n in cell.nodes if n.op in ("gate_input", "gate_recurrent")}
     return Derivation(

@@ -16,15 +16,17 @@ with the previous h (and its bias). A part that is never mentioned has no weight
 part has no recurrent product.
 
 Two operations are not pointwise, the *seams*: `project(v)`, a product inside the step, and `layer_norm(v, …)`.
+
+Values have H units, but for x and what is made of it alone, which are as wide as the input.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from recurra.errors import ConfigError
 from recurra.registry import find
@@ -35,10 +37,18 @@ Number = int | float
 class Expression:
     """A node of a step's computation: `op` says what it makes of `args`; `label` names symbols, weights, functions."""
 
-    __slots__ = ("args", "label", "op", "start")
+    __slots__ = ("args", "label", "op", "parts", "start", "wide")
 
-    def __init__(self, op: str, args: tuple[Expression, ...] = (), label: str = "", start: float | None = None) -> None:
-        self.op, self.args, self.label, self.start = op, args, label, start
+    def __init__(
+        self,
+        op: str,
+        args: tuple[Expression, ...] = (),
+        label: str = "",
+        start: float | None = None,
+        parts: int = 1,
+        wide: bool = False,
+    ) -> None:
+        self.op, self.args, self.label, self.start, self.parts, self.wide = op, args, label, start, parts, wide
 
     def __add__(self, other: Expression | Number) -> Expression:
         return Expression("add", (self, _wrap(other)))
@@ -126,7 +136,7 @@ def mask(name: str) -> Expression:
 
 
 def raw_input() -> Expression:
-    """The layer's input x itself; the layer's input and hidden size must agree."""
+    """The layer's input x itself; where it meets values of H units, input and hidden size must agree."""
     return Expression("x", label="x")
 
 
@@ -135,9 +145,13 @@ def lower(state: str) -> Expression:
     return Expression("lower", label=state)
 
 
-def project(v: Expression, name: str = "project") -> Expression:
-    """A seam: the product `v · Wᵀ` with a learned H x H matrix called `name`, inside the step."""
-    return Expression("project", (_wrap(v),), name)
+def project(v: Expression, name: str = "project", parts: int = 1, width: Literal["units", "input"] = "units") -> Any:
+    """A seam: the product `v · Wᵀ` with a learned matrix called `name`, inside the step.
+
+    One part gives one result, several give a tuple of them from one matrix [parts · H, width of v]. A result has H
+    units, or as many as x with width="input". Biases are written in the equations (`unit`).
+    """
+    return _parts(Expression("project", (_wrap(v),), name, parts=parts, wide=width == "input"))
 
 
 def layer_norm(*values: Expression) -> Any:
@@ -145,9 +159,15 @@ def layer_norm(*values: Expression) -> Any:
 
     One value gives one result, several give a tuple. Gain and bias are written in the equations.
     """
-    row = Expression("norm_row", values)
-    parts = tuple(Expression("norm_part", (row,), str(k)) for k in range(len(values)))
-    return parts[0] if len(parts) == 1 else parts
+    found = _parts(Expression("norm_row", values, parts=len(values)))
+    return found if isinstance(found, tuple) else Expression("part", (found,), "0")
+
+
+def _parts(seam: Expression) -> Any:
+    """A seam's results: itself, or a tuple of its parts."""
+    if seam.parts == 1:
+        return seam
+    return tuple(Expression("part", (seam,), str(k)) for k in range(seam.parts))
 
 
 def walk(*roots: Expression) -> Iterator[Expression]:
@@ -175,13 +195,19 @@ class Cell:
     source: str
     bias: bool = True
     """Whether the products add biases; a cell that normalises them writes its own shift."""
+    start: Mapping[str, float | Literal["identity"]] = field(default_factory=dict)
+    """Weight (`weight_hh`, `bias_ih`, `weight_<product>`, …) → its first value; "identity" for every square of H rows.
+    Weights not named are drawn."""
+
+    remade: tuple[Callable[..., Any], tuple[str, ...]] | None = None
+    """The call that makes it again from a pickle; None: it is found by its registered name."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Cell:
         return self
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, str]]:
-        """A cell is pickled as its registered name."""
-        return find, ("cell", self.name)
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, ...]]:
+        """A cell is pickled as its registered name, one read from text as that text."""
+        return self.remade or (find, ("cell", self.name))
 
     @cached_property
     def symbols(self) -> dict[str, Expression]:
@@ -204,7 +230,37 @@ class Cell:
         for node in nodes:
             if node.op in ("gate", "gate_input", "gate_recurrent", "state") and id(node) not in known:
                 raise ConfigError(f"cell {self.name!r} mentions {node!r}, which is none of its own symbols.")
+        products = [n.label for n in nodes if n.op == "project"]
+        for name in products:
+            if products.count(name) > 1 or name in ("ih", "hh", "hr"):
+                why = "twice" if name not in ("ih", "hh", "hr") else "as the layer's own matrices are called"
+                raise ConfigError(
+                    f"cell {self.name!r} names a product {name!r} {why}: give every project(v, name) a name of its own."
+                )
         return nodes
+
+    @cached_property
+    def _widths(self) -> tuple[frozenset[int], bool]:
+        """The nodes as wide as x, by id, and whether one of them meets a value of H units, unit by unit."""
+        narrow: set[int] = set()
+        wide: set[int] = set()
+        tied = False
+        for node in self.nodes:
+            if node.op in ("number", "scalar"):
+                narrow.add(id(node))
+            elif node.op in ("x", "project"):
+                wide.update([id(node)] if node.op == "x" or node.wide else [])
+            elif node.args:
+                kinds = {id(a) in wide for a in node.args if id(a) not in narrow}
+                narrow.update([] if kinds else [id(node)])
+                wide.update([id(node)] if True in kinds else [])
+                tied |= len(kinds) == 2
+        return frozenset(wide), tied or any(id(r) in wide for r in self.results)
+
+    @property
+    def ties_input(self) -> bool:
+        """Whether x is read unit by unit beside values of H units, so that input and hidden size must agree."""
+        return self._widths[1]
 
     def _gates_with(self, part: str) -> tuple[str, ...]:
         used = {n.label for n in self.nodes if n.op in ("gate", part)}
@@ -226,9 +282,15 @@ class Cell:
         return {n.label: n for n in self.nodes if n.op in ("unit", "scalar")}
 
     @property
-    def products(self) -> tuple[str, ...]:
-        """Names of the matrices of `project`, in order of first mention."""
-        return tuple(dict.fromkeys(n.label for n in self.nodes if n.op == "project"))
+    def products(self) -> dict[str, Expression]:
+        """The products of `project` by name, in order of first mention."""
+        return {n.label: n for n in self.nodes if n.op == "project"}
+
+    def product_shape(self, name: str, units: int, inputs: int) -> tuple[int, int]:
+        """Rows and columns of a product's matrix, for H units and I inputs."""
+        node = self.products[name]
+        rows = inputs if node.wide else units
+        return node.parts * rows, inputs if id(node.args[0]) in self._widths[0] else units
 
     @property
     def has_recurrent_product(self) -> bool:
@@ -236,7 +298,13 @@ class Cell:
 
 
 def cell(
-    *, gates: str, state: str, source: str, name: str | None = None, bias: bool = True
+    *,
+    gates: str,
+    state: str,
+    source: str,
+    name: str | None = None,
+    bias: bool = True,
+    start: Mapping[str, float | Literal["identity"]] | None = None,
 ) -> Callable[[Callable[..., Any]], Cell]:
     """Decorator: a function of symbols becomes a `Cell`. `gates` and `state` are names separated by spaces."""
 
@@ -250,6 +318,6 @@ def cell(
                 f"{equations.__name__}: gates and states need names of their own, none of them x: {words}."
             )
         label = name or equations.__name__.replace("_", "-")
-        return Cell(label, tuple(gates.split()), tuple(state.split()), equations, source, bias)
+        return Cell(label, tuple(gates.split()), tuple(state.split()), equations, source, bias, dict(start or {}))
 
     return make

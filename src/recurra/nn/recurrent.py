@@ -112,7 +112,7 @@ class Recurrent(nn.Module):
     def _shapes(self, layer: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         cell, H, P = self.cell, self.hidden_size, self.proj_size or self.hidden_size
         width = self.input_size if layer == 0 else self.output_size
-        if any(n.op == "x" for n in cell.nodes) and width != H:
+        if cell.ties_input and width != H:
             raise ConfigError(
                 f"cell {cell.name!r} uses x itself, so input_size must be hidden_size = {H}, not {width}."
             )
@@ -122,7 +122,7 @@ class Recurrent(nn.Module):
             yield from ((f"bias_{n}", (rows[n],)) for n in ("ih", "hh") if rows[n])
         if self.proj_size:
             yield "weight_hr", (P, H)
-        yield from ((f"weight_{n}", (H, H)) for n in cell.products)
+        yield from ((f"weight_{n}", cell.product_shape(n, H, width)) for n in cell.products)
         yield from ((n, (H if p.op == "unit" else 1,)) for n, p in cell.parameters.items())
 
     @staticmethod
@@ -130,14 +130,19 @@ class Recurrent(nn.Module):
         return f"{name}_l{layer}{'_reverse' if reverse else ''}"
 
     def reset_parameters(self) -> None:
-        """Uniform in ±1/√H as torch.nn; the cell's own parameters at the start it names."""
+        """Uniform in ±1/√H as torch.nn; what the cell names a start for, there."""
         bound = 1 / math.sqrt(self.hidden_size)
+        starts = {n: p.start for n, p in self.cell.parameters.items() if p.start is not None} | dict(self.cell.start)
         for key, parameter in self.named_parameters():
-            start = next((p.start for n, p in self.cell.parameters.items() if key.startswith(f"{n}_l")), None)
+            start = starts.get(key.removesuffix("_reverse").rpartition("_l")[0])
             if start is None:
                 nn.init.uniform_(parameter, -bound, bound)
+            elif start == "identity":
+                with torch.no_grad():
+                    for square in parameter.split(self.hidden_size):
+                        nn.init.eye_(square)
             else:
-                nn.init.constant_(parameter, start)
+                nn.init.constant_(parameter, float(start))
 
     def flatten_parameters(self) -> None:
         """Nothing to do; torch.nn's layers have it."""

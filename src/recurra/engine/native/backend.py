@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.engine.bptt import again
+from recurra.engine.bptt import again, autocast
 from recurra.engine.layer import Layer
 from recurra.engine.native import build, memory
 from recurra.engine.native.machine import REALS, Clock, Machine, machine, pack, products, run as run_sweep
@@ -26,8 +26,8 @@ def refuses(layer: Layer, x: Tensor) -> str | None:
         return f"it is for float32 and float64, x is {x.dtype}"
     if layer.record is not None:
         return "it does not record gradient norms"
-    if torch.is_autocast_enabled("cpu"):
-        return "it does not multiply in 16 bits"
+    if (low := autocast(x)) not in (None, torch.bfloat16):
+        return f"its short products are of bfloat16, autocast asks for {low}"
     if build.compiler() is None:
         return "there is no C++ compiler (g++)"
     return None
@@ -53,9 +53,10 @@ def _new(rows: int, width: int, like: Tensor) -> Tensor:
     return memory.empty(rows * width, like.dtype).view(rows, width)
 
 
-def _widths(layer: Layer, state: tuple[Tensor, ...], weights: Mapping[str, Tensor]) -> dict[str, int]:
+def _widths(layer: Layer, state: tuple[Tensor, ...], weights: Mapping[str, Tensor]) -> tuple[int, int, int]:
+    """Entries of H, of P, and 1."""
     units = weights["weight_hr"].shape[1] if "weight_hr" in weights else state[-1].shape[1]
-    return {"H": units, "P": state[0].shape[1], "1": 1}
+    return units, state[0].shape[1], 1
 
 
 class _Native(torch.autograd.Function):
@@ -64,31 +65,36 @@ class _Native(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, layer: Layer, own: tuple[str, ...], names: tuple[str, ...], x: Tensor, *rest: Tensor) -> Any:
         cell, time = layer.cell, layer.time
+        low = autocast(x) is not None
+        if low:
+            x, rest = x.float(), tuple(r.float() for r in rest)
         states = rest[: len(cell.state)]
         tensors = dict(zip(names, rest[len(cell.state) :], strict=True))
         found = machine(cell, layer.variant, REALS[x.dtype])
         widths = _widths(layer, states, tensors)
-        n, alive, H = x.shape[0], time.alive, widths["H"]
+        n, alive, H = x.shape[0], time.alive, widths[0]
         arrays = {name: _rows(t) for name, t in tensors.items() if not name.startswith(("weight_", "bias_"))}
         arrays["x"] = _rows(x)
         if "weight_ih" in tensors:
             matrix, bias = tensors["weight_ih"], tensors.get("bias_ih")
             arrays["A_ih"] = inputs = _new(n, matrix.shape[0], x)
-            if bias is None:
-                torch.mm(x, matrix.t(), out=inputs)
+            if bias is None or low:
+                _product(x, matrix.t(), inputs, low)
             else:
                 torch.addmm(bias, x, matrix.t(), out=inputs)
+            if bias is not None and low:
+                inputs += bias
         for name, initial in zip(cell.state, states, strict=True):
             arrays[f"hist_{name}"] = history = _new(alive + n, initial.shape[1], x)
             history[:alive] = initial
         if any(ctx.needs_input_grad):
             arrays |= _kept(found, n, H, x)
         packed = {
-            op.weight: pack(tensors[f"weight_{op.weight}"], op.gates, tensors.get(f"bias_{op.weight}"))
+            op.weight: pack(tensors[f"weight_{op.weight}"], op.gates, tensors.get(f"bias_{op.weight}"), low=low)
             for op in products(found.native.forward)
         }
         clock = Clock.of(time, torch.get_num_threads())
-        run_sweep(found.forward, clock, arrays, packed, widths)
+        run_sweep(found.forward, clock, arrays, packed, widths, low=low)
         histories = [arrays[f"hist_{s}"] for s in cell.state]
         last = slice(n, n + alive) if time.lengths is None else time.last
         finals = [h[last].clone() for h in histories]
@@ -98,7 +104,7 @@ class _Native(torch.autograd.Function):
         if not found.native.reads_inputs:
             saved.pop("A_ih", None)
         ctx.save_for_backward(x, *rest, *saved.values())
-        ctx.layer, ctx.own, ctx.names, ctx.saved, ctx.low = layer, own, names, tuple(saved), None
+        ctx.layer, ctx.own, ctx.names, ctx.saved, ctx.low = layer, own, names, tuple(saved), low
         ctx.set_materialize_grads(False)
         return (histories[0][alive:].detach(), *finals)
 
@@ -114,10 +120,10 @@ class _Native(torch.autograd.Function):
         tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
         found = machine(cell, layer.variant, REALS[x.dtype])
         widths = _widths(layer, states, tensors)
-        n, alive, H = x.shape[0], time.alive, widths["H"]
+        n, alive, H = x.shape[0], time.alive, widths[0]
         arrays = {name: _rows(t) for name, t in tensors.items() if not name.startswith(("weight_", "bias_"))}
         arrays |= dict(zip(ctx.saved, ctx.saved_tensors[count:], strict=True)) | {"x": _rows(x)}
-        arrays["gy"] = _rows(grads[0]) if grads[0] is not None else x.new_zeros(1, widths["P"]).expand(n, -1)
+        arrays["gy"] = _rows(grads[0]) if grads[0] is not None else x.new_zeros(1, widths[1]).expand(n, -1)
         carries = {}
         for name, late, initial in zip(cell.state, grads[1:], states, strict=True):
             carries[name] = torch.zeros_like(initial) if late is None else late.clone(memory_format=torch.contiguous_format)
@@ -125,35 +131,36 @@ class _Native(torch.autograd.Function):
         clock = Clock.of(time, torch.get_num_threads())
         sums = _backward_arrays(found, n, widths, clock.threads, x, arrays)
         packed = {
-            op.weight: pack(tensors[f"weight_{op.weight}"], 1, transposed=True) for op in products(found.native.backward)
+            op.weight: pack(tensors[f"weight_{op.weight}"], 1, transposed=True, low=ctx.low) for op in products(found.native.backward)
         }
-        run_sweep(found.backward, clock, arrays, packed, widths, backwards=True, truncate=layer.truncate)
-        back = _gradients(found, layer, tensors, arrays, sums, widths, set(ctx.own))
-        dx = _input_gradient(found, tensors, arrays, widths) if ctx.needs_input_grad[3] else None
+        run_sweep(
+            found.backward, clock, arrays, packed, widths, low=ctx.low, backwards=True, truncate=layer.truncate
+        )
+        back = _gradients(found, layer, tensors, arrays, sums, widths, set(ctx.own), ctx.low)
+        dx = _input_gradient(found, tensors, arrays, widths, ctx.low) if ctx.needs_input_grad[3] else None
         return (None, None, None, dx, *carries.values(), *(back.get(name) for name in ctx.names))
 
 
 def _kept(found: Machine, n: int, H: int, like: Tensor) -> dict[str, Tensor]:
     """Arrays for what the backward reads."""
-    homes = {h for h in (*found.forward.homes, *found.backward.homes) if h.mode is Mode.WHOLE}
-    columns = 1 + max((h.column for h in homes if h.array == "kept"), default=-1)
-    out = {h.array: like.new_empty(n, 1) for h in homes if h.width == "1"}
+    columns, scales = len(found.native.kept), found.native.scales
+    out = {name: like.new_empty(n, 1) for name in scales}
     return out | ({"kept": _new(n, columns * H, like)} if columns else {})
 
 
 def _backward_arrays(
-    found: Machine, n: int, widths: Mapping[str, int], threads: int, like: Tensor, arrays: dict[str, Tensor]
+    found: Machine, n: int, widths: tuple[int, int, int], threads: int, like: Tensor, arrays: dict[str, Tensor]
 ) -> dict[str, Tensor]:
     """Makes the arrays that the backward fills; gives those of sums."""
-    columns: dict[str, tuple[int, int]] = {}
+    columns: dict[str, int] = {}
     sums: dict[str, Tensor] = {}
-    for home in found.backward.homes:
-        width = widths[home.width]
-        if home.mode is Mode.ACCUMULATOR:
-            sums[home.array] = like.new_zeros(threads, width)
-        elif home.mode is Mode.WHOLE and home.array not in arrays:
-            columns[home.array] = max(columns.get(home.array, (0, width)), (home.column + 1, width))
-    arrays |= {name: _new(n, count * width, like) for name, (count, width) in columns.items()} | sums
+    for index, column, width, mode in found.backward.homes.tolist():
+        name = found.backward.arrays[index]
+        if mode == Mode.ACCUMULATOR:
+            sums[name] = like.new_zeros(threads, widths[width])
+        elif mode == Mode.WHOLE and name not in arrays:
+            columns[name] = max(columns.get(name, 0), (column + 1) * widths[width])
+    arrays |= {name: _new(n, count, like) for name, count in columns.items()} | sums
     return sums
 
 
@@ -175,8 +182,9 @@ def _gradients(
     tensors: Mapping[str, Tensor],
     arrays: Mapping[str, Tensor],
     sums: Mapping[str, Tensor],
-    widths: Mapping[str, int],
+    widths: tuple[int, int, int],
     own: set[str],
+    low: bool,
 ) -> dict[str, Tensor]:
     """Of every weight, parameter and other leaf: sums over all rows."""
     native, time = found.native, layer.time
@@ -190,34 +198,48 @@ def _gradients(
         elif argument in arrays:
             value = arrays[argument]
         else:
-            home = next(h for h in found.backward.homes if h.array == "kept" and h.column == native.kept[argument])
-            value = arrays["kept"][:, home.column * widths["H"] : (home.column + 1) * widths["H"]]
+            column = native.kept[argument] * widths[0]
+            value = arrays["kept"][:, column : column + widths[0]]
         matrix = tensors[f"weight_{weight}"]
         width = matrix.shape[0] // len(names)
         total = torch.empty_like(matrix, memory_format=torch.contiguous_format)
         for array, begin, count, first in _runs(native.columns[weight]):
             slab = arrays[array][:, begin * width : (begin + count) * width]
-            torch.mm(slab.t(), value, out=total[first * width : (first + count) * width])
+            _product(slab.t(), value, total[first * width : (first + count) * width], low)
         out[f"weight_{weight}"] = total
         if f"bias_{weight}" in tensors:
             out[f"bias_{weight}"] = torch.cat([sums[native.sums[f"bias:{name}"]].sum(0) for name in names])
     for name in native.derivation.cell.parameters:
         if name in native.sums:
             total = sums[native.sums[name]].sum(0)
-            out[name] = total if len(tensors[name]) > 1 or widths["H"] == 1 else total.sum().view(1)
+            out[name] = total if len(tensors[name]) > 1 or widths[0] == 1 else total.sum().view(1)
     out |= {leaf: arrays[array] for leaf, array in native.leaves.items() if leaf != "x" and leaf not in own}
     return out
 
 
 def _input_gradient(
-    found: Machine, tensors: Mapping[str, Tensor], arrays: Mapping[str, Tensor], widths: Mapping[str, int]
+    found: Machine, tensors: Mapping[str, Tensor], arrays: Mapping[str, Tensor], widths: tuple[int, int, int], low: bool
 ) -> Tensor | None:
     """∂L/∂x [N, I]: the transposed input product over all steps, and what the equations read of x itself."""
-    native, H = found.native, widths["H"]
+    native, H = found.native, widths[0]
     dx = arrays.get(native.leaves.get("x", ""))
     if "weight_ih" in tensors:
         for array, begin, count, first in _runs(native.columns["ih"]):
             slab = arrays[array][:, begin * H : (begin + count) * H]
             matrix = tensors["weight_ih"][first * H : (first + count) * H]
-            dx = torch.mm(slab, matrix) if dx is None else dx.addmm_(slab, matrix)
+            if dx is None:
+                dx = slab.new_empty(len(slab), matrix.shape[1])
+                _product(slab, matrix, dx, low)
+            elif low:
+                dx += torch.mm(slab.bfloat16(), matrix.bfloat16())
+            else:
+                dx.addmm_(slab, matrix)
     return dx
+
+
+def _product(a: Tensor, b: Tensor, out: Tensor, low: bool) -> None:
+    """out = a · b, with `low` of factors rounded to bfloat16."""
+    if low:
+        out.copy_(torch.mm(a.bfloat16(), b.bfloat16()))
+    else:
+        torch.mm(a, b, out=out)

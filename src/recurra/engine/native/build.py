@@ -23,11 +23,10 @@ from recurra.errors import RecurraError
 
 SOURCES = Path(__file__).parent / "csrc"
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math")
+AVX512 = ("avx512f", "avx512bw", "avx512vl", "avx512dq", "fma")
 INSTRUCTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "avx512": (
-        ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-DWIDTH=64"),
-        ("avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"),
-    ),
+    "avx512-bf16": ((*(f"-m{name}" for name in AVX512), "-mavx512bf16", "-DWIDTH=64"), (*AVX512, "avx512_bf16")),
+    "avx512": ((*(f"-m{name}" for name in AVX512), "-DWIDTH=64"), AVX512),
     "avx2": (("-mavx2", "-mfma", "-DWIDTH=32"), ("avx2", "fma")),
     "portable": (("-DWIDTH=16",), ()),
 }

@@ -23,6 +23,9 @@ KINDS = {"point": 0, "product": 1, "norm": 2, "norm_transposed": 3}
 REALS = {torch.float32: "float", torch.float64: "double"}
 MOST_VALUES, MOST_GATES = 96, 48
 """Limits of csrc/kernel.cpp."""
+WIDTHS = ("H", "P", "1")
+ROOM = 16
+"""Entries that the step's own arrays are rounded up to."""
 
 
 @cache
@@ -31,8 +34,8 @@ def kernel(real: str) -> ctypes.CDLL:
     found = build.library("kernel", None, real, openmp=True)
     pointer, long = ctypes.c_void_p, ctypes.c_long
     found.recurra_run.argtypes, found.recurra_run.restype = [pointer, ctypes.c_double], None
-    found.recurra_packed_size.argtypes, found.recurra_packed_size.restype = [long, long, long], long
-    found.recurra_pack.argtypes, found.recurra_pack.restype = [pointer, *[long] * 2, pointer, *[long] * 3, pointer], None
+    found.recurra_packed_size.argtypes, found.recurra_packed_size.restype = [long] * 4, long
+    found.recurra_pack.argtypes, found.recurra_pack.restype = [pointer, *[long] * 2, pointer, *[long] * 4, pointer], None
     return found
 
 
@@ -41,10 +44,14 @@ class Prepared:
     """A sweep whose homes are numbered: what does not change from call to call."""
 
     sweep: Sweep
-    homes: tuple[Home, ...]
-    modes: np.ndarray
+    arrays: tuple[str, ...]
+    """Of homes: each is a column of one of them."""
+    homes: np.ndarray
+    """[homes, 4]: array, column, width (0 H, 1 P, 2 one), mode."""
     ops: np.ndarray
-    """[ops, 9] as csrc/kernel.h's Op; the pointers to packed weights, depths and units are filled in at the call."""
+    """[ops, 10] as csrc/kernel.h's Op; the pointers to packed weights, depths and units are filled in at the call."""
+    widths: tuple[int, ...]
+    """Of ops, as of homes."""
     lists: tuple[np.ndarray, ...]
     """What the ops point to."""
 
@@ -72,12 +79,12 @@ def machine(cell: Cell, variant: Variant, real: str) -> Machine:
 
 
 def _prepared(sweep: Sweep, addresses: Mapping[int, int]) -> Prepared:
-    homes: dict[Home, int] = {}
+    numbers: dict[Home, int] = {}
 
     def number(home: Home) -> int:
-        return homes.setdefault(home, len(homes))
+        return numbers.setdefault(home, len(numbers))
 
-    ops = np.zeros((len(sweep.ops), 9), np.int64)
+    ops = np.zeros((len(sweep.ops), 10), np.int64)
     lists = []
     for k, op in enumerate(sweep.ops):
         given = arguments(op.point) if op.point is not None else op.homes
@@ -87,12 +94,14 @@ def _prepared(sweep: Sweep, addresses: Mapping[int, int]) -> Prepared:
         argument = number(op.argument) if op.argument is not None else 0
         ops[k, :5] = KINDS[op.kind], address, entries.ctypes.data, len(entries), argument
         ops[k, 7] = op.gates
-    assert len(homes) <= MOST_VALUES and max((op.gates for op in sweep.ops), default=0) <= MOST_GATES
-    modes = np.array([home.mode for home in homes], np.int64)
-    return Prepared(sweep, tuple(homes), modes, ops, tuple(lists))
+    assert len(numbers) <= MOST_VALUES and max((op.gates for op in sweep.ops), default=0) <= MOST_GATES
+    arrays = tuple(dict.fromkeys(home.array for home in numbers))
+    homes = np.array([(arrays.index(h.array), h.column, WIDTHS.index(h.width), h.mode) for h in numbers], np.int64)
+    widths = tuple(WIDTHS.index(op.width) for op in sweep.ops)
+    return Prepared(sweep, arrays, homes.reshape(-1, 4), ops, widths, tuple(lists))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Clock:
     """The rows of a batch in time, as the loop reads them, and which rows each thread takes."""
 
@@ -103,10 +112,10 @@ class Clock:
     @staticmethod
     def of(time: Time, threads: int) -> Clock:
         sizes = np.array(time.sizes, np.int64)
-        starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)[:-1]))
+        starts = np.cumsum(sizes) - sizes
         threads = max(1, min(threads, time.alive))
         if time.lengths is None or threads == 1:
-            split = np.linspace(0, time.alive, threads + 1).round().astype(np.int64)
+            split = np.arange(threads + 1) * time.alive // threads
         else:
             work = np.concatenate((np.zeros(1, np.int64), np.cumsum(time.lengths.numpy()[: time.alive])))
             split = np.searchsorted(work, work[-1] * np.arange(threads + 1) / threads).astype(np.int64)
@@ -122,39 +131,43 @@ def run(
     clock: Clock,
     tensors: Mapping[str, Tensor],
     packed: Mapping[str, tuple[Tensor, int]],
-    widths: Mapping[str, int],
+    widths: Sequence[int],
     *,
+    low: bool = False,
     backwards: bool = False,
     truncate: int = 0,
 ) -> None:
     """Let a sweep run over all steps.
 
     `tensors`: arrays by name, rows × columns with columns side by side; those not named are the step's own. `packed`:
-    weight → its panels and the depth of its product. `widths`: entries of "H", "P" and "1".
+    weight → its panels and the depth of its product, in bfloat16 if `low`. `widths`: entries of H, of P, and 1.
     """
     some = next(iter(tensors.values()))
-    item, dtype = some.element_size(), some.dtype
-    rows = int(clock.sizes[0])
-    values = np.empty((len(prepared.homes), 3), np.int64)
-    offsets: dict[Home, int] = {}
+    item, dtype, rows = some.element_size(), some.dtype, int(clock.sizes[0])
+    width = np.array(widths, np.int64)[prepared.homes[:, 2]]
+    given = [tensors.get(name) for name in prepared.arrays]
+    bases = np.array([(0, 0) if t is None else (t.data_ptr(), t.stride(0)) for t in given], np.int64)
+    values = np.empty((len(width), 3), np.int64)
+    values[:, :2] = bases[prepared.homes[:, 0]]
+    values[:, 0] += prepared.homes[:, 1] * width * item
+    values[:, 2] = prepared.homes[:, 3]
+    own = np.array([t is None for t in given])[prepared.homes[:, 0]]
     scratch = 0
-    for k, home in enumerate(prepared.homes):
-        width = widths[home.width]
-        if home.array in tensors:
-            array = tensors[home.array]
-            values[k] = array.data_ptr() + home.column * width * item, array.stride(0), home.mode
-        else:
-            if home not in offsets:
-                offsets[home] = scratch
-                scratch += -(-rows * width // 16) * 16
-            values[k] = offsets[home], width, Mode.SCRATCH
+    if own.any():
+        room = -(-rows * width[own] // ROOM) * ROOM
+        ends = np.cumsum(room)
+        scratch = int(ends[-1])
+        values[own] = np.stack((ends - room, width[own], np.full(len(ends), Mode.SCRATCH)), 1)
     ops = prepared.ops.copy()
+    deepest = 0
     for k, op in enumerate(prepared.sweep.ops):
+        ops[k, 8] = widths[prepared.widths[k]]
         if op.kind == "product":
             panels, ops[k, 6] = packed[op.weight]
-            ops[k, 5] = panels.data_ptr()
-        ops[k, 8] = widths[op.width]
+            ops[k, 5], ops[k, 9] = panels.data_ptr(), low
+            deepest = max(deepest, int(ops[k, 6]) + 1)
     area = memory.empty(max(1, scratch * clock.threads), dtype)
+    narrow = memory.empty(max(1, rows * deepest * clock.threads if low else 0), torch.bfloat16)
     call = np.array(
         [
             values.ctypes.data,
@@ -171,13 +184,17 @@ def run(
             clock.split.ctypes.data,
             area.data_ptr(),
             scratch,
+            narrow.data_ptr(),
+            rows * deepest,
         ],
         np.int64,
     )
     kernel(REALS[dtype]).recurra_run(call.ctypes.data, NORM_EPSILON)
 
 
-def pack(matrix: Tensor, gates: int, bias: Tensor | None = None, transposed: bool = False) -> tuple[Tensor, int]:
+def pack(
+    matrix: Tensor, gates: int, bias: Tensor | None = None, transposed: bool = False, low: bool = False
+) -> tuple[Tensor, int]:
     """A weight [gates · units, depth] as panels, and the depth; transposed, the product with it from the other side."""
     row, column = matrix.stride()
     if transposed:
@@ -185,9 +202,9 @@ def pack(matrix: Tensor, gates: int, bias: Tensor | None = None, transposed: boo
     else:
         units, depth = matrix.shape[0] // gates, matrix.shape[1]
     library = kernel(REALS[matrix.dtype])
-    panels = memory.empty(library.recurra_packed_size(depth, gates, units), matrix.dtype)
+    panels = memory.empty(library.recurra_packed_size(depth, gates, units, low), matrix.dtype)
     start = bias.data_ptr() if bias is not None else None
-    library.recurra_pack(matrix.data_ptr(), row, column, start, depth, gates, units, panels.data_ptr())
+    library.recurra_pack(matrix.data_ptr(), row, column, start, depth, gates, units, low, panels.data_ptr())
     return panels, depth
 
 

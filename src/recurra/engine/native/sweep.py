@@ -106,6 +106,8 @@ class Native:
     """Leaf with a gradient of its own for each row (x where it is read unit by unit, …) → its array."""
     kept: dict[str, int]
     """Value that the backward reads → its column of the array "kept"."""
+    scales: tuple[str, ...]
+    """Norms' 1/σ, each an array with one number a row."""
     reads_inputs: bool
     """Whether the backward reads the input product."""
 
@@ -353,9 +355,10 @@ class _Build:
                     self.total(wanted, sums, f"bias:{name}", name)
         sweeper = _Sweeper([*begin, *d.recomputed, *statements], reads, wanted, self.widths)
         kept = {n: home.column for n, home in reads.items() if home.array == "kept"}
+        scales = tuple(n for n, home in reads.items() if home.width == "1" and home.mode is Mode.WHOLE)
         back = sweeper.sweep()
         reads_inputs = any(home.array == "A_ih" for op in back.ops if op.point for _, home in op.point.loads)
-        return Native(d, forward, back, columns, sums, leaves, kept, reads_inputs)
+        return Native(d, forward, back, columns, sums, leaves, kept, scales, reads_inputs)
 
     def total(self, wanted: dict[str, list[Home]], sums: dict[str, str], leaf: str, name: str) -> None:
         """Let a gradient be summed over rows and steps."""

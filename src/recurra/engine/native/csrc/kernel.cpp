@@ -21,6 +21,31 @@ constexpr long tile_rows(long n) {
 #endif
 }
 
+// bfloat16: the upper half of a float, rounded to the nearest, ties to even; no number stays none.
+inline float wide(uint16_t low) {
+    const uint32_t bits = (uint32_t)low << 16;
+    float out;
+    memcpy(&out, &bits, 4);
+    return out;
+}
+
+inline uint16_t narrow(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    if (x != x) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+void narrow_row(const REAL *from, long n, uint16_t *to) {
+    long k = 0;
+#if defined(__AVX512BF16__) && WIDTH == 64
+    if constexpr (SINGLE)
+        for (; k + 16 <= n; k += 16)
+            _mm256_storeu_si256((__m256i *)(to + k), (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps((const float *)from + k)));
+#endif
+    for (; k < n; k++) to[k] = narrow(from[k]);
+}
+
 // Unit blocks of a panel: few gates share a tile with several blocks of units.
 constexpr long blocks_of(long gates) { return gates == 1 ? 4 : gates == 2 ? 2 : 1; }
 
@@ -47,20 +72,59 @@ void tile(const REAL *A, long lda, const REAL *panel, const REAL *start, long K,
         for (long j = 0; j < N; j++) store(C + r * ldc + j * W, sum[r][j]);
 }
 
-typedef void (*Tile)(const REAL *, long, const REAL *, const REAL *, long, REAL *, long);
+// The same with factors of bfloat16, two depths at a time: A[R][K], panel[K / 2][N vectors][W units][2]; sums are float.
+template <long R, long N>
+void tile_low(const uint16_t *A, long lda, const uint16_t *panel, const REAL *start, long K, REAL *C, long ldc) {
+#if defined(__AVX512BF16__) && WIDTH == 64
+    if constexpr (SINGLE) {
+        __m512 sum[R][N];
+        for (long j = 0; j < N; j++)
+            for (long r = 0; r < R; r++) sum[r][j] = _mm512_loadu_ps((const float *)start + j * W);
+        for (long k = 0; k < K; k += 2) {
+            __m512bh b[N];
+#pragma GCC unroll 8
+            for (long j = 0; j < N; j++) b[j] = (__m512bh)_mm512_loadu_si512(panel + (k * N + 2 * j) * W);
+#pragma GCC unroll 16
+            for (long r = 0; r < R; r++) {
+                int32_t pair;
+                memcpy(&pair, A + r * lda + k, 4);
+                const __m512bh a = (__m512bh)_mm512_set1_epi32(pair);
+#pragma GCC unroll 8
+                for (long j = 0; j < N; j++) sum[r][j] = _mm512_dpbf16_ps(sum[r][j], a, b[j]);
+            }
+        }
+        for (long r = 0; r < R; r++)
+            for (long j = 0; j < N; j++) _mm512_storeu_ps((float *)C + r * ldc + j * W, sum[r][j]);
+        return;
+    }
+#endif
+    for (long r = 0; r < R; r++)
+        for (long j = 0; j < N * W; j++) {
+            float sum = start[j];
+            for (long k = 0; k < K; k++) sum += wide(A[r * lda + k]) * wide(panel[(k / 2 * N * W + j) * 2 + k % 2]);
+            C[r * ldc + j] = sum;
+        }
+}
 
-template <long N> Tile tile_of(long R) {
+typedef void (*Tile)(const REAL *, long, const REAL *, const REAL *, long, REAL *, long);
+typedef void (*TileLow)(const uint16_t *, long, const uint16_t *, const REAL *, long, REAL *, long);
+struct Tiles {
+    Tile plain;
+    TileLow low;
+};
+
+template <long N> Tiles tile_of(long R) {
     switch (R) {
 #define CASE(r) \
     case r:     \
-        if constexpr (r <= tile_rows(N)) return tile<r, N>;
+        if constexpr (r <= tile_rows(N)) return {tile<r, N>, tile_low<r, N>};
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
 #undef CASE
     }
-    return nullptr;
+    return {};
 }
 
-Tile find_tile(long N, long R) {
+Tiles find_tile(long N, long R) {
     switch (N) {
         case 1: return tile_of<1>(R);
         case 2: return tile_of<2>(R);
@@ -69,7 +133,7 @@ Tile find_tile(long N, long R) {
         case 5: return tile_of<5>(R);
         case 6: return tile_of<6>(R);
     }
-    return nullptr;
+    return {};
 }
 
 // A panel's vectors are computed in chunks of at most WIDEST, as equal as can be.
@@ -101,18 +165,31 @@ REAL *row_of(const Value &v, long t, long r, long thread, const Call &c, REAL *s
     }
 }
 
-void product(const Op &op, const Place *at, long rows, REAL *buffer) {
+// Panels hold, for each chunk, its start [N * W] and then the depths; in bfloat16 two to a REAL's place, an odd depth
+// filled up with zeros.
+long chunk_size(long depth, long N, bool low) {
+    return (1 + (low ? (depth + 1) / 2 * 2 * (long)sizeof(uint16_t) / (long)sizeof(REAL) : depth)) * N * W;
+}
+
+void product(const Op &op, const Place *at, long rows, REAL *buffer, uint16_t *low) {
     const long blocks = blocks_of(op.gates), vectors = op.gates * blocks, span = blocks * W;
     const Chunks chunks(vectors);
     const REAL *panel = (const REAL *)op.packed;
-    const long panel_size = (op.depth + 1) * vectors * W, ldc = vectors * W;
+    const long ldc = vectors * W;
     const REAL *A = at[op.argument].pointer;
-    const long lda = at[op.argument].stride;
+    const long lda = at[op.argument].stride, even = (op.depth + 1) / 2 * 2;
+    if (op.low)
+        for (long r = 0; r < rows; r++) {
+            narrow_row(A + r * lda, op.depth, low + r * even);
+            if (op.depth < even) low[r * even + op.depth] = 0;
+        }
     long most = MOST_ROWS;
     for (long k = 0; k < chunks.count; k++) most = std::min(most, tile_rows(chunks.size(k)));
     const long parts = (rows + most - 1) / most;
     REAL *pointers[MOST_VALUES];
     long strides[MOST_VALUES];
+    long panel_size = 0;
+    for (long k = 0; k < chunks.count; k++) panel_size += chunk_size(op.depth, chunks.size(k), op.low);
     for (long u = 0; u < op.units; u += span, panel += panel_size) {
         const long width = std::min(span, op.units - u);
         for (long part = 0, r = 0; part < parts; part++) {
@@ -120,8 +197,12 @@ void product(const Op &op, const Place *at, long rows, REAL *buffer) {
             const REAL *chunk = panel;
             for (long k = 0, column = 0; k < chunks.count; k++) {
                 const long N = chunks.size(k);
-                find_tile(N, n)(A + r * lda, lda, chunk + N * W, chunk, op.depth, buffer + column * W, ldc);
-                chunk += (op.depth + 1) * N * W;
+                REAL *C = buffer + column * W;
+                if (op.low)
+                    find_tile(N, n).low(low + r * even, even, (const uint16_t *)(chunk + N * W), chunk, even, C, ldc);
+                else
+                    find_tile(N, n).plain(A + r * lda, lda, chunk + N * W, chunk, op.depth, C, ldc);
+                chunk += chunk_size(op.depth, N, op.low);
                 column += N;
             }
             if (op.point) {
@@ -236,7 +317,7 @@ void sweep(const Call &c, long thread, REAL epsilon) {
             const Op &op = c.ops[k];
             switch (op.kind) {
                 case POINT: point(op, at, rows); break;
-                case PRODUCT: product(op, at, rows, buffer); break;
+                case PRODUCT: product(op, at, rows, buffer, c.low + thread * c.low_size); break;
                 case NORM: norm(op, at, rows, epsilon); break;
                 case NORM_TRANSPOSED: norm_transposed(op, at, rows); break;
             }
@@ -259,17 +340,17 @@ EXPORT void recurra_run(const Call *call, double epsilon) {
     for (long k = 0; k < call->threads; k++) sweep(*call, k, epsilon);
 }
 
-EXPORT long recurra_packed_size(long depth, long gates, long units) {
+EXPORT long recurra_packed_size(long depth, long gates, long units, long low) {
     const long span = blocks_of(gates) * W;
-    return (depth + 1) * gates * span * ((units + span - 1) / span);
+    return chunk_size(depth, gates * blocks_of(gates), low) * ((units + span - 1) / span);
 }
 
-// The matrix of a product as panels: for each block of units and each chunk of vectors the start, then depth rows.
-// Result g, unit u, depth k is matrix[(g * units + u) * row + k * column]; start is the bias [gates * units] or null.
+// The matrix of a product as panels. Result g, unit u, depth k is matrix[(g * units + u) * row + k * column]; start is
+// the bias [gates * units] or null.
 EXPORT void recurra_pack(const REAL *matrix, long row, long column, const REAL *bias, long depth, long gates, long units,
-                         REAL *out) {
-    const long blocks = blocks_of(gates), span = blocks * W, vectors = gates * blocks;
-    const Chunks chunks(vectors);
+                         long low, REAL *out) {
+    const long blocks = blocks_of(gates), span = blocks * W;
+    const Chunks chunks(gates * blocks);
     for (long u0 = 0; u0 < units; u0 += span)
         for (long c = 0, v0 = 0; c < chunks.count; v0 += chunks.size(c), c++) {
             const long N = chunks.size(c);
@@ -279,16 +360,22 @@ EXPORT void recurra_pack(const REAL *matrix, long row, long column, const REAL *
                 REAL *to = out + j * W;
                 const REAL *from = matrix + (g * units + begin) * row;
                 for (long i = 0; i < W; i++) to[i] = bias && i < n ? bias[g * units + begin + i] : 0;
-                to += N * W;
-                if (n == W && column == 1) {
+                to = out + N * W;
+                if (low) {
+                    uint16_t *pairs = (uint16_t *)to;
+                    for (long k = 0; k < (depth + 1) / 2 * 2; k++)
+                        for (long i = 0; i < W; i++)
+                            pairs[(k / 2 * N * W + j * W + i) * 2 + k % 2] =
+                                i < n && k < depth ? narrow(from[i * row + k * column]) : 0;
+                } else if (n == W && column == 1) {
                     for (long k0 = 0; k0 < depth; k0 += 16)
                         for (long i = 0; i < W; i++)
-                            for (long k = k0; k < std::min(depth, k0 + 16); k++) to[k * N * W + i] = from[i * row + k];
+                            for (long k = k0; k < std::min(depth, k0 + 16); k++) to[(k * N + j) * W + i] = from[i * row + k];
                 } else {
                     for (long k = 0; k < depth; k++)
-                        for (long i = 0; i < W; i++) to[k * N * W + i] = i < n ? from[i * row + k * column] : 0;
+                        for (long i = 0; i < W; i++) to[(k * N + j) * W + i] = i < n ? from[i * row + k * column] : 0;
                 }
             }
-            out += (depth + 1) * N * W;
+            out += chunk_size(depth, N, low);
         }
 }

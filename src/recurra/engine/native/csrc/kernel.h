@@ -37,6 +37,7 @@ struct Op {
     long depth;    // K
     long gates;    // results side by side
     long units;    // of each result
+    long low;      // the factors are bfloat16, the sums float
 };
 
 struct Call {
@@ -54,4 +55,6 @@ struct Call {
     const long *split;   // threads + 1 row borders
     REAL *scratch;
     long scratch_size;   // entries a thread
+    uint16_t *low;       // room for a product's left factor in bfloat16
+    long low_size;       // entries a thread
 };

@@ -1,0 +1,25 @@
+"""Cells whose recurrence goes unit by unit: every product leaves the time loop."""
+
+from __future__ import annotations
+
+from recurra.equations.language import Expression, Gate, cell, raw_input, relu, sigmoid, unit
+from recurra.registry import part
+
+E = Expression
+
+
+@part("cell", "indrnn")
+@cell(gates="s", state="h", source="Li, Li, Cook, Zhu & Gao 2018, Independently recurrent neural network, eq. 2")
+def indrnn(s: Gate, h: E) -> E:
+    """The independently recurrent network: each unit sees its own past only, through a weight that starts at 1."""
+    return relu(s.input + unit("recurrent", 1.0) * h)
+
+
+@part("cell", "sru")
+@cell(gates="f r n", state="h c", bias=False, source="Lei, Zhang, Wang, Dai & Artzi 2018, Simple recurrent units, eq. 1-4")
+def sru(f: Gate, r: Gate, n: Gate, h: E, c: E) -> tuple[E, E]:
+    """The simple recurrent unit: gates see the old memory unit by unit, and x itself passes by: input size = hidden size."""
+    keep = sigmoid(f.input + unit("peephole_f") * c + unit("shift_f"))
+    carry = sigmoid(r.input + unit("peephole_r") * c + unit("shift_r"))
+    c = keep * c + (1 - keep) * n.input
+    return carry * c + (1 - carry) * raw_input(), c

@@ -1,0 +1,282 @@
+"""What may stand in equations written as text: a whitelist over Python's syntax tree, and who reads which name how.
+
+Nothing is executed. Whatever is not named here is refused with line and column.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, NoReturn
+
+from recurra.equations import language
+from recurra.errors import ConfigError, did_you_mean
+
+POINTWISE = {
+    f.__name__: f
+    for f in (
+        *(language.sigmoid, language.tanh, language.relu, language.softplus, language.exp, language.log),
+        *(language.hard_sigmoid, language.hard_tanh, language.maximum),
+    )
+}
+FUNCTIONS = POINTWISE | {
+    f.__name__: f
+    for f in (language.unit, language.scalar, language.project, language.layer_norm, language.raw_input)
+}
+PARTS = ("input", "recurrent")
+HIGHEST_POWER = 16
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_RESERVED = re.compile(
+    r"([adgv]|mask|lower|weight|bias|into|project|new)_.*|e\d*_.*|[kuwt]\d+|.*_(prev|in|rec)"
+    r"|h_masked|(un)?projected|(row|norm|scale)\d.*"
+)
+"""Names that the derivation and the layers make themselves, of values, of gradients and of weights."""
+
+_COMPARES = "a step is the same for every unit; use maximum or relu"
+_REFUSED: dict[type[ast.AST], tuple[str, str]] = {
+    ast.Compare: ("a comparison", _COMPARES),
+    ast.IfExp: ("a condition", _COMPARES),
+    ast.BoolOp: ("a condition", _COMPARES),
+    ast.If: ("a condition", _COMPARES),
+    ast.Subscript: ("an index", "a name stands for all units at once"),
+    ast.Tuple: ("a row of values", "only `p, q = layer_norm(a, b)` gives several"),
+    ast.Lambda: ("a lambda", "put the expression itself in its place"),
+    ast.FunctionDef: ("a function of your own", "write its expression where it is used, or the cell in Python"),
+    ast.Import: ("an import", "all functions of the language are there by their names"),
+    ast.ImportFrom: ("an import", "all functions of the language are there by their names"),
+    ast.Return: ("a return", "the new states are what their names were last assigned"),
+    ast.AugAssign: ("an assignment with an operator", "write it out: h = h + …"),
+    ast.AnnAssign: ("a line with a colon", "gates:, state:, source: and bias: stand above all equations"),
+    ast.For: ("a loop", "the layer carries the step through time"),
+    ast.While: ("a loop", "the layer carries the step through time"),
+    ast.Expr: ("a line that assigns nothing", "write a name and = before it"),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Equations as they were given, for errors that say where."""
+
+    where: str
+    lines: tuple[str, ...]
+    indent: int = 0
+    """Columns that were cut off every line."""
+
+    def error(self, node: ast.expr | ast.stmt, message: str) -> ConfigError:
+        """The error at a place; syntax trees count columns in bytes."""
+        before = self.lines[node.lineno - 1].encode()[: node.col_offset].decode(errors="ignore")
+        return self.at(node.lineno, len(before) + 1, message)
+
+    def at(self, line: int, column: int, message: str) -> ConfigError:
+        return ConfigError(f"{self.where}:{line}:{self.indent + column}: {message}")
+
+
+@dataclass(frozen=True)
+class Read:
+    """A name on the right-hand side: a gate's part of it, a function takes it bare, or it is part of a longer formula."""
+
+    node: ast.Name
+    how: Literal["part", "applied", "plain"]
+
+    @property
+    def name(self) -> str:
+        return self.node.id
+
+
+@dataclass(frozen=True)
+class Equation:
+    """A line `targets = value`."""
+
+    targets: tuple[ast.Name, ...]
+    value: ast.expr
+    reads: tuple[Read, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(target.id for target in self.targets)
+
+    @property
+    def of_itself(self) -> bool:
+        """Whether it is `f = function(f)`."""
+        match self.targets, self.value:
+            case (target,), ast.Call(func=ast.Name(id=function), args=[ast.Name(id=name)]):
+                return function in POINTWISE and name == target.id
+        return False
+
+
+def read(source: Source) -> list[Equation]:
+    """The equations of a text; raises ConfigError with line and column for anything that is none."""
+    try:
+        tree = ast.parse("\n".join(source.lines))
+    except SyntaxError as error:
+        place = error.lineno or 1, error.offset or 1
+        raise source.at(
+            *place, f"this cannot be read ({error.msg}). A line is an equation, such as h = (1 - f) * h + f * n."
+        ) from None
+    except (ValueError, RecursionError, MemoryError):
+        raise source.at(1, 1, "this is no text of equations, or nested too deeply.") from None
+    try:
+        return list(_Grammar(source).equations(tree))
+    except RecursionError:
+        raise source.at(1, 1, "an equation is nested too deeply: give its parts names of their own.") from None
+
+
+def check_name(name: str) -> str | None:
+    """What is wrong with the name of a gate, a state or a parameter; None: nothing."""
+    if not _NAME.fullmatch(name):
+        return f"{name!r} is no name: use letters of the English alphabet, digits and _, a letter first."
+    if name == "x":
+        return "x is the raw input: choose another name."
+    if name in FUNCTIONS:
+        return f"{name} is a function: choose another name."
+    if _RESERVED.fullmatch(name):
+        return f"{name!r} is a name that the derivation makes itself (h_prev, a_f, d_h, weight_…): choose another."
+    return None
+
+
+@dataclass
+class _Grammar:
+    source: Source
+    parameters: dict[str, tuple[str, object]] = field(default_factory=dict)
+    """Name → the function that made it, and its first value."""
+    reads: list[Read] = field(default_factory=list)
+
+    def refuse(self, node: ast.expr | ast.stmt, message: str) -> NoReturn:
+        raise self.source.error(node, message)
+
+    def equations(self, tree: ast.Module) -> Iterator[Equation]:
+        for line in tree.body:
+            match line:
+                case ast.Assign(targets=[ast.Name() as target], value=value):
+                    targets = [target]
+                    self.expression(value)
+                case ast.Assign(targets=[ast.Tuple(elts=elements) as row], value=value):
+                    targets = [name for name in elements if isinstance(name, ast.Name)]
+                    match value:
+                        case ast.Call(func=ast.Name(id="layer_norm"), args=args) if len(args) == len(elements) > 1:
+                            self.call(value, many=True)
+                        case _:
+                            self.refuse(row, f"{len(elements)} names at once: only layer_norm of as many values gives them.")
+                    if len(targets) < len(elements):
+                        self.refuse(row, "what is assigned must be names: p, q = layer_norm(a, b).")
+                case ast.Assign(targets=[_, other, *_]):
+                    self.refuse(other, "a second = in a line: write one line for each name.")
+                case ast.Assign(targets=[other]):
+                    self.refuse(other, "what stands before = must be a name of its own: h = …")
+                case _:
+                    self.foreign(line)
+            for target in targets:
+                if target.id == "x" or target.id in FUNCTIONS or not _NAME.fullmatch(target.id):
+                    self.refuse(target, check_name(target.id) or "")
+            yield Equation(tuple(targets), value, tuple(self.reads))
+            self.reads.clear()
+
+    def foreign(self, node: ast.expr | ast.stmt) -> NoReturn:
+        what, instead = _REFUSED.get(
+            type(node), (f"this ({type(node).__name__})", "there are names, numbers, + - * / **, and functions")
+        )
+        self.refuse(node, f"{what} is not part of the language: {instead}.")
+
+    def expression(self, node: ast.expr, applied: bool = False) -> None:
+        """Refuse what is no expression of the language, and note the names it reads."""
+        match node:
+            case ast.Constant():
+                self.number(node)
+            case ast.Name(id=name):
+                if name in FUNCTIONS:
+                    self.refuse(node, f"{name} is a function: write what it takes, {name}(…).")
+                if not _NAME.fullmatch(name):
+                    self.refuse(node, check_name(name) or "")
+                self.reads.append(Read(node, "applied" if applied else "plain"))
+            case ast.Attribute(value=ast.Name() as name, attr=attr):
+                if attr not in PARTS:
+                    self.refuse(
+                        node, f"unknown part {name.id}.{attr}{did_you_mean(attr, PARTS)} A gate has .input and .recurrent."
+                    )
+                self.reads.append(Read(name, "part"))
+            case ast.Attribute():
+                self.refuse(node, f".{node.attr} stands behind a gate's name only: n.input, n.recurrent.")
+            case ast.BinOp(left=left, op=ast.Pow(), right=right):
+                self.expression(left)
+                if not (isinstance(right, ast.Constant) and type(right.value) is int and 1 <= right.value <= HIGHEST_POWER):
+                    self.refuse(right, f"a power is a whole number from 1 to {HIGHEST_POWER}. For others: 1 / a, exp, log.")
+            case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div(), right=right):
+                self.expression(left)
+                self.expression(right)
+            case ast.BinOp() | ast.UnaryOp(op=ast.Not() | ast.Invert()):
+                self.refuse(node, "this operator is not part of the language: there are + - * / **.")
+            case ast.UnaryOp(operand=operand):
+                self.expression(operand)
+            case ast.Call():
+                self.call(node)
+            case _:
+                self.foreign(node)
+
+    def number(self, node: ast.Constant) -> float:
+        if type(node.value) not in (int, float):
+            what = "text" if isinstance(node.value, str) else repr(node.value)
+            self.refuse(node, f"{what} is no value: only unit, scalar and project take a name in quotes.")
+        try:
+            value = float(node.value)  # type: ignore[arg-type]
+        except OverflowError:
+            value = math.inf
+        if math.isinf(value):
+            self.refuse(node, "this number is too large.")
+        return value
+
+    def call(self, node: ast.Call, many: bool = False) -> None:
+        if not isinstance(node.func, ast.Name):
+            self.refuse(node, "a function is called by its bare name: tanh(…), not torch.tanh(…).")
+        name = node.func.id
+        if name not in FUNCTIONS:
+            self.refuse(node, f"unknown function {name!r}{did_you_mean(name, FUNCTIONS)} Known: {', '.join(FUNCTIONS)}.")
+        signature = inspect.signature(FUNCTIONS[name])
+        for keyword in node.keywords:
+            if keyword.arg not in signature.parameters:
+                known = ", ".join(signature.parameters)
+                near = did_you_mean(keyword.arg or "", signature.parameters)
+                self.refuse(keyword.value, f"{name} has no keyword {keyword.arg!r}{near} It takes {known}.")
+        try:
+            given = signature.bind(*node.args, **{str(k.arg): k.value for k in node.keywords}).arguments
+        except TypeError as error:
+            shown = ", ".join(signature.parameters)
+            self.refuse(node, f"{name}({shown}): {error}.")
+        if name in ("unit", "scalar", "project"):
+            self.parameter(node, name, given.get("name"), given.get("start"))
+        for key, value in given.items():
+            if key in ("name", "start"):
+                continue
+            for inner in value if isinstance(value, tuple) else (value,):
+                self.expression(inner, applied=name in POINTWISE)
+        if name == "layer_norm" and not many and len(node.args) != 1:
+            self.refuse(
+                node, f"layer_norm of {len(node.args)} values stands alone behind =, as in p, q = layer_norm(a, b)."
+            )
+
+    def parameter(self, node: ast.Call, function: str, name: ast.expr | None, start: ast.expr | None) -> None:
+        """Check a parameter's name and first value: the same name twice is one vector or number, never one product."""
+        label = "project"
+        if name is not None:
+            if not (isinstance(name, ast.Constant) and isinstance(name.value, str)):
+                self.refuse(name, f'the name of a {function} stands in quotes: "{ast.unparse(name)}".')
+            label = name.value
+            if (wrong := check_name(label)) and (function, label) != ("project", "project"):
+                self.refuse(name, wrong)
+        made = function, None if start is None else self.first_value(start)
+        if function == "project" and label in self.parameters:
+            self.refuse(node, f'a second parameter {label!r}: give each product a name of its own, project(…, "second").')
+        if self.parameters.setdefault(label, made) != made:
+            self.refuse(node, f"{label!r} is already a {self.parameters[label][0]} with another first value.")
+
+    def first_value(self, node: ast.expr) -> float:
+        match node:
+            case ast.Constant():
+                return self.number(node)
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant() as number):
+                return -self.number(number)
+        self.refuse(node, "a first value is a plain number, such as 1.0.")
