@@ -70,6 +70,8 @@ def test_a_broken_recipe_names_file_and_line(tmp_path) -> None:
         ("core.name=two words", "two words"),
         ("core.path=a/b.txt", "a/b.txt"),
         ("core.clip=none", None),
+        ("core.equations=h = tanh(s)", "h = tanh(s)"),
+        ('core.equations=state: h\nh = tanh(s) * unit("b")\n', 'state: h\nh = tanh(s) * unit("b")'),
         ("core.schedule={kind = 'plateau', patience = 2}", {"kind": "plateau", "patience": 2}),
     ],
 )
@@ -181,6 +183,18 @@ def test_differences_name_every_changed_setting() -> None:
         "training.schedule.patience": (None, 2),
     }
     assert config.differences(before, before) == {}
+
+
+def test_lines_are_written_as_lines() -> None:
+    equations = 'f = sigmoid(f)\nh = f * h + tanh(n) * unit("gain", 1.0)\n'
+    written = config.dump_toml({"core": {"kind": "recurrent", "equations": equations}})
+    assert written == f'[core]\nkind = "recurrent"\nequations = """\n{equations}"""\n'
+    assert config.read(written)["core"]["equations"] == equations
+
+
+@given(st.text('a"\n\\\r\t ', max_size=8))
+def test_lines_are_read_back_as_they_were(lines: str) -> None:
+    assert config.read(config.dump_toml({"core": {"equations": lines}})) == {"core": {"equations": lines}}
 
 
 text = st.text(st.characters(exclude_categories=["Cs"])).filter(lambda word: word != "none")

@@ -76,7 +76,7 @@ def read(text: str) -> Config:
 
 
 def parse_settings(overrides: Iterable[str]) -> dict[str, Any]:
-    """`["core.cell=lstm", "data.train=['a', 'b']"]` as dotted name → value; values are TOML, a bare word a string."""
+    """`["core.cell=lstm", "data.train=['a', 'b']"]` as dotted name → value; values are TOML, all else is a string."""
     settings = {}
     for text in overrides:
         name, equals, written = (word.strip() for word in text.partition("="))
@@ -85,7 +85,7 @@ def parse_settings(overrides: Iterable[str]) -> dict[str, Any]:
         try:
             settings[name] = read(f"value = {written}")["value"]
         except tomllib.TOMLDecodeError as error:
-            if re.search(r"[\[\]{}\"'\n]", written):
+            if re.match(r"[\[{\"']", written):
                 raise ConfigError(f"--set {text}: {error}. Is a bracket or a quote missing?") from error
             settings[name] = read(f"value = {json.dumps(written)}")["value"]
     return settings
@@ -199,7 +199,13 @@ def dump_toml(config: Mapping[str, Any]) -> str:
 
 
 def _assignments(table: Mapping[str, Any]) -> str:
-    return "".join(f"{_key(key)} = {_written(value)}\n" for key, value in table.items())
+    return "".join(f"{_key(key)} = {_lines(value) or _written(value)}\n" for key, value in table.items())
+
+
+def _lines(value: Any) -> str | None:
+    """A text of several lines, such as equations, as it is read; None where it is none, or cannot be written so."""
+    plain = isinstance(value, str) and "\n" in value and all(c.isprintable() or c == "\n" for c in value)
+    return f'"""\n{value}"""' if plain and "\\" not in value and '"""' not in value + '"' else None
 
 
 def _key(key: str) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 
-def interleaved(sides: Mapping[str, Callable[[], Any]], rounds: int = 15, warm_up: int = 2) -> dict[str, float]:
-    """Median seconds of each side over `rounds` rounds; in each, every side runs once. `warm_up` rounds go untimed."""
+def turns(sides: Mapping[str, Callable[[], Any]], rounds: int = 15, warm_up: int = 2) -> dict[str, list[float]]:
+    """Seconds of each side in each of `rounds` rounds, in which every side runs once. `warm_up` rounds go untimed."""
     times: dict[str, list[float]] = {name: [] for name in sides}
     for k in range(rounds + warm_up):
         for name, side in sides.items():
@@ -22,7 +22,12 @@ def interleaved(sides: Mapping[str, Callable[[], Any]], rounds: int = 15, warm_u
             side()
             if k >= warm_up:
                 times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(t) for name, t in times.items()}
+    return times
+
+
+def interleaved(sides: Mapping[str, Callable[[], Any]], rounds: int = 15, warm_up: int = 2) -> dict[str, float]:
+    """Median seconds of each side; see `turns`."""
+    return {name: statistics.median(each) for name, each in turns(sides, rounds, warm_up).items()}
 
 
 def machine() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recurra.equations.language import Expression, cell, project, sigmoid, tanh, unit
+from recurra.equations.language import Expression, Gate, cell, lower, project, sigmoid, tanh, unit
 from recurra.registry import part
 
 E = Expression
@@ -23,3 +23,21 @@ def rhn(n: E, t: E, h: E) -> E:
         t = sigmoid(t)
         h = t * tanh(n) + (1 - t) * h
     return h
+
+
+@part("cell", "depth-gated-lstm")
+@cell(
+    name="depth-gated-lstm",
+    gates="i f g o d",
+    state="h c",
+    source="Yao, Cohn, Vylomova, Duh & Dyer 2015, Depth-gated recurrent neural networks, section 3",
+)
+def depth_gated_lstm(i: E, f: E, g: E, o: E, d: Gate, h: E, c: E) -> tuple[E, E]:
+    """The peephole LSTM whose memory takes in that of the layer below through a gate; the lowest layer has none."""
+    below = lower("c")
+    i = sigmoid(i + unit("peephole_i") * c)
+    f = sigmoid(f + unit("peephole_f") * c)
+    depth = sigmoid(d.input + unit("peephole_d") * c + unit("from_below_d") * below)
+    c = depth * below + f * c + i * tanh(g)
+    o = sigmoid(o + unit("peephole_o") * c)
+    return o * tanh(c), c

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recurra.equations.language import Expression, Gate, cell, raw_input, relu, sigmoid, unit
+from recurra.equations.language import Expression, Gate, cell, project, raw_input, relu, sigmoid, tanh, unit
 from recurra.registry import part
 
 E = Expression
@@ -23,3 +23,16 @@ def sru(f: Gate, r: Gate, n: Gate, h: E, c: E) -> tuple[E, E]:
     carry = sigmoid(r.input + unit("peephole_r") * c + unit("shift_r"))
     c = keep * c + (1 - keep) * n.input
     return carry * c + (1 - carry) * raw_input(), c
+
+
+@part("cell", "qrnn")
+@cell(
+    gates="z f o",
+    state="h c pz pf po",
+    source="Bradbury, Merity, Xiong & Socher 2017, Quasi-recurrent neural networks, eq. 2 and 4: width 2, fo-pooling",
+)
+def qrnn(z: Gate, f: Gate, o: Gate, h: E, c: E, pz: E, pf: E, po: E) -> tuple[E, E, E, E, E]:
+    """The quasi-recurrent network: gates see x and the x before it; the states pz pf po are what that one gives them."""
+    keep = sigmoid(f.input + pf)
+    c = keep * c + (1 - keep) * tanh(z.input + pz)
+    return sigmoid(o.input + po) * c, c, *project(raw_input(), "before", 3)

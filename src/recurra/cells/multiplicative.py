@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recurra.equations.language import Expression, Gate, cell, project, sigmoid, tanh
+from recurra.equations.language import Expression, Gate, cell, project, raw_input, sigmoid, tanh, unit
 from recurra.registry import part
 
 E = Expression
@@ -20,3 +20,24 @@ def multiplicative_lstm(m: Gate, i: Gate, f: Gate, g: Gate, o: Gate, h: E, c: E)
     a_i, a_f, a_g, a_o = project(m.input * m.recurrent, "mixed", 4)
     c = sigmoid(f.input + a_f) * c + sigmoid(i.input + a_i) * tanh(g.input + a_g)
     return sigmoid(o.input + a_o) * tanh(c), c
+
+
+@part("cell", "mogrifier-lstm")
+@cell(
+    name="mogrifier-lstm",
+    gates="",
+    state="h c",
+    source="Melis, Kočiský & Blunsom 2020, Mogrifier LSTM, eq. 1-2, five rounds",
+)
+def mogrifier_lstm(h: E, c: E) -> tuple[E, E]:
+    """The LSTM before whose step x and the old h gate each other in turn, five times."""
+    x = raw_input()
+    for turn in (1, 2, 3, 4, 5):
+        if turn % 2:
+            x = 2 * sigmoid(project(h, f"q{turn}", width="input")) * x
+        else:
+            h = 2 * sigmoid(project(x, f"r{turn}")) * h
+    sums = zip("ifgo", project(x, "gates_x", 4), project(h, "gates_h", 4), strict=True)
+    i, f, g, o = (a + b + unit(f"shift_{k}") for k, a, b in sums)
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c), c

@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError
 
 from recurra import __version__
+from recurra.cli.bench import bench
 from recurra.cli.cells import cells
 from recurra.cli.evaluate import evaluate
+from recurra.cli.kernels import kernels
 from recurra.cli.predict import predict
 from recurra.cli.recipes import recipes
 from recurra.cli.train import train
@@ -23,6 +25,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "recipes": recipes,
     "cells": cells,
+    "kernels": kernels,
+    "bench": bench,
 }
 
 HELP = "Trains, explains and ships recurrent sequence models."

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json as json_format
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from recurra import registry
 from recurra.cli.options import Json, Plugins
-from recurra.errors import UnknownName
+from recurra.data.corpus import check_files
+from recurra.equations.language import Cell
+from recurra.equations.parse import parse
+from recurra.errors import ConfigError, DataError, UnknownName
 
 
 def cells(
     name: str | None = None,
     /,
     *,
+    file: Path | None = None,
     latex: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     plugin: Plugins = None,
     json: Json = False,
@@ -26,27 +31,45 @@ def cells(
     ----------
     name
         The cell to print.
+    file
+        A text of equations to print instead, as a recipe has them under core.equations.
     latex
         As LaTeX.
     """
-    for file in plugin or ():
-        registry.load_plugin(file)
+    for mine in plugin or ():
+        registry.load_plugin(mine)
+    if name is not None and file is not None:
+        raise ConfigError(f"{name} and --file {file}: one cell at a time. Leave one of them away.")
     known = registry.names("cell")
     if name is not None and name not in known:
         raise UnknownName("cell", name, known)
-    if name is None:
+    if file is not None:
+        _print(_read(file), latex, json)
+    elif name is not None:
+        _print(registry.find("cell", name), latex, json)
+    else:
         listed = {known_name: _sentence(known_name) for known_name in known}
         width = max(map(len, known))
         lines = "\n".join(f"{known_name:<{width}}  {sentence}" for known_name, sentence in listed.items())
         print(json_format.dumps(listed, ensure_ascii=False) if json else lines)
-        return
+
+
+def _print(cell: Cell, latex: bool, json: bool) -> None:
     from recurra.equations import show
 
-    cell = registry.find("cell", name)
     if json:
-        print(json_format.dumps({"name": name, "text": show.text(cell), "latex": show.latex(cell)}, ensure_ascii=False))
+        said = {"name": cell.name, "text": show.text(cell), "latex": show.latex(cell)}
+        print(json_format.dumps(said, ensure_ascii=False))
     else:
         print(show.latex(cell) if latex else show.text(cell))
+
+
+def _read(file: Path) -> Cell:
+    check_files([file], folders=False)
+    try:
+        return parse(file.read_text(encoding="utf-8"), name=file.name, where=str(file))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: byte {error.object[error.start]:#x} is not valid utf-8. Save it as UTF-8.") from error
 
 
 def _sentence(name: str) -> str:

@@ -1,8 +1,9 @@
 """Carries any cell through time: several engines, one meaning.
 
-`reference` is the equations in a plain loop, `torch` the derived backward through time, `aten` torch's own kernel where
-it has one for the cell. `auto` takes what was measured faster: `aten` for a plain LSTM in 32 or 16 bits without
-lengths (oneDNN's only case on the CPU) and for any cell of torch's on a GPU, `torch` for everything else.
+`reference` is the equations in a plain loop, `torch` the derived backward through time in torch operations, `native`
+the same compiled for this processor, `aten` torch's own kernel where it has one for the cell. `auto` takes what was
+measured faster: on the CPU `native`, or `torch` where there is no compiler (said once); on a GPU `aten` for any cell of
+torch's and `torch` for the others.
 """
 
 from __future__ import annotations
@@ -34,10 +35,9 @@ def check_backend(backend: str) -> None:
 def choose(backend: str, layer: Layer, x: Tensor) -> str:
     """The engine that runs this layer; raises ConfigError where the one asked for cannot."""
     if backend == "auto":
-        if aten.refuses(layer) is not None:
-            return "torch"
-        onednn = layer.cell.name == "lstm" and layer.time.lengths is None and x.dtype != torch.float64
-        return "aten" if x.device.type != "cpu" or onednn else "torch"
+        if x.device.type != "cpu":
+            return "torch" if aten.refuses(layer) else "aten"
+        return "torch" if compiled.refuses(layer, x) else "native"
     if backend == "aten" and (reason := aten.refuses(layer)) is not None:
         raise ConfigError(f"backend 'aten' cannot run this layer: {reason}. Use backend='auto'.")
     if backend == "native" and (reason := compiled.refuses(layer, x)) is not None:

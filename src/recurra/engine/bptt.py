@@ -119,7 +119,7 @@ class _ThroughTime(torch.autograd.Function):
                 dict(zip(names, rest[len(layer.cell.state) :], strict=True)),
             )
             w = Weights({n: tensors[n] for n in own}, low, states[-1].shape[1])
-            code = generate(layer.cell, layer.variant)
+            code = generate(layer.cell, layer.variant, layer.also)
             saved, outputs, tails, current = [], [], [], states
             start, alive = 0, layer.time.alive
             for first, end in _stretches(layer):
@@ -132,11 +132,12 @@ class _ThroughTime(torch.autograd.Function):
                 current, ended = _final(histories, sizes)
                 tails += ended
                 alive = sizes[-1]
-                outputs.append(histories[0][sizes[0] :])
+                given = [histories[k][sizes[0] :] for k in layer.given]
+                outputs.append(torch.cat(given, 1) if layer.also else given[0])
                 saved.append((histories, kept))
                 start = rows.stop
             finals = tuple(torch.cat(p) for p in zip(current, *reversed(tails), strict=True)) if tails else current
-            y = torch.cat(outputs) if len(outputs) > 1 else outputs[0].detach() if outputs else states[0][:0]
+            y = torch.cat(outputs) if len(outputs) > 1 else outputs[0].detach() if outputs else _nothing(states, layer)
         flat = [t for histories, kept in saved for t in (*histories, *kept.values())]
         ctx.save_for_backward(x, *rest, *flat)
         ctx.layer, ctx.own, ctx.names, ctx.low = layer, own, names, low
@@ -154,10 +155,12 @@ class _ThroughTime(torch.autograd.Function):
         x, states = inputs[0], inputs[1 : 1 + len(cell.state)]
         tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
         w = Weights({n: tensors[n] for n in ctx.own}, ctx.low, states[-1].shape[1])
-        code = generate(cell, layer.variant)
+        code = generate(cell, layer.variant, layer.also)
         gy = grads[0]
+        widths = [states[k].shape[1] for k in layer.given]
         if gy is None:
-            gy = x.new_zeros(()).expand(x.shape[0], states[0].shape[1])
+            gy = x.new_zeros(()).expand(x.shape[0], sum(widths))
+        arriving = gy.split(widths, 1)
         late = [g if g is not None else torch.zeros_like(s) for g, s in zip(grads[1:], states, strict=True)]
         carry: tuple[Tensor, ...] = tuple(s[:0] for s in late)
         leaves: dict[str, Tensor] = {}
@@ -175,7 +178,7 @@ class _ThroughTime(torch.autograd.Function):
                     part = slice(stop - sum(sizes[first:last]), stop)
                     inner = slice(part.start - bottom, part.stop - bottom)
                     carry, rows, found = code.backward(
-                        gy[part].split(sizes[first:last]),
+                        [g[part].split(sizes[first:last]) for g in arriving],
                         late,
                         carry,
                         rows,
@@ -200,6 +203,11 @@ class _ThroughTime(torch.autograd.Function):
             carry = tuple(late)
         back = [w.gradients.get(n) if n in ctx.own else leaves.get(n) for n in ctx.names]
         return (None, None, None, leaves.get("x"), *carry, *back)
+
+
+def _nothing(states: Sequence[Tensor], layer: Layer) -> Tensor:
+    """The rows given back where there is no step."""
+    return torch.cat([states[k][:0] for k in layer.given], 1)
 
 
 def _pieces(sizes: Sequence[int], hidden: int) -> list[tuple[int, int]]:

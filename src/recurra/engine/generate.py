@@ -28,10 +28,10 @@ class Generated:
 
 
 @lru_cache(maxsize=256)
-def generate(cell: Cell, variant: Variant) -> Generated:
-    """The functions of a cell, written and compiled once."""
+def generate(cell: Cell, variant: Variant, also: tuple[str, ...] = ()) -> Generated:
+    """The functions of a cell, written and compiled once; `also` as in `Layer`."""
     made = program(cell, variant)
-    source = "\n".join((*write_forward(made), "", "", *write_backward(made), ""))
+    source = "\n".join((*write_forward(made), "", "", *write_backward(made, also), ""))
     space: dict[str, Any] = {
         "torch": torch,
         "F": torch.nn.functional,

@@ -44,3 +44,11 @@ class Layer:
     truncate: int = 0
     """The backward stops at every `truncate`-th step, as if the state were detached there; 0: never."""
     record: Record | None = None
+    also: tuple[str, ...] = ()
+    """States, besides the first, whose values at every step stand behind the first's in the rows given back, for a
+    layer above that reads them."""
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """Numbers of the states whose values at every step are given back."""
+        return (0, *map(self.cell.state.index, self.also))

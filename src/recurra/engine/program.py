@@ -59,6 +59,8 @@ class Program:
     def wide(self) -> frozenset[str]:
         """The values as wide as the input: x, and what is made of it alone."""
         derivation = self.derivation
+        if derivation.cell.ties_input:  # then it is as wide as everything else
+            return frozenset()
         arguments = {weight: argument for weight, (argument, _) in derivation.weight_gradients.items()}
         to_input = {name for name, node in derivation.cell.products.items() if node.wide}
         found = {"x"}
@@ -104,7 +106,8 @@ def _dependent(statements: Iterable[Statement], carried: Iterable[str]) -> set[s
 
 
 def _forward(derivation: Derivation) -> Phase:
-    carried = _dependent(derivation.forward, (f"{s}_prev" for s in derivation.cell.state))
+    states = derivation.cell.state
+    carried = _dependent(derivation.forward, (*states, *(f"{s}_prev" for s in states)))  # states are written in the loop
     before = [st for st in derivation.forward if not carried.intersection(names_out(st))]
     step = [st for st in derivation.forward if carried.intersection(names_out(st))]
     hoisted, step = _hoist(step, carried, constants(derivation.cell, (*derivation.forward, *derivation.recomputed)), "k")

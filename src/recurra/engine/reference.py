@@ -34,7 +34,10 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
 def run(
     layer: Layer, x: Tensor, state: tuple[Tensor, ...], weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """One layer in one direction over packed rows x [N, I], from states [alive, ·]: h [N, ·] and the final states."""
+    """One layer in one direction over packed rows x [N, I], from states [alive, ·]: h [N, ·] and the final states.
+
+    Where `layer.also` names states, their values at every step stand behind h in the rows.
+    """
     outputs, tails = [], []
     sizes, start = layer.time.sizes, 0
     for t, rows in enumerate(sizes):
@@ -47,10 +50,10 @@ def run(
         state = step(layer, x[here], state, weights, {name: m[here] for name, m in masks.items()})
         if layer.record is not None and state[0].requires_grad:
             layer.record.watch(t, state[0])
-        outputs.append(state[0])
+        outputs.append(torch.cat([state[k] for k in layer.given], -1) if layer.also else state[0])
         start += rows
     finals = [state, *reversed(tails)]
-    y = torch.cat(outputs) if outputs else x.new_zeros(0, state[0].shape[-1])
+    y = torch.cat(outputs) if outputs else x.new_zeros(0, sum(state[k].shape[-1] for k in layer.given))
     return y, tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
 
 

@@ -12,20 +12,21 @@ Run = tuple[str, str, str]
 """Columns of a slab, and the first and last row of the weight that they belong to."""
 
 
-def write_backward(program: Program) -> list[str]:
+def write_backward(program: Program, also: tuple[str, ...] = ()) -> list[str]:
     """The lines of `backward(gy, late, carry, rows, kept, whole, sizes, w, masks, low, need_x, record) → …`.
 
-    `late` holds the gradients of final states for sequences that end here, `carry` what later steps left, for its
+    `gy` holds what arrives at every step, of the first state and of those in `also`; `late` holds the gradients of final states for sequences that end here, `carry` what later steps left, for its
     first `rows` rows. Adds the gradients of parameters to those in `w`; returns the carry for earlier steps and the
     gradients of the other leaves, one row per packed row.
     """
-    return _Backward(program).lines()
+    return _Backward(program, also).lines()
 
 
 class _Backward:
     """The function being written; slabs hold the gradients that the weight products read, as columns."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, also: tuple[str, ...]) -> None:
+        self.given = (program.derivation.cell.state[0], *also)
         self.program, self.phase, self.derivation = program, program.backward, program.derivation
         self.cell = self.derivation.cell
         self.writer = Writer(program)
@@ -51,7 +52,7 @@ class _Backward:
             "    H, P, I = w.units, late[0].shape[1], whole['x'].shape[1]",
             *before,
             f"    {', '.join(f'c_{s}' for s in cell.state)}, = carry",
-            writer.loop(True, [("gy_h", "gy")]),
+            writer.loop(True, [(f"gy_{s}", f"gy[{k}]") for k, s in enumerate(self.given)]),
             *writer.inner.lines,
             *writer.whole.lines,
             *self.finish(),
@@ -128,12 +129,12 @@ class _Backward:
         for k, s in enumerate(cell.state):
             emit(f"    c_{s} = torch.cat((c_{s}, late[{k}][rows:b])) if rows else late[{k}][:b]")
         emit("    rows = b")
-        for k, s in enumerate(cell.state):
+        for s in cell.state:
             if f"g_{s}" in writer.homes:
                 target = writer.view(f"s_g_{s}", writer.homes[f"g_{s}"])
-                emit(f"torch.add(c_{s}, gy_h, out={target})" if k == 0 else f"{target}.copy_(c_{s})")
+                emit(f"torch.add(c_{s}, gy_{s}, out={target})" if s in self.given else f"{target}.copy_(c_{s})")
             else:
-                emit(f"s_g_{s} = c_{s} + gy_h" if k == 0 else f"s_g_{s} = c_{s}")
+                emit(f"s_g_{s} = c_{s} + gy_{s}" if s in self.given else f"s_g_{s} = c_{s}")
         emit(f"if record is not None: record(t, s_g_{cell.state[0]})")
         for st in self.phase.step:
             self.step(st)

@@ -9,9 +9,9 @@ import ast
 import inspect
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NoReturn
+from typing import Literal
 
 from recurra.equations import language
 from recurra.errors import ConfigError, did_you_mean
@@ -25,17 +25,25 @@ POINTWISE = {
 }
 FUNCTIONS = POINTWISE | {
     f.__name__: f
-    for f in (language.unit, language.scalar, language.project, language.layer_norm, language.raw_input)
+    for f in (
+        *(language.unit, language.scalar, language.lower, language.raw_input),
+        *(language.project, language.layer_norm),
+    )
 }
 PARTS = ("input", "recurrent")
-HIGHEST_POWER = 16
+SAID = ("name", "start", "parts", "width", "state")
+"""Arguments that are no values of the step, but written out."""
+SEVERAL = 'p, q = layer_norm(a, b) or p, q = project(v, "name", parts=2)'
+HIGHEST_POWER, MOST_PARTS = 16, 16
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _RESERVED = re.compile(
     r"([adgv]|mask|lower|weight|bias|into|project|new)_.*|e\d*_.*|[kuwt]\d+|.*_(prev|in|rec)"
-    r"|h_masked|(un)?projected|(row|norm|scale)\d.*"
+    r"|ih|hh|hr|h_masked|(un)?projected|(row|norm|scale)\d.*"
 )
 """Names that the derivation and the layers make themselves, of values, of gradients and of weights."""
+_GENERATED = re.compile(rf"t\d*|({'|'.join(POINTWISE)})_.*")
+"""Names of values, which gates and states may have too, but no parameter."""
 
 _COMPARES = "a step is the same for every unit; use maximum or relu"
 _REFUSED: dict[type[ast.AST], tuple[str, str]] = {
@@ -44,7 +52,7 @@ _REFUSED: dict[type[ast.AST], tuple[str, str]] = {
     ast.BoolOp: ("a condition", _COMPARES),
     ast.If: ("a condition", _COMPARES),
     ast.Subscript: ("an index", "a name stands for all units at once"),
-    ast.Tuple: ("a row of values", "only `p, q = layer_norm(a, b)` gives several"),
+    ast.Tuple: ("a row of values", f"several are written {SEVERAL}"),
     ast.Lambda: ("a lambda", "put the expression itself in its place"),
     ast.FunctionDef: ("a function of your own", "write its expression where it is used, or the cell in Python"),
     ast.Import: ("an import", "all functions of the language are there by their names"),
@@ -78,7 +86,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Read:
-    """A name on the right-hand side: a gate's part of it, a function takes it bare, or it is part of a longer formula."""
+    """A name on the right: a part of it, as n.input, or it as what a function takes, or it within a longer formula."""
 
     node: ast.Name
     how: Literal["part", "applied", "plain"]
@@ -146,8 +154,8 @@ class _Grammar:
     """Name → the function that made it, and its first value."""
     reads: list[Read] = field(default_factory=list)
 
-    def refuse(self, node: ast.expr | ast.stmt, message: str) -> NoReturn:
-        raise self.source.error(node, message)
+    def wrong(self, node: ast.expr | ast.stmt, message: str) -> ConfigError:
+        return self.source.error(node, message)
 
     def equations(self, tree: ast.Module) -> Iterator[Equation]:
         for line in tree.body:
@@ -157,30 +165,27 @@ class _Grammar:
                     self.expression(value)
                 case ast.Assign(targets=[ast.Tuple(elts=elements) as row], value=value):
                     targets = [name for name in elements if isinstance(name, ast.Name)]
-                    match value:
-                        case ast.Call(func=ast.Name(id="layer_norm"), args=args) if len(args) == len(elements) > 1:
-                            self.call(value, many=True)
-                        case _:
-                            self.refuse(row, f"{len(elements)} names at once: only layer_norm of as many values gives them.")
-                    if len(targets) < len(elements):
-                        self.refuse(row, "what is assigned must be names: p, q = layer_norm(a, b).")
+                    if not isinstance(value, ast.Call) or len(targets) < len(elements):
+                        raise self.wrong(row, f"several names at once are written {SEVERAL}.")
+                    if (results := self.call(value)) != len(targets):
+                        raise self.wrong(row, f"{len(targets)} names for {results} value{'s' * (results > 1)}.")
                 case ast.Assign(targets=[_, other, *_]):
-                    self.refuse(other, "a second = in a line: write one line for each name.")
+                    raise self.wrong(other, "a second = in a line: write one line for each name.")
                 case ast.Assign(targets=[other]):
-                    self.refuse(other, "what stands before = must be a name of its own: h = …")
+                    raise self.wrong(other, "what stands before = must be a name of its own: h = …")
                 case _:
-                    self.foreign(line)
+                    raise self.foreign(line)
             for target in targets:
                 if target.id == "x" or target.id in FUNCTIONS or not _NAME.fullmatch(target.id):
-                    self.refuse(target, check_name(target.id) or "")
+                    raise self.wrong(target, check_name(target.id) or "")
             yield Equation(tuple(targets), value, tuple(self.reads))
             self.reads.clear()
 
-    def foreign(self, node: ast.expr | ast.stmt) -> NoReturn:
+    def foreign(self, node: ast.expr | ast.stmt) -> ConfigError:
         what, instead = _REFUSED.get(
             type(node), (f"this ({type(node).__name__})", "there are names, numbers, + - * / **, and functions")
         )
-        self.refuse(node, f"{what} is not part of the language: {instead}.")
+        return self.wrong(node, f"{what} is not part of the language: {instead}.")
 
     def expression(self, node: ast.expr, applied: bool = False) -> None:
         """Refuse what is no expression of the language, and note the names it reads."""
@@ -189,89 +194,117 @@ class _Grammar:
                 self.number(node)
             case ast.Name(id=name):
                 if name in FUNCTIONS:
-                    self.refuse(node, f"{name} is a function: write what it takes, {name}(…).")
+                    raise self.wrong(node, f"{name} is a function: write what it takes, {name}(…).")
                 if not _NAME.fullmatch(name):
-                    self.refuse(node, check_name(name) or "")
+                    raise self.wrong(node, check_name(name) or "")
                 self.reads.append(Read(node, "applied" if applied else "plain"))
             case ast.Attribute(value=ast.Name() as name, attr=attr):
                 if attr not in PARTS:
-                    self.refuse(
-                        node, f"unknown part {name.id}.{attr}{did_you_mean(attr, PARTS)} A gate has .input and .recurrent."
+                    raise self.wrong(
+                        node,
+                        f"unknown part {name.id}.{attr}{did_you_mean(attr, PARTS)} A gate has .input and .recurrent.",
                     )
                 self.reads.append(Read(name, "part"))
             case ast.Attribute():
-                self.refuse(node, f".{node.attr} stands behind a gate's name only: n.input, n.recurrent.")
+                raise self.wrong(node, f".{node.attr} stands behind a gate's name only: n.input, n.recurrent.")
             case ast.BinOp(left=left, op=ast.Pow(), right=right):
                 self.expression(left)
-                if not (isinstance(right, ast.Constant) and type(right.value) is int and 1 <= right.value <= HIGHEST_POWER):
-                    self.refuse(right, f"a power is a whole number from 1 to {HIGHEST_POWER}. For others: 1 / a, exp, log.")
+                if not (
+                    isinstance(right, ast.Constant) and type(right.value) is int and 1 <= right.value <= HIGHEST_POWER
+                ):
+                    raise self.wrong(
+                        right, f"a power is a whole number from 1 to {HIGHEST_POWER}. For others: 1 / a, exp, log."
+                    )
             case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div(), right=right):
                 self.expression(left)
                 self.expression(right)
             case ast.BinOp() | ast.UnaryOp(op=ast.Not() | ast.Invert()):
-                self.refuse(node, "this operator is not part of the language: there are + - * / **.")
+                raise self.wrong(node, "this operator is not part of the language: there are + - * / **.")
             case ast.UnaryOp(operand=operand):
                 self.expression(operand)
             case ast.Call():
-                self.call(node)
+                if (results := self.call(node)) > 1:
+                    raise self.wrong(node, f"this gives {results} values; they are written {SEVERAL}.")
             case _:
-                self.foreign(node)
+                raise self.foreign(node)
 
     def number(self, node: ast.Constant) -> float:
         if type(node.value) not in (int, float):
             what = "text" if isinstance(node.value, str) else repr(node.value)
-            self.refuse(node, f"{what} is no value: only unit, scalar and project take a name in quotes.")
+            raise self.wrong(node, f"{what} is no value: only unit, scalar and project take a name in quotes.")
         try:
             value = float(node.value)  # type: ignore[arg-type]
         except OverflowError:
             value = math.inf
         if math.isinf(value):
-            self.refuse(node, "this number is too large.")
+            raise self.wrong(node, "this number is too large.")
         return value
 
-    def call(self, node: ast.Call, many: bool = False) -> None:
+    def call(self, node: ast.Call) -> int:
+        """Check a call; gives the number of its results."""
         if not isinstance(node.func, ast.Name):
-            self.refuse(node, "a function is called by its bare name: tanh(…), not torch.tanh(…).")
+            raise self.wrong(node, "a function is called by its bare name: tanh(…), not torch.tanh(…).")
         name = node.func.id
         if name not in FUNCTIONS:
-            self.refuse(node, f"unknown function {name!r}{did_you_mean(name, FUNCTIONS)} Known: {', '.join(FUNCTIONS)}.")
-        signature = inspect.signature(FUNCTIONS[name])
+            raise self.wrong(
+                node, f"unknown function {name!r}{did_you_mean(name, FUNCTIONS)} Known: {', '.join(FUNCTIONS)}."
+            )
+        known = inspect.signature(FUNCTIONS[name]).parameters
         for keyword in node.keywords:
-            if keyword.arg not in signature.parameters:
-                known = ", ".join(signature.parameters)
-                near = did_you_mean(keyword.arg or "", signature.parameters)
-                self.refuse(keyword.value, f"{name} has no keyword {keyword.arg!r}{near} It takes {known}.")
+            if keyword.arg not in known:
+                near = did_you_mean(keyword.arg or "", known)
+                raise self.wrong(
+                    keyword.value, f"{name} has no keyword {keyword.arg}{near} It takes {', '.join(known)}."
+                )
         try:
-            given = signature.bind(*node.args, **{str(k.arg): k.value for k in node.keywords}).arguments
+            bound = inspect.signature(FUNCTIONS[name]).bind(*node.args, **{str(k.arg): k.value for k in node.keywords})
         except TypeError as error:
-            shown = ", ".join(signature.parameters)
-            self.refuse(node, f"{name}({shown}): {error}.")
-        if name in ("unit", "scalar", "project"):
-            self.parameter(node, name, given.get("name"), given.get("start"))
-        for key, value in given.items():
-            if key in ("name", "start"):
-                continue
+            raise self.wrong(node, f"{name} takes {', '.join(known) or 'nothing'}: {error}.") from None
+        given: dict[str, ast.expr] = {k: v for k, v in bound.arguments.items() if k in SAID}
+        for value in (v for k, v in bound.arguments.items() if k not in SAID):
             for inner in value if isinstance(value, tuple) else (value,):
                 self.expression(inner, applied=name in POINTWISE)
-        if name == "layer_norm" and not many and len(node.args) != 1:
-            self.refuse(
-                node, f"layer_norm of {len(node.args)} values stands alone behind =, as in p, q = layer_norm(a, b)."
-            )
+        if name in ("unit", "scalar", "project"):
+            self.parameter(node, name, given)
+        if name == "lower" and not isinstance(getattr(given["state"], "value", None), str):
+            raise self.wrong(given["state"], 'the state of the layer below stands in quotes: lower("c").')
+        if name == "layer_norm" and not node.args:
+            raise self.wrong(node, "layer_norm takes one value or more.")
+        return len(node.args) if name == "layer_norm" else self.parts(given.get("parts"))
 
-    def parameter(self, node: ast.Call, function: str, name: ast.expr | None, start: ast.expr | None) -> None:
-        """Check a parameter's name and first value: the same name twice is one vector or number, never one product."""
+    def parts(self, node: ast.expr | None) -> int:
+        match node:
+            case None:
+                return 1
+            case ast.Constant(value=int(count)) if 1 <= count <= MOST_PARTS and not isinstance(count, bool):
+                return count
+        raise self.wrong(node, f"parts is a whole number from 1 to {MOST_PARTS}.")
+
+    def parameter(self, node: ast.Call, function: str, given: Mapping[str, ast.expr]) -> None:
+        """Check what is said of a parameter: the same name twice is one vector or number, but never one product."""
         label = "project"
-        if name is not None:
-            if not (isinstance(name, ast.Constant) and isinstance(name.value, str)):
-                self.refuse(name, f'the name of a {function} stands in quotes: "{ast.unparse(name)}".')
-            label = name.value
-            if (wrong := check_name(label)) and (function, label) != ("project", "project"):
-                self.refuse(name, wrong)
-        made = function, None if start is None else self.first_value(start)
+        match given.get("name"):
+            case None:
+                pass
+            case ast.Constant(value=str(label)) as name:
+                if (wrong := check_name(label)) and (function, label) != ("project", "project"):
+                    raise self.wrong(name, wrong)
+            case other:
+                raise self.wrong(other, f'the name of a {function} stands in quotes: "{ast.unparse(other)}".')
+        match given.get("width"):
+            case None | ast.Constant(value="units" | "input"):
+                pass
+            case other:
+                raise self.wrong(other, 'a width is "units" or "input".')
+        made = function, None if "start" not in given else self.first_value(given["start"])
         if function == "project" and label in self.parameters:
-            self.refuse(node, f'a second parameter {label!r}: give each product a name of its own, project(…, "second").')
+            raise self.wrong(
+                node, f'a second parameter {label!r}: give each product a name of its own, project(…, "second").'
+            )
+        if _GENERATED.fullmatch(label):
+            raise self.wrong(node, f"{label!r} is a name that the derivation gives to values itself: choose another.")
         if self.parameters.setdefault(label, made) != made:
-            self.refuse(node, f"{label!r} is already a {self.parameters[label][0]} with another first value.")
+            raise self.wrong(node, f"{label!r} is already a {self.parameters[label][0]} with another first value.")
 
     def first_value(self, node: ast.expr) -> float:
         match node:
@@ -279,4 +312,4 @@ class _Grammar:
                 return self.number(node)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant() as number):
                 return -self.number(number)
-        self.refuse(node, "a first value is a plain number, such as 1.0.")
+        raise self.wrong(node, "a first value is a plain number, such as 1.0.")

@@ -24,8 +24,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, wraps
 from typing import Any, Literal
 
 from recurra.errors import ConfigError
@@ -184,6 +184,27 @@ def walk(*roots: Expression) -> Iterator[Expression]:
             stack.extend((a, False) for a in reversed(node.args))
 
 
+def _without_lower(roots: tuple[Expression, ...]) -> tuple[Expression, ...]:
+    """The expressions with 0 for the layer below, and without what comes to nothing by that."""
+    zero = Expression("number", label="0")
+    made: dict[int, Expression] = {}
+    for node in walk(*roots):
+        args = tuple(made[id(a)] for a in node.args)
+        gone = [a is zero for a in args]
+        nothing = {"multiply": any(gone), "divide": gone[:1] == [True], "project": any(gone), "part": any(gone)}
+        if node.op == "lower" or nothing.get(node.op, False):
+            made[id(node)] = zero
+        elif node.op in ("add", "subtract") and gone[1]:
+            made[id(node)] = args[0]
+        elif node.op == "add" and gone[0]:
+            made[id(node)] = args[1]
+        elif args == node.args:
+            made[id(node)] = node
+        else:
+            made[id(node)] = Expression(node.op, args, node.label, node.start, node.parts, node.wide)
+    return tuple(made[id(r)] for r in roots)
+
+
 @dataclass(frozen=True, eq=False)
 class Cell:
     """A recurrent cell: names and equations, nothing of time, batches or tensors. Made by the decorator `cell`."""
@@ -230,12 +251,12 @@ class Cell:
         for node in nodes:
             if node.op in ("gate", "gate_input", "gate_recurrent", "state") and id(node) not in known:
                 raise ConfigError(f"cell {self.name!r} mentions {node!r}, which is none of its own symbols.")
-        products = [n.label for n in nodes if n.op == "project"]
+        products = ["ih", "hh", "hr", *(n.label for n in nodes if n.op == "project")]
         for name in products:
-            if products.count(name) > 1 or name in ("ih", "hh", "hr"):
-                why = "twice" if name not in ("ih", "hh", "hr") else "as the layer's own matrices are called"
+            if products.count(name) > 1:
                 raise ConfigError(
-                    f"cell {self.name!r} names a product {name!r} {why}: give every project(v, name) a name of its own."
+                    f"cell {self.name!r} has two products called {name!r} (ih, hh and hr are the layer's own): give each "
+                    "project(v, name) a name of its own."
                 )
         return nodes
 
@@ -282,6 +303,13 @@ class Cell:
         return {n.label: n for n in self.nodes if n.op in ("unit", "scalar")}
 
     @property
+    def weights(self) -> tuple[str, ...]:
+        """Names of the matrices, and of the biases of those that have one."""
+        own = [n for n, gates in (("ih", self.input_gates), ("hh", self.recurrent_gates)) if gates]
+        biases = [f"bias_{n}" for n in own if self.bias]
+        return (*(f"weight_{n}" for n in own), *biases, *(f"weight_{n}" for n in self.products))
+
+    @property
     def products(self) -> dict[str, Expression]:
         """The products of `project` by name, in order of first mention."""
         return {n.label: n for n in self.nodes if n.op == "project"}
@@ -291,6 +319,24 @@ class Cell:
         node = self.products[name]
         rows = inputs if node.wide else units
         return node.parts * rows, inputs if id(node.args[0]) in self._widths[0] else units
+
+    @property
+    def reads_below(self) -> tuple[str, ...]:
+        """States of the layer below that the equations read."""
+        return tuple(dict.fromkeys(n.label for n in self.nodes if n.op == "lower"))
+
+    @cached_property
+    def lowest(self) -> Cell:
+        """The cell with nothing below it: `lower(…)` is 0, and what is multiplied by it is gone with its weights."""
+        if not self.reads_below:
+            return self
+
+        @wraps(self.equations)
+        def equations(**symbols: Expression) -> tuple[Expression, ...]:
+            results = self.equations(**symbols)
+            return _without_lower(tuple(map(_wrap, results if isinstance(results, tuple) else (results,))))
+
+        return replace(self, name=f"{self.name}, lowest layer", equations=equations)
 
     @property
     def has_recurrent_product(self) -> bool:

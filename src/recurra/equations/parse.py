@@ -22,7 +22,8 @@ What could be either is refused, with the line to add. Two more may stand above 
 `bias: no` for products without biases. A comment before everything else is the cell's sentence.
 
 There are numbers, + - * /, whole powers, `x` (the layer's input itself), the functions of `language`,
-`unit("name", start)`, `scalar("name", start)`, `project(v, "name")` and `p, q = layer_norm(a, b)`.
+`unit("name", start)`, `scalar("name", start)`, `lower("state")`, `project(v, "name")`, and several values at once by
+`p, q = layer_norm(a, b)` and `p, q = project(v, "name", parts=2)`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from functools import lru_cache, reduce
 from typing import Any
 
 from recurra import registry
-from recurra.equations.grammar import FUNCTIONS, Equation, Read, Source, check_name, read
+from recurra.equations.grammar import FUNCTIONS, POINTWISE, Equation, Read, Source, check_name, read
 from recurra.equations.language import Cell, Expression, Gate, raw_input
 from recurra.errors import ConfigError, did_you_mean
 
@@ -51,7 +52,6 @@ OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 }
 
 
-@lru_cache(maxsize=256)
 def parse(text: str, name: str = "equations", where: str = "core.equations") -> Cell:
     """The cell that a text of equations says; the same one for the same text.
 
@@ -60,6 +60,11 @@ def parse(text: str, name: str = "equations", where: str = "core.equations") -> 
     """
     if name in registry.names("cell"):
         raise ConfigError(f"{name!r} is a registered cell's name: give these equations another.")
+    return _parse(text, name, where)
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str, name: str, where: str) -> Cell:
     reader = _Reader(*_above(text, where))
     cell = Cell(
         name,
@@ -73,6 +78,11 @@ def parse(text: str, name: str = "equations", where: str = "core.equations") -> 
     if not cell.input_gates and not any(node.op == "x" for node in cell.nodes):
         raise ConfigError(
             f"{where}: nothing here reads the input. Name a gate, as in h = tanh(s), or x, the input itself."
+        )
+    if not cell.recurrent_gates and not any(node.op == "state" for node in cell.nodes):
+        raise ConfigError(
+            f"{where}: nothing here reads the step before. A gate does, as in h = tanh(s), and a state that is read "
+            "before it is assigned."
         )
     return cell
 
@@ -100,7 +110,9 @@ def _above(text: str, where: str) -> tuple[Source, dict[str, _Said], str]:
             key, value = match[1], match[2].strip()
             if key not in ABOVE:
                 raise source.at(
-                    number, 1, f"unknown line {key}:{did_you_mean(key, ABOVE)} Above equations stand {', '.join(ABOVE)}."
+                    number,
+                    1,
+                    f"unknown line {key}:{did_you_mean(key, ABOVE)} Above equations stand {', '.join(ABOVE)}.",
                 )
             if key in said or not value:
                 raise source.at(number, 1, f"a second line {key}:" if key in said else f"{key}: says nothing.")
@@ -207,9 +219,10 @@ class _Reader:
             )
         if "state" in self.above:
             return f"{name!r} is read before a line assigns it, but is neither in gates: nor in state:. Add it to one."
+        states = " ".join(self.state)
         return (
-            f"{name!r} could be a gate or a state. Say above the equations which: 'state: {' '.join(self.state)} {name}' "
-            f"if it is kept for the next step, 'state: {' '.join(self.state)}' if it is a gate."
+            f"{name!r} could be a gate or a state. Say above the equations: state: {states} {name} (where it is kept "
+            f"for the next step) or state: {states} (where it is a gate)."
         )
 
     def _nothing_unread(self) -> None:
@@ -281,6 +294,12 @@ class _Reader:
         taken = [self.value(argument, values) for argument in node.args]
         named = {str(keyword.arg): self.value(keyword.value, values) for keyword in node.keywords}
         label = next((word for word in (*taken, *named.values()) if isinstance(word, str)), None)
-        if label in (*self.gates, *self.state):
+        if function == "lower" and label not in self.state:
+            states = f"{did_you_mean(str(label), self.state)} States: {', '.join(self.state)}."
+            raise self.source.error(node, f"{label!r} is no state of the layer below{states}")
+        if function != "lower" and label in (*self.gates, *self.state):
             raise self.source.error(node, f"{label!r} is a gate or a state: give the parameter another name.")
+        if function in (*POINTWISE, "layer_norm") and any(isinstance(value, (int, float)) for value in taken):
+            hint = "k + relu(a - k) is maximum(a, k)." if function == "maximum" else "Write its result."
+            raise self.source.error(node, f"{function} takes values of the step, here is a number. {hint}")
         return FUNCTIONS[function](*taken, **named)

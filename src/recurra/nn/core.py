@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from recurra.engine import Backend
+from recurra.equations.parse import parse
+from recurra.errors import ConfigError
 from recurra.nn.recurrent import Recurrent
 from recurra.registry import part
 from recurra.types import Lengths, Sizes
@@ -15,12 +18,15 @@ from recurra.types import Lengths, Sizes
 class RecurrentCore(nn.Module):
     """Layers of one cell. x [B, T, D] → y [B, T, H], state.
 
+    The cell is a registered one, `cell` (lstm where nothing is said), or written out, `equations`, in the language of
+    recurra.equations.parse.
+
     In memory time comes first, so that a time step is contiguous: [B, T, …] are views.
     """
 
     def __init__(
         self,
-        cell: str = "lstm",
+        cell: str | None = None,
         hidden_size: int = 256,
         num_layers: int = 1,
         dropout: float = 0.0,
@@ -29,11 +35,16 @@ class RecurrentCore(nn.Module):
         bidirectional: bool = False,
         merge: Literal["concat", "sum"] = "concat",
         init_range: float | None = None,
-        backend: Literal["auto", "reference", "torch", "aten"] = "auto",
+        backend: Backend = "auto",
+        equations: str | None = None,
     ) -> None:
         super().__init__()
+        if cell is not None and equations is not None:
+            raise ConfigError(
+                f"core.cell = {cell!r} and core.equations both say what the core computes: keep one of them."
+            )
         self.settings: dict[str, Any] = {
-            "cell": cell,
+            "cell": parse(equations) if equations is not None else cell or "lstm",
             "hidden_size": hidden_size,
             "num_layers": num_layers,
             "dropout": dropout,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 from recurra.engine import Layer, Record, Time, check_backend, run
 from recurra.equations.derive import Variant, derive
 from recurra.equations.language import Cell
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, did_you_mean
 from recurra.registry import find
 
 State = tuple[Tensor, ...]
@@ -32,6 +32,8 @@ class Recurrent(nn.Module):
     Options: `dropout` between layers; `recurrent_dropout`, one mask a sequence on the h that the recurrent product sees
     (Gal & Ghahramani 2016); `zoneout`, the share of units a step leaves as they were (Krueger et al. 2017); `truncate`,
     steps after which the backward is cut; `merge`, how two directions are joined.
+    A cell that reads `lower(…)` sees the layer below it in its own direction; the lowest layer, which has none below,
+    lacks the gates and parameters that only served for it.
     Raises ConfigError for options that do not fit, before any tensor is made.
     """
 
@@ -81,18 +83,44 @@ class Recurrent(nn.Module):
             zoneout=self.cell.state if zoneout > 0 else (),
         )
         derive(self.cell, self.variant)
-        for node in self.cell.nodes:
-            if node.op in ("mask", "lower"):
-                raise ConfigError(
-                    f"cell {self.cell.name!r} reads {node.op}({node.label!r}), which Recurrent does not feed: run the "
-                    "layer with recurra.engine.run."
-                )
+        self._check_cell()
         for k in range(num_layers):
             for reverse in self._directions:
                 for name, shape in self._shapes(k):
                     parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
                     self.register_parameter(self._key(name, k, reverse), parameter)
         self.reset_parameters()
+
+    def _check_cell(self) -> None:
+        """Raises ConfigError for what the cell reads or starts at that a layer cannot give it."""
+        cell = self.cell
+        for node in cell.nodes:
+            if node.op == "mask":
+                raise ConfigError(
+                    f"cell {cell.name!r} reads mask({node.label!r}), which Recurrent does not feed: run the layer with "
+                    "recurra.engine.run."
+                )
+        for state in cell.reads_below:
+            if state not in cell.state:
+                raise ConfigError(
+                    f"cell {cell.name!r} reads lower({state!r}), which is no state of the layer below. "
+                    f"States: {', '.join(cell.state)}."
+                )
+
+        for name, start in cell.start.items():
+            if name not in cell.weights:
+                known = ", ".join(cell.weights)
+                raise ConfigError(
+                    f"cell {cell.name!r} says how {name!r} starts{did_you_mean(name, cell.weights)} Its weights: {known}."
+                )
+            if isinstance(start, str) and start != "identity":
+                raise ConfigError(
+                    f"cell {cell.name!r} starts {name} at {start!r}, expected a number or 'identity'."
+                )
+
+    def _cell(self, layer: int) -> Cell:
+        """The cell of a layer; the lowest has nothing below it."""
+        return self.cell if layer else self.cell.lowest
 
     @property
     def _directions(self) -> tuple[bool, ...]:
@@ -110,7 +138,7 @@ class Recurrent(nn.Module):
         return not self.bidirectional
 
     def _shapes(self, layer: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-        cell, H, P = self.cell, self.hidden_size, self.proj_size or self.hidden_size
+        cell, H, P = self._cell(layer), self.hidden_size, self.proj_size or self.hidden_size
         width = self.input_size if layer == 0 else self.output_size
         if cell.ties_input and width != H:
             raise ConfigError(
@@ -209,6 +237,7 @@ class Recurrent(nn.Module):
         """All layers over packed rows [N, I]; states come and go in the caller's order of sequences."""
         states = tuple(time.sort(s.transpose(0, 1)).transpose(0, 1) for s in initial)
         finals: list[State] = []
+        below: dict[bool, dict[str, Tensor]] = {reverse: {} for reverse in self._directions}
         for k in range(self.num_layers):
             if k and self.dropout and self.training:
                 rows = nn.functional.dropout(rows, self.dropout)
@@ -216,7 +245,7 @@ class Recurrent(nn.Module):
             for reverse in self._directions:
                 index = len(finals)
                 given = tuple(s[index] for s in states)
-                y, final = self._direction(rows, time, given, k, reverse, record)
+                y, final, below[reverse] = self._direction(rows, time, given, k, reverse, record, below[reverse])
                 outputs.append(y)
                 finals.append(final)
             rows = _joined(outputs, self.merge)
@@ -224,20 +253,33 @@ class Recurrent(nn.Module):
         return rows, tuple(time.unsort(s.transpose(0, 1)).transpose(0, 1) for s in joined)
 
     def _direction(
-        self, rows: Tensor, time: Time, state: State, k: int, reverse: bool, record: list[Record] | None
-    ) -> tuple[Tensor, State]:
+        self,
+        rows: Tensor,
+        time: Time,
+        state: State,
+        k: int,
+        reverse: bool,
+        record: list[Record] | None,
+        below: Mapping[str, Tensor],
+    ) -> tuple[Tensor, State, dict[str, Tensor]]:
+        """One layer in one direction: y, the final state, and what the layer above reads of this one's states, as
+        `below` is of the one underneath; both in the direction's own time."""
         kept = None
         if record is not None:
             kept = Record()
             record.append(kept)
-        layer = Layer(self.cell, time, self.variant, self.truncate, kept)
+        handed = self.cell.reads_below if k < self.num_layers - 1 else ()
+        also = tuple(s for s in handed if s != self.cell.state[0])
+        layer = Layer(self._cell(k), time, self.variant, self.truncate, kept, also)
         weights = {n: getattr(self, self._key(n, k, reverse)) for n, _ in self._shapes(k)}
-        masks = self._masks(time, state)
+        masks = self._masks(time, state) | dict(below)
         x = time.reverse(rows) if reverse else rows
         y, final = run(layer, x, tuple(s[: time.alive] for s in state), weights, masks, self.backend)
         if time.alive < time.batch:
             final = tuple(torch.cat((f, s[time.alive :])) for f, s in zip(final, state, strict=True))
-        return (time.reverse(y) if reverse else y), final
+        y, *rest = y.split([state[s].shape[1] for s in layer.given], 1) if also else (y,)
+        values = dict(zip((self.cell.state[0], *also), (y, *rest), strict=True))
+        return (time.reverse(y) if reverse else y), final, {f"lower_{s}": values[s] for s in handed}
 
     def _masks(self, time: Time, state: State) -> dict[str, Tensor]:
         """Masks for all packed rows: fixed per sequence for the recurrent product, per step for zoneout."""

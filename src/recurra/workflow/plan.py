@@ -12,6 +12,7 @@ from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.corpus import check_files, check_sources
 from recurra.data.sets import set_reader
+from recurra.equations.parse import parse
 from recurra.errors import CheckpointError, ConfigError, did_you_mean
 from recurra.training.settings import Training
 
@@ -59,8 +60,10 @@ def make_plan(
     config = configuration.load_recipe(folder / "config.toml" if again else recipe)
     if files and config.get("data", {}).get("set"):
         config["data"]["set"] = None  # files stand in its place
+    _drop_the_other_cell(config, settings or {})
     config = configuration.with_settings(config, {**_named(files, valid, test), **(settings or {})})
     configuration.check_names(config)
+    _check_equations(config)
     Training(**registry.checked(Training, config["training"], where="training"))
     folders = config["reader"]["kind"] != "text"
     check_files((*files, *valid, *test), folders)  # as they were written; the config has whole paths
@@ -69,6 +72,20 @@ def make_plan(
     if resume:
         config = _resumed(config, out)
     return Plan(config, out, resume)
+
+
+def _drop_the_other_cell(config: Config, settings: Mapping[str, Any]) -> None:
+    """A cell set by name stands in the place of the recipe's equations, and equations in that of its cell's name."""
+    for named, dropped in (("cell", "equations"), ("equations", "cell")):
+        if settings.get(f"core.{named}") not in (None, "none") and isinstance(config.get("core"), dict):
+            config["core"].pop(dropped, None)
+
+
+def _check_equations(config: Config) -> None:
+    """Refuse equations that cannot be read, before torch is loaded."""
+    core = config["core"]
+    if core["kind"] == "recurrent" and isinstance(core.get("equations"), str):
+        parse(core["equations"])
 
 
 def _check_set(config: Config) -> None:

@@ -38,7 +38,7 @@ def run(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """As `reference.run`."""
     if not layer.time.sizes:
-        return x.new_zeros(0, state[0].shape[1]), state
+        return x.new_zeros(0, sum(state[k].shape[1] for k in layer.given)), state
     names = (*weights, *masks)
     outputs = _Native.apply(layer, tuple(weights), names, x, *state, *weights.values(), *masks.values())
     return outputs[0], tuple(outputs[1:])
@@ -70,7 +70,7 @@ class _Native(torch.autograd.Function):
             x, rest = x.float(), tuple(r.float() for r in rest)
         states = rest[: len(cell.state)]
         tensors = dict(zip(names, rest[len(cell.state) :], strict=True))
-        found = machine(cell, layer.variant, REALS[x.dtype])
+        found = machine(cell, layer.variant, REALS[x.dtype], layer.also)
         widths = _widths(layer, states, tensors)
         n, alive, H = x.shape[0], time.alive, widths[0]
         arrays = {name: _rows(t) for name, t in tensors.items() if not name.startswith(("weight_", "bias_"))}
@@ -87,14 +87,15 @@ class _Native(torch.autograd.Function):
         for name, initial in zip(cell.state, states, strict=True):
             arrays[f"hist_{name}"] = history = _new(alive + n, initial.shape[1], x)
             history[:alive] = initial
-        if any(ctx.needs_input_grad):
+        keep = any(ctx.needs_input_grad)
+        if keep:
             arrays |= _kept(found, n, H, x)
         packed = {
             op.weight: pack(tensors[f"weight_{op.weight}"], op.gates, tensors.get(f"bias_{op.weight}"), low=low)
             for op in products(found.native.forward)
         }
         clock = Clock.of(time, torch.get_num_threads())
-        run_sweep(found.forward, clock, arrays, packed, widths, low=low)
+        run_sweep(found.forward if keep else found.inference, clock, arrays, packed, widths, low=low)
         histories = [arrays[f"hist_{s}"] for s in cell.state]
         last = slice(n, n + alive) if time.lengths is None else time.last
         finals = [h[last].clone() for h in histories]
@@ -106,7 +107,8 @@ class _Native(torch.autograd.Function):
         ctx.save_for_backward(x, *rest, *saved.values())
         ctx.layer, ctx.own, ctx.names, ctx.saved, ctx.low = layer, own, names, tuple(saved), low
         ctx.set_materialize_grads(False)
-        return (histories[0][alive:].detach(), *finals)
+        given = [histories[k][alive:] for k in layer.given]
+        return (torch.cat(given, 1) if layer.also else given[0].detach(), *finals)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
@@ -118,12 +120,14 @@ class _Native(torch.autograd.Function):
             return (None, None, None, *again(layer, ctx, inputs, grads))
         x, states = inputs[0], inputs[1 : 1 + len(cell.state)]
         tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
-        found = machine(cell, layer.variant, REALS[x.dtype])
+        found = machine(cell, layer.variant, REALS[x.dtype], layer.also)
         widths = _widths(layer, states, tensors)
         n, alive, H = x.shape[0], time.alive, widths[0]
         arrays = {name: _rows(t) for name, t in tensors.items() if not name.startswith(("weight_", "bias_"))}
         arrays |= dict(zip(ctx.saved, ctx.saved_tensors[count:], strict=True)) | {"x": _rows(x)}
-        arrays["gy"] = _rows(grads[0]) if grads[0] is not None else x.new_zeros(1, widths[1]).expand(n, -1)
+        arriving = [states[k].shape[1] for k in layer.given]
+        gy = _rows(grads[0]) if grads[0] is not None else x.new_zeros(1, sum(arriving)).expand(n, -1)
+        arrays |= {f"gy_{cell.state[k]}": g for k, g in zip(layer.given, gy.split(arriving, 1), strict=True)}
         carries = {}
         for name, late, initial in zip(cell.state, grads[1:], states, strict=True):
             carries[name] = torch.zeros_like(initial) if late is None else late.clone(memory_format=torch.contiguous_format)

@@ -2,24 +2,30 @@
 
 A library's name is a hash of its text, its headers, its flags and the compiler's version, so a stale one is never
 taken. It is compiled under a name of its own and moved into place, so two processes at once, or one killed on the way,
-leave nothing half done. Without a home that can be written to, a folder of the process's own is used and said.
+leave nothing half done. Behind its last byte stands a hash of all of them: a damaged one is not loaded, which would end
+the process, but made again. Without a home that can be written to, a folder of the process's own is used and said.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import os
 import platform
+import re
+import shlex
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from functools import cache
 from pathlib import Path
 
-from recurra.errors import RecurraError
+from recurra.errors import ConfigError, RecurraError, did_you_mean
 
 SOURCES = Path(__file__).parent / "csrc"
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math")
@@ -31,10 +37,17 @@ INSTRUCTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "portable": (("-DWIDTH=16",), ()),
 }
 """Instruction set → compiler flags, and what the processor must have; the first that fits is taken."""
+HASH = hashlib.sha256().digest_size
+RUBBISH = 3600.0
+"""Seconds after which the folder of a build is one that was killed."""
+
+_lock = threading.Lock()
+_failed: dict[Path, str] = {}
+"""Library → why it could not be made by this process; it is not tried at every call."""
 
 
 class BuildError(RecurraError):
-    """Native code could not be compiled; the message has the compiler's own words."""
+    """Native code could not be compiled or loaded; behind the first line stand the compiler's own words."""
 
 
 @cache
@@ -49,70 +62,188 @@ def processor() -> frozenset[str]:
 
 @cache
 def instructions() -> str:
-    """The instruction set that native code is compiled for: the widest one, or RECURRA_INSTRUCTIONS."""
+    """The instruction set that native code is compiled for: the widest one, or RECURRA_INSTRUCTIONS.
+
+    Raises `ConfigError` for one that there is not, or that this processor lacks.
+    """
+    fit = [name for name, (_, needs) in INSTRUCTIONS.items() if processor().issuperset(needs)]
     asked = os.environ.get("RECURRA_INSTRUCTIONS")
-    if asked is not None and asked not in INSTRUCTIONS:
-        raise BuildError(f"RECURRA_INSTRUCTIONS = {asked!r}, expected one of {', '.join(INSTRUCTIONS)}.")
-    return asked or next(name for name, (_, needs) in INSTRUCTIONS.items() if processor().issuperset(needs))
+    if not asked:
+        return fit[0]
+    if asked not in INSTRUCTIONS:
+        known = ", ".join(INSTRUCTIONS)
+        raise ConfigError(f"RECURRA_INSTRUCTIONS = {asked!r} is unknown{did_you_mean(asked, INSTRUCTIONS)} Known: {known}.")
+    if asked not in fit:
+        missing = ", ".join(sorted(set(INSTRUCTIONS[asked][1]) - processor()))
+        raise ConfigError(
+            f"RECURRA_INSTRUCTIONS = {asked!r}, but this processor lacks {missing}. It has: {', '.join(fit)}."
+        )
+    return asked
 
 
 @cache
-def compiler() -> str | None:
-    """The path of a C++ compiler: the environment's CXX, else g++ or c++; None where there is none."""
-    asked = os.environ.get("CXX")
-    return shutil.which(asked) if asked is not None else shutil.which("g++") or shutil.which("c++")
+def compiler() -> tuple[str, ...] | None:
+    """The words that call a C++ compiler: the environment's CXX, else g++ or c++; None where there is none."""
+    words = shlex.split(os.environ.get("CXX", ""))
+    found = shutil.which(words[0]) if words else shutil.which("g++") or shutil.which("c++")
+    return None if found is None else (found, *words[1:])
+
+
+def no_compiler() -> str | None:
+    """Why nothing can be compiled, as half a sentence; None: it can."""
+    if compiler() is not None:
+        return None
+    asked = os.environ.get("CXX", "")
+    return f"there is no C++ compiler ({f'CXX = {asked!r} is no program' if asked.strip() else 'g++'})"
 
 
 @cache
-def _version(path: str) -> str:
-    return subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout.partition("\n")[0]
+def _version(words: tuple[str, ...]) -> str:
+    command = [*words, "--version"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.partition("\n")[0]
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BuildError(f"{shlex.join(command)} failed: {error}. Name another compiler with CXX.") from None
 
 
 @cache
 def cache_folder() -> Path:
     """Where compiled code is kept: RECURRA_CACHE, or recurra under the user's cache folder; private to the user."""
-    asked = os.environ.get("RECURRA_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(asked) if asked else Path(base, "recurra")
     try:
+        folder = _asked_folder().absolute()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = folder.stat()
         if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
-            raise OSError(f"{folder} can be written to by others")
+            raise OSError(f"others can write to {folder}, expected a folder of your own: chmod go-w")
         with tempfile.TemporaryFile(dir=folder):
             return folder
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         own = Path(tempfile.mkdtemp(prefix="recurra-"))
-        print(f"recurra: compiled code is not kept ({error}); it goes to {own}.", file=sys.stderr)
+        atexit.register(_remove, own, os.getpid())
+        say(f"compiled code cannot be kept ({error}); it goes to {own} for this process")
         return own
+
+
+def _asked_folder() -> Path:
+    asked = os.environ.get("RECURRA_CACHE")
+    if asked:
+        return Path(asked).expanduser()
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "recurra"
+
+
+def _remove(folder: Path, process: int) -> None:
+    """A process forked from this one ends too, and has not made the folder."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def target(name: str, text: str | None, real: str, openmp: bool = False) -> Path:
+    """The file of a library that is or would be compiled. Raises `BuildError` without a compiler."""
+    return _recipe(name, text, real, openmp)[0]
+
+
+def sound(file: Path) -> bool:
+    """Whether a library is there, whole and unchanged since it was compiled."""
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(content[:-HASH]).digest() == content[-HASH:]
 
 
 def library(name: str, text: str | None, real: str, openmp: bool = False) -> ctypes.CDLL:
     """The shared library of a C++ text (None: csrc/<name>.cpp) for this processor, compiled if it is not in the cache.
 
-    `real` is "float" or "double". Raises `BuildError` without a compiler or where it fails.
+    `real` is "float" or "double". Raises `BuildError` without a compiler, where it fails, or where what it made cannot
+    be loaded.
     """
-    path = compiler()
-    if path is None:
-        raise BuildError("there is no C++ compiler (g++). Install one, or use backend='torch'.")
+    with _lock:
+        file, command, source = _recipe(name, text, real, openmp)
+        if file in _failed:
+            raise BuildError(_failed[file])
+        try:
+            if sound(file):
+                try:
+                    return ctypes.CDLL(str(file))
+                except OSError:
+                    pass  # made on a system with other libraries: once more, here
+            say(f"compiling {name} for {real} and {instructions()} (once; kept in {file.parent})")
+            _compile(command, source, file)
+            return ctypes.CDLL(str(file))
+        except OSError as error:
+            _failed[file] = f"{file} cannot be made or loaded: {error}. RECURRA_CACHE names another folder."
+            raise BuildError(_failed[file]) from None
+        except BuildError as error:
+            _failed[file] = str(error)
+            raise
+
+
+def say(sentence: str) -> None:
+    """Tell the user something that no return value carries: a first use takes seconds longer, a slower backend runs.
+
+    On stderr; the only place in the engine that writes anywhere, so replacing this function silences or redirects it.
+    """
+    if sys.stderr is not None:
+        sys.stderr.write(f"recurra: {sentence}\n")
+        sys.stderr.flush()
+
+
+@cache
+def say_once(sentence: str) -> None:
+    """`say`, but not twice the same in a process."""
+    say(sentence)
+
+
+def _recipe(name: str, text: str | None, real: str, openmp: bool) -> tuple[Path, list[str], str]:
+    """File, compiler's words and source of a library."""
+    words = compiler()
+    if words is None:
+        raise BuildError(f"{no_compiler()}. Install one, or use backend='torch'.")
     source = text if text is not None else (SOURCES / f"{name}.cpp").read_text(encoding="utf-8")
-    flags = (*FLAGS, *INSTRUCTIONS[instructions()][0], f"-DREAL={real}", *(("-fopenmp",) if openmp else ()))
+    flags = [*FLAGS, *INSTRUCTIONS[instructions()][0], f"-DREAL={real}", *(("-fopenmp",) if openmp else ())]
     headers = [h.read_text(encoding="utf-8") for h in sorted(SOURCES.glob("*.h"))]
-    key = "\0".join((source, *headers, *flags, _version(path), platform.machine()))
+    key = "\0".join((source, *headers, *words[1:], *flags, _version(words), platform.machine()))
     digest = hashlib.sha256(key.encode()).hexdigest()[:20]
-    target = cache_folder() / f"{name}-{real}-{instructions()}-{digest}.so"
-    if not target.is_file():
-        _compile(path, source, flags, target)
-    return ctypes.CDLL(str(target))
+    readable = re.sub(r"[^\w.-]+", "-", name)[:80]
+    return cache_folder() / f"{readable}-{real}-{instructions()}-{digest}.so", [*words, *flags], source
 
 
-def _compile(path: str, source: str, flags: tuple[str, ...], target: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="build-") as folder:
-        file, made = Path(folder, "source.cpp"), Path(folder, "made.so")
-        file.write_text(source, encoding="utf-8")
-        command = [path, *flags, f"-I{SOURCES}", str(file), "-o", str(made)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise BuildError(f"{' '.join(command)}\nfailed: {done.stderr.strip()}")
+def _compile(words: list[str], source: str, file: Path) -> None:
+    sweep_rubbish(file.parent)
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix="build-") as folder:
+        text, made = Path(folder, "source.cpp"), Path(folder, "made.so")
+        text.write_text(source, encoding="utf-8")
+        command = [*words, f"-I{SOURCES}", str(text), "-o", str(made)]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode or not made.is_file():
+            raise BuildError(
+                f"{words[0]} could not compile {file.name} (exit code {done.returncode}); its words:\n"
+                f"{shlex.join(command)}\n{done.stderr.strip()}"
+            )
+        with made.open("r+b") as content:
+            content.write(hashlib.sha256(content.read()).digest())
+            content.flush()
+            os.fsync(content.fileno())
         made.chmod(0o600)
-        os.replace(made, target)
+        made.replace(file)
+
+
+def sweep_rubbish(folder: Path) -> None:
+    """Delete what builds left that were killed."""
+    for left in folder.glob("build-*"):
+        try:
+            if time.time() - left.stat().st_mtime > RUBBISH:
+                shutil.rmtree(left, ignore_errors=True)
+        except OSError:
+            pass  # another process was faster
+
+
+def _new_lock() -> None:
+    """A thread of the parent that compiled as it forked is not there to let go."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recurra.engine.layer import NORM_EPSILON
 from recurra.engine.native import build, memory
-from recurra.engine.native.sweep import Home, Mode, Native, Op, Sweep, native
+from recurra.engine.native.sweep import Home, Mode, Native, Op, Point, Sweep, native
 from recurra.engine.native.write import arguments, points_of, write_points
 from recurra.engine.time import Time
 from recurra.equations.derive import Variant
@@ -62,23 +62,30 @@ class Machine:
 
     native: Native
     forward: Prepared
+    inference: Prepared
     backward: Prepared
     library: ctypes.CDLL
 
 
 @lru_cache(maxsize=256)
-def machine(cell: Cell, variant: Variant, real: str) -> Machine:
-    """The compiled sweeps of a cell. Raises `BuildError` where they cannot be compiled."""
-    made = native(cell, variant)
-    points = points_of(made)
+def machine(cell: Cell, variant: Variant, real: str, also: tuple[str, ...] = ()) -> Machine:
+    """The compiled sweeps of a cell; `also` as in `Layer`. Raises `BuildError` where they cannot be compiled."""
     kernel(real)
-    library = build.library(f"cell-{cell.name}", write_points(points), real)
+    library = build.library(f"cell-{cell.name}", cell_source(cell, variant, also), real)
+    made = native(cell, variant, also)
+    points = points_of(made)
     table = (ctypes.c_void_p * max(1, len(points))).in_dll(library, "recurra_points")
-    numbers = {id(point): int(table[k] or 0) for k, point in enumerate(points)}
-    return Machine(made, _prepared(made.forward, numbers), _prepared(made.backward, numbers), library)
+    numbers = {point: int(table[k] or 0) for k, point in enumerate(points)}
+    sweeps = [_prepared(sweep, numbers) for sweep in (made.forward, made.inference, made.backward)]
+    return Machine(made, *sweeps, library)
 
 
-def _prepared(sweep: Sweep, addresses: Mapping[int, int]) -> Prepared:
+def cell_source(cell: Cell, variant: Variant, also: tuple[str, ...] = ()) -> str:
+    """The C++ text of a cell's pointwise functions."""
+    return write_points(points_of(native(cell, variant, also)))
+
+
+def _prepared(sweep: Sweep, addresses: Mapping[Point, int]) -> Prepared:
     numbers: dict[Home, int] = {}
 
     def number(home: Home) -> int:
@@ -90,7 +97,7 @@ def _prepared(sweep: Sweep, addresses: Mapping[int, int]) -> Prepared:
         given = arguments(op.point) if op.point is not None else op.homes
         entries = np.array([number(a) if isinstance(a, Home) else -1 - a for a in given], np.int64)
         lists.append(entries)
-        address = addresses[id(op.point)] if op.point is not None else 0
+        address = addresses[op.point] if op.point is not None else 0
         argument = number(op.argument) if op.argument is not None else 0
         ops[k, :5] = KINDS[op.kind], address, entries.ctypes.data, len(entries), argument
         ops[k, 7] = op.gates

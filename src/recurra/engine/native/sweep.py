@@ -93,10 +93,12 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Native:
-    """Both sweeps of a cell, and what is left to be done for all steps at once."""
+    """The sweeps of a cell, and what is left to be done for all steps at once."""
 
     derivation: Derivation
     forward: Sweep
+    inference: Sweep
+    """The forward that keeps nothing for a backward."""
     backward: Sweep
     columns: dict[str, tuple[tuple[str, int], ...]]
     """Weight → for each of its gradients the array and column where it stands for all steps."""
@@ -113,9 +115,9 @@ class Native:
 
 
 @lru_cache(maxsize=256)
-def native(cell: Cell, variant: Variant) -> Native:
-    """What the native loop does for a cell."""
-    return _Build(derive(cell, variant)).made()
+def native(cell: Cell, variant: Variant, also: tuple[str, ...] = ()) -> Native:
+    """What the native loop does for a cell; `also` are the states besides the first that get gradients at every step."""
+    return _Build(derive(cell, variant), (cell.state[0], *also)).made()
 
 
 @dataclass
@@ -247,15 +249,15 @@ class _Sweeper:
 class _Build:
     """Homes for everything that is not of one step alone."""
 
-    def __init__(self, derivation: Derivation) -> None:
-        self.derivation, self.cell = derivation, derivation.cell
+    def __init__(self, derivation: Derivation, given: tuple[str, ...]) -> None:
+        self.derivation, self.cell, self.given = derivation, derivation.cell, given
         self.widths = self.find_widths()
 
     def find_widths(self) -> dict[str, str]:
         if not self.derivation.variant.projected:
             return {}
         first = self.cell.state[0]
-        narrow = {first, f"{first}_prev", f"g_{first}", f"carry_{first}", "gy", "mask_recurrent", f"mask_zoneout_{first}"}
+        narrow = {first, f"{first}_prev", f"g_{first}", f"carry_{first}", f"gy_{first}", "mask_recurrent", f"mask_zoneout_{first}"}
         for st in (*self.derivation.forward, *self.derivation.recomputed, *self.derivation.backward):
             match st:
                 case Pointwise(name, _) if narrow.intersection(names_in(st)):
@@ -286,26 +288,28 @@ class _Build:
         kept |= {
             n: Home("kept", Mode.WHOLE, k) for k, n in enumerate(n for n in d.kept if n not in scales and n not in inputs)
         }
-        forward = _Sweeper(
-            [st for st in d.forward if not (isinstance(st, Product) and st.weight == "ih")],
-            {**states, **given, **own, **inputs},
-            {s: [home] for s, home in news.items()},
-            self.widths,
-        )
-        for name, home in kept.items():
-            forward.wanted.setdefault(name, []).append(home)
-        back = kept | {n: home for n, home in inputs.items() if n in d.kept}
-        return self.backward(forward.sweep(), {**states, **news, **given, **own, **back})
+        steps = [st for st in d.forward if not (isinstance(st, Product) and st.weight == "ih")]
 
-    def backward(self, forward: Sweep, reads: dict[str, Home]) -> Native:
+        def forward(keep: bool) -> Sweep:
+            wanted = {s: [home] for s, home in news.items()}
+            for name, home in kept.items() if keep else ():
+                wanted.setdefault(name, []).append(home)
+            if not keep:
+                wanted |= {name: [home] for name, home in kept.items() if name in scales}
+            return _Sweeper(steps, {**states, **given, **own, **inputs}, wanted, self.widths).sweep()
+
+        back = kept | {n: home for n, home in inputs.items() if n in d.kept}
+        return self.backward(forward(True), forward(False), {**states, **news, **given, **own, **back})
+
+    def backward(self, forward: Sweep, inference: Sweep, reads: dict[str, Home]) -> Native:
         d, cell = self.derivation, self.cell
-        reads = reads | {"gy": Home("gy", Mode.WHOLE, 0, self.widths.get("gy", "H"))}
+        reads = reads | {f"gy_{s}": Home(f"gy_{s}", Mode.WHOLE, 0, self.widths.get(s, "H")) for s in self.given}
         wanted: dict[str, list[Home]] = {}
         begin: list[Statement] = []
         for s in cell.state:
             width = self.widths.get(s, "H")
             reads[f"carry_{s}"] = Home(f"carry_{s}", Mode.CARRY, 0, width)
-            arriving = symbol(f"carry_{s}") + (symbol("gy") if s == cell.state[0] else 0)
+            arriving = symbol(f"carry_{s}") + (symbol(f"gy_{s}") if s in self.given else 0)
             begin.append(Pointwise(f"g_{s}", arriving))
         columns: dict[str, tuple[tuple[str, int], ...]] = {}
         whole: dict[str, tuple[str, int]] = {}
@@ -358,7 +362,7 @@ class _Build:
         scales = tuple(n for n, home in reads.items() if home.width == "1" and home.mode is Mode.WHOLE)
         back = sweeper.sweep()
         reads_inputs = any(home.array == "A_ih" for op in back.ops if op.point for _, home in op.point.loads)
-        return Native(d, forward, back, columns, sums, leaves, kept, scales, reads_inputs)
+        return Native(d, forward, inference, back, columns, sums, leaves, kept, scales, reads_inputs)
 
     def total(self, wanted: dict[str, list[Home]], sums: dict[str, str], leaf: str, name: str) -> None:
         """Let a gradient be summed over rows and steps."""

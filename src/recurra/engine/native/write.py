@@ -13,8 +13,9 @@ HEAD = '#include "vec.h"\n'
 
 
 def points_of(native: Native) -> list[Point]:
-    """The functions of both sweeps, in the order of their numbers."""
-    return [op.point for sweep in (native.forward, native.backward) for op in sweep.ops if op.point is not None]
+    """The functions of all sweeps, in the order of their numbers; those that are the same in two stand once."""
+    found = [op.point for sweep in (native.forward, native.inference, native.backward) for op in sweep.ops if op.point is not None]
+    return list(dict.fromkeys(found))
 
 
 def write_points(points: Sequence[Point]) -> str:
