@@ -56,12 +56,12 @@ def test_a_run_is_all_that_is_needed(folder: Path) -> None:
     cell = run.model.core.layers.cell
     assert (cell.name, cell.gates, cell.state) == ("equations", ("f", "n"), ("h",))
     assert {"weight_candidate_l0", "gain_l0"} <= {name for name, _ in run.model.core.layers.named_parameters()}
-    code = "import sys, recurra; print(recurra.load(sys.argv[1]).score(sys.argv[2]))"
-    command = [sys.executable, "-c", code, str(folder), "the old house by the river"]
+    code = "import sys, recurra; print(repr(recurra.load(sys.argv[1]).predict(sys.argv[2])))"
+    command = [sys.executable, "-c", code, str(folder), "the old house"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(run.score("the old house by the river"))
+    assert done.stdout.strip() == repr(run.predict("the old house"))
 
 
 def test_the_command_line_goes_on_with_it(folder: Path, capsys) -> None:
@@ -92,7 +92,9 @@ def test_both_are_refused(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_bytes(b"\xff")  # would be refused if it were read
     settings = {**TINY, "core.cell": "gru", "core.equations": EQUATIONS}
-    with pytest.raises(ConfigError, match=r"core.cell = 'gru' and core.equations both say what the core computes: keep"):
+    with pytest.raises(
+        ConfigError, match=r"core.cell = 'gru' and core.equations both say what the core computes: keep"
+    ):
         recurra.train("char-lm", text, out=tmp_path / "run", settings=settings)
     with pytest.raises(ConfigError, match=r"core.equations = 3 is a int, expected str \| None"):
         recurra.train("char-lm", text, out=tmp_path / "run", settings={"core.equations": 3})

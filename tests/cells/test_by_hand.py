@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import layer_norm
 
 from recurra.nn import Recurrent
-from recurra.registry import names
+from recurra.registry import find, names
 from recurra.testing.cells import relative
 
 D = torch.float64
@@ -224,7 +224,7 @@ def weights_of(layer: Recurrent, k: int = 0) -> dict[str, Tensor]:
 def layer_and_data(name: str, T: int = 6, B: int = 3, I: int = 3, H: int = 4) -> tuple[Recurrent, Tensor, list[Tensor]]:
     """A layer with random weights, x and an initial state."""
     torch.manual_seed(len(name))
-    cell = Recurrent(name, H, H).cell
+    cell = find("cell", name)
     layer = Recurrent(cell, H if cell.ties_input else I, H, dtype=D)
     with torch.no_grad():
         for parameter in layer.parameters():

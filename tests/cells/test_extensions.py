@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recurra.equations.derive import derive
+from recurra.equations.derive import derive, names_out
 from recurra.equations.language import (
     Expression,
     cell,
@@ -21,6 +21,7 @@ from recurra.equations.language import (
 )
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent
+from recurra.registry import find
 from recurra.testing.cells import CONFIGURATIONS, check_equal, relative
 
 D = torch.float64
@@ -72,7 +73,7 @@ def test_mistakes_in_a_start_are_named() -> None:
 
         Recurrent(starts, 3, 4)
 
-    with pytest.raises(ConfigError, match="says how 'weight_hx' starts.*weight_hh.* Its weights: weight_ih, weight_hh"):
+    with pytest.raises(ConfigError, match=r"'weight_hx' starts.*weight_hh.* Its weights: weight_ih, weight_hh"):
         made(weight_hx=1.0)
     with pytest.raises(ConfigError, match="starts weight_hh at 'orthogonal', expected a number or 'identity'"):
         made(weight_hh="orthogonal")
@@ -121,6 +122,34 @@ def test_products_of_x_in_either_width(name: str, sizes: tuple[int, int]) -> Non
     x = torch.randn(6, 3, I, dtype=D, requires_grad=True)
     for options in ({}, {"num_layers": 2, "bidirectional": True}, {"truncate": 2}, {"zoneout": 0.3}):
         equal_on_both_backends(Recurrent(name, I, H, dtype=D, **options), x)
+
+
+@pytest.mark.parametrize("name", ["mogrifier-lstm", "qrnn"])
+@pytest.mark.parametrize("sizes", [(3, 5), (7, 4)])
+def test_the_backend_chosen_by_itself_knows_both_widths(name: str, sizes: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    layer = Recurrent(name, *sizes, dtype=D)
+    assert layer.cell.mixes_widths
+    x = torch.randn(6, 3, sizes[0], dtype=D, requires_grad=True)
+    found = []
+    for backend in ("reference", "auto"):
+        layer.backend = backend
+        y, _ = layer(x)
+        found.append((y, *torch.autograd.grad(y.sin().sum(), [x, *layer.parameters()])))
+    for oracle, value in zip(*found, strict=True):
+        assert relative(value, oracle) <= 1e-12
+
+
+def test_a_parameter_may_be_called_as_a_value_would_be() -> None:
+    """Without a name of its own tanh(c) would be called tanh_c, and the gate's value i."""
+
+    @cell(gates="i", state="h c", source="test")
+    def collides(i: E, h: E, c: E) -> tuple[E, E]:
+        c = c * 0.5 + sigmoid(i) * unit("tanh_c") + tanh(i * unit("t")) * unit("v_t")
+        return tanh(c), c
+
+    for configuration in CONFIGURATIONS[:3]:
+        check_equal(collides, configuration)
 
 
 def test_shapes_of_products_of_x() -> None:
@@ -179,7 +208,7 @@ def test_a_state_of_the_input_alone() -> None:
         check_equal(remembers, configuration)
 
 
-def test_janet_s_states_stay_apart_from_values_of_old_states() -> None:
-    """A function of a bare old state has a name that is no state's: MUT3's tanh(h)."""
-    forward = derive(Recurrent("mut3", 3, 4).cell).forward
-    assert {"tanh_old_h"} <= {n for st in forward for n in [getattr(st, "name", "")]}
+def test_a_function_of_an_old_state_is_not_called_as_if_it_were_one() -> None:
+    """Names that end in _prev are the states' own; MUT3 reads tanh(h)."""
+    made = {n for st in derive(find("cell", "mut3")).forward for n in names_out(st)}
+    assert "tanh_old_h" in made and not any(n.endswith("_prev") for n in made)

@@ -97,9 +97,7 @@ def test_ugrnn() -> None:
 
 def test_janet() -> None:
     """Theirs learns beta, which the paper holds at a constant, and keeps its one state twice, as h and c."""
-    compare(
-        "janet", peers.JANETCell(3, 4, dtype=D), lambda w: four(w) | {"beta": torch.tensor(1.0, dtype=D)}, states=2
-    )
+    compare("janet", peers.JANETCell(3, 4, dtype=D), lambda w: four(w) | {"beta": torch.tensor(1.0, dtype=D)}, states=2)
 
 
 def test_ran() -> None:
@@ -168,4 +166,3 @@ def test_mut3() -> None:
         }
 
     compare("mut3", peers.MUT3Cell(3, 4, dtype=D), convert)
-

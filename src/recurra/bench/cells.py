@@ -18,7 +18,7 @@ from recurra.nn import Recurrent
 from recurra.registry import find
 from recurra.testing import check_cell
 
-PEERS: dict[str, type[torch.nn.RNNBase]] = {"rnn-tanh": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
+PEERS: dict[str, Any] = {"rnn-tanh": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
 SGEMM = 1024
 """Side of the square matrices whose product gives the sgemm rate."""
 
@@ -29,7 +29,7 @@ class Shape:
 
     T: int
     B: int
-    I: int  # noqa: E741 (the papers' letter)
+    I: int
     H: int
     ragged: bool = False
 
@@ -64,7 +64,12 @@ def measure(names: Sequence[str], shapes: Sequence[Shape], threads: Sequence[int
             torch.set_num_threads(count)
             for shape in shapes:
                 for name in names:
-                    yield {"cell": name, "shape": str(shape), "threads": count, **_row(find("cell", name), shape, seconds)}
+                    yield {
+                        "cell": name,
+                        "shape": str(shape),
+                        "threads": count,
+                        **_row(find("cell", name), shape, seconds),
+                    }
     finally:
         torch.set_num_threads(before)
 

@@ -16,9 +16,11 @@ def indrnn(s: Gate, h: E) -> E:
 
 
 @part("cell", "sru")
-@cell(gates="f r n", state="h c", bias=False, source="Lei, Zhang, Wang, Dai & Artzi 2018, Simple recurrent units, eq. 1-4")
+@cell(
+    gates="f r n", state="h c", bias=False, source="Lei, Zhang, Wang, Dai & Artzi 2018, Simple recurrent units, eq. 1-4"
+)
 def sru(f: Gate, r: Gate, n: Gate, h: E, c: E) -> tuple[E, E]:
-    """The simple recurrent unit: gates see the old memory unit by unit, and x itself passes by: input size = hidden size."""
+    """The simple recurrent unit: gates see the old memory unit by unit, x itself passes by (input = hidden size)."""
     keep = sigmoid(f.input + unit("peephole_f") * c + unit("shift_f"))
     carry = sigmoid(r.input + unit("peephole_r") * c + unit("shift_r"))
     c = keep * c + (1 - keep) * n.input
@@ -32,7 +34,7 @@ def sru(f: Gate, r: Gate, n: Gate, h: E, c: E) -> tuple[E, E]:
     source="Bradbury, Merity, Xiong & Socher 2017, Quasi-recurrent neural networks, eq. 2 and 4: width 2, fo-pooling",
 )
 def qrnn(z: Gate, f: Gate, o: Gate, h: E, c: E, pz: E, pf: E, po: E) -> tuple[E, E, E, E, E]:
-    """The quasi-recurrent network: gates see x and the x before it; the states pz pf po are what that one gives them."""
+    """The quasi-recurrent network: gates see x and the x before it, whose part is kept in the states pz pf po."""
     keep = sigmoid(f.input + pf)
     c = keep * c + (1 - keep) * tanh(z.input + pz)
     return sigmoid(o.input + po) * c, c, *project(raw_input(), "before", 3)

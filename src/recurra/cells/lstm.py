@@ -1,4 +1,8 @@
-"""Long short-term memory; its peephole, coupled-gate and layer-normalised variants. Gate order as in torch: i f g o."""
+"""Long short-term memory; its peephole, coupled-gate and layer-normalised variants. Gate order as in torch: i f g o.
+
+The LSTM with projection (Sak, Senior & Beaufays 2014) is no cell of its own: `proj_size` multiplies any cell's h by a
+matrix after the step, wherever the equations do not read h unit by unit.
+"""
 
 from __future__ import annotations
 

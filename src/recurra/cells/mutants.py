@@ -12,7 +12,7 @@ E = Expression
 @part("cell", "mut1")
 @cell(gates="z r", state="h", source=f"{SOURCE}, MUT1")
 def mut1(z: Gate, r: E, h: E) -> E:
-    """The GRU whose update gate sees x alone and whose candidate adds tanh(x) itself: needs input size = hidden size."""
+    """The GRU whose update gate sees x alone and whose candidate adds tanh of x itself (input = hidden size)."""
     write, r = sigmoid(z.input), sigmoid(r)
     new = tanh(project(r * h, "candidate") + tanh(raw_input()) + unit("shift_n"))
     return write * new + (1 - write) * h
@@ -21,7 +21,7 @@ def mut1(z: Gate, r: E, h: E) -> E:
 @part("cell", "mut2")
 @cell(gates="z r n", state="h", source=f"{SOURCE}, MUT2")
 def mut2(z: E, r: Gate, n: Gate, h: E) -> E:
-    """The GRU whose reset gate adds x itself: needs input size = hidden size."""
+    """The GRU whose reset gate adds x itself (input = hidden size)."""
     z, reset = sigmoid(z), sigmoid(raw_input() + r.recurrent)
     new = tanh(project(reset * h, "candidate") + n.input)
     return z * new + (1 - z) * h

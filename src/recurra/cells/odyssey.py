@@ -78,9 +78,7 @@ def coupled_peephole_lstm(i: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
     state="h c ri rf ro",
     source=f"{SOURCE}, FGR: the gates see each other's last activations",
 )
-def full_gate_recurrence_lstm(
-    i: E, f: E, g: E, o: E, h: E, c: E, ri: E, rf: E, ro: E
-) -> tuple[E, E, E, E, E]:
+def full_gate_recurrence_lstm(i: E, f: E, g: E, o: E, h: E, c: E, ri: E, rf: E, ro: E) -> tuple[E, E, E, E, E]:
     """The peephole LSTM whose gates of the step before, states ri rf ro, reach all three gates through matrices."""
     i_from_i, f_from_i, o_from_i = project(ri, "from_i", 3)
     i_from_f, f_from_f, o_from_f = project(rf, "from_f", 3)

@@ -75,6 +75,8 @@ def bench(
 def _sizes(text: str) -> tuple[int, int, int, int]:
     parts = text.split(",")
     if len(parts) != 4 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise ConfigError(f"--shape {text} is no shape. Write steps, sequences, inputs and units: --shape 100,32,256,256")
+        raise ConfigError(
+            f"--shape {text} is no shape. Write steps, sequences, inputs and units: --shape 100,32,256,256"
+        )
     T, B, inputs, H = map(int, parts)
     return T, B, inputs, H

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json as json_format
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from recurra import registry
 from recurra.cli.options import Json, Plugins
-from recurra.data.corpus import check_files
-from recurra.equations.language import Cell
-from recurra.equations.parse import parse
 from recurra.errors import ConfigError, DataError, UnknownName
+
+if TYPE_CHECKING:
+    from recurra.equations.language import Cell
 
 
 def cells(
@@ -65,7 +65,10 @@ def _print(cell: Cell, latex: bool, json: bool) -> None:
 
 
 def _read(file: Path) -> Cell:
-    check_files([file], folders=False)
+    from recurra.data.corpus import check_files
+    from recurra.equations.parse import parse
+
+    check_files([file])
     try:
         return parse(file.read_text(encoding="utf-8"), name=file.name, where=str(file))
     except UnicodeDecodeError as error:

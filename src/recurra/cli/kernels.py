@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from recurra import registry
 from recurra.cli.options import Json, Plugins
-from recurra.errors import UnknownName
+from recurra.errors import ConfigError, RecurraError, UnknownName
 
 
 def kernels(
@@ -26,7 +26,7 @@ def kernels(
     names
         Cells; all where none is named.
     build
-        Compile what is not compiled yet.
+        Compile what is not compiled yet; after --clear, everything.
     clear
         Delete all compiled code; it is made again when it is needed.
     """
@@ -36,14 +36,18 @@ def kernels(
     for name in names:
         if name not in known:
             raise UnknownName("cell", name, known)
+    if clear and names and not build:
+        raise ConfigError(f"--clear deletes the code of all cells, not of {', '.join(names)} alone: name none.")
     from recurra.engine.native import inventory
 
-    if clear:
-        removed = inventory.clear()
+    removed = inventory.clear() if clear else None
+    if removed is not None and not build:
         print(json_format.dumps({"removed": removed}) if json else f"{removed} files removed.")
         return
     found = inventory.take(names or known, compile_missing=build)
     if json:
-        print(json_format.dumps(found))
-        return
-    print("\n".join(inventory.told(found)))
+        print(json_format.dumps(found if removed is None else {"removed": removed, **found}))
+    else:
+        print("\n".join(inventory.told(found)))
+    if build and (reasons := inventory.failed(found)):
+        raise RecurraError("\n".join(reasons))

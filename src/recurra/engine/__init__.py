@@ -2,8 +2,8 @@
 
 `reference` is the equations in a plain loop, `torch` the derived backward through time in torch operations, `native`
 the same compiled for this processor, `aten` torch's own kernel where it has one for the cell. `auto` takes what was
-measured faster: on the CPU `native`, or `torch` where there is no compiler (said once); on a GPU `aten` for any cell of
-torch's and `torch` for the others.
+measured faster: on the CPU `native`, or `torch` where nothing can be compiled (said once); on a GPU `aten` for any
+cell of torch's and `torch` for the others.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor
 
 from recurra.engine import aten, bptt, reference
 from recurra.engine.layer import Layer, Record
 from recurra.engine.native import backend as compiled
+from recurra.engine.native import build
 from recurra.engine.time import Time
 from recurra.errors import ConfigError, did_you_mean
 
@@ -37,6 +37,8 @@ def choose(backend: str, layer: Layer, x: Tensor) -> str:
     if backend == "auto":
         if x.device.type != "cpu":
             return "torch" if aten.refuses(layer) else "aten"
+        if (reason := build.no_compiler()) is not None:
+            build.say_once(f"{reason}; layers run on backend 'torch', which is slower")
         return "torch" if compiled.refuses(layer, x) else "native"
     if backend == "aten" and (reason := aten.refuses(layer)) is not None:
         raise ConfigError(f"backend 'aten' cannot run this layer: {reason}. Use backend='auto'.")
@@ -57,5 +59,13 @@ def run(
 
     x [N, I], states [alive, ·] in the order of the rows; gives h [N, ·] and the final states [alive, ·].
     """
-    engine = {"reference": reference.run, "torch": bptt.run, "native": compiled.run, "aten": aten.run}[choose(backend, layer, x)]
-    return engine(layer, x, state, weights, masks)
+    chosen = choose(backend, layer, x)
+    engine = {"reference": reference.run, "torch": bptt.run, "native": compiled.run, "aten": aten.run}[chosen]
+    try:
+        return engine(layer, x, state, weights, masks)
+    except build.BuildError as error:
+        if backend != "auto":
+            raise
+        first = str(error).partition("\n")[0].rstrip(".")
+        build.say_once(f"{first}; such layers run on backend 'torch', which is slower (backend='native' says more)")
+        return bptt.run(layer, x, state, weights, masks)

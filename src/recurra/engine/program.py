@@ -107,10 +107,12 @@ def _dependent(statements: Iterable[Statement], carried: Iterable[str]) -> set[s
 
 def _forward(derivation: Derivation) -> Phase:
     states = derivation.cell.state
-    carried = _dependent(derivation.forward, (*states, *(f"{s}_prev" for s in states)))  # states are written in the loop
+    carried = _dependent(
+        derivation.forward, (*states, *(f"{s}_prev" for s in states))
+    )  # states are written in the loop
     before = [st for st in derivation.forward if not carried.intersection(names_out(st))]
     step = [st for st in derivation.forward if carried.intersection(names_out(st))]
-    hoisted, step = _hoist(step, carried, constants(derivation.cell, (*derivation.forward, *derivation.recomputed)), "k")
+    hoisted, step = _hoist(step, carried, constants(derivation.cell, derivation.forward), "k")
     return Phase(shared(before + hoisted, "u"), tuple(step), ())
 
 
@@ -125,7 +127,7 @@ def _backward(derivation: Derivation) -> Phase:
             wanted.update(names_in(st))
     before = [st for st in statements if not carried.intersection(names_out(st))]
     after = [st for st in statements if st not in step and st not in before]
-    hoisted, step = _hoist(step, carried, constants(derivation.cell, (*derivation.forward, *derivation.recomputed)), "k")
+    hoisted, step = _hoist(step, carried, constants(derivation.cell, derivation.forward), "k")
     made = [*derivation.recomputed, *before, *hoisted]
     return Phase(shared(made, "u"), tuple(step), shared(after, "w"))
 

@@ -15,9 +15,10 @@ Run = tuple[str, str, str]
 def write_backward(program: Program, also: tuple[str, ...] = ()) -> list[str]:
     """The lines of `backward(gy, late, carry, rows, kept, whole, sizes, w, masks, low, need_x, record) → …`.
 
-    `gy` holds what arrives at every step, of the first state and of those in `also`; `late` holds the gradients of final states for sequences that end here, `carry` what later steps left, for its
-    first `rows` rows. Adds the gradients of parameters to those in `w`; returns the carry for earlier steps and the
-    gradients of the other leaves, one row per packed row.
+    `gy` holds what arrives at every step, a list for the first state and for each in `also`; `late` the gradients of
+    final states for sequences that end here, `carry` what later steps left, for its first `rows` rows. Adds the
+    gradients of parameters to those in `w`; returns the carry for earlier steps and the gradients of the other leaves,
+    one row per packed row.
     """
     return _Backward(program, also).lines()
 

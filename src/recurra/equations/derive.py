@@ -158,7 +158,7 @@ class _Lowering:
         self.cell, self.variant = cell, variant
         self.statements: list[Statement] = []
         self.values: dict[int, sp.Expr] = {}
-        self.taken = {"x", *cell.state}
+        self.taken = {"x", *cell.state, *cell.parameters}
         self.uses: defaultdict[int, int] = defaultdict(int)
         for node in (*cell.nodes,):
             for argument in node.args:

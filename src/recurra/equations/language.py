@@ -255,8 +255,8 @@ class Cell:
         for name in products:
             if products.count(name) > 1:
                 raise ConfigError(
-                    f"cell {self.name!r} has two products called {name!r} (ih, hh and hr are the layer's own): give each "
-                    "project(v, name) a name of its own."
+                    f"cell {self.name!r} has two products called {name!r} (ih, hh and hr are the layer's own): "
+                    "give each project(v, name) a name of its own."
                 )
         return nodes
 
@@ -319,6 +319,11 @@ class Cell:
         node = self.products[name]
         rows = inputs if node.wide else units
         return node.parts * rows, inputs if id(node.args[0]) in self._widths[0] else units
+
+    @property
+    def mixes_widths(self) -> bool:
+        """Whether the equations hold values of x's width beside those of H units, in products of their own."""
+        return not self.ties_input and any(n.op == "x" for n in self.nodes)
 
     @property
     def reads_below(self) -> tuple[str, ...]:

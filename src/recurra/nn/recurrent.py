@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.engine import Layer, Record, Time, check_backend, run
+from recurra.engine.native.step import StepLayer
 from recurra.equations.derive import Variant, derive
 from recurra.equations.language import Cell
 from recurra.errors import ConfigError, did_you_mean
@@ -29,9 +30,10 @@ class Recurrent(nn.Module):
     gives that tensor, one with several a tuple.
     Parameters of layer k: `weight_ih_lk` [gates·H, I], `weight_hh_lk` [gates·H, H], `bias_ih_lk`, `bias_hh_lk`, then
     the cell's own, `<name>_lk`; `_reverse` behind the names of the backward direction. Gates stand in the cell's order.
-    Options: `dropout` between layers; `recurrent_dropout`, one mask a sequence on the h that the recurrent product sees
-    (Gal & Ghahramani 2016); `zoneout`, the share of units a step leaves as they were (Krueger et al. 2017); `truncate`,
-    steps after which the backward is cut; `merge`, how two directions are joined.
+    Options: `dropout` between layers; `proj_size`, the units of h after a product behind the step (Sak et al. 2014);
+    `recurrent_dropout`, one mask a sequence on the h that the recurrent product sees (Gal & Ghahramani 2016);
+    `zoneout`, the share of units a step leaves as they were (Krueger et al. 2017); `truncate`, steps after which the
+    backward is cut; `merge`, how two directions are joined.
     A cell that reads `lower(…)` sees the layer below it in its own direction; the lowest layer, which has none below,
     lacks the gates and parameters that only served for it.
     Raises ConfigError for options that do not fit, before any tensor is made.
@@ -109,14 +111,12 @@ class Recurrent(nn.Module):
 
         for name, start in cell.start.items():
             if name not in cell.weights:
-                known = ", ".join(cell.weights)
                 raise ConfigError(
-                    f"cell {cell.name!r} says how {name!r} starts{did_you_mean(name, cell.weights)} Its weights: {known}."
+                    f"cell {cell.name!r} says how {name!r} starts{did_you_mean(name, cell.weights)} "
+                    f"Its weights: {', '.join(cell.weights)}."
                 )
             if isinstance(start, str) and start != "identity":
-                raise ConfigError(
-                    f"cell {cell.name!r} starts {name} at {start!r}, expected a number or 'identity'."
-                )
+                raise ConfigError(f"cell {cell.name!r} starts {name} at {start!r}, expected a number or 'identity'.")
 
     def _cell(self, layer: int) -> Cell:
         """The cell of a layer; the lowest has nothing below it."""
@@ -280,6 +280,20 @@ class Recurrent(nn.Module):
         y, *rest = y.split([state[s].shape[1] for s in layer.given], 1) if also else (y,)
         values = dict(zip((self.cell.state[0], *also), (y, *rest), strict=True))
         return (time.reverse(y) if reverse else y), final, {f"lower_{s}": values[s] for s in handed}
+
+    def step_layers(self) -> list[StepLayer]:
+        """The layers for `recurra.nn.Step`, as they are outside training."""
+        sizes = dict.fromkeys(self.cell.state, self.hidden_size) | {
+            self.cell.state[0]: self.proj_size or self.hidden_size
+        }
+        some = next(self.parameters())
+        masks = {f"mask_zoneout_{s}": some.new_full((width,), 1 - self.zoneout) for s, width in sizes.items()}
+        masks["mask_recurrent"] = some.new_ones(sizes[self.cell.state[0]])
+        layers = []
+        for k in range(self.num_layers):
+            tensors = {n: getattr(self, self._key(n, k, False)) for n, _ in self._shapes(k)}
+            layers.append(StepLayer(self._cell(k), self.variant, tensors, masks))
+        return layers
 
     def _masks(self, time: Time, state: State) -> dict[str, Tensor]:
         """Masks for all packed rows: fixed per sequence for the recurrent product, per step for zoneout."""

@@ -12,7 +12,6 @@ from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.corpus import check_files, check_sources
 from recurra.data.sets import set_reader
-from recurra.equations.parse import parse
 from recurra.errors import CheckpointError, ConfigError, did_you_mean
 from recurra.training.settings import Training
 
@@ -85,6 +84,8 @@ def _check_equations(config: Config) -> None:
     """Refuse equations that cannot be read, before torch is loaded."""
     core = config["core"]
     if core["kind"] == "recurrent" and isinstance(core.get("equations"), str):
+        from recurra.equations.parse import parse
+
         parse(core["equations"])
 
 

@@ -14,7 +14,8 @@ from torch import Tensor
 from recurra.engine.bptt import again, autocast
 from recurra.engine.layer import Layer
 from recurra.engine.native import build, memory
-from recurra.engine.native.machine import REALS, Clock, Machine, machine, pack, products, run as run_sweep
+from recurra.engine.native.machine import REALS, Clock, Machine, machine, pack, products
+from recurra.engine.native.machine import run as run_sweep
 from recurra.engine.native.sweep import Mode
 
 
@@ -122,7 +123,7 @@ class _Native(torch.autograd.Function):
         tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
         found = machine(cell, layer.variant, REALS[x.dtype], layer.also)
         widths = _widths(layer, states, tensors)
-        n, alive, H = x.shape[0], time.alive, widths[0]
+        n = x.shape[0]
         arrays = {name: _rows(t) for name, t in tensors.items() if not name.startswith(("weight_", "bias_"))}
         arrays |= dict(zip(ctx.saved, ctx.saved_tensors[count:], strict=True)) | {"x": _rows(x)}
         arriving = [states[k].shape[1] for k in layer.given]
@@ -130,16 +131,17 @@ class _Native(torch.autograd.Function):
         arrays |= {f"gy_{cell.state[k]}": g for k, g in zip(layer.given, gy.split(arriving, 1), strict=True)}
         carries = {}
         for name, late, initial in zip(cell.state, grads[1:], states, strict=True):
-            carries[name] = torch.zeros_like(initial) if late is None else late.clone(memory_format=torch.contiguous_format)
+            carries[name] = (
+                torch.zeros_like(initial) if late is None else late.clone(memory_format=torch.contiguous_format)
+            )
             arrays[f"carry_{name}"] = carries[name]
         clock = Clock.of(time, torch.get_num_threads())
         sums = _backward_arrays(found, n, widths, clock.threads, x, arrays)
         packed = {
-            op.weight: pack(tensors[f"weight_{op.weight}"], 1, transposed=True, low=ctx.low) for op in products(found.native.backward)
+            op.weight: pack(tensors[f"weight_{op.weight}"], 1, transposed=True, low=ctx.low)
+            for op in products(found.native.backward)
         }
-        run_sweep(
-            found.backward, clock, arrays, packed, widths, low=ctx.low, backwards=True, truncate=layer.truncate
-        )
+        run_sweep(found.backward, clock, arrays, packed, widths, low=ctx.low, backwards=True, truncate=layer.truncate)
         back = _gradients(found, layer, tensors, arrays, sums, widths, set(ctx.own), ctx.low)
         dx = _input_gradient(found, tensors, arrays, widths, ctx.low) if ctx.needs_input_grad[3] else None
         return (None, None, None, dx, *carries.values(), *(back.get(name) for name in ctx.names))

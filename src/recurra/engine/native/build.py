@@ -31,7 +31,10 @@ SOURCES = Path(__file__).parent / "csrc"
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math")
 AVX512 = ("avx512f", "avx512bw", "avx512vl", "avx512dq", "fma")
 INSTRUCTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "avx512-bf16": ((*(f"-m{name}" for name in AVX512), "-mavx512bf16", "-DWIDTH=64"), (*AVX512, "avx512_bf16")),
+    "avx512-bf16": (
+        (*(f"-m{name}" for name in AVX512), "-mavx512bf16", "-mavx512vnni", "-DWIDTH=64"),
+        (*AVX512, "avx512_bf16", "avx512_vnni"),
+    ),
     "avx512": ((*(f"-m{name}" for name in AVX512), "-DWIDTH=64"), AVX512),
     "avx2": (("-mavx2", "-mfma", "-DWIDTH=32"), ("avx2", "fma")),
     "portable": (("-DWIDTH=16",), ()),
@@ -72,7 +75,9 @@ def instructions() -> str:
         return fit[0]
     if asked not in INSTRUCTIONS:
         known = ", ".join(INSTRUCTIONS)
-        raise ConfigError(f"RECURRA_INSTRUCTIONS = {asked!r} is unknown{did_you_mean(asked, INSTRUCTIONS)} Known: {known}.")
+        raise ConfigError(
+            f"RECURRA_INSTRUCTIONS = {asked!r} is unknown{did_you_mean(asked, INSTRUCTIONS)} Known: {known}."
+        )
     if asked not in fit:
         missing = ", ".join(sorted(set(INSTRUCTIONS[asked][1]) - processor()))
         raise ConfigError(
@@ -218,7 +223,7 @@ def _compile(words: list[str], source: str, file: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode or not made.is_file():
             raise BuildError(
-                f"{words[0]} could not compile {file.name} (exit code {done.returncode}); its words:\n"
+                f"{words[0]} could not compile {file.name} (exit code {done.returncode})\n"
                 f"{shlex.join(command)}\n{done.stderr.strip()}"
             )
         with made.open("r+b") as content:

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
 from recurra import registry
 from recurra.engine.native import build
-from recurra.engine.native.machine import cell_source
+from recurra.engine.native.machine import REALS, cell_source
 from recurra.equations.derive import PLAIN
 
-REALS = ("float", "double")
+READY, MISSING = "ready", "not built"
+LIBRARY = re.compile(rf".+-({'|'.join(REALS.values())})-({'|'.join(build.INSTRUCTIONS)})-[0-9a-f]{{20}}\.so")
 
 
 def take(names: Iterable[str], compile_missing: bool = False) -> dict[str, Any]:
     """`{"compiler", "instructions", "folder", "kernel": {real: state}, "cells": {name: {real: state}}}`.
 
-    A state is "ready", "not built" (it is compiled when it is first needed), or why it cannot be built.
+    A state is "ready", "not built" (it is compiled when it is first needed), or why it cannot be built. The code is
+    that of a plain layer: one with masks, a projection or nothing below it has its own, made when it is needed.
     """
+    words = build.compiler()
     out: dict[str, Any] = {
-        "compiler": build.compiler(),
+        "compiler": None if words is None else shlex.join(words),
         "instructions": build.instructions(),
         "folder": str(build.cache_folder()),
-        "kernel": {real: _state("kernel", None, real, True, compile_missing) for real in REALS},
+        "kernel": {real: _state("kernel", None, real, True, compile_missing) for real in REALS.values()},
         "cells": {},
     }
     for name in names:
-        cell = registry.find("cell", name)
-        source = cell_source(cell, PLAIN)
+        source = cell_source(registry.find("cell", name), PLAIN)
         out["cells"][name] = {
-            real: _state(f"cell-{name}", source, real, False, compile_missing) for real in REALS
+            real: _state(f"cell-{name}", source, real, False, compile_missing) for real in REALS.values()
         }
     return out
 
@@ -38,28 +42,40 @@ def _state(name: str, text: str | None, real: str, openmp: bool, compile_missing
     try:
         if compile_missing:
             build.library(name, text, real, openmp)
-        return "ready" if build.target(name, text, real, openmp).is_file() else "not built"
+            return READY
+        return READY if build.sound(build.target(name, text, real, openmp)) else MISSING
     except build.BuildError as error:
         return str(error)
 
 
+def failed(found: dict[str, Any]) -> list[str]:
+    """Why something cannot be built, each reason once."""
+    states = [state for row in (found["kernel"], *found["cells"].values()) for state in row.values()]
+    return list(dict.fromkeys(state for state in states if state not in (READY, MISSING)))
+
+
 def told(found: dict[str, Any]) -> list[str]:
     """The same as lines."""
+    compiler = found["compiler"] or f"none, {build.no_compiler()}; layers run on backend 'torch', which is slower"
     lines = [
-        f"compiler: {found['compiler'] or 'none (install g++; without it cells run on the derived torch backend)'}",
+        f"compiler: {compiler}",
         f"instructions: {found['instructions']}",
         f"folder: {found['folder']}",
-        "",
     ]
-    width = max(map(len, ("time loop", *found["cells"])))
+    if found["compiler"] is None:
+        return lines
     rows = {"time loop": found["kernel"], **found["cells"]}
-    lines += [f"{name:<{width}}  " + ", ".join(f"{real}: {s}" for real, s in state.items()) for name, state in rows.items()]
-    return lines
+    width = max(map(len, rows))
+    states = {name: {real: s.partition("\n")[0] for real, s in row.items()} for name, row in rows.items()}
+    table = [f"{name:<{width}}  " + ", ".join(f"{r}: {s}" for r, s in row.items()) for name, row in states.items()]
+    return [*lines, "", *table]
 
 
 def clear() -> int:
     """Delete compiled code; how many files."""
-    files = [f for f in build.cache_folder().iterdir() if f.suffix == ".so"]
+    folder = build.cache_folder()
+    files = [f for f in folder.iterdir() if LIBRARY.fullmatch(f.name)]
     for file in files:
         file.unlink(missing_ok=True)
+    build.sweep_rubbish(folder)
     return len(files)

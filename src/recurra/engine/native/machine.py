@@ -13,7 +13,8 @@ from torch import Tensor
 
 from recurra.engine.layer import NORM_EPSILON
 from recurra.engine.native import build, memory
-from recurra.engine.native.sweep import Home, Mode, Native, Op, Point, Sweep, native
+from recurra.engine.native.plan import Native, native
+from recurra.engine.native.sweep import Home, Mode, Op, Point, Sweep
 from recurra.engine.native.write import arguments, points_of, write_points
 from recurra.engine.time import Time
 from recurra.equations.derive import Variant
@@ -34,8 +35,13 @@ def kernel(real: str) -> ctypes.CDLL:
     found = build.library("kernel", None, real, openmp=True)
     pointer, long = ctypes.c_void_p, ctypes.c_long
     found.recurra_run.argtypes, found.recurra_run.restype = [pointer, ctypes.c_double], None
+    found.recurra_step.argtypes = [pointer] * 4
+    found.recurra_step.restype = None
     found.recurra_packed_size.argtypes, found.recurra_packed_size.restype = [long] * 4, long
-    found.recurra_pack.argtypes, found.recurra_pack.restype = [pointer, *[long] * 2, pointer, *[long] * 4, pointer], None
+    found.recurra_pack.argtypes, found.recurra_pack.restype = (
+        [pointer, *[long] * 2, pointer, *[long] * 4, pointer],
+        None,
+    )
     return found
 
 
@@ -74,10 +80,15 @@ def machine(cell: Cell, variant: Variant, real: str, also: tuple[str, ...] = ())
     library = build.library(f"cell-{cell.name}", cell_source(cell, variant, also), real)
     made = native(cell, variant, also)
     points = points_of(made)
+    numbers = addresses(library, points)
+    forward, inference, backward = (prepared(s, numbers) for s in (made.forward, made.inference, made.backward))
+    return Machine(made, forward, inference, backward, library)
+
+
+def addresses(library: ctypes.CDLL, points: Sequence[Point]) -> dict[Point, int]:
+    """Where a library's functions lie."""
     table = (ctypes.c_void_p * max(1, len(points))).in_dll(library, "recurra_points")
-    numbers = {point: int(table[k] or 0) for k, point in enumerate(points)}
-    sweeps = [_prepared(sweep, numbers) for sweep in (made.forward, made.inference, made.backward)]
-    return Machine(made, *sweeps, library)
+    return {point: int(table[k] or 0) for k, point in enumerate(points)}
 
 
 def cell_source(cell: Cell, variant: Variant, also: tuple[str, ...] = ()) -> str:
@@ -85,7 +96,8 @@ def cell_source(cell: Cell, variant: Variant, also: tuple[str, ...] = ()) -> str
     return write_points(points_of(native(cell, variant, also)))
 
 
-def _prepared(sweep: Sweep, addresses: Mapping[Point, int]) -> Prepared:
+def prepared(sweep: Sweep, places: Mapping[Point, int]) -> Prepared:
+    """A sweep with its homes numbered; `places` are the addresses of its functions."""
     numbers: dict[Home, int] = {}
 
     def number(home: Home) -> int:
@@ -97,7 +109,7 @@ def _prepared(sweep: Sweep, addresses: Mapping[Point, int]) -> Prepared:
         given = arguments(op.point) if op.point is not None else op.homes
         entries = np.array([number(a) if isinstance(a, Home) else -1 - a for a in given], np.int64)
         lists.append(entries)
-        address = addresses[op.point] if op.point is not None else 0
+        address = places[op.point] if op.point is not None else 0
         argument = number(op.argument) if op.argument is not None else 0
         ops[k, :5] = KINDS[op.kind], address, entries.ctypes.data, len(entries), argument
         ops[k, 7] = op.gates
@@ -193,6 +205,9 @@ def run(
             scratch,
             narrow.data_ptr(),
             rows * deepest,
+            0,
+            0,
+            0,
         ],
         np.int64,
     )
@@ -200,7 +215,7 @@ def run(
 
 
 def pack(
-    matrix: Tensor, gates: int, bias: Tensor | None = None, transposed: bool = False, low: bool = False
+    matrix: Tensor, gates: int, bias: Tensor | None = None, transposed: bool = False, low: int = 0
 ) -> tuple[Tensor, int]:
     """A weight [gates · units, depth] as panels, and the depth; transposed, the product with it from the other side."""
     row, column = matrix.stride()

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import sympy as sp
 
-from recurra.engine.native.sweep import Home, Mode, Native, Point
+from recurra.engine.native.plan import Native
+from recurra.engine.native.sweep import Home, Mode, Point
 from recurra.equations.derive import Pointwise
 
 HEAD = '#include "vec.h"\n'
@@ -14,7 +15,12 @@ HEAD = '#include "vec.h"\n'
 
 def points_of(native: Native) -> list[Point]:
     """The functions of all sweeps, in the order of their numbers; those that are the same in two stand once."""
-    found = [op.point for sweep in (native.forward, native.inference, native.backward) for op in sweep.ops if op.point is not None]
+    found = [
+        op.point
+        for sweep in (native.forward, native.inference, native.backward)
+        for op in sweep.ops
+        if op.point is not None
+    ]
     return list(dict.fromkeys(found))
 
 
@@ -39,7 +45,7 @@ def write_point(number: int, point: Point) -> str:
     names: dict[str, str] = {}
     for k, (name, home) in enumerate(point.loads):
         names[name] = f"v_{name}"
-        value = "all(p[%d][0])" % k if home.mode is Mode.SCALAR else f"get(p{k} + u)"
+        value = f"all(p[{k}][0])" if home.mode is Mode.SCALAR else f"get(p{k} + u)"
         body.append(f"const V v_{name} = {value};")
     first = len(point.loads)
     for k, (name, _) in enumerate(point.tiles, first):

@@ -1,152 +1,13 @@
 // The time loop of every cell: packed products, tile by tile, with the cell's own pointwise functions between them.
 // Each thread carries its rows of the batch through all steps; nobody waits for anybody.
 #include "kernel.h"
-#include <algorithm>
+#include "tiles.h"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 namespace {
 
-constexpr long WIDEST = 6;        // vectors of a tile's row
-constexpr long MOST_ROWS = 12;    // rows of a tile
-constexpr long MOST_VECTORS = 48; // of all gates in a tile's row
 constexpr long MOST_VALUES = 96;
-
-// Rows of a tile of `n` vectors a row: as many as leave registers for the factors.
-constexpr long tile_rows(long n) {
-#if WIDTH == 64
-    return n <= 2 ? 12 : n == 3 ? 8 : n == 4 ? 6 : n == 5 ? 5 : 4;
-#else
-    return n <= 2 ? 5 : n == 3 ? 4 : n == 4 ? 3 : 2;
-#endif
-}
-
-// bfloat16: the upper half of a float, rounded to the nearest, ties to even; no number stays none.
-inline float wide(uint16_t low) {
-    const uint32_t bits = (uint32_t)low << 16;
-    float out;
-    memcpy(&out, &bits, 4);
-    return out;
-}
-
-inline uint16_t narrow(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, 4);
-    if (x != x) return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-void narrow_row(const REAL *from, long n, uint16_t *to) {
-    long k = 0;
-#if defined(__AVX512BF16__) && WIDTH == 64
-    if constexpr (SINGLE)
-        for (; k + 16 <= n; k += 16)
-            _mm256_storeu_si256((__m256i *)(to + k), (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps((const float *)from + k)));
-#endif
-    for (; k < n; k++) to[k] = narrow(from[k]);
-}
-
-// Unit blocks of a panel: few gates share a tile with several blocks of units.
-constexpr long blocks_of(long gates) { return gates == 1 ? 4 : gates == 2 ? 2 : 1; }
-
-// C[R][n vectors] = start + A[R][K] * panel[K][n vectors]
-template <long R, long N>
-void tile(const REAL *A, long lda, const REAL *panel, const REAL *start, long K, REAL *C, long ldc) {
-    V sum[R][N];
-    for (long j = 0; j < N; j++) {
-        V s = load(start + j * W);
-        for (long r = 0; r < R; r++) sum[r][j] = s;
-    }
-    for (long k = 0; k < K; k++) {
-        V b[N];
-#pragma GCC unroll 8
-        for (long j = 0; j < N; j++) b[j] = load(panel + (k * N + j) * W);
-#pragma GCC unroll 16
-        for (long r = 0; r < R; r++) {
-            REAL a = A[r * lda + k];
-#pragma GCC unroll 8
-            for (long j = 0; j < N; j++) sum[r][j] += a * b[j];
-        }
-    }
-    for (long r = 0; r < R; r++)
-        for (long j = 0; j < N; j++) store(C + r * ldc + j * W, sum[r][j]);
-}
-
-// The same with factors of bfloat16, two depths at a time: A[R][K], panel[K / 2][N vectors][W units][2]; sums are float.
-template <long R, long N>
-void tile_low(const uint16_t *A, long lda, const uint16_t *panel, const REAL *start, long K, REAL *C, long ldc) {
-#if defined(__AVX512BF16__) && WIDTH == 64
-    if constexpr (SINGLE) {
-        __m512 sum[R][N];
-        for (long j = 0; j < N; j++)
-            for (long r = 0; r < R; r++) sum[r][j] = _mm512_loadu_ps((const float *)start + j * W);
-        for (long k = 0; k < K; k += 2) {
-            __m512bh b[N];
-#pragma GCC unroll 8
-            for (long j = 0; j < N; j++) b[j] = (__m512bh)_mm512_loadu_si512(panel + (k * N + 2 * j) * W);
-#pragma GCC unroll 16
-            for (long r = 0; r < R; r++) {
-                int32_t pair;
-                memcpy(&pair, A + r * lda + k, 4);
-                const __m512bh a = (__m512bh)_mm512_set1_epi32(pair);
-#pragma GCC unroll 8
-                for (long j = 0; j < N; j++) sum[r][j] = _mm512_dpbf16_ps(sum[r][j], a, b[j]);
-            }
-        }
-        for (long r = 0; r < R; r++)
-            for (long j = 0; j < N; j++) _mm512_storeu_ps((float *)C + r * ldc + j * W, sum[r][j]);
-        return;
-    }
-#endif
-    for (long r = 0; r < R; r++)
-        for (long j = 0; j < N * W; j++) {
-            float sum = start[j];
-            for (long k = 0; k < K; k++) sum += wide(A[r * lda + k]) * wide(panel[(k / 2 * N * W + j) * 2 + k % 2]);
-            C[r * ldc + j] = sum;
-        }
-}
-
-typedef void (*Tile)(const REAL *, long, const REAL *, const REAL *, long, REAL *, long);
-typedef void (*TileLow)(const uint16_t *, long, const uint16_t *, const REAL *, long, REAL *, long);
-struct Tiles {
-    Tile plain;
-    TileLow low;
-};
-
-template <long N> Tiles tile_of(long R) {
-    switch (R) {
-#define CASE(r) \
-    case r:     \
-        if constexpr (r <= tile_rows(N)) return {tile<r, N>, tile_low<r, N>};
-        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
-#undef CASE
-    }
-    return {};
-}
-
-Tiles find_tile(long N, long R) {
-    switch (N) {
-        case 1: return tile_of<1>(R);
-        case 2: return tile_of<2>(R);
-        case 3: return tile_of<3>(R);
-        case 4: return tile_of<4>(R);
-        case 5: return tile_of<5>(R);
-        case 6: return tile_of<6>(R);
-    }
-    return {};
-}
-
-// A panel's vectors are computed in chunks of at most WIDEST, as equal as can be.
-struct Chunks {
-    long count, first, larger;  // the first `larger` chunks have first + 1 vectors
-    explicit Chunks(long vectors) {
-        count = (vectors + WIDEST - 1) / WIDEST;
-        if (vectors > 4 && vectors % 4 == 0) count = vectors / 4;
-        first = vectors / count;
-        larger = vectors % count;
-    }
-    long size(long k) const { return first + (k < larger); }
-};
 
 struct Place {
     REAL *pointer;
@@ -161,14 +22,11 @@ REAL *row_of(const Value &v, long t, long r, long thread, const Call &c, REAL *s
         case SCRATCH: return scratch + (long)(intptr_t)v.base;
         case CARRY: return v.base + r * v.stride;
         case ACCUMULATOR: return v.base + thread * v.stride;
+        case INPUT: return (REAL *)c.x + (long)(intptr_t)v.base + r * v.stride;
+        case BEFORE: return (REAL *)c.before + (long)(intptr_t)v.base + r * v.stride;
+        case AFTER: return c.after + (long)(intptr_t)v.base + r * v.stride;
         default: return v.base;
     }
-}
-
-// Panels hold, for each chunk, its start [N * W] and then the depths; in bfloat16 two to a REAL's place, an odd depth
-// filled up with zeros.
-long chunk_size(long depth, long N, bool low) {
-    return (1 + (low ? (depth + 1) / 2 * 2 * (long)sizeof(uint16_t) / (long)sizeof(REAL) : depth)) * N * W;
 }
 
 void product(const Op &op, const Place *at, long rows, REAL *buffer, uint16_t *low) {
@@ -177,8 +35,15 @@ void product(const Op &op, const Place *at, long rows, REAL *buffer, uint16_t *l
     const REAL *panel = (const REAL *)op.packed;
     const long ldc = vectors * W;
     const REAL *A = at[op.argument].pointer;
-    const long lda = at[op.argument].stride, even = (op.depth + 1) / 2 * 2;
-    if (op.low)
+    const long lda = at[op.argument].stride, even = (op.depth + 1) / 2 * 2, fourfold = (op.depth + 3) / 4 * 4;
+    float *scales = (float *)low;
+    uint8_t *integers = (uint8_t *)(scales + rows);
+    if (op.low == 2)
+        for (long r = 0; r < rows; r++) {
+            scales[r] = quantise(A + r * lda, op.depth, integers + r * fourfold);
+            for (long k = op.depth; k < fourfold; k++) integers[r * fourfold + k] = 0;
+        }
+    if (op.low == 1)
         for (long r = 0; r < rows; r++) {
             narrow_row(A + r * lda, op.depth, low + r * even);
             if (op.depth < even) low[r * even + op.depth] = 0;
@@ -198,7 +63,10 @@ void product(const Op &op, const Place *at, long rows, REAL *buffer, uint16_t *l
             for (long k = 0, column = 0; k < chunks.count; k++) {
                 const long N = chunks.size(k);
                 REAL *C = buffer + column * W;
-                if (op.low)
+                if (op.low == 2)
+                    find_tile(N, n).integer(integers + r * fourfold, fourfold, (const int8_t *)(chunk + 3 * N * W), chunk,
+                                            scales + r, fourfold, C, ldc);
+                else if (op.low)
                     find_tile(N, n).low(low + r * even, even, (const uint16_t *)(chunk + N * W), chunk, even, C, ldc);
                 else
                     find_tile(N, n).plain(A + r * lda, lda, chunk + N * W, chunk, op.depth, C, ldc);
@@ -340,42 +208,23 @@ EXPORT void recurra_run(const Call *call, double epsilon) {
     for (long k = 0; k < call->threads; k++) sweep(*call, k, epsilon);
 }
 
+// A single step of each layer; their states stand behind each other in `before` and `after`.
+EXPORT void recurra_step(const Stack *stack, const REAL *x, const REAL *before, REAL *after) {
+    for (long k = 0; k < stack->layers; k++) {
+        Call &call = stack->calls[k];
+        call.x = x;
+        call.before = before;
+        call.after = after;
+        sweep(call, 0, stack->epsilon);
+    }
+}
+
 EXPORT long recurra_packed_size(long depth, long gates, long units, long low) {
     const long span = blocks_of(gates) * W;
     return chunk_size(depth, gates * blocks_of(gates), low) * ((units + span - 1) / span);
 }
 
-// The matrix of a product as panels. Result g, unit u, depth k is matrix[(g * units + u) * row + k * column]; start is
-// the bias [gates * units] or null.
 EXPORT void recurra_pack(const REAL *matrix, long row, long column, const REAL *bias, long depth, long gates, long units,
                          long low, REAL *out) {
-    const long blocks = blocks_of(gates), span = blocks * W;
-    const Chunks chunks(gates * blocks);
-    for (long u0 = 0; u0 < units; u0 += span)
-        for (long c = 0, v0 = 0; c < chunks.count; v0 += chunks.size(c), c++) {
-            const long N = chunks.size(c);
-            for (long j = 0; j < N; j++) {
-                const long g = (v0 + j) / blocks, begin = u0 + (v0 + j) % blocks * W;
-                const long n = std::max(0L, std::min(W, units - begin));
-                REAL *to = out + j * W;
-                const REAL *from = matrix + (g * units + begin) * row;
-                for (long i = 0; i < W; i++) to[i] = bias && i < n ? bias[g * units + begin + i] : 0;
-                to = out + N * W;
-                if (low) {
-                    uint16_t *pairs = (uint16_t *)to;
-                    for (long k = 0; k < (depth + 1) / 2 * 2; k++)
-                        for (long i = 0; i < W; i++)
-                            pairs[(k / 2 * N * W + j * W + i) * 2 + k % 2] =
-                                i < n && k < depth ? narrow(from[i * row + k * column]) : 0;
-                } else if (n == W && column == 1) {
-                    for (long k0 = 0; k0 < depth; k0 += 16)
-                        for (long i = 0; i < W; i++)
-                            for (long k = k0; k < std::min(depth, k0 + 16); k++) to[(k * N + j) * W + i] = from[i * row + k];
-                } else {
-                    for (long k = 0; k < depth; k++)
-                        for (long i = 0; i < W; i++) to[(k * N + j) * W + i] = i < n ? from[i * row + k * column] : 0;
-                }
-            }
-            out += chunk_size(depth, N, low);
-        }
+    pack(matrix, row, column, bias, depth, gates, units, low, out);
 }

@@ -12,6 +12,9 @@ enum Mode : long {
     PARAMETER = 5,    // one vector for all rows
     SCALAR = 6,       // one number
     ACCUMULATOR = 7,  // one vector a thread, summed over rows and steps
+    INPUT = 8,        // of a single step: an entry of the caller's x,
+    BEFORE = 9,       // of its states before,
+    AFTER = 10,       // and of its states after; the base is how many entries from their beginning
 };
 
 struct Value {
@@ -37,7 +40,7 @@ struct Op {
     long depth;    // K
     long gates;    // results side by side
     long units;    // of each result
-    long low;      // the factors are bfloat16, the sums float
+    long low;      // factors: 0 as they are, 1 bfloat16, 2 eight-bit integers; the sums are float in any case
 };
 
 struct Call {
@@ -55,6 +58,16 @@ struct Call {
     const long *split;   // threads + 1 row borders
     REAL *scratch;
     long scratch_size;   // entries a thread
-    uint16_t *low;       // room for a product's left factor in bfloat16
+    uint16_t *low;       // room for a product's left factor in few bits
     long low_size;       // entries a thread
+    const REAL *x;       // of a single step
+    const REAL *before;
+    REAL *after;
+};
+
+// Layers one above the other, for one step at a time.
+struct Stack {
+    Call *calls;
+    long layers;
+    double epsilon;
 };

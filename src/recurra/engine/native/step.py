@@ -1,0 +1,104 @@
+"""Single steps of a stack of layers, prepared once: weights packed, functions found, one call a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.engine.layer import NORM_EPSILON
+from recurra.engine.native import build
+from recurra.engine.native.machine import REALS, ROOM, addresses, kernel, pack, prepared
+from recurra.engine.native.plan import single_step
+from recurra.engine.native.sweep import Mode
+from recurra.engine.native.write import write_points
+from recurra.equations.derive import Variant
+from recurra.equations.language import Cell
+
+LOW = {"float32": 0, "bfloat16": 1, "int8": 2}
+"""Types of packed weights, as csrc/kernel.h numbers them."""
+
+
+@dataclass(frozen=True)
+class StepLayer:
+    """One layer of a stack: its cell, what was added, its weights and the masks that stay the same."""
+
+    cell: Cell
+    variant: Variant
+    tensors: Mapping[str, Tensor]
+    masks: Mapping[str, Tensor]
+
+
+class Steps:
+    """States are flat, as `offsets` says: state by state, in each layer by layer."""
+
+    def __init__(self, layers: Sequence[StepLayer], batch: int, widths: tuple[int, int], weights: str) -> None:
+        """`widths`: entries of H and P. Raises `BuildError` where there is no native code."""
+        first = layers[0]
+        dtype = next(iter(first.tensors.values())).dtype
+        self._held: list[Any] = []
+        """Whatever the calls point to."""
+        states = first.cell.state
+        sizes = [batch * (widths[1] if k == 0 else widths[0]) for k in range(len(states))]
+        begins = np.cumsum([0, *(size * len(layers) for size in sizes)])
+        self.offsets = [
+            {s: int(begins[k] + depth * sizes[k]) for k, s in enumerate(states)} for depth in range(len(layers))
+        ]
+        self.entries = int(begins[-1])
+        calls = [self._call(layer, k, batch, (*widths, 1), LOW[weights]) for k, layer in enumerate(layers)]
+        self._calls = np.stack(calls)
+        stack = self._keep(np.array([self._calls.ctypes.data, len(layers), 0], np.int64))
+        stack[2:].view(np.float64)[0] = NORM_EPSILON
+        self.call = partial(kernel(REALS[dtype]).recurra_step, stack.ctypes.data)
+        """`call(x, before, after)`: the addresses of x [B, I] and of the flat states."""
+
+    def _keep(self, array: Any) -> Any:
+        self._held.append(array)
+        return array
+
+    def _call(self, layer: StepLayer, depth: int, batch: int, widths: tuple[int, int, int], low: int) -> np.ndarray:
+        sweep = single_step(layer.cell, layer.variant)
+        points = list(dict.fromkeys(op.point for op in sweep.ops if op.point is not None))
+        some = next(iter(layer.tensors.values()))
+        real = REALS[some.dtype]
+        library = self._keep(build.library(f"step-{layer.cell.name}", write_points(points), real))
+        found = self._keep(prepared(sweep, addresses(library, points)))
+        values = self._keep(np.zeros((len(found.homes), 3), np.int64))
+        scratch = 0
+        inputs = layer.tensors["weight_ih"].shape[1] if "weight_ih" in layer.tensors else widths[0]
+        for k, (index, _, width, mode) in enumerate(found.homes.tolist()):
+            name, entries = found.arrays[index], widths[width]
+            if mode == Mode.INPUT:
+                above = depth and self.offsets[depth - 1][layer.cell.state[0]]
+                values[k] = above, inputs, Mode.AFTER if depth else Mode.INPUT
+            elif mode in (Mode.BEFORE, Mode.AFTER):
+                below = name.startswith("lower_")
+                place = self.offsets[depth - below][name.removeprefix("lower_")]
+                values[k] = place, entries, mode
+            elif mode in (Mode.PARAMETER, Mode.SCALAR):
+                array = self._keep({**layer.tensors, **layer.masks}[name].detach().contiguous().clone())
+                values[k] = array.data_ptr(), 0, mode
+            else:
+                values[k] = scratch, entries, Mode.SCRATCH
+                scratch += -(-batch * entries // ROOM) * ROOM
+        ops = self._keep(found.ops.copy())
+        deepest = 0
+        for k, op in enumerate(sweep.ops):
+            ops[k, 8] = widths[found.widths[k]]
+            if op.kind == "product":
+                weight = layer.tensors[f"weight_{op.weight}"].detach()
+                bias = layer.tensors.get(f"bias_{op.weight}")
+                panels, ops[k, 6] = pack(weight, op.gates, None if bias is None else bias.detach(), low=low)
+                ops[k, 5], ops[k, 9] = self._keep(panels).data_ptr(), low
+                deepest = max(deepest, int(ops[k, 6]) + 4)
+        area = self._keep(torch.empty(max(1, scratch), dtype=some.dtype))
+        narrow = self._keep(torch.empty(batch * (deepest + 2), dtype=torch.int16))
+        clock = self._keep(np.array([batch, 0, 0, batch], np.int64))  # sizes, starts, and the border of the one thread
+        at = clock.ctypes.data
+        head = [values.ctypes.data, len(values), ops.ctypes.data, len(ops), at, at + 8, 1, batch, 0, 0, 1, at + 16]
+        return np.array([*head, area.data_ptr(), scratch, narrow.data_ptr(), 0, 0, 0, 0], np.int64)

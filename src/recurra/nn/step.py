@@ -1,0 +1,77 @@
+"""`Step`: a recurrent layer one time step at a time, its weights packed once."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from recurra.engine.native.step import LOW, Steps
+from recurra.errors import ConfigError, did_you_mean
+from recurra.nn.recurrent import Recurrent
+
+
+class Step:
+    """One step of a causal `Recurrent` layer on the CPU, prepared for speed at small batches; it computes no gradients.
+
+    Call: `y, state = step(x, state)` with x [B, I], y [B, H], and `state` one flat tensor: from `step.start()`, from the
+    call before, or from the layer's own states by `step.join(…)`; `step.split(state)` gives those [layers, B, H].
+    `weights`: "float32" as they are, "bfloat16", or "int8": integers of eight bits with one scale a row, the other
+    factor rounded to eight bits at every step. The weights are those of the layer when the step was made.
+    Raises ConfigError for a layer that looks ahead or has no native code, `BuildError` without a compiler.
+    """
+
+    def __init__(
+        self, layer: Recurrent, batch: int = 1, weights: Literal["float32", "bfloat16", "int8"] = "float32"
+    ) -> None:
+        some = next(layer.parameters())
+        if not layer.causal:
+            raise ConfigError("a bidirectional layer cannot go step by step: it reads from the end, too.")
+        if weights not in LOW:
+            raise ConfigError(f"weights = {weights!r}{did_you_mean(weights, LOW)} Expected one of {', '.join(LOW)}.")
+        if some.device.type != "cpu" or some.dtype not in (torch.float32, torch.float64):
+            raise ConfigError(
+                f"a step is for float32 and float64 on the CPU, the layer is {some.dtype} on {some.device}."
+            )
+        if some.dtype == torch.float64 and weights != "float32":
+            raise ConfigError(f"weights = {weights!r} is for a layer of float32, this one is of float64.")
+        if batch < 1:
+            raise ConfigError(f"batch = {batch}, expected 1 or more.")
+        self.batch, self.input_size = batch, layer.input_size
+        self.widths = (layer.hidden_size, layer.proj_size or layer.hidden_size)
+        self._shapes = [
+            (layer.num_layers, batch, self.widths[1] if k == 0 else self.widths[0])
+            for k in range(len(layer.cell.state))
+        ]
+        self._steps = Steps(layer.step_layers(), batch, self.widths, weights)
+        last = self._steps.offsets[-1][layer.cell.state[0]]
+        self._output = ((batch, self.widths[1]), (self.widths[1], 1), last)
+        self._input, self._flat = torch.Size((batch, layer.input_size)), torch.Size((self._steps.entries,))
+        self._dtype, self._call = some.dtype, self._steps.call
+
+    def start(self) -> Tensor:
+        """States of zeros."""
+        return torch.zeros(self._steps.entries, dtype=self._dtype)
+
+    def __call__(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        if x.shape != self._input or x.dtype != self._dtype or not x.is_contiguous():
+            given = f"{tuple(x.shape)} of {x.dtype}"
+            raise ConfigError(f"x is {given}, expected {tuple(self._input)} of {self._dtype}, contiguous.")
+        if state.shape != self._flat or state.dtype != self._dtype:
+            raise ConfigError("state is none of this step's: take it from start(), join(…) or the call before.")
+        after = torch.empty_like(state)
+        self._call(x.data_ptr(), state.data_ptr(), after.data_ptr())
+        return after.as_strided(*self._output), after
+
+    def split(self, state: Tensor) -> tuple[Tensor, ...]:
+        """The layer's own states, each [layers, B, H]."""
+        sizes = [layers * batch * width for layers, batch, width in self._shapes]
+        return tuple(part.view(shape) for part, shape in zip(state.split(sizes), self._shapes, strict=True))
+
+    def join(self, states: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """The flat state of the layer's own ones."""
+        given = (states,) if isinstance(states, Tensor) else states
+        if [tuple(s.shape) for s in given] != self._shapes:
+            raise ConfigError(f"states have shapes {[tuple(s.shape) for s in given]}, expected {self._shapes}.")
+        return torch.cat([s.detach().reshape(-1) for s in given]).to(self._dtype)
