@@ -111,7 +111,7 @@ print(build.library("some", {text(7)!r}, "float").answer())
 
 
 def test_two_processes_at_once(fresh: Path, script) -> None:
-    log = script(f"sleep 2\n{REAL}")
+    log = script(f"sleep 1\n{REAL}")
     command = [sys.executable, "-c", PROCESS]
     pair = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     found = [process.communicate(timeout=100) for process in pair]

@@ -24,7 +24,7 @@ KINDS = {"point": 0, "product": 1, "norm": 2, "norm_transposed": 3}
 REALS = {torch.float32: "float", torch.float64: "double"}
 MOST_VALUES, MOST_GATES = 96, 48
 """Limits of csrc/kernel.cpp."""
-WIDTHS = ("H", "P", "1")
+WIDTHS = ("H", "P", "1", "I")
 ROOM = 16
 """Entries that the step's own arrays are rounded up to."""
 
@@ -53,7 +53,7 @@ class Prepared:
     arrays: tuple[str, ...]
     """Of homes: each is a column of one of them."""
     homes: np.ndarray
-    """[homes, 4]: array, column, width (0 H, 1 P, 2 one), mode."""
+    """[homes, 4]: array, column, width (a place in WIDTHS), mode."""
     ops: np.ndarray
     """[ops, 10] as csrc/kernel.h's Op; the pointers to packed weights, depths and units are filled in at the call."""
     widths: tuple[int, ...]
@@ -159,7 +159,7 @@ def run(
     """Let a sweep run over all steps.
 
     `tensors`: arrays by name, rows × columns with columns side by side; those not named are the step's own. `packed`:
-    weight → its panels and the depth of its product, in bfloat16 if `low`. `widths`: entries of H, of P, and 1.
+    weight → its panels and the depth of its product, in bfloat16 if `low`. `widths`: entries of WIDTHS.
     """
     some = next(iter(tensors.values()))
     item, dtype, rows = some.element_size(), some.dtype, int(clock.sizes[0])

@@ -48,7 +48,7 @@ class Home:
     mode: Mode
     column: int = 0
     width: str = "H"
-    """"H" units, "P" units of a projected state, or "1"."""
+    """"H" units, "P" units of a projected state, "I" inputs, or "1"."""
 
 
 @dataclass(frozen=True)
@@ -194,10 +194,10 @@ class Sweeper:
                 ops.append(self.product((out,), weight, Home(slab.array, slab.mode), points, 1))
             case Norm(outs, arguments, scale):
                 homes = [self.home(n) for n in (*arguments, *outs, scale)]
-                ops.append(Op("norm", "H", gates=len(outs), homes=tuple(homes)))
+                ops.append(Op("norm", self.width(outs[0]), gates=len(outs), homes=tuple(homes)))
             case NormTransposed(outs, grads, results, scale):
                 homes = [self.home(n) for n in (*outs, *grads, *results, scale)]
-                ops.append(Op("norm_transposed", "H", gates=len(outs), homes=tuple(homes)))
+                ops.append(Op("norm_transposed", self.width(outs[0]), gates=len(outs), homes=tuple(homes)))
         return ops + [Op("point", point.width, point) for point in points]
 
     def product(self, outs: tuple[str, ...], weight: str, argument: Home, points: list[Point], gates: int) -> Op:
