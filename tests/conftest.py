@@ -1,7 +1,12 @@
-"""One thread for every test: the tensors are small, and so it is in the processes that tests start."""
+"""One thread for every test: the tensors are small, and so it is in the processes that tests start.
+
+Compiled code is kept beside pytest's own cache, so that a second run need not compile, and the user's is left alone.
+"""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("RECURRA_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))

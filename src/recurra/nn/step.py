@@ -15,8 +15,8 @@ from recurra.nn.recurrent import Recurrent
 class Step:
     """One step of a causal `Recurrent` layer on the CPU, prepared for speed at small batches; it computes no gradients.
 
-    Call: `y, state = step(x, state)` with x [B, I], y [B, H], and `state` one flat tensor: from `step.start()`, from the
-    call before, or from the layer's own states by `step.join(…)`; `step.split(state)` gives those [layers, B, H].
+    Call: `y, state = step(x, state)` with x [B, I], y [B, H], and `state` one flat tensor: from `step.start()`, from
+    the call before, or from the layer's own states by `step.join(…)`; `step.split(state)` gives those [layers, B, H].
     `weights`: "float32" as they are, "bfloat16", or "int8": integers of eight bits with one scale a row, the other
     factor rounded to eight bits at every step. The weights are those of the layer when the step was made.
     Raises ConfigError for a layer that looks ahead or has no native code, `BuildError` without a compiler.
@@ -44,7 +44,7 @@ class Step:
             (layer.num_layers, batch, self.widths[1] if k == 0 else self.widths[0])
             for k in range(len(layer.cell.state))
         ]
-        self._steps = Steps(layer.step_layers(), batch, self.widths, weights)
+        self._steps = Steps(layer.step_layers(), batch, layer.input_size, self.widths, weights)
         last = self._steps.offsets[-1][layer.cell.state[0]]
         self._output = ((batch, self.widths[1]), (self.widths[1], 1), last)
         self._input, self._flat = torch.Size((batch, layer.input_size)), torch.Size((self._steps.entries,))

@@ -14,9 +14,11 @@ from torch import Tensor
 from recurra.engine.bptt import again, autocast
 from recurra.engine.layer import Layer
 from recurra.engine.native import build, memory
-from recurra.engine.native.machine import REALS, Clock, Machine, machine, pack, products
+from recurra.engine.native.machine import REALS, WIDTHS, Clock, Machine, machine, pack, products
 from recurra.engine.native.machine import run as run_sweep
 from recurra.engine.native.sweep import Mode
+
+Sizes = tuple[int, int, int, int]
 
 
 def refuses(layer: Layer, x: Tensor) -> str | None:
@@ -29,9 +31,7 @@ def refuses(layer: Layer, x: Tensor) -> str | None:
         return "it does not record gradient norms"
     if (low := autocast(x)) not in (None, torch.bfloat16):
         return f"its short products are of bfloat16, autocast asks for {low}"
-    if build.compiler() is None:
-        return "there is no C++ compiler (g++)"
-    return None
+    return build.no_compiler()
 
 
 def run(
@@ -54,10 +54,10 @@ def _new(rows: int, width: int, like: Tensor) -> Tensor:
     return memory.empty(rows * width, like.dtype).view(rows, width)
 
 
-def _widths(layer: Layer, state: tuple[Tensor, ...], weights: Mapping[str, Tensor]) -> tuple[int, int, int]:
-    """Entries of H, of P, and 1."""
+def _widths(x: Tensor, state: tuple[Tensor, ...], weights: Mapping[str, Tensor]) -> Sizes:
+    """Entries of machine.WIDTHS."""
     units = weights["weight_hr"].shape[1] if "weight_hr" in weights else state[-1].shape[1]
-    return units, state[0].shape[1], 1
+    return units, state[0].shape[1], 1, x.shape[1]
 
 
 class _Native(torch.autograd.Function):
@@ -72,8 +72,8 @@ class _Native(torch.autograd.Function):
         states = rest[: len(cell.state)]
         tensors = dict(zip(names, rest[len(cell.state) :], strict=True))
         found = machine(cell, layer.variant, REALS[x.dtype], layer.also)
-        widths = _widths(layer, states, tensors)
-        n, alive, H = x.shape[0], time.alive, widths[0]
+        widths = _widths(x, states, tensors)
+        n, alive = x.shape[0], time.alive
         arrays = {name: _rows(t) for name, t in tensors.items() if not name.startswith(("weight_", "bias_"))}
         arrays["x"] = _rows(x)
         if "weight_ih" in tensors:
@@ -90,7 +90,7 @@ class _Native(torch.autograd.Function):
             history[:alive] = initial
         keep = any(ctx.needs_input_grad)
         if keep:
-            arrays |= _kept(found, n, H, x)
+            arrays |= _kept(found, n, widths, x)
         packed = {
             op.weight: pack(tensors[f"weight_{op.weight}"], op.gates, tensors.get(f"bias_{op.weight}"), low=low)
             for op in products(found.native.forward)
@@ -101,7 +101,7 @@ class _Native(torch.autograd.Function):
         last = slice(n, n + alive) if time.lengths is None else time.last
         finals = [h[last].clone() for h in histories]
         saved = {
-            name: t for name, t in arrays.items() if name in ("kept", "A_ih") or name.startswith(("hist_", "scale"))
+            name: t for name, t in arrays.items() if name == "A_ih" or name.startswith(("hist_", "kept_", "scale"))
         }
         if not found.native.reads_inputs:
             saved.pop("A_ih", None)
@@ -122,7 +122,7 @@ class _Native(torch.autograd.Function):
         x, states = inputs[0], inputs[1 : 1 + len(cell.state)]
         tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
         found = machine(cell, layer.variant, REALS[x.dtype], layer.also)
-        widths = _widths(layer, states, tensors)
+        widths = _widths(x, states, tensors)
         n = x.shape[0]
         arrays = {name: _rows(t) for name, t in tensors.items() if not name.startswith(("weight_", "bias_"))}
         arrays |= dict(zip(ctx.saved, ctx.saved_tensors[count:], strict=True)) | {"x": _rows(x)}
@@ -147,15 +147,16 @@ class _Native(torch.autograd.Function):
         return (None, None, None, dx, *carries.values(), *(back.get(name) for name in ctx.names))
 
 
-def _kept(found: Machine, n: int, H: int, like: Tensor) -> dict[str, Tensor]:
+def _kept(found: Machine, n: int, widths: Sizes, like: Tensor) -> dict[str, Tensor]:
     """Arrays for what the backward reads."""
-    columns, scales = len(found.native.kept), found.native.scales
-    out = {name: like.new_empty(n, 1) for name in scales}
-    return out | ({"kept": _new(n, columns * H, like)} if columns else {})
+    columns: dict[str, int] = {}
+    for home in found.native.kept.values():
+        columns[home.array] = max(columns.get(home.array, 0), (home.column + 1) * widths[WIDTHS.index(home.width)])
+    return {name: _new(n, count, like) for name, count in columns.items()}
 
 
 def _backward_arrays(
-    found: Machine, n: int, widths: tuple[int, int, int], threads: int, like: Tensor, arrays: dict[str, Tensor]
+    found: Machine, n: int, widths: Sizes, threads: int, like: Tensor, arrays: dict[str, Tensor]
 ) -> dict[str, Tensor]:
     """Makes the arrays that the backward fills; gives those of sums."""
     columns: dict[str, int] = {}
@@ -188,7 +189,7 @@ def _gradients(
     tensors: Mapping[str, Tensor],
     arrays: Mapping[str, Tensor],
     sums: Mapping[str, Tensor],
-    widths: tuple[int, int, int],
+    widths: Sizes,
     own: set[str],
     low: bool,
 ) -> dict[str, Tensor]:
@@ -204,8 +205,9 @@ def _gradients(
         elif argument in arrays:
             value = arrays[argument]
         else:
-            column = native.kept[argument] * widths[0]
-            value = arrays["kept"][:, column : column + widths[0]]
+            home = native.kept[argument]
+            width = widths[WIDTHS.index(home.width)]
+            value = arrays[home.array][:, home.column * width : (home.column + 1) * width]
         matrix = tensors[f"weight_{weight}"]
         width = matrix.shape[0] // len(names)
         total = torch.empty_like(matrix, memory_format=torch.contiguous_format)
@@ -224,7 +226,7 @@ def _gradients(
 
 
 def _input_gradient(
-    found: Machine, tensors: Mapping[str, Tensor], arrays: Mapping[str, Tensor], widths: tuple[int, int, int], low: bool
+    found: Machine, tensors: Mapping[str, Tensor], arrays: Mapping[str, Tensor], widths: Sizes, low: bool
 ) -> Tensor | None:
     """∂L/∂x [N, I]: the transposed input product over all steps, and what the equations read of x itself."""
     native, H = found.native, widths[0]

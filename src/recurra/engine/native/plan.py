@@ -9,6 +9,7 @@ from functools import lru_cache
 import sympy as sp
 
 from recurra.engine.native.sweep import Home, Mode, Sweep, Sweeper
+from recurra.engine.program import program
 from recurra.equations.derive import (
     Derivation,
     Norm,
@@ -40,10 +41,8 @@ class Native:
     """Leaf → array of sums over all rows: unit and scalar parameters; `bias:<gradient>`: a gradient summed itself."""
     leaves: dict[str, str]
     """Leaf with a gradient of its own for each row (x where it is read unit by unit, …) → its array."""
-    kept: dict[str, int]
-    """Value that the backward reads → its column of the array "kept"."""
-    scales: tuple[str, ...]
-    """Norms' 1/σ, each an array with one number a row."""
+    kept: dict[str, Home]
+    """Values that the forward keeps for the backward."""
     reads_inputs: bool
     """Whether the backward reads the input product."""
 
@@ -68,19 +67,15 @@ class _Build:
         self.widths = self.find_widths()
 
     def find_widths(self) -> dict[str, str]:
-        if not self.derivation.variant.projected:
-            return {}
+        """Of values that have not as many entries as units."""
+        derivation = self.derivation
+        widths = dict.fromkeys(program(self.cell, derivation.variant).wide, "I")
+        if not derivation.variant.projected:
+            return widths
         first = self.cell.state[0]
-        narrow = {
-            first,
-            f"{first}_prev",
-            f"g_{first}",
-            f"carry_{first}",
-            f"gy_{first}",
-            "mask_recurrent",
-            f"mask_zoneout_{first}",
-        }
-        for st in (*self.derivation.forward, *self.derivation.recomputed, *self.derivation.backward):
+        narrow = {first, f"{first}_prev", *(f"{what}_{first}" for what in ("g", "carry", "gy", "mask_zoneout"))}
+        narrow.add("mask_recurrent")
+        for st in (*derivation.forward, *derivation.recomputed, *derivation.backward):
             match st:
                 case Pointwise(name, _) if narrow.intersection(names_in(st)):
                     narrow.add(name)
@@ -88,7 +83,7 @@ class _Build:
                     narrow.update(outs)
                 case ProductTransposed(out, "hh", _):
                     narrow.add(out)
-        return dict.fromkeys((*narrow, f"next_{first}"), "P")
+        return widths | dict.fromkeys((*narrow, f"next_{first}"), "P")
 
     def made(self) -> Native:
         d, cell = self.derivation, self.cell
@@ -104,10 +99,11 @@ class _Build:
         inputs = {f"a_{g}_in": Home("A_ih", Mode.WHOLE, k) for k, g in enumerate(cell.input_gates)}
         scales = [n for st in d.forward if isinstance(st, Norm) for n in (st.scale,)]
         kept = {n: Home(n, Mode.WHOLE, 0, "1") for n in scales}
-        kept |= {
-            n: Home("kept", Mode.WHOLE, k)
-            for k, n in enumerate(n for n in d.kept if n not in scales and n not in inputs)
-        }
+        for n in d.kept:
+            if n not in scales and n not in inputs:
+                width = self.widths.get(n, "H")
+                array = f"kept_{width}"  # values of one width side by side
+                kept[n] = Home(array, Mode.WHOLE, sum(h.array == array for h in kept.values()), width)
         steps = [st for st in d.forward if not (isinstance(st, Product) and st.weight == "ih")]
 
         def forward(keep: bool) -> Sweep:
@@ -130,7 +126,7 @@ class _Build:
                 reads[name] = Home(name, Mode.PARAMETER, 0, self.widths.get(name, "H"))
             elif name.startswith("lower_"):
                 reads[name] = Home(name, Mode.AFTER)
-        reads |= self.own_parameters() | {"x": Home("x", Mode.INPUT)}
+        reads |= self.own_parameters() | {"x": Home("x", Mode.INPUT, 0, self.widths.get("x", "H"))}
         wanted = {s: [Home(s, Mode.AFTER, 0, self.widths.get(s, "H"))] for s in cell.state}
         wanted |= {st.scale: [Home(st.scale, Mode.SCRATCH, 0, "1")] for st in d.forward if isinstance(st, Norm)}
         return Sweeper(list(d.forward), reads, wanted, self.widths).sweep()
@@ -201,11 +197,10 @@ class _Build:
                 for name in d.weight_gradients.get(weight, ("", ()))[1]:
                     self.total(wanted, sums, f"bias:{name}", name)
         sweeper = Sweeper([*begin, *d.recomputed, *statements], reads, wanted, self.widths)
-        kept = {n: home.column for n, home in reads.items() if home.array == "kept"}
-        scales = tuple(n for n, home in reads.items() if home.width == "1" and home.mode is Mode.WHOLE)
+        kept = {n: home for n, home in reads.items() if n in d.kept and home.array != "A_ih"}
         back = sweeper.sweep()
         reads_inputs = any(home.array == "A_ih" for op in back.ops if op.point for _, home in op.point.loads)
-        return Native(d, forward, inference, back, columns, sums, leaves, kept, scales, reads_inputs)
+        return Native(d, forward, inference, back, columns, sums, leaves, kept, reads_inputs)
 
     def total(self, wanted: dict[str, list[Home]], sums: dict[str, str], leaf: str, name: str) -> None:
         """Let a gradient be summed over rows and steps."""

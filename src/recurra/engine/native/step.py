@@ -37,9 +37,11 @@ class StepLayer:
 class Steps:
     """States are flat, as `offsets` says: state by state, in each layer by layer."""
 
-    def __init__(self, layers: Sequence[StepLayer], batch: int, widths: tuple[int, int], weights: str) -> None:
+    def __init__(
+        self, layers: Sequence[StepLayer], batch: int, inputs: int, widths: tuple[int, int], weights: str
+    ) -> None:
         """`widths`: entries of H and P. Raises `BuildError` where there is no native code."""
-        first = layers[0]
+        first, self._inputs = layers[0], inputs
         dtype = next(iter(first.tensors.values())).dtype
         self._held: list[Any] = []
         """Whatever the calls point to."""
@@ -50,7 +52,7 @@ class Steps:
             {s: int(begins[k] + depth * sizes[k]) for k, s in enumerate(states)} for depth in range(len(layers))
         ]
         self.entries = int(begins[-1])
-        calls = [self._call(layer, k, batch, (*widths, 1), LOW[weights]) for k, layer in enumerate(layers)]
+        calls = [self._call(layer, k, batch, widths, LOW[weights]) for k, layer in enumerate(layers)]
         self._calls = np.stack(calls)
         stack = self._keep(np.array([self._calls.ctypes.data, len(layers), 0], np.int64))
         stack[2:].view(np.float64)[0] = NORM_EPSILON
@@ -61,16 +63,17 @@ class Steps:
         self._held.append(array)
         return array
 
-    def _call(self, layer: StepLayer, depth: int, batch: int, widths: tuple[int, int, int], low: int) -> np.ndarray:
+    def _call(self, layer: StepLayer, depth: int, batch: int, sizes: tuple[int, int], low: int) -> np.ndarray:
         sweep = single_step(layer.cell, layer.variant)
         points = list(dict.fromkeys(op.point for op in sweep.ops if op.point is not None))
         some = next(iter(layer.tensors.values()))
         real = REALS[some.dtype]
         library = self._keep(build.library(f"step-{layer.cell.name}", write_points(points), real))
         found = self._keep(prepared(sweep, addresses(library, points)))
+        inputs = sizes[1] if depth else self._inputs
+        widths = (*sizes, 1, inputs)
         values = self._keep(np.zeros((len(found.homes), 3), np.int64))
         scratch = 0
-        inputs = layer.tensors["weight_ih"].shape[1] if "weight_ih" in layer.tensors else widths[0]
         for k, (index, _, width, mode) in enumerate(found.homes.tolist()):
             name, entries = found.arrays[index], widths[width]
             if mode == Mode.INPUT:
