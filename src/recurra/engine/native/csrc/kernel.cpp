@@ -108,15 +108,16 @@ void point(const Op &op, const Place *at, long rows) {
     op.point(pointers, strides, rows, op.units);
 }
 
+// Sums of a row are taken in double: what is left after the mean is taken away may be small.
 // list: arguments, results, scale
 void norm(const Op &op, const Place *at, long rows, REAL epsilon) {
     const long parts = op.gates, H = op.units;
     const Place &scale = at[op.list[2 * parts]];
     for (long r = 0; r < rows; r++) {
-        REAL mean = 0, square = 0;
+        double mean = 0, square = 0;
         for (long k = 0; k < parts; k++) {
             const REAL *a = at[op.list[k]].pointer + r * at[op.list[k]].stride;
-            REAL sum = 0;
+            double sum = 0;
 #pragma omp simd reduction(+ : sum)
             for (long u = 0; u < H; u++) sum += a[u];
             mean += sum;
@@ -124,16 +125,16 @@ void norm(const Op &op, const Place *at, long rows, REAL epsilon) {
         mean /= parts * H;
         for (long k = 0; k < parts; k++) {
             const REAL *a = at[op.list[k]].pointer + r * at[op.list[k]].stride;
-            REAL sum = 0;
+            double sum = 0;
 #pragma omp simd reduction(+ : sum)
             for (long u = 0; u < H; u++) sum += (a[u] - mean) * (a[u] - mean);
             square += sum;
         }
-        const REAL factor = 1 / std::sqrt(square / (parts * H) + epsilon);
+        const REAL factor = 1 / std::sqrt(square / (parts * H) + epsilon), centre = mean;
         for (long k = 0; k < parts; k++) {
             const REAL *a = at[op.list[k]].pointer + r * at[op.list[k]].stride;
             REAL *y = at[op.list[parts + k]].pointer + r * at[op.list[parts + k]].stride;
-            for (long u = 0; u < H; u++) y[u] = (a[u] - mean) * factor;
+            for (long u = 0; u < H; u++) y[u] = (a[u] - centre) * factor;
         }
         scale.pointer[r * scale.stride] = factor;
     }
@@ -145,24 +146,24 @@ void norm_transposed(const Op &op, const Place *at, long rows) {
     const long *outs = op.list, *grads = outs + parts, *values = grads + parts;
     const Place &scale = at[op.list[3 * parts]];
     for (long r = 0; r < rows; r++) {
-        REAL mean = 0, along = 0;
+        double mean = 0, along = 0;
         for (long k = 0; k < parts; k++) {
             const REAL *g = at[grads[k]].pointer + r * at[grads[k]].stride;
             const REAL *y = at[values[k]].pointer + r * at[values[k]].stride;
-            REAL sum = 0, dot = 0;
+            double sum = 0, dot = 0;
 #pragma omp simd reduction(+ : sum, dot)
-            for (long u = 0; u < H; u++) sum += g[u], dot += g[u] * y[u];
+            for (long u = 0; u < H; u++) sum += g[u], dot += (double)g[u] * y[u];
             mean += sum;
             along += dot;
         }
         mean /= parts * H;
         along /= parts * H;
-        const REAL factor = scale.pointer[r * scale.stride];
+        const REAL factor = scale.pointer[r * scale.stride], shift = mean, slope = along;
         for (long k = 0; k < parts; k++) {
             const REAL *g = at[grads[k]].pointer + r * at[grads[k]].stride;
             const REAL *y = at[values[k]].pointer + r * at[values[k]].stride;
             REAL *o = at[outs[k]].pointer + r * at[outs[k]].stride;
-            for (long u = 0; u < H; u++) o[u] = (g[u] - mean - y[u] * along) * factor;
+            for (long u = 0; u < H; u++) o[u] = (g[u] - shift - y[u] * slope) * factor;
         }
     }
 }
