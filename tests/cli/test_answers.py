@@ -52,7 +52,7 @@ def test_the_answer_is_quick_and_needs_no_torch(case: str, tmp_path) -> None:
     assert answer in said
     assert code == 0 or said.startswith("recurra: ")
     assert "Traceback" not in done.stderr
-    assert min(seconds) < 0.3, "over 0.3 s: was something heavy imported?"
+    assert min(seconds) < 0.5, "over 0.5 s: was something heavy imported?"
 
 
 @pytest.mark.parametrize("case", QUICK)
