@@ -191,7 +191,7 @@ def run(folder: Path, file: Path) -> LabelRun:
     events: list[Event] = []
     run = recurra.train("slots", file, out=folder / "run", settings=JOINT, progress=events.append)
     assert {event.valid[0] for event in events if event.valid} == {"sentence_accuracy"}
-    assert (run.config["embedder"]["dropout"], run.config["embedder"]["word_dropout"]) == (0.3, 0.05)
+    assert (run.config["embedder"]["dropout"], run.config["embedder"]["word_dropout"]) == (0.4, 0.1)
     assert isinstance(run, LabelRun)
     return run
 

@@ -70,6 +70,18 @@ class RunFolder:
 
 def create_run(path: str | Path) -> RunFolder:
     """Make the folder of a new run and try writing there. A folder that holds a run already is refused."""
+    check_free(path)
+    run = RunFolder(Path(path))
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(unwritable(run.path, error)) from error
+    write(run.metrics, b"")
+    return run
+
+
+def check_free(path: str | Path) -> None:
+    """Raise `CheckpointError` for a folder that holds a run already."""
     run = RunFolder(Path(path))
     for held in (run.config, run.model, run.resume):
         if held.exists():
@@ -77,12 +89,6 @@ def create_run(path: str | Path) -> RunFolder:
                 f"{run.path} already holds a run ({held.name}). Name another folder with --out, "
                 f"go on with this one by --resume, or delete it."
             )
-    try:
-        run.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(unwritable(run.path, error)) from error
-    write(run.metrics, b"")
-    return run
 
 
 def open_run(path: str | Path) -> RunFolder:

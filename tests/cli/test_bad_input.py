@@ -13,18 +13,7 @@ import safetensors.torch
 
 from recurra import cli
 
-from .conftest import PROSE, tiny
-
-
-def sentence(capsys, *words: str) -> str:
-    """What is said of words that must be refused."""
-    assert cli.call(list(words)) == 2
-    said = capsys.readouterr()
-    assert "Traceback" not in said.err
-    *_, last = said.err.splitlines()
-    assert last.startswith("recurra: ")
-    return last
-
+from .conftest import PROSE, sentence, tiny
 
 TEXTS = {
     "empty": (b"", "text.txt: the file is empty, expected text. Name another file."),

@@ -112,6 +112,17 @@ BROKEN: dict[str, tuple[bytes, dict[str, Any], str]] = {
         ":3: 2 columns, expected 3 as in line 2: 'b X'. Is a token or tag missing, or a blank line between sentences?",
     ),
     "a column too many": (b"a O\n\nb c O\n", {}, ":3: 3 columns, expected 2 as in line 1: 'b c O'. "),
+    "a header": (
+        b"\nWord\tPOS\tTag\nEU\tNN\tO\n",
+        {},
+        ":2: 'Word\\tPOS\\tTag' looks like a header, expected a token and its tag. Leave this line out of the file.",
+    ),
+    "a comment": (b"a O\n\n# 2 en\nb O\n", {}, ":3: 3 columns, expected 2 as in line 1: '# 2 en'. Lines of comment, "),
+    "a comment first": (
+        b"# 1 en\na O\n",
+        {},
+        ":2: 2 columns, expected 3 as in line 1: 'a O'. Lines of comment, '# …', are not left out: take them out of",
+    ),
     "one column": (
         b"a O\nb\n",
         {},
@@ -127,7 +138,7 @@ BROKEN: dict[str, tuple[bytes, dict[str, Any], str]] = {
         b"a O\n",
         {"tag": 2},
         ":1: 2 columns, expected more: reader.tag = 2. Columns are counted from 0, or from -1 backwards. "
-        "Name another: --set reader.tag=…",
+        "Name another: --set reader.kind=columns --set reader.tag=…",
     ),
     "no such column from the right": (b"a O\n", {"token": -3}, ":1: 2 columns, expected more: reader.token = -3. "),
     "empty token": (b"a\tO\n\tO\n", {}, ":2: column 0, the token, is empty. Write one there."),

@@ -130,6 +130,12 @@ def test_training_examples_that_do_not_serve(fields: list[str], change: dict[str
         fitted(fields, [first, second])
 
 
+def test_nothing_to_spell() -> None:
+    for words, letters in ((["b", "bb"], r"one character, 'b'"), (["", ""], "none")):
+        with pytest.raises(DataError, match=rf"written with {letters}: no spelling .* --set embedder.spelling=none"):
+            Encoder.make(TOKENS, True, ["tags"]).fit([{"tokens": words, "tags": ["O", "B"]}])
+
+
 def test_more_tags_than_tokens() -> None:
     with pytest.raises(DataError, match=r"^here:1: 1 tags, expected one for each of 2 tokens\. Is the text split"):
         fitted(["tags"]).encode({"text": "Ann ran", "tags": ["B"], "place": "here:1"})

@@ -120,7 +120,7 @@ def test_what_scores_must_be_read_with_is_said(monkeypatch: pytest.MonkeyPatch) 
     known(monkeypatch, train=made("a") + empty, valid=made("a", 5) + made("b", 5), test=made("c"), split="its own")
     assert gather_examples(Data(set="known"), Lines()).notes == [
         "5 of 10 validation examples (50.0%) have the very words of a training example.",
-        "1 training examples are empty.",
+        "1 training example is empty.",
     ]
 
 
@@ -174,7 +174,7 @@ def test_settings_that_cut_nothing_sensible(files: dict[str, str], settings: dic
 
 def test_too_few_examples(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("one\ntwo\n")
-    with pytest.raises(DataError, match=r"2 training examples are too few to cut valid and test off them\. Use more"):
+    with pytest.raises(DataError, match=r"^2 training examples, too few to cut valid and test off\. Use more"):
         gather_examples(Data(train=(str(tmp_path / "t"),)), Lines())
     (tmp_path / "t").write_text("")
     with pytest.raises(DataError, match=r"there are no training examples in what was read\. Name another file"):

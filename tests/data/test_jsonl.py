@@ -25,7 +25,7 @@ def read(folder: Path, *lines: str, **settings: str) -> list[Any]:
 def test_written_objects_are_read_back(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("round") / "a.jsonl"
     texts = st.text(st.characters(codec="utf-8"))
-    objects = st.fixed_dictionaries({"text": texts}, optional={"label": texts, "other": st.integers()})
+    objects = st.fixed_dictionaries({"text": texts}, optional={"label": texts.filter(bool), "other": st.integers()})
 
     @given(st.lists(objects, min_size=1), st.booleans())
     def round_trip(written: list[dict[str, Any]], ascii_only: bool) -> None:
@@ -93,7 +93,7 @@ BROKEN: dict[str, tuple[tuple[str, ...], str]] = {
     "text": (
         ('{"text": ["a"]}',),
         ":1: 'text' is a list, '[\"a\"]', expected a string. Mend this line, or name another key: --set "
-        "reader.text=KEY",
+        "reader.kind=jsonl --set reader.text=KEY",
     ),
     "tokens": (('{"tokens": "a b"}',), ":1: 'tokens' is a string, '\"a b\"', expected a list of strings. "),
     "a token": (('{"tokens": ["a", 1]}',), ":1: 'tokens' is a list, '[\"a\", 1]', expected a list of strings. "),
@@ -112,6 +112,15 @@ BROKEN: dict[str, tuple[tuple[str, ...], str]] = {
         ":1: 'label' is an object, '{\"a\": 1}', expected a string, a whole number or a list of them. ",
     ),
     "a label": (('{"text": "a", "label": ["x", 0.5]}',), ":1: 'label' is a list, '[\"x\", 0.5]', expected a string"),
+    "an empty label": (
+        (GOOD, '{"text": "a", "label": ""}'),
+        ":2: an empty name in 'label'. Write one there, or leave the line out.",
+    ),
+    "an empty tag": (('{"tokens": ["a"], "tags": [""]}',), ":1: an empty name in 'tags'. Write one there"),
+    "half a character": (
+        (GOOD, '{"text": "a\\ud83d"}'),
+        ":2: '\\ud83d' is half a character (a lone surrogate), expected whole ones. Mend this line; ",
+    ),
     "blank lines": (("", ""), ": no example in it, expected a JSON object a line. "),
 }
 

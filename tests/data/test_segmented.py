@@ -43,6 +43,13 @@ def test_a_file_of_blank_lines_is_refused(tmp_path) -> None:
         list(SegmentedReader().read(file))
 
 
+def test_a_file_that_is_not_parted_is_refused(tmp_path) -> None:
+    file = tmp_path / "words.txt"
+    file.write_text("我\u3000爱\u3000北京\n天安门\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"words.txt: each line is one word, expected words parted by spaces or tabs"):
+        list(SegmentedReader().read(file))
+
+
 def test_a_treebank_is_read_as_segments(tmp_path) -> None:
     file = tmp_path / "bank.conllu"
     rows = [f"{k}\t{form}" + "\t_" * 8 for k, form in enumerate(["然而", "，", "這樣"], 1)]

@@ -53,6 +53,12 @@ def test_every_reader_of_labels_is_asked() -> None:
         assert set(construct("reader", {"kind": kind}).fields) <= set(AutoReader.fields)
 
 
+def test_json_with_blank_lines_between_is_no_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text('{"text": "a", "label": "x"}\n\n' * 9)
+    assert len(list(AutoReader().read(path))) == 9
+
+
 def test_the_first_file_decides(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("EU B-ORG\n")
     (tmp_path / "b").write_text("the DT\n")  # alone it would not be known
@@ -78,10 +84,19 @@ def test_what_nobody_knows_is_refused(tmp_path: Path) -> None:
     message = f"{path}: no reader knows this file by its look, tried {', '.join(ORDER)}. Name its format: --set reader."
     with pytest.raises(DataError, match=f"^{re.escape(message)}"):
         next(AutoReader().read(path))
-    with pytest.raises(DataError, match=f"^{re.escape(str(tmp_path))}: no reader knows this folder by its look"):
+    with pytest.raises(DataError, match=r": no reader knows this folder by its look, .* Name the files in it: "):
         next(AutoReader().read(tmp_path))
     with pytest.raises(DataError, match=r"absent: no such file"):
         next(AutoReader().read(tmp_path / "absent"))
+    path.write_text("a b T1\nc d T2\n\ne f T3\n")
+    with pytest.raises(DataError, match=r"Name its format: --set reader.kind=columns, or one of the others"):
+        next(AutoReader().read(path))
+    path.write_text("[\n {")
+    with pytest.raises(DataError, match=r"prose.txt: one JSON array, .* jq -c '\.\[\]' prose.txt > prose.jsonl$"):
+        next(AutoReader().read(path))
+    path.write_text("\n \n")
+    with pytest.raises(DataError, match=r"prose.txt: nothing but blank lines, expected labelled examples\. Name"):
+        next(AutoReader().read(path))
     path.write_text("")
     with pytest.raises(DataError, match=r"prose.txt: the file is empty"):
         next(AutoReader().read(path))

@@ -79,6 +79,11 @@ def test_columns_by_number(tmp_path: Path) -> None:
         ("a.csv", 'text,label\n"a",x\n', {"quoted": False}, ('"a"', "x")),
         ("a.tsv", 'text\tlabel\n"a ""b"""\tx\n', {"quoted": True}, ('a "b"', "x")),
         ("a.csv", 'text,label\n5" long,x', {}, ('5" long', "x")),
+        ("a.csv", 'text;label\n"a, ""b"";";x\n', {}, ('a, "b";', "x")),
+        ("a.tsv", "a, b;x\n", {"separator": "semicolon", "header": False, "text": 0, "label": 1}, ("a, b", "x")),
+        ("a.tsv", '"text"\t"label"\n"a\tb"\t"x"\n', {}, ("a\tb", "x")),
+        ("a.csv", "text, label \na,x\n", {}, ("a", "x")),
+        ("a.csv", "text,label\ra,x\r", {}, ("a", "x")),
     ],
 )
 def test_what_parts_and_quotes(
@@ -98,7 +103,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any], str]] = {
         "text\tlabel\na\tx\nb\tc\ty\n",
         {},
         ':3: 3 columns, expected 2 (text, label). Is there a separator (tab or comma) inside the text? Cells in "…": '
-        "--set reader.quoted=true",
+        "--set reader.kind=table --set reader.quoted=true",
     ),
     "a line end inside": (
         'text\tlabel\n"a\nb"\tx\n',
@@ -116,7 +121,8 @@ BROKEN: dict[str, tuple[str, dict[str, Any], str]] = {
     "no such number": (
         "a,x\n",
         {"header": False, "text": 0, "label": 2},
-        ":1: 2 columns, expected more: reader.label = 2. They are counted from 0. Name another: --set reader.label=…",
+        ":1: 2 columns, expected more: reader.label = 2. They are counted from 0. Name another: "
+        "--set reader.kind=table --set reader.label=…",
     ),
     "the same column": (
         "a,x\n",
@@ -126,7 +132,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any], str]] = {
     "no separator": (
         "\ntext\nabc\n",
         {},
-        ":1: no tab and no comma in 'text', expected columns of a text and its label. For text alone: --set "
+        ":1: no tab, comma or semicolon in 'text', expected columns of a text and its label. For text alone: --set "
         "reader.kind=text",
     ),
     "no label": (
@@ -138,13 +144,13 @@ BROKEN: dict[str, tuple[str, dict[str, Any], str]] = {
         'text,label\n"a\nb",x\n"c,y\nd,z\n',
         {},
         ":4: the quoted cell '\"c,y\\nd,z\\n' is never closed, expected a '\"' at its end. Close it, or read quotes as "
-        "they are: --set reader.quoted=false",
+        "they are: --set reader.kind=table --set reader.quoted=false",
     ),
     "a quote inside": (
         'text,label\n"a\nb",x\n"c" d",y\n',
         {},
         ":4: ' d\",y\\n' after the quoted cell '\"c\"', expected a separator or a line end. "
-        'Write quotes inside as "", or: --set reader.quoted=false',
+        'Write quotes inside as "", or: --set reader.kind=table --set reader.quoted=false',
     ),
     "a header alone": ("text,label\n\n", {}, ": no example in it, expected rows of a text and its label"),
     "empty": ("", {}, ": the file is empty, expected text. Name another file."),

@@ -72,6 +72,18 @@ BROKEN = {
         "{path}:2: byte 0xe9 is not valid utf-8. Name the file's encoding: --set reader.encoding=latin-1 ",
     ),
     "UTF-16": ("one\n".encode("utf-16"), "{path}:1: byte 0xff is not valid utf-8. .*--set reader.encoding=utf-16 "),
+    "mixed encodings": (
+        "été\nça\n".encode() + b"\xe9t\n",
+        "{path}:3: byte 0xe9 is not valid utf-8. The rest is utf-8: the file mixes encodings. Mend this line; reading ",
+    ),
+    "a picture": (
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        "{path}:1: byte 0x89 is not valid utf-8. It holds NUL characters, too: is it a text file?",
+    ),
+    "a spreadsheet": (
+        b"PK\x03\x04\x14\0",
+        "{path}: a zip archive .or a spreadsheet.*, expected text. Unpack it, or save it as CSV or text, and name that",
+    ),
     "NUL": (
         b"one\ntwo\nth\0ree",
         "{path}:3: a NUL character, expected utf-8 text. .*reader.encoding=latin-1 takes every",

@@ -119,7 +119,7 @@ def test_impossible_settings_are_refused(settings: dict[str, Any], message: str)
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"vectors have shape \(7, 4\), expected \(7, 5\).*Set embedder.size"):
+    with pytest.raises(ConfigError, match=r"vectors have shape \(7, 4\), expected \(7, 5\).*--set embedder.size=4"):
         made().adopt(torch.zeros(V, 4))
     with pytest.raises(ConfigError, match=r"the batch has no field \"spellings\".*embedder.spelling = none"):
         made(spelling=SPELLING)(Batch({"input": torch.zeros(B, T, dtype=torch.int64)}))

@@ -66,6 +66,15 @@ def call(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         print(f"recurra: {error}", file=sys.stderr)
         return WRONG
+    except UnicodeEncodeError as error:
+        if debug:
+            traceback.print_exc()
+        print(
+            f"recurra: {error.object[error.start]!a} cannot be written in {error.encoding}, the encoding of the "
+            "output. Set the environment variable PYTHONIOENCODING=utf-8.",
+            file=sys.stderr,
+        )
+        return WRONG
     except KeyboardInterrupt as interrupt:
         print(
             f"\nrecurra: {str(interrupt) or 'interrupted before a step was done; nothing is lost that was saved'}",

@@ -13,8 +13,8 @@ from recurra import workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
 from recurra.cli.report import print_answers
 from recurra.config import parse_settings
-from recurra.data.files import check_encoding, numbered, read_lines
-from recurra.errors import ConfigError, DataError
+from recurra.data.files import check_encoding, decoded, numbered, read_lines
+from recurra.errors import ConfigError
 from recurra.workflow.plan import check_reading
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def predict(
     text: str | None = None,
     /,
     *,
-    input: Annotated[Path | None, Parameter(name=("--input", "-i"))] = None,
+    input: Annotated[Path | None, Parameter(name=("--input", "-i"), allow_leading_hyphen=True)] = None,
     length: int | None = None,
     temperature: float | None = None,
     top_k: int | None = None,
@@ -63,6 +63,8 @@ def predict(
     settings = parse_settings(set_ or ())
     check_reading(settings, input is not None)
     choice = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    if text is not None and not text.isascii():
+        _check_text(text)
     opened = workflow.load(run, plugin or (), device)
     said = {name: value for name, value in choice.items() if value is not None}
     if opened.writes:
@@ -70,7 +72,8 @@ def predict(
         return
     for name in said:
         raise ConfigError(f"--{name.replace('_', '-')} is for runs that write, {run} labels. Leave it out.")
-    encoding = str(settings.get("reader.encoding", opened.config["reader"].get("encoding", "utf-8")))
+    own = (sys.stdin.encoding if str(input) == "-" else None) or opened.config["reader"].get("encoding", "utf-8")
+    encoding = str(settings.get("reader.encoding", own))
     _label(cast("LabelRun", opened), run, text, input, check_encoding(encoding), threads, json)
 
 
@@ -97,7 +100,7 @@ def _label(
     if source is None:
         lines = [text or ""]
     elif str(source) == "-":
-        lines = _piped()
+        lines = [line for _, line in numbered(decoded(sys.stdin.buffer.read(), "what is piped in", encoding))]
     else:
         lines = [line for _, line in read_lines(source, encoding)]
     answers = opened.predict(*lines, threads=threads)  # a blank line too: answer k is that of line k
@@ -107,12 +110,12 @@ def _label(
         print_answers(answers)
 
 
-def _piped() -> list[str]:
-    """The lines of what is piped in."""
+def _check_text(text: str) -> None:
+    """Raise `ConfigError` for a text with bytes that the terminal's encoding has not: they come as half characters."""
     try:
-        return [line for _, line in numbered(sys.stdin.read())]
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"what is piped in is no {error.encoding} (byte 0x{error.object[error.start]:02x}). Put it into a file: "
-            "--input FILE --set reader.encoding=…"
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"character {error.start + 1:,} of the text is not valid {sys.getfilesystemencoding()}. Put the text into "
+            "a file: --input FILE --set reader.encoding=latin-1"
         ) from error

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recurra.data.files import counted
+
 ROWS = 25
 """A table with more rows than that is printed by `recurra evaluate --tables` only."""
 
@@ -35,13 +37,14 @@ def print_report(run: Path, report: Mapping[str, Any]) -> None:
 
 def print_scores(name: str, scored: Mapping[str, Any]) -> None:
     """A table: the model, then its baselines."""
-    counted = (
+    size = (
         f"{scored['symbols']:,} symbols, {scored['unknown_share']:.2%} unknown"
         if "symbols" in scored
-        else f"{scored['examples']:,} examples of {scored['tokens']:,} tokens, {scored['unknown_share']:.2%} unknown; "
+        else f"{counted(scored['examples'], 'example')} of {counted(scored['tokens'], 'token')}, "
+        f"{scored['unknown_share']:.2%} unknown; "
         f"{scored['examples_per_second']:,.0f} examples labelled per second"
     )
-    print(f"{name}: {counted}")
+    print(f"{name}: {size}")
     for note in scored.get("notes", ()):
         print(note)
     metrics = [metric for metric in scored["model"] if not metric.startswith("unseen_")]  # the notes say which

@@ -18,6 +18,8 @@ from recurra.types import Example
 
 DOCUMENT = "-DOCSTART-"
 _POSITIONED = re.compile(r"(.[^0-9]*)[0-9]+")
+_HEADER = ({"token", "tokens", "word", "words", "form"}, {"tag", "tags", "label", "labels", "ner", "pos", "upos"})
+"""What the columns of tokens and tags are called where there is a header."""
 _CHUNK_TAG = re.compile(r"O|[BIESMLU](-.+)?")
 
 
@@ -69,6 +71,7 @@ class ColumnsReader:
         tokens: list[str] = []
         tags: list[str] = []
         begin = width = first = 0
+        commented = False
         token = tag = 0
         for number, line in read_lines(path, self.encoding):
             if not line.strip(" \t") or line.startswith(DOCUMENT):
@@ -78,12 +81,23 @@ class ColumnsReader:
                 continue
             cells = _cells(line)
             if not width:
-                width, first = len(cells), number
+                width, first, commented = len(cells), number, line.startswith("# ")
                 token, tag = self._wanted(width, f"{path}:{number}")
+                if cells[token].lower() in _HEADER[0] and cells[tag].lower() in _HEADER[1]:
+                    raise DataError(
+                        f"{path}:{number}: {shortened(line)} looks like a header, expected a token and its tag. "
+                        "Leave this line out of the file."
+                    )
             elif len(cells) != width:
+                comment = line.startswith("#") or commented
                 raise DataError(
                     f"{path}:{number}: {counted(len(cells), 'column')}, expected {width} as in line {first}: "
-                    f"{shortened(line)}. Is a token or tag missing, or a blank line between sentences?"
+                    f"{shortened(line)}. "
+                    + (
+                        "Lines of comment, '# …', are not left out: take them out of the file."
+                        if comment
+                        else "Is a token or tag missing, or a blank line between sentences?"
+                    )
                 )
             if not cells[token] or not cells[tag]:
                 what, column = ("token", token) if not cells[token] else ("tag", tag)
@@ -103,7 +117,8 @@ class ColumnsReader:
             if not -width <= column < width:
                 raise DataError(
                     f"{place}: {counted(width, 'column')}, expected more: reader.{name} = {column}. Columns are "
-                    f"counted from 0, or from -1 backwards. Name another: --set reader.{name}=…"
+                    f"counted from 0, or from -1 backwards. Name another: --set reader.kind=columns --set "
+                    f"reader.{name}=…"
                 )
         token, tag = (column % width for column in wanted.values())
         if token == tag:

@@ -89,8 +89,7 @@ class Encoder:
         words = [self.tokens(example) for example in examples]
         self._input.fit(words)
         if "characters" in self.vocabularies:
-            self.vocabularies["characters"].fit("".join(tokens) for tokens in words)
-            self._spelled.clear()
+            self._fit_characters(words)
         for field in self._fields:
             found = [[example[field]] if field == "label" else example[field] for example in examples]
             names = self.vocabularies["label" if field == "labels" else field].fit(found).symbols
@@ -100,6 +99,16 @@ class Encoder:
                     "Expected two or more; is the right column read?"
                 )
         return self
+
+    def _fit_characters(self, sentences: Sequence[Sequence[str]]) -> None:
+        found = {character for tokens in sentences for character in "".join(tokens)}
+        if len(found) < 2:
+            raise DataError(
+                f"the training examples are written with {f'one character, {min(found)!r}' if found else 'none'}: no "
+                "spelling to learn from. Is the right column read? If so: --set embedder.spelling=none"
+            )
+        self.vocabularies["characters"].fit("".join(tokens) for tokens in sentences)
+        self._spelled.clear()
 
     def encode(self, example: Example) -> Encoded:
         """The numbers of an example; targets it does not hold, or that nobody asked for, are left out.

@@ -12,6 +12,7 @@ import numpy as np
 
 from recurra.config import Data
 from recurra.data.corpus import check_sources
+from recurra.data.files import counted
 from recurra.data.sets import DataSet, Reader, Source, find_set, read_sources
 from recurra.data.sniff import AutoReader
 from recurra.errors import ConfigError, DataError
@@ -75,7 +76,9 @@ def gather_examples(data: Data, reader: Reader) -> Parts:
         "test": 0.0 if sources["test"] or known.split else data.test_fraction,
     }
     if any(shares.values()):
-        counts = _counts(shares, len(found["train"]))
+        tagged = any("tags" in group[0] for group in found["train"])
+        hint = " Is the blank line missing that ends a sentence?" if tagged else ""
+        counts = _counts(shares, len(found["train"]), hint)
         for part, groups in _cut(found["train"], counts).items():
             found[part] = groups
         said.append(_said(counts))
@@ -104,8 +107,8 @@ def _groups(examples: Iterable[Example]) -> Iterator[list[Example]]:
         yield group
 
 
-def _counts(shares: Mapping[str, float], total: int) -> dict[str, int]:
-    """How many of `total` examples each part gets."""
+def _counts(shares: Mapping[str, float], total: int, hint: str) -> dict[str, int]:
+    """How many of `total` examples each part gets; `hint` is said where they are too few."""
     for part, share in shares.items():
         if share < 0 or sum(shares.values()) >= 1:
             raise ConfigError(
@@ -115,8 +118,8 @@ def _counts(shares: Mapping[str, float], total: int) -> dict[str, int]:
     left = total - sum(counts.values())
     if left < 1:
         raise DataError(
-            f"{total:,} training examples are too few to cut {' and '.join(counts)} off them. Use more, or name files "
-            "with --valid and --test."
+            f"{counted(total, 'training example')}, too few to cut {' and '.join(counts)} off. Use more, or name files "
+            f"with --valid and --test.{hint}"
         )
     return {"train": left, **counts}
 
@@ -148,7 +151,7 @@ def _notes(train: Sequence[Example], others: Mapping[str, Sequence[Example]]) ->
             )
     empty = sum(not any(_content(example)) for example in train)
     if empty:
-        notes.append(f"{empty:,} training examples are empty.")
+        notes.append(f"{counted(empty, 'training example')} {'is' if empty == 1 else 'are'} empty.")
     return notes
 
 

@@ -16,6 +16,16 @@ from recurra.types import Example
 
 GZIP = b"\x1f\x8b"
 SNIFFED = 1 << 16  # bytes
+NO_TEXT = {
+    b"PK\x03\x04": "a zip archive (or a spreadsheet, which is one)",
+    b"BZh": "packed by bzip2",
+    b"\xfd7zXZ": "packed by xz",
+    b"\x28\xb5\x2f\xfd": "packed by zstd",
+    b"PAR1": "a Parquet table",
+    b"%PDF": "a PDF",
+    b"SQLite format 3": "an SQLite database",
+}
+"""How files begin that are often given for text, and what they are."""
 
 
 @dataclass(frozen=True)
@@ -58,24 +68,30 @@ def read_text(path: Path, encoding: str) -> str:
     Raises `DataError` for a file that is missing, empty, a folder, cut off or in another encoding. A NUL is refused
     unless the encoding is latin-1, which takes every byte.
     """
-    raw = _unpacked(path, _bytes(path))
+    return decoded(_bytes(path), str(path), encoding)
+
+
+def decoded(raw: bytes, name: str, encoding: str) -> str:
+    """The text of bytes called `name`, as `read_text` gives it. Raises `DataError` likewise."""
+    raw = _unpacked(name, raw)
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
+        _check_text(raw, name)
         line = raw[: error.start].decode(encoding, errors="ignore").count("\n") + 1
         raise DataError(
-            f"{path}:{line}: byte 0x{raw[error.start]:02x} is not valid {encoding}. Name the file's "
-            f"encoding: --set reader.encoding={_likely(raw)} (or cp1252, gb18030, …; latin-1 reads any file)."
+            f"{name}:{line}: byte 0x{raw[error.start]:02x} is not valid {encoding}. {_move(raw, encoding)}"
         ) from error
     if "\0" in text and not _takes_every_byte(encoding):
+        _check_text(raw, name)
         line = text.count("\n", 0, text.index("\0")) + 1
         raise DataError(
-            f"{path}:{line}: a NUL character, expected {encoding} text. For UTF-16 text "
+            f"{name}:{line}: a NUL character, expected {encoding} text. For UTF-16 text "
             "--set reader.encoding=utf-16; --set reader.encoding=latin-1 takes every byte of a binary file."
         )
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     if not text:
-        raise DataError(f"{path}: the file is empty, expected text. Name another file.")
+        raise DataError(f"{name}: the file is empty, expected text. Name another file.")
     return text
 
 
@@ -156,6 +172,25 @@ def _takes_every_byte(encoding: str) -> bool:
     return codecs.lookup(encoding).name == "iso8859-1"
 
 
+def _check_text(raw: bytes, name: str) -> None:
+    """Raise `DataError` for bytes that cannot be decoded, and begin like something else than text."""
+    for begin, what in NO_TEXT.items():
+        if raw.startswith(begin):
+            raise DataError(f"{name}: {what}, expected text. Unpack it, or save it as CSV or text, and name that file.")
+
+
+def _move(raw: bytes, encoding: str) -> str:
+    """What to do about bytes that are not all of this encoding."""
+    found = raw.decode(encoding, errors="replace")
+    wrong = found.count("\ufffd")
+    if codecs.lookup(encoding).name == "utf-8" and wrong < sum(not symbol.isascii() for symbol in found) - wrong:
+        return "The rest is utf-8: the file mixes encodings. Mend this line; reading it as latin-1 spoils the others."
+    likely = _likely(raw)
+    if likely == "latin-1" and b"\0" in raw:
+        return "It holds NUL characters, too: is it a text file? If it is UTF-16: --set reader.encoding=utf-16-le"
+    return f"Name the file's encoding: --set reader.encoding={likely} (or cp1252, gb18030, …; latin-1 reads any file)."
+
+
 def _likely(raw: bytes) -> str:
     """The encoding to try next: the byte order mark's, UTF-8 if it fits, else latin-1, which fits any file."""
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -175,14 +210,14 @@ def _bytes(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check who may read it.") from error
 
 
-def _unpacked(path: Path, raw: bytes) -> bytes:
+def _unpacked(name: str, raw: bytes) -> bytes:
     if not raw.startswith(GZIP):
         return raw
     try:
         return gzip.decompress(raw)
     except EOFError as error:
         raise DataError(
-            f"{path}: the gzip file is cut off after {len(raw):,} bytes. Copy or download it again."
+            f"{name}: the gzip file is cut off after {len(raw):,} bytes. Copy or download it again."
         ) from error
     except (OSError, zlib.error) as error:
-        raise DataError(f"{path}: not a sound gzip file ({error}). Copy or download it again.") from error
+        raise DataError(f"{name}: not a sound gzip file ({error}). Copy or download it again.") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -89,6 +89,7 @@ class JsonLinesReader:
             names = [_name(value) for value in (there["label"] if several else [there["label"]])]
             if None in names:
                 raise self._wrong("label", there["label"], "a string, a whole number or a list of them", place)
+            self._not_empty("label", names, place)
             example |= {"labels": list(dict.fromkeys(names))} if several else {"label": names[0]}
         return example
 
@@ -98,6 +99,7 @@ class JsonLinesReader:
         tags = [name for value in values if (name := _name(value)) is not None]
         if len(tags) != len(values):
             raise self._wrong("tags", values, "a list of strings", place)
+        self._not_empty("tags", tags, place)
         if tokens is None:
             raise DataError(
                 f"{place}: {self.keys['tags']!r} without {self.keys['tokens']!r}, expected a token for each tag. "
@@ -109,10 +111,15 @@ class JsonLinesReader:
             )
         return tags
 
+    def _not_empty(self, field: str, names: Collection[str | None], place: str) -> None:
+        if "" in names:
+            raise DataError(f"{place}: an empty name in {self.keys[field]!r}. Write one there, or leave the line out.")
+
     def _wrong(self, field: str, value: Any, expected: str, place: str) -> DataError:
         return DataError(
             f"{place}: {self.keys[field]!r} is {_NAMES[type(value)]}, {shortened(json.dumps(value))}, "
-            f"expected {expected}. Mend this line, or name another key: --set reader.{field}=KEY"
+            f"expected {expected}. Mend this line, or name another key: --set reader.kind=jsonl --set "
+            f"reader.{field}=KEY"
         )
 
 
@@ -126,6 +133,14 @@ def _object(line: str, place: str) -> dict[str, Any]:
         ) from error
     except (ValueError, RecursionError) as error:  # a number of too many digits, brackets too deep
         raise DataError(f"{place}: JSON that cannot be read ({error}). Mend this line.") from error
+    try:
+        if "\\u" in line:
+            json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{place}: {error.object[error.start]!r} is half a character (a lone surrogate), expected whole ones. "
+            "Mend this line; text is not to be cut between the two halves."
+        ) from error
     if not isinstance(found, dict):
         what = "null" if found is None else _NAMES[type(found)]
         raise DataError(

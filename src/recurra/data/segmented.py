@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from recurra.data.files import blank_split, check_encoding, read_lines, some
+from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example
 
@@ -15,7 +16,8 @@ from recurra.types import Example
 class SegmentedReader:
     """One example a line: the characters of its words as `tokens`, their place in the word (B, M, E, S) as `tags`.
 
-    Words are parted by spaces and tabs; blank lines are left out. Raises `DataError` as every reader of text does.
+    Words are parted by spaces and tabs; blank lines are left out. Raises `DataError` as every reader of text does, and
+    for a file in which no line holds two words.
     Source: Xue 2003, Chinese word segmentation as character tagging.
     """
 
@@ -34,10 +36,17 @@ class SegmentedReader:
         return None
 
     def _lines(self, path: Path) -> Iterator[Example]:
+        longest = 0
         for number, line in read_lines(path, self.encoding):
             words = blank_split(line)
+            longest = max(longest, len(words))
             if words:
                 yield {**characters(words), "place": f"{path}:{number}"}
+        if longest == 1:
+            raise DataError(
+                f"{path}: each line is one word, expected words parted by spaces or tabs. Write a space after each "
+                "word; other blanks, such as U+3000, are read as characters."
+            )
 
 
 def characters(words: Sequence[str]) -> Example:

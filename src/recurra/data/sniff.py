@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,8 +12,9 @@ from recurra.errors import DataError
 from recurra.registry import construct, part
 from recurra.types import Example
 
-ORDER = ("conllu", "aligned", "columns", "trees", "jsonl", "labelled-lines", "table")
+ORDER = ("conllu", "aligned", "jsonl", "trees", "columns", "labelled-lines", "table")
 """The readers asked, in this order: the surer a reader's sign, the earlier; those with tags before those without."""
+_ARRAY = re.compile(r"\s*\[\s*\{")
 
 
 @part("reader", "auto")
@@ -71,16 +73,30 @@ class AutoReader:
     def _choose(self, path: Path) -> None:
         found = self.sniff(path)
         if found is None:
-            if not path.is_dir():
-                read_text(path, self.encoding)  # says what is wrong with a file that is no text at all
-            plain = (
-                "" if path.is_dir() else " Text without tags or labels is for other recipes: recurra train char-lm …"
-            )
-            raise DataError(
-                f"{path}: no reader knows this {'folder' if path.is_dir() else 'file'} by its look, tried "
-                f"{', '.join(ORDER)}. Name its format: --set reader.kind={ORDER[-1]}, or one of the others.{plain}"
-            )
+            raise self._unknown(path)
         kind, _, why = found.partition(": ")
         self.kind = kind
         self.said, self._first = f"{path} read as {kind}: {why}", path
         self._reader = construct("reader", {"kind": kind, "encoding": self.encoding})
+
+    def _unknown(self, path: Path) -> DataError:
+        """What is said of a file that no reader takes."""
+        if path.is_dir():
+            return DataError(
+                f"{path}: no reader knows this folder by its look, expected seq.in and seq.out in it. "
+                f"Name the files in it: {path / '*'}"
+            )
+        text = read_text(path, self.encoding)  # says what is wrong with a file that is no text at all
+        if not text.strip():
+            return DataError(f"{path}: nothing but blank lines, expected labelled examples. Name another file.")
+        if _ARRAY.match(text):
+            return DataError(
+                f"{path}: one JSON array, expected a JSON object in each line. Write its objects so: jq -c '.[]' "
+                f"{path.name} > {path.stem}.jsonl"
+            )
+        likely = "columns" if "\n\n" in text.strip() else "table"
+        return DataError(
+            f"{path}: no reader knows this file by its look, tried {', '.join(ORDER)}. Name its format: --set "
+            f"reader.kind={likely}, or one of the others. Text without tags or labels is for other recipes: "
+            "recurra train char-lm …"
+        )

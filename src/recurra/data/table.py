@@ -12,7 +12,8 @@ from recurra.errors import ConfigError, DataError, did_you_mean
 from recurra.registry import part
 from recurra.types import Example
 
-_SEPARATORS = {"tab": "\t", "comma": ","}
+_SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";"}
+_QUOTING = ",;"
 _BY_NAME = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _QUOTED = re.compile(r'"([^"]*+(?:""[^"]*+)*+)"')
 
@@ -22,9 +23,11 @@ class TableReader:
     """One example a row: its `text`, its `label`, and the `place` where it begins.
 
     `text` and `label` are columns by the name in the header, or by number from 0 (from -1 backwards). `separator` is
-    told by the file's name (.csv, .tsv), else by its first line, where a tab goes before a comma. `quoted` cells begin
-    and end with `"`, hold `""` for `"`, and may hold separators and line ends; "auto": those of a CSV do, in a TSV a
-    `"` is a character like any other. With `label_separator` a cell of labels gives `labels`, maybe none.
+    told by the file's name (.csv, .tsv), else by its first line, where a tab goes before a comma, a comma before a
+    semicolon. `quoted` cells begin and end with `"`, hold `""` for `"`, and may hold separators and line ends; "auto":
+    those of a CSV do, in a TSV a `"` is a character like any other, unless all cells of the first line are quoted.
+    White space around the names in the header is left out. With `label_separator` a cell of labels gives `labels`,
+    maybe none.
 
     Raises `DataError` for a column that is not there, a row with more or fewer cells than the first, an empty label,
     and a quoted cell that is not closed.
@@ -37,7 +40,7 @@ class TableReader:
         encoding: str = "utf-8",
         text: str | int = "text",
         label: str | int = "label",
-        separator: Literal["auto", "tab", "comma"] = "auto",
+        separator: Literal["auto", "tab", "comma", "semicolon"] = "auto",
         header: bool = True,
         quoted: bool | Literal["auto"] = "auto",
         label_separator: str | None = None,
@@ -70,7 +73,7 @@ class TableReader:
         path = Path(path)
         first = next((line for line in head_lines(path, self.encoding) if line.strip()), "")
         separator = self._separator(path, first)
-        names = [_unquoted(cell) for cell in first.split(separator)] if separator else []
+        names = [_unquoted(cell.strip()) for cell in first.split(separator)] if separator else []
         if len(names) < 2:
             return None
         if self.header and self.text in names and self.label in names:
@@ -85,6 +88,7 @@ class TableReader:
         for number, cells in rows:
             place = f"{path}:{number}"
             if not columns:
+                cells = [cell.strip() for cell in cells] if self.header else cells
                 width, names = len(cells), cells if self.header else []
                 columns = {"text": _column("text", self.text, cells, place)}
                 columns["label"] = _column("label", self.label, cells, place)
@@ -113,20 +117,24 @@ class TableReader:
         expected = f"{width} ({', '.join(names)})" if names else f"{width} as in the first row"
         text = f"{counted(found, 'column')}, expected {expected}. "
         if found < width:
-            return text + 'Is there a line end inside the text, or a column missing? Cells in "…": reader.quoted=true'
-        return text + 'Is there a separator (tab or comma) inside the text? Cells in "…": --set reader.quoted=true'
+            text += "Is there a line end inside the text, or a column missing?"
+        else:
+            text += "Is there a separator (tab or comma) inside the text?"
+        return text + ' Cells in "…": --set reader.kind=table --set reader.quoted=true'
 
     def _rows(self, path: Path) -> Iterator[tuple[int, list[str]]]:
         """The rows that are not blank, each with the line it begins in."""
         text = read_text(path, self.encoding)
+        text = text if "\n" in text else text.replace("\r", "\n")
         first = next((line for _, line in numbered(text) if line.strip()), "")
         separator = self._separator(path, first)
         if separator is None:
             raise DataError(
-                f"{path}:1: no tab and no comma in {shortened(first)}, expected columns of a text and its label. "
-                "For text alone: --set reader.kind=text"
+                f"{path}:1: no tab, comma or semicolon in {shortened(first)}, expected columns of a text and its "
+                "label. For text alone: --set reader.kind=text"
             )
-        if separator == "," if self.quoted == "auto" else self.quoted:
+        all_quoted = all(_QUOTED.fullmatch(cell) for cell in first.split(separator))
+        if (separator in _QUOTING or all_quoted) if self.quoted == "auto" else self.quoted:
             rows = _quoted_rows(text, separator, path)
         else:
             rows = ((number, line.split(separator)) for number, line in numbered(text))
@@ -140,7 +148,7 @@ class TableReader:
         by_name = _BY_NAME.get(_suffix(path))
         if by_name is not None and by_name in first:
             return by_name
-        return next((separator for separator in ("\t", ",") if separator in first), None)
+        return next((separator for separator in ("\t", ",", ";") if separator in first), None)
 
 
 def _quoted_rows(text: str, separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -155,7 +163,8 @@ def _quoted_rows(text: str, separator: str, path: Path) -> Iterator[tuple[int, l
             if match is None:
                 raise DataError(
                     f"{path}:{line}: the quoted cell {shortened(text[at : at + 60])} is never closed, expected a "
-                    "'\"' at its end. Close it, or read quotes as they are: --set reader.quoted=false"
+                    "'\"' at its end. Close it, or read quotes as they are: --set reader.kind=table --set "
+                    "reader.quoted=false"
                 )
             cells.append(match[1].replace('""', '"'))
             line += match[1].count("\n")
@@ -167,7 +176,8 @@ def _quoted_rows(text: str, separator: str, path: Path) -> Iterator[tuple[int, l
         if end < len(text) and text[end] not in (separator, "\n"):
             raise DataError(
                 f"{path}:{line}: {shortened(text[end : end + 60])} after the quoted cell {shortened(match[0])}, "
-                'expected a separator or a line end. Write quotes inside as "", or: --set reader.quoted=false'
+                'expected a separator or a line end. Write quotes inside as "", or: --set reader.kind=table '
+                "--set reader.quoted=false"
             )
         if end == len(text) or text[end] == "\n":
             yield begin, cells
@@ -190,7 +200,7 @@ def _column(name: str, wanted: str | int, cells: list[str], place: str) -> int:
     if not -len(cells) <= wanted < len(cells):
         raise DataError(
             f"{place}: {counted(len(cells), 'column')}, expected more: reader.{name} = {wanted}. They are counted "
-            f"from 0. Name another: --set reader.{name}=…"
+            f"from 0. Name another: --set reader.kind=table --set reader.{name}=…"
         )
     return wanted % len(cells)
 

@@ -116,7 +116,7 @@ class WordEmbedder(nn.Module):
             V, D = self.weight.shape
             raise ConfigError(
                 f"the vectors have shape {tuple(vectors.shape)}, expected ({V}, {D}): words of the vocabulary, "
-                f"embedder.size. Set embedder.size to the vectors' width."
+                f"embedder.size. Take the vectors' width: --set embedder.size={vectors.shape[-1]}"
             )
         given = vectors.any(1)
         if self.tune:

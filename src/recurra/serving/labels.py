@@ -125,7 +125,7 @@ class LabelRun:
             "examples": len(gold),
             "tokens": tokens,
             "unknown_share": unknown / max(1, tokens),
-            "notes": [*notes, *_unseen(gold, known)],
+            "notes": [*notes, *unseen(gold, known)],
             "parameters": sum(model.parameter_count for model in models),
             "runs": len(models),
             "examples_per_second": len(gold) / seconds,
@@ -267,7 +267,7 @@ def _checked(runs: Sequence[LabelRun], examples: Sequence[Example]) -> list[Mode
     return models
 
 
-def _unseen(gold: Sequence[Example], known: Mapping[str, Sequence[str]]) -> list[str]:
+def unseen(gold: Sequence[Example], known: Mapping[str, Sequence[str]]) -> list[str]:
     """A sentence for each field with names that training never saw."""
     notes = []
     for field, of in (("tags", "tags"), ("label", "label"), ("labels", "label")):

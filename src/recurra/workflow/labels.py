@@ -12,12 +12,22 @@ from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.encode import Encoder
 from recurra.data.examples import gather_examples
+from recurra.data.files import counted
 from recurra.data.vocabulary import Vocabulary
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
-from recurra.serving.labels import answers_to_passes
+from recurra.serving.labels import answers_to_passes, unseen
 from recurra.training.evaluation import Batches, Verdict
 from recurra.types import Batch, Example
+from recurra.workflow.agreement import readers_of
+
+SCHEMES = {
+    "bio": "The tags are spans in bio.",
+    "none": "The tags are no spans, so each is scored by itself. Spans have B-, I- and O in capitals.",
+}
+"""What is said of a scheme that was found; of others the task says that it writes them anew."""
+MANY = 20
+"""Labels from which on it is asked whether they are labels at all, if most occur but once."""
 
 
 class LabelMaterial:
@@ -29,17 +39,24 @@ class LabelMaterial:
 
     def __init__(self, config: Config, known: Mapping[str, Vocabulary] | None = None) -> None:
         data = Data(**registry.checked(Data, config["data"], where="data"))
-        parts = gather_examples(data, registry.construct("reader", config["reader"]))
+        reader = registry.construct("reader", config["reader"])
+        fields = registry.construct("task", config["task"]).needs[1:]
+        try:
+            parts = gather_examples(data, reader)
+        except DataError as error:
+            raise _other_format(error, reader, fields) from error
         if not parts.valid:
             raise ConfigError("there are no validation examples. Name a file with --valid, or set data.valid_fraction.")
         self.config = copy.deepcopy(config)
         if parts.reader is not None:
             self.config["reader"] = parts.reader
-        self.config["task"] |= registry.construct("task", config["task"]).settled(parts.train)
+        settled = registry.construct("task", config["task"]).settled(parts.train)
+        self.config["task"] |= settled
         self._task = registry.construct("task", self.config["task"])
         self.split, self.fingerprint, self._notes = parts.split, parts.fingerprint, list(parts.notes)
+        if config["task"].get("scheme", "auto") == "auto" and settled.get("scheme") in SCHEMES:
+            self._notes.append(SCHEMES[settled["scheme"]])
         self.parts: dict[str, Any] = {"train": parts.train, "valid": parts.valid, "test": parts.test}
-        fields = self._task.needs[1:]
         for examples in self.parts.values():
             _check_fields(examples, fields)
         embedder = registry.construct("embedder", config["embedder"])
@@ -49,12 +66,19 @@ class LabelMaterial:
         for part in ("train", "valid"):
             tokenised = [{**example, "tokens": self._encoder.tokens(example)} for example in self.parts[part]]
             self._prepared[part], notes = self._task.prepare(tokenised)
-            self._notes += [note for note in notes if note not in self._notes]
+            self._notes += [_of(part, note) for note in notes if note not in self._notes]
         if known is None:
             self._encoder.fit(self._prepared["train"])
+        vocabularies: Mapping[str, Any] = self._encoder.vocabularies
+        labels = {name: vocabularies[name].symbols for name in ("tags", "label") if name in vocabularies}
+        self._notes += [_of("valid", note) for note in unseen(self._prepared["valid"], labels)]
+        self._notes += _doubts(self._prepared["train"], fields)
         self._encoded = {part: [self._encoder.encode(e) for e in found] for part, found in self._prepared.items()}
         self._batching = registry.construct("batching", config["batching"])
-        self.train(0, 0)
+        cut = getattr(self.train(0, 0), "cut", 0)
+        if cut:
+            examples = counted(cut, "training example")
+            self._notes.append(f"{examples} cut after {self._batching.longest:,} tokens (batching.longest).")
 
     @property
     def vocabularies(self) -> dict[str, Vocabulary]:
@@ -129,6 +153,37 @@ class LabelMaterial:
             f"Vocabulary: {sizes}; {facts['unknown_share']['valid']:.2%} of the validation tokens unknown.{covered} "
             f"Training: {facts['examples']['train']:,} examples, {facts['tokens']['train']:,} tokens.",
         ]
+
+
+def _of(part: str, note: str) -> str:
+    """A note that says of which part it is, where that is not the training part."""
+    return note if part == "train" else f"Validation: {note}"
+
+
+def _doubts(train: Sequence[Example], fields: Sequence[str]) -> list[str]:
+    """A sentence for each field with so many names that they seem to be something else: numbers of rows, texts."""
+    doubts = []
+    for field in fields:
+        names = [name for example in train for name in ([example[field]] if field == "label" else example[field])]
+        distinct = len(set(names))
+        if distinct >= MANY and 2 * distinct > len(names):
+            doubts.append(
+                f"{distinct:,} different {field.removesuffix('s')}s among {len(names):,}: is the right column read?"
+            )
+    return doubts
+
+
+def _other_format(error: DataError, reader: Any, fields: Sequence[str]) -> DataError:
+    """The error; or, where the format that was found has not what the task learns, that."""
+    kind: str | None = getattr(reader, "kind", None)
+    gives = registry.find("reader", kind).fields if kind is not None else fields
+    missing = next((field for field in fields if field not in gives), None)
+    if missing is None:
+        return error
+    return DataError(
+        f"{reader.said}. That format gives no {missing}, expected one of {', '.join(readers_of(missing))}. Write the "
+        "file in one of them, or name its format: --set reader.kind=…"
+    )
 
 
 def _check_fields(examples: Iterable[Example], fields: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.corpus import check_files, check_sources
 from recurra.data.sets import set_reader
+from recurra.data.sniff import ORDER
 from recurra.errors import CheckpointError, ConfigError, did_you_mean
 from recurra.training.settings import Training
 
@@ -61,6 +62,7 @@ def make_plan(
         config["data"]["set"] = None  # files stand in its place
     _drop_the_other_cell(config, settings or {})
     config = configuration.with_settings(config, {**_named(files, valid, test), **(settings or {})})
+    _check_reader_keys(config)
     configuration.check_names(config)
     _check_equations(config)
     Training(**registry.checked(Training, config["training"], where="training"))
@@ -87,6 +89,28 @@ def _check_equations(config: Config) -> None:
         from recurra.equations.parse import parse
 
         parse(core["equations"])
+
+
+def _check_reader_keys(config: Config) -> None:
+    """Refuse settings of a named format where the format is to be found out, saying which formats have them."""
+    reader = config.get("reader", {})
+    if not isinstance(reader, dict) or reader.get("kind") != "auto":
+        return
+    for key in reader.keys() - {"kind", "encoding"}:
+        kinds = [name for name in ORDER if _has_key(name, key)]
+        if kinds:
+            raise ConfigError(
+                f"reader.{key} is a setting of {' and '.join(kinds)}, so the format is to be named, too: "
+                f"--set reader.kind={kinds[-1]} --set reader.{key}={reader[key]}"
+            )
+
+
+def _has_key(kind: str, key: str) -> bool:
+    try:
+        registry.check_keys("reader", {"kind": kind, key: None}, "reader")
+    except ConfigError:
+        return False
+    return True
 
 
 def _check_set(config: Config) -> None:

@@ -43,9 +43,11 @@ def execute(
     """
     config, begun = plan.config, time.monotonic()
     configuration.check(config)
-    embedder, _, task = make_parts(config)  # parts that do not go together are refused before any data are read
-    check_agreement(config, embedder, task)
+    embedder, core, task = make_parts(config)  # parts that do not go together are refused before any data are read
+    check_agreement(config, embedder, core, task)
     training = Training(**registry.checked(Training, config["training"], where="training"))
+    if not plan.resume:
+        checkpoint.check_free(plan.out)
     folder = checkpoint.open_run(plan.out) if plan.resume else None
     material = open_material(config, task, folder)
     config = material.config
