@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from recurra.bench.interleaved import turns
 from recurra.equations.language import Cell
+from recurra.errors import RecurraError
 from recurra.nn import Recurrent
 from recurra.registry import find
 from recurra.testing import check_cell
@@ -51,7 +52,7 @@ SHAPES = (
 def measure(names: Sequence[str], shapes: Sequence[Shape], threads: Sequence[int], seconds: float) -> Iterator[dict]:
     """A row for every cell, shape and number of threads; `seconds` is about what each row may take.
 
-    A cell that does not pass the conformance suite raises `AssertionError` before any figure of it is given.
+    A cell that does not pass the conformance suite raises `RecurraError` before any figure of it is given.
     Row: "cell", "shape", "threads", "training ms", "inference ms", "share of sgemm" (of the products of a training
     step), "bf16" (our float32 training time over our bfloat16's); beside a peer "training", "inference": medians over
     the rounds of its time over ours.
@@ -59,7 +60,12 @@ def measure(names: Sequence[str], shapes: Sequence[Shape], threads: Sequence[int
     before = torch.get_num_threads()
     try:
         for name in names:
-            check_cell(name)
+            try:
+                check_cell(name)
+            except AssertionError as error:
+                raise RecurraError(
+                    f"no figures for {name!r}, it does not pass the conformance suite: {error}"
+                ) from error
         for count in threads:
             torch.set_num_threads(count)
             for shape in shapes:
