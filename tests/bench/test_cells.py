@@ -29,7 +29,7 @@ def test_no_figure_while_the_suite_is_red(monkeypatch: pytest.MonkeyPatch) -> No
         raise AssertionError(f"{name}: differs")
 
     monkeypatch.setattr(cells, "check_cell", red)
-    with pytest.raises(RecurraError, match="no figures for 'gru'.*gru: differs"):
+    with pytest.raises(RecurraError, match=r"no figures for 'gru'.*gru: differs"):
         next(measure(["gru"], [Shape(5, 4, 3, 8)], [1], 0.1))
 
 
