@@ -45,7 +45,7 @@ def kernel(real: str) -> ctypes.CDLL:
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """A sweep whose homes are numbered: what does not change from call to call."""
 
@@ -58,6 +58,8 @@ class Prepared:
     """[ops, 10] as csrc/kernel.h's Op; the pointers to packed weights, depths and units are filled in at the call."""
     widths: tuple[int, ...]
     """Of ops, as of homes."""
+    products: tuple[tuple[int, str], ...]
+    """Ops that multiply, and by which weight."""
     lists: tuple[np.ndarray, ...]
     """What the ops point to."""
 
@@ -117,7 +119,8 @@ def prepared(sweep: Sweep, places: Mapping[Point, int]) -> Prepared:
     arrays = tuple(dict.fromkeys(home.array for home in numbers))
     homes = np.array([(arrays.index(h.array), h.column, WIDTHS.index(h.width), h.mode) for h in numbers], np.int64)
     widths = tuple(WIDTHS.index(op.width) for op in sweep.ops)
-    return Prepared(sweep, arrays, homes.reshape(-1, 4), ops, widths, tuple(lists))
+    multiplied = tuple((k, op.weight) for k, op in enumerate(sweep.ops) if op.kind == "product")
+    return Prepared(sweep, arrays, homes.reshape(-1, 4), ops, widths, multiplied, tuple(lists))
 
 
 @dataclass(frozen=True)
@@ -127,22 +130,47 @@ class Clock:
     sizes: np.ndarray
     starts: np.ndarray
     split: np.ndarray
+    threads: int
+    rows: int
+    """Alive at the first step."""
 
     @staticmethod
     def of(time: Time, threads: int) -> Clock:
-        sizes = np.array(time.sizes, np.int64)
-        starts = np.cumsum(sizes) - sizes
         threads = max(1, min(threads, time.alive))
-        if time.lengths is None or threads == 1:
-            split = np.arange(threads + 1) * time.alive // threads
-        else:
-            work = np.concatenate((np.zeros(1, np.int64), np.cumsum(time.lengths.numpy()[: time.alive])))
-            split = np.searchsorted(work, work[-1] * np.arange(threads + 1) / threads).astype(np.int64)
-        return Clock(sizes, starts, split)
+        if time.lengths is None:
+            return _clock(time.sizes, threads)
+        lengths = time.lengths.numpy()[: time.alive]
+        work = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+        split = np.searchsorted(work, work[-1] * np.arange(threads + 1) / threads).astype(np.int64)
+        sizes = np.array(time.sizes, np.int64)
+        return Clock(sizes, np.cumsum(sizes) - sizes, split, threads, time.alive)
 
-    @property
-    def threads(self) -> int:
-        return len(self.split) - 1
+
+@lru_cache(maxsize=64)
+def _clock(sizes: tuple[int, ...], threads: int) -> Clock:
+    """The clock of sequences that are equally long."""
+    found = np.array(sizes, np.int64)
+    split = np.arange(threads + 1) * sizes[0] // threads
+    return Clock(found, np.cumsum(found) - found, split, threads, sizes[0])
+
+
+@lru_cache(maxsize=512)
+def _laid_out(
+    prepared: Prepared, given: tuple[bool, ...], widths: tuple[int, ...], rows: int, item: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """The values of kernel.h for arrays that begin at 0, the ops with their units, and the scratch's entries."""
+    width = np.array(widths, np.int64)[prepared.homes[:, 2]]
+    values = np.stack((prepared.homes[:, 1] * width * item, np.zeros_like(width), prepared.homes[:, 3]), 1)
+    own = ~np.array(given, bool)[prepared.homes[:, 0]]
+    scratch = 0
+    if own.any():
+        room = -(-rows * width[own] // ROOM) * ROOM
+        ends = np.cumsum(room)
+        scratch = int(ends[-1])
+        values[own] = np.stack((ends - room, width[own], np.full(len(ends), Mode.SCRATCH)), 1)
+    ops = prepared.ops.copy()
+    ops[:, 8] = [widths[width] for width in prepared.widths]
+    return values, ops, scratch
 
 
 def run(
@@ -150,7 +178,7 @@ def run(
     clock: Clock,
     tensors: Mapping[str, Tensor],
     packed: Mapping[str, tuple[Tensor, int]],
-    widths: Sequence[int],
+    widths: tuple[int, ...],
     *,
     low: bool = False,
     backwards: bool = False,
@@ -162,52 +190,27 @@ def run(
     weight → its panels and the depth of its product, in bfloat16 if `low`. `widths`: entries of WIDTHS.
     """
     some = next(iter(tensors.values()))
-    item, dtype, rows = some.element_size(), some.dtype, int(clock.sizes[0])
-    width = np.array(widths, np.int64)[prepared.homes[:, 2]]
-    given = [tensors.get(name) for name in prepared.arrays]
-    bases = np.array([(0, 0) if t is None else (t.data_ptr(), t.stride(0)) for t in given], np.int64)
-    values = np.empty((len(width), 3), np.int64)
-    values[:, :2] = bases[prepared.homes[:, 0]]
-    values[:, 0] += prepared.homes[:, 1] * width * item
-    values[:, 2] = prepared.homes[:, 3]
-    own = np.array([t is None for t in given])[prepared.homes[:, 0]]
-    scratch = 0
-    if own.any():
-        room = -(-rows * width[own] // ROOM) * ROOM
-        ends = np.cumsum(room)
-        scratch = int(ends[-1])
-        values[own] = np.stack((ends - room, width[own], np.full(len(ends), Mode.SCRATCH)), 1)
-    ops = prepared.ops.copy()
+    dtype, rows = some.dtype, clock.rows
+    arrays = [tensors.get(name) for name in prepared.arrays]
+    given = tuple(array is not None for array in arrays)
+    values, ops, scratch = _laid_out(prepared, given, widths, rows, some.element_size())
+    bases = np.array([(0, 0) if t is None else (t.data_ptr(), t.stride(0)) for t in arrays], np.int64)
+    values, ops = values.copy(), ops.copy()
+    values[:, :2] += bases[prepared.homes[:, 0]]
     deepest = 0
-    for k, op in enumerate(prepared.sweep.ops):
-        ops[k, 8] = widths[prepared.widths[k]]
-        if op.kind == "product":
-            panels, ops[k, 6] = packed[op.weight]
-            ops[k, 5], ops[k, 9] = panels.data_ptr(), low
-            deepest = max(deepest, int(ops[k, 6]) + 1)
+    for k, weight in prepared.products:
+        panels, depth = packed[weight]
+        ops[k, 5:7], ops[k, 9] = (panels.data_ptr(), depth), low
+        deepest = max(deepest, depth + 1)
     area = memory.empty(max(1, scratch * clock.threads), dtype)
-    narrow = memory.empty(max(1, rows * deepest * clock.threads if low else 0), torch.bfloat16)
+    narrow = memory.empty(rows * deepest * clock.threads, torch.bfloat16) if low else area
+    at, place, place_of_ops = clock.sizes.ctypes.data, values.ctypes.data, ops.ctypes.data
     call = np.array(
         [
-            values.ctypes.data,
-            len(values),
-            ops.ctypes.data,
-            len(ops),
-            clock.sizes.ctypes.data,
-            clock.starts.ctypes.data,
-            len(clock.sizes),
-            rows,
-            backwards,
-            truncate,
-            clock.threads,
-            clock.split.ctypes.data,
-            area.data_ptr(),
-            scratch,
-            narrow.data_ptr(),
-            rows * deepest,
-            0,
-            0,
-            0,
+            *(place, len(values), place_of_ops, len(ops), at, clock.starts.ctypes.data, len(clock.sizes), rows),
+            *(backwards, truncate, clock.threads, clock.split.ctypes.data),
+            *(area.data_ptr(), scratch, narrow.data_ptr(), rows * deepest),
+            *(0, 0, 0),
         ],
         np.int64,
     )
