@@ -1,9 +1,10 @@
 """Carries any cell through time: several engines, one meaning.
 
 `reference` is the equations in a plain loop, `torch` the derived backward through time in torch operations, `native`
-the same compiled for this processor, `aten` torch's own kernel where it has one for the cell. `auto` takes what was
-measured faster: on the CPU `native`, or `torch` where nothing can be compiled (said once); on a GPU `aten` for any
-cell of torch's and `torch` for the others.
+the same compiled for this processor, `triton` the same as kernels for a GPU, `aten` torch's own kernel where it has one
+for the cell. `auto` takes on the CPU what was measured faster, `native`, or `torch` where nothing can be compiled (said
+once); on a GPU, where nothing was measured, `aten` for any cell of torch's, for the others `triton`, or `torch` where
+that cannot run.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from recurra.engine.layer import Layer, Record
 from recurra.engine.native import backend as compiled
 from recurra.engine.native import build
 from recurra.engine.time import Time
+from recurra.engine.triton import backend as fused
 from recurra.errors import ConfigError, did_you_mean
 
 __all__ = ["Backend", "Layer", "Record", "Time", "check_backend", "choose", "run"]
 
-Backend = Literal["auto", "reference", "torch", "native", "aten"]
+Backend = Literal["auto", "reference", "torch", "native", "triton", "aten"]
 
 
 def check_backend(backend: str) -> None:
@@ -36,7 +38,9 @@ def choose(backend: str, layer: Layer, x: Tensor) -> str:
     """The engine that runs this layer; raises ConfigError where the one asked for cannot."""
     if backend == "auto":
         if x.device.type != "cpu":
-            return "torch" if aten.refuses(layer) else "aten"
+            if aten.refuses(layer) is None:
+                return "aten"
+            return "torch" if fused.refuses(layer, x) else "triton"
         if (reason := build.no_compiler()) is not None:
             build.say_once(f"{reason}; layers run on backend 'torch', which is slower")
         return "torch" if compiled.refuses(layer, x) else "native"
@@ -44,6 +48,8 @@ def choose(backend: str, layer: Layer, x: Tensor) -> str:
         raise ConfigError(f"backend 'aten' cannot run this layer: {reason}. Use backend='auto'.")
     if backend == "native" and (reason := compiled.refuses(layer, x)) is not None:
         raise ConfigError(f"backend 'native' cannot run this layer: {reason}. Use backend='auto'.")
+    if backend == "triton" and (reason := fused.refuses(layer, x)) is not None:
+        raise ConfigError(f"backend 'triton' cannot run this layer: {reason}. Use backend='auto'.")
     return backend
 
 
@@ -60,9 +66,9 @@ def run(
     x [N, I], states [alive, ·] in the order of the rows; gives h [N, ·] and the final states [alive, ·].
     """
     chosen = choose(backend, layer, x)
-    engine = {"reference": reference.run, "torch": bptt.run, "native": compiled.run, "aten": aten.run}[chosen]
+    engines = {"reference": reference.run, "torch": bptt.run, "native": compiled.run, "triton": fused.run}
     try:
-        return engine(layer, x, state, weights, masks)
+        return (engines | {"aten": aten.run})[chosen](layer, x, state, weights, masks)
     except build.BuildError as error:
         if backend != "auto":
             raise

@@ -142,6 +142,8 @@ class _Native(torch.autograd.Function):
             for op in products(found.native.backward)
         }
         run_sweep(found.backward, clock, arrays, packed, widths, low=ctx.low, backwards=True, truncate=layer.truncate)
+        if ctx.low:
+            arrays |= _short(found, arrays)
         back = _gradients(found, layer, tensors, arrays, sums, widths, set(ctx.own), ctx.low)
         dx = _input_gradient(found, tensors, arrays, widths, ctx.low) if ctx.needs_input_grad[3] else None
         return (None, None, None, dx, *carries.values(), *(back.get(name) for name in ctx.names))
@@ -201,7 +203,7 @@ def _gradients(
             continue
         if argument.endswith("_prev"):
             history = arrays[f"hist_{argument.removesuffix('_prev')}"]
-            value = history[: len(arrays["x"])] if time.lengths is None else history[time.previous]
+            value = history[: time.rows] if time.lengths is None else history[time.previous]
         elif argument in arrays:
             value = arrays[argument]
         else:
@@ -236,13 +238,23 @@ def _input_gradient(
             slab = arrays[array][:, begin * H : (begin + count) * H]
             matrix = tensors["weight_ih"][first * H : (first + count) * H]
             if dx is None:
-                dx = slab.new_empty(len(slab), matrix.shape[1])
+                dx = matrix.new_empty(len(slab), matrix.shape[1])
                 _product(slab, matrix, dx, low)
             elif low:
                 dx += torch.mm(slab.bfloat16(), matrix.bfloat16())
             else:
                 dx.addmm_(slab, matrix)
     return dx
+
+
+def _short(found: Machine, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the products over all steps read, in bfloat16: each array is rounded once."""
+    names = {array for places in found.native.columns.values() for array, _ in places}
+    for argument, _ in found.native.derivation.weight_gradients.values():
+        home = found.native.kept.get(argument)
+        before = f"hist_{argument.removesuffix('_prev')}"
+        names.add(before if argument.endswith("_prev") else home.array if home is not None else argument)
+    return {name: arrays[name].bfloat16() for name in names}
 
 
 def _product(a: Tensor, b: Tensor, out: Tensor, low: bool) -> None:

@@ -59,6 +59,16 @@ void product(const Op &op, const Place *at, long rows, REAL *buffer, uint16_t *l
         const long width = std::min(span, op.units - u);
         for (long part = 0, r = 0; part < parts; part++) {
             const long n = rows / parts + (part < rows % parts);
+            for (long k = 0; op.point && k < op.count; k++) {
+                const long v = op.list[k];
+                const bool scalar = v >= 0 && at[v].stride < 0;
+                pointers[k] = v < 0 ? buffer + (-1 - v) * span : scalar ? at[v].pointer : at[v].pointer + u + r * at[v].stride;
+                strides[k] = v < 0 ? ldc : scalar ? 0 : at[v].stride;
+                // What the point reads lies far apart, a line a row: it is fetched while the tile is computed.
+                for (long i = 0; v >= 0 && strides[k] && i < n; i++)
+                    for (long line = 0; line < width; line += 64 / sizeof(REAL))
+                        __builtin_prefetch(pointers[k] + i * strides[k] + line);
+            }
             const REAL *chunk = panel;
             for (long k = 0, column = 0; k < chunks.count; k++) {
                 const long N = chunks.size(k);
@@ -74,17 +84,6 @@ void product(const Op &op, const Place *at, long rows, REAL *buffer, uint16_t *l
                 column += N;
             }
             if (op.point) {
-                for (long k = 0; k < op.count; k++) {
-                    const long v = op.list[k];
-                    if (v < 0) {
-                        pointers[k] = buffer + (-1 - v) * span;
-                        strides[k] = ldc;
-                    } else {
-                        const bool scalar = at[v].stride < 0;
-                        pointers[k] = scalar ? at[v].pointer : at[v].pointer + u + r * at[v].stride;
-                        strides[k] = scalar ? 0 : at[v].stride;
-                    }
-                }
                 op.point(pointers, strides, n, width);
             } else {
                 for (long g = 0; g < op.gates; g++) {

@@ -1,0 +1,154 @@
+"""The backend "triton": the native engine's sweeps on a GPU, everything over all steps in torch.
+
+Memory between forward and backward, for N packed rows: the kept values and the states, N · H each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engine.bptt import again, autocast
+from recurra.engine.layer import Layer
+from recurra.engine.native.machine import WIDTHS
+from recurra.engine.native.sweep import Sweep
+from recurra.engine.triton import graphs, loop, whole
+from recurra.engine.triton.kernels import INTERPRETER, Code, code, interpreted, missing, trouble
+
+REALS = (torch.float32, torch.float64)
+WEIGHTS = ("weight_", "bias_")
+
+
+def refuses(layer: Layer, x: Tensor) -> str | None:
+    """Why this layer cannot run on Triton's kernels; None: it can."""
+    if x.device.type != "cuda" and not (x.device.type == "cpu" and interpreted()):
+        return f"it is for GPUs, x is on {x.device.type} (there it needs Triton's interpreter: {INTERPRETER}=1)"
+    if x.dtype not in REALS:
+        return f"it is for float32 and float64, x is {x.dtype}"
+    if (low := autocast(x)) is not None:
+        return f"it has no short products, autocast asks for {low}"
+    if layer.record is not None:
+        return "it does not record gradient norms"
+    return missing() or (trouble(x.device) if x.is_cuda else None)
+
+
+def run(
+    layer: Layer, x: Tensor, state: tuple[Tensor, ...], weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """As `reference.run`."""
+    if not layer.time.sizes:
+        return x.new_zeros(0, sum(state[k].shape[1] for k in layer.given)), state
+    names = (*weights, *masks)
+    outputs = _Triton.apply(layer, tuple(weights), names, x, *state, *weights.values(), *masks.values())
+    return outputs[0], tuple(outputs[1:])
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """With entries of a row side by side."""
+    return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous()
+
+
+def _widths(x: Tensor, state: tuple[Tensor, ...], weights: Mapping[str, Tensor]) -> dict[str, int]:
+    units = weights["weight_hr"].shape[1] if "weight_hr" in weights else state[-1].shape[1]
+    return dict(zip(WIDTHS, (units, state[0].shape[1], 1, x.shape[1]), strict=True))
+
+
+def _values(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What kernels read of a layer's tensors: parameters, masks and states from below."""
+    return {name: _rows(t) for name, t in tensors.items() if not name.startswith(WEIGHTS)}
+
+
+def _sweep(
+    made: Code,
+    sweep: Sweep,
+    layer: Layer,
+    arrays: dict[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    widths: Mapping[str, int],
+    backwards: bool = False,
+) -> None:
+    """A sweep over all steps, by a graph where one is wanted."""
+    matrices = {n: t for n, t in tensors.items() if n.startswith(WEIGHTS)}
+
+    def steps(given: Mapping[str, Tensor]) -> None:
+        found = {}
+        for name in (n.removeprefix("weight_") for n in matrices if n.startswith("weight_")):
+            weight = given[f"weight_{name}"]
+            found[name] = (weight, None) if backwards else (weight.t(), given.get(f"bias_{name}"))
+        values = {n: t for n, t in given.items() if n not in matrices}
+        truncate = layer.truncate if backwards else 0
+        loop.run(made, sweep, layer.time, values, found, tuple(widths.values()), backwards=backwards, truncate=truncate)
+
+    if not graphs.wanted(arrays["x"], layer.time):
+        steps(arrays | matrices)
+        return
+    key = (layer.cell, layer.variant, layer.also, sweep, layer.time.sizes, layer.truncate, backwards)
+    read = {name: t for name, t in arrays.items() if name in {h.array for op in sweep.ops for h in loop.homes_of(op)}}
+    graphs.run(key, steps, {"x": arrays["x"]} | read | matrices, loop.written(sweep) & read.keys())
+
+
+class _Triton(torch.autograd.Function):
+    """x [N, I], states [alive, ·] → h [N, ·], final states [alive, ·]."""
+
+    @staticmethod
+    def forward(ctx: Any, layer: Layer, own: tuple[str, ...], names: tuple[str, ...], x: Tensor, *rest: Tensor) -> Any:
+        cell, time = layer.cell, layer.time
+        states = rest[: len(cell.state)]
+        tensors = dict(zip(names, rest[len(cell.state) :], strict=True))
+        made = code(cell, layer.variant, layer.also)
+        native, widths = made.native, _widths(x, states, tensors)
+        n, alive = x.shape[0], time.alive
+        arrays = {"x": _rows(x)} | _values(tensors)
+        if "weight_ih" in tensors:
+            matrix, bias = tensors["weight_ih"].t(), tensors.get("bias_ih")
+            arrays["A_ih"] = torch.mm(x, matrix) if bias is None else torch.addmm(bias, x, matrix)
+        for name, initial in zip(cell.state, states, strict=True):
+            arrays[f"hist_{name}"] = history = x.new_empty(alive + n, initial.shape[1])
+            history[:alive] = initial
+        keep = any(ctx.needs_input_grad)
+        if keep:
+            arrays |= whole.kept(native, n, widths, x)
+        _sweep(made, native.forward if keep else native.inference, layer, arrays, tensors, widths)
+        histories = [arrays[f"hist_{s}"] for s in cell.state]
+        last = torch.arange(n, n + alive) if time.lengths is None else time.last
+        finals = [h.index_select(0, last.to(h.device)) for h in histories]
+        saved = {k: t for k, t in arrays.items() if k == "A_ih" or k.startswith(("hist_", "kept_", "scale"))}
+        if not native.reads_inputs:
+            saved.pop("A_ih", None)
+        ctx.save_for_backward(x, *rest, *saved.values())
+        ctx.layer, ctx.own, ctx.names, ctx.saved = layer, own, names, tuple(saved)
+        ctx.set_materialize_grads(False)
+        given = [histories[k][alive:] for k in layer.given]
+        return (torch.cat(given, 1) if layer.also else given[0].detach(), *finals)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        layer: Layer = ctx.layer
+        cell = layer.cell
+        count = 1 + len(cell.state) + len(ctx.names)
+        inputs = ctx.saved_tensors[:count]
+        if torch.is_grad_enabled():
+            return (None, None, None, *again(layer, ctx, inputs, grads))
+        x, states = inputs[0], inputs[1 : 1 + len(cell.state)]
+        tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
+        made = code(cell, layer.variant, layer.also)
+        native, widths = made.native, _widths(x, states, tensors)
+        n = x.shape[0]
+        arrays = {"x": _rows(x)} | _values(tensors)
+        arrays |= dict(zip(ctx.saved, ctx.saved_tensors[count:], strict=True))
+        arriving = [states[k].shape[1] for k in layer.given]
+        gy = _rows(grads[0]) if grads[0] is not None else x.new_zeros(1, sum(arriving)).expand(n, -1)
+        arrays |= {f"gy_{cell.state[k]}": g for k, g in zip(layer.given, gy.split(arriving, 1), strict=True)}
+        carries = {}
+        for name, late, initial in zip(cell.state, grads[1:], states, strict=True):
+            carries[name] = arrays[f"carry_{name}"] = (
+                initial.new_zeros(initial.shape) if late is None else late.clone(memory_format=torch.contiguous_format)
+            )
+        arrays |= whole.filled(native, n, layer.time.alive, widths, arrays)
+        _sweep(made, native.backward, layer, arrays, tensors, widths, backwards=True)
+        back = whole.gradients(native, layer, tensors, arrays, widths, ctx.own)
+        dx = whole.input_gradient(native, tensors, arrays, widths["H"]) if ctx.needs_input_grad[3] else None
+        return (None, None, None, dx, *carries.values(), *(back.get(name) for name in ctx.names))

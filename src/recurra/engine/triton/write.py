@@ -1,0 +1,205 @@
+"""The pointwise functions and norms of a cell's sweeps as Triton kernels, in text; nothing here needs triton.
+
+A kernel gets `p_<array>` and `r_<array>`, an array's first entry and the entries from row to row, which stay the same at
+every step, and where the step's rows begin: `whole` in arrays with a row for every step, `previous` and `new` in
+histories, that have the initial rows in front. `tile` is the result of the product in front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sympy as sp
+
+from recurra.engine.native.plan import Native
+from recurra.engine.native.sweep import Home, Mode, Op, Point
+from recurra.equations.derive import Pointwise
+from recurra.equations.functions import SYMBOLS
+
+TILE = "tile"
+CLOCK = ("rows", "units", "whole", "previous", "new")
+"""Of each kernel's arguments those behind the arrays: rows alive, units, and where the step's rows begin."""
+ROWS = {
+    Mode.WHOLE: "(whole + row)",
+    Mode.PREVIOUS: "(previous + row)",
+    Mode.NEW: "(new + row)",
+    Mode.SCRATCH: "row",
+    Mode.CARRY: "row",
+    Mode.ACCUMULATOR: "block",
+}
+"""A home's row; parameters and scalars have none."""
+HEAD = f"""\
+import triton
+import triton.language as tl
+
+from recurra.engine.triton.functions import {", ".join(sorted(SYMBOLS))}
+"""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel's name, and the arrays it is given: first entries, then entries from row to row."""
+
+    name: str
+    pointers: tuple[str, ...]
+    strides: tuple[str, ...]
+
+
+def kernels_of(native: Native) -> dict[Point | Op, Kernel]:
+    """The kernel of every point and every norm; those that are the same in two sweeps stand once."""
+    found: dict[Point | Op, Kernel] = {}
+    for sweep in (native.forward, native.inference, native.backward):
+        for op in sweep.ops:
+            key: Point | Op | None = op if op.kind.startswith("norm") else op.point
+            if key is not None and key not in found:
+                homes = key.homes if isinstance(key, Op) else [h for _, h in (*key.loads, *key.stores)]
+                tiled = isinstance(key, Point) and bool(key.tiles)
+                found[key] = _kernel(f"{'norm' if isinstance(key, Op) else 'point'}_{len(found)}", homes, tiled)
+    return found
+
+
+def _kernel(name: str, homes: Iterable[Home], tiled: bool) -> Kernel:
+    homes = tuple(homes)
+    tile = (TILE,) if tiled else ()
+    pointers = dict.fromkeys((*(h.array for h in homes), *tile))
+    strides = dict.fromkeys((*(h.array for h in homes if h.mode in ROWS), *tile))
+    return Kernel(name, tuple(pointers), tuple(strides))
+
+
+def write(native: Native) -> str:
+    """The text of all of a cell's kernels."""
+    texts = []
+    for key, kernel in kernels_of(native).items():
+        texts.append(write_point(kernel, key) if isinstance(key, Point) else write_norm(kernel, key))
+    return "\n\n".join((HEAD, *texts))
+
+
+def write_point(kernel: Kernel, point: Point) -> str:
+    """One program for ROWS rows and UNITS units; sums over rows are of a block of rows, each added up by one program."""
+    body = [
+        "block = tl.program_id(0).to(tl.int64)",
+        "row = block * ROWS + tl.arange(0, ROWS)[:, None]",
+        "unit = tl.program_id(1) * UNITS + tl.arange(0, UNITS)[None, :]",
+        "inside = unit < units",
+        "here = (row < rows) & inside",
+    ]
+    for name, home in point.loads:
+        body.append(f"v_{name} = {_load(home)}")
+    for name, k in point.tiles:
+        body.append(f"v_{name} = tl.load({_place(TILE, 'row', k)} + unit, mask=here, other=0.0)")
+    for st in point.statements:
+        assert isinstance(st, Pointwise)
+        body.append(f"v_{st.name} = {_block(st.value)}")
+    sums = 0
+    for name, home in point.stores:
+        if home.mode is Mode.ACCUMULATOR:
+            at, total = f"at_{sums}", f"tl.sum(tl.where(here, v_{name}, 0.0), 0)[None, :]"
+            sums += 1
+            body.append(f"{at} = {address(home)} + unit")
+            body.append(f"tl.store({at}, tl.load({at}, mask=inside, other=0.0) + {total}, mask=inside)")
+        else:
+            body.append(f"tl.store({address(home)} + unit, v_{name}, mask=here)")
+    return _function(kernel, ("ROWS", "UNITS", "REAL"), body)
+
+
+def write_norm(kernel: Kernel, op: Op) -> str:
+    """One program a row; UNITS is a power of 2 not below the units of each part."""
+    parts = range(op.gates)
+    *homes, scale = op.homes
+    body = ["row = tl.program_id(0).to(tl.int64)", "unit = tl.arange(0, UNITS)", "here = unit < units"]
+
+    def load(name: str, home: Home, k: int) -> None:
+        body.append(f"{name}_{k} = tl.load({address(home)} + unit, mask=here, other=0.0)")
+
+    def mean(values: Iterable[str]) -> str:
+        return f"({' + '.join(f'tl.sum({v}, 0)' for v in values)}) / ({op.gates} * units)"
+
+    def store(home: Home, value: str) -> None:
+        body.append(f"tl.store({address(home)} + unit, {value}, mask=here)")
+
+    if op.kind == "norm":  # homes: arguments, results
+        for k in parts:
+            load("v", homes[k], k)
+        body.append(f"mean = {mean(f'v_{k}' for k in parts)}")
+        body += [f"c_{k} = tl.where(here, v_{k} - mean, 0.0)" for k in parts]
+        body.append(f"scale = 1.0 / tl.sqrt({mean(f'c_{k} * c_{k}' for k in parts)} + EPSILON)")
+        for k in parts:
+            store(homes[op.gates + k], f"c_{k} * scale")
+        body.append(f"tl.store({address(scale)}, scale)")
+        return _function(kernel, ("UNITS", "EPSILON"), body)
+    for k in parts:  # homes: results, gradients, values of the forward's result
+        load("g", homes[op.gates + k], k)
+        load("y", homes[2 * op.gates + k], k)
+    body.append(f"mean = {mean(f'g_{k}' for k in parts)}")
+    body.append(f"along = {mean(f'g_{k} * y_{k}' for k in parts)}")
+    body.append(f"scale = tl.load({address(scale)})")
+    for k in parts:
+        store(homes[k], f"(g_{k} - mean - y_{k} * along) * scale")
+    return _function(kernel, ("UNITS", "EPSILON"), body)
+
+
+def _function(kernel: Kernel, constants: Iterable[str], body: Iterable[str]) -> str:
+    arrays = [*(f"p_{a}" for a in kernel.pointers), *(f"r_{a}" for a in kernel.strides)]
+    given = ", ".join((*arrays, *CLOCK, *(f"{c}: tl.constexpr" for c in constants)))
+    changing = ", ".join(repr(name) for name in CLOCK if name != "units")
+    lines = "\n".join(f"    {line}" for line in body)
+    return f"@triton.jit(do_not_specialize=[{changing}])\ndef {kernel.name}({given}):\n{lines}\n"
+
+
+def address(home: Home) -> str:
+    """The first entry of a home's row at this step; without rows, of the home."""
+    return _place(home.array, ROWS[home.mode], home.column) if home.mode in ROWS else f"p_{home.array}"
+
+
+def _place(array: str, row: str, column: int) -> str:
+    return f"p_{array} + {row} * r_{array}" + (f" + {column} * units" if column else "")
+
+
+def _load(home: Home) -> str:
+    match home.mode:
+        case Mode.SCALAR:
+            return f"tl.load({address(home)})"
+        case Mode.PARAMETER:
+            return f"tl.load({address(home)} + unit, mask=inside, other=0.0)"
+    return f"tl.load({address(home)} + unit, mask=here, other=0.0)"
+
+
+def _block(value: sp.Expr) -> str:
+    """An expression that is a block of entries even where its value is a number."""
+    return f"tl.full((ROWS, UNITS), {_number(value)}, REAL)" if value.is_Number else expression(value)
+
+
+def _number(value: sp.Expr) -> str:
+    return repr(float(value))
+
+
+def expression(value: sp.Expr) -> str:
+    """A pointwise expression in Triton; sums begin with a term that has no minus sign where there is one."""
+    if value.is_Symbol:
+        return f"v_{value}"
+    if value.is_Number:
+        return _number(value)
+    if value.is_Add:
+        number, rest = value.as_coeff_Add()
+        out = "" if number == 0 else _number(number)
+        for term in sorted(sp.Add.make_args(rest), key=lambda t: (t.could_extract_minus_sign(), str(t))):
+            negative = term.could_extract_minus_sign()
+            text = expression(-term if negative else term)
+            out += f" - {text}" if negative else f" + {text}" if out else text
+        return f"({out.strip()})"
+    if value.is_Mul:
+        number, rest = value.as_coeff_Mul()
+        factors = sp.Mul.make_args(rest)
+        above = [expression(f) for f in factors if not (f.is_Pow and f.args[1].is_negative)]
+        below = [expression(1 / f) for f in factors if f.is_Pow and f.args[1].is_negative]
+        if number != 1 or not above:
+            above.insert(0, _number(number))
+        return f"({' * '.join(above)}{''.join(f' / {b}' for b in below)})"
+    if value.is_Pow:
+        base, exponent = value.args
+        power = int(exponent)
+        if power < 0:
+            return f"(1.0 / {expression(base**-power)})"
+        return f"({' * '.join([expression(base)] * power)})"
+    return f"{type(value).__name__}({', '.join(_block(a) for a in value.args)})"
