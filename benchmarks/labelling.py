@@ -30,12 +30,13 @@ RUNS = {
 def measure(recipe: str, settings: dict[str, Any], threads: int, folder: Path) -> dict[str, float]:
     """Sentences a second."""
     limits = {"training.epochs": 2, "training.threads": threads, "training.log_every": 20}
-    run = recurra.train(recipe, out=folder, settings={**settings, **limits})
+    run: Any = recurra.train(recipe, out=folder, settings={**settings, **limits})
     lines = [json.loads(line) for line in RunFolder(folder).metrics.read_text(encoding="utf-8").splitlines()]
-    tokens = statistics.median(line["symbols_per_second"] for line in lines if line["epoch"] > 1)
-    each = run.report["examples"]["train"] / run.report["tokens"]["train"]
-    found = [recurra.evaluate(folder, baseline=False, threads=threads)["examples_per_second"] for _ in range(3)]
-    return {"training": tokens * each, "prediction": statistics.median(found)}
+    speed = statistics.median(line["symbols_per_second"] for line in lines if line["epoch"] > 1 and "loss" in line)
+    facts = run.report
+    each = 1.0 if run.model.task.unit == "examples" else facts["examples"]["train"] / facts["tokens"]["train"]
+    found = [run.evaluate(baseline=False, threads=threads)["examples_per_second"] for _ in range(3)]
+    return {"training": speed * each, "prediction": statistics.median(found)}
 
 
 def main() -> None:
