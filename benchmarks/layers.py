@@ -1,4 +1,4 @@
-"""A layer's training step (forward, backward, all gradients) beside torch.nn's and two autograd loops.
+"""The torch backend's training step (forward, backward, all gradients) beside torch.nn's and two autograd loops.
 
 pip install -c constraints.txt .[bench] && python benchmarks/layers.py --out benchmarks/results/layers.json
 """
@@ -39,11 +39,9 @@ def measure(shape: tuple[int, int, int, int], rounds: int) -> dict[str, float]:
         sides = {
             "peer": training_step(peer(I, H), x),
             "torch": training_step(Recurrent(cell, I, H, backend="torch"), x),
-            "auto": training_step(Recurrent(cell, I, H), x),
         }
         times = interleaved(sides, rounds)
         found[f"{cell}: torch.nn / torch backend"] = times["peer"] / times["torch"]
-        found[f"{cell}: torch.nn / auto"] = times["peer"] / times["auto"]
     for cell in ("peephole-lstm", "layer-norm-lstm", "gru-reset-before", "min-gru"):
         sides = {
             "loop": training_step(Recurrent(cell, I, H, backend="reference"), x),

@@ -2,9 +2,9 @@
 
 `reference` is the equations in a plain loop, `torch` the derived backward through time in torch operations, `native`
 the same compiled for this processor, `triton` the same as kernels for a GPU, `aten` torch's own kernel where it has one
-for the cell. `auto` takes on the CPU what was measured faster, `native`, or `torch` where nothing can be compiled (said
-once); on a GPU, where nothing was measured, `aten` for any cell of torch's, for the others `triton`, or `torch` where
-that cannot run.
+for the cell. `auto` takes on the CPU what was measured faster: `native`, or `torch` where nothing can be compiled (said
+once); a plain LSTM in 32 or 16 bits without lengths goes to `aten` (oneDNN), unless it is trained and large. On a GPU,
+where nothing was measured, it takes `aten` for any cell of torch's and `torch` for the others.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from recurra.engine import aten, bptt, reference
@@ -34,15 +35,26 @@ def check_backend(backend: str) -> None:
         raise ConfigError(f"unknown backend {backend!r}{did_you_mean(backend, known)} Known: {', '.join(known)}.")
 
 
-def choose(backend: str, layer: Layer, x: Tensor) -> str:
-    """The engine that runs this layer; raises ConfigError where the one asked for cannot."""
+WIDE = 256
+LARGE = 4_000_000
+"""Units, and units times rows, from which a trained LSTM was measured faster on `native` than on oneDNN."""
+
+
+def choose(backend: str, layer: Layer, x: Tensor, units: int = 0, learns: bool = True) -> str:
+    """The engine that runs this layer of `units`; raises ConfigError where the one asked for cannot.
+
+    `learns`: whether a backward may follow.
+    """
     if backend == "auto":
+        kernel = aten.refuses(layer) is None
         if x.device.type != "cpu":
-            if aten.refuses(layer) is None:
-                return "aten"
-            return "torch" if fused.refuses(layer, x) else "triton"
+            return "aten" if kernel else "torch"
+        onednn = kernel and layer.cell.name == "lstm" and layer.time.lengths is None and x.dtype != torch.float64
+        if onednn and not (learns and (units >= WIDE or units * layer.time.rows >= LARGE)):
+            return "aten"
         if (reason := build.no_compiler()) is not None:
             build.say_once(f"{reason}; layers run on backend 'torch', which is slower")
+            return "aten" if onednn else "torch"
         return "torch" if compiled.refuses(layer, x) else "native"
     if backend == "aten" and (reason := aten.refuses(layer)) is not None:
         raise ConfigError(f"backend 'aten' cannot run this layer: {reason}. Use backend='auto'.")
@@ -65,10 +77,17 @@ def run(
 
     x [N, I], states [alive, ·] in the order of the rows; gives h [N, ·] and the final states [alive, ·].
     """
-    chosen = choose(backend, layer, x)
-    engines = {"reference": reference.run, "torch": bptt.run, "native": compiled.run, "triton": fused.run}
+    learns = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *state, *weights.values()))
+    chosen = choose(backend, layer, x, state[0].shape[1], learns)
+    engine = {
+        "reference": reference.run,
+        "torch": bptt.run,
+        "native": compiled.run,
+        "triton": fused.run,
+        "aten": aten.run,
+    }[chosen]
     try:
-        return (engines | {"aten": aten.run})[chosen](layer, x, state, weights, masks)
+        return engine(layer, x, state, weights, masks)
     except build.BuildError as error:
         if backend != "auto":
             raise

@@ -84,14 +84,16 @@ class Case:
         generator = torch.Generator().manual_seed(5)
         loss = x.new_zeros(())
         for o in (y, *finals):
-            loss = loss + (o * torch.randn(o.shape, generator=generator, dtype=torch.float64).to(dtype)).sum()
+            loss = loss + (o * torch.randn(o.shape, generator=generator, dtype=torch.float64).to(o)).sum()
         leaves = [x, *(state or ()), *layer.parameters()]
         grads = torch.autograd.grad(loss, leaves, allow_unused=True)
         return [y, *finals, *(torch.zeros_like(v) if g is None else g for v, g in zip(leaves, grads, strict=True))]
 
 
-def make_case(cell: Cell, configuration: Configuration, hidden: int = 5, seed: int = 0) -> Case:
-    """A layer of the cell with random weights and data; the same for the same arguments."""
+def make_case(
+    cell: Cell, configuration: Configuration, hidden: int = 5, seed: int = 0, device: torch.device | str = "cpu"
+) -> Case:
+    """A layer of the cell with random weights and data; the same for the same arguments, whatever the device."""
     torch.manual_seed(1000 * seed + len(configuration.name))
     inputs = hidden if any(n.op == "x" for n in cell.nodes) else hidden - 2
     options = dict(configuration.options)
@@ -114,7 +116,8 @@ def make_case(cell: Cell, configuration: Configuration, hidden: int = 5, seed: i
     x = torch.randn(configuration.steps, configuration.batch, inputs, dtype=torch.float64)
     count = configuration.layers * (2 if configuration.bidirectional else 1)
     state = tuple(torch.randn(count, configuration.batch, hidden, dtype=torch.float64) for _ in cell.state)
-    return Case(layer, x, state if configuration.given_state else None, configuration)
+    given = tuple(s.to(device) for s in state) if configuration.given_state else None
+    return Case(layer.to(device), x.to(device), given, configuration)
 
 
 def relative(value: Tensor, oracle: Tensor) -> float:
@@ -139,30 +142,38 @@ def backends(cell: Cell) -> list[str]:
     return ["reference", "torch", "native", *(["aten"] if aten.refuses(plain) is None else [])]
 
 
-def check_equal(cell: Cell, configuration: Configuration) -> None:
-    """Every backend = reference in float64: outputs, states, all gradients."""
-    case = make_case(cell, configuration)
+def check_equal(
+    cell: Cell,
+    configuration: Configuration,
+    engines: Sequence[str] | None = None,
+    device: torch.device | str = "cpu",
+) -> None:
+    """Every backend = reference in float64: outputs, states, all gradients. `engines`: those to be checked, without the
+    oracle; None: all that run on the CPU."""
+    case = make_case(cell, configuration, device=device)
     oracle = case.run("reference")
-    for backend in backends(cell)[1:]:
+    for backend in backends(cell)[1:] if engines is None else engines:
         if backend == "aten" and configuration.options and dict(configuration.options) != {"merge": "sum"}:
             continue
         _same(case.run(backend), oracle, f"{cell.name}, {configuration.name}, {backend} against reference")
 
 
-def check_float32(cell: Cell) -> None:
+def check_float32(cell: Cell, engines: Sequence[str] | None = None, device: torch.device | str = "cpu") -> None:
     """float32 no worse than twice the plain loop's own error against float64 and three roundings of the largest entry.
 
     Errors are the medians over five draws of weights and data: a single draw's largest error is a matter of luck.
+    `engines` and `device` as in `check_equal`.
     """
+    names = backends(cell) if engines is None else ["reference", *engines]
     errors: dict[str, list[list[float]]] = {}
     for seed in range(5):
-        case = make_case(cell, Configuration("float32", steps=20, batch=8), hidden=16, seed=seed)
+        case = make_case(cell, Configuration("float32", steps=20, batch=8), hidden=16, seed=seed, device=device)
         exact = case.run("reference")
-        for backend in backends(cell):
+        for backend in names:
             found = [relative(v, truth) for v, truth in zip(case.run(backend, torch.float32), exact, strict=True)]
             errors.setdefault(backend, []).append(found)
     allowed = [2 * statistics.median(e) + 3.6e-7 for e in zip(*errors["reference"], strict=True)]
-    for backend in backends(cell)[1:]:
+    for backend in names[1:]:
         found = [statistics.median(e) for e in zip(*errors[backend], strict=True)]
         for k, (error, limit) in enumerate(zip(found, allowed, strict=True)):
             assert error <= limit, f"{cell.name}, {backend}, tensor {k}: {error:.1e} > {limit:.1e}"

@@ -63,14 +63,15 @@ def _values(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _sweep(
     made: Code,
-    sweep: Sweep,
+    which: str,
     layer: Layer,
     arrays: dict[str, Tensor],
     tensors: Mapping[str, Tensor],
     widths: Mapping[str, int],
-    backwards: bool = False,
 ) -> None:
-    """A sweep over all steps, by a graph where one is wanted."""
+    """The sweep "forward", "inference" or "backward" over all steps, by a graph where one is wanted."""
+    sweep: Sweep = getattr(made.native, which)
+    backwards = which == "backward"
     matrices = {n: t for n, t in tensors.items() if n.startswith(WEIGHTS)}
 
     def steps(given: Mapping[str, Tensor]) -> None:
@@ -85,7 +86,7 @@ def _sweep(
     if not graphs.wanted(arrays["x"], layer.time):
         steps(arrays | matrices)
         return
-    key = (layer.cell, layer.variant, layer.also, sweep, layer.time.sizes, layer.truncate, backwards)
+    key = (made, which, layer.time.sizes, layer.truncate)
     read = {name: t for name, t in arrays.items() if name in {h.array for op in sweep.ops for h in loop.homes_of(op)}}
     graphs.run(key, steps, {"x": arrays["x"]} | read | matrices, loop.written(sweep) & read.keys())
 
@@ -111,7 +112,7 @@ class _Triton(torch.autograd.Function):
         keep = any(ctx.needs_input_grad)
         if keep:
             arrays |= whole.kept(native, n, widths, x)
-        _sweep(made, native.forward if keep else native.inference, layer, arrays, tensors, widths)
+        _sweep(made, "forward" if keep else "inference", layer, arrays, tensors, widths)
         histories = [arrays[f"hist_{s}"] for s in cell.state]
         last = torch.arange(n, n + alive) if time.lengths is None else time.last
         finals = [h.index_select(0, last.to(h.device)) for h in histories]
@@ -148,7 +149,7 @@ class _Triton(torch.autograd.Function):
                 initial.new_zeros(initial.shape) if late is None else late.clone(memory_format=torch.contiguous_format)
             )
         arrays |= whole.filled(native, n, layer.time.alive, widths, arrays)
-        _sweep(made, native.backward, layer, arrays, tensors, widths, backwards=True)
+        _sweep(made, "backward", layer, arrays, tensors, widths)
         back = whole.gradients(native, layer, tensors, arrays, widths, ctx.own)
         dx = whole.input_gradient(native, tensors, arrays, widths["H"]) if ctx.needs_input_grad[3] else None
         return (None, None, None, dx, *carries.values(), *(back.get(name) for name in ctx.names))

@@ -1,4 +1,4 @@
-"""The pointwise functions of the language in Triton, float32 and float64. Needs triton: imported by generated code only.
+"""The pointwise functions of the language in Triton, float32 and float64. Needs triton: generated code imports it.
 
 A number that stands beside a tensor takes its type, but in `tl.where` it is a float32: there only 0, 1 and the like.
 """
@@ -26,14 +26,14 @@ def sigmoid(x: tl.tensor) -> tl.tensor:
 
 @triton.jit
 def tanh(x: tl.tensor) -> tl.tensor:
-    """By exp; near 0, where that cancels, Lambert's continued fraction x/(1 + x²/(3 + x²/(5 + …))) cut at 15, as one
-    quotient: below 0.625 that is within 1e-17 of the value."""
+    """By exp; near 0, where that cancels, Lambert's continued fraction x/(1 + x²/(3 + x²/(5 + …))) cut at 15, as x less
+    one quotient: below 0.625 that is within 1e-17 of the value."""
     size = tl.abs(x)
     z = tl.where(size < 0.625, x * x, 0.0)
-    above = ((36.0 * z + 6930.0) * z + 270270.0) * z + 2027025.0
+    above = (((z + 594.0) * z + 45045.0) * z + 675675.0) * z
     below = (((z + 630.0) * z + 51975.0) * z + 945945.0) * z + 2027025.0
     far = 1.0 - 2.0 / (tl.exp(2.0 * size) + 1.0)
-    return tl.where(size < 0.625, x * (above / below), tl.where(x < 0.0, -far, far))
+    return tl.where(size < 0.625, x - x * (above / below), tl.where(x < 0.0, -far, far))
 
 
 @triton.jit
@@ -43,8 +43,8 @@ def relu(x: tl.tensor) -> tl.tensor:
 
 @triton.jit
 def softplus(x: tl.tensor) -> tl.tensor:
-    """max(x, 0) + log(1 + e), e = exp(-|x|) <= 1, by the series 2 (s + s³/3 + s⁵/5 + …) with s = e/(2 + e) <= 1/3, whose
-    17 terms are enough for float64; over 20 it is x, as in torch."""
+    """max(x, 0) + log(1 + e) with e = exp(-|x|) <= 1, by the series 2 (s + s³/3 + s⁵/5 + …) for s = e/(2 + e) <= 1/3,
+    whose 17 terms are enough for float64; over 20 it is x, as in torch."""
     e = tl.exp(-tl.abs(x))
     s = e / (2.0 + e)
     z = s * s
@@ -56,7 +56,7 @@ def softplus(x: tl.tensor) -> tl.tensor:
 
 @triton.jit
 def hard_sigmoid(x: tl.tensor) -> tl.tensor:
-    return _clamp(x / 6.0 + 0.5, 0.0, 1.0)
+    return _clamp(x + 3.0, 0.0, 6.0) / 6.0
 
 
 @triton.jit

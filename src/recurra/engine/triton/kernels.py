@@ -46,7 +46,7 @@ def power(units: int) -> int:
 
 
 def made(text: str, name: str) -> dict[str, Any]:
-    """The names of a text of kernels. Triton reads a kernel's source again, so its lines are left where Python looks."""
+    """What a text of kernels defines. Triton reads their source again: its lines are left where Python looks."""
     file = f"<recurra triton {name} {hash(text):x}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     space: dict[str, Any] = {"__name__": "recurra_triton"}
@@ -94,7 +94,7 @@ TORCH = {
 
 @cache
 def trouble(device: torch.device) -> str | None:
-    """Why kernels do not work on a GPU, found out by one that has the functions in it; None: its results are torch's."""
+    """Why kernels do not work on a GPU, found out once by one that has the functions in it; None: they do."""
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < OLDEST:
         return f"Triton has no code for {torch.cuda.get_device_name(device)}"
     try:

@@ -1,4 +1,4 @@
-"""What is done for all steps at once, before and after a sweep: its arrays, and the gradients that are sums over rows."""
+"""What is done for all steps at once, before and after a sweep: its arrays, and gradients that are sums over rows."""
 
 from __future__ import annotations
 

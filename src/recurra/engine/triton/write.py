@@ -1,7 +1,7 @@
 """The pointwise functions and norms of a cell's sweeps as Triton kernels, in text; nothing here needs triton.
 
-A kernel gets `p_<array>` and `r_<array>`, an array's first entry and the entries from row to row, which stay the same at
-every step, and where the step's rows begin: `whole` in arrays with a row for every step, `previous` and `new` in
+A kernel gets `p_<array>` and `r_<array>`, an array's first entry and the entries from row to row, which stay the same
+at every step, and where the step's rows begin: `whole` in arrays with a row for every step, `previous` and `new` in
 histories, that have the initial rows in front. `tile` is the result of the product in front.
 """
 
@@ -76,7 +76,7 @@ def write(native: Native) -> str:
 
 
 def write_point(kernel: Kernel, point: Point) -> str:
-    """One program for ROWS rows and UNITS units; sums over rows are of a block of rows, each added up by one program."""
+    """One program for ROWS rows and UNITS units; a sum is kept for each block of rows, to which one program adds."""
     body = [
         "block = tl.program_id(0).to(tl.int64)",
         "row = block * ROWS + tl.arange(0, ROWS)[:, None]",
@@ -104,13 +104,14 @@ def write_point(kernel: Kernel, point: Point) -> str:
 
 
 def write_norm(kernel: Kernel, op: Op) -> str:
-    """One program a row; UNITS is a power of 2 not below the units of each part."""
+    """One program a row; UNITS is a power of 2 not below the units of each part. Sums are taken in float64: what is
+    left after the mean is taken away may be small."""
     parts = range(op.gates)
     *homes, scale = op.homes
     body = ["row = tl.program_id(0).to(tl.int64)", "unit = tl.arange(0, UNITS)", "here = unit < units"]
 
     def load(name: str, home: Home, k: int) -> None:
-        body.append(f"{name}_{k} = tl.load({address(home)} + unit, mask=here, other=0.0)")
+        body.append(f"{name}_{k} = tl.load({address(home)} + unit, mask=here, other=0.0).to(tl.float64)")
 
     def mean(values: Iterable[str]) -> str:
         return f"({' + '.join(f'tl.sum({v}, 0)' for v in values)}) / ({op.gates} * units)"
