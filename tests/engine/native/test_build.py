@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from recurra.engine import Layer, Time, choose
 from recurra.engine.native import build
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent
+from recurra.registry import find
 
 REAL = 'exec g++ "$@"'
 MAKES_RUBBISH = 'echo "no library" > "$last"'
@@ -194,7 +196,7 @@ def test_a_failure_has_the_compilers_words(fresh: Path, capsys) -> None:
 @pytest.mark.parametrize("missing", ["nope", "/no/such/g++ -O1"])
 def test_without_a_compiler_auto_takes_torch_and_says_so_once(fresh: Path, monkeypatch, capsys, missing: str) -> None:
     monkeypatch.setenv("CXX", missing)
-    layer, x = Recurrent("lstm", 3, 4), torch.randn(5, 2, 3)
+    layer, x = Recurrent("gru", 3, 4), torch.randn(5, 2, 3)
     first, second = layer(x)[0], layer(x)[0]
     said = capsys.readouterr().err
     assert said == (
@@ -230,7 +232,7 @@ def test_a_compiler_without_a_version(fresh: Path, script) -> None:
 
 def test_where_the_compiler_fails_auto_takes_torch_and_says_so_once(fresh: Path, script, capsys) -> None:
     log = script('echo "out of registers" >&2\nexit 4')
-    layer, x = Recurrent("lstm", 3, 4), torch.randn(5, 2, 3)
+    layer, x = Recurrent("gru", 3, 4), torch.randn(5, 2, 3)
     found = [layer(x)[0] for _ in range(3)]
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2 and said[0].startswith("recurra: compiling kernel")
@@ -352,7 +354,7 @@ def test_instructions_by_name(fresh: Path, monkeypatch) -> None:
         "Known: avx512-bf16, avx512, avx2, portable."
     )
     with pytest.raises(ConfigError, match="RECURRA_INSTRUCTIONS"):  # a slip of the caller's: auto does not hide it
-        Recurrent("lstm", 3, 4)(torch.randn(5, 2, 3))
+        Recurrent("gru", 3, 4)(torch.randn(5, 2, 3))
 
 
 def test_instructions_that_the_processor_lacks(fresh: Path, monkeypatch) -> None:
@@ -387,3 +389,17 @@ def test_an_unknown_processor_takes_what_runs_everywhere(fresh: Path, monkeypatc
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError()))
     assert build.processor() == frozenset()
     assert build.instructions() == "portable"
+
+
+def test_auto_hands_over_what_onednn_does_faster(fresh: Path) -> None:
+    """A plain LSTM without a backward, or small, to torch's kernel; trained and wide, or ragged, to native code."""
+    full, ragged = Time.full(3, 2), Time.of(torch.tensor([1, 3]), 3)
+    x = torch.randn(6, 4)
+    lstm, gru = find("cell", "lstm"), find("cell", "gru")
+    assert choose("auto", Layer(lstm, full), x, 256, learns=False) == "aten"
+    assert choose("auto", Layer(lstm, full), x, 200, learns=True) == "aten"
+    assert choose("auto", Layer(lstm, full), x, 256, learns=True) == "native"
+    assert choose("auto", Layer(lstm, full), x.double(), 200) == "native"
+    assert choose("auto", Layer(lstm, ragged), x[:4], 200) == "native"
+    assert choose("auto", Layer(lstm, Time.full(1000, 64)), x, 128) == "native"
+    assert choose("auto", Layer(gru, full), x, 8, learns=False) == "native"
