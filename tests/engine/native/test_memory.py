@@ -418,3 +418,23 @@ def test_workers_of_a_data_loader(python) -> None:
     """Also where they hand on what a layer gave as it is: its memory then becomes the other process's too."""
     done = python(LOADED)
     assert done.stdout == "done\n", done.stderr
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_states_and_inputs_in_any_order_of_memory(cell: str) -> None:
+    """A state whose batch lies side by side in memory gets the gradients of the same state laid out by units."""
+    torch.manual_seed(7)
+    layer = Recurrent(cell, 5, 6, dtype=torch.float64)
+    x = torch.randn(3, 5, 4, dtype=torch.float64).transpose(1, 2)
+    states = tuple(torch.randn(1, 6, 4, dtype=torch.float64).transpose(1, 2) for _ in layer.cell.state)
+    assert states[0].stride()[-1] != 1
+    weigh = torch.randn(3, 4, 6, dtype=torch.float64)
+    found = {}
+    for backend in ("reference", "native"):
+        layer.backend = backend
+        leaves = [x.detach().requires_grad_(), *(s.detach().requires_grad_() for s in states)]
+        assert leaves[1].stride() == states[0].stride()
+        y, _ = layer(leaves[0], tuple(leaves[1:]) if len(states) > 1 else leaves[1])
+        found[backend] = torch.autograd.grad((y * weigh).sum(), leaves)
+    for mine, theirs in zip(found["native"], found["reference"], strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-12, atol=1e-12)

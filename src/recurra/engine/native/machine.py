@@ -62,6 +62,8 @@ class Prepared:
     """Ops that multiply, and by which weight."""
     lists: tuple[np.ndarray, ...]
     """What the ops point to."""
+    homes_by_name: tuple[Home, ...]
+    """The homes, in the order of their numbers."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def prepared(sweep: Sweep, places: Mapping[Point, int]) -> Prepared:
     homes = np.array([(arrays.index(h.array), h.column, WIDTHS.index(h.width), h.mode) for h in numbers], np.int64)
     widths = tuple(WIDTHS.index(op.width) for op in sweep.ops)
     multiplied = tuple((k, op.weight) for k, op in enumerate(sweep.ops) if op.kind == "product")
-    return Prepared(sweep, arrays, homes.reshape(-1, 4), ops, widths, multiplied, tuple(lists))
+    return Prepared(sweep, arrays, homes.reshape(-1, 4), ops, widths, multiplied, tuple(lists), tuple(numbers))
 
 
 @dataclass(frozen=True)

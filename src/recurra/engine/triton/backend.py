@@ -13,9 +13,10 @@ from torch import Tensor
 
 from recurra.engine.bptt import again, autocast
 from recurra.engine.layer import Layer
-from recurra.engine.native.machine import WIDTHS
-from recurra.engine.native.sweep import Sweep
-from recurra.engine.triton import graphs, loop, whole
+from recurra.engine.native import whole
+from recurra.engine.native.plan import Native
+from recurra.engine.native.sweep import Mode, Sweep
+from recurra.engine.triton import graphs, kernels, loop
 from recurra.engine.triton.kernels import INTERPRETER, Code, code, interpreted, missing, trouble
 
 REALS = (torch.float32, torch.float64)
@@ -46,19 +47,16 @@ def run(
     return outputs[0], tuple(outputs[1:])
 
 
-def _rows(tensor: Tensor) -> Tensor:
-    """With entries of a row side by side."""
-    return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous()
-
-
-def _widths(x: Tensor, state: tuple[Tensor, ...], weights: Mapping[str, Tensor]) -> dict[str, int]:
-    units = weights["weight_hr"].shape[1] if "weight_hr" in weights else state[-1].shape[1]
-    return dict(zip(WIDTHS, (units, state[0].shape[1], 1, x.shape[1]), strict=True))
-
-
-def _values(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What kernels read of a layer's tensors: parameters, masks and states from below."""
-    return {name: _rows(t) for name, t in tensors.items() if not name.startswith(WEIGHTS)}
+def _filled(native: Native, n: int, alive: int, widths: whole.Widths, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Arrays that the backward fills: [n, ·], and [blocks of rows, ·] of zeros for sums."""
+    like = next(iter(given.values()))
+    homes = [home for op in native.backward.ops for home in loop.homes_of(op) if home.array not in given]
+    rows = {Mode.WHOLE: n, Mode.ACCUMULATOR: -(-alive // kernels.ROWS)}
+    out = {}
+    for mode, count in rows.items():
+        for name, width in whole.columns([h for h in homes if h.mode is mode], widths).items():
+            out[name] = like.new_zeros(count, width) if mode is Mode.ACCUMULATOR else like.new_empty(count, width)
+    return out
 
 
 def _sweep(
@@ -100,9 +98,9 @@ class _Triton(torch.autograd.Function):
         states = rest[: len(cell.state)]
         tensors = dict(zip(names, rest[len(cell.state) :], strict=True))
         made = code(cell, layer.variant, layer.also)
-        native, widths = made.native, _widths(x, states, tensors)
+        native, widths = made.native, whole.entries(x, states, tensors)
         n, alive = x.shape[0], time.alive
-        arrays = {"x": _rows(x)} | _values(tensors)
+        arrays = {"x": whole.rows(x)} | whole.values(tensors)
         if "weight_ih" in tensors:
             matrix, bias = tensors["weight_ih"].t(), tensors.get("bias_ih")
             arrays["A_ih"] = torch.mm(x, matrix) if bias is None else torch.addmm(bias, x, matrix)
@@ -111,7 +109,8 @@ class _Triton(torch.autograd.Function):
             history[:alive] = initial
         keep = any(ctx.needs_input_grad)
         if keep:
-            arrays |= whole.kept(native, n, widths, x)
+            sizes = whole.columns(native.kept.values(), widths)
+            arrays |= {name: x.new_empty(n, count) for name, count in sizes.items()}
         _sweep(made, "forward" if keep else "inference", layer, arrays, tensors, widths)
         histories = [arrays[f"hist_{s}"] for s in cell.state]
         last = torch.arange(n, n + alive) if time.lengths is None else time.last
@@ -136,20 +135,25 @@ class _Triton(torch.autograd.Function):
         x, states = inputs[0], inputs[1 : 1 + len(cell.state)]
         tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
         made = code(cell, layer.variant, layer.also)
-        native, widths = made.native, _widths(x, states, tensors)
+        native, widths = made.native, whole.entries(x, states, tensors)
         n = x.shape[0]
-        arrays = {"x": _rows(x)} | _values(tensors)
+        arrays = {"x": whole.rows(x)} | whole.values(tensors)
         arrays |= dict(zip(ctx.saved, ctx.saved_tensors[count:], strict=True))
-        arriving = [states[k].shape[1] for k in layer.given]
-        gy = _rows(grads[0]) if grads[0] is not None else x.new_zeros(1, sum(arriving)).expand(n, -1)
-        arrays |= {f"gy_{cell.state[k]}": g for k, g in zip(layer.given, gy.split(arriving, 1), strict=True)}
-        carries = {}
-        for name, late, initial in zip(cell.state, grads[1:], states, strict=True):
-            carries[name] = arrays[f"carry_{name}"] = (
-                initial.new_zeros(initial.shape) if late is None else late.clone(memory_format=torch.contiguous_format)
-            )
-        arrays |= whole.filled(native, n, layer.time.alive, widths, arrays)
+        given = whole.arriving(layer, x, states, grads)
+        arrays |= given
+        arrays |= _filled(native, n, layer.time.alive, widths, arrays)
         _sweep(made, "backward", layer, arrays, tensors, widths)
-        back = whole.gradients(native, layer, tensors, arrays, widths, ctx.own)
-        dx = whole.input_gradient(native, tensors, arrays, widths["H"]) if ctx.needs_input_grad[3] else None
-        return (None, None, None, dx, *carries.values(), *(back.get(name) for name in ctx.names))
+        back = whole.gradients(native, layer, tensors, arrays, widths, ctx.own, _multiply)
+        dx = whole.input_gradient(native, tensors, arrays, widths["H"], _multiply) if ctx.needs_input_grad[3] else None
+        return (
+            None,
+            None,
+            None,
+            dx,
+            *(given[f"carry_{s}"] for s in cell.state),
+            *(back.get(name) for name in ctx.names),
+        )
+
+
+def _multiply(a: Tensor, b: Tensor, out: Tensor) -> None:
+    torch.mm(a, b, out=out)

@@ -1,44 +1,60 @@
-"""What is done for all steps at once, before and after a sweep: its arrays, and gradients that are sums over rows."""
+"""What engines with sweeps do for all steps at once: what arrives from above, and gradients that are sums over rows.
+
+Shared by the backends "native" and "triton", which differ in who multiplies and where arrays come from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from recurra.engine.layer import Layer
 from recurra.engine.native.plan import Native
-from recurra.engine.native.sweep import Home, Mode
-from recurra.engine.triton import kernels
-from recurra.engine.triton.loop import homes_of
+from recurra.engine.native.sweep import Home
 
-Widths = Mapping[str, int]
-"""Entries of a home's width, by its letter."""
-
-
-def kept(native: Native, n: int, widths: Widths, like: Tensor) -> dict[str, Tensor]:
-    """Arrays [n, ·] for what the backward reads."""
-    return {name: like.new_empty(n, count) for name, count in _columns(native.kept.values(), widths).items()}
+Widths = dict[str, int]
+"""Entries of a home's width, by its letter, in the order of `machine.WIDTHS`."""
+Multiply = Callable[[Tensor, Tensor, Tensor], None]
+"""`multiply(a, b, out)`: out = a · b."""
 
 
-def _columns(homes: Iterable[Home], widths: Widths) -> dict[str, int]:
+def rows(tensor: Tensor) -> Tensor:
+    """With the entries of a row side by side."""
+    return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous()
+
+
+def entries(x: Tensor, state: Sequence[Tensor], weights: Mapping[str, Tensor]) -> Widths:
+    """The widths of a layer's values."""
+    units = weights["weight_hr"].shape[1] if "weight_hr" in weights else state[-1].shape[1]
+    return {"H": units, "P": state[0].shape[1], "1": 1, "I": x.shape[1]}
+
+
+def values(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a sweep reads of a layer's tensors: parameters, masks and states from below, but no matrices."""
+    return {name: rows(t) for name, t in tensors.items() if not name.startswith(("weight_", "bias_"))}
+
+
+def arriving(layer: Layer, x: Tensor, states: Sequence[Tensor], grads: Sequence[Tensor | None]) -> dict[str, Tensor]:
+    """`gy_<state>` [N, ·], the gradients at every step, and `carry_<state>` [alive, ·], those of the final states,
+    which the backward writes to."""
+    names, widths = layer.cell.state, [states[k].shape[1] for k in layer.given]
+    gy = rows(grads[0]) if grads[0] is not None else x.new_zeros(1, sum(widths)).expand(x.shape[0], -1)
+    out = {f"gy_{names[k]}": g for k, g in zip(layer.given, gy.split(widths, 1), strict=True)}
+    for name, late, initial in zip(names, grads[1:], states, strict=True):
+        out[f"carry_{name}"] = (
+            x.new_zeros(initial.shape) if late is None else late.clone(memory_format=torch.contiguous_format)
+        )
+    return out
+
+
+def columns(homes: Iterable[Home], widths: Widths) -> dict[str, int]:
+    """Array → its entries a row."""
     found: dict[str, int] = {}
     for home in homes:
         found[home.array] = max(found.get(home.array, 0), (home.column + 1) * widths[home.width])
     return found
-
-
-def filled(native: Native, n: int, alive: int, widths: Widths, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Arrays that the backward fills: [n, ·], and [blocks of rows, ·] of zeros for sums."""
-    like = next(iter(given.values()))
-    homes = [home for op in native.backward.ops for home in homes_of(op) if home.array not in given]
-    rows = {Mode.WHOLE: n, Mode.ACCUMULATOR: -(-alive // kernels.ROWS)}
-    out = {}
-    for mode, count in rows.items():
-        for name, width in _columns([h for h in homes if h.mode is mode], widths).items():
-            out[name] = like.new_zeros(count, width) if mode is Mode.ACCUMULATOR else like.new_empty(count, width)
-    return out
 
 
 def _runs(places: tuple[tuple[str, int], ...]) -> list[tuple[str, int, int, int]]:
@@ -60,6 +76,7 @@ def gradients(
     arrays: Mapping[str, Tensor],
     widths: Widths,
     own: tuple[str, ...],
+    multiply: Multiply,
 ) -> dict[str, Tensor]:
     """Of every weight, parameter and other leaf but x."""
     out: dict[str, Tensor] = {}
@@ -72,7 +89,7 @@ def gradients(
         total = torch.empty_like(matrix, memory_format=torch.contiguous_format)
         for array, begin, count, first in _runs(native.columns[weight]):
             slab = arrays[array].narrow(1, begin * width, count * width)
-            torch.mm(slab.t(), value, out=total.narrow(0, first * width, count * width))
+            multiply(slab.t(), value, total.narrow(0, first * width, count * width))
         out[f"weight_{weight}"] = total
         if f"bias_{weight}" in tensors:
             out[f"bias_{weight}"] = torch.cat([arrays[native.sums[f"bias:{name}"]].sum(0) for name in names])
@@ -97,7 +114,7 @@ def _argument(native: Native, layer: Layer, name: str, arrays: Mapping[str, Tens
 
 
 def input_gradient(
-    native: Native, tensors: Mapping[str, Tensor], arrays: Mapping[str, Tensor], units: int
+    native: Native, tensors: Mapping[str, Tensor], arrays: Mapping[str, Tensor], units: int, multiply: Multiply
 ) -> Tensor | None:
     """∂L/∂x [N, I]: the transposed input product over all steps, and what the equations read of x itself."""
     found = arrays.get(native.leaves.get("x", ""))
@@ -105,5 +122,7 @@ def input_gradient(
         for array, begin, count, first in _runs(native.columns["ih"]):
             slab = arrays[array].narrow(1, begin * units, count * units)
             matrix = tensors["weight_ih"].narrow(0, first * units, count * units)
-            found = torch.mm(slab, matrix) if found is None else found.addmm_(slab, matrix)
+            part = matrix.new_empty(len(slab), matrix.shape[1])
+            multiply(slab, matrix, part)
+            found = part if found is None else found.add_(part)
     return found
