@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import sympy as sp
-
+from recurra.engine.native.infix import Infix
 from recurra.engine.native.plan import Native
 from recurra.engine.native.sweep import Home, Mode, Point
 from recurra.equations.derive import Pointwise
 
 HEAD = '#include "vec.h"\n'
+CPP = Infix(number=lambda value: f"(REAL){value!r}", wide="all({})".format)
 
 
 def points_of(native: Native) -> list[Point]:
@@ -42,19 +42,15 @@ def arguments(point: Point) -> list[Home | int]:
 def write_point(number: int, point: Point) -> str:
     """`point_<number>(p, s, rows, units)`: whole vectors of every row, then what is left of it."""
     body: list[str] = []
-    names: dict[str, str] = {}
     for k, (name, home) in enumerate(point.loads):
-        names[name] = f"v_{name}"
         value = f"all(p[{k}][0])" if home.mode is Mode.SCALAR else f"get(p{k} + u)"
         body.append(f"const V v_{name} = {value};")
     first = len(point.loads)
     for k, (name, _) in enumerate(point.tiles, first):
-        names[name] = f"v_{name}"
         body.append(f"const V v_{name} = get(p{k} + u);")
     for st in point.statements:
         assert isinstance(st, Pointwise)
-        names[st.name] = f"v_{st.name}"
-        body.append(f"const V v_{st.name} = {_vector(st.value, names)};")
+        body.append(f"const V v_{st.name} = {CPP.vector(st.value)};")
     first += len(point.tiles)
     for k, (name, home) in enumerate(point.stores, first):
         added = f"get(p{k} + u) + v_{name}" if home.mode is Mode.ACCUMULATOR else f"v_{name}"
@@ -73,45 +69,3 @@ def write_point(number: int, point: Point) -> str:
         "    }\n"
         "}\n"
     )
-
-
-def _vector(value: sp.Expr, names: dict[str, str]) -> str:
-    """An expression that is a vector even where the value is a number."""
-    return f"all({_number(value)})" if value.is_Number else cpp(value, names)
-
-
-def _number(value: sp.Expr) -> str:
-    return f"(REAL){float(value)!r}"
-
-
-def cpp(value: sp.Expr, names: dict[str, str]) -> str:
-    """A pointwise expression in C++."""
-    if value.is_Symbol:
-        return names[str(value)]
-    if value.is_Number:
-        return _number(value)
-    if value.is_Add:
-        number, rest = value.as_coeff_Add()
-        out = "" if number == 0 else _number(number)
-        for term in sorted(sp.Add.make_args(rest), key=lambda t: (t.could_extract_minus_sign(), str(t))):
-            negative = term.could_extract_minus_sign()
-            text = cpp(-term if negative else term, names)
-            out += f" - {text}" if negative else f" + {text}" if out else text
-        return f"({out.strip()})"
-    if value.is_Mul:
-        number, rest = value.as_coeff_Mul()
-        factors = sp.Mul.make_args(rest)
-        above = [cpp(f, names) for f in factors if not (f.is_Pow and f.args[1].is_negative)]
-        below = [cpp(1 / f, names) for f in factors if f.is_Pow and f.args[1].is_negative]
-        if number != 1 or not above:
-            above.insert(0, _number(number))
-        product = " * ".join(above)
-        return f"({product}{''.join(f' / {b}' for b in below)})"
-    if value.is_Pow:
-        base, exponent = value.args
-        text = cpp(base, names)
-        power = int(exponent)
-        if power < 0:
-            return f"((REAL)1 / {cpp(base**-power, names)})"
-        return f"({' * '.join([text] * power)})"
-    return f"{type(value).__name__}({', '.join(_vector(a, names) for a in value.args)})"

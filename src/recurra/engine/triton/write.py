@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import sympy as sp
-
+from recurra.engine.native.infix import Infix
 from recurra.engine.native.plan import Native
 from recurra.engine.native.sweep import Home, Mode, Op, Point
 from recurra.equations.derive import Pointwise
 from recurra.equations.functions import SYMBOLS
 
 TILE = "tile"
+expression = Infix(number=repr, wide="tl.full((ROWS, UNITS), {}, REAL)".format)
+"""A pointwise expression in Triton."""
 CLOCK = ("rows", "units", "whole", "previous", "new")
 """Of each kernel's arguments those behind the arrays: rows alive, units, and where the step's rows begin."""
 ROWS = {
@@ -90,7 +91,7 @@ def write_point(kernel: Kernel, point: Point) -> str:
         body.append(f"v_{name} = tl.load({_place(TILE, 'row', k)} + unit, mask=here, other=0.0)")
     for st in point.statements:
         assert isinstance(st, Pointwise)
-        body.append(f"v_{st.name} = {_block(st.value)}")
+        body.append(f"v_{st.name} = {expression.vector(st.value)}")
     sums = 0
     for name, home in point.stores:
         if home.mode is Mode.ACCUMULATOR:
@@ -164,43 +165,3 @@ def _load(home: Home) -> str:
         case Mode.PARAMETER:
             return f"tl.load({address(home)} + unit, mask=inside, other=0.0)"
     return f"tl.load({address(home)} + unit, mask=here, other=0.0)"
-
-
-def _block(value: sp.Expr) -> str:
-    """An expression that is a block of entries even where its value is a number."""
-    return f"tl.full((ROWS, UNITS), {_number(value)}, REAL)" if value.is_Number else expression(value)
-
-
-def _number(value: sp.Expr) -> str:
-    return repr(float(value))
-
-
-def expression(value: sp.Expr) -> str:
-    """A pointwise expression in Triton; sums begin with a term that has no minus sign where there is one."""
-    if value.is_Symbol:
-        return f"v_{value}"
-    if value.is_Number:
-        return _number(value)
-    if value.is_Add:
-        number, rest = value.as_coeff_Add()
-        out = "" if number == 0 else _number(number)
-        for term in sorted(sp.Add.make_args(rest), key=lambda t: (t.could_extract_minus_sign(), str(t))):
-            negative = term.could_extract_minus_sign()
-            text = expression(-term if negative else term)
-            out += f" - {text}" if negative else f" + {text}" if out else text
-        return f"({out.strip()})"
-    if value.is_Mul:
-        number, rest = value.as_coeff_Mul()
-        factors = sp.Mul.make_args(rest)
-        above = [expression(f) for f in factors if not (f.is_Pow and f.args[1].is_negative)]
-        below = [expression(1 / f) for f in factors if f.is_Pow and f.args[1].is_negative]
-        if number != 1 or not above:
-            above.insert(0, _number(number))
-        return f"({' * '.join(above)}{''.join(f' / {b}' for b in below)})"
-    if value.is_Pow:
-        base, exponent = value.args
-        power = int(exponent)
-        if power < 0:
-            return f"(1.0 / {expression(base**-power)})"
-        return f"({' * '.join([expression(base)] * power)})"
-    return f"{type(value).__name__}({', '.join(_block(a) for a in value.args)})"
