@@ -29,6 +29,7 @@ ROOMS = {
     "spelling": "nn",
     "embedder": "nn",
     "core": "nn",
+    "decoder": "nn",
     "task": "tasks",
     "optimiser": "training",
     "schedule": "training",
