@@ -158,12 +158,70 @@ def test_check_refuses_recipes_of_another_form() -> None:
         ConfigError, match=re.escape("the recipe has no section [core]. `recurra recipes show char-lm`")
     ):
         config.check_names({name: section for name, section in recipe.items() if name != "core"})
-    with pytest.raises(ConfigError, match=re.escape("[core] names no kind. Known: recurrent, tdnn.")):
+    with pytest.raises(ConfigError, match=re.escape("[core] names no kind. Known: recurrent, tdnn")):
         config.check_names(recipe | {"core": {"cell": "lstm"}})
     with pytest.raises(ConfigError, match=r"core = 'lstm' is no section. Write \[core\]"):
         config.check_names(recipe | {"core": "lstm"})
     with pytest.raises(ConfigError, match="unknown section 'cores': did you mean 'core'"):
         config.check_names(recipe | {"cores": {}})
+
+
+WITH_ALTERNATIVE = config.load_recipe("char-lm") | {
+    "alternative": {
+        "tdnn": {
+            "core": {"hidden_size": 7},
+            "embedder": {"dropout": 0.5},
+            "training": {"schedule": {"kind": "plateau", "patience": 1}, "epochs": 3},
+            "target": {"kind": "character"},
+        }
+    }
+}
+
+
+def test_an_alternative_comes_with_the_core_it_is_called_like() -> None:
+    own = config.load_recipe("char-lm")
+    assert config.with_settings(WITH_ALTERNATIVE, {"training.epochs": 1}) == own | {
+        "training": own["training"] | {"epochs": 1}
+    }
+    changed = config.with_settings(WITH_ALTERNATIVE, {"training.epochs": 9, "core.kind": "tdnn", "core.dropout": 0.1})
+    assert changed["core"] == {"kind": "tdnn", "hidden_size": 7, "dropout": 0.1}  # nothing of the recipe's core
+    assert changed["embedder"] == own["embedder"] | {"dropout": 0.5}  # key by key
+    assert changed["training"] == own["training"] | {"schedule": {"kind": "plateau", "patience": 1}, "epochs": 9}
+    assert changed["target"] == {"kind": "character"} and "alternative" not in changed
+    changed["training"]["schedule"]["patience"] = 5
+    assert WITH_ALTERNATIVE["alternative"]["tdnn"]["training"]["schedule"]["patience"] == 1
+    assert config.with_settings(WITH_ALTERNATIVE, {"core.kind": "recurrent"}) == own
+
+
+def test_an_alternative_is_checked_with_the_recipe() -> None:
+    config.check(WITH_ALTERNATIVE)
+    assert config.read(config.dump_toml(WITH_ALTERNATIVE)) == WITH_ALTERNATIVE
+    for alternative, message in (
+        ({"tdnm": {}}, "unknown core 'tdnm': did you mean 'tdnn'"),
+        ({"tdnn": 3}, "alternative.tdnn = 3 is no table. Write [alternative.NAME.SECTION]"),
+        ({"tdnn": {"core": "x"}}, "alternative.tdnn.core = 'x' is no table."),
+        (3, "alternative = 3 is no section."),
+        ({"tdnn": {"trainin": {}}}, "unknown section 'trainin': did you mean 'training'"),
+        ({"tdnn": {"embedder": {"size": "big"}}}, "embedder.size = 'big' is a str, expected int"),
+        ({"tdnn": {"core": {"kind": "tdnn", "dleays": 3}}}, "unknown key alternative.tdnn.core.dleays: did you mean"),
+        ({"tdnn": {"core": {"dleays": 3}}}, "unknown key core.dleays: did you mean 'delays'"),
+        ({"tdnn": {"training": {"schedule": "platau"}}}, "unknown schedule 'platau': did you mean 'plateau'"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            config.check(config.load_recipe("char-lm") | {"alternative": alternative})
+
+
+def test_the_targets_symbols_are_a_vocabulary_of_their_own() -> None:
+    recipe = config.load_recipe("char-lm")
+    config.check(recipe | {"target": {"kind": "character", "min_count": 2}})
+    for target, message in (
+        ({"kind": "charakter"}, "unknown vocabulary 'charakter': did you mean 'character'"),
+        ({"kind": "character", "min_cuont": 2}, "unknown key target.min_cuont: did you mean 'min_count'"),
+        ({"kind": "character", "min_count": "2"}, "target.min_count = '2' is a str, expected int"),
+        ({"min_count": 2}, "[target] names no kind. Known: byte, character"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            config.check(recipe | {"target": target})
 
 
 def test_names_are_checked_without_torch() -> None:

@@ -1,6 +1,8 @@
 """Recipes and settings: a nested dict of sections, read from TOML, overridden from the command line, checked, written.
 
-A section names the part that fills its place (`kind`) and that part's keywords; `[data]` and `[training]` have no kind.
+A section names the part that fills its place (`kind`) and that part's keywords; `[data]`, `[search]` and `[training]`
+have no kind.
+`[alternative.NAME.SECTION]` says what is otherwise where the settings choose the core NAME instead of the recipe's.
 TOML has no null: the word "none" stands for a value that is left out on purpose (`clip_norm = "none"`).
 """
 
@@ -23,7 +25,11 @@ Config = dict[str, Any]
 RECIPES = Path(__file__).parent / "recipes"
 PARTS = ("reader", "vocabulary", "batching", "embedder", "core", "task", "baseline")
 """Sections filled by a part of the kind of the same name."""
-SECTIONS = ("description", "data", *PARTS, "training")
+FILLED = {**{section: section for section in PARTS}, "target": "vocabulary"}
+"""Section → the kind of part that fills it. `[target]`, the symbols of what is written, may be left out."""
+BY_A_WORD = ("cell", "optimiser", "schedule")
+"""Kinds of part that a key called like them names by a word alone, as `cell = "lstm"` does."""
+SECTIONS = ("description", "data", *FILLED, "search", "training", "alternative")
 
 
 @dataclass(frozen=True)
@@ -92,11 +98,12 @@ def parse_settings(overrides: Iterable[str]) -> dict[str, Any]:
 
 
 def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
-    """A copy of `config` with values under dotted names, such as `{"core.cell": "lstm"}`.
+    """A copy of `config` with values under dotted names, such as `{"core.cell": "lstm"}`, and without alternatives.
 
     Naming another `kind` drops the keys beside it, which belonged to the former kind; the order does not matter.
+    Where `core.kind` names an alternative of the recipe's, its tables come first; see `with_alternative`.
     """
-    config = copy.deepcopy(config)
+    config = with_alternative(config, settings.get("core.kind"))
     for name, value in sorted(settings.items(), key=lambda setting: not setting[0].endswith(".kind")):
         *path, last = name.split(".")
         if not path or not all(path) or not last:
@@ -114,17 +121,73 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
     return config
 
 
+def with_alternative(config: Config, core: str | None = None) -> Config:
+    """A copy of `config` without its alternatives, changed as the one called `core` says, if there is such a one.
+
+    A table that names a kind stands in the place of the recipe's table, and so does `[core]`, whose kind is the
+    alternative's name; all other tables change it key by key.
+    """
+    chosen = _alternatives(config).get(core or "")
+    config = copy.deepcopy({section: table for section, table in config.items() if section != "alternative"})
+    if chosen is not None and config.get("core", {}).get("kind") != core:
+        _lay_over(config, copy.deepcopy({**chosen, "core": {"kind": core, **chosen.get("core", {})}}))
+    return config
+
+
+def _alternatives(config: Config) -> dict[str, dict[str, Any]]:
+    """The alternatives of a recipe by their core's name. Raises `ConfigError` for one that is no table of sections."""
+    found = config.get("alternative", {})
+    tables = {"alternative": found}
+    if isinstance(found, dict):
+        tables |= {f"alternative.{core}": changes for core, changes in found.items()}
+        for core, changes in found.items():
+            if isinstance(changes, dict):
+                tables |= {f"alternative.{core}.{section}": table for section, table in changes.items()}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{name} = {table!r} is no table. Write [alternative.NAME.SECTION] and its keys below.")
+    return dict(found)
+
+
+def _lay_over(table: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(table.get(key), dict) and "kind" not in value:
+            _lay_over(table[key], value)
+        else:
+            table[key] = value
+
+
 def check(config: Config) -> None:
-    """Compare every section with the part it names, before any data is read: kinds, keys and types of values."""
+    """Compare every section with the part it names, before any data is read: kinds, keys and types of values.
+
+    The alternatives of a recipe are compared in their turn.
+    """
     check_names(config)
-    registry.checked(Data, config.get("data", {}), where="data")
-    for section in PARTS:
-        settings = {key: value for key, value in config[section].items() if key != "kind"}
-        registry.checked(registry.find(section, config[section]["kind"]), settings, where=section)
+    for core in (None, *_alternatives(config)):
+        whole = with_alternative(config, core)
+        registry.checked(Data, whole.get("data", {}), where="data")
+        for section, kind in FILLED.items():
+            if section in whole:
+                settings = {key: value for key, value in whole[section].items() if key != "kind"}
+                registry.checked(registry.find(kind, whole[section]["kind"]), settings, where=section)
 
 
 def check_names(config: Config) -> None:
     """The part of `check` that needs no torch: sections, and names and keys of parts under keys called like a kind."""
+    _check_sections(config)
+    for core in _alternatives(config):
+        if core not in registry.names("core"):
+            raise UnknownName("core", core, registry.names("core"))
+        _check_sections(with_alternative(config, core))
+    for kind, name in _named_parts(config):
+        if name not in registry.names(kind):
+            raise UnknownName(kind, name, registry.names(kind))
+    for kind, settings, where in _tables_of_parts(config):
+        registry.check_keys(kind, settings, where)
+
+
+def _check_sections(config: Config) -> None:
+    """Refuse sections that are unknown, are none, are missing, or name no kind."""
     for section, settings in config.items():
         _known(section, SECTIONS, "section")
         if section != "description" and not isinstance(settings, dict):
@@ -136,34 +199,34 @@ def check_names(config: Config) -> None:
         raise ConfigError(
             f"the recipe has no section [{missing[0]}]. `recurra recipes show char-lm` shows a whole one."
         )
-    for section in PARTS:
-        if "kind" not in config[section]:
-            raise ConfigError(f"[{section}] names no kind. Known: {', '.join(registry.names(section))}.")
-    for kind, name in _named_parts(config):
-        if name not in registry.names(kind):
-            raise UnknownName(kind, name, registry.names(kind))
-    for kind, settings, where in _tables_of_parts(config):
-        registry.check_keys(kind, settings, where)
+    for section, kind in FILLED.items():
+        if section in config and "kind" not in config[section]:
+            raise ConfigError(f"[{section}] names no kind. Known: {', '.join(registry.names(kind))}.")
+
+
+def _kind(key: str) -> str:
+    """The kind that a table of this name is called like."""
+    return FILLED.get(key, key)
 
 
 def _tables_of_parts(table: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Mapping[str, Any], str]]:
     """(kind, table, its dotted name) of all tables that are called like a kind."""
     for key, value in table.items():
         if isinstance(value, Mapping):
-            if key in registry.ROOMS:
-                yield key, value, within + key
+            if _kind(key) in registry.ROOMS:
+                yield _kind(key), value, within + key
             yield from _tables_of_parts(value, f"{within}{key}.")
 
 
 def _named_parts(table: Mapping[str, Any], kind: str = "") -> Iterator[tuple[str, str]]:
-    """(kind, name) of all parts a table names: `kind = …` in a table called like a kind, or a key called like one."""
+    """(kind, name) of all parts a table names: `kind = …` in a table called like a kind, or by a word alone."""
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _named_parts(value, key)
-        elif isinstance(value, str):
-            named = kind if key == "kind" else key
-            if named in registry.ROOMS:
-                yield named, value
+            yield from _named_parts(value, _kind(key))
+        elif isinstance(value, str) and key in BY_A_WORD:
+            yield key, value
+        elif isinstance(value, str) and key == "kind" and kind in registry.ROOMS:
+            yield kind, value
 
 
 def _known(name: str, known: Iterable[str], what: str) -> None:

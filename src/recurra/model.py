@@ -41,13 +41,15 @@ class Model(nn.Module):
     def from_config(cls, config: Mapping[str, Any], vocabularies: Mapping[str, Vocabulary]) -> Self:
         """Build the parts that the sections embedder, core and task name, with fresh weights.
 
-        `vocabularies` by field: "input" always, and whatever else embedder and task know by symbols, such as "tags".
+        `vocabularies` by field: "input" always, and whatever else embedder and task know by symbols, such as "tags" or
+        "target".
 
         Raises ConfigError for a missing section, an unknown part or key, and for parts that do not go together.
         """
         embedder, core, task = make_parts(config)
         fields = {name: len(symbols) for name, symbols in vocabularies.items() if name != "input"}
-        sizes = Sizes(vocabulary=len(vocabularies["input"]), fields=fields)
+        marks = getattr(task, "marks", 0)  # symbols of the task's own in the input, numbered after the vocabulary's
+        sizes = Sizes(vocabulary=len(vocabularies["input"]) + marks, fields=fields)
         embedder = embedder.build(sizes)
         sizes = replace(sizes, embedding=embedder.output_size)
         core = core.build(sizes)

@@ -53,3 +53,11 @@ class Output:
     sequences: int
     state: Any = None
     details: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The part of a decoder's state that all hypotheses of a source have alike, such as the source's memory: a nest of
+    tensors with the batch on axis −2. A search copies it only where sources leave the batch, not at every step."""
+
+    value: Any

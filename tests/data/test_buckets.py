@@ -216,6 +216,105 @@ def test_examples_of_unlike_fields() -> None:
         Buckets().batches(encoded[::-1], None, whole=True)[0]
 
 
+def pairs(lengths: list[tuple[int, int]], **more: Any) -> list[dict[str, Any]]:
+    """Pairs in which every number tells which one it is of, and where."""
+    return [
+        {"input": np.arange(t) + 1000 * row, "target": np.arange(u) + 1000 * row, "place": f"p:{row}", **more}
+        for row, (t, u) in enumerate(lengths)
+    ]
+
+
+def check_pairs(epoch: BucketEpoch, encoded: list[dict[str, Any]], kept: list[int]) -> None:
+    assert sorted(row for rows in epoch.order for row in rows) == kept
+    for rows, batch in zip(epoch.order, epoch, strict=True):
+        target = batch.fields["target"]
+        assert target.dtype == torch.int64 and target.t().is_contiguous()
+        assert target.shape == (len(rows), max(len(encoded[row]["target"]) for row in rows))
+        for b, (row, t) in enumerate(zip(rows, lengths_of(batch), strict=True)):
+            u = len(encoded[row]["target"])
+            assert t == len(encoded[row]["input"])
+            assert batch.fields["input"][b, :t].tolist() == encoded[row]["input"].tolist()
+            assert target[b, :u].tolist() == encoded[row]["target"].tolist() and (target[b, u:] == -100).all()
+
+
+BOTH = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=60)
+
+
+@given(lengths=BOTH, epoch=st.integers(0, 3), whole=st.booleans(), **SETTINGS)
+def test_every_pair_is_in_one_batch(
+    lengths: list[tuple[int, int]], epoch: int, whole: bool, size: int, tokens: int | None, shuffle: bool
+) -> None:
+    encoded = pairs(lengths)
+    buckets = Buckets(size, tokens, shuffle)
+    made = buckets.batches(encoded, None, epoch=epoch, seed=3, whole=whole)
+    check_pairs(made, encoded, list(range(len(encoded))))
+    assert made.order == buckets.batches(encoded, None, epoch=epoch, seed=3, whole=whole).order
+    for rows in made.order:
+        longest = max(max(lengths[row]) for row in rows)
+        assert len(rows) <= size
+        assert tokens is None or len(rows) == 1 or len(rows) * longest <= tokens, "the longer side counts"
+    rows = [row for rows in made.order for row in rows]
+    if whole:
+        assert rows == sorted(rows, key=lambda row: (*lengths[row], row))
+    elif not shuffle:
+        assert [lengths[row][1] for row in rows] == sorted(lengths[row][1] for row in rows)
+
+
+def test_little_is_padded_on_both_sides() -> None:
+    random = np.random.default_rng(1)
+    targets = random.gamma(12.0, 1.2, 20_000).astype(int) + 1
+    sources = np.maximum(1, targets + random.normal(0, 2, 20_000).astype(int))
+    encoded = pairs(list(zip(sources.tolist(), targets.tolist(), strict=True)))
+    for settings, source, target in (({"size": 64}, 0.06, 0.01), ({"size": 128, "tokens": 2000}, 0.09, 0.015)):
+        for shuffle in (True, False):
+            epoch = list(Buckets(**settings, shuffle=shuffle).batches(encoded, None))
+            inputs = sum(batch.fields["input"].numel() for batch in epoch)
+            outputs = sum(batch.fields["target"].numel() for batch in epoch)
+            assert 1 - sources.sum() / inputs < source and 1 - targets.sum() / outputs < target
+    orders = [{frozenset(rows) for rows in Buckets(64).batches(encoded, None, epoch=e).order} for e in (0, 1)]
+    assert len(orders[0] & orders[1]) < len(orders[0]) / 20, "other pairs meet in every epoch"
+
+
+def test_sources_alone_are_in_the_order_of_their_lengths() -> None:
+    encoded = [{"input": np.arange(n), "place": ""} for n in (3, 1, 2, 1)]
+    made = Buckets(3).batches(encoded, None, whole=True)
+    assert made.order == [[1, 3, 2], [0]] and made[0].fields.keys() == {"input"}
+
+
+def test_pairs_that_are_too_long_are_left_out_of_training_and_counted() -> None:
+    encoded = pairs([(3, 4), (9, 2), (5, 5), (2, 8), (5, 1)])
+    for shuffle in (True, False):
+        made = Buckets(2, longest=5, shuffle=shuffle).batches(encoded, None)
+        assert (made.left_out, made.cut) == (2, 0)
+        check_pairs(made, encoded, [0, 2, 4])
+    whole = Buckets(2, longest=5).batches(encoded, None, whole=True)
+    assert whole.left_out == 0
+    check_pairs(whole, encoded, [0, 1, 2, 3, 4])
+    with pytest.raises(
+        DataError, match=r"^p:0: this pair and all others have a side of more than 2 tokens, their end .*=4$"
+    ):
+        Buckets(longest=2).batches(encoded[:3], None)
+    with pytest.raises(
+        ConfigError, match=r"batching.cut_long is for sequences with labels; of a pair nothing is cut, and"
+    ):
+        Buckets(cut_long=True).batches(encoded, None)
+
+
+def test_a_pair_without_a_target() -> None:
+    encoded = pairs([(3, 4), (3, 2)])
+    del encoded[1]["target"]
+    with pytest.raises(
+        DataError, match=r"^p:1: no target, expected as p:0 has\. Label all examples of a part, or none"
+    ):
+        list(Buckets().batches(encoded, None, whole=True))
+
+
+def test_segments_are_padded_with_0() -> None:
+    encoded = [{"input": np.arange(n), "segments": np.arange(n) + 1, "place": ""} for n in (2, 3)]
+    segments = Buckets().batches(encoded, None, whole=True)[0].fields["segments"]
+    assert segments.tolist() == [[1, 2, 0], [1, 2, 3]] and segments.t().is_contiguous()
+
+
 @pytest.mark.parametrize("key", ["size", "tokens", "longest"])
 def test_settings_out_of_range(key: str) -> None:
     with pytest.raises(ConfigError, match=f"batching.{key} = 0, expected 1 or more"):

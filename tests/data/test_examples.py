@@ -135,6 +135,40 @@ def test_the_fingerprint_is_the_training_examples() -> None:
     assert fingerprint({"text": "\udc80"}) != fingerprint({"text": "\udc81"})
 
 
+def pair(source: Any, **target: Any) -> Example:
+    return {"source": source, "place": "p:1", **(target or {"target": f"{source}!"})}
+
+
+def test_pairs_with_an_empty_side_are_left_out_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = (pair("", target="x"), pair("y", target=" "), pair([], target="z"))
+    whole = (*(pair(f"s {k}") for k in range(9)), pair("t", targets=["a", "b"]))
+    known(monkeypatch, train=(*empty, *whole), valid=(*empty, pair("s 3"), pair("t")), test=(pair("new"),), split="own")
+    parts = gather_examples(Data(set="known"), Lines())
+    assert parts.train == [*whole] and parts.valid[:3] == [*empty], "they stay where they are scored"
+    assert parts.notes == [
+        "3 of 13 training pairs left out, as a side is empty.",
+        "2 of 5 validation examples (40.0%) have the very source of a training example.",
+    ]
+    known(monkeypatch, train=whole, valid=whole[:1], test=whole[:1], split="own")
+    assert gather_examples(Data(set="known"), Lines()).fingerprint == parts.fingerprint
+    known(monkeypatch, train=(*whole, pair("u")), valid=whole[:1], test=whole[:1], split="own")
+    assert gather_examples(Data(set="known"), Lines()).fingerprint != parts.fingerprint
+    known(monkeypatch, train=empty, valid=whole[:1], test=whole[:1], split="own")
+    with pytest.raises(DataError, match=r"no training examples in what was read, but for 3 pairs with an empty side\."):
+        gather_examples(Data(set="known"), Lines())
+
+
+def test_two_files_of_pairs_are_cut(tmp_path: Path) -> None:
+    for side in ("en", "de"):
+        (tmp_path / side).write_text("".join(f"{side} {k}\n" for k in range(50)))
+    data = Data(train=(str(tmp_path / "en"), str(tmp_path / "de")), valid_fraction=0.2, test_fraction=0.1)
+    parts = gather_examples(data, construct("reader", {"kind": "auto", "gives": "pairs"}))
+    assert (len(parts.train), len(parts.valid), len(parts.test)) == (35, 10, 5)
+    assert parts.reader == {"kind": "parallel", "encoding": "utf-8"}
+    for example in (*parts.train, *parts.valid, *parts.test):
+        assert example["source"].replace("en", "de") == example["target"]
+
+
 def columns(path: Path, packed: bool = False) -> str:
     raw = "".join(f"word{k} O\nAnn B-PER\n\n" for k in range(40)).encode()
     path.write_bytes(gzip.compress(raw) if packed else raw)
@@ -191,6 +225,21 @@ def test_sources_that_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     known(monkeypatch, train=made("a"), fractions=(0.9, 0.1), split="first 90 %")
     with pytest.raises(ConfigError, match=r"the data set 'known' is one long text, expected labelled examples\. Name"):
         gather_examples(Data(set="known"), Lines())
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("multi30k", (29000, 1014, 1000)),
+        ("tatoeba-cmn-eng", (21156, 1179, 1109)),
+        ("cmudict-g2p", (102068, 5447, 11994)),
+    ],
+)
+def test_the_named_sets_of_pairs(name: str, counts: tuple[int, int, int]) -> None:
+    parts = gather_examples(Data(set=name), construct("reader", {"kind": "auto", "gives": "pairs"}))
+    assert (len(parts.train), len(parts.valid), len(parts.test)) == counts
+    assert parts.split.startswith(f"{name}: ") and not any("empty" in note for note in parts.notes)
 
 
 def read_set(name: str) -> Parts:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from recurra.data.files import read_lines
+from recurra.data.pair_encode import has_empty_side
 from recurra.data.sniff import AutoReader
 from recurra.data.spans import detect, faults, spans
 from recurra.registry import construct
@@ -162,6 +164,47 @@ def test_documents(name: str, kind: str, settings: dict[str, str], count: int, c
     assert len({e["label"] for e in examples}) == classes
     words = {"imdb/train.jsonl.gz": 5844373, "imdb/test.jsonl.gz": 5712457}
     assert words.get(name) in (None, sum(len(e["text"].split()) for e in examples))
+
+
+@pytest.mark.parametrize(
+    ("part", "count", "english", "german"),
+    [("train", 29000, 345020, 322383), ("val", 1014, 12167, 11568), ("test_2016_flickr", 1000, 11877, 10905)],
+)
+def test_translations(part: str, count: int, english: int, german: int) -> None:
+    paths = [file(f"multi30k/{part}.{language}.gz") for language in ("en", "de")]
+    examples = list(construct("reader", {"kind": "parallel"}).read(*paths))
+    words = [sum(len(e[side].split()) for e in examples) for side in ("source", "target")]
+    assert (len(examples), words) == (count, [english, german])
+    assert not any(has_empty_side(e) for e in examples)
+
+
+def test_short_sentences() -> None:
+    examples = read("tatoeba-cmn-eng/cmn.txt.gz", "pairs")
+    assert (len(examples), len({e["source"] for e in examples})) == (23444, 22611)
+    assert not any(has_empty_side(e) for e in examples)
+
+
+@pytest.mark.parametrize(
+    ("part", "words", "lines"),
+    [("train-dev-20-21", 102068, 108952), ("train-dev-1-21", 5447, 5447), ("test", 11994, 12855)],
+)
+def test_pronunciations(part: str, words: int, lines: int) -> None:
+    path = file(f"cmudict-g2p/cmudict-0.7b.{part}.gz")
+    examples = read(f"cmudict-g2p/cmudict-0.7b.{part}.gz", "dictionary")
+    written = [line.split(maxsplit=1) for _, line in read_lines(path, "utf-8") if line.strip()]
+    assert (len(examples), len(written)) == (words, lines)
+    assert {(e["source"], t) for e in examples for t in e["targets"]} == {
+        (word, " ".join(t.split())) for word, t in written
+    }
+    assert len({phoneme for e in examples for t in e["targets"] for phoneme in t.split()}) == 39
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("tatoeba-cmn-eng/cmn.txt.gz", "pairs"), ("multi30k/val.de.gz", "parallel")]
+)
+def test_the_format_of_pairs_is_known_by_its_look(name: str, kind: str) -> None:
+    said = AutoReader(gives="pairs").sniff(file(name))
+    assert said and said.split(":")[0] == kind
 
 
 @pytest.mark.parametrize(

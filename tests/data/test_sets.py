@@ -11,7 +11,8 @@ import pytest
 
 from recurra import registry
 from recurra.data import sets
-from recurra.data.sets import DataSet, Source, find_set, find_vectors, read_sources, set_reader
+from recurra.data.parallel import ParallelReader
+from recurra.data.sets import DataSet, Lines, Source, find_set, find_vectors, read_sources, set_reader
 from recurra.data.split import cut
 from recurra.data.text import TextReader
 from recurra.data.vocabulary import Character, Word
@@ -72,6 +73,41 @@ def test_examples_and_files_are_read_alike(tmp_path: Path) -> None:
     assert text_of(data.train) == "example\nfile\n"
 
 
+def test_files_that_follow_each_other_are_read_together(tmp_path: Path) -> None:
+    for name, text in (("a.en", "a\nb\n"), ("a.de", "x\ny\n"), ("b.en", "c\n"), ("b.de", "z\n")):
+        (tmp_path / name).write_text(text)
+    two = tuple(tmp_path / name for name in ("a.en", "a.de"))
+    sources = (*two, {"source": "between", "target": ""}, tmp_path / "b.en", tmp_path / "b.de")
+    assert [e["source"] for e in read_sources(sources, ParallelReader())] == ["a", "b", "between", "c"]
+
+
+def set_of_lines(folder: Path, monkeypatch: pytest.MonkeyPatch, parts: str) -> DataSet:
+    """A set of three pairs, and the parts that a file says they belong to."""
+    monkeypatch.setenv("RECURRA_DATA", str(folder))
+    sums = {}
+    for name, text in (("pairs", "a\tx\nb\ty\n\tz\n"), ("split", parts)):
+        (folder / name).write_text(text)
+        sums[name] = {name: hashlib.sha256(text.encode()).hexdigest()}
+    monkeypatch.setattr(sets, "_table", lambda: {"one": {"train": sums["pairs"], "lines": sums["split"]}})
+    return find_set("one")
+
+
+def test_a_file_may_say_which_line_is_of_which_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = set_of_lines(tmp_path, monkeypatch, "test\ntrain\ntrain\n")
+    assert data.valid == (Lines(tmp_path / "pairs", tmp_path / "split", "valid"),)
+    found = {
+        part: [e["target"] for e in read_sources(getattr(data, part), registry.construct("reader", {"kind": "pairs"}))]
+        for part in sets.PARTS
+    }
+    assert found == {"train": ["y", "z"], "valid": [], "test": ["x"]}
+
+
+def test_a_line_of_no_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = set_of_lines(tmp_path, monkeypatch, "test\ntrain\n")
+    with pytest.raises(DataError, match=r"split: the file ends after 2 lines, expected one for .*pairs:3, the name of"):
+        list(read_sources(data.train, registry.construct("reader", {"kind": "pairs"})))
+
+
 def test_unknown_set() -> None:
     with pytest.raises(UnknownName, match=r"unknown data set 'tinyshakespear': did you mean 'tinyshakespeare'.*pydoc"):
         find_set("tinyshakespear")
@@ -123,7 +159,7 @@ def test_the_sums_are_those_of_the_folder() -> None:
     known = {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
     table = sets._table()
     for described in table.values():
-        for part in (*sets.PARTS, "vectors"):
+        for part in (*sets.PARTS, "vectors", "lines"):
             for path, digest in described.get(part, {}).items():
                 inside = {path: digest} if isinstance(digest, str) else {f"{path}/{f}": s for f, s in digest.items()}
                 assert inside.items() <= known.items()

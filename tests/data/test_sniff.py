@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recurra.data.sniff import ORDER, AutoReader
+from recurra.data.sniff import ORDER, PAIRS, AutoReader
 from recurra.errors import DataError
 from recurra.registry import construct, names
 
@@ -48,9 +48,53 @@ def test_a_folder_of_aligned_files(tmp_path: Path) -> None:
 
 
 def test_every_reader_of_labels_is_asked() -> None:
-    assert sorted([*ORDER, "auto", "segmented", "text"]) == names("reader")
-    for kind in ORDER:
+    assert sorted([*ORDER, *PAIRS, "auto", "segmented", "stories", "text"]) == names("reader")
+    for kind in (*ORDER, *PAIRS):
         assert set(construct("reader", {"kind": kind}).fields) <= set(AutoReader.fields)
+
+
+PAIRED = {
+    "pairs": ("a", "Hi.\t嗨。\nRun.\t跑。\tCC-BY\n", [("Hi.", "嗨。"), ("Run.", "跑。")]),
+    "dictionary": ("a.tsv", ";;; c\nTWO  T UW\nREAD  R EH D\n", [("TWO", ["T UW"]), ("READ", ["R EH D"])]),
+}
+
+
+@pytest.mark.parametrize("kind", PAIRED)
+def test_pairs_in_one_file_are_known_by_their_look(tmp_path: Path, kind: str) -> None:
+    name, text, expected = PAIRED[kind]
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    reader = construct("reader", {"kind": "auto", "gives": "pairs"})
+    found = [(e["source"], e.get("target", e.get("targets"))) for e in reader.read(tmp_path / name)]
+    assert (found, reader.kind) == (expected, kind)
+    assert AutoReader().sniff(tmp_path / name) != reader.sniff(tmp_path / name)
+
+
+def test_pairs_in_two_files_are_read_together(tmp_path: Path) -> None:
+    for name in ("en", "de", "dev.en", "dev.de"):
+        (tmp_path / name).write_text(f"{name} 1\n{name} 2\n")
+    reader = AutoReader(gives="pairs")
+    assert [e["target"] for e in reader.read(tmp_path / "en", tmp_path / "de")] == ["de 1", "de 2"]
+    assert reader.kind == "parallel"
+    assert [e["source"] for e in reader.read(tmp_path / "dev.en", tmp_path / "dev.de")] == ["dev.en 1", "dev.en 2"]
+    (tmp_path / "tabs").write_text("a\tb\n")
+    with pytest.raises(DataError, match=r"tabs: source and target parted by a tab \(pairs\), expected parallel as "):
+        list(reader.read(tmp_path / "dev.en", tmp_path / "tabs"))
+    with pytest.raises(DataError, match=r"en: 1 file, expected them in twos"):
+        list(AutoReader(gives="pairs").read(tmp_path / "en"))
+
+
+def test_pairs_that_nobody_knows(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("a\tb\nc\n")
+    said = f"{path}: no reader knows this file by its look, tried {', '.join(PAIRS)}. Name its format: --set "
+    with pytest.raises(DataError, match=f"^{re.escape(said)}"):
+        next(AutoReader(gives="pairs").read(path))
+    with pytest.raises(
+        DataError, match=r": no reader knows this folder by its look, expected files of pairs\. Name the"
+    ):
+        next(AutoReader(gives="pairs").read(tmp_path))
+    path.write_text("\n\n")
+    assert AutoReader(gives="pairs").sniff(path) == "parallel: lines without a tab, so the sources or the targets"
 
 
 def test_json_with_blank_lines_between_is_no_columns(tmp_path: Path) -> None:

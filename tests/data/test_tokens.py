@@ -161,3 +161,21 @@ def test_labels_that_are_none() -> None:
         Labels().restore(["a", "a"])
     with pytest.raises(CheckpointError, match="<unk> and then distinct tokens"):
         Tokens().restore([])
+
+
+@pytest.mark.parametrize(
+    ("split", "text"),
+    [("space", "T UW K"), ("characters", "你好 שלום é"), ("words", "It's a dog, isn't it (yes)?")],
+)
+def test_texts_come_back(split: str, text: str) -> None:
+    vocabulary = construct("vocabulary", {"kind": "tokens", "split": split})
+    tokens = vocabulary.tokens({"text": text})
+    assert vocabulary.fit_texts([text, ["further", "tokens"]]) is vocabulary
+    assert {*tokens, "further", "tokens", "<unk>"} == set(vocabulary.symbols)
+    one, other = vocabulary.encode_texts([text, tokens])
+    assert np.array_equal(one, other) and np.array_equal(one, vocabulary.encode(tokens))
+    assert vocabulary.text(one) == text and vocabulary.pieces(one) == tokens
+    assert vocabulary.pieces([0]) == ["<unk>"] and vocabulary.text([]) == ""
+    for write in (vocabulary.text, vocabulary.pieces):
+        with pytest.raises(DataError, match=r"symbol number -1 is outside the vocabulary"):
+            write([-1])

@@ -18,7 +18,7 @@ from recurra.errors import CheckpointError, ConfigError, DataError, TrainingErro
 from recurra.registry import construct, names
 
 PROSE = (Path(__file__).parent.parent / "fixtures" / "prose.txt").read_text(encoding="utf-8")
-OF_ONE_TEXT = sorted({*names("vocabulary")} - {"tokens", "labels"})
+OF_ONE_TEXT = sorted({*names("vocabulary")} - {"tokens", "subwords", "labels"})
 ANY = st.text(st.characters(), min_size=2).filter(lambda text: len(set(text)) > 1)  # surrogates too
 WORDS = st.lists(st.sampled_from(["a", "b", "Être", "<unk>", "字", "\n", "\n", "c'est"]), min_size=2)
 

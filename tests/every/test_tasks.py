@@ -12,9 +12,11 @@ from recurra.nn.pooling import Pooling
 from recurra.registry import names
 from recurra.tasks.classify import Classify
 from recurra.tasks.tag import Tag
+from recurra.tasks.transduce import Transduce
 from recurra.testing.tasks import TASK_CHECKS, check_task, make_case
 from recurra.types import Batch
 
+TRANSFORMER = {"kind": "transformer", "hidden_size": 8, "num_layers": 2, "heads": 2, "feed_forward": 16, "dropout": 0}
 WAYS: dict[str, list[dict[str, Any]]] = {
     "generate": [{}],
     "tag": [
@@ -27,6 +29,15 @@ WAYS: dict[str, list[dict[str, Any]]] = {
         *({"pooling": p} for p in ("last", "mean", "max", "attention")),
         *({"pooling": p, "multi_label": True} for p in ("last", "mean", "max", "attention")),
         {"class_weights": "balanced"},
+    ],
+    "answer": [{"hops": 1}, {"hops": 2}, {"hops": 3, "both": False, "dropout": 0.1}],
+    "transduce": [
+        {"decoder": {"kind": "recurrent", "hidden_size": 8, "context": "initial"}},
+        {"decoder": {"kind": "recurrent", "hidden_size": 8, "context": "every-step"}, "tied": "output"},
+        {"decoder": {"kind": "recurrent", "hidden_size": 8}, "tied": "all", "scores": "pronunciation"},
+        {"decoder": {"kind": "recurrent", "hidden_size": 6, "feeding": "input"}, "tied": "all", "scores": "exact"},
+        {"decoder": TRANSFORMER, "label_smoothing": 0.01},
+        {"decoder": {**TRANSFORMER, "hidden_size": 6}, "tied": "all"},
     ],
 }
 SETTINGS = [{"kind": kind, **way} for kind, ways in WAYS.items() for way in ways]
@@ -80,6 +91,17 @@ def test_a_task_that_does_not_learn_is_caught(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Tag, "decode", decode)
     with pytest.raises(AssertionError, match=r"tags of four examples learnt by heart: \[\[0\], .*, expected"):
         TASK_CHECKS["overfits"]({"kind": "tag"})
+
+
+def test_steps_that_forget_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Transduce.step
+
+    def forgetful(self: Transduce, embedder: nn.Module, core: nn.Module, state: Any, token: Tensor) -> Any:
+        return step(self, embedder, core, state, token)[0], state
+
+    monkeypatch.setattr(Transduce, "step", forgetful)
+    with pytest.raises(AssertionError, match=r"loss of single steps differs by"):
+        TASK_CHECKS["steps"]({"kind": "transduce", "decoder": TRANSFORMER})
 
 
 def test_a_field_without_random_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

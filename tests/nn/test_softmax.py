@@ -217,3 +217,62 @@ def test_equal_parts_cover_all_rows() -> None:
 def test_an_impossible_chunk_is_refused(chunk: int) -> None:
     with pytest.raises(ConfigError, match=rf"chunk = {chunk}, expected 1 or more rows"):
         linear_cross_entropy(*case(), chunk=chunk)
+
+
+def smoothed(x: Tensor, weight: Tensor, bias: Tensor, target: Tensor, chunk: int | None = None) -> Tensor:
+    return F.cross_entropy(F.linear(x, weight, bias), target, reduction="sum", label_smoothing=0.13)
+
+
+def ours_smoothed(x: Tensor, weight: Tensor, bias: Tensor, target: Tensor, chunk: int | None = None) -> Tensor:
+    return linear_cross_entropy(x, weight, bias, target, chunk=chunk, label_smoothing=0.13)
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize("scale", [1.0, -0.37])
+def test_label_smoothing_is_torchs(chunk: int | None, scale: float) -> None:
+    x, weight, bias, target = case(13)
+    target[[1, 7]] = IGNORED
+    arguments = (x, weight, bias, target)
+    assert_close(grads(ours_smoothed, arguments, chunk, scale), grads(smoothed, arguments, None, scale), 1e-12)
+    with torch.no_grad():
+        assert torch.allclose(ours_smoothed(*arguments, chunk=chunk), smoothed(*arguments), rtol=1e-12)
+
+
+def test_label_smoothing_by_hand() -> None:
+    x, weight, bias, target = case(14)
+    log_p = F.linear(x, weight, bias).log_softmax(1).detach()
+    expected = 0.0
+    for n in range(N):
+        for v in range(V):
+            expected -= (0.13 / V + (0.87 if v == target[n] else 0)) * float(log_p[n, v])
+    assert ours_smoothed(x, weight, bias, target).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_derivatives_with_label_smoothing() -> None:
+    x, weight, bias, target = case(15, n=4, h=3, v=5)
+
+    def loss(*leaves: Tensor) -> Tensor:
+        return ours_smoothed(*leaves, target, chunk=3).square()
+
+    assert torch.autograd.gradcheck(loss, (x, weight, bias))
+    assert torch.autograd.gradgradcheck(loss, (x, weight, bias))
+    with_graph = torch.autograd.grad(ours_smoothed(x, weight, bias, target), (x, weight, bias), create_graph=True)
+    assert_close(list(with_graph), grads(smoothed, (x, weight, bias, target))[1:], 1e-12)
+
+
+def test_label_smoothing_under_autocast() -> None:
+    x, weight, bias, target = case(16, torch.float32, n=200, h=50, v=300)
+    exact = grads(smoothed, (x, weight, bias, target))
+    arguments = (x.detach().bfloat16().requires_grad_(), weight, bias, target)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = grads(ours_smoothed, arguments, 64)
+    assert [t.dtype for t in found] == [torch.float32, torch.bfloat16, torch.float32, torch.float32]
+    assert abs(found[0] - exact[0]) <= 1e-3 * exact[0]
+    for a, e in zip(found[1:], exact[1:], strict=True):
+        assert (a - e).norm() <= 0.02 * e.norm()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_impossible_label_smoothing_is_refused(share: float) -> None:
+    with pytest.raises(ConfigError, match=rf"label_smoothing = {share}, expected from 0 to below 1"):
+        linear_cross_entropy(*case(), label_smoothing=share)

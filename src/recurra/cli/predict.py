@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -11,7 +12,7 @@ from cyclopts import Parameter
 
 from recurra import workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
-from recurra.cli.report import print_answers
+from recurra.cli.report import print_answers, print_targets
 from recurra.config import parse_settings
 from recurra.data.files import check_encoding, decoded, numbered, read_lines
 from recurra.errors import ConfigError
@@ -19,7 +20,16 @@ from recurra.workflow.plan import check_reading
 
 if TYPE_CHECKING:
     from recurra.serving.labels import LabelRun
+    from recurra.serving.pairs import PairRun
     from recurra.serving.texts import TextRun
+
+DRAWING = ("temperature", "top_k", "top_p", "seed")
+ONLY = {
+    "length": ("write",),
+    **dict.fromkeys(DRAWING, ("write", "translate")),
+    **dict.fromkeys(("beam", "n_best", "length_penalty", "no_repeat", "alignment"), ("translate",)),
+}
+"""Options that are not for all runs: what those runs do."""
 
 
 def predict(
@@ -29,6 +39,11 @@ def predict(
     *,
     input: Annotated[Path | None, Parameter(name=("--input", "-i"), allow_leading_hyphen=True)] = None,
     length: int | None = None,
+    beam: int | None = None,
+    n_best: int | None = None,
+    length_penalty: float | None = None,
+    no_repeat: int | None = None,
+    alignment: Annotated[bool | None, Parameter(negative=())] = None,
     temperature: float | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
@@ -39,18 +54,28 @@ def predict(
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
-    """Continue a prompt, or label a text: what the run was trained for.
+    """Continue a prompt, label a text, or translate it: what the run was trained for.
 
     Parameters
     ----------
     run
         The folder that `recurra train` made.
     text
-        The beginning to continue (without one, the model begins a line), or the sentence to label.
+        The beginning to continue (without one, the model begins a line), or the sentence to label or to translate.
     input
-        A file with a sentence to label in every line; - reads what is piped in.
+        A file with a sentence to label or to translate in every line; - reads what is piped in.
     length
         How many symbols (characters, bytes, words) to write; 300 if not said.
+    beam
+        Translations kept beside each other in the search; 1 takes the likeliest symbol always.
+    n_best
+        How many translations of each sentence to print, the best first, each with its score.
+    length_penalty
+        0 prefers short translations, more prefers longer ones; 0.6 if the recipe says nothing.
+    no_repeat
+        Rule out translations in which a run of so many symbols stands twice.
+    alignment
+        Print below each translation which part of the sentence each of its parts comes from.
     temperature
         Below 1 the likely becomes likelier; 0 takes the likeliest symbol always. 1 if not said.
     top_k
@@ -63,25 +88,42 @@ def predict(
     settings = parse_settings(set_ or ())
     check_reading(settings, input is not None)
     choice = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    choice |= {"beam": beam, "n_best": n_best, "length_penalty": length_penalty, "no_repeat": no_repeat}
+    choice |= {"alignment": alignment}
     if text is not None and not text.isascii():
         _check_text(text)
     opened = workflow.load(run, plugin or (), device)
     said = {name: value for name, value in choice.items() if value is not None}
-    if opened.writes:
+    _check_options(said, run, opened.does)
+    if opened.does == "write":
         _write(cast("TextRun", opened), run, text or "", input, said, threads, json)
         return
-    for name in said:
-        raise ConfigError(f"--{name.replace('_', '-')} is for runs that write, {run} labels. Leave it out.")
     own = (sys.stdin.encoding if str(input) == "-" else None) or opened.config["reader"].get("encoding", "utf-8")
-    encoding = str(settings.get("reader.encoding", own))
-    _label(cast("LabelRun", opened), run, text, input, check_encoding(encoding), threads, json)
+    encoding = check_encoding(str(settings.get("reader.encoding", own)))
+    lines = _lines(run, opened.does, text, input, encoding)
+    if opened.does == "label":
+        _label(cast("LabelRun", opened), lines, threads, json)
+    else:
+        _translate(cast("PairRun", opened), lines, said, threads, json)
+
+
+def _check_options(said: Iterable[str], run: Path, does: str) -> None:
+    """Refuse options of runs that do something else."""
+    for name in said:
+        runs = ONLY[name]
+        if does not in runs:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} is for runs that {' or '.join(runs)}, {run} {does}s. Leave it out."
+            )
 
 
 def _write(
     opened: TextRun, run: Path, prompt: str, source: Path | None, said: dict[str, Any], threads: int, json: bool
 ) -> None:
     if source is not None:
-        raise ConfigError(f"--input is for runs that label, {run} writes. Give the beginning as text: …predict {run} …")
+        raise ConfigError(
+            f"--input is for runs that label or translate, {run} writes. Give the beginning as text: …predict {run} …"
+        )
     unknown = opened.unknown_symbols(prompt)
     if unknown:
         print(f"recurra: the run does not know {unknown:,} symbols of the prompt.", file=sys.stderr)
@@ -92,22 +134,33 @@ def _write(
         print(prompt + written)
 
 
-def _label(
-    opened: LabelRun, run: Path, text: str | None, source: Path | None, encoding: str, threads: int, json: bool
-) -> None:
+def _lines(run: Path, does: str, text: str | None, source: Path | None, encoding: str) -> list[str]:
+    """The sentences to answer, blank ones too: answer k is that of line k."""
     if (text is None) == (source is None) or (text is not None and not text.strip()):
-        raise ConfigError(f'give a sentence to label, or a file of them: recurra predict {run} "…" or --input FILE.')
+        raise ConfigError(f'give a sentence to {does}, or a file of them: recurra predict {run} "…" or --input FILE.')
     if source is None:
-        lines = [text or ""]
-    elif str(source) == "-":
-        lines = [line for _, line in numbered(decoded(sys.stdin.buffer.read(), "what is piped in", encoding))]
-    else:
-        lines = [line for _, line in read_lines(source, encoding)]
-    answers = opened.predict(*lines, threads=threads)  # a blank line too: answer k is that of line k
+        return [text or ""]
+    if str(source) == "-":
+        return [line for _, line in numbered(decoded(sys.stdin.buffer.read(), "what is piped in", encoding))]
+    return [line for _, line in read_lines(source, encoding)]
+
+
+def _label(opened: LabelRun, lines: list[str], threads: int, json: bool) -> None:
+    answers = opened.predict(*lines, threads=threads)
     if json:
         print(json_format.dumps(answers, ensure_ascii=False))
     else:
         print_answers(answers)
+
+
+def _translate(opened: PairRun, lines: list[str], said: dict[str, Any], threads: int, json: bool) -> None:
+    answers = opened.predict(*lines, **said, threads=threads)
+    for note in opened.doubts(answers):
+        print(f"recurra: {note}", file=sys.stderr)
+    if json:
+        print(json_format.dumps(answers, ensure_ascii=False))
+    else:
+        print_targets(answers)
 
 
 def _check_text(text: str) -> None:

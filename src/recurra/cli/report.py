@@ -24,12 +24,17 @@ def print_report(run: Path, report: Mapping[str, Any]) -> None:
         f"torch {report['torch']}; {minutes['training']:.1f} minutes of training, "
         f"{minutes['around']:.1f} of reading and scoring"
     )
+    if report.get("targets_per_second"):
+        print(f"training speed: {report['targets_per_second']:,.0f} {report['unit']} per second")
     for command in report["commands"]:
         print(f"command: {command}")
     if "sample" in report:
         sample = report["sample"]
         print(f"\na sample (temperature {sample['temperature']}, seed {sample['seed']}):\n{sample['text'].strip()}")
-    if "shown" in report:
+    if "shown" in report and "target" in report["shown"][0]:
+        print("\nthe first of them, as the model translates them:")
+        print_shown(report["shown"])
+    elif "shown" in report:
         print("\nthe first of them, as the model labels them:")
         print_answers(report["shown"])
     print(f'\nThe run is in {run}: recurra predict {run} "…"')
@@ -37,14 +42,7 @@ def print_report(run: Path, report: Mapping[str, Any]) -> None:
 
 def print_scores(name: str, scored: Mapping[str, Any]) -> None:
     """A table: the model, then its baselines."""
-    size = (
-        f"{scored['symbols']:,} symbols, {scored['unknown_share']:.2%} unknown"
-        if "symbols" in scored
-        else f"{counted(scored['examples'], 'example')} of {counted(scored['tokens'], 'token')}, "
-        f"{scored['unknown_share']:.2%} unknown; "
-        f"{scored['examples_per_second']:,.0f} examples labelled per second"
-    )
-    print(f"{name}: {size}")
+    print(f"{name}: {_size(scored)}")
     for note in scored.get("notes", ()):
         print(note)
     metrics = [metric for metric in scored["model"] if not metric.startswith("unseen_")]  # the notes say which
@@ -55,6 +53,24 @@ def print_scores(name: str, scored: Mapping[str, Any]) -> None:
     for row in scored.get("baseline", ()):
         rows.append([row["name"], f"{row['size']:,} {row['unit']}", *_numbers(row, metrics, digits)])
     _print_columns(rows)
+
+
+def _size(scored: Mapping[str, Any]) -> str:
+    """How much was scored, and how fast that went."""
+    if "symbols" in scored:
+        return f"{scored['symbols']:,} symbols, {scored['unknown_share']:.2%} unknown"
+    if "search" in scored:
+        source, target = scored["tokens"]["source"], scored["tokens"]["target"]
+        return (
+            f"{counted(scored['examples'], 'pair')} of {source:,} and {target:,} symbols, "
+            f"{scored['unknown_share']:.2%} unknown; {scored['search']}: "
+            f"{scored['examples_per_second']:,.1f} sources per second"
+        )
+    return (
+        f"{counted(scored['examples'], 'example')} of {counted(scored['tokens'], 'token')}, "
+        f"{scored['unknown_share']:.2%} unknown; "
+        f"{scored['examples_per_second']:,.0f} examples labelled per second"
+    )
 
 
 def print_tables(scored: Mapping[str, Any], rows: int | None = ROWS) -> None:
@@ -80,6 +96,35 @@ def print_answers(answers: Iterable[Mapping[str, Any]]) -> None:
         for token, tag in zip(answer["tokens"], answer["tags"], strict=True):
             print(f"{token}\t{tag}")
         print()
+
+
+def print_targets(answers: Iterable[Mapping[str, Any]]) -> None:
+    """A line a source, empty for an empty one; of several hypotheses a line each, its score first, then a blank line;
+    below a target, where it was asked for, its words and those they come from: `Ein←A  Sonnenschirm←beach+umbrella`."""
+    for answer in answers:
+        several = "hypotheses" in answer
+        for hypothesis in answer.get("hypotheses", [answer]):
+            score = f"{hypothesis['score']:.4f}\t" if several else ""
+            print(score + one_line(hypothesis["target"]))
+            if hypothesis.get("aligned"):
+                print("  ".join(f"{word}←{'+'.join(of)}" for word, of in hypothesis["aligned"]))
+        if several:
+            print()
+
+
+def print_shown(answers: Iterable[Mapping[str, Any]]) -> None:
+    """Source, target and reference below each other."""
+    for answer in answers:
+        print(f"  {one_line(answer['source'])}\n→ {one_line(answer['target'])}")
+        for reference in answer["references"]:
+            print(f"= {one_line(reference)}")
+        print()
+
+
+def one_line(text: str | Sequence[str]) -> str:
+    """A text, or its tokens, without line ends: line k of the output is the answer to line k."""
+    whole = text if isinstance(text, str) else " ".join(text)
+    return whole.replace("\r", " ").replace("\n", " ")
 
 
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:

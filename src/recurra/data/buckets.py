@@ -30,12 +30,14 @@ class BucketEpoch:
 
     Batch k holds the sequences `order[k]`. Fields, of those that the sequences have:
 
-    - "input" int64 [B, T], padded with 0, and "tags" int64 [B, T], padded with -100; both time-major in memory
+    - "input" int64 [B, T], padded with 0, "tags" int64 [B, T], padded with -100, and "segments" int64 [B, T], padded
+      with 0; time-major in memory as all that have two axes
+    - "target" int64 [B, U], of a length of its own, padded with -100
     - "label" int64 [B]; "labels" float32 [B, L]
     - with `spell`: "spellings" int64 [U, C], the batch's distinct words, padded with 0; "spelling_lengths" int64 [U];
       "spelling" int64 [B, T], which row a word is spelled in, padded with 0
 
-    T is 1 at least. The structure holds the lengths where they differ.
+    T is 1 at least. The structure holds the lengths of the input where they differ.
     """
 
     encoded: Sequence[Encoded]
@@ -45,6 +47,8 @@ class BucketEpoch:
     """Steps after which a sequence is cut; None: nowhere."""
     cut: int
     """How many sequences are cut."""
+    left_out: int = 0
+    """How many pairs are in no batch, as a side of them is too long."""
 
     def __len__(self) -> int:
         return len(self.order)
@@ -62,8 +66,11 @@ class BucketEpoch:
         full = bool((lengths == T).all())
         valid = None if full else np.arange(T)[:, None] < lengths  # [T, B]
         fields = {"input": _padded(inputs, T, valid, 0)}
-        if "tags" in chosen[0]:
-            fields["tags"] = _padded([encoded["tags"][: self.longest] for encoded in chosen], T, valid, IGNORED)
+        for name, padding in (("tags", IGNORED), ("segments", 0)):
+            if name in chosen[0]:
+                fields[name] = _padded([encoded[name][: self.longest] for encoded in chosen], T, valid, padding)
+        if "target" in chosen[0]:
+            fields["target"] = _of_own_length([encoded["target"] for encoded in chosen])
         for name in ("label", "labels"):
             if name in chosen[0]:
                 fields[name] = torch.from_numpy(np.stack([encoded[name] for encoded in chosen]))
@@ -94,6 +101,9 @@ class Buckets:
     `tokens` bounds a batch too: sequences × longest of them; one that is longer by itself goes alone. With `shuffle`
     every epoch puts other sequences together and takes the batches in another order; without it they go from the
     shortest to the longest. A sequence longer than `longest` is refused, or cut there with `cut_long`.
+
+    Pairs of a source and a target are put together by both lengths, the target's first; `tokens` counts the longer
+    side. Where a side is longer than `longest`, the pair is left out of training, and counted; none is ever cut.
     """
 
     reads: ClassVar[str] = "examples"
@@ -121,51 +131,85 @@ class Buckets:
     ) -> BucketEpoch:
         """One pass over all sequences, each in one batch; the same for the same seed and epoch.
 
-        `whole=True`, for evaluation and prediction: in the order of their lengths, nothing random, and nothing refused
-        or cut, as every token waits for its answer; sequences beyond `longest` share their batch with fewer others.
+        `whole=True`, for evaluation and prediction: in the order of their lengths, of pairs the source's, nothing
+        random, and nothing refused, left out or cut, as every token waits for its answer; sequences beyond `longest`
+        share their batch with fewer others.
 
-        Raises `DataError` for a sequence longer than `longest`.
+        Raises `DataError` for a sequence longer than `longest`, and where all pairs are; `ConfigError` for pairs that
+        are to be cut.
         """
         lengths = np.array([len(example["input"]) for example in encoded], np.int64)
+        targets = np.array([len(example.get("target", ())) for example in encoded], np.int64)
         if whole:
-            return BucketEpoch(encoded, spell, self._cut(np.argsort(lengths, kind="stable"), lengths), None, 0)
+            rows = np.lexsort((targets, lengths))
+            return BucketEpoch(encoded, spell, self._cut(rows, np.maximum(lengths, targets)), None, 0)
+        if targets.any():
+            return self._pairs(encoded, lengths, targets, np.random.default_rng([seed, epoch]))
         long = np.flatnonzero(lengths > self.longest)
         if len(long) and not self.cut_long:
             raise self._too_long(encoded[long[0]])
         lengths = np.minimum(lengths, self.longest)
-        if self.shuffle:
-            order = self._shuffled(lengths, np.random.default_rng([seed, epoch]))
-        else:
-            order = self._cut(np.argsort(lengths, kind="stable"), lengths)
+        order = self._order(np.arange(len(lengths)), lengths, targets, np.random.default_rng([seed, epoch]))
         return BucketEpoch(encoded, spell, order, self.longest, len(long))
 
-    def _shuffled(self, lengths: NDArray[np.int64], random: np.random.Generator) -> list[list[int]]:
-        """Batches of one length as long as there are full ones; then the rest, by lengths that are a little blurred."""
-        rows = random.permutation(len(lengths))
-        rows = rows[np.argsort(lengths[rows], kind="stable")]
+    def _pairs(
+        self,
+        encoded: Sequence[Encoded],
+        lengths: NDArray[np.int64],
+        targets: NDArray[np.int64],
+        random: np.random.Generator,
+    ) -> BucketEpoch:
+        """One pass over pairs for training."""
+        if self.cut_long:
+            raise ConfigError(
+                "batching.cut_long is for sequences with labels; of a pair nothing is cut, and one that is too long is "
+                "left out and counted. Leave it away, or raise batching.longest."
+            )
+        kept = np.flatnonzero(np.maximum(lengths, targets) <= self.longest)
+        if not len(kept):
+            raise DataError(
+                f"{encoded[0]['place']}: this pair and all others have a side of more than {self.longest:,} tokens, "
+                f"their end counted. Let longer ones in: --set batching.longest={int(max(lengths[0], targets[0]))}"
+            )
+        order = self._order(kept, lengths, targets, random)
+        return BucketEpoch(encoded, None, order, None, 0, len(encoded) - len(kept))
+
+    def _order(
+        self,
+        rows: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        targets: NDArray[np.int64],
+        random: np.random.Generator,
+    ) -> list[list[int]]:
+        """The rows in batches: shuffled, or from the shortest to the longest. `targets` are 0 where there are none."""
+        size = np.maximum(lengths, targets)
+        if not self.shuffle:
+            return self._cut(rows[_by_both(lengths[rows], targets[rows])], size)
+        rows = random.permutation(rows)
+        rows = rows[np.lexsort((lengths[rows], targets[rows]))]
         batches: list[list[int]] = []
-        rest = []
-        for group in np.split(rows, np.flatnonzero(np.diff(lengths[rows])) + 1):
-            full = 0
-            if len(group):
-                room = self._room(int(lengths[group[0]]))
-                full = len(group) // room * room
-                batches += group[:full].reshape(-1, room).tolist()
+        rest = [rows[:0]]
+        ends = np.flatnonzero(np.diff(lengths[rows]) | np.diff(targets[rows])) + 1
+        for group in np.split(rows, ends) if len(rows) else []:
+            room = self._room(int(size[group[0]]))
+            full = len(group) // room * room
+            batches += group[:full].reshape(-1, room).tolist()
             rest.append(group[full:])
         left = np.concatenate(rest)
         seeming = lengths[left] * (1 + JITTER * random.random(len(left)))
-        batches += self._cut(left[np.argsort(seeming, kind="stable")], lengths)
+        aims = targets[left] * (1 + JITTER * random.random(len(left))) if targets.any() else targets[left]
+        batches += self._cut(left[_by_both(seeming, aims)], size)
         return [batches[k] for k in random.permutation(len(batches))]
 
-    def _cut(self, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[list[int]]:
+    def _cut(self, rows: NDArray[np.int64], size: NDArray[np.int64]) -> list[list[int]]:
         """Rows in their order, as many to a batch as there is room for."""
         batches: list[list[int]] = []
         longest = 0
         for row in rows.tolist():
-            longest = max(longest, int(lengths[row]))
+            longest = max(longest, int(size[row]))
             if not batches or len(batches[-1]) >= self._room(longest):
                 batches.append([])
-                longest = int(lengths[row])
+                longest = int(size[row])
             batches[-1].append(row)
         return batches
 
@@ -180,6 +224,21 @@ class Buckets:
             f"{encoded['place']}: a sequence of {found:,} tokens, expected {self.longest:,} at most. Is a blank line "
             f"missing? If not: --set batching.longest={found}, or cut it: --set batching.cut_long=true"
         )
+
+
+def _by_both(lengths: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.int64]:
+    """The order by targets' lengths, in whole tokens, and among equal ones by lengths, by turns up and down: so that
+    also where the target grows by one, neighbours have like lengths."""
+    whole = np.floor(targets)
+    order: NDArray[np.int64] = np.lexsort((np.where(whole % 2, -lengths, lengths), whole))
+    return order
+
+
+def _of_own_length(targets: Sequence[NDArray[np.int64]]) -> torch.Tensor:
+    """Targets side by side, [B, U]."""
+    lengths = np.array([len(ids) for ids in targets])
+    U = int(lengths.max())
+    return _padded(targets, U, np.arange(U)[:, None] < lengths, IGNORED)
 
 
 def _padded(

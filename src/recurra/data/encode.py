@@ -25,6 +25,7 @@ Encoded = dict[str, Any]
 """Field name → numbers:
 
 - "input": int64 [T], and, where words are spelled, "words": its T tokens as they are written
+- "segments": int64 [T], the segment that each token belongs to, where the example says
 - "tags": int64 [T]; "label": int64 []; "labels": float32 [L] of 0 and 1; those that the example and the encoder have
 - "place": where the example comes from, for messages
 """
@@ -43,7 +44,7 @@ class Encoder:
         if not hasattr(self._input, "tokens"):
             kind = self._input.to_json()["kind"]
             raise ConfigError(
-                f"vocabulary.kind = {kind!r} is not for examples that come one by one, expected tokens. "
+                f"vocabulary.kind = {kind!r} is not for examples with labels, expected tokens. "
                 'Write kind = "tokens"; split = "characters" takes each character for one.'
             )
         self._fields: tuple[str, ...] = tuple(name for name in ("tags", "label") if name in self.vocabularies)
@@ -113,12 +114,19 @@ class Encoder:
     def encode(self, example: Example) -> Encoded:
         """The numbers of an example; targets it does not hold, or that nobody asked for, are left out.
 
-        Raises `DataError` for more or fewer tags than tokens.
+        Raises `DataError` for more or fewer tags, or numbers of segments, than tokens.
         """
         words = self.tokens(example)
         encoded: Encoded = {"input": self._input.encode(words), "place": _place(example)}
         if "characters" in self.vocabularies:
             encoded["words"] = words
+        if "segments" in example:
+            if len(example["segments"]) != len(words):
+                raise DataError(
+                    f"{encoded['place']}: {len(example['segments'])} numbers of segments, expected one for each of "
+                    f"{len(words)} tokens. Is the text split in another way than its segments?"
+                )
+            encoded["segments"] = np.array(example["segments"], np.int64)
         if "tags" in self.vocabularies and "tags" in example:
             if len(example["tags"]) != len(words):
                 raise DataError(

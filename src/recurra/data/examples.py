@@ -1,4 +1,4 @@
-"""The labelled examples a model is trained, validated and tested on, and how they were cut."""
+"""The examples, with labels or targets, a model is trained, validated and tested on, and how they were cut."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from recurra.config import Data
 from recurra.data.corpus import check_sources
 from recurra.data.files import counted
+from recurra.data.pair_encode import has_empty_side, source_of
 from recurra.data.sets import DataSet, Reader, Source, find_set, read_sources
 from recurra.data.sniff import AutoReader
 from recurra.errors import ConfigError, DataError
@@ -45,7 +46,8 @@ def gather_examples(data: Data, reader: Reader) -> Parts:
 
     A set's own split is kept: only validation examples are cut off where it has none. Without it `test_fraction` and
     `valid_fraction` of the examples are. A reader "auto" gives way to the set's own reader. Phrases from inside of
-    trees train only, and stay with their tree.
+    trees train only, and stay with their tree; questions about one story stay together. Pairs of which a side is empty
+    are left out of training, and counted in a note; they stay where they are scored.
 
     Raises `ConfigError` where nothing is named, or what is named is one long text; `DataError` where a file cannot be
     read or holds too few examples.
@@ -81,30 +83,48 @@ def gather_examples(data: Data, reader: Reader) -> Parts:
         counts = _counts(shares, len(found["train"]), hint)
         for part, groups in _cut(found["train"], counts).items():
             found[part] = groups
-        said.append(_said(counts))
-    train = [example for group in found["train"] for example in group]
-    valid, test = ([group[0] for group in found[part]] for part in ("valid", "test"))
+        stories = any("story" in group[0] for group in found["train"])
+        said.append(_said(counts, "stories, each with its questions" if stories else "examples"))
+    read = [example for group in found["train"] for example in group]
+    train = [example for example in read if not has_empty_side(example)]
+    if len(train) < len(read):
+        notes.append(
+            f"{len(read) - len(train):,} of {counted(len(read), 'training pair')} left out, as a side is empty."
+        )
+    valid, test = ([example for group in found[part] for example in _whole(group)] for part in ("valid", "test"))
     if not train:
-        raise DataError("there are no training examples in what was read. Name another file, or another reader.")
+        empty = f", but for {counted(len(read), 'pair')} with an empty side" if read else ""
+        raise DataError(
+            f"there are no training examples in what was read{empty}. Name another file, or another reader."
+        )
     notes += _notes(train, {"validation": valid, "test": test})
     return Parts(train, valid, test, "; ".join(said) or "files as given", notes, _fingerprint(train), chosen)
 
 
 def read_examples(sources: Iterable[Source], reader: Reader) -> list[Example]:
     """The examples of files, to be scored or labelled: of trees, the whole ones only."""
-    return [group[0] for group in _groups(read_sources(sources, reader))]
+    return [example for group in _groups(read_sources(sources, reader)) for example in _whole(group)]
 
 
 def _groups(examples: Iterable[Example]) -> Iterator[list[Example]]:
-    """An example, and with it the phrases inside of it that follow."""
+    """An example, and with it the phrases inside of it that follow, or the other questions of its story."""
     group: list[Example] = []
     for example in examples:
-        if group and example.get("phrase") != "inner":
+        if group and example.get("phrase") != "inner" and not _of_one_story(group[-1], example):
             yield group
             group = []
         group.append(example)
     if group:
         yield group
+
+
+def _of_one_story(one: Example, other: Example) -> bool:
+    return "story" in one and one["story"] == other.get("story")
+
+
+def _whole(group: Iterable[Example]) -> list[Example]:
+    """A group without phrases from inside of a tree."""
+    return [example for example in group if example.get("phrase") != "inner"]
 
 
 def _counts(shares: Mapping[str, float], total: int, hint: str) -> dict[str, int]:
@@ -132,10 +152,10 @@ def _cut(groups: Sequence[list[Example]], counts: Mapping[str, int]) -> dict[str
     return {part: [groups[row] for row in np.sort(mine).tolist()] for part, mine in chosen}
 
 
-def _said(counts: Mapping[str, int]) -> str:
+def _said(counts: Mapping[str, int], what: str) -> str:
     total = sum(counts.values())
     parts = ", ".join(f"{part} {count:,} ({count / total:.1%})" for part, count in counts.items())
-    return f"cut {total:,} examples, shuffled with seed {SEED}, into {parts}"
+    return f"cut {total:,} {what}, shuffled with seed {SEED}, into {parts}"
 
 
 def _notes(train: Sequence[Example], others: Mapping[str, Sequence[Example]]) -> list[str]:
@@ -146,8 +166,8 @@ def _notes(train: Sequence[Example], others: Mapping[str, Sequence[Example]]) ->
         again = sum(_content(example) in seen for example in examples)
         if again:
             notes.append(
-                f"{again:,} of {len(examples):,} {part} examples ({again / len(examples):.1%}) have the very words of "
-                "a training example."
+                f"{again:,} of {len(examples):,} {part} examples ({again / len(examples):.1%}) have the very "
+                f"{'source' if 'source' in train[0] else 'words'} of a training example."
             )
     empty = sum(not any(_content(example)) for example in train)
     if empty:
@@ -156,6 +176,9 @@ def _notes(train: Sequence[Example], others: Mapping[str, Sequence[Example]]) ->
 
 
 def _content(example: Example) -> tuple[str, ...]:
+    if "source" in example:
+        source = source_of(example)
+        return (source,) if isinstance(source, str) else tuple(source)
     return tuple(example["tokens"]) if "tokens" in example else (example.get("text", ""),)
 
 

@@ -8,17 +8,30 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
+from recurra.data.files import counted, read_lines
 from recurra.errors import ConfigError, DataError, UnknownName
 from recurra.types import Example
 
 VARIABLE = "RECURRA_DATA"
 PARTS = ("train", "valid", "test")
 
-Source = Path | Example
-"""What a part of a set is made of: a file or folder that a reader reads, or an example that needs no reading."""
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of a file that belong to one part: line k of the file `by` names the part of line k of `path`."""
+
+    path: Path
+    by: Path
+    part: str
+
+
+Source = Path | Lines | Example
+"""What a part of a set is made of: files or folders that a reader reads, some lines of a file, or an example that needs
+no reading."""
 
 
 class Reader(Protocol):
@@ -84,7 +97,10 @@ def find_set(name: str) -> DataSet:
         return DataSet(name, ({"text": _pydoc(), "path": "pydoc_data.topics"},))
     described = _table()[name]
     folder = _folder(name)
-    parts = {part: _sources(name, folder, described.get(part, {})) for part in PARTS}
+    files = {part: _sources(name, folder, described.get(part, {})) for part in (*PARTS, "lines")}
+    parts: dict[str, tuple[Source, ...]] = {part: files[part] for part in PARTS}
+    if files["lines"]:
+        parts = {part: (Lines(files["train"][0], files["lines"][0], part),) for part in PARTS}
     fractions = described.get("fractions")
     return DataSet(
         name,
@@ -104,12 +120,15 @@ def find_vectors(name: str) -> Path:
 
 
 def read_sources(sources: Iterable[Source], reader: Reader) -> Iterator[Example]:
-    """The examples of a part: files are read, examples are given as they are."""
-    for source in sources:
-        if isinstance(source, Path):
-            yield from reader.read(source)
-        else:
-            yield source
+    """The examples of a part: files that follow each other are read together, examples are given as they are."""
+    for _, group in groupby(sources, lambda source: isinstance(source, Path)):
+        found = list(group)
+        yield from reader.read(*(source for source in found if isinstance(source, Path)))
+        for source in found:
+            if isinstance(source, Lines):
+                yield from _chosen(source, reader)
+            elif not isinstance(source, Path):
+                yield source
 
 
 @cache
@@ -127,6 +146,20 @@ def _sources(name: str, folder: Path, sums: Mapping[str, str | Mapping[str, str]
             _checked(name, folder, file, digest)
         paths.append(folder / path)
     return tuple(paths)
+
+
+def _chosen(lines: Lines, reader: Reader) -> Iterator[Example]:
+    """The examples whose line belongs to the part."""
+    parts = [line.strip() for _, line in read_lines(lines.by, "utf-8")]
+    for example in reader.read(lines.path):
+        number = int(example["place"].rpartition(":")[2])
+        if number > len(parts):
+            raise DataError(
+                f"{lines.by}: the file ends after {counted(len(parts), 'line')}, expected one for {example['place']}, "
+                "the name of its part. Copy both files again."
+            )
+        if parts[number - 1] == lines.part:
+            yield example
 
 
 def _pydoc() -> str:

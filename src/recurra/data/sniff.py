@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from recurra.data.files import check_encoding, read_text
 from recurra.errors import DataError
@@ -14,12 +14,15 @@ from recurra.types import Example
 
 ORDER = ("conllu", "aligned", "jsonl", "trees", "columns", "labelled-lines", "table")
 """The readers asked, in this order: the surer a reader's sign, the earlier; those with tags before those without."""
+PAIRS = ("dictionary", "pairs", "parallel")
+"""Those asked for pairs of a source and a target."""
 _ARRAY = re.compile(r"\s*\[\s*\{")
 
 
 @part("reader", "auto")
 class AutoReader:
-    """The first of the readers in `ORDER` that takes the first file read, for that file and all read afterwards.
+    """The first of the readers in `ORDER` that takes the first file read, for that file and all read afterwards; with
+    `gives = "pairs"` of those in `PAIRS`.
 
     `kind` and `said` are its name and why it was taken, in words; None and "" before. It works with its defaults but
     for the encoding: where that does not do, name it (`reader.kind`) and its settings. A plugin's reader is named, too.
@@ -33,10 +36,15 @@ class AutoReader:
         "tags": "tags",
         "label": "label",
         "labels": "labels",
+        "source": "text",
+        "target": "text",
+        "targets": "texts",
     }
 
-    def __init__(self, encoding: str = "utf-8") -> None:
+    def __init__(self, encoding: str = "utf-8", gives: Literal["labels", "pairs"] = "labels") -> None:
         self.encoding = check_encoding(encoding)
+        self.gives = gives
+        self._order = PAIRS if gives == "pairs" else ORDER
         self.kind: str | None = None
         self.said = ""
         self._reader: Any = None
@@ -48,11 +56,12 @@ class AutoReader:
             self._choose(Path(paths[0]))
         for path in map(Path, paths):
             self._check(path)
-            yield from self._reader.read(path)
+        if paths:
+            yield from self._reader.read(*paths)
 
     def sniff(self, path: str | Path) -> str | None:
         """Which reader takes the file, and why; None if none does."""
-        for kind in ORDER:
+        for kind in self._order:
             why = construct("reader", {"kind": kind, "encoding": self.encoding}).sniff(path)
             if why:
                 return f"{kind}: {why}"
@@ -82,17 +91,24 @@ class AutoReader:
     def _unknown(self, path: Path) -> DataError:
         """What is said of a file that no reader takes."""
         if path.is_dir():
+            expected = "files of pairs" if self.gives == "pairs" else "seq.in and seq.out in it"
             return DataError(
-                f"{path}: no reader knows this folder by its look, expected seq.in and seq.out in it. "
+                f"{path}: no reader knows this folder by its look, expected {expected}. "
                 f"Name the files in it: {path / '*'}"
             )
         text = read_text(path, self.encoding)  # says what is wrong with a file that is no text at all
         if not text.strip():
-            return DataError(f"{path}: nothing but blank lines, expected labelled examples. Name another file.")
+            expected = "pairs" if self.gives == "pairs" else "labelled examples"
+            return DataError(f"{path}: nothing but blank lines, expected {expected}. Name another file.")
         if _ARRAY.match(text):
             return DataError(
                 f"{path}: one JSON array, expected a JSON object in each line. Write its objects so: jq -c '.[]' "
                 f"{path.name} > {path.stem}.jsonl"
+            )
+        if self.gives == "pairs":
+            return DataError(
+                f"{path}: no reader knows this file by its look, tried {', '.join(PAIRS)}. Name its format: --set "
+                "reader.kind=pairs (source and target parted by a tab), or one of the others."
             )
         likely = "columns" if "\n\n" in text.strip() else "table"
         return DataError(

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from recurra.data.join import join_words
 from recurra.data.vectors import read_vectors, vectors_path
-from recurra.data.vocabulary import UNKNOWN_WORD
+from recurra.data.vocabulary import UNKNOWN_WORD, checked_ids
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import part
 from recurra.types import Example
@@ -28,6 +29,9 @@ _WORD = re.compile(
     rf"|[^\w\s]"
 )
 _DIGIT = re.compile(r"\d")
+
+Text = str | Sequence[str]
+"""A text, or its tokens."""
 
 
 @part("vocabulary", "tokens")
@@ -84,10 +88,7 @@ class Tokens:
                 f"{example.get('place', 'an example')}: neither tokens nor text in it, only "
                 f"{', '.join(example) or 'nothing'}. Name another reader."
             )
-        text: str = example["text"]
-        if self.split == "characters":
-            return list(text)
-        return text.split() if self.split == "space" else _WORD.findall(text)
+        return self._split(example["text"])
 
     def fit(self, sequences: Iterable[Sequence[str]]) -> Self:
         """Take the symbols from tokenised sequences. Raises `DataError` where all would be unknown."""
@@ -128,6 +129,26 @@ class Tokens:
                 ids[place] = self._numbers.get(keys[place].lower(), 0)
         return ids
 
+    def fit_texts(self, texts: Iterable[Text]) -> Self:
+        """`fit` on texts, split or not."""
+        return self.fit(map(self._split, texts))
+
+    def encode_texts(self, texts: Iterable[Text]) -> list[NDArray[np.int64]]:
+        """The numbers of texts, split or not."""
+        return [self.encode(self._split(text)) for text in texts]
+
+    def pieces(self, ids: ArrayLike) -> list[str]:
+        """The tokens of numbers, `<unk>` for 0. Raises `DataError` for a number that is no symbol."""
+        return [self.symbols[i] for i in checked_ids(ids, len(self)).tolist()]
+
+    def text(self, ids: ArrayLike) -> str:
+        """The tokens of numbers as one text: characters side by side, tokens of "space" parted by spaces, and of
+        "words" marks as they are usually written. Raises as `pieces` does."""
+        tokens = self.pieces(ids)
+        if self.split == "words":
+            return join_words(tokens)
+        return ("" if self.split == "characters" else " ").join(tokens)
+
     def unknown_share(self, ids: ArrayLike) -> float:
         """Share of unknown tokens, 0 to 1."""
         ids = np.asarray(ids)
@@ -144,6 +165,11 @@ class Tokens:
             "vectors": self.named_vectors,
         }
         return {"kind": "tokens", "settings": settings, "symbols": self.symbols}
+
+    def _split(self, text: Text) -> list[str]:
+        if not isinstance(text, str) or self.split == "characters":
+            return list(text)
+        return text.split() if self.split == "space" else _WORD.findall(text)
 
     def _keys(self, tokens: Sequence[str]) -> list[str]:
         """What tokens are looked up by."""

@@ -97,7 +97,7 @@ class Character:
         return self._numbers[np.minimum(_code_points(text), len(self._numbers) - 1)]
 
     def decode(self, ids: ArrayLike) -> str:
-        return self._codes[_checked(ids, len(self))].tobytes().decode("utf-32-le", errors="surrogatepass")
+        return self._codes[checked_ids(ids, len(self))].tobytes().decode("utf-32-le", errors="surrogatepass")
 
     def unknown_share(self, ids: ArrayLike) -> float:
         return _share(ids, self.unknown)
@@ -134,7 +134,7 @@ class Byte:
         return np.frombuffer(text.encode("utf-8", errors="surrogatepass"), np.uint8).astype(np.int64)
 
     def decode(self, ids: ArrayLike) -> str:
-        return _checked(ids, 256).astype(np.uint8).tobytes().decode("utf-8", errors="replace")
+        return checked_ids(ids, 256).astype(np.uint8).tobytes().decode("utf-8", errors="replace")
 
     def unknown_share(self, ids: ArrayLike) -> float:
         return 0.0
@@ -205,7 +205,7 @@ class Word:
         return np.fromiter(map(self._numbers.get, words, repeat(self.unknown)), np.int64, len(words))
 
     def decode(self, ids: ArrayLike) -> str:
-        words = [self.symbols[i] for i in _checked(ids, len(self)).tolist()]
+        words = [self.symbols[i] for i in checked_ids(ids, len(self)).tolist()]
         joined = " ".join("\n" if word == self.end_of_line else word for word in words)
         return joined.replace(" \n", "\n").replace("\n ", "\n")
 
@@ -227,7 +227,10 @@ class Word:
 
 
 def from_json(record: Mapping[str, Any]) -> Any:
-    """The vocabulary whose `to_json` gave `record`. Raises `CheckpointError` where keys are missing or do not fit."""
+    """The vocabulary whose `to_json` gave `record`. Raises `CheckpointError` where keys are missing or do not fit.
+
+    A record with "scores", a number for each symbol, is of a vocabulary whose `restore` takes them.
+    """
     try:
         kind, settings, symbols = record["kind"], record["settings"], record["symbols"]
     except (KeyError, TypeError) as error:
@@ -235,8 +238,8 @@ def from_json(record: Mapping[str, Any]) -> Any:
     strings = isinstance(kind, str) and isinstance(symbols, list) and all(isinstance(s, str) for s in symbols)
     if not strings or not isinstance(settings, dict):
         raise CheckpointError("a vocabulary's kind is a string, its settings an object, its symbols a list of strings.")
-    vocabulary: Saved = registry.construct("vocabulary", {**settings, "kind": kind})
-    return vocabulary.restore(symbols)
+    vocabulary: Any = registry.construct("vocabulary", {**settings, "kind": kind})
+    return vocabulary.restore(symbols, record["scores"]) if "scores" in record else vocabulary.restore(symbols)
 
 
 def save(vocabulary: Saved, path: str | Path) -> None:
@@ -320,7 +323,8 @@ def _code_points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), "<u4")
 
 
-def _checked(ids: ArrayLike, size: int) -> NDArray[np.int64]:
+def checked_ids(ids: ArrayLike, size: int) -> NDArray[np.int64]:
+    """Symbol numbers as an array [N]. Raises `DataError` for one that is not in a vocabulary of this size."""
     ids = np.asarray(ids, np.int64).reshape(-1)
     if len(ids) and not 0 <= ids.min() <= ids.max() < size:
         wrong = ids[(ids < 0) | (ids >= size)][0]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from recurra.errors import ConfigError, RecurraError
+from recurra.decoding.hypothesis import check_cuts, not_finite
+from recurra.errors import ConfigError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -35,7 +36,9 @@ def sample(
     Temperature 0 takes the most likely symbol always (of equals, the first); `distribution` says what temperature,
     `top_k` and `top_p` do otherwise. The same seed draws the same symbols; no other random generator is touched.
     """
-    _check(length, temperature, top_k, top_p)
+    if length < 0:
+        raise ConfigError(f"length = {length}, expected 0 or more symbols to draw.")
+    check_cuts(temperature, top_k, top_p)
     prompt = np.asarray(prompt, np.int64).reshape(-1)
     if not len(prompt):
         raise ConfigError("the prompt has no symbol, expected one or more. `prompt_ids` gives one to start from.")
@@ -88,17 +91,6 @@ def prompt_ids(vocabulary: Vocabulary, text: str) -> NDArray[np.int64]:
     return np.array([1 if vocabulary.unknown == 0 else 0])
 
 
-def _check(length: int, temperature: float, top_k: int | None, top_p: float | None) -> None:
-    if length < 0:
-        raise ConfigError(f"length = {length}, expected 0 or more symbols to draw.")
-    if not 0 <= temperature < np.inf:
-        raise ConfigError(f"temperature = {temperature}, expected 0 (always the most likely symbol) or more.")
-    if top_k is not None and top_k < 1:
-        raise ConfigError(f"top_k = {top_k}, expected 1 or more symbols to choose from, or none for all.")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ConfigError(f"top_p = {top_p}, expected a share above 0 and up to 1, or none for all.")
-
-
 def _vector(log_p: Any, drawn: int) -> NDArray[np.float64]:
     """Log-probabilities as numbers [V]; refused where they are no distribution."""
     if isinstance(log_p, torch.Tensor):
@@ -109,8 +101,5 @@ def _vector(log_p: Any, drawn: int) -> NDArray[np.float64]:
     if vector.ndim != 1:
         raise ConfigError(f"step gave log-probabilities of shape {list(vector.shape)}, expected [V] or [1, V].")
     if np.isnan(vector).any() or not np.isfinite(vector.max()):
-        raise RecurraError(
-            f"after {drawn} symbols drawn the model's log-probabilities are not finite. Are its weights? "
-            "Use an earlier checkpoint, or train again with a lower learning rate."
-        )
+        raise not_finite(drawn, " drawn")
     return vector

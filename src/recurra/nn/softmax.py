@@ -24,21 +24,31 @@ Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 def linear_cross_entropy(
-    x: Tensor, weight: Tensor, bias: Tensor, target: Tensor, *, chunk: int | None = None
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    target: Tensor,
+    *,
+    chunk: int | None = None,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Cross-entropy of a linear layer's softmax, summed over the rows; natural logarithm.
 
     z = x Vᵀ + c,  ŷ = softmax(z),  L = −Σ_n log ŷ[n, target_n];
     ∂L/∂z = ŷ − y,  ∇x = (ŷ − y) V,  ∇V = (ŷ − y)ᵀ x,  ∇c = Σ_n (ŷ − y)_n.
+    With `label_smoothing` ε the target is y = (1 − ε) · 1-of-V + ε / V, and L = −Σ_n Σ_v y[n, v] log ŷ[n, v].
 
     The gradients are computed with the loss, `chunk` rows at a time, ŷ − y in the place of z: memory for logits is
     chunk · V instead of N · V. Where no gradient is wanted the loss alone is computed. Under autocast the products are
     in its type, the softmax in float32. Differentiating a gradient (`create_graph=True`) computes it anew, all N · V.
 
     Shapes: x [N, H], weight [V, H], bias [V], target [N] of symbol numbers or `IGNORED`; result [].
+    Source of label smoothing: Szegedy et al. 2016, Rethinking the Inception architecture, section 7.
     """
     if chunk is not None and chunk < 1:
         raise ConfigError(f"linear_cross_entropy: chunk = {chunk}, expected 1 or more rows, or None to choose it.")
+    if not 0 <= label_smoothing < 1:
+        raise ConfigError(f"linear_cross_entropy: label_smoothing = {label_smoothing}, expected from 0 to below 1.")
     kept = target != IGNORED
     if not bool(kept.all()):
         x, target = x[kept], target[kept]
@@ -46,10 +56,20 @@ def linear_cross_entropy(
         chunk = _equal_parts(len(x), most=max(1, min(CHUNK_ROWS, CHUNK_BYTES // (4 * len(weight)))))
     device = x.device.type
     product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    share = 1 - label_smoothing
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, bias)):
-        loss: Tensor = _LinearCrossEntropy.apply(x, weight, bias, target, chunk, product)
-        return loss
-    return _run(x, weight, bias, target, chunk, product, (False, False, False))[0]
+        loss: Tensor = _LinearCrossEntropy.apply(x, weight, bias, target, chunk, product, share)
+    else:
+        loss = _run(x, weight, bias, target, chunk, product, share, (False, False, False))[0]
+    return loss - label_smoothing * _sum_of_means(x, weight, bias) if label_smoothing else loss
+
+
+def _sum_of_means(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Σ_n mean_v z[n, v]: what smoothed labels add, which wants no z, since the mean of products is a product."""
+    with torch.autocast(x.device.type, enabled=False):
+        exact = torch.promote_types(x.dtype, torch.float32)
+        total: Tensor = x.to(exact).sum(0) @ weight.to(exact).mean(0) + len(x) * bias.to(exact).mean()
+        return total
 
 
 def _equal_parts(N: int, most: int) -> int:
@@ -61,10 +81,17 @@ def _equal_parts(N: int, most: int) -> int:
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, target: Tensor, chunk: int, product: torch.dtype
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        target: Tensor,
+        chunk: int,
+        product: torch.dtype,
+        share: float,
     ) -> Tensor:
         ctx.save_for_backward(x, weight, bias, target)
-        ctx.rest = (chunk, product, ctx.needs_input_grad[:3])
+        ctx.rest, ctx.share = (chunk, product, share, ctx.needs_input_grad[:3]), share
         loss, ctx.gradients = _run(x, weight, bias, target, *ctx.rest)
         return loss
 
@@ -72,10 +99,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: the gradient is to be differentiated
-            return (*_differentiable(grad_loss, *saved), None, None, None)
+            x, weight, bias, target = saved
+            return (*_differentiable(grad_loss, x, weight, bias, target, ctx.share), None, None, None, None)
         # The first backward scales the gradients in place and gives them away; one more (retain_graph) needs new ones.
         gradients, ctx.gradients = ctx.gradients or _run(*saved, *ctx.rest)[1], None
-        return (*(g if g is None else g.mul_(grad_loss) for g in gradients), None, None, None)
+        return (*(g if g is None else g.mul_(grad_loss) for g in gradients), None, None, None, None)
 
 
 def _run(
@@ -85,9 +113,10 @@ def _run(
     target: Tensor,
     chunk: int,
     product: torch.dtype,
+    share: float,
     wanted: tuple[bool, ...],
 ) -> tuple[Tensor, Gradients]:
-    """The loss and those gradients of x, weight and bias that are wanted."""
+    """The loss −Σ_n (share · z[n, target_n] − log Σ_v exp z[n, v]) and those gradients that are wanted."""
     N, exact = len(x), torch.promote_types(product, torch.float32)
     new = torch.empty_like if N else torch.zeros_like
     grad_x, grad_weight, grad_bias = (new(t) if w else None for t, w in zip((x, weight, bias), wanted, strict=True))
@@ -107,10 +136,10 @@ def _run(
             z_target, z_largest = z.gather(1, t), z.amax(1, keepdim=True)
             torch.softmax(z, 1, out=z)  # ŷ
             # The largest ŷ is 1 / Σ exp(z − z_largest); unlike ŷ[target] it cannot underflow.
-            loss += (z_largest - z_target - z.amax(1, keepdim=True).log()).sum()
+            loss += (z_largest - share * z_target - z.amax(1, keepdim=True).log()).sum()
             if not any(wanted):
                 continue
-            z.scatter_add_(1, t, z.new_full((1, 1), -1.0).expand(len(t), 1))  # ŷ − y
+            z.scatter_add_(1, t, z.new_full((1, 1), -share).expand(len(t), 1))  # ŷ − y
             if product != exact:
                 z_low.copy_(z)
             first = start == 0
@@ -123,12 +152,14 @@ def _run(
     return loss, (grad_x, grad_weight, grad_bias)
 
 
-def _differentiable(grad_loss: Tensor, x: Tensor, weight: Tensor, bias: Tensor, target: Tensor) -> Gradients:
+def _differentiable(
+    grad_loss: Tensor, x: Tensor, weight: Tensor, bias: Tensor, target: Tensor, share: float
+) -> Gradients:
     """The gradients of x, weight and bias in operations that autograd can differentiate."""
     exact = torch.promote_types(x.dtype, weight.dtype)
     x_exact, weight_exact = x.to(exact), weight.to(exact)
     y_hat = F.linear(x_exact, weight_exact, bias.to(exact)).softmax(1)
-    delta = (y_hat - F.one_hot(target, len(weight))) * grad_loss
+    delta = (y_hat - share * F.one_hot(target, len(weight)).to(exact)) * grad_loss
     return (delta @ weight_exact).to(x.dtype), (delta.t() @ x_exact).to(weight.dtype), delta.sum(0).to(bias.dtype)
 
 

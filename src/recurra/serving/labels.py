@@ -12,15 +12,14 @@ from typing import Any, ClassVar, Protocol
 import torch
 
 from recurra import checkpoint, registry
-from recurra import config as configuration
 from recurra.checkpoint import RunFolder
 from recurra.config import Config, Data
 from recurra.data.encode import Encoder
-from recurra.data.examples import Parts, gather_examples, read_examples
-from recurra.data.sniff import AutoReader
+from recurra.data.examples import Parts, gather_examples
 from recurra.data.spans import spans
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
+from recurra.serving.reading import read_like_training
 from recurra.serving.threads import threads_set
 from recurra.training.evaluation import autocast, moved
 from recurra.types import Batch, Example
@@ -56,7 +55,7 @@ class LabelRun:
     config: Config
     model: Model
     device: torch.device
-    writes: ClassVar[bool] = False
+    does: ClassVar[str] = "label"
 
     @property
     def report(self) -> dict[str, Any]:
@@ -69,7 +68,7 @@ class LabelRun:
         examples = [{"text": given} if isinstance(given, str) else {"tokens": list(given)} for given in inputs]
         tokenised = [{**example, "tokens": Encoder(self.model.vocabularies).tokens(example)} for example in examples]
         with threads_set(threads):
-            found = answers([self.model], tokenised, self.device)
+            found = answers([self.model], self.model.task.prepare(tokenised)[0], self.device)
         pairs = zip((example["tokens"] for example in tokenised), found or (), strict=True)
         return [{"tokens": tokens, **answer, **_segments(tokens, answer.get("tags", ()))} for tokens, answer in pairs]
 
@@ -91,8 +90,7 @@ class LabelRun:
         found: dict[str, Any]
         train: list[Example] | None = None
         if files:
-            reader = configuration.with_settings({"reader": self.config["reader"]}, settings or {})["reader"]
-            examples = _read(files, reader)
+            examples = read_like_training(files, self.config["reader"], settings or {})
             train = self._parts().train if baseline else None
             found = {"data": ", ".join(map(str, files))}
         else:
@@ -219,22 +217,6 @@ def _named(model: Model, name: str, value: Any) -> Any:
     """A label's name, or a list of them, of its number or numbers."""
     vocabulary: Any = model.vocabularies["tags" if name == "tags" else "label"]
     return vocabulary.decode([value])[0] if name == "label" else vocabulary.decode(value)
-
-
-def _read(files: Sequence[str | Path], reader: Mapping[str, Any]) -> list[Example]:
-    """The examples of files; where they cannot be read, what format they look like is said, too."""
-    try:
-        return read_examples([Path(file) for file in files], registry.construct("reader", reader))
-    except DataError as error:
-        look = AutoReader(reader.get("encoding", "utf-8"))
-        kinds = [found.partition(":")[0] for file in files if (found := look.sniff(file)) is not None]
-        other = next((kind for kind in kinds if kind != reader["kind"]), None)
-        if other is None or reader["kind"] == "auto":
-            raise
-        raise DataError(
-            f"{str(error).rstrip('.')}. It was read as {reader['kind']}, like the training data, but looks like "
-            f"{other}: --set reader.kind={other}"
-        ) from error
 
 
 def _tokenised(examples: Sequence[Example], encoder: Encoder) -> list[Example]:

@@ -1,20 +1,35 @@
-"""A trained run, opened: which of the runs it is follows from what its task needs."""
+"""A trained run, opened: which of the runs it is follows from what its task learns from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Literal
 
 from recurra import checkpoint, registry
 from recurra import config as configuration
 from recurra.data import vocabulary as vocabularies
 from recurra.model import Model
 from recurra.serving.labels import LabelRun
+from recurra.serving.pairs import PairRun
 from recurra.serving.texts import TextRun
 from recurra.training.evaluation import find_device
 
-Run = TextRun | LabelRun
-"""A run directory and the model in it: `path`, `config`, `model`, `device`, `report`, `predict`, `evaluate`."""
+Run = TextRun | LabelRun | PairRun
+"""A run directory and the model in it: `path`, `config`, `model`, `device`, `report`, `does`, `predict`, `evaluate`."""
+RUNS: dict[str, type[TextRun] | type[LabelRun] | type[PairRun]] = {
+    "text": TextRun,
+    "labels": LabelRun,
+    "pairs": PairRun,
+}
+"""By what the task learns from."""
+
+
+def learns_from(task: Any) -> Literal["text", "labels", "pairs"]:
+    """The data a task learns from, by the fields it needs: one long text alone, a source, or else what has labels."""
+    if "source" in task.needs:
+        return "pairs"
+    return "text" if task.needs == ("text",) else "labels"
 
 
 def load_run(path: str | Path, plugins: Iterable[str | Path] = (), device: str = "auto") -> Run:
@@ -27,5 +42,4 @@ def load_run(path: str | Path, plugins: Iterable[str | Path] = (), device: str =
     model = Model.from_config(config, vocabularies.load_all(folder.vocabulary))
     place = find_device(device)
     checkpoint.load_model(folder.model, model).to(place).eval()
-    kind = TextRun if model.task.needs == ("text",) else LabelRun
-    return kind(folder.path, config, model, place)
+    return RUNS[learns_from(model.task)](folder.path, config, model, place)

@@ -38,7 +38,7 @@ class TextRun:
     config: Config
     model: Model
     device: torch.device
-    writes: ClassVar[bool] = True
+    does: ClassVar[str] = "write"
 
     @property
     def report(self) -> dict[str, Any]:

@@ -24,10 +24,12 @@ class Table(TypedDict):
 
 @dataclass(frozen=True)
 class Scores:
-    """Metrics by name, and what they are made of by type or label."""
+    """Metrics by name, and what they are made of by type, label or length."""
 
     metrics: dict[str, float]
     tables: dict[str, Table] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """How they were counted, a line each, where that can differ: a score's signature."""
 
 
 def span_scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Scores:

@@ -2,6 +2,17 @@
 
 from recurra.testing.cells import CELL_CHECKS, CONFIGURATIONS, check_cell
 from recurra.testing.cores import CORE_CHECKS, check_core
+from recurra.testing.decoders import DECODER_CHECKS, check_decoder
 from recurra.testing.tasks import TASK_CHECKS, check_task
 
-__all__ = ["CELL_CHECKS", "CONFIGURATIONS", "CORE_CHECKS", "TASK_CHECKS", "check_cell", "check_core", "check_task"]
+__all__ = [
+    "CELL_CHECKS",
+    "CONFIGURATIONS",
+    "CORE_CHECKS",
+    "DECODER_CHECKS",
+    "TASK_CHECKS",
+    "check_cell",
+    "check_core",
+    "check_decoder",
+    "check_task",
+]

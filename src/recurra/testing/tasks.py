@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recurra.decoding.greedy import greedy
 from recurra.errors import ConfigError
 from recurra.nn.softmax import IGNORED
 from recurra.registry import construct
@@ -20,10 +21,16 @@ from recurra.types import Batch, Lengths, Output, Sizes
 EXACT = 1e-12
 """Largest difference in float64, relative to the largest entry of the tensor compared."""
 
-FIELDS = {"tags": 5, "label": 4, "labels": 4, "target": 11}
-"""Number of symbols of what a task is to give; "labels" has the size of "label"."""
+FIELDS = {"tags": 5, "label": 4, "labels": 4, "target": 11, "segments": 3}
+"""Number of symbols of what a task is to give, its own marks not counted; "labels" has the size of "label". Segments
+are given to it."""
+
+READ = ("text", "tokens", "source")
+"""What a task may need that reaches it as "input"."""
 
 V, D, H = 11, 6, 8
+LONGEST = 9
+"""Symbols at which writing is cut off; longer than any target here."""
 
 
 @dataclass
@@ -40,15 +47,36 @@ class Case:
         return output
 
     def answers(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, list[Any]]] | None:
-        """Potentials and what they decode to; None where the task names nothing."""
+        """Potentials and what they decode to, or nothing and the targets found greedily; None where there are none."""
+        if hasattr(self.task, "start"):
+            return {}, {"target": self.written(batch)}
         if not hasattr(self.task, "potentials"):
             return None
         with torch.no_grad():
             potentials = self.task.potentials(self.embedder, self.core, batch)
         return potentials, self.task.decode(potentials, batch.structure)
 
+    @torch.no_grad()
+    def written(self, batch: Batch) -> list[list[int]]:
+        """The targets of a task that writes symbol by symbol, the most likely symbol at every step."""
+        begin = torch.full((len(batch.fields["input"]),), self.task.end)
+        found = greedy(self.step, self.start(batch), begin, end=self.task.end, longest=LONGEST)
+        return [list(hypothesis.tokens) for hypothesis in found]
+
+    def start(self, batch: Batch) -> Any:
+        return self.task.start(self.embedder, self.core, batch)
+
+    def step(self, state: Any, token: Tensor) -> tuple[Tensor, Any]:
+        log_p: Tensor
+        log_p, state = self.task.step(self.embedder, self.core, state, token)
+        return log_p, state
+
     def parts(self) -> tuple[nn.Module, ...]:
         return self.embedder, self.core, self.task
+
+    def train(self, mode: bool = True) -> None:
+        for part in self.parts():
+            part.train(mode)
 
     def parameters(self) -> dict[str, nn.Parameter]:
         names = ("embedder", "core", "task")
@@ -62,20 +90,23 @@ def make_case(settings: Mapping[str, Any], lengths: tuple[int, ...] = (4, 0, 7, 
     """
     torch.manual_seed(seed)
     task = construct("task", settings)
-    wanted = {name for name in task.needs if name not in ("text", "tokens")} | ({"target"} if task.causal else set())
+    marks = getattr(task, "marks", 0)
+    wanted = {name for name in task.needs if name not in READ} | ({"target"} if task.causal else set())
+    wanted |= {"segments"} if getattr(task, "segmented", False) else set()
     for name in wanted:
         if name not in FIELDS:
             raise ConfigError(f"the task needs {name!r}, random values are known of {', '.join(FIELDS)}. Add it there.")
     embedder = construct("embedder", {"kind": "symbols", "size": D})
     core = construct("core", {"kind": "recurrent", "hidden_size": H, "bidirectional": not task.causal})
-    sizes = Sizes(vocabulary=V, fields={"tags": FIELDS["tags"], "label": FIELDS["label"]})
+    sizes = Sizes(vocabulary=V + marks, fields={name: FIELDS[name] for name in ("tags", "label", "target")})
     embedder.build(sizes)
     sizes = replace(sizes, embedding=embedder.output_size)
     core.build(sizes)
     task.build(replace(sizes, core=core.output_size))
     if hasattr(task, "set_counts"):
         task.set_counts([1 + k for k in range(FIELDS["label"])])
-    case = Case(embedder.double(), core.double(), task.double(), _random(wanted, lengths))
+    batch = _random_pairs(lengths) if marks else _random(wanted, lengths)
+    case = Case(embedder.double(), core.double(), task.double(), batch)
     with torch.no_grad():
         for parameter in case.task.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
@@ -89,27 +120,52 @@ def _random(wanted: set[str], lengths: tuple[int, ...]) -> Batch:
     for name in sorted(wanted):
         if name == "labels":
             fields[name] = (torch.rand(B, FIELDS[name]) < 0.4).double()
+        elif name == "segments":
+            fields[name] = torch.randint(FIELDS[name], (B, T)).sort(1).values
         else:
             fields[name] = torch.randint(FIELDS[name], (B,) if name == "label" else (B, T))
     return Batch(fields, Lengths(torch.tensor(lengths)))
 
 
-def _alone(batch: Batch, b: int) -> Batch:
-    """Sequence b of a batch, without its padding."""
-    assert batch.structure.values is not None
-    n = int(batch.structure.values[b])
-    rows = {name: v[b : b + 1] for name, v in batch.fields.items()}
-    return Batch({name: v if name in ("label", "labels") else v[:, :n] for name, v in rows.items()})
+def _random_pairs(lengths: tuple[int, ...]) -> Batch:
+    """Random sources of these lengths and targets of others, each with its end mark, the last symbol, behind it."""
+    B, T, U = len(lengths), max(lengths) + 1, LONGEST - 1
+    source, target = torch.randint(V, (B, T)), torch.randint(FIELDS["target"], (B, U))
+    ends = torch.tensor(lengths)
+    source[torch.arange(B), ends] = V
+    for b, row in enumerate(target):
+        n = (5 * b + 2) % U  # 0 among them
+        row[n], row[n + 1 :] = FIELDS["target"], IGNORED
+    return Batch({"input": source, "target": target}, Lengths(ends + 1))
+
+
+def _alone(case: Case, b: int) -> Batch:
+    """Sequence b of the batch, without its padding."""
+    lengths = case.batch.structure.values
+    assert lengths is not None
+    fields = {}
+    for name, values in case.batch.fields.items():
+        row = values[b : b + 1]
+        if not _is_of_its_own_length(case, name):
+            row = row[:, : int(lengths[b])]
+        elif name == "target":
+            row = row[:, row[0] != IGNORED]
+        fields[name] = row
+    return Batch(fields)
+
+
+def _is_of_its_own_length(case: Case, name: str) -> bool:
+    """Whether a field is not as long as the input: the label of a sequence, and what is written symbol by symbol."""
+    return name in ("label", "labels") or (name == "target" and hasattr(case.task, "start"))
 
 
 def check_one_by_one(settings: Mapping[str, Any]) -> None:
     """The loss, its gradients, the counts and the answers of a batch are those of its sequences one by one."""
     case = make_case(settings)
-    for part in case.parts():
-        part.eval()
+    case.train(False)
     assert case.batch.structure.values is not None
     lengths = case.batch.structure.values.tolist()
-    singles = [_alone(case.batch, b) for b, n in enumerate(lengths) if n]
+    singles = [_alone(case, b) for b, n in enumerate(lengths) if n]
     whole, alone = case.loss(case.batch), [case.loss(single) for single in singles]
     counts, expected = (whole.targets, whole.sequences), (sum(o.targets for o in alone), len(alone))
     assert counts == expected, f"(targets, sequences) are {counts} of the batch, {expected} of its sequences alone"
@@ -134,8 +190,7 @@ def check_one_by_one(settings: Mapping[str, Any]) -> None:
 def check_padding(settings: Mapping[str, Any]) -> None:
     """What stands behind the ends changes neither loss nor answers; an empty sequence has no tags."""
     case = make_case(settings)
-    for part in case.parts():
-        part.eval()
+    case.train(False)
     lengths = case.batch.structure.values
     assert lengths is not None
     loss, answers = case.loss(case.batch), case.answers(case.batch)
@@ -143,7 +198,7 @@ def check_padding(settings: Mapping[str, Any]) -> None:
         fields = {}
         for name, values in case.batch.fields.items():
             fields[name] = values
-            if name not in ("label", "labels"):
+            if not _is_of_its_own_length(case, name):
                 filler = value if name != "input" else max(value, 0)
                 padded = torch.arange(values.shape[1]) >= lengths[:, None]
                 fields[name] = values.masked_fill(padded, filler)
@@ -157,32 +212,55 @@ def check_padding(settings: Mapping[str, Any]) -> None:
         assert counts == lengths.tolist(), f"{counts} tags for sentences of {lengths.tolist()} words"
 
 
-def check_every_parameter(settings: Mapping[str, Any]) -> None:
-    """Every parameter of embedder, core and task gets a gradient that is finite and not zero."""
+def check_steps(settings: Mapping[str, Any]) -> None:
+    """Where the task writes symbol by symbol: the log-probabilities of its steps are the loss of the whole."""
     case = make_case(settings)
+    if not hasattr(case.task, "start"):
+        return
+    case.train(False)
+    with torch.no_grad():
+        state, total = case.start(case.batch), torch.zeros((), dtype=torch.float64)
+        token = torch.full((len(case.batch.fields["input"]),), case.task.end)
+        for target in case.batch.fields["target"].t():
+            log_p, state = case.step(state, token)
+            token = target.clamp(min=0)
+            total -= log_p.gather(1, token[:, None])[target != IGNORED].sum()
+        _same(total, case.loss(case.batch).loss, "loss of single steps")
+
+
+def check_every_parameter(settings: Mapping[str, Any]) -> None:
+    """Every parameter of embedder, core and task gets a gradient that is finite and more than a rounding of zero."""
+    case = make_case(settings)
+    parameters = case.parameters()
     case.loss(case.batch).loss.backward()
-    for name, parameter in case.parameters().items():
-        assert parameter.grad is not None and parameter.grad.any(), f"no gradient at {name}"
-        assert parameter.grad.isfinite().all(), f"the gradient at {name} is not finite"
+    largest = max(float(p.grad.abs().max()) for p in parameters.values() if p.grad is not None)
+    for name, parameter in parameters.items():
+        grad = parameter.grad
+        assert grad is None or grad.isfinite().all(), f"the gradient at {name} is not finite"
+        assert grad is not None and grad.abs().max() > EXACT * largest, f"no gradient at {name}"
 
 
 def check_overfits(settings: Mapping[str, Any]) -> None:
-    """Four random examples are learnt by heart: where the task answers, all its answers are right."""
+    """Four random examples are learnt by heart: where the task answers, all its answers are right.
+
+    The loss is that of use, since dropout and smoothed labels keep the one of training up.
+    """
     case = make_case(settings, lengths=(5, 3, 6, 4))
     optimiser = torch.optim.Adam(case.parameters().values(), lr=0.02)
-    loss = float("inf")
-    for _ in range(400):
-        output = case.loss(case.batch)
+    for _ in range(20):
+        case.train()
+        for _ in range(20):
+            optimiser.zero_grad()
+            case.loss(case.batch).loss.backward()
+            optimiser.step()
+        case.train(False)
+        with torch.no_grad():
+            output = case.loss(case.batch)
         loss = output.loss.item() / output.targets
         if loss < 0.05:
             break
-        optimiser.zero_grad()
-        output.loss.backward()
-        optimiser.step()
     else:
         raise AssertionError(f"loss on four examples is still {loss:.3f} a target after 400 steps")
-    for part in case.parts():
-        part.eval()
     answers = case.answers(case.batch)
     for name, said in (answers[1] if answers else {}).items():
         truth = _numbers(name, case.batch)
@@ -194,6 +272,8 @@ def _numbers(name: str, batch: Batch) -> list[Any]:
     values: Tensor = batch.fields[name]
     if name == "labels":
         return [row.nonzero()[:, 0].tolist() for row in values]
+    if name == "target":
+        return [row[row != IGNORED][:-1].tolist() for row in values]  # without the end mark
     if name == "label" or batch.structure.values is None:
         return values.tolist()
     return [row[:n].tolist() for row, n in zip(values, batch.structure.values, strict=True)]
@@ -207,6 +287,7 @@ def _same(value: Tensor, oracle: Tensor, what: str, tolerance: float = EXACT) ->
 TASK_CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "one by one": check_one_by_one,
     "padding": check_padding,
+    "steps": check_steps,
     "every parameter": check_every_parameter,
     "overfits": check_overfits,
 }

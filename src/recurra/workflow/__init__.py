@@ -61,22 +61,29 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score a run on files, or on its own test where none is named; further runs among `others` answer with it.
 
-    `settings` say how files are to be read that are unlike the training's: `{"reader.kind": "columns"}`.
+    `settings` say how files are to be read that are unlike the training's, `{"reader.kind": "columns"}`, and how a run
+    that translates is to search, `{"search.beam": 1}`.
     """
     runs = [Path(other) for other in others if (Path(other) / "config.toml").is_file()]
     files = [other for other in others if Path(other) not in runs]
     check_run(run)
     check_files(files, folders=True)
-    check_reading(settings or {}, bool(files))
+    check_reading(settings or {}, bool(files), searching=True)
     from recurra.serving.run import load_run
 
-    opened, *beside = [load_run(path, plugins, device) for path in (run, *runs)]
-    if not beside:
-        return opened.evaluate(*files, baseline=baseline, threads=threads, settings=settings)
-    if any(each.writes for each in (opened, *beside)):
-        raise ConfigError(f"{run} and {runs[0]}: only runs that label can answer together. Evaluate one at a time.")
-    labelling: Any = opened
-    found: dict[str, Any] = labelling.evaluate(
-        *files, baseline=baseline, threads=threads, beside=beside, settings=settings
+    first, *rest = [load_run(path, plugins, device) for path in (run, *runs)]
+    for name in settings or {}:
+        if name.startswith("search.") and first.does != "translate":
+            raise ConfigError(f"{name} is for runs that translate, {run} {first.does}s. Leave it out.")
+    if not rest:
+        return first.evaluate(*files, baseline=baseline, threads=threads, settings=settings)
+    if first.does == "write" or any(other.does != first.does for other in rest):
+        raise ConfigError(
+            f"{run} and {runs[0]}: only runs that label, or that translate, can answer together. Evaluate one at a "
+            "time."
+        )
+    answering: Any = first
+    found: dict[str, Any] = answering.evaluate(
+        *files, baseline=baseline, threads=threads, beside=rest, settings=settings
     )
     return found

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from recurra import registry
-from recurra.config import Config
+from recurra.config import FILLED, Config
+from recurra.data.pair_encode import PairEncoder
 from recurra.errors import ConfigError
+from recurra.serving.run import learns_from
+from recurra.tasks.translation_scores import load_sacrebleu
 
 READINGS = {
     "text": "one long text",
@@ -18,14 +21,17 @@ READINGS = {
 
 def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None:
     """Raise `ConfigError` for a vocabulary, batching, reader, embedder or baseline that is for tasks of another kind,
-    and for a pooling that the core cannot serve."""
-    wanted = "text" if task.needs == ("text",) else "examples"
+    for sections a task has no use of, and for a pooling that the core cannot serve."""
+    wanted = "text" if learns_from(task) == "text" else "examples"
     name = config["task"]["kind"]
-    for section in ("vocabulary", "batching"):
-        kind = config[section]["kind"]
-        reads = _reads(section, kind)
+    _check_writing(config, task)
+    for section in ("vocabulary", "target", "batching"):
+        if section not in config:
+            continue
+        kind, filled = config[section]["kind"], FILLED[section]
+        reads = _reads(filled, kind)
         if reads != wanted:
-            fitting = [other for other in registry.names(section) if _reads(section, other) == wanted]
+            fitting = [other for other in registry.names(filled) if _reads(filled, other) == wanted]
             raise ConfigError(
                 f"{section}.kind = {kind!r} is for {READINGS[reads]}, but the task {name!r} reads {READINGS[wanted]}. "
                 f"Set {section}.kind = {' or '.join(repr(other) for other in fitting)}."
@@ -52,6 +58,27 @@ def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None
     baseline = config["baseline"]["kind"]
     if baseline not in task.baselines:
         raise ConfigError(f"baseline.kind = {baseline!r}, this task is scored beside {', '.join(task.baselines)}.")
+
+
+def _check_writing(config: Config, task: Any) -> None:
+    """Refuse what is for tasks that write a target, or for others, and what such a task lacks to be scored."""
+    name, reader = config["task"]["kind"], config["reader"]
+    if learns_from(task) != "pairs":
+        for section in ("target", "search"):
+            if section in config:
+                raise ConfigError(
+                    f"[{section}] is for tasks that write a target for a source, the task {name!r} does not. Leave the "
+                    "section away."
+                )
+        return
+    if reader["kind"] == "auto" and reader.get("gives") != "pairs":
+        raise ConfigError(
+            f"reader.gives = {reader.get('gives', 'labels')!r}, but the task {name!r} learns pairs of source and "
+            "target. Set reader.gives = 'pairs', or name the format: --set reader.kind=parallel, pairs or dictionary."
+        )
+    PairEncoder.make(config["vocabulary"], config.get("target"), joint=task.tied == "all")
+    if task.scores == "translation":
+        load_sacrebleu()
 
 
 def readers_of(field: str) -> list[str]:

@@ -12,12 +12,25 @@ from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.corpus import check_files, check_sources
 from recurra.data.sets import set_reader
-from recurra.data.sniff import ORDER
+from recurra.data.sniff import ORDER, PAIRS
 from recurra.errors import CheckpointError, ConfigError, did_you_mean
+from recurra.serving.search import make_search
 from recurra.training.settings import Training
 
 MAY_CHANGE = {f"training.{key}" for key in ("epochs", "max_minutes", "patience", "threads", "device", "log_every")}
 """Settings a run may be resumed with other values of: how far, how long and where, never what."""
+
+CONTENTS = {
+    "text": ("one long text, without tags or labels", "one long text", "writes"),
+    "labels": ("labelled", "tags or labels", "labels"),
+    "pairs": ("made of pairs of a source and a target", "pairs", "translates"),
+}
+"""What data hold: what they are, what a recipe learns from, what a model of them does."""
+RECIPES = {
+    **{"text": "char-lm", "labels": "classifier", "pairs": "translate"},
+    **{"dictionary": "pronounce", "stories": "answer"},
+}
+"""What learns from them, or from a format of its own."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,7 @@ def make_plan(
     configuration.check_names(config)
     _check_equations(config)
     Training(**registry.checked(Training, config["training"], where="training"))
+    make_search(config.get("search", {}))
     folders = config["reader"]["kind"] != "text"
     check_files((*files, *valid, *test), folders)  # as they were written; the config has whole paths
     check_sources(Data(**registry.checked(Data, config.get("data", {}), where="data")), folders)
@@ -97,7 +111,7 @@ def _check_reader_keys(config: Config) -> None:
     if not isinstance(reader, dict) or reader.get("kind") != "auto":
         return
     for key in reader.keys() - {"kind", "encoding"}:
-        kinds = [name for name in ORDER if _has_key(name, key)]
+        kinds = [name for name in (*ORDER, *PAIRS) if _has_key(name, key)]
         if kinds:
             raise ConfigError(
                 f"reader.{key} is a setting of {' and '.join(kinds)}, so the format is to be named, too: "
@@ -115,27 +129,33 @@ def _has_key(kind: str, key: str) -> bool:
 
 def _check_set(config: Config) -> None:
     """Refuse a named set that is of another format than the recipe reads."""
-    data, kind = config.get("data", {}), config["reader"]["kind"]
+    data, reader = config.get("data", {}), config["reader"]
     if not data.get("set") or data.get("train"):
         return
-    name, own = data["set"], (set_reader(data["set"]) or {"kind": "text"})["kind"]
-    if own == "text" and kind == "auto":
+    name, kind = data["set"], reader["kind"]
+    own = (set_reader(name) or {"kind": "text"})["kind"]
+    holds = _holds(own)
+    wanted = reader.get("gives", "labels") if kind == "auto" else _holds(kind)
+    if holds != wanted:
+        is_, _, move = CONTENTS[holds]
+        recipe = "tagger" if "tags" in registry.find("reader", own).fields else RECIPES.get(own, RECIPES[holds])
         raise ConfigError(
-            f"the data set {name!r} is one long text, without tags or labels. Train a model that writes: "
-            f"recurra train char-lm --set data.set={name}"
+            f"the data set {name!r} is {is_}, but this recipe learns from {CONTENTS[wanted][1]}. Train a model that "
+            f"{move}: recurra train {recipe} --set data.set={name}"
         )
-    if own != "text" and kind == "text":
-        recipe = "tagger" if "tags" in registry.find("reader", own).fields else "classifier"
-        raise ConfigError(
-            f"the data set {name!r} is labelled, but this recipe learns from one long text. Train a model that "
-            f"labels: recurra train {recipe} --set data.set={name}"
-        )
-    if own not in ("text", kind) and kind != "auto":
+    if kind not in ("auto", own):
         segments = " --set reader.tag=segments" if (own, kind) == ("conllu", "segmented") else ""
         raise ConfigError(
             f"the data set {name!r} is in the format {own!r}, but reader.kind = {kind!r}. "
             f"Name its own: --set reader.kind={own}{segments}"
         )
+
+
+def _holds(kind: str) -> str:
+    """What a reader gives, a key of `CONTENTS`."""
+    if kind == "text":
+        return "text"
+    return "pairs" if "source" in registry.find("reader", kind).fields else "labels"
 
 
 def _named(
@@ -147,9 +167,14 @@ def _named(
     return {name: paths for name, paths in settings.items() if paths}
 
 
-def check_reading(settings: Mapping[str, Any], files: bool) -> None:
-    """Raise `ConfigError` for settings of a finished run other than how `files` are read, or where there are none."""
+def check_reading(settings: Mapping[str, Any], files: bool, searching: bool = False) -> None:
+    """Raise `ConfigError` for settings of a finished run other than how `files` are read, or where there are none.
+
+    `searching`: how a target is sought may be set, too.
+    """
     for name in settings:
+        if searching and name.startswith("search."):
+            continue
         if not name.startswith("reader."):
             raise ConfigError(f"{name} is part of a trained run. What can be set is how files are read: reader.…")
         if not files:

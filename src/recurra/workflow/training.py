@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,17 +18,24 @@ from recurra.config import Config
 from recurra.data import vocabulary as vocabularies
 from recurra.errors import DataError
 from recurra.model import Model, make_parts
-from recurra.serving.run import Run, load_run
+from recurra.serving.run import Run, learns_from, load_run
 from recurra.training.log import Progress, Result
 from recurra.training.settings import Training
 from recurra.training.trainer import Trainer
 from recurra.workflow.agreement import check_agreement
 from recurra.workflow.labels import LabelMaterial
+from recurra.workflow.pairs import PairMaterial
 from recurra.workflow.plan import Plan
 from recurra.workflow.texts import TextMaterial
 
 Say = Callable[[str], None]
-Material = TextMaterial | LabelMaterial
+Material = TextMaterial | LabelMaterial | PairMaterial
+MATERIALS: dict[str, type[TextMaterial] | type[LabelMaterial] | type[PairMaterial]] = {
+    "text": TextMaterial,
+    "labels": LabelMaterial,
+    "pairs": PairMaterial,
+}
+"""By what the task learns from."""
 
 
 def execute(
@@ -98,7 +107,7 @@ def execute(
 def open_material(config: Config, task: Any, folder: RunFolder | None) -> Material:
     """The data a task needs, read and encoded; with the vocabularies of the run where one goes on."""
     known = None if folder is None else vocabularies.load_all(folder.vocabulary)
-    material: Material = (TextMaterial if task.needs == ("text",) else LabelMaterial)(config, known)
+    material: Material = MATERIALS[learns_from(task)](config, known)
     if folder is not None and checkpoint.read_json(folder.report).get("data") != material.fingerprint:
         raise DataError(
             f"the training data are others than when {folder.path} was started, so its training cannot go on. "
@@ -123,9 +132,18 @@ def _results(run: Run, material: Material, result: Result, trainer: Trainer) -> 
         "ended": result.reason,
         "steps": result.step,
         "epochs": result.epochs,
+        "targets_per_second": _speed(run),
+        "unit": run.model.task.unit,
         "scores": {part: run.score(parts[part], parts["train"]) for part in ("valid", "test") if parts[part]},
         **run.shown(parts["test"] or parts["valid"], trainer.settings.seed),
     }
+
+
+def _speed(run: Run) -> float | None:
+    """Targets trained on per second, the median over the lines of the log; None where it has no such line."""
+    lines = map(json.loads, RunFolder(run.path).metrics.read_text(encoding="utf-8").splitlines())
+    speeds = [line["symbols_per_second"] for line in lines if "symbols_per_second" in line]
+    return statistics.median(speeds) if speeds else None
 
 
 def _ended(result: Result, training: Training) -> str:

@@ -1,0 +1,302 @@
+"""A run that turns sources into targets, opened: it translates texts and scores pairs, alone or with other runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from recurra import checkpoint, registry
+from recurra.checkpoint import RunFolder
+from recurra.config import Config, Data
+from recurra.data.buckets import BucketEpoch
+from recurra.data.examples import Parts, gather_examples
+from recurra.data.files import counted
+from recurra.data.pair_encode import PairEncoder, source_of, targets_of
+from recurra.errors import ConfigError, DataError
+from recurra.model import Model
+from recurra.serving.alignment import UNKNOWN, aligned_words
+from recurra.serving.reading import read_like_training
+from recurra.serving.search import Search, make_search, search_as_said
+from recurra.serving.threads import threads_set
+from recurra.serving.translate import LENGTHENING, MORE, Written, source_pieces, translate
+from recurra.types import Example
+
+SHOWN = 3
+"""Examples of the test that the report shows."""
+
+
+@dataclass(frozen=True)
+class PairRun:
+    """A run directory and the model in it::
+
+    run = recurra.load("run")
+    run.predict("a dog runs")[0]["target"]
+    run.evaluate("test.en", "test.de")["model"]["bleu"]
+    """
+
+    path: Path
+    config: Config
+    model: Model
+    device: torch.device
+    does: ClassVar[str] = "translate"
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What training wrote down: scores beside the baselines, split, seed, commands, minutes."""
+        report: dict[str, Any] = checkpoint.read_json(RunFolder(self.path).report)
+        return report
+
+    @property
+    def search(self) -> Search:
+        """How the recipe says that targets are found."""
+        return make_search(self.config.get("search", {}))
+
+    def predict(
+        self,
+        *sources: str | Sequence[str] | Example,
+        beam: int | None = None,
+        n_best: int | None = None,
+        length_penalty: float | None = None,
+        no_repeat: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        alignment: bool = False,
+        threads: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """What the model writes for sources, as texts, tokens or examples: `[{"source", "target", "score", …}]`.
+
+        "score" is what hypotheses are ranked by, "log_p" their natural log-probability, "ended" is false for one that
+        was cut at the longest length allowed; "unknown_source" and "unknown_target" count symbols without a name. With
+        `n_best` above 1 "hypotheses" holds the best, the first of them as above. With `alignment`, "source_tokens",
+        "target_tokens", for each target token the number of the source token it looks at most, "alignment", and words
+        with the words they come from, "aligned". An empty source has an empty target.
+
+        The keywords of the search stand in the place of the recipe's; see `recurra.serving.search.Search`.
+        """
+        said = {
+            "beam": beam,
+            "n_best": n_best,
+            "length_penalty": length_penalty,
+            "no_repeat": no_repeat,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "seed": seed,
+        }
+        search = self._searched({name: value for name, value in said.items() if value is not None})
+        if alignment and not self.model.task.aligns:
+            raise ConfigError(
+                f"{self.path} has a decoder without attention, so nothing says which part of a source its words come "
+                'from. Train with task.decoder.context = "attention", or leave the alignment out.'
+            )
+        examples = [source if isinstance(source, Mapping) else {"source": source} for source in sources]
+        with threads_set(threads):
+            found = self._written([self], examples, search, alignment)
+        return [
+            self._answer(example, ids, found.get(row, []), search.n_best > 1)
+            for row, (example, ids) in enumerate(zip(examples, self._encoded(examples), strict=True))
+        ]
+
+    def doubts(self, answers: Iterable[Mapping[str, Any]]) -> list[str]:
+        """What there is to say of answers as `predict` gives them, a sentence each: unknown symbols, cut targets."""
+        answers = list(answers)
+        source, target = (sum(answer[f"unknown_{side}"] for answer in answers) for side in ("source", "target"))
+        cut = sum(not answer["ended"] for answer in answers)
+        said = []
+        if source:
+            said.append(f"the run does not know {counted(source, 'symbol')} of the input.")
+        if target:
+            said.append(f"{counted(target, 'symbol')} of the output without a name, written as {UNKNOWN}.")
+        if cut:
+            said.append(_cut(cut, len(answers)))
+        return said
+
+    def evaluate(
+        self,
+        *files: str | Path,
+        baseline: bool = True,
+        threads: int | None = None,
+        beside: Sequence[PairRun] = (),
+        settings: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Score a run on files, or, where none is named, on its own test part (its validation part if it has no test).
+
+        With other runs `beside` it, they write together: each symbol's probability is the mean of theirs. `settings`
+        are those of the reader for files unlike the training's, `{"reader.kind": "pairs"}`, and of the search,
+        `{"search.beam": 1}`.
+        Gives `{"data", "examples", "tokens", "unknown_share", "parameters", "search", "model": {metrics}, "tables",
+        "baseline": [{"name", "size", "unit", metrics}]}`, and the `split` of the run's own data.
+        """
+        settings = settings or {}
+        searching = {name.removeprefix("search."): v for name, v in settings.items() if name.startswith("search.")}
+        reading = {name: value for name, value in settings.items() if name.startswith("reader.")}
+        search = self._searched(searching)
+        found: dict[str, Any]
+        train: list[Example] | None = None
+        if files:
+            examples = read_like_training(files, self.config["reader"], reading)
+            train = self._parts().train if baseline else None
+            found = {"data": ", ".join(map(str, files))}
+        else:
+            parts = self._parts()
+            part, examples = ("test", parts.test) if parts.test else ("valid", parts.valid)
+            train = parts.train if baseline else None
+            found = {"data": part, "split": parts.split}
+        with threads_set(threads):
+            return found | self.score(examples, train, beside, search)
+
+    def score(
+        self,
+        examples: Sequence[Example],
+        train: Sequence[Example] | None,
+        beside: Sequence[PairRun] = (),
+        search: Search | None = None,
+    ) -> dict[str, Any]:
+        """The metrics of the model on pairs, beside the baselines fitted on `train` (None: without them)."""
+        runs, search, task = [self, *beside], search or self.search, self.model.task
+        _check_together(runs)
+        encoded = PairEncoder(self.model.vocabularies).encode_all(examples)
+        begun = time.perf_counter()
+        found = self._written(runs, examples, search)
+        seconds = time.perf_counter() - begun
+        written = [found[row][0] if row in found else None for row in range(len(examples))]
+        scored = task.score(examples, [{"target": "" if one is None else one.target} for one in written])
+        tokens = {name: sum(len(each[name]) - 1 for each in encoded if name in each) for name in ("input", "target")}
+        unknown = sum(self._unknown(each["input"]) for each in encoded)
+        cut = sum(one is not None and not one.hypothesis.ended for one in written)
+        result: dict[str, Any] = {
+            "examples": len(examples),
+            "tokens": {"source": tokens["input"], "target": tokens["target"]},
+            "unknown_share": unknown / max(1, tokens["input"]),
+            "notes": [*scored.notes, *([_cut(cut, len(examples))] if cut else [])],
+            "parameters": sum(run.model.parameter_count for run in runs),
+            "runs": len(runs),
+            "search": search.said,
+            "cut": cut,
+            "examples_per_second": len(examples) / seconds,
+            "model": scored.metrics,
+            "tables": scored.tables,
+        }
+        if train is not None:
+            result["baseline"] = [
+                {"name": row.name, "size": row.size, "unit": row.unit, "note": row.note}
+                | task.score(examples, row.predictions).metrics
+                for row in registry.construct("baseline", self.config["baseline"]).rows(train, examples)
+            ]
+        return result
+
+    def shown(self, test: Sequence[Example], seed: int) -> dict[str, Any]:
+        """What the report shows of the model beside its scores: what it writes for the first sources of the test."""
+        answers = self.predict(*map(without_targets, test[:SHOWN]))
+        return {
+            "shown": [
+                {"source": answer["source"], "target": answer["target"], "references": targets_of(example)}
+                for answer, example in zip(answers, test, strict=False)
+            ]
+        }
+
+    def _searched(self, said: Mapping[str, Any]) -> Search:
+        return search_as_said(self.config.get("search", {}), said)
+
+    def _encoded(self, examples: Sequence[Example]) -> list[Any]:
+        """The numbers of sources, without the end mark."""
+        encoded = PairEncoder(self.model.vocabularies).encode_all(map(without_targets, examples))
+        return [each["input"][:-1] for each in encoded]
+
+    def _unknown(self, ids: Any) -> int:
+        return int((ids == self.model.vocabularies["input"].unknown).sum())
+
+    def _written(
+        self, runs: Sequence[PairRun], examples: Sequence[Example], search: Search, aligned: bool = False
+    ) -> dict[int, list[Written]]:
+        """By row, what runs write together for the sources that hold anything."""
+        rows = [row for row, example in enumerate(examples) if _is_said(source_of(example))]
+        asked = [without_targets(examples[row]) for row in rows]
+        batching = registry.construct("batching", self.config["batching"])
+        passes: list[BucketEpoch] = []
+        for run in runs:
+            encoded = PairEncoder(run.model.vocabularies).encode_all(asked)
+            own = batching.batches(encoded, None, whole=True)
+            passes.append(replace(own, order=passes[0].order) if passes else own)
+        sources = [
+            self._pieces(example, each["input"][:-1]) for example, each in zip(asked, passes[0].encoded, strict=True)
+        ]
+        found = translate([run.model for run in runs], passes, sources, search, self.device, aligned=aligned)
+        assert found is not None
+        return {rows[k]: written for k, written in found.items()}
+
+    def _pieces(self, example: Example, ids: Any) -> list[str]:
+        return source_pieces(self.model.vocabularies["input"], source_of(example), ids)
+
+    def _answer(self, example: Example, ids: Any, written: Sequence[Written], several: bool) -> dict[str, Any]:
+        """What `predict` says of a source: of its hypotheses `written`, none for an empty one."""
+        nothing = {"target": "", "score": 0.0, "log_p": 0.0, "ended": True, "unknown_target": 0}
+        hypotheses: list[dict[str, Any]] = []
+        vocabularies: Any = self.model.vocabularies
+        for one in written:
+            tokens, found = one.hypothesis.tokens, one.hypothesis
+            hypotheses.append(
+                {
+                    "target": one.target,
+                    "score": found.score,
+                    "log_p": found.log_p,
+                    "ended": found.ended,
+                    "unknown_target": one.unknown,
+                }
+            )
+            if one.alignment is not None:
+                hypotheses[-1] |= {
+                    "source_tokens": self._pieces(example, ids),
+                    "target_tokens": vocabularies["target"].pieces(tokens),
+                    "alignment": list(one.alignment),
+                    "aligned": aligned_words(vocabularies, ids, tokens, one.alignment),
+                }
+        best = {"source": source_of(example), **(hypotheses[0] if hypotheses else nothing)}
+        return best | {"unknown_source": self._unknown(ids)} | ({"hypotheses": hypotheses} if several else {})
+
+    def _parts(self) -> Parts:
+        """The pairs the run was trained on, read again."""
+        reader = registry.construct("reader", self.config["reader"])
+        try:
+            return gather_examples(Data(**registry.checked(Data, self.config["data"], where="data")), reader)
+        except DataError as error:
+            raise DataError(
+                f"the run's own training data cannot be read: {error} Or name files and leave the baselines away, "
+                "which are fitted on them: --no-baseline."
+            ) from error
+
+
+def without_targets(example: Example) -> Example:
+    """What is known of a pair before it is translated."""
+    return {name: value for name, value in example.items() if name not in ("target", "targets")}
+
+
+def _is_said(source: str | Sequence[str]) -> bool:
+    """Whether a source holds anything."""
+    return bool(source.strip() if isinstance(source, str) else source)
+
+
+def _cut(count: int, of: int) -> str:
+    return (
+        f"{count:,} of {counted(of, 'target')} cut off without an end, {LENGTHENING} times as long as the source and "
+        f"{MORE} symbols more."
+    )
+
+
+def _check_together(runs: Sequence[PairRun]) -> None:
+    """Refuse runs that write other symbols."""
+    first, *others = runs
+    wanted: Any = first.model.vocabularies["target"]
+    for run in others:
+        if run.model.vocabularies["target"].to_json() != wanted.to_json():
+            raise ConfigError(
+                f"{run.path} and {first.path} cannot write together: their target vocabularies differ. Name runs that "
+                "were trained on the same data with the same [vocabulary] and [target]."
+            )

@@ -1,0 +1,101 @@
+"""How a run finds what to write for a source: the `[search]` section of its recipe. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recurra import registry
+from recurra.errors import ConfigError
+
+DRAWS = ("temperature", "top_k", "top_p", "seed")
+SEEKS = ("beam", "n_best", "length_penalty", "no_repeat")
+
+
+@dataclass(frozen=True)
+class Search:
+    """Beam search; where a `temperature`, `top_k`, `top_p` or `seed` is said, the target is drawn at random instead.
+
+    Raises `ConfigError` for a value out of range, and for a beam and a drawing at once.
+    """
+
+    beam: int = 5
+    """Hypotheses kept beside each other; 1 takes the likeliest symbol always."""
+    n_best: int = 1
+    """Hypotheses given for a source, the best first."""
+    length_penalty: float = 0.6
+    """α of score = log p / ((5 + n) / 6)^α for n symbols: 0 prefers short targets, more prefers longer ones."""
+    no_repeat: int = 0
+    """No run of so many symbols stands in a target twice; 0: nothing is ruled out."""
+    temperature: float | None = None
+    """Below 1 the likely becomes likelier; 0 takes the likeliest symbol always."""
+    top_k: int | None = None
+    """Draw among the so many likeliest symbols only."""
+    top_p: float | None = None
+    """Draw among the likeliest symbols that together have this probability."""
+    seed: int | None = None
+    """The same seed draws the same; 0 where something else says that targets are drawn."""
+    valid: int = 2000
+    """Sources written for in each validation, at most: evenly spaced among them, by greedy search."""
+
+    def __post_init__(self) -> None:
+        for key, least in (("beam", 1), ("n_best", 1), ("no_repeat", 0), ("top_k", 1), ("valid", 1), ("seed", 0)):
+            value = getattr(self, key)
+            if value is not None and value < least:
+                raise ConfigError(f"search.{key} = {value}, expected {least} or more.")
+        if not 0 <= self.length_penalty <= 10:
+            raise ConfigError(f"search.length_penalty = {self.length_penalty}, expected 0 (none) to 10; 0.6 is usual.")
+        if self.temperature is not None and not 0 <= self.temperature < math.inf:
+            raise ConfigError(
+                f"search.temperature = {self.temperature}, expected 0 (always the likeliest symbol) or more."
+            )
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ConfigError(f"search.top_p = {self.top_p}, expected a share above 0 and up to 1.")
+        if self.draws and self.n_best > 1:
+            raise ConfigError(
+                f"search.n_best = {self.n_best} is for a beam, but the targets are drawn at random. Leave n_best away, "
+                "or temperature, top_k, top_p and seed."
+            )
+        if not self.draws and self.n_best > self.beam:
+            raise ConfigError(
+                f"search.n_best = {self.n_best} of a beam of {self.beam}, expected {self.beam} at most. Widen the "
+                f"beam: search.beam = {self.n_best}."
+            )
+
+    @property
+    def draws(self) -> bool:
+        """Whether targets are drawn at random."""
+        return any(getattr(self, name) is not None for name in DRAWS)
+
+    @property
+    def said(self) -> str:
+        """In words, for the line above a score."""
+        if self.draws:
+            chosen = (("temperature", self.temperature), ("top k", self.top_k), ("top p", self.top_p))
+            named = [f"{name} {value:g}" for name, value in chosen if value is not None]
+            return ", ".join(["drawn at random", *named, f"seed {self.seed or 0}"])
+        if self.beam == 1:
+            return "greedy"
+        ruled_out = f", no {self.no_repeat} symbols twice" if self.no_repeat else ""
+        return f"beam {self.beam}, length penalty {self.length_penalty:g}{ruled_out}"
+
+
+def make_search(settings: Mapping[str, Any]) -> Search:
+    """The search of a `[search]` section. Raises `ConfigError` for an unknown key too."""
+    return Search(**registry.checked(Search, settings, where="search"))
+
+
+def search_as_said(settings: Mapping[str, Any], said: Mapping[str, Any]) -> Search:
+    """The search of a `[search]` section with what a caller says in the place of its own; who draws wants no beam.
+
+    Raises `ConfigError` where both is said.
+    """
+    drawing, seeking = ([name for name in names if said.get(name) is not None] for names in (DRAWS, SEEKS))
+    if drawing and seeking:
+        raise ConfigError(
+            f"search.{seeking[0]} is for a beam, search.{drawing[0]} draws targets at random. Leave one of them out."
+        )
+    dropped = SEEKS if drawing else DRAWS if seeking else ()
+    return make_search({**{name: value for name, value in settings.items() if name not in dropped}, **said})

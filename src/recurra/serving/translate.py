@@ -1,0 +1,139 @@
+"""Sources → what models write for them: searched in batches, alone or several models together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+
+from recurra.decoding.beam import beam
+from recurra.decoding.draw import draw
+from recurra.decoding.ensemble import ensemble
+from recurra.decoding.greedy import greedy
+from recurra.decoding.hypothesis import Hypothesis
+from recurra.model import Model
+from recurra.serving.alignment import alignments, written_text
+from recurra.serving.search import Search
+from recurra.training.evaluation import autocast, moved
+from recurra.types import Batch
+
+LENGTHENING, MORE = 3, 10
+"""A target may have so many symbols for each of its source's, and so many more: German takes about one for a symbol of
+English, a spelt-out letter up to seven phonemes."""
+
+
+class Pass(Protocol):
+    """Sources in batches: `order` says which are in each."""
+
+    @property
+    def order(self) -> Sequence[Sequence[int]]: ...
+
+    def __getitem__(self, k: int, /) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class Written:
+    """One hypothesis as text."""
+
+    target: str
+    hypothesis: Hypothesis
+    unknown: int = 0
+    """Symbols of the target that have no name and could not be copied from the source."""
+    alignment: tuple[int, ...] | None = None
+    """For each of its symbols the place in the source it looks at most; None where nobody asked, or cannot be told."""
+
+
+def search_batch(
+    models: Sequence[Model], batches: Sequence[Batch], search: Search, seeds: Sequence[int]
+) -> list[list[Hypothesis]]:
+    """The hypotheses for each source of a batch, the best first. `seeds` [B]: those of what is drawn for each.
+
+    `batches`: the same sources as each model encodes them.
+    """
+    steps: list[Any] = [partial(model.task.step, model.embedder, model.core) for model in models]
+    states = [m.task.start(m.embedder, m.core, b) for m, b in zip(models, batches, strict=True)]
+    step, state = (steps[0], states[0]) if len(models) == 1 else (ensemble(steps), tuple(states))
+    source, lengths = batches[0].fields["input"], batches[0].structure.values
+    longest = LENGTHENING * (source.shape[1] if lengths is None else lengths) + MORE
+    end: int = models[0].task.end
+    begin = source.new_full((len(source),), end)
+    if search.draws:
+        temperature = 1.0 if search.temperature is None else search.temperature
+        cuts: dict[str, Any] = {"temperature": temperature, "top_k": search.top_k, "top_p": search.top_p}
+        return [[one] for one in draw(step, state, begin, end=end, longest=longest, seed=seeds, **cuts)]
+    if search.beam == 1 and not search.no_repeat:
+        return [[one] for one in greedy(step, state, begin, end=end, longest=longest)]
+    return beam(
+        step,
+        state,
+        begin,
+        end=end,
+        longest=longest,
+        size=search.beam,
+        length_penalty=search.length_penalty,
+        n_best=search.n_best,
+        no_repeat=search.no_repeat,
+    )
+
+
+@torch.no_grad()
+def translate(
+    models: Sequence[Model],
+    passes: Sequence[Pass],
+    sources: Sequence[Sequence[str]],
+    search: Search,
+    device: torch.device,
+    *,
+    aligned: bool = False,
+    precision: str = "float32",
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[int, list[Written]] | None:
+    """By its row, what the models write together for each source. None: `stop()` said so.
+
+    `passes`: the sources in the same batches, as each model encodes them; `sources` their symbols as they are written,
+    by row, for the first model: an unknown symbol of a target is copied from the one it looks at most. `aligned` asks
+    for the alignment of all targets. Dropout is off where the models are in `eval()`.
+    """
+    found: dict[int, list[Written]] = {}
+    for k, rows in enumerate(passes[0].order):
+        if stop():
+            return None
+        batches = [moved(each[k], device) for each in passes]
+        with autocast(device, precision):
+            hypotheses = search_batch(models, batches, search, [_seed(search, row) for row in rows])
+            written = _written(models[0], batches[0], hypotheses, [sources[row] for row in rows], aligned)
+        found |= dict(zip(rows, written, strict=True))
+    return found
+
+
+def source_pieces(vocabulary: Any, source: str | Sequence[str], ids: Any) -> list[str]:
+    """The symbols of a source as they are written: its tokens, or, where it is cut into subwords, its numbers'."""
+    if not hasattr(vocabulary, "tokens"):
+        pieces: list[str] = vocabulary.pieces(ids)
+        return pieces
+    tokens: list[str] = vocabulary.tokens({"text": source} if isinstance(source, str) else {"tokens": source})
+    return tokens
+
+
+def _seed(search: Search, row: int) -> int:
+    return ((search.seed or 0) << 32) + row
+
+
+def _written(
+    model: Model, batch: Batch, hypotheses: list[list[Hypothesis]], sources: Sequence[Sequence[str]], aligned: bool
+) -> list[list[Written]]:
+    """Hypotheses as text; those with unknown symbols, or all if `aligned`, are read by the model once more."""
+    vocabulary: Any = model.vocabularies["target"]
+    flat = [(row, one) for row, several in enumerate(hypotheses) for one in several]
+    asked = [k for k, (_, one) in enumerate(flat) if aligned or vocabulary.unknown in one.tokens]
+    places: dict[int, tuple[int, ...]] = {}
+    if asked and model.task.aligns:
+        places = dict(zip(asked, alignments(model, batch, [flat[k] for k in asked]), strict=True))
+    written: list[list[Written]] = [[] for _ in hypotheses]
+    for k, (row, one) in enumerate(flat):
+        target, unknown = written_text(vocabulary, one.tokens, places.get(k), sources[row])
+        written[row].append(Written(target, one, unknown, places.get(k) if aligned else None))
+    return written

@@ -1,0 +1,153 @@
+"""Answer a question about a story: the sequence's last segment asks, those before it tell."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.errors import ConfigError
+from recurra.nn.memory import Memory, find_segments, in_order
+from recurra.nn.softmax import IGNORED
+from recurra.registry import part
+from recurra.tasks.classify import not_empty
+from recurra.tasks.scores import Scores, check_fields, label_scores, unseen
+from recurra.types import Batch, Example, Lengths, Output, Sizes
+
+ENDS = frozenset(".?!。？！")
+"""What a sentence ends with where nothing says where its words belong."""
+
+
+@part("task", "answer")
+class Answer(nn.Module):
+    """The answer to a question by attention over a story's sentences: ŷ = softmax(V o + c), L = −log ŷ[answer].
+
+    The core reads every sentence, and the question, by itself: y_j of its words x_j. A sentence becomes one vector
+    m = Σ_j l_j ∘ x_j + W Σ_j l_j ∘ y_j, l weighing words by their place (`in_order`); W starts at zero, so that what the
+    core adds is learnt. o is what the question comes to at the end of the story, in `hops` hops over its sentences
+    (`Memory`, which says what `both` is). `dropout` zeroes entries of o.
+
+    Reads "segments" [B, T], numbers that change where a sentence begins, the question's last; and "label" [B], one of
+    the answers seen in training, `IGNORED` for others. Where an example says no segments, sentences end with . ? or !.
+    """
+
+    baselines = ("bag",)
+    unit = "examples"
+    """What its targets are."""
+    causal = False
+    needs = ("text", "label")
+    fields = ("label",)
+    """The fields it is to name."""
+    segmented = True
+    """It reads "segments"."""
+    main_metric = ("accuracy", "max")
+
+    def __init__(self, hops: int = 2, both: bool = True, dropout: float = 0.0) -> None:
+        super().__init__()
+        if hops < 1:
+            raise ConfigError(f"task.hops = {hops}, expected 1 or more.")
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"task.dropout = {dropout}, expected 0 or more and less than 1.")
+        self.hops = hops
+        self.both = both
+        self.dropout = dropout
+
+    def build(self, sizes: Sizes) -> Self:
+        """Make the layers; sentences are as wide as `sizes.embedding`, the answers are `sizes.fields["label"]`."""
+        self.read = nn.Linear(sizes.core, sizes.embedding, bias=False)
+        nn.init.zeros_(self.read.weight)
+        self.memory = Memory(sizes.embedding, self.hops, self.both)
+        self.answer = nn.Linear(sizes.embedding, sizes.fields["label"])
+        return self
+
+    def set_counts(self, counts: Sequence[int]) -> None:
+        """How often each answer occurs in the training data: nothing here depends on it."""
+
+    def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
+        """The loss of a batch, summed over its questions. There is no state: every sentence is read from the start."""
+        logits = self._logits(embedder, core, batch)
+        kept = not_empty(batch.structure, len(logits), logits.device)
+        label = batch.fields["label"].masked_fill(~kept, IGNORED)
+        loss = F.cross_entropy(logits, label, reduction="sum", ignore_index=IGNORED)
+        return Output(loss, int((label != IGNORED).sum()), int(kept.sum()))
+
+    def potentials(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """What `decode` reads, to be averaged over models: "label" [B, L], log ŷ."""
+        return {"label": F.log_softmax(self._logits(embedder, core, batch), 1)}
+
+    def attention(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
+        """How much of each sentence is in the answer, by hops: [B, hops, S], 0 behind a story's end; see `Memory`."""
+        return self.memory.weights(*self._story(embedder, core, batch))
+
+    def decode(self, potentials: Mapping[str, Tensor], structure: Lengths) -> dict[str, list[Any]]:
+        """The likeliest answer to each question, a number."""
+        return {"label": potentials["label"].argmax(1).tolist()}
+
+    def settled(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """What settings leave to the training data: nothing here."""
+        return {}
+
+    def prepare(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
+        """The examples, tokenised, with segments where they had none; and nothing to say of it."""
+        return [e if "segments" in e else {**e, "segments": sentences_of(e["tokens"])} for e in examples], []
+
+    def score(
+        self,
+        gold: Sequence[Example],
+        predicted: Sequence[Mapping[str, Any]],
+        known: Mapping[str, Collection[str]] | None = None,
+    ) -> Scores:
+        """ "accuracy" and "macro_f1" of predicted answers.
+
+        `known["label"]` names the answers of the training data: true ones beyond it are counted as "unseen_labels".
+        Raises DataError for predictions that do not fit, as `recurra.tasks.scores` does.
+        """
+        for n, (true, guess) in enumerate(zip(gold, predicted, strict=False), 1):
+            check_fields(true, guess, ("label",), n)
+        truths = [example["label"] for example in gold]
+        scores = label_scores(truths, [answer["label"] for answer in predicted])
+        if known is not None:
+            scores.metrics["unseen_labels"] = unseen(truths, known["label"])
+        return scores
+
+    def _logits(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
+        """[B, L], never below float32."""
+        o = self.memory(*self._story(embedder, core, batch))
+        logits: Tensor = self.answer(F.dropout(o, self.dropout, self.training))
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+    def _story(self, embedder: nn.Module, core: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The sentences of the stories [B, S, D], the questions [B, D], and how many sentences each story has."""
+        if "segments" not in batch.fields:
+            raise ConfigError(
+                'the task "answer" wants to know which sentence a word belongs to, but the batch has no field '
+                '"segments". Give it, or prepare the examples: model.task.prepare.'
+            )
+        x = embedder(batch)  # [B, T, D]
+        B, T, D = x.shape
+        found = find_segments(batch.fields["segments"], batch.structure.values)
+        number = (found.number - 1).clamp(min=0)
+        m, q = x.new_zeros(B, int(number.max()), D), x.new_zeros(B, D)
+        if not len(found.counts):
+            return m, q, number
+        words = x.transpose(0, 1).reshape(T * B, D)[found.words]  # [W, N, D]
+        y, _ = core(words.transpose(0, 1), Lengths(found.counts), None)
+        read = in_order(words, found.counts) + self.read(in_order(y.transpose(0, 1), found.counts))  # [N, D]
+        asks = found.last
+        m = m.index_put((found.sequence[~asks], found.place[~asks]), read[~asks])
+        return m, q.index_put((found.sequence[asks],), read[asks]), number
+
+
+def sentences_of(tokens: Sequence[str]) -> list[int]:
+    """The number of the sentence that each token belongs to; a sentence ends behind the last of its marks . ? !"""
+    numbers: list[int] = []
+    number, ended = 0, False
+    for token in tokens:
+        if ended and not ENDS.issuperset(token):
+            number += 1
+        ended = token[-1:] in ENDS
+        numbers.append(number)
+    return numbers

@@ -1,0 +1,244 @@
+"""Turn one sequence into another: translations, pronunciations, answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra import registry
+from recurra.errors import ConfigError, DataError
+from recurra.nn.decoder import Source
+from recurra.nn.softmax import IGNORED, linear_cross_entropy
+from recurra.registry import part
+from recurra.tasks.error_rates import exact_scores, pronunciation_scores
+from recurra.tasks.scores import Scores
+from recurra.tasks.translation_scores import translation_scores
+from recurra.types import Batch, Example, Output, Sizes
+
+METRICS = {
+    "translation": ("bleu", "max"),
+    "pronunciation": ("word_error_rate", "min"),
+    "exact": ("exact_match", "max"),
+}
+
+
+@part("task", "transduce")
+class Transduce(nn.Module):
+    """A sequence y_1 … y_U of a source x: p(y | x) = Π_u p(y_u | y_1 … y_{u−1}, x), loss −Σ_u log p(y_u | …).
+
+    The core reads the source. The decoder reads what it gave, and the target's symbols one after the other from the
+    mark `end` on: h_u = decoder(E y_{u−1}), ŷ_u = softmax(V h_u + c). `end`, numbered after the vocabulary's symbols,
+    is the last to be predicted; the source ends in it, too. In training each y_{u−1} is the true one.
+
+    `decoder` are the settings of a part "decoder". `tied`: "output", E is V; "all", both are the embedder's matrix,
+    over one vocabulary of both sides, and the embedder then wants an `init_range`, since vectors from N(0, 1) make the
+    first predictions far too sure (Press & Wolf 2017). Where the decoder's output is not as wide as E, a matrix of its
+    own brings it there. `dropout` zeroes entries of E y and of h. `label_smoothing` ε counts in training only: a share
+    ε of each target goes to all symbols alike. Weights start from U(−init_range, init_range); without one E from
+    N(0, 1/D), an untied V from U(−1/√H, 1/√H), c from 0.
+
+    Reads the fields "input" [B, T] and "target" [B, U], the numbers of the symbols and then `end`, padded with
+    `IGNORED`; D is the width of the embedder. `scores` says what a prediction is measured by.
+
+    Source: Sutskever, Vinyals & Le 2014, Sequence to sequence learning with neural networks.
+    """
+
+    needs = ("source", "target")
+    baselines = ("copy", "frequent", "word-table")
+    unit = "target tokens"
+    """What its targets are."""
+    causal = False
+    marks = 1
+    """Symbols of its own in the input, numbered after the vocabulary's."""
+
+    embedding: nn.Parameter | None
+    weight: nn.Parameter | None
+    bias: nn.Parameter
+
+    def __init__(
+        self,
+        decoder: dict,
+        tied: Literal["none", "output", "all"] = "none",
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        scores: Literal["translation", "pronunciation", "exact"] = "translation",
+        init_range: float | None = None,
+    ) -> None:
+        super().__init__()
+        for name, share in (("dropout", dropout), ("label_smoothing", label_smoothing)):
+            if not 0 <= share < 1:
+                raise ConfigError(f"task.{name} = {share}, expected 0 or more and less than 1.")
+        if init_range is not None and init_range <= 0:
+            raise ConfigError(f"task.init_range = {init_range}, expected more than 0, or none for the default.")
+        self.decoder: Any = registry.construct("decoder", decoder)
+        self.tied = tied
+        self.dropout = dropout
+        self.label_smoothing = label_smoothing
+        self.scores = scores
+        self.init_range = init_range
+
+    @property
+    def main_metric(self) -> tuple[str, str]:
+        return METRICS[self.scores]
+
+    @property
+    def end(self) -> int:
+        """The number of the mark that ends a target, and begins it as the decoder's input; known after `build`."""
+        return len(self.bias) - 1
+
+    @property
+    def aligns(self) -> bool:
+        """Whether the decoder can say where in the source it looks."""
+        return bool(self.decoder.aligns)
+
+    def build(self, sizes: Sizes) -> Self:
+        """Make the decoder and the layers around it for `sizes.fields["target"]` symbols and the mark.
+
+        Raises ConfigError where all is to be tied but the two sides have not one vocabulary.
+        """
+        V, D = sizes.fields["target"] + 1, sizes.embedding
+        if self.tied == "all" and sizes.vocabulary != V:
+            raise ConfigError(
+                f'task.tied = "all" wants one vocabulary of both sides, but the source has {sizes.vocabulary - 1} '
+                f'symbols and the target {V - 1}. Fit one on both, or set task.tied = "output".'
+            )
+        self.decoder = self.decoder.build(inputs=D, source=sizes.core)
+        H: int = self.decoder.output_size
+        self.embedding = None if self.tied == "all" else nn.Parameter(torch.empty(V, D))
+        self.weight = nn.Parameter(torch.empty(V, H)) if self.tied == "none" else None
+        self.bias = nn.Parameter(torch.zeros(V))
+        self.projection = nn.Linear(H, D, bias=False) if self.tied != "none" and H != D else None
+        self._reset(D, H)
+        return self
+
+    def _reset(self, D: int, H: int) -> None:
+        r = self.init_range
+        if self.embedding is not None:
+            if r is None:
+                nn.init.normal_(self.embedding, std=1 / math.sqrt(D))
+            else:
+                nn.init.uniform_(self.embedding, -r, r)
+        if self.weight is not None:
+            bound = 1 / math.sqrt(H) if r is None else r
+            nn.init.uniform_(self.weight, -bound, bound)
+        if r is not None:
+            nn.init.uniform_(self.bias, -r, r)
+            if self.projection is not None:
+                nn.init.uniform_(self.projection.weight, -r, r)
+
+    def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
+        """The loss of a batch, summed over its target tokens, the end marks among them. Padding counts for nothing."""
+        target = _target(batch)  # [U, B]
+        h, _, _ = self._teach(embedder, core, batch, weights=False)
+        z = F.dropout(h.transpose(0, 1), self.dropout, self.training)  # [U, B, H], as it lies in memory
+        loss = linear_cross_entropy(
+            self._projected(z).flatten(0, 1),
+            self._output(embedder),
+            self.bias,
+            target.reshape(-1),
+            label_smoothing=self.label_smoothing if self.training else 0.0,
+        )
+        kept = target != IGNORED
+        return Output(loss, int(kept.sum()), int(kept.any(0).sum()))
+
+    def start(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Any:
+        """The state in which the decoder has read nothing yet: what `step` takes first, with the mark `end`."""
+        y, state = core(embedder(batch), batch.structure, None)
+        return self.decoder.start(Source(y, batch.structure.values, state))
+
+    def step(self, embedder: nn.Module, core: nn.Module, state: Any, token: Tensor) -> tuple[Tensor, Any]:
+        """Read one symbol of each target; give the log-probabilities of the next, and the new state.
+
+        Shapes: token [B], log-probabilities [B, V + 1].
+        """
+        h, state, _ = self.decoder(self._embedded(embedder, token[None]), state)  # [B, 1, H]
+        z = F.dropout(h[:, 0], self.dropout, self.training)
+        logits = F.linear(self._projected(z), self._output(embedder), self.bias)
+        return F.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), 1), state
+
+    def alignment(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
+        """How much each step of the target looks at each of the source, [B, U, T]: the decoder's attention.
+
+        Row u is that of y_u, the last that of the mark. Raises ConfigError for a decoder without attention.
+        """
+        if not self.aligns:
+            raise ConfigError(
+                "this decoder has no attention, so it cannot say which part of the source a symbol comes from. "
+                'Train with an attention, for a recurrent decoder task.decoder.context = "attention".'
+            )
+        _, _, attention = self._teach(embedder, core, batch, weights=True)
+        assert attention is not None
+        return attention
+
+    def score(self, gold: Sequence[Example], predicted: Sequence[Mapping[str, Any]]) -> Scores:
+        """Scores of predicted texts ("target") against examples with a "target" or several allowed "targets".
+
+        By `scores`: see `translation_scores`, `pronunciation_scores`, `exact_scores`. Raises DataError as they do, and
+        for an example or a prediction that lacks its field, naming the place.
+        """
+        for n, (true, guess) in enumerate(zip(gold, predicted, strict=False), 1):
+            place = true.get("place") or f"example {n}"
+            if not allowed_answers(true):
+                raise DataError(f"{place}: no 'target' to compare with. Score a file that has it, or predict instead.")
+            if "target" not in guess:
+                raise DataError(f"{place}: the prediction has no 'target', it has {', '.join(guess) or 'nothing'}.")
+        sources = [example["source"] for example in gold]
+        allowed, said = [allowed_answers(example) for example in gold], [guess["target"] for guess in predicted]
+        if self.scores == "translation":
+            return translation_scores(sources, allowed, said)
+        if self.scores == "pronunciation":
+            return pronunciation_scores(sources, allowed, said)
+        return exact_scores(allowed, said)
+
+    def _teach(
+        self, embedder: nn.Module, core: nn.Module, batch: Batch, weights: bool
+    ) -> tuple[Tensor, Any, Tensor | None]:
+        """What the decoder makes of the true target: h [B, U, H], its state, attention [B, U, T] if asked for."""
+        target = _target(batch)
+        before = torch.cat((target.new_full((1, target.shape[1]), self.end), target[:-1])).clamp(min=0)  # padding too
+        x = self._embedded(embedder, before)
+        found: tuple[Tensor, Any, Tensor | None] = self.decoder(x, self.start(embedder, core, batch), weights=weights)
+        return found
+
+    def _embedded(self, embedder: nn.Module, tokens: Tensor) -> Tensor:
+        """Symbols [U, B] as the decoder's input [B, U, D], time first in memory."""
+        matrix = self._shared(embedder) if self.embedding is None else self.embedding
+        return F.dropout(F.embedding(tokens, matrix), self.dropout, self.training).transpose(0, 1)
+
+    def _projected(self, z: Tensor) -> Tensor:
+        return z if self.projection is None else self.projection(z)
+
+    def _output(self, embedder: nn.Module) -> Tensor:
+        """V: [symbols, H], or [symbols, D] where it is tied."""
+        if self.weight is not None:
+            return self.weight
+        return self._shared(embedder) if self.embedding is None else self.embedding
+
+    def _shared(self, embedder: nn.Module) -> Tensor:
+        weight, expected = getattr(embedder, "weight", None), (len(self.bias), getattr(embedder, "output_size", 0))
+        if not isinstance(weight, Tensor) or tuple(weight.shape) != expected:
+            raise ConfigError(
+                'task.tied = "all" wants an embedder that is one matrix `weight` [V, D], but '
+                f"{type(embedder).__name__} is not. "
+                'Set embedder.kind = "symbols", or task.tied = "output".'
+            )
+        return weight
+
+
+def allowed_answers(example: Example) -> list[str]:
+    """The targets of an example: its "targets", or its one "target"; none where it has neither."""
+    if "targets" in example:
+        return list(example["targets"])
+    return [example["target"]] if "target" in example else []
+
+
+def _target(batch: Batch) -> Tensor:
+    """Targets [U, B], time first. Raises DataError for a batch without."""
+    if "target" not in batch.fields:
+        raise DataError("the examples have no target to learn from or to score. Name files with both sides.")
+    return batch.fields["target"].t()

@@ -1,0 +1,204 @@
+"""Subwords: any text comes back exactly, the same text gives the same pieces, and what is saved is what was learnt."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, trainers
+from tokenizers.pre_tokenizers import ByteLevel
+
+from recurra.data.encode import Encoder
+from recurra.data.subwords import BYTE_OF, SMALLEST, Subwords
+from recurra.data.vocabulary import from_json, load_all, save_all
+from recurra.errors import CheckpointError, ConfigError, DataError
+from recurra.registry import construct
+
+PROSE = (Path(__file__).parent.parent / "fixtures" / "prose.txt").read_text(encoding="utf-8").splitlines()
+SCRIPTS = [
+    "我放弃。你想去旅游吗？",
+    "שלום עולם",
+    "مرحبا بالعالم",
+    "Être naïve: e\u0301",
+    " \ta  b ",
+    "👩‍👩‍👧 <unk> \ufffd",
+    "\n",
+    " ",
+    "",
+]
+ANY = st.text(st.characters(exclude_categories=["Cs"]))
+MODELS = ("bpe", "unigram")
+
+
+def fitted(model: str, texts: list[str] = PROSE, size: int = 500, **settings: Any) -> Subwords:
+    vocabulary: Subwords = construct("vocabulary", {"kind": "subwords", "model": model, "size": size, **settings})
+    return vocabulary.fit_texts(texts)
+
+
+LEARNT = {model: fitted(model) for model in MODELS}
+
+
+def same(one: list[Any], other: list[Any]) -> bool:
+    return len(one) == len(other) and all(map(np.array_equal, one, other))
+
+
+@pytest.mark.parametrize("model", MODELS)
+@settings(deadline=None)
+@given(st.lists(ANY | st.sampled_from(SCRIPTS + PROSE), max_size=4))
+def test_every_text_comes_back_exactly(model: str, texts: list[str]) -> None:
+    vocabulary = LEARNT[model]
+    ids = vocabulary.encode_texts(texts)
+    assert [vocabulary.text(each) for each in ids] == texts
+    for each, text in zip(ids, texts, strict=True):
+        assert each.dtype == np.int64 and (each > 0).all() and (each < len(vocabulary)).all()
+        assert vocabulary.unknown_share(each) == 0 and (len(each) > 0) == bool(text)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_text_of_other_scripts_is_learnt(model: str) -> None:
+    vocabulary = fitted(model, SCRIPTS * 99, 600)
+    ids = vocabulary.encode_texts(SCRIPTS)
+    assert [vocabulary.text(each) for each in ids] == SCRIPTS
+    if model == "bpe":
+        assert len(ids[0]) < len(SCRIPTS[0].encode()) / 2
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_words_are_cut_into_known_pieces(model: str) -> None:
+    vocabulary = LEARNT[model]
+    (ids,) = vocabulary.encode_texts([PROSE[0]])
+    assert "".join(vocabulary.pieces(ids)) == "▁" + PROSE[0].replace(" ", "▁")
+    assert len(ids) < (0.3 if model == "bpe" else 0.7) * len(PROSE[0]) and len(vocabulary) <= 500
+    assert vocabulary.pieces([0]) == ["\ufffd"] and vocabulary.text([0]) == "\ufffd"
+    half = vocabulary.encode_texts(["é"])[0][-1:]
+    assert vocabulary.pieces(half) == ["\ufffd"] and vocabulary.text(half) == "\ufffd", "half a character"
+
+
+def test_the_library_cuts_byte_pairs_the_same_way() -> None:
+    learnt = Tokenizer(models.BPE())
+    learnt.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=499, min_frequency=2, initial_alphabet=ByteLevel.alphabet(), show_progress=False
+    )
+    learnt.train_from_iterator([f" {line}" for line in PROSE], trainer)
+    expected = [learnt.encode(f" {line}").tokens if line else [] for line in PROSE]
+    vocabulary = LEARNT["bpe"]
+    assert [[vocabulary.symbols[i] for i in ids] for ids in vocabulary.encode_texts(PROSE)] == expected
+    assert set(BYTE_OF) == set(ByteLevel.alphabet())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_saved_vocabulary_encodes_the_same(model: str, tmp_path: Path) -> None:
+    vocabulary = LEARNT[model]
+    save_all({"input": vocabulary, "target": vocabulary}, tmp_path / "v")
+    for again in load_all(tmp_path / "v").values():
+        assert type(again) is Subwords and again.to_json() == vocabulary.to_json()
+        assert same(again.encode_texts([*PROSE, *SCRIPTS]), vocabulary.encode_texts([*PROSE, *SCRIPTS]))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_training_again_learns_the_same(model: str) -> None:
+    code = (
+        "import hashlib, sys; from pathlib import Path; from recurra.data.subwords import Subwords\n"
+        "texts = Path(sys.argv[1]).read_text(encoding='utf-8').splitlines()\n"
+        "print(hashlib.sha256(repr(Subwords(600, sys.argv[2]).fit_texts(texts).to_json()).encode()).hexdigest())"
+    )
+    prose = Path(__file__).parent.parent / "fixtures" / "prose.txt"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code, prose, model],
+            env={**os.environ, "RAYON_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2", "3")
+    }
+    assert len(found) == 1
+    assert "TOKENIZERS_PARALLELISM" not in os.environ
+
+
+def test_settings() -> None:
+    assert len(fitted("bpe", size=5000, min_count=9)) < len(fitted("bpe", size=5000, min_count=2))
+    lower = fitted("bpe", lower=True)
+    assert lower.text(lower.encode_texts(["Abc ÉTÉ"])[0]) == "abc été"
+    assert not any(piece.isascii() and piece != piece.lower() for piece in lower.symbols[1:] if len(piece) > 1)
+    ids = lower.encode_texts([["two", "words"], "two words"])
+    assert np.array_equal(*ids), "tokens are joined by spaces"
+
+
+def test_half_characters_are_replaced() -> None:
+    vocabulary = LEARNT["bpe"]
+    assert vocabulary.text(vocabulary.encode_texts(["a\udc80b"])[0]) == "a\ufffdb"
+
+
+def test_before_fit_every_byte_is_a_piece() -> None:
+    for model in MODELS:
+        vocabulary = Subwords(model=model)
+        assert len(vocabulary) == 257 and len(vocabulary.encode_texts(["né"])[0]) == 4
+        assert vocabulary.text(vocabulary.encode_texts(["né"])[0]) == "né"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": SMALLEST - 1}, r"vocabulary.size = 257, expected 258 or more: .*, the 256 bytes, a piece\."),
+        ({"min_count": 0}, r"vocabulary.min_count = 0, expected 1 or more"),
+        ({"model": "unigram", "min_count": 1}, r"vocabulary.min_count is for vocabulary.model = 'bpe'\. Leave it away"),
+        ({"model": "bpee"}, r"vocabulary.model = 'bpee': did you mean 'bpe'"),
+    ],
+)
+def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        construct("vocabulary", {"kind": "subwords", **settings})
+
+
+def test_nothing_to_learn_from() -> None:
+    with pytest.raises(DataError, match=r"the training examples hold no text\. Is the right field read"):
+        Subwords().fit_texts(["", ""])
+
+
+def test_a_number_that_is_no_symbol() -> None:
+    for write in (LEARNT["bpe"].text, LEARNT["bpe"].pieces):
+        with pytest.raises(DataError, match=r"symbol number 500 is outside the vocabulary \(0 to 499\)"):
+            write([1, 500])
+
+
+def test_labels_are_not_learnt_from_subwords() -> None:
+    with pytest.raises(
+        ConfigError, match=r"vocabulary.kind = 'subwords' is not for examples with labels, expected tok"
+    ):
+        Encoder.make({"kind": "subwords"}, False, ["tags"])
+
+
+@pytest.mark.parametrize(
+    ("model", "change", "message"),
+    [
+        ("bpe", {"symbols": ["a"]}, r"is U\+FFFD and then distinct pieces"),
+        ("bpe", {"symbols": ["\ufffd", *BYTE_OF, "a"]}, r"is U\+FFFD and then distinct pieces"),
+        ("bpe", {"symbols": ["\ufffd", *list(BYTE_OF)[1:]]}, r"written in the 256 characters for bytes, each one of"),
+        ("bpe", {"symbols": ["\ufffd", *BYTE_OF, "字"]}, r"written in the 256 characters for bytes, each one of"),
+        ("unigram", {"scores": [0.0]}, r"a unigram vocabulary of [0-9]+ subwords has as many scores"),
+        (
+            "unigram",
+            {"scores": ["a"] * len(LEARNT["unigram"])},
+            r"a unigram vocabulary of [0-9]+ subwords has as many scores",
+        ),
+    ],
+)
+def test_records_that_are_none(model: str, change: dict[str, Any], message: str) -> None:
+    record = json.loads(json.dumps(LEARNT[model].to_json()))
+    with pytest.raises(CheckpointError, match=message):
+        from_json({**record, **change})
+    if model == "unigram":
+        del record["scores"]
+        with pytest.raises(CheckpointError, match="has as many scores"):
+            from_json(record)
