@@ -17,6 +17,7 @@ from recurra.engine.layer import Layer
 from recurra.engine.native import build, memory, whole
 from recurra.engine.native.machine import REALS, Clock, Machine, machine, pack, products
 from recurra.engine.native.machine import run as run_sweep
+from recurra.engine.native.products import product
 from recurra.engine.native.sweep import Mode
 
 
@@ -67,12 +68,7 @@ class _Native(torch.autograd.Function):
         if "weight_ih" in tensors:
             matrix, bias = tensors["weight_ih"], tensors.get("bias_ih")
             arrays["A_ih"] = inputs = _new(n, matrix.shape[0], x)
-            if bias is None or low:
-                _product(x, matrix.t(), inputs, low)
-            else:
-                torch.addmm(bias, x, matrix.t(), out=inputs)
-            if bias is not None and low:
-                inputs += bias
+            product(arrays["x"], matrix.t(), inputs, bias, low=low)
         for name, initial in zip(cell.state, states, strict=True):
             arrays[f"hist_{name}"] = history = _new(alive + n, initial.shape[1], x)
             history[:alive] = initial
@@ -135,7 +131,7 @@ class _Native(torch.autograd.Function):
         )
         if ctx.low:
             arrays |= _short(found, arrays)
-        multiply = partial(_product, low=ctx.low)
+        multiply = partial(product, low=ctx.low)
         back = whole.gradients(found.native, layer, tensors, arrays, widths, ctx.own, multiply)
         wanted = ctx.needs_input_grad[3]
         dx = whole.input_gradient(found.native, tensors, arrays, widths["H"], multiply) if wanted else None
@@ -168,11 +164,3 @@ def _short(found: Machine, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
         before = f"hist_{argument.removesuffix('_prev')}"
         names.add(before if argument.endswith("_prev") else home.array if home is not None else argument)
     return {name: arrays[name].bfloat16() for name in names}
-
-
-def _product(a: Tensor, b: Tensor, out: Tensor, low: bool) -> None:
-    """out = a · b, with `low` of factors rounded to bfloat16."""
-    if low:
-        out.copy_(torch.mm(a.bfloat16(), b.bfloat16()))
-    else:
-        torch.mm(a, b, out=out)

@@ -42,6 +42,11 @@ def kernel(real: str) -> ctypes.CDLL:
         [pointer, *[long] * 2, pointer, *[long] * 4, pointer],
         None,
     )
+    found.recurra_multiply.argtypes = [pointer, long, long, pointer, long, long, pointer, long, long]
+    found.recurra_multiply.restype = None
+    found.recurra_summing_room.argtypes, found.recurra_summing_room.restype = [long], long
+    found.recurra_sum_of_rows.argtypes = [*[pointer, long] * 2, *[long] * 3, pointer, long, long, pointer]
+    found.recurra_sum_of_rows.restype = None
     return found
 
 
