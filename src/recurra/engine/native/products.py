@@ -24,7 +24,8 @@ ROWS_A_THREAD = 24
 def product(a: Tensor, b: Tensor, out: Tensor, bias: Tensor | None = None, *, low: bool = False) -> None:
     """out [M, K] = a [M, N] · b [N, K] + bias [K], with `low` of factors rounded to bfloat16."""
     if low:
-        out.copy_(torch.mm(a.bfloat16(), b.bfloat16()))
+        short = memory.empty(out.numel(), torch.bfloat16).view(out.shape)
+        out.copy_(torch.mm(a.bfloat16(), b.bfloat16(), out=short))
         if bias is not None:
             out += bias
     elif not _ours(a, b):
@@ -56,7 +57,15 @@ def _multiply(a: Tensor, b: Tensor, out: Tensor, bias: Tensor | None) -> None:
     panels, depth = pack(b.t(), 1, bias)
     count, units = out.shape
     kernel(REALS[a.dtype]).recurra_multiply(
-        a.data_ptr(), a.stride(0), count, panels.data_ptr(), depth, units, out.data_ptr(), out.stride(0), _threads(count)
+        a.data_ptr(),
+        a.stride(0),
+        count,
+        panels.data_ptr(),
+        depth,
+        units,
+        out.data_ptr(),
+        out.stride(0),
+        _threads(count),
     )
 
 
