@@ -6,9 +6,14 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import torch
+
+from recurra.equations.parse import parse
+from recurra.nn import Recurrent
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -101,3 +106,9 @@ def test_the_python_lines_do_the_same(outputs: list[tuple[str, str, str]], monke
     model, best = said[0]
     assert isinstance(model, float) and isinstance(best, float) and model < best
     assert len(str(said[1][0])) == 200
+
+
+def test_the_cell_in_plain_text_is_a_cell() -> None:
+    core = tomllib.loads(block("toml"))["core"]
+    layer = Recurrent(parse(core["equations"]), 3, 4)
+    assert layer(torch.randn(5, 2, 3))[0].shape == (5, 2, 4)

@@ -109,7 +109,7 @@ def _row(cell: Cell, shape: Shape, seconds: float) -> dict[str, Any]:
     found = {
         "training ms": 1e3 * median["ours"],
         "inference ms": 1e3 * median["ours, inference"],
-        "share of sgemm": 3 * 2 * rows * multiplications(cell, inputs, shape.H) / median["ours"] / rate,
+        "share of sgemm": 3 * 2 * rows * multiplications(cell.lowest, inputs, shape.H) / median["ours"] / rate,
         "bf16": ratio("ours", "bf16"),
     }
     if "peer" in times:

@@ -36,6 +36,8 @@ class Configuration:
     given_state: bool = True
     steps: int = 7
     batch: int = 3
+    hidden: int = 5
+    """Units; inputs are two fewer, or as many for a cell that reads x itself."""
     options: tuple[tuple[str, Any], ...] = ()
 
 
@@ -54,6 +56,8 @@ CONFIGURATIONS = (
     Configuration("truncated lengths", lengths=(2, 7, 5), options=(("truncate", 2),)),
     Configuration("masked", options=(("recurrent_dropout", 0.4), ("zoneout", 0.3))),
     Configuration("masked lengths", lengths=(2, 0, 6), options=(("recurrent_dropout", 0.4), ("zoneout", 0.3))),
+    Configuration("many inputs", lengths=(2, 7, 5), hidden=13),
+    Configuration("many inputs, masked", hidden=13, options=(("recurrent_dropout", 0.4), ("zoneout", 0.3))),
 )
 
 
@@ -90,11 +94,10 @@ class Case:
         return [y, *finals, *(torch.zeros_like(v) if g is None else g for v, g in zip(leaves, grads, strict=True))]
 
 
-def make_case(
-    cell: Cell, configuration: Configuration, hidden: int = 5, seed: int = 0, device: torch.device | str = "cpu"
-) -> Case:
+def make_case(cell: Cell, configuration: Configuration, seed: int = 0, device: torch.device | str = "cpu") -> Case:
     """A layer of the cell with random weights and data; the same for the same arguments, whatever the device."""
     torch.manual_seed(1000 * seed + len(configuration.name))
+    hidden = configuration.hidden
     inputs = hidden if any(n.op == "x" for n in cell.nodes) else hidden - 2
     options = dict(configuration.options)
     if inputs == hidden:
@@ -167,7 +170,7 @@ def check_float32(cell: Cell, engines: Sequence[str] | None = None, device: torc
     names = backends(cell) if engines is None else ["reference", *engines]
     errors: dict[str, list[list[float]]] = {}
     for seed in range(5):
-        case = make_case(cell, Configuration("float32", steps=20, batch=8), hidden=16, seed=seed, device=device)
+        case = make_case(cell, Configuration("float32", steps=20, batch=8, hidden=16), seed=seed, device=device)
         exact = case.run("reference")
         for backend in names:
             found = [relative(v, truth) for v, truth in zip(case.run(backend, torch.float32), exact, strict=True)]
@@ -200,7 +203,7 @@ def _function(case: Case, backend: str) -> tuple[Callable[..., Any], tuple[Tenso
 def check_finite_differences(cell: Cell) -> None:
     """First and second derivatives of outputs and final state by x, initial state and every parameter."""
     for lengths in (None, (2, 3)):
-        case = make_case(cell, Configuration("differences", steps=3, batch=2, lengths=lengths), hidden=4)
+        case = make_case(cell, Configuration("differences", steps=3, batch=2, lengths=lengths, hidden=4))
         for backend in backends(cell)[1:]:
             call, leaves = _function(case, backend)
             torch.autograd.gradcheck(call, leaves, fast_mode=lengths is not None)

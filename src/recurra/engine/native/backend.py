@@ -17,7 +17,11 @@ from recurra.engine.layer import Layer
 from recurra.engine.native import build, memory, whole
 from recurra.engine.native.machine import REALS, Clock, Machine, machine, pack, products
 from recurra.engine.native.machine import run as run_sweep
+from recurra.engine.native.products import product
 from recurra.engine.native.sweep import Mode
+
+FEW_INPUTS = 8
+"""Entries of x up to which its product is made step by step: over all steps it would be mostly traffic."""
 
 
 def refuses(layer: Layer, x: Tensor) -> str | None:
@@ -44,6 +48,11 @@ def run(
     return outputs[0], tuple(outputs[1:])
 
 
+def _machine(layer: Layer, x: Tensor, tensors: Mapping[str, Tensor]) -> Machine:
+    inside = x.shape[1] <= FEW_INPUTS and "weight_ih" in tensors
+    return machine(layer.cell, layer.variant, REALS[x.dtype], layer.also, inside)
+
+
 def _new(rows: int, width: int, like: Tensor) -> Tensor:
     return memory.empty(rows * width, like.dtype).view(rows, width)
 
@@ -59,24 +68,21 @@ class _Native(torch.autograd.Function):
             x, rest = x.float(), tuple(r.float() for r in rest)
         states = rest[: len(cell.state)]
         tensors = dict(zip(names, rest[len(cell.state) :], strict=True))
-        found = machine(cell, layer.variant, REALS[x.dtype], layer.also)
+        found = _machine(layer, x, tensors)
         widths = whole.entries(x, states, tensors)
         n, alive = x.shape[0], time.alive
         arrays = whole.values(tensors)
         arrays["x"] = whole.rows(x)
-        if "weight_ih" in tensors:
-            matrix, bias = tensors["weight_ih"], tensors.get("bias_ih")
-            arrays["A_ih"] = inputs = _new(n, matrix.shape[0], x)
-            if bias is None or low:
-                _product(x, matrix.t(), inputs, low)
-            else:
-                torch.addmm(bias, x, matrix.t(), out=inputs)
-            if bias is not None and low:
-                inputs += bias
+        inside = any(op.weight == "ih" for op in products(found.native.forward))
+        keep = any(ctx.needs_input_grad)
+        if "weight_ih" in tensors and (not inside or (keep and found.native.reads_inputs)):
+            matrix = tensors["weight_ih"]
+            arrays["A_ih"] = _new(n, matrix.shape[0], x)
+            if not inside:
+                product(arrays["x"], matrix.t(), arrays["A_ih"], tensors.get("bias_ih"), low=low)
         for name, initial in zip(cell.state, states, strict=True):
             arrays[f"hist_{name}"] = history = _new(alive + n, initial.shape[1], x)
             history[:alive] = initial
-        keep = any(ctx.needs_input_grad)
         if keep:
             sizes = whole.columns(found.native.kept.values(), widths)
             arrays |= {name: _new(n, count, x) for name, count in sizes.items()}
@@ -110,7 +116,7 @@ class _Native(torch.autograd.Function):
             return (None, None, None, *again(layer, ctx, inputs, grads))
         x, states = inputs[0], inputs[1 : 1 + len(cell.state)]
         tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
-        found = machine(cell, layer.variant, REALS[x.dtype], layer.also)
+        found = _machine(layer, x, tensors)
         widths = whole.entries(x, states, tensors)
         n = x.shape[0]
         arrays = whole.values(tensors)
@@ -135,10 +141,10 @@ class _Native(torch.autograd.Function):
         )
         if ctx.low:
             arrays |= _short(found, arrays)
-        multiply = partial(_product, low=ctx.low)
+        multiply = partial(product, low=ctx.low)
         back = whole.gradients(found.native, layer, tensors, arrays, widths, ctx.own, multiply)
         wanted = ctx.needs_input_grad[3]
-        dx = whole.input_gradient(found.native, tensors, arrays, widths["H"], multiply) if wanted else None
+        dx = whole.input_gradient(found.native, tensors, arrays, widths["H"], multiply, _new) if wanted else None
         return (
             None,
             None,
@@ -168,11 +174,3 @@ def _short(found: Machine, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
         before = f"hist_{argument.removesuffix('_prev')}"
         names.add(before if argument.endswith("_prev") else home.array if home is not None else argument)
     return {name: arrays[name].bfloat16() for name in names}
-
-
-def _product(a: Tensor, b: Tensor, out: Tensor, low: bool) -> None:
-    """out = a · b, with `low` of factors rounded to bfloat16."""
-    if low:
-        out.copy_(torch.mm(a.bfloat16(), b.bfloat16()))
-    else:
-        torch.mm(a, b, out=out)

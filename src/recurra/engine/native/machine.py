@@ -42,6 +42,11 @@ def kernel(real: str) -> ctypes.CDLL:
         [pointer, *[long] * 2, pointer, *[long] * 4, pointer],
         None,
     )
+    found.recurra_multiply.argtypes = [pointer, long, long, pointer, long, long, pointer, long, long]
+    found.recurra_multiply.restype = None
+    found.recurra_summing_room.argtypes, found.recurra_summing_room.restype = [long], long
+    found.recurra_sum_of_rows.argtypes = [*[pointer, long] * 2, *[long] * 3, pointer, long, long, pointer]
+    found.recurra_sum_of_rows.restype = None
     return found
 
 
@@ -78,11 +83,14 @@ class Machine:
 
 
 @lru_cache(maxsize=256)
-def machine(cell: Cell, variant: Variant, real: str, also: tuple[str, ...] = ()) -> Machine:
-    """The compiled sweeps of a cell; `also` as in `Layer`. Raises `BuildError` where they cannot be compiled."""
+def machine(cell: Cell, variant: Variant, real: str, also: tuple[str, ...] = (), inside: bool = False) -> Machine:
+    """The compiled sweeps of a cell; `also` as in `Layer`, `inside` as in `native`.
+
+    Raises `BuildError` where they cannot be compiled.
+    """
     kernel(real)
-    library = build.library(f"cell-{cell.name}", cell_source(cell, variant, also), real)
-    made = native(cell, variant, also)
+    library = build.library(f"cell-{cell.name}", cell_source(cell, variant, also, inside), real)
+    made = native(cell, variant, also, inside)
     points = points_of(made)
     numbers = addresses(library, points)
     forward, inference, backward = (prepared(s, numbers) for s in (made.forward, made.inference, made.backward))
@@ -95,9 +103,9 @@ def addresses(library: ctypes.CDLL, points: Sequence[Point]) -> dict[Point, int]
     return {point: int(table[k] or 0) for k, point in enumerate(points)}
 
 
-def cell_source(cell: Cell, variant: Variant, also: tuple[str, ...] = ()) -> str:
+def cell_source(cell: Cell, variant: Variant, also: tuple[str, ...] = (), inside: bool = False) -> str:
     """The C++ text of a cell's pointwise functions."""
-    return write_points(points_of(native(cell, variant, also)))
+    return write_points(points_of(native(cell, variant, also, inside)))
 
 
 def prepared(sweep: Sweep, places: Mapping[Point, int]) -> Prepared:

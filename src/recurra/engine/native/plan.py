@@ -48,9 +48,10 @@ class Native:
 
 
 @lru_cache(maxsize=256)
-def native(cell: Cell, variant: Variant, also: tuple[str, ...] = ()) -> Native:
-    """What the native loop does for a cell; `also`: states besides the first that get gradients at every step."""
-    return _Build(derive(cell, variant), (cell.state[0], *also)).made()
+def native(cell: Cell, variant: Variant, also: tuple[str, ...] = (), inside: bool = False) -> Native:
+    """What the native loop does for a cell; `also`: states besides the first that get gradients at every step;
+    `inside`: the input product is part of every step, instead of one for all steps that the loop reads."""
+    return _Build(derive(cell, variant), (cell.state[0], *also)).made(inside)
 
 
 @lru_cache(maxsize=256)
@@ -85,7 +86,7 @@ class _Build:
                     narrow.add(out)
         return widths | dict.fromkeys((*narrow, f"next_{first}"), "P")
 
-    def made(self) -> Native:
+    def made(self, inside: bool) -> Native:
         d, cell = self.derivation, self.cell
         states = {f"{s}_prev": Home(f"hist_{s}", Mode.PREVIOUS, 0, self.widths.get(s, "H")) for s in cell.state}
         news = {s: Home(f"hist_{s}", Mode.NEW, 0, self.widths.get(s, "H")) for s in cell.state}
@@ -104,15 +105,20 @@ class _Build:
                 width = self.widths.get(n, "H")
                 array = f"kept_{width}"  # values of one width side by side
                 kept[n] = Home(array, Mode.WHOLE, sum(h.array == array for h in kept.values()), width)
-        steps = [st for st in d.forward if not (isinstance(st, Product) and st.weight == "ih")]
+        steps = [st for st in d.forward if inside or not (isinstance(st, Product) and st.weight == "ih")]
+        if inside:
+            given["x"] = Home("x", Mode.WHOLE, 0, self.widths.get("x", "I"))
 
         def forward(keep: bool) -> Sweep:
             wanted = {s: [home] for s, home in news.items()}
+            if inside and keep:
+                wanted |= {name: [home] for name, home in inputs.items() if name in d.kept}
             for name, home in kept.items() if keep else ():
                 wanted.setdefault(name, []).append(home)
             if not keep:
                 wanted |= {name: [home] for name, home in kept.items() if name in scales}
-            return Sweeper(steps, {**states, **given, **own, **inputs}, wanted, self.widths).sweep()
+            reads = {**states, **given, **own} | ({} if inside else inputs)
+            return Sweeper(steps, reads, wanted, self.widths).sweep()
 
         back = kept | {n: home for n, home in inputs.items() if n in d.kept}
         return self.backward(forward(True), forward(False), {**states, **news, **given, **own, **back})

@@ -18,6 +18,8 @@ Widths = dict[str, int]
 """Entries of a home's width, by its letter, in the order of `machine.WIDTHS`."""
 Multiply = Callable[[Tensor, Tensor, Tensor], None]
 """`multiply(a, b, out)`: out = a · b."""
+New = Callable[[int, int, Tensor], Tensor]
+"""`new(rows, columns, like)`: an array with anything in it, of the type and on the device of `like`."""
 
 
 def rows(tensor: Tensor) -> Tensor:
@@ -114,7 +116,12 @@ def _argument(native: Native, layer: Layer, name: str, arrays: Mapping[str, Tens
 
 
 def input_gradient(
-    native: Native, tensors: Mapping[str, Tensor], arrays: Mapping[str, Tensor], units: int, multiply: Multiply
+    native: Native,
+    tensors: Mapping[str, Tensor],
+    arrays: Mapping[str, Tensor],
+    units: int,
+    multiply: Multiply,
+    new: New,
 ) -> Tensor | None:
     """∂L/∂x [N, I]: the transposed input product over all steps, and what the equations read of x itself."""
     found = arrays.get(native.leaves.get("x", ""))
@@ -122,7 +129,7 @@ def input_gradient(
         for array, begin, count, first in _runs(native.columns["ih"]):
             slab = arrays[array].narrow(1, begin * units, count * units)
             matrix = tensors["weight_ih"].narrow(0, first * units, count * units)
-            part = matrix.new_empty(len(slab), matrix.shape[1])
+            part = new(len(slab), matrix.shape[1], matrix)
             multiply(slab, matrix, part)
             found = part if found is None else found.add_(part)
     return found

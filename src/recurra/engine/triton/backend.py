@@ -144,7 +144,8 @@ class _Triton(torch.autograd.Function):
         arrays |= _filled(native, n, layer.time.alive, widths, arrays)
         _sweep(made, "backward", layer, arrays, tensors, widths)
         back = whole.gradients(native, layer, tensors, arrays, widths, ctx.own, _multiply)
-        dx = whole.input_gradient(native, tensors, arrays, widths["H"], _multiply) if ctx.needs_input_grad[3] else None
+        wanted = ctx.needs_input_grad[3]
+        dx = whole.input_gradient(native, tensors, arrays, widths["H"], _multiply, _new) if wanted else None
         return (
             None,
             None,
@@ -153,6 +154,10 @@ class _Triton(torch.autograd.Function):
             *(given[f"carry_{s}"] for s in cell.state),
             *(back.get(name) for name in ctx.names),
         )
+
+
+def _new(rows: int, columns: int, like: Tensor) -> Tensor:
+    return like.new_empty(rows, columns)
 
 
 def _multiply(a: Tensor, b: Tensor, out: Tensor) -> None:

@@ -1,7 +1,7 @@
 // The time loop of every cell: packed products, tile by tile, with the cell's own pointwise functions between them.
 // Each thread carries its rows of the batch through all steps; nobody waits for anybody.
 #include "kernel.h"
-#include "tiles.h"
+#include "whole.h"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -227,4 +227,26 @@ EXPORT long recurra_packed_size(long depth, long gates, long units, long low) {
 EXPORT void recurra_pack(const REAL *matrix, long row, long column, const REAL *bias, long depth, long gates, long units,
                          long low, REAL *out) {
     pack(matrix, row, column, bias, depth, gates, units, low, out);
+}
+
+// C[rows][units] = A[rows][depth] * a matrix packed as one gate, and its start.
+EXPORT void recurra_multiply(const REAL *A, long lda, long rows, const REAL *packed, long depth, long units, REAL *C,
+                             long ldc, long threads) {
+#pragma omp parallel for schedule(static, 1) num_threads(threads) if (threads > 1)
+    for (long k = 0; k < threads; k++) {
+        const long first = rows * k / threads, last = rows * (k + 1) / threads;
+        multiply(A + first * lda, lda, last - first, packed, depth, units, C + first * ldc, ldc);
+    }
+}
+
+EXPORT long recurra_summing_room(long columns) { return summing_room(columns); }
+
+EXPORT void recurra_sum_of_rows(const REAL *A, long lda, const REAL *B, long ldb, long depth, long rows, long columns,
+                                REAL *C, long ldc, long threads, REAL *room) {
+#pragma omp parallel for schedule(static, 1) num_threads(threads) if (threads > 1)
+    for (long k = 0; k < threads; k++) {
+        const long first = rows * k / threads, last = rows * (k + 1) / threads;
+        sum_of_rows(A + first, lda, B, ldb, depth, last - first, columns, C + first * ldc, ldc,
+                    room + k * summing_room(columns));
+    }
 }

@@ -1,0 +1,79 @@
+"""Products over all steps: our own tiles where they are the faster ones, else torch's.
+
+Measured on a Zen 4: our tiles run at 115 billion operations a second and thread, MKL's at 80 to 88; they are cut for
+wide factors, so narrow ones, and all on processors without AVX-512, stay torch's.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from recurra.engine.native import build, memory
+from recurra.engine.native.machine import REALS, kernel, pack
+from recurra.engine.native.whole import rows
+
+FEWEST = 1024
+"""Rows over which a product that packs its factors first is the faster one."""
+SPAN = 64
+"""Columns of a panel of tiles; where a factor leaves more than a tenth of its panels empty, torch is as fast."""
+ROWS_A_THREAD = 24
+"""Rows of a product that a thread of its own is woken for."""
+
+
+def product(a: Tensor, b: Tensor, out: Tensor, bias: Tensor | None = None, *, low: bool = False) -> None:
+    """out [M, K] = a [M, N] · b [N, K] + bias [K], with `low` of factors rounded to bfloat16."""
+    if low:
+        short = memory.empty(out.numel(), torch.bfloat16).view(out.shape)
+        out.copy_(torch.mm(a.bfloat16(), b.bfloat16(), out=short))
+        if bias is not None:
+            out += bias
+    elif not _ours(a, b):
+        if bias is None:
+            torch.mm(a, b, out=out)
+        else:
+            torch.addmm(bias, a, b, out=out)
+    elif a.stride(1) == 1:
+        _multiply(a, b, out, bias)
+    else:
+        _sum_of_rows(a.t(), rows(b), out)
+        if bias is not None:
+            out += bias
+
+
+def _ours(a: Tensor, b: Tensor) -> bool:
+    (m, n), k = a.shape, b.shape[1]
+    if not build.instructions().startswith("avx512") or 1 not in a.stride() or min(m, n, k) < SPAN:
+        return False
+    longest = m if a.stride(1) == 1 else n
+    return longest >= FEWEST and -k % SPAN <= k / 10
+
+
+def _threads(count: int) -> int:
+    return max(1, min(torch.get_num_threads(), count // ROWS_A_THREAD))
+
+
+def _multiply(a: Tensor, b: Tensor, out: Tensor, bias: Tensor | None) -> None:
+    panels, depth = pack(b.t(), 1, bias)
+    count, units = out.shape
+    kernel(REALS[a.dtype]).recurra_multiply(
+        a.data_ptr(),
+        a.stride(0),
+        count,
+        panels.data_ptr(),
+        depth,
+        units,
+        out.data_ptr(),
+        out.stride(0),
+        _threads(count),
+    )
+
+
+def _sum_of_rows(a: Tensor, b: Tensor, out: Tensor) -> None:
+    """Σ over the rows of a [N, M] and b [N, K] of their outer products."""
+    count, columns = out.shape
+    threads = _threads(count)
+    library = kernel(REALS[a.dtype])
+    room = memory.empty(threads * library.recurra_summing_room(columns), a.dtype)
+    factors = (a.data_ptr(), a.stride(0), b.data_ptr(), b.stride(0), len(a), count, columns)
+    library.recurra_sum_of_rows(*factors, out.data_ptr(), out.stride(0), threads, room.data_ptr())
