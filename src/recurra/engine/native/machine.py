@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,19 +35,18 @@ def kernel(real: str) -> ctypes.CDLL:
     """The time loop for a type."""
     found = build.library("kernel", None, real, openmp=True)
     pointer, long = ctypes.c_void_p, ctypes.c_long
-    found.recurra_run.argtypes, found.recurra_run.restype = [pointer, ctypes.c_double], None
-    found.recurra_step.argtypes = [pointer] * 4
-    found.recurra_step.restype = None
-    found.recurra_packed_size.argtypes, found.recurra_packed_size.restype = [long] * 4, long
-    found.recurra_pack.argtypes, found.recurra_pack.restype = (
-        [pointer, *[long] * 2, pointer, *[long] * 4, pointer],
-        None,
-    )
-    found.recurra_multiply.argtypes = [pointer, long, long, pointer, long, long, pointer, long, long]
-    found.recurra_multiply.restype = None
-    found.recurra_summing_room.argtypes, found.recurra_summing_room.restype = [long], long
-    found.recurra_sum_of_rows.argtypes = [*[pointer, long] * 2, *[long] * 3, pointer, long, long, pointer]
-    found.recurra_sum_of_rows.restype = None
+    signatures: dict[str, tuple[list[Any], Any]] = {
+        "run": ([pointer, ctypes.c_double], None),
+        "step": ([pointer] * 4, None),
+        "packed_size": ([long] * 4, long),
+        "pack": ([pointer, *[long] * 2, pointer, *[long] * 4, pointer], None),
+        "multiply": ([pointer, long, long, pointer, long, long, pointer, long, long], None),
+        "summing_room": ([long], long),
+        "sum_of_rows": ([*[pointer, long] * 2, *[long] * 3, pointer, long, long, pointer], None),
+    }
+    for name, (given, back) in signatures.items():
+        function = getattr(found, f"recurra_{name}")
+        function.argtypes, function.restype = given, back
     return found
 
 
