@@ -21,15 +21,19 @@ import torch
 
 import recurra
 from recurra import config as configuration
+from recurra import registry
 from recurra.bench.interleaved import machine, turns
 from recurra.checkpoint import RunFolder
 from recurra.data.encode import IGNORED
+from recurra.data.pair_encode import PairEncoder
 from recurra.model import Model
+from recurra.serving.pairs import without_targets
 from recurra.serving.search import Search
 from recurra.serving.translate import translate
 from recurra.training.evaluation import Batches
 from recurra.training.trainer import Trainer, Training
 from recurra.workflow.pairs import PairMaterial
+from recurra.workflow.plan import make_plan
 
 BACKENDS = ("auto", "torch")
 
@@ -63,10 +67,8 @@ def trainer(config: configuration.Config, material: PairMaterial, batches: First
 
 def searching(model: Model, material: PairMaterial, count: int, beam: int) -> Callable[[], None]:
     examples = material.parts["test"][:count]
-    run = recurra.serving.pairs
-    encoder = run.PairEncoder(model.vocabularies)
-    encoded = encoder.encode_all([run.without_targets(example) for example in examples])
-    batching = recurra.registry.construct("batching", model.config["batching"])
+    encoded = PairEncoder(model.vocabularies).encode_all(map(without_targets, examples))
+    batching = registry.construct("batching", model.config["batching"])
     batches = batching.batches(encoded, None, whole=True)
     sources = [["?"] * len(each["input"]) for each in encoded]
     search = Search(beam=beam)
@@ -89,7 +91,7 @@ def main() -> None:
     parser.add_argument("--out")
     arguments = parser.parse_args()
     settings = {"data.set": "multi30k", "core.kind": arguments.kind}
-    config = recurra.workflow.plan.make_plan("translate", settings=settings, out=tempfile.mkdtemp()).config
+    config = make_plan("translate", settings=settings, out=tempfile.mkdtemp()).config
     material = PairMaterial(config)
     batches = FirstBatches(material.train(0, 1), arguments.rounds)
     backends = BACKENDS if arguments.kind == "recurrent" else BACKENDS[:1]

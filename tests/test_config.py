@@ -158,7 +158,7 @@ def test_check_refuses_recipes_of_another_form() -> None:
         ConfigError, match=re.escape("the recipe has no section [core]. `recurra recipes show char-lm`")
     ):
         config.check_names({name: section for name, section in recipe.items() if name != "core"})
-    with pytest.raises(ConfigError, match=re.escape("[core] names no kind. Known: recurrent, tdnn")):
+    with pytest.raises(ConfigError, match=r"^\[core\] names no kind\. Known: .*recurrent, tdnn"):
         config.check_names(recipe | {"core": {"cell": "lstm"}})
     with pytest.raises(ConfigError, match=r"core = 'lstm' is no section. Write \[core\]"):
         config.check_names(recipe | {"core": "lstm"})

@@ -160,8 +160,15 @@ def files(folder: Path) -> list[Path]:
 
 SPLIT = {"data.valid_fraction": 0.1, "data.test_fraction": 0.1}
 LEARNT = {
-    **SUBWORDS, **SPLIT, "core.hidden_size": 24, "embedder.size": 24, "embedder.init_range": 0.8,
-    "embedder.dropout": 0.1, "task.dropout": 0.1, "training.learning_rate": 0.02, "training.epochs": 14,
+    **SUBWORDS,
+    **SPLIT,
+    "core.hidden_size": 24,
+    "embedder.size": 24,
+    "embedder.init_range": 0.8,
+    "embedder.dropout": 0.1,
+    "task.dropout": 0.1,
+    "training.learning_rate": 0.02,
+    "training.epochs": 14,
 }
 WORDS = {**SMALL, **SPLIT, "vocabulary.kind": "tokens", "task.tied": "none", "training.epochs": 1}
 

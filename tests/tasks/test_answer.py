@@ -154,7 +154,8 @@ def test_a_batch_without_segments_is_refused() -> None:
         task(embedder, core, Batch(fields))
 
 
-def test_from_stories_to_answers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("core", [{}, {"core.kind": "recurrent", "core.cell": "gru", "core.hidden_size": 4}])
+def test_from_stories_to_answers(core: dict[str, Any], tmp_path: Path) -> None:
     """The recipe learns who is where; a run answers a text, whose sentences it finds by itself."""
     generator = torch.Generator().manual_seed(0)
     names, places = ("Ann", "Bo"), ("attic", "cellar", "yard")
@@ -174,14 +175,14 @@ def test_from_stories_to_answers(tmp_path: Path) -> None:
         lines.append(f"{number} Where is {asked}?\t{where[asked]}")
     path = tmp_path / "stories.txt"
     path.write_text("\n".join(lines))
-    settings = {"embedder.size": 16, "core.hidden_size": 4, "training.epochs": 12, "training.threads": 1}
+    settings = {"embedder.size": 16, "training.epochs": 12, "training.threads": 1, **core}
     run: Any = recurra.train("answer", path, out=tmp_path / "run", settings=settings)
     assert "cut 150 stories, each with its questions, shuffled" in run.report["split"]
     scores = run.report["scores"]["test"]
     assert scores["model"]["accuracy"] > 90 > max(row["accuracy"] for row in scores["baseline"])
     said = recurra.load(tmp_path / "run").predict(
         "Ann went to the yard. Bo went to the attic. Ann went to the cellar. Where is Ann?",
-        [*["Ann", "went", "to", "the", "yard", "."], *["Where", "is", "Ann", "?"]],
+        ["Ann", "went", "to", "the", "yard", ".", "Where", "is", "Ann", "?"],
     )
     assert [answer["label"] for answer in said] == ["cellar", "yard"]
     again = run.evaluate(path, baseline=False)

@@ -9,8 +9,18 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from recurra import workflow
-from recurra.cli.options import Device, Json, Plugins, Reading, Threads
+from recurra.cli.options import Device, Json, Plugins, Threads
 from recurra.config import parse_settings
+
+Settings = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--set",
+        negative=(),
+        help="How files are read, --set reader.encoding=latin-1, or how a run that translates searches, --set "
+        "search.beam=1; may be repeated.",
+    ),
+]
 
 
 def evaluate(
@@ -18,7 +28,7 @@ def evaluate(
     /,
     *files: Path,
     baseline: Annotated[bool, Parameter(negative="--no-baseline")] = True,
-    set_: Reading = None,
+    set_: Settings = None,
     tables: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     device: Device = "auto",
     threads: Threads | None = None,

@@ -23,7 +23,7 @@ from recurra.serving.alignment import UNKNOWN, aligned_words
 from recurra.serving.reading import read_like_training
 from recurra.serving.search import Search, make_search, search_as_said
 from recurra.serving.threads import threads_set
-from recurra.serving.translate import LENGTHENING, MORE, Written, source_pieces, translate
+from recurra.serving.translate import LENGTHENING, MORE, Written, source_pieces, translate, without_targets
 from recurra.types import Example
 
 SHOWN = 3
@@ -271,11 +271,6 @@ class PairRun:
                 f"the run's own training data cannot be read: {error} Or name files and leave the baselines away, "
                 "which are fitted on them: --no-baseline."
             ) from error
-
-
-def without_targets(example: Example) -> Example:
-    """What is known of a pair before it is translated."""
-    return {name: value for name, value in example.items() if name not in ("target", "targets")}
 
 
 def _is_said(source: str | Sequence[str]) -> bool:

@@ -18,7 +18,7 @@ from recurra.model import Model
 from recurra.serving.alignment import alignments, written_text
 from recurra.serving.search import Search
 from recurra.training.evaluation import autocast, moved
-from recurra.types import Batch
+from recurra.types import Batch, Example
 
 LENGTHENING, MORE = 3, 10
 """A target may have so many symbols for each of its source's, and so many more: German takes about one for a symbol of
@@ -107,6 +107,11 @@ def translate(
             written = _written(models[0], batches[0], hypotheses, [sources[row] for row in rows], aligned)
         found |= dict(zip(rows, written, strict=True))
     return found
+
+
+def without_targets(example: Example) -> Example:
+    """What is known of a pair before it is translated."""
+    return {name: value for name, value in example.items() if name not in ("target", "targets")}
 
 
 def source_pieces(vocabulary: Any, source: str | Sequence[str], ids: Any) -> list[str]:

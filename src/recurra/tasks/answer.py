@@ -26,8 +26,8 @@ class Answer(nn.Module):
     """The answer to a question by attention over a story's sentences: ŷ = softmax(V o + c), L = −log ŷ[answer].
 
     The core reads every sentence, and the question, by itself: y_j of its words x_j. A sentence becomes one vector
-    m = Σ_j l_j ∘ x_j + W Σ_j l_j ∘ y_j, l weighing words by their place (`in_order`); W starts at zero, so that what the
-    core adds is learnt. o is what the question comes to at the end of the story, in `hops` hops over its sentences
+    m = Σ_j l_j ∘ x_j + W Σ_j l_j ∘ y_j, l weighing words by their place (`in_order`); W starts at zero, so that what
+    the core adds is learnt. o is what the question comes to at the end of the story, in `hops` hops over its sentences
     (`Memory`, which says what `both` is). `dropout` zeroes entries of o.
 
     Reads "segments" [B, T], numbers that change where a sentence begins, the question's last; and "label" [B], one of

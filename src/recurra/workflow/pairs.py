@@ -17,9 +17,8 @@ from recurra.data.pair_encode import PairEncoder, one_target_each, source_of, ta
 from recurra.data.vocabulary import Vocabulary
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
-from recurra.serving.pairs import without_targets
 from recurra.serving.search import Search, make_search
-from recurra.serving.translate import source_pieces, translate
+from recurra.serving.translate import source_pieces, translate, without_targets
 from recurra.training.evaluation import Verdict
 from recurra.types import Batch, Example
 

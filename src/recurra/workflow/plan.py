@@ -27,8 +27,11 @@ CONTENTS = {
 }
 """What data hold: what they are, what a recipe learns from, what a model of them does."""
 RECIPES = {
-    **{"text": "char-lm", "labels": "classifier", "pairs": "translate"},
-    **{"dictionary": "pronounce", "stories": "answer"},
+    "text": "char-lm",
+    "labels": "classifier",
+    "pairs": "translate",
+    "dictionary": "pronounce",
+    "stories": "answer",
 }
 """What learns from them, or from a format of its own."""
 
