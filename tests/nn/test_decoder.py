@@ -256,7 +256,6 @@ def test_sixteen_bits(settings: dict[str, Any]) -> None:
             {"context": "initial", "feeding": "input"},
             r"feeding = 'input' feeds .* context = 'initial' has no attention",
         ),
-        ({"context": "initial", "readout_size": 5}, r"readout_size = 5, .* of hidden_size = 6. Leave readout_size out"),
     ],
 )
 def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -69,7 +69,8 @@ class RecurrentDecoder(nn.Module):
     """Layers of one cell that write the target, h_t from h_{t−1}, the embedded symbol x_t and the source.
 
     The source reaches them by `context`:
-    - initial: it makes the first states, nothing more; the output is h_t (Sutskever et al. 2014).
+    - initial: it makes the first states, nothing more; the output is h_t (Sutskever et al. 2014), or tanh(W h_t) where
+      `readout_size` is not hidden_size.
     - every-step: a vector c = tanh(V s) of it joins x_t at every step, and h_t and x_t in the output, a maxout layer
       (Cho et al. 2014).
     - attention: c_t = Σ α m as in recurra.nn.attention; what is fed back decides how.
@@ -123,11 +124,6 @@ class RecurrentDecoder(nn.Module):
                 f"task.decoder.feeding = {feeding!r} feeds what attention found, but context = {context!r} has no "
                 "attention. Set feeding = 'none', or context = 'attention'."
             )
-        if context == "initial" and readout_size not in (None, hidden_size):
-            raise ConfigError(
-                f"task.decoder.readout_size = {readout_size}, but with context = 'initial' the output is h itself, of "
-                f"hidden_size = {hidden_size}. Leave readout_size out."
-            )
         made = Recurrent(cell, hidden_size, hidden_size, backend=backend, device="meta")  # refuses what cannot be, now
         self.cell, self._layer = made.cell, Layer(made.cell.lowest, Time.full(1, 1))
         self.hidden_size, self.num_layers, self.dropout = hidden_size, num_layers, dropout
@@ -156,7 +152,7 @@ class RecurrentDecoder(nn.Module):
         self.first = Bridge(self.bridge, first, self.num_layers, len(self.cell.state), H)
         self.attend = attentions.Attention(self.attention, H, source, H) if self.aligns else None
         if self.context == "initial":
-            self.readout = None
+            self.readout = nn.Linear(H, R) if R != H else None
         elif self._maxout:
             self.readout = nn.Linear(H + inputs + (source if self.aligns else H), 2 * R)
         else:
@@ -247,8 +243,10 @@ class RecurrentDecoder(nn.Module):
 
     def _read(self, h: Tensor, x: Tensor, c: Tensor | None) -> Tensor:
         """The output of steps h [U, B, H] at the inputs x and the contexts c."""
-        if self.readout is None or c is None:
+        if self.readout is None:
             return h
+        if c is None:
+            return torch.tanh(self.readout(self._drop(h)))
         if self._maxout:
             return torch.maximum(*self.readout(self._drop(torch.cat((h, x, c), 2))).chunk(2, 2))
         return torch.tanh(self.readout(self._drop(torch.cat((c, h), 2))))

@@ -33,6 +33,7 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"cell": "sru"},
     {"context": "initial"},
     {"context": "every-step", "readout_size": 5},
+    {"context": "initial", "readout_size": 5},
     *({"attention": kind, "feeding": f} for kind in ("additive", "dot") for f in ("none", "input", "context")),
     {"feeding": "input", "num_layers": 1, "readout_size": 5},
     {"feeding": "context", "num_layers": 1, "readout_size": 5},
