@@ -21,7 +21,8 @@ HEBREW = "".join(" ".join(WORDS[word] for word in words) + "\n" for _, words in 
 TABS = "".join(f"{source}\t{''.join(CHINESE[word] for word in words)}。\n" for source, words in PAIRS)
 SAID = "".join(f"{word.upper()}  {' '.join(word.upper())}\n{word.upper()}  X\n" for word in WORDS) + "TOO  T UW\n"
 SMALL = [
-    *("core.hidden_size=8", "embedder.size=8", "task.decoder.hidden_size=8", "training.epochs=2", "batching.size=8"),
+    *("core.hidden_size=8", "embedder.size=8", "task.decoder.hidden_size=8", "task.decoder.readout_size=8"),
+    *("training.epochs=2", "batching.size=8"),
     *("training.schedule=constant", "training.device=cpu", "data.valid_fraction=0.1", "data.test_fraction=0.1"),
 ]
 TOKENS = ["vocabulary.kind=tokens", "task.tied=none"]
