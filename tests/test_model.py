@@ -117,6 +117,8 @@ def test_a_missing_section_is_refused(section: str) -> None:
 def test_a_core_that_sees_the_answer_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"'generate' predicts what comes next.*Set core.bidirectional = false"):
         made(core__bidirectional=True)
+    with pytest.raises(ConfigError, match=r"Set core.causal = true"):
+        made(core__kind="tdnn", core__causal=False)
 
 
 def test_tied_sizes_must_agree() -> None:

@@ -210,7 +210,11 @@ def test_the_report_says_all_that_a_score_needs(run: PairRun) -> None:
     assert set(scores["model"]) == {"bleu", "bleu_cased", "chrf"} and scores["search"] == "beam 5, length penalty 0.6"
     assert any("version:" in note for note in scores["notes"])
     assert scores["examples"] == 6 and scores["examples_per_second"] > 0
-    assert [row["name"] for row in scores["baseline"]] == ["word-for-word table"]
+    assert [row["name"] for row in scores["baseline"]] == [
+        "word-for-word table",
+        "the source itself",
+        "most frequent answer",
+    ]
     assert len(report["shown"]) == 3
     assert all(set(each) == {"source", "target", "references"} for each in report["shown"])
 

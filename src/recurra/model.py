@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self
@@ -92,8 +93,9 @@ def make_parts(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
             raise ConfigError(f"[{section}] is missing: a model has embedder, core and task. Add it to the recipe.")
     embedder, core, task = (registry.construct(section, config[section]) for section in ("embedder", "core", "task"))
     if task.causal and not core.causal:
+        keywords = inspect.signature(type(core)).parameters
         raise ConfigError(
             f"the task {config['task']['kind']!r} predicts what comes next, but this core also reads from the end. "
-            "Set core.bidirectional = false."
+            f"Set {'core.causal = true' if 'causal' in keywords else 'core.bidirectional = false'}."
         )
     return embedder, core, task

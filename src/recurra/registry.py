@@ -132,13 +132,16 @@ def find(kind: str, name: str) -> Any:
     return _parts[kind, name]
 
 
-def construct(kind: str, settings: Mapping[str, Any]) -> Any:
-    """Build a part from its settings; `settings["kind"]` is its name, the rest its constructor's keywords."""
-    settings = dict(settings)
+def construct(kind: str, settings: Mapping[str, Any], where: str | None = None) -> Any:
+    """Build a part from its settings; `settings["kind"]` is its name, the rest its constructor's keywords.
+
+    `where` names the table they stand in, if it is not called like the kind: "task.decoder".
+    """
+    settings, where = dict(settings), where or kind
     if "kind" not in settings:
-        raise ConfigError(f"[{kind}] names no kind. Known: {', '.join(names(kind))}.")
+        raise ConfigError(f"[{where}] names no kind. Known: {', '.join(names(kind))}.")
     maker = find(kind, settings.pop("kind"))
-    return maker(**checked(maker, settings, where=kind))
+    return maker(**checked(maker, settings, where=where))
 
 
 def checked(maker: Callable[..., Any], settings: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
 import sys
@@ -68,7 +69,7 @@ def test_train_reports_scores_beside_the_baseline(capsys: pytest.CaptureFixture[
         "model ",
         "word-for-word table ",
         "training speed: ",
-        "the first of them, as the model translates them:",
+        "the first of them, as the model writes them:",
         f"= {HEBREW.splitlines()[0]}",
     ):
         assert f"\n{line}" in said.out, line
@@ -89,6 +90,10 @@ def test_predict_answers_every_line_in_its_place(
     printed = capsys.readouterr().out
     assert printed == "".join(answer["target"] + "\n" for answer in found)
     assert {letter for letter in printed if letter.isalpha()} <= set(HEBREW)
+    with monkeypatch.context() as patched:
+        patched.setattr(importlib.import_module("recurra.cli.predict"), "AT_ONCE", 2)
+        assert cli.call(["predict", runs["hebrew"], "--input", "s.txt"]) == 0
+    assert capsys.readouterr().out == printed
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(lines).encode()), encoding="utf-8"))
     assert answered(capsys, "predict", runs["hebrew"], "--input", "-") == found
     assert answered(capsys, "predict", runs["hebrew"], lines[0])[0]["target"] == found[0]["target"]

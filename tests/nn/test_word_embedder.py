@@ -107,9 +107,12 @@ def test_start_of_the_vectors() -> None:
         ({"size": 0}, r"embedder.size = 0, expected 1 or more"),
         ({"dropout": 1.0}, r"embedder.dropout = 1.0, expected 0 or more and less than 1"),
         ({"word_dropout": -0.5}, r"embedder.word_dropout = -0.5, expected 0 or more and less than 1"),
-        ({"spelling": {"kind": "convolution", "filter": 3}}, r"unknown key spelling.filter: did you mean 'filters'"),
+        (
+            {"spelling": {"kind": "convolution", "filter": 3}},
+            r"unknown key embedder.spelling.filter: did you mean 'filters'",
+        ),
         ({"spelling": {"kind": "convolutoin"}}, r"unknown spelling 'convolutoin': did you mean 'convolution'"),
-        ({"spelling": {"size": 3}}, r"\[spelling\] names no kind. Known: convolution, recurrent"),
+        ({"spelling": {"size": 3}}, r"\[embedder.spelling\] names no kind. Known: convolution, recurrent"),
         ({"spelling": "convolution"}, r"embedder.spelling = 'convolution' is a str, expected dict | None"),
     ],
 )

@@ -335,3 +335,7 @@ def test_a_decoder_must_be_named() -> None:
         registry.construct("task", {"kind": "transduce"})
     with pytest.raises(UnknownName, match=r"unknown decoder 'recurent': did you mean 'recurrent'"):
         Transduce({"kind": "recurent"})
+    with pytest.raises(ConfigError, match=r"unknown key task.decoder.hiden_size: did you mean 'hidden_size'"):
+        Transduce({"kind": "recurrent", "hiden_size": 3})
+    with pytest.raises(ConfigError, match=r"^\[task.decoder\] names no kind"):
+        Transduce({"hidden_size": 3})

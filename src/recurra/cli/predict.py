@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -30,6 +30,8 @@ ONLY = {
     **dict.fromkeys(("beam", "n_best", "length_penalty", "no_repeat", "alignment"), ("translate",)),
 }
 """Options that are not for all runs: what those runs do."""
+AT_ONCE = 500
+"""Lines answered before they are printed."""
 
 
 def predict(
@@ -146,21 +148,30 @@ def _lines(run: Path, does: str, text: str | None, source: Path | None, encoding
 
 
 def _label(opened: LabelRun, lines: list[str], threads: int, json: bool) -> None:
-    answers = opened.predict(*lines, threads=threads)
     if json:
-        print(json_format.dumps(answers, ensure_ascii=False))
-    else:
-        print_answers(answers)
+        print(json_format.dumps(opened.predict(*lines, threads=threads), ensure_ascii=False))
+        return
+    for some in _in_parts(lines):
+        print_answers(opened.predict(*some, threads=threads))
+        sys.stdout.flush()
 
 
 def _translate(opened: PairRun, lines: list[str], said: dict[str, Any], threads: int, json: bool) -> None:
-    answers = opened.predict(*lines, **said, threads=threads)
-    for note in opened.doubts(answers):
-        print(f"recurra: {note}", file=sys.stderr)
+    answers = []
+    for some in [lines] if said.keys() & set(DRAWING) else _in_parts(lines):  # a seed draws for all lines at once
+        answers += opened.predict(*some, **said, threads=threads)
+        if not json:
+            print_targets(answers[-len(some) :])
+            sys.stdout.flush()
     if json:
         print(json_format.dumps(answers, ensure_ascii=False))
-    else:
-        print_targets(answers)
+    for note in opened.doubts(answers):
+        print(f"recurra: {note}", file=sys.stderr)
+
+
+def _in_parts(lines: list[str]) -> Iterator[list[str]]:
+    """So many lines at a time that the first answers come soon, and batches are still of sentences of like length."""
+    return (lines[first : first + AT_ONCE] for first in range(0, len(lines), AT_ONCE))
 
 
 def _check_text(text: str) -> None:

@@ -32,7 +32,7 @@ def print_report(run: Path, report: Mapping[str, Any]) -> None:
         sample = report["sample"]
         print(f"\na sample (temperature {sample['temperature']}, seed {sample['seed']}):\n{sample['text'].strip()}")
     if "shown" in report and "target" in report["shown"][0]:
-        print("\nthe first of them, as the model translates them:")
+        print("\nthe first of them, as the model writes them:")
         print_shown(report["shown"])
     elif "shown" in report:
         print("\nthe first of them, as the model labels them:")

@@ -86,7 +86,9 @@ class WordEmbedder(nn.Module):
             if not 0 <= share < 1:
                 raise ConfigError(f"embedder.{name} = {share}, expected 0 or more and less than 1.")
         self.size, self.dropout, self.word_dropout, self.tune = size, dropout, word_dropout, tune
-        self.spelling: Any = None if spelling is None else registry.construct("spelling", spelling)
+        self.spelling: Any = (
+            None if spelling is None else registry.construct("spelling", spelling, where="embedder.spelling")
+        )
 
     @property
     def needs_characters(self) -> bool:

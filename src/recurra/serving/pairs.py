@@ -185,10 +185,13 @@ class PairRun:
             "tables": scored.tables,
         }
         if train is not None:
+            own = self.config["baseline"]
+            others = [{"kind": kind} for kind in task.baselines if kind != own["kind"]]
             result["baseline"] = [
                 {"name": row.name, "size": row.size, "unit": row.unit, "note": row.note}
                 | task.score(examples, row.predictions).metrics
-                for row in registry.construct("baseline", self.config["baseline"]).rows(train, examples)
+                for settings in (own, *others)
+                for row in registry.construct("baseline", settings).rows(train, examples)
             ]
         return result
 

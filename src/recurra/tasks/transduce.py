@@ -75,7 +75,7 @@ class Transduce(nn.Module):
                 raise ConfigError(f"task.{name} = {share}, expected 0 or more and less than 1.")
         if init_range is not None and init_range <= 0:
             raise ConfigError(f"task.init_range = {init_range}, expected more than 0, or none for the default.")
-        self.decoder: Any = registry.construct("decoder", decoder)
+        self.decoder: Any = registry.construct("decoder", decoder, where="task.decoder")
         self.tied = tied
         self.dropout = dropout
         self.label_smoothing = label_smoothing

@@ -6,6 +6,7 @@ from typing import Any
 
 from recurra import registry
 from recurra.config import FILLED, Config
+from recurra.data.encode import Encoder
 from recurra.data.pair_encode import PairEncoder
 from recurra.errors import ConfigError
 from recurra.serving.run import learns_from
@@ -36,6 +37,8 @@ def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None
                 f"{section}.kind = {kind!r} is for {READINGS[reads]}, but the task {name!r} reads {READINGS[wanted]}. "
                 f"Set {section}.kind = {' or '.join(repr(other) for other in fitting)}."
             )
+    if learns_from(task) == "labels":
+        Encoder.make(config["vocabulary"], False, ())
     reader = config["reader"]["kind"]
     gives = registry.find("reader", reader).fields
     missing = [field for field in task.needs[1:] if field not in gives]
