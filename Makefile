@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/recurra train demo-char-lm --out runs/demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check
