@@ -27,6 +27,8 @@ class Batch:
     fields: Mapping[str, Tensor]
     structure: Lengths = Lengths()
     first: bool = True
+    rate: float = 1.0
+    """Factor of the learning rate in the step that this batch is for."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Output:
     sequences: int
     state: Any = None
     details: Mapping[str, Tensor] = field(default_factory=dict)
+    penalty: Tensor | None = None
+    """What training minimises besides, summed over targets as the loss is, which is without it."""
 
 
 @dataclass(frozen=True)

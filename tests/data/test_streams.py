@@ -122,6 +122,47 @@ def test_random_starts_move_and_repeat() -> None:
     assert len(set(firsts[0])) > 3
 
 
+@given(**SHAPES, random_start=st.booleans(), epoch=st.integers(0, 3), start=st.integers(0, 40))
+def test_lengths_that_vary_lose_no_symbol_and_can_be_resumed(
+    streams: int, steps: int, extra: int, random_start: bool, epoch: int, start: int
+) -> None:
+    ids = numbered(streams + 1 + extra)
+    make = Streams(streams, steps, random_start, vary_steps=True)
+    cut = make.batches(ids, epoch=epoch, seed=5)
+    plain = Streams(streams, steps, random_start).batches(ids, epoch=epoch, seed=5)
+    for field in ("input", "target"):
+        assert torch.equal(joined(cut, field), joined(plain, field)), "the same symbols, cut elsewhere"
+    full = list(cut)
+    assert len(full) == len(cut) and cut.targets == plain.targets
+    assert [batch.first for batch in full] == [k == 0 for k in range(len(full))]
+    sizes = [batch.fields["input"].shape[1] for batch in full]
+    assert all(size >= 5 for size in sizes[:-1]) and sizes[-1] >= 1
+    assert [batch.rate for batch in full] == [size / steps for size in sizes]
+    start = min(start, len(full))
+    tail = list(make.batches(ids, epoch=epoch, seed=5).iter(start))
+    assert len(tail) == len(full) - start
+    assert all(same(a, b) and a.rate == b.rate for a, b in zip(tail, full[start:], strict=True))
+
+
+def test_lengths_vary_around_the_steps_and_half_of_them() -> None:
+    made = Streams(1, 100, vary_steps=True)
+    sizes = [np.diff(made.batches(numbered(500_000), epoch=e, seed=1).cuts)[:-1] for e in (0, 0, 1)]
+    assert np.array_equal(sizes[0], sizes[1])
+    assert not np.array_equal(sizes[0][:9], sizes[2][:9])
+    drawn = np.concatenate(sizes[1:])
+    long = drawn > 75
+    assert 0.93 < long.mean() < 0.97
+    for some, mean in ((drawn[long], 100), (drawn[~long], 50)):
+        assert some.mean() == pytest.approx(mean, abs=1)
+        assert some.std() == pytest.approx(5, abs=0.5)
+
+
+def test_a_validation_does_not_vary() -> None:
+    made, plain = (Streams(2, 9, vary_steps=vary).batches(numbered(80), whole=True) for vary in (True, False))
+    assert len(made) == len(plain)
+    assert all(same(a, b) and a.rate == 1.0 for a, b in zip(made, plain, strict=True))
+
+
 def test_batch_numbers_outside_the_pass() -> None:
     cut = Streams(2, 4).batches(numbered(20))
     for k in (-1, len(cut)):

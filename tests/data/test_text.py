@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ from recurra.errors import ConfigError, DataError
 from recurra.registry import construct, names
 
 
-def one(path: Path, **settings: str) -> str:
+def one(path: Path, **settings: Any) -> str:
     (example,) = TextReader(**settings).read(path)
     return str(example["text"])
 
@@ -53,6 +54,13 @@ def test_one_example_a_file_in_the_order_given(tmp_path: Path) -> None:
         {"text": "a", "path": str(tmp_path / "a")},
     ]
     assert set(TextReader.fields) <= set(examples[0])
+
+
+def test_lines_may_be_trimmed(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_text(" pierre <unk>  N \n\n\t mr. <unk> is \u3000\n", encoding="utf-8")
+    assert one(path) == path.read_text(encoding="utf-8")
+    assert one(path, trim=True) == "pierre <unk>  N\n\nmr. <unk> is \u3000\n"
 
 
 def test_byte_order_mark_and_carriage_returns_are_left_out(tmp_path: Path) -> None:

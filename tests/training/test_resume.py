@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import torch
 from recurra import checkpoint
 from recurra.errors import CheckpointError
 from recurra.training import evaluation as module
+from recurra.training.average import Average
 from recurra.training.interrupt import Interrupt
 from recurra.training.log import Event, MetricsLog
 from recurra.training.resume import _flatten, _unflatten
@@ -183,8 +185,50 @@ def test_other_optimiser_is_refused(trainer: Make) -> None:
         trainer(optimiser="sgd").fit(resume=True)
 
 
-@pytest.mark.parametrize(("before", "after", "was"), [(0.0, 0.9, "without"), (0.9, 0.0, "with")])
-def test_other_average_is_refused(trainer: Make, before: float, after: float, was: str) -> None:
+TRIGGERED = {"kind": "triggered", "patience": 1}
+
+
+@pytest.mark.parametrize("step", [2, 5, 6, 7, 11])
+def test_a_triggered_mean_is_gone_on_with(
+    trainer: Make, chunks: Any, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Stopped before its trigger, at it and after it, in the middle of an epoch and at its end."""
+    evaluate = module.evaluate
+
+    def worse(*arguments: Any, **keywords: Any) -> Any:
+        score = evaluate(*arguments, **keywords)
+        return score and dataclasses.replace(score, loss=-score.loss)  # what learning makes ever worse
+
+    monkeypatch.setattr(module, "evaluate", worse)
+    data = chunks(8, seed=5)
+    ways: dict[str, Any] = {"train": lambda epoch: data, "valid": lambda: data}
+    settings: dict[str, Any] = {"average": TRIGGERED, "evaluate_every": 0.25, "epochs": 3, **ways}
+    whole = trainer("whole", **settings)
+    expected = whole.fit()
+    assert whole.counters.averaged_from == 6
+    assert trainer("parts", progress=interrupt_at(step), **settings).fit().step == step
+    torch.manual_seed(12345)
+    resumed = trainer("parts", **settings)
+    again = resumed.fit(resume=True)
+    assert again.history == expected.history
+    assert resumed.counters.averaged_from == 6
+    same(whole.model.state_dict(), resumed.model.state_dict())
+    same(checkpoint.load_tensors(whole.run.model)[0], checkpoint.load_tensors(resumed.run.model)[0])
+    same(checkpoint.load_tensors(whole.run.resume)[0], checkpoint.load_tensors(resumed.run.resume)[0])
+
+
+def test_a_decay_is_not_a_triggered_mean(trainer: Make) -> None:
+    made = trainer(progress=interrupt_at(3), average=TRIGGERED)
+    made.counters.averaged_from, made.average = 0, Average(made.parameters, None)
+    made.fit()
+    with pytest.raises(CheckpointError, match=r"was saved with training.average, the settings now say otherwise"):
+        trainer(average=0.9).fit(resume=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "was"), [(0.0, 0.9, "without"), (0.9, 0.0, "with"), (0.9, TRIGGERED, "with")]
+)
+def test_other_average_is_refused(trainer: Make, before: float, after: Any, was: str) -> None:
     trainer(progress=interrupt_at(3), average=before).fit()
     with pytest.raises(CheckpointError, match=f"was saved {was} training.average, the settings now say otherwise"):
         trainer(average=after).fit(resume=True)

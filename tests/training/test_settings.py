@@ -8,12 +8,14 @@ import sys
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recurra import registry
 from recurra.errors import ConfigError
 from recurra.training.optimisers import AdamW
 from recurra.training.schedules import WarmupCosine
-from recurra.training.settings import Training
+from recurra.training.settings import Training, Triggered
 
 
 def test_parts_by_name_or_with_keywords() -> None:
@@ -50,6 +52,11 @@ def test_none_switches_off_what_is_optional() -> None:
         ({"patience": 0}, "training.patience"),
         ({"log_every": 0}, "training.log_every"),
         ({"threads": 0}, "training.threads"),
+        ({"average": {"kind": "trigered"}}, r"training.average.kind = 'trigered': did you mean 'triggered'\? Expected"),
+        ({"average": {"patience": 5}}, r"training.average.kind = None. Expected 'triggered'; a running mean is a numb"),
+        ({"average": {"kind": "triggered", "patience": 0}}, r"training.average.patience = 0, expected a whole number"),
+        ({"average": {"kind": "triggered", "patience": 1.5}}, r"training.average.patience = 1.5 is a float, expected"),
+        ({"average": {"kind": "triggered", "decay": 0.9}}, r"unknown key training.average.decay"),
         ({"average": 1.0}, "training.average = 1.0, expected a decay such as 0.999"),
         ({"seed": -1}, "training.seed = -1, expected a whole number from 0"),
         ({"optimiser": "adamm"}, "unknown optimiser 'adamm': did you mean 'adam'"),
@@ -62,6 +69,24 @@ def test_none_switches_off_what_is_optional() -> None:
 def test_wrong_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Training(**settings)
+
+
+@pytest.mark.parametrize("average", [{"kind": "triggered"}, {"kind": "triggered", "patience": 2}, 0, 0.99])
+def test_a_mean_of_the_weights_is_a_decay_or_triggered(average: Any) -> None:
+    training = Training(**registry.checked(Training, {"average": average}, where="training"))
+    expected = Triggered(average.get("patience", 5)) if isinstance(average, dict) else None
+    assert training.triggered() == expected
+
+
+@given(st.lists(st.integers(0, 9), max_size=12), st.integers(1, 4))
+def test_the_trigger_is_that_of_the_paper(losses: list[int], n: int) -> None:
+    """Algorithm 1 of Merity et al. 2017, with its t validations before this one in `logs`."""
+    logs: list[int] = []
+    for v in losses:
+        t = len(logs)
+        fires = t > n and v > min(logs[l] for l in range(t - n))
+        logs.append(v)
+        assert Triggered(n).now(logs) == fires
 
 
 def test_wrong_choices_are_refused_by_the_registry() -> None:

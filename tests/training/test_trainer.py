@@ -167,6 +167,100 @@ def test_averaged_weights_are_validated_and_kept(trainer: Make, toy: Make, chunk
     assert evaluate(kept, chunks(2, seed=99)).per_target == result.best
 
 
+def test_a_mean_begins_where_validation_gets_worse(trainer: Make, toy: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses, model, own, seen = iter([5.0, 4.0, 4.5, 4.2, 3.5, 3.6]), toy(), {}, []
+
+    def validate(model: Any, *arguments: Any, **keywords: Any) -> Score:
+        seen.append([p.detach().clone() for p in model.parameters()])
+        return Score(next(losses), 1, 1)
+
+    def follow(event: Event) -> None:
+        if event.kind == "step":
+            own[event.step] = [p.detach().clone() for p in model.parameters()]
+
+    monkeypatch.setattr(module, "evaluate", validate)
+    made = trainer(model=model, batches=4, epochs=6, average={"kind": "triggered", "patience": 1}, progress=follow)
+    result = made.fit()
+    assert result.history == (5.0, 4.0, 4.5, 4.2, 3.5, 3.6)
+    assert made.counters.averaged_from == 16, "4.2 is worse than 4.0, the best of those more than one validation ago"
+    for epoch, found in enumerate(seen[:4], start=1):
+        assert all(torch.equal(a, b) for a, b in zip(found, own[4 * epoch], strict=True)), epoch
+    for epoch in (5, 6):
+        weights = [own[step] for step in range(16, 4 * epoch + 1)]
+        for found, *steps in zip(seen[epoch - 1], *weights, strict=True):
+            torch.testing.assert_close(found, torch.stack(steps).mean(0), rtol=1e-5, atol=1e-7)
+    kept = checkpoint.load_model(made.run.model, toy(seed=1))
+    assert result.best_step == 20
+    assert all(torch.equal(a, b) for a, b in zip(kept.parameters(), seen[4], strict=True)), "the mean is what is kept"
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), own[24], strict=True))
+    said = [line.get("averaged_from") for line in lines(made) if "valid_loss" in line]
+    assert said == [None, None, None, 16, 16, 16]
+
+
+def test_a_batch_says_the_rate_of_its_step(trainer: Make, chunks: Any) -> None:
+    rates = []
+
+    class Rated(chunks):
+        def __getitem__(self, k: Any) -> Any:
+            return dataclasses.replace(super().__getitem__(k), rate=(k + 1) / 4)
+
+    for accumulate in (1, 2):
+        made = trainer(
+            f"by {accumulate}",
+            train=lambda epoch: Rated(4, seed=1),
+            epochs=1,
+            learning_rate=0.8,
+            accumulate=accumulate,
+            schedule={"kind": "exponential", "factor": 0.5},
+            progress=lambda event: rates.append(event.learning_rate) if event.kind == "step" else None,
+        )
+        made.fit()
+    expected = [0.8 * 0.5 ** (k / 4) * (k + 1) / 4 for k in range(4)]
+    assert rates == pytest.approx([*expected, 0.8 * 1.5 / 4, 0.8 * 0.5**0.5 * 3.5 / 4])
+    assert made.optimiser.param_groups[0]["lr"] == rates[-1]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_penalty_is_trained_on_and_not_told(trainer: Make, toy: Make, chunks: Any, accumulate: int) -> None:
+    model, data = toy(dropout=0.0), chunks(2, seed=3)
+    loss_of = model.loss
+
+    def penalised(batch: Batch, state: Any) -> Any:
+        output = loss_of(batch, state)
+        return dataclasses.replace(output, penalty=output.targets * 0.7 * model.head.weight.square().sum())
+
+    model.loss = penalised
+    told = []
+    trainer(
+        model=model,
+        train=lambda epoch: data,
+        epochs=1,
+        accumulate=accumulate,
+        optimiser="sgd",
+        learning_rate=0.1,
+        clip_norm=None,
+        log_every=1,
+        progress=lambda event: told.append(event.loss) if event.kind == "step" else None,
+    ).fit()
+    plain, state, k, expected = toy(dropout=0.0), None, 0, []
+    while k < len(data):
+        total, targets, end = 0.0, 0, min(k + accumulate, len(data))
+        for batch in (data[i] for i in range(k, end)):
+            output = plain.loss(batch, state)
+            total, targets = total + output.loss, targets + output.targets
+            state = tuple(part.detach() for part in output.state)
+        objective = total / targets + 0.7 * plain.head.weight.square().sum()
+        gradients = torch.autograd.grad(objective, list(plain.parameters()))
+        expected.append(float(total.detach()) / targets)
+        k = end
+        with torch.no_grad():
+            for parameter, gradient in zip(plain.parameters(), gradients, strict=True):
+                parameter -= 0.1 * gradient
+    assert told == pytest.approx(expected, rel=1e-5)
+    for ours, theirs in zip(model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
 def test_bf16_keeps_weights_in_float32(trainer: Make, toy: Make) -> None:
     model = toy()
     seen = []

@@ -17,6 +17,7 @@ class TextReader:
 
     A byte order mark is left out and `\\r\\n` becomes `\\n`; nothing else is changed. A file in gzip is known by its
     first two bytes, whatever its name. A NUL is refused unless the encoding is latin-1, which takes every byte.
+    `trim` leaves out spaces and tabs at both ends of every line, which a model of characters would be asked to predict.
 
     Raises `DataError` for a file that is missing, empty, a folder, cut off or in another encoding; `ConfigError` for
     an encoding Python does not know.
@@ -24,13 +25,17 @@ class TextReader:
 
     fields: ClassVar[Mapping[str, str]] = {"text": "text"}
 
-    def __init__(self, encoding: str = "utf-8") -> None:
+    def __init__(self, encoding: str = "utf-8", trim: bool = False) -> None:
         self.encoding = check_encoding(encoding)
+        self.trim = trim
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The examples `{"text": …, "path": …}`, one a file, in the order given."""
         for path in paths:
-            yield {"text": read_text(Path(path), self.encoding), "path": str(path)}
+            text = read_text(Path(path), self.encoding)
+            if self.trim:
+                text = "\n".join(line.strip(" \t") for line in text.split("\n"))
+            yield {"text": text, "path": str(path)}
 
     def sniff(self, path: str | Path) -> str | None:
         """Why this reader takes the file, judged by its first 64 KiB; None if it does not."""

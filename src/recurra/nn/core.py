@@ -19,7 +19,8 @@ class RecurrentCore(nn.Module):
     """Layers of one cell. x [B, T, D] → y [B, T, H], state.
 
     The cell is a registered one, `cell` (lstm where nothing is said), or written out, `equations`, in the language of
-    recurra.equations.parse.
+    recurra.equations.parse. `dropout` between layers, `variational`, `recurrent_dropout`, `weight_dropout` and
+    `zoneout` are those of `Recurrent`, each with its source there.
 
     In memory time comes first, so that a time step is contiguous: [B, T, …] are views.
     """
@@ -30,7 +31,9 @@ class RecurrentCore(nn.Module):
         hidden_size: int = 256,
         num_layers: int = 1,
         dropout: float = 0.0,
+        variational: bool = False,
         recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         zoneout: float = 0.0,
         bidirectional: bool = False,
         merge: Literal["concat", "sum"] = "concat",
@@ -48,7 +51,9 @@ class RecurrentCore(nn.Module):
             "hidden_size": hidden_size,
             "num_layers": num_layers,
             "dropout": dropout,
+            "variational": variational,
             "recurrent_dropout": recurrent_dropout,
+            "weight_dropout": weight_dropout,
             "zoneout": zoneout,
             "bidirectional": bidirectional,
             "merge": merge,
@@ -77,6 +82,11 @@ class RecurrentCore(nn.Module):
     def halves(self) -> bool:
         """Whether y is what was read forwards beside what was read backwards; known before `build`."""
         return bool(self.settings["bidirectional"]) and self.settings["merge"] == "concat"
+
+    @property
+    def apart(self) -> bool:
+        """Whether each half of y has read its own side only, so that no layer has seen both; known before `build`."""
+        return self.halves and self.settings["num_layers"] == 1
 
     def forward(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, Any]:
         return self.layers(x, state, structure.values)

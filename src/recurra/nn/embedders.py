@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from recurra import registry
 from recurra.errors import ConfigError
+from recurra.nn.dropout import draw_mask, dropout
 from recurra.registry import part
 from recurra.types import Batch, Sizes
 
@@ -19,22 +20,34 @@ from recurra.types import Batch, Sizes
 class SymbolEmbedder(nn.Module):
     """A vector of its own for every symbol: the row of `weight` [V, D] that the symbol's number names.
 
-    Reads the field "input" [B, T]; gives [B, T, D], time first in memory. `dropout` zeroes single entries.
+    Reads the field "input" [B, T]; gives [B, T, D], time first in memory. `dropout` zeroes single entries, with
+    `variational` those of the same units at all time steps of a sequence (Gal & Ghahramani 2016). `row_dropout` zeroes
+    whole rows of `weight`: a symbol is gone from all of the batch (Gal & Ghahramani 2016; Merity, Keskar & Socher 2017,
+    section 4.3). What is left is divided by the share that is left; `weight` itself, which an output layer may be tied
+    to, stays whole.
     The weights start from U(−init_range, init_range), or from N(0, 1) without one.
     """
 
     weight: nn.Parameter
 
-    def __init__(self, size: int = 128, dropout: float = 0.0, init_range: float | None = None) -> None:
+    def __init__(
+        self,
+        size: int = 128,
+        dropout: float = 0.0,
+        init_range: float | None = None,
+        variational: bool = False,
+        row_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         if size < 1:
             raise ConfigError(f"embedder.size = {size}, expected 1 or more.")
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"embedder.dropout = {dropout}, expected 0 or more and less than 1.")
+        for name, share in (("dropout", dropout), ("row_dropout", row_dropout)):
+            if not 0 <= share < 1:
+                raise ConfigError(f"embedder.{name} = {share}, expected 0 or more and less than 1.")
         if init_range is not None and init_range <= 0:
             raise ConfigError(f"embedder.init_range = {init_range}, expected more than 0, or none for N(0, 1).")
         self.size = size
-        self.dropout = dropout
+        self.dropout, self.variational, self.row_dropout = dropout, variational, row_dropout
         self.init_range = init_range
 
     def build(self, sizes: Sizes) -> Self:
@@ -51,8 +64,11 @@ class SymbolEmbedder(nn.Module):
         return self.size
 
     def forward(self, batch: Batch) -> Tensor:
-        vectors = F.embedding(batch.fields["input"].t(), self.weight)  # [T, B, D]
-        return F.dropout(vectors, self.dropout, self.training).transpose(0, 1)
+        symbols = batch.fields["input"].t()
+        vectors = F.embedding(symbols, self.weight)  # [T, B, D]
+        if self.training and self.row_dropout:
+            vectors = vectors * F.embedding(symbols, draw_mask((len(self.weight), 1), self.row_dropout, vectors))
+        return dropout(vectors, self.dropout, self.training, self.variational).transpose(0, 1)
 
 
 @part("embedder", "words")

@@ -15,6 +15,7 @@ from recurra.engine.native.step import StepLayer
 from recurra.equations.derive import Variant, derive
 from recurra.equations.language import Cell
 from recurra.errors import ConfigError, did_you_mean
+from recurra.nn.dropout import draw_mask, dropout
 from recurra.registry import find
 
 State = tuple[Tensor, ...]
@@ -30,8 +31,12 @@ class Recurrent(nn.Module):
     gives that tensor, one with several a tuple.
     Parameters of layer k: `weight_ih_lk` [gates·H, I], `weight_hh_lk` [gates·H, H], `bias_ih_lk`, `bias_hh_lk`, then
     the cell's own, `<name>_lk`; `_reverse` behind the names of the backward direction. Gates stand in the cell's order.
-    Options: `dropout` between layers; `proj_size`, the units of h after a product behind the step (Sak et al. 2014);
+    Options: `dropout` between layers, with `variational` by one mask a sequence for all its time steps (Gal &
+    Ghahramani 2016); `proj_size`, the units of h after a product behind the step (Sak et al. 2014);
     `recurrent_dropout`, one mask a sequence on the h that the recurrent product sees (Gal & Ghahramani 2016);
+    `weight_dropout`, DropConnect: the share of entries of W_hh that are zero during one call, the others divided by
+    1 − weight_dropout, anew for each call, layer and direction (Wan et al. 2013; Merity, Keskar & Socher 2017, section
+    2);
     `zoneout`, the share of units a step leaves as they were (Krueger et al. 2017); `truncate`, steps after which the
     backward is cut; `merge`, how two directions are joined.
     A cell that reads `lower(…)` sees the layer below it in its own direction; the lowest layer, which has none below,
@@ -52,7 +57,9 @@ class Recurrent(nn.Module):
         proj_size: int = 0,
         *,
         merge: Literal["concat", "sum"] = "concat",
+        variational: bool = False,
         recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         zoneout: float = 0.0,
         truncate: int = 0,
         backend: str = "auto",
@@ -65,7 +72,8 @@ class Recurrent(nn.Module):
         for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
             if size < 1:
                 raise ConfigError(f"{name} = {size}, expected at least 1.")
-        for name, share in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout), ("zoneout", zoneout)):
+        shares = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "weight_dropout": weight_dropout}
+        for name, share in (shares | {"zoneout": zoneout}).items():
             if not 0 <= share < 1:
                 raise ConfigError(f"{name} = {share}, expected a share from 0 to below 1.")
         if not 0 <= proj_size < hidden_size:
@@ -77,6 +85,7 @@ class Recurrent(nn.Module):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias and self.cell.bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size, self.merge = bidirectional, proj_size, merge
+        self.variational, self.weight_dropout = variational, float(weight_dropout)
         self.recurrent_dropout, self.zoneout, self.truncate = float(recurrent_dropout), float(zoneout), truncate
         self.backend = backend
         self.variant = Variant(
@@ -102,6 +111,11 @@ class Recurrent(nn.Module):
                     f"cell {cell.name!r} reads mask({node.label!r}), which Recurrent does not feed: run the layer with "
                     "recurra.engine.run."
                 )
+        if self.weight_dropout and not cell.has_recurrent_product:
+            raise ConfigError(
+                f"weight_dropout = {self.weight_dropout} zeroes entries of W_hh, but cell {cell.name!r} has no product "
+                "W_hh·h. Set weight_dropout = 0, or take a cell with one, such as 'lstm'."
+            )
         for state in cell.reads_below:
             if state not in cell.state:
                 raise ConfigError(
@@ -239,8 +253,8 @@ class Recurrent(nn.Module):
         finals: list[State] = []
         below: dict[bool, dict[str, Tensor]] = {reverse: {} for reverse in self._directions}
         for k in range(self.num_layers):
-            if k and self.dropout and self.training:
-                rows = nn.functional.dropout(rows, self.dropout)
+            if k:
+                rows = self._between_layers(rows, time)
             outputs = []
             for reverse in self._directions:
                 index = len(finals)
@@ -251,6 +265,16 @@ class Recurrent(nn.Module):
             rows = _joined(outputs, self.merge)
         joined = tuple(torch.stack(s) for s in zip(*finals, strict=True))
         return rows, tuple(time.unsort(s.transpose(0, 1)).transpose(0, 1) for s in joined)
+
+    def _between_layers(self, rows: Tensor, time: Time) -> Tensor:
+        """What the layer above reads of packed rows [N, H']."""
+        if not self.variational or not self.training or not self.dropout or not time.rows:
+            return nn.functional.dropout(rows, self.dropout, self.training)
+        if time.rows == len(time.sizes) * time.alive:  # of one length: no mask is held for more than one step
+            steps = rows.unflatten(0, (len(time.sizes), time.alive))
+            return dropout(steps, self.dropout, True, variational=True).flatten(0, 1)
+        mask = draw_mask((time.alive, rows.shape[1]), self.dropout, rows)
+        return rows * mask.index_select(0, time.place[1].to(rows.device))
 
     def _direction(
         self,
@@ -272,6 +296,9 @@ class Recurrent(nn.Module):
         also = tuple(s for s in handed if s != self.cell.state[0])
         layer = Layer(self._cell(k), time, self.variant, self.truncate, kept, also)
         weights = {n: getattr(self, self._key(n, k, reverse)) for n, _ in self._shapes(k)}
+        if self.weight_dropout and self.training:
+            matrix = weights["weight_hh"]
+            weights["weight_hh"] = matrix * draw_mask(matrix.shape, self.weight_dropout, matrix)
         masks = self._masks(time, state) | dict(below)
         x = time.reverse(rows) if reverse else rows
         y, final = run(layer, x, tuple(s[: time.alive] for s in state), weights, masks, self.backend)

@@ -27,6 +27,7 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"causal": False},
     {"dilation": 2},
     {"num_layers": 1},
+    {"dropout": 0.2, "variational": True, "weight_dropout": 0.3},
     {"causal": True, "span": 100},
     {"causal": True, "span": 4, "positions": "rotary"},
 )

@@ -51,11 +51,16 @@ class Momentum:
         _check("momentum", (self.momentum,), weight_decay=self.weight_decay)
 
     def build(self, parameters: Sequence[nn.Parameter], learning_rate: float) -> Optimizer:
+        import torch
         from torch.optim import SGD
 
         groups = _groups(parameters, self.weight_decay)
         nesterov = self.nesterov and self.momentum > 0
-        return SGD(groups, lr=learning_rate, momentum=self.momentum, nesterov=nesterov, fused=_fused(parameters))
+        made = SGD(groups, lr=learning_rate, momentum=self.momentum, nesterov=nesterov, fused=_fused(parameters))
+        if self.momentum:
+            for parameter in parameters:  # torch's fused step fails where one begins to learn later than others
+                made.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return made
 
 
 @part("optimiser", "adam")

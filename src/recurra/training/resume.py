@@ -7,7 +7,7 @@ the form of the carried state and the optimiser's name stand as JSON in the meta
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ class Counters:
     best: float | None = None
     """Lowest validation loss of all evaluations."""
     best_step: int = 0
+    averaged_from: int | None = None
+    """Step whose weights are the first of the plain mean that validation set off; None: not yet."""
     evaluated_step: int = -1
     """Step of the latest evaluation."""
     evaluated_at: float = 0.0
@@ -85,10 +87,15 @@ def save(
 
 
 def load(
-    path: Path, model: nn.Module, optimiser: Optimizer, average: Average | None, device: torch.device
-) -> tuple[Counters, Any]:
-    """Put all of it back in place; returns the counters and the carried state.
+    path: Path,
+    model: nn.Module,
+    optimiser: Optimizer,
+    make_average: Callable[[Counters], Average | None],
+    device: torch.device,
+) -> tuple[Counters, Average | None, Any]:
+    """Put all of it back in place; returns the counters, the mean of the weights and the carried state.
 
+    `make_average` says whether the settings want a mean at these counters.
     Raises `CheckpointError` if the file is missing, cut or corrupt, or was saved with other settings.
     """
     tensors, metadata = checkpoint.load_tensors(path)
@@ -102,8 +109,9 @@ def load(
             f"{path} was saved by the optimiser {former}, the settings now say {type(optimiser).__name__}. "
             f"Resume with the optimiser in config.toml, or train again."
         )
-    means = _under("average.", tensors)
-    if bool(means) != (average is not None):
+    means, average = _under("average.", tensors), make_average(counters)
+    triggered = average is not None and average.decay is None
+    if bool(means) != (average is not None) or triggered != (counters.averaged_from is not None):
         was = "with" if means else "without"
         raise CheckpointError(
             f"{path} was saved {was} training.average, the settings now say otherwise. Resume with the same setting."
@@ -117,7 +125,7 @@ def load(
     if device.type == "cuda" and "generator.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["generator.cuda"], device)
     leaves = _under("carried.", tensors)
-    return counters, _unflatten(form, [leaves[str(index)].to(device) for index in range(len(leaves))])
+    return counters, average, _unflatten(form, [leaves[str(index)].to(device) for index in range(len(leaves))])
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from recurra import registry
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, did_you_mean
 from recurra.training.optimisers import OptimiserPart
 from recurra.training.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Triggered:
+    """A mean of the weights that begins once validation stops getting better: `average = {kind = "triggered"}`.
+
+    Until then the weights themselves are validated. After the validation that is worse than the best of those more than
+    `patience` validations ago, the mean of the weights of all steps from there on is validated and kept.
+    Source: NT-ASGD, Merity, Keskar & Socher 2017, algorithm 1; the mean is that of Polyak & Juditsky 1992.
+    """
+
+    patience: int = 5
+
+    def __post_init__(self) -> None:
+        if self.patience < 1:
+            raise ConfigError(f"training.average.patience = {self.patience}, expected a whole number from 1.")
+
+    def now(self, history: Sequence[float]) -> bool:
+        """Whether the latest of these validation losses sets it off."""
+        before = history[: -self.patience - 1]
+        return bool(before) and history[-1] > min(before)
 
 
 @dataclass(frozen=True)
@@ -39,8 +60,9 @@ class Training:
     """Wall time for training and validation together; the schedule then spans this time."""
     patience: int | None = None
     """Stop after so many validations in a row without a new best. "none": never."""
-    average: float = 0.0
-    """Decay per step of the running mean of the weights, which is then validated and kept. 0: no mean."""
+    average: float | dict = 0.0
+    """Decay per step of the running mean of the weights, which is then validated and kept. 0: no mean. Or a plain mean
+    that begins when validation stops getting better, `{kind = "triggered", patience = 5}`; see `Triggered`."""
     loss_per: Literal["token", "sequence"] = "token"
     """What the summed loss of a step is divided by: the targets, or the sequences."""
     evaluate_every: float = 1.0
@@ -62,16 +84,31 @@ class Training:
             self._require(key, "a number above 0", lambda value: value > 0)
         for key in ("accumulate", "epochs", "patience", "log_every", "threads"):
             self._require(key, "a whole number from 1", lambda value: value >= 1)
-        self._require("average", "a decay such as 0.999, 0 ≤ value < 1", lambda value: 0 <= value < 1)
+        if not isinstance(self.average, dict):
+            self._require("average", "a decay such as 0.999, 0 ≤ value < 1", lambda value: 0 <= value < 1)
         self._require("learning_rate", "a finite number", math.isfinite)
         self._require("seed", "a whole number from 0 to 2⁶³ − 2", lambda value: 0 <= value < 2**63 - 1)
         self.optimiser_part()
         self.schedule_part()
+        self.triggered()
 
     def _require(self, key: str, expected: str, holds: Any) -> None:
         value = getattr(self, key)
         if value is not None and not holds(value):
             raise ConfigError(f"training.{key} = {value!r}, expected {expected}.")
+
+    def triggered(self) -> Triggered | None:
+        """When the mean of the weights begins, where that is for validation to say."""
+        if not isinstance(self.average, dict):
+            return None
+        keywords = dict(self.average)
+        kind = keywords.pop("kind", None)
+        if kind != "triggered":
+            raise ConfigError(
+                f"training.average.kind = {kind!r}{did_you_mean(str(kind), ['triggered'])} Expected 'triggered'; a "
+                "running mean is a number, its decay: average = 0.999."
+            )
+        return Triggered(**registry.checked(Triggered, keywords, where="training.average"))
 
     def optimiser_part(self) -> OptimiserPart:
         """The optimiser's settings as its part."""

@@ -34,6 +34,7 @@ from recurra.training.optimisers import normalise_and_clip
 from recurra.training.resume import Counters
 from recurra.training.settings import Training
 from recurra.training.timetable import Timetable
+from recurra.training.unfreezing import Unfreezing
 from recurra.types import Batch
 
 __all__ = ["Result", "Trainer", "Training"]
@@ -62,19 +63,21 @@ class Trainer:
         run: RunFolder,
         *,
         judge: Judge = by_loss,
+        unfreezing: Unfreezing | None = None,
         progress: Progress = lambda event: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings, self.run, self._progress, self._clock = settings, run, progress, clock
         self._train_batches, self._valid_batches, self._judge = train_batches, valid_batches, judge
+        self._unfreezing = unfreezing
         self.device = find_device(settings.device)
         self.model: Any = model.to(self.device)
         parameters = [p for p in model.parameters() if p.requires_grad]
         self.parameters: list[Tensor] = [*parameters]
         self.optimiser = settings.optimiser_part().build(parameters, settings.learning_rate)
         self.schedule = settings.schedule_part()
-        self.average = Average(self.parameters, settings.average) if settings.average else None
         self.counters = Counters()
+        self.average = self._make_average(self.counters)
         self._timetable = Timetable(settings)
         self._window = Window(lag=1 if self.device.type == "cpu" else settings.log_every)
         self.precision = find_precision(settings.precision, self.device)
@@ -95,8 +98,8 @@ class Trainer:
         if self.settings.threads is not None:
             torch.set_num_threads(self.settings.threads)
         if resume:
-            self.counters, self._carried = resumption.load(
-                self.run.resume, self.model, self.optimiser, self.average, self.device
+            self.counters, self.average, self._carried = resumption.load(
+                self.run.resume, self.model, self.optimiser, self._make_average, self.device
             )
             self._saved_at = self.counters.seconds
         else:
@@ -138,18 +141,22 @@ class Trainer:
         """One update of the weights."""
         settings, counters, started = self.settings, self.counters, self._clock()
         batches = self._epoch()
+        if self._unfreezing is not None:
+            self._unfreezing.reach(counters.epochs_done)
         end = min(counters.batch + settings.accumulate, len(batches))
-        loss, targets, sequences = torch.zeros((), device=self.device), 0, 0
+        loss, targets, sequences, rate = torch.zeros((), device=self.device), 0, 0, 0.0
         for index in range(counters.batch, end):
             batch = moved(batches[index], self.device)
             with self._autocast:
                 output = self.model.loss(batch, None if batch.first else self._carried)
-            output.loss.backward()
+            (output.loss if output.penalty is None else output.loss + output.penalty).backward()
             self._carried = detached(output.state)
             loss = loss + output.loss.detach()
             targets, sequences = targets + output.targets, sequences + output.sequences
+            rate += batch.rate
         share = self._timetable.share(counters, self._elapsed())
-        self._learning_rate = settings.learning_rate * self.schedule.rate(counters.epochs_done, share, counters.history)
+        schedule = self.schedule.rate(counters.epochs_done, share, counters.history)
+        self._learning_rate = settings.learning_rate * schedule * (rate / (end - counters.batch))
         divisor = max(1, targets if settings.loss_per == "token" else sequences)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = normalise_and_clip(gradients, divisor, settings.clip_value, settings.clip_norm)
@@ -218,10 +225,12 @@ class Trainer:
         if mark is not None:
             counters.marks = mark
             counters.history.append(verdict.criterion)
+            self._trigger()
         counters.evaluated_step, counters.evaluated_at = counters.step, self._elapsed()
         counters.evaluation_seconds = counters.evaluated_at - started
         self._tell("evaluation", verdict, best)
-        self._write_line(**{f"valid_{verdict.metric}": verdict.value, "best": best})
+        since = {} if counters.averaged_from is None else {"averaged_from": counters.averaged_from}
+        self._write_line(**{f"valid_{verdict.metric}": verdict.value, "best": best}, **since)
         self._save()
 
     def _finish(self, reason: Reason) -> Result:
@@ -258,6 +267,21 @@ class Trainer:
     def _save_model(self, verdict: Verdict | None = None) -> None:
         found = {} if verdict is None else {f"valid_{verdict.metric}": repr(verdict.value)}
         checkpoint.save_model(self.run.model, self.model, {"step": str(self.counters.step), **found})
+
+    def _trigger(self) -> None:
+        """Begin the mean of the weights where the settings leave that to validation, and the history says so."""
+        triggered, counters = self.settings.triggered(), self.counters
+        if triggered is not None and counters.averaged_from is None and triggered.now(counters.history):
+            counters.averaged_from = counters.step
+            self.average = self._make_average(counters)
+
+    def _make_average(self, counters: Counters) -> Average | None:
+        """The mean of the weights from here on, if there is to be one."""
+        decay = self.settings.average
+        if not isinstance(decay, dict):
+            return Average(self.parameters, decay) if decay else None
+        since = counters.averaged_from
+        return None if since is None else Average(self.parameters, None, since)
 
     def _averaged(self) -> AbstractContextManager[None]:
         return nullcontext() if self.average is None else self.average.applied()
