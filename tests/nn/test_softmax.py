@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from recurra.errors import ConfigError
 from recurra.nn import softmax
-from recurra.nn.softmax import IGNORED, linear_cross_entropy
+from recurra.nn.softmax import IGNORED, linear_cross_entropy, linear_log_probability
 
 N, H, V = 13, 5, 11
 CHUNKS = [1, 4, 5, N, N + 10, None]
@@ -276,3 +276,17 @@ def test_label_smoothing_under_autocast() -> None:
 def test_impossible_label_smoothing_is_refused(share: float) -> None:
     with pytest.raises(ConfigError, match=rf"label_smoothing = {share}, expected from 0 to below 1"):
         linear_cross_entropy(*case(), label_smoothing=share)
+
+
+@pytest.mark.parametrize("chunk_bytes", [softmax.CHUNK_BYTES, 100])
+def test_log_probabilities_of_the_targets(chunk_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(softmax, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(softmax, "LEAST_ROWS", 1)
+    x, weight, bias, target = case(17)
+    target[[2, 9]] = IGNORED
+    found = linear_log_probability(x, weight, bias, target)
+    expected = F.linear(x, weight, bias).log_softmax(1).gather(1, target.clamp(min=0)[:, None])[:, 0]
+    expected[[2, 9]] = 0
+    assert (found - expected).abs().max() <= 1e-12
+    assert not found.requires_grad
+    assert linear_log_probability(x[:0], weight, bias, target[:0]).shape == (0,)

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra import registry
+from recurra.data.vocabulary import Character, Word
 from recurra.errors import ConfigError, DataError
+from recurra.model import Model, make_parts
+from recurra.nn.dropout import draw_mask
 from recurra.nn.embedders import SymbolEmbedder
 from recurra.tasks.generate import Generate
 from recurra.types import Batch, Lengths, Sizes
@@ -108,6 +111,49 @@ def test_steps_give_the_distributions_of_the_whole() -> None:
         assert torch.allclose(log_p, logits[:, t].log_softmax(1), rtol=0, atol=1e-12)
 
 
+ADAPTIVE = {"kind": "adaptive", "cutoffs": [2, 4], "factor": 2}
+
+
+def test_an_adaptive_softmax_steps_as_it_learns() -> None:
+    embedder, core, task = made(softmax=ADAPTIVE)
+    assert {name.split(".")[0] for name, _ in task.named_parameters()} == {"adaptive"}
+    given = batch()
+    output, state, total = task(embedder, core, given), None, torch.zeros(())
+    for t in range(T):
+        log_p, state = task.step(embedder, core, state, given.fields["input"][:, t])
+        assert torch.allclose(log_p.exp().sum(1), torch.ones(B).double())
+        total = total - log_p.gather(1, given.fields["target"][:, t, None]).sum()
+    assert torch.allclose(output.loss, total, rtol=1e-12)
+
+
+@pytest.mark.parametrize("softmax", ["full", ADAPTIVE])
+def test_predictions_are_what_the_loss_is_summed_of(softmax: str | dict) -> None:
+    embedder, core, task = made(softmax=softmax)
+    given = batch([4, 6, 1])
+    log_p, y, state = task.predictions(embedder, core, given)
+    output = task(embedder, core, given)
+    assert log_p.shape == (T, B) and y.shape == (T, B, H)
+    assert not log_p[4:, 0].any() and (log_p[:4, 0] < 0).all()
+    assert torch.allclose(-log_p.sum(), output.loss, rtol=1e-12)
+    assert torch.equal(y, core(embedder(given), given.structure)[0].transpose(0, 1))
+    assert all(torch.equal(a, b) for a, b in zip(state, output.state, strict=True))
+
+
+def config(**task: Any) -> dict[str, Any]:
+    parts = {"embedder": {"kind": "symbols", "size": 4}, "core": {"kind": "recurrent", "hidden_size": H}}
+    return {**parts, "task": {"kind": "generate", **task}}
+
+
+def test_an_adaptive_softmax_wants_symbols_by_frequency() -> None:
+    text = "a b b c c c d d d d e e e e e f f f f f f"
+    Model.from_config(config(softmax=ADAPTIVE), {"input": Word().fit([text])})
+    with pytest.raises(ConfigError, match=r"numbered by falling frequency, those of the vocabulary Character are not"):
+        Model.from_config(config(softmax=ADAPTIVE), {"input": Character().fit([text])})
+    Model.from_config(config(), {"input": Character().fit([text])})
+    with pytest.raises(ConfigError, match=r"vocabulary Byte are not. Set vocabulary.kind = \"word\", or task.softmax"):
+        make_parts({**config(softmax=ADAPTIVE), "vocabulary": {"kind": "byte"}})  # before any data are read
+
+
 def test_dropout_on_the_cores_output_in_training_only() -> None:
     embedder, core, task = made(dropout=0.5)
     given = batch()
@@ -122,6 +168,64 @@ def test_dropout_on_the_cores_output_in_training_only() -> None:
     y = F.dropout(core(embedder(given), Lengths())[0].transpose(0, 1), 0.5)
     logits, target = F.linear(y, task.weight, task.bias), given.fields["target"].t()
     assert torch.allclose(found, F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum"), rtol=1e-12)
+
+
+def test_variational_dropout_on_the_cores_output() -> None:
+    embedder, core, task = made(dropout=0.5, variational=True)
+    given = batch()
+    torch.manual_seed(3)
+    found = task(embedder, core, given).loss
+    torch.manual_seed(3)
+    y = core(embedder(given), Lengths())[0].transpose(0, 1)
+    logits = F.linear(y * draw_mask((B, H), 0.5, y), task.weight, task.bias)
+    expected = F.cross_entropy(logits.flatten(0, 1), given.fields["target"].t().flatten(), reduction="sum")
+    assert torch.allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("lengths", [None, [4, 6, 1]])
+@pytest.mark.parametrize(("alpha", "beta"), [(2.0, 0.0), (0.0, 1.5), (0.7, 0.3)])
+def test_penalties_of_activations(alpha: float, beta: float, lengths: list[int] | None) -> None:
+    """α mean (m ⊙ h)² + β mean (h' − h)² for each target, beside a loss that is as without them."""
+    settings = {"dropout": 0.4, "activation_penalty": alpha, "slowness_penalty": beta}
+    embedder, core, task = made(**settings)
+    given = batch(lengths)
+    torch.manual_seed(3)
+    output = task(embedder, core, given)
+    torch.manual_seed(3)
+    h = core(embedder(given), given.structure)[0].transpose(0, 1)
+    dropped = F.dropout(h, 0.4)
+    ends = lengths or [T] * B
+    squares = torch.cat([dropped[:n, b].square().flatten() for b, n in enumerate(ends)])
+    changes = torch.cat([(h[1:n, b] - h[: n - 1, b]).square().flatten() for b, n in enumerate(ends)])
+    expected = output.targets * (alpha * squares.mean() + beta * changes.mean())
+    assert torch.allclose(output.penalty, expected, rtol=1e-12)
+    leaves = list(core.parameters())
+    for a, b in zip(torch.autograd.grad(output.penalty, leaves), torch.autograd.grad(expected, leaves), strict=True):
+        assert torch.allclose(a, b, rtol=1e-10)
+    task.activation_penalty = task.slowness_penalty = 0.0
+    torch.manual_seed(3)
+    plain = task(embedder, core, given)
+    assert torch.equal(plain.loss, output.loss) and plain.penalty is None
+    task.activation_penalty = 1.0
+    assert task.eval()(embedder, core, given).penalty is None
+
+
+def test_rows_dropped_from_the_input_stay_in_a_tied_output() -> None:
+    _, core, task = made(D=H, tied=True)
+    embedder = SymbolEmbedder(size=H, init_range=0.5, row_dropout=0.5).build(Sizes(vocabulary=V)).double()
+    given = batch()
+    torch.manual_seed(4)
+    found = task(embedder, core, given).loss
+    torch.manual_seed(4)
+    weight = embedder.weight
+    rows = draw_mask((V, 1), 0.5, weight)
+    assert 0 < (rows == 0).sum() < V
+    y, _ = core(F.embedding(given.fields["input"], rows * weight), Lengths())
+    logits = F.linear(y, weight, task.bias)
+    expected = F.cross_entropy(logits.flatten(0, 1), given.fields["target"].flatten(), reduction="sum")
+    assert torch.allclose(found, expected, rtol=1e-12)
+    for a, b in zip(*(torch.autograd.grad(v, embedder.weight) for v in (found, expected)), strict=True):
+        assert torch.allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
 def test_first_weights() -> None:
@@ -178,6 +282,13 @@ def test_tied_needs_an_embedder_with_a_matrix() -> None:
         ({"dropout": 1.0}, r"task.dropout = 1.0, expected 0 or more and less than 1"),
         ({"dropout": -0.5}, r"task.dropout = -0.5, expected"),
         ({"init_range": -1.0}, r"task.init_range = -1.0, expected more than 0"),
+        ({"activation_penalty": -1.0}, r"task.activation_penalty = -1.0, expected a finite number from 0, which is no"),
+        ({"slowness_penalty": math.inf}, r"task.slowness_penalty = inf, expected a finite number from 0"),
+        ({"softmax": "adaptve"}, r"unknown softmax 'adaptve': did you mean 'adaptive'\? Known: adaptive, full"),
+        ({"softmax": {"cutoffs": [3]}}, r"unknown softmax 'None'"),
+        ({"softmax": {"kind": "adaptive", "cutofs": [3]}}, r"key task.softmax.cutofs: did you mean 'cutoffs'"),
+        ({"softmax": {"kind": "full", "factor": 2}}, r"task.softmax.factor is for the adaptive softmax. Set task.so"),
+        ({"softmax": "adaptive", "tied": True}, r"which an adaptive softmax has not. Set task.tied = false, or task.s"),
     ],
 )
 def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +12,15 @@ from cyclopts import Parameter
 from recurra import workflow
 from recurra.cli.options import Device, Json, Plugins, Threads
 from recurra.config import parse_settings
+from recurra.serving.adaptation import taken_out
 
 Settings = Annotated[
     list[str] | None,
     Parameter(
         name="--set",
         negative=(),
-        help="How files are read, --set reader.encoding=latin-1, or how a run that translates searches, --set "
-        "search.beam=1; may be repeated.",
+        help="How files are read, --set reader.encoding=latin-1, how a run that translates searches, --set "
+        "search.beam=1, or how a score adapts, --set dynamic.learning_rate=0.001; may be repeated.",
     ),
 ]
 
@@ -30,6 +32,8 @@ def evaluate(
     baseline: Annotated[bool, Parameter(negative="--no-baseline")] = True,
     set_: Settings = None,
     tables: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    dynamic: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    cache: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     device: Device = "auto",
     threads: Threads | None = None,
     plugin: Plugins = None,
@@ -47,7 +51,12 @@ def evaluate(
         The baseline is fitted anew on the data the run was trained on.
     tables
         Print every table of a run that labels, however long.
+    dynamic
+        Score a language model also while its weights follow the text's gradients (dynamic evaluation).
+    cache
+        Score a language model also with a cache of the latest words and states (neural cache).
     """
+    settings, adaptation = taken_out(parse_settings(set_ or ()), {"dynamic": dynamic, "cache": cache})
     scored = workflow.evaluate(
         run,
         *files,
@@ -55,14 +64,17 @@ def evaluate(
         device=device,
         baseline=baseline,
         threads=threads,
-        settings=parse_settings(set_ or ()),
+        settings=settings,
+        **adaptation,
+        say=lambda sentence: print(sentence, file=sys.stderr, flush=True),
     )
     if json:
         print(json_format.dumps(scored, ensure_ascii=False))
         return
-    from recurra.cli.report import ROWS, print_scores, print_tables
+    from recurra.cli.report import ROWS, print_adaptation, print_scores, print_tables
 
     print_scores(scored["data"], scored)
+    print_adaptation(scored)
     print_tables(scored, None if tables else ROWS)
     if "split" in scored:
         print(f"\nsplit: {scored['split']}")

@@ -20,6 +20,10 @@ CHUNK_BYTES = 24 * 2**20
 CHUNK_ROWS = 4096
 """The most rows at once, as measured where the vocabulary is small."""
 
+LEAST_ROWS = 128
+"""The fewest rows at once, if there are as many: every part reads weight and gradient, which soon costs more than its
+products where the vocabulary is large."""
+
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
@@ -53,7 +57,7 @@ def linear_cross_entropy(
     if not bool(kept.all()):
         x, target = x[kept], target[kept]
     if chunk is None:
-        chunk = _equal_parts(len(x), most=max(1, min(CHUNK_ROWS, CHUNK_BYTES // (4 * len(weight)))))
+        chunk = _equal_parts(len(x), most=_most_rows(len(weight)))
     device = x.device.type
     product = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
     share = 1 - label_smoothing
@@ -64,12 +68,31 @@ def linear_cross_entropy(
     return loss - label_smoothing * _sum_of_means(x, weight, bias) if label_smoothing else loss
 
 
+@torch.no_grad()
+def linear_log_probability(x: Tensor, weight: Tensor, bias: Tensor, target: Tensor) -> Tensor:
+    """log ŷ[n, target_n] of every row for itself, 0 where the target is `IGNORED`; see `linear_cross_entropy`.
+
+    Computed a chunk of rows at a time; not differentiable. Shapes: x [N, H], weight [V, H], bias [V], target [N];
+    result [N].
+    """
+    found = x.new_zeros(len(x), dtype=torch.promote_types(x.dtype, torch.float32))
+    rows = _most_rows(len(weight))
+    for part, x_part, t in zip(found.split(rows), x.split(rows), target.split(rows), strict=True):
+        part.copy_(-F.cross_entropy(F.linear(x_part, weight, bias), t, reduction="none", ignore_index=IGNORED))
+    return found
+
+
 def _sum_of_means(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Σ_n mean_v z[n, v]: what smoothed labels add, which wants no z, since the mean of products is a product."""
     with torch.autocast(x.device.type, enabled=False):
         exact = torch.promote_types(x.dtype, torch.float32)
         total: Tensor = x.to(exact).sum(0) @ weight.to(exact).mean(0) + len(x) * bias.to(exact).mean()
         return total
+
+
+def _most_rows(V: int) -> int:
+    """Rows whose logits are held at once."""
+    return max(LEAST_ROWS, min(CHUNK_ROWS, CHUNK_BYTES // (4 * V)))
 
 
 def _equal_parts(N: int, most: int) -> int:

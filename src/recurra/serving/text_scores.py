@@ -22,9 +22,16 @@ SYMBOLS_PER_STREAM = 20_000
 """A text is scored in streams of this many symbols at least, because every stream begins without memory."""
 
 
-def score(model: Model, batching: Mapping[str, Any], ids: Ids, device: str | torch.device = "cpu") -> dict[str, float]:
-    """The metrics of the model's task on a text, every symbol but the first predicted once."""
-    streams = max(1, min(batching["streams"], len(ids) // SYMBOLS_PER_STREAM))
+def score(
+    model: Model,
+    batching: Mapping[str, Any],
+    ids: Ids,
+    device: str | torch.device = "cpu",
+    streams: int | None = None,
+) -> dict[str, float]:
+    """The metrics of the model's task on a text, every symbol but the first predicted once, in so many `streams`."""
+    if streams is None:
+        streams = max(1, min(batching["streams"], len(ids) // SYMBOLS_PER_STREAM))
     batches = registry.construct("batching", {**batching, "streams": streams}).batches(ids, whole=True)
     result = evaluate(model, batches, device=device)
     if result is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,15 +14,22 @@ from recurra import checkpoint, registry
 from recurra import config as configuration
 from recurra.checkpoint import RunFolder
 from recurra.config import Config, Data
-from recurra.data.corpus import Corpus, check_files, gather, read_text
+from recurra.data.corpus import Corpus, check_files
+from recurra.data.labelled_texts import gather_texts, read_texts
 from recurra.data.sets import Reader
 from recurra.decoding.sample import prompt_ids, sample
-from recurra.errors import DataError
+from recurra.errors import ConfigError, DataError
 from recurra.model import Model
+from recurra.serving.adaptation import Adaptation, Choice, make_adaptation, not_for
+from recurra.serving.adapted_scores import Material, adapted_scores
 from recurra.serving.text_scores import score, score_baseline
 from recurra.serving.threads import threads_set
 
 SAMPLE: dict[str, Any] = {"length": 300, "temperature": 0.8}
+NO_BASELINE = "leave the baseline away, which is fitted on that text: --no-baseline."
+GIVE_ALL = (
+    "say all that is chosen on it: dynamic.kind=sgd, dynamic.learning_rate, dynamic.decay; cache.theta, cache.weight."
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,9 @@ class TextRun:
         baseline: bool = True,
         threads: int | None = None,
         settings: Mapping[str, Any] | None = None,
+        dynamic: Choice = None,
+        cache: Choice = None,
+        say: Callable[[str], None] = lambda sentence: None,
     ) -> dict[str, Any]:
         """Score files, or, where none is named, the run's own test part (its validation part if it has no test).
 
@@ -88,11 +98,19 @@ class TextRun:
         "ngrams", metrics}]}`, and the `split` of the run's own text.
         The baseline is fitted anew on the text that the run was trained on, which must still be there. `settings` are
         those of the reader for files unlike the training's, `{"reader.encoding": "latin-1"}`.
+
+        `dynamic=True` also scores the text by dynamic evaluation, `cache=True` with a neural cache; settings in the
+        place of True are those of `recurra.serving.adaptation`, `dynamic={"learning_rate": 0.001, "decay": 0.003}`.
+        Numbers left open are chosen on the run's own validation text. Each adds a row to `"adapted"`; the model itself
+        then reads the text in one stream, too. `say` is told how far it is where that takes long.
         """
+        adaptation = make_adaptation(dynamic, cache)
+        if adaptation and not hasattr(self.model.task, "predictions"):
+            raise ConfigError(not_for(f"{self.path}, whose task is {self.config['task']['kind']},"))
         check_files(files)
         if files:
             reader = configuration.with_settings({"reader": self.config["reader"]}, settings or {})["reader"]
-            text = read_text([Path(file) for file in files], registry.construct("reader", reader))
+            text = read_texts([Path(file) for file in files], registry.construct("reader", reader))
             train = self._corpus().train if baseline else None
             found: dict[str, Any] = {"data": ", ".join(map(str, files))}
         else:
@@ -100,19 +118,33 @@ class TextRun:
             part, text = ("test", corpus.test) if corpus.test else ("valid", corpus.valid)
             train = corpus.train if baseline else None
             found = {"data": part, "split": corpus.split}
+            if part == "valid" and adaptation.left_open:
+                found["notes"] = [
+                    "There is no test: the numbers of what adapts are chosen on the text they are scored on."
+                ]
         with threads_set(threads):
-            return found | self.score(text, train)
+            return found | self.score(text, train, adaptation, say)
 
-    def score(self, text: str, train: str | None) -> dict[str, Any]:
-        """The model's metrics on a text, beside those of the baseline fitted on `train` (None: without it)."""
+    def score(
+        self,
+        text: str,
+        train: str | None,
+        adaptation: Adaptation | None = None,
+        say: Callable[[str], None] = lambda sentence: None,
+    ) -> dict[str, Any]:
+        """The model's metrics on a text, beside those of the baseline fitted on `train` (None: without it), and its
+        own as it adapts to the text."""
         vocabulary = self.model.vocabulary
         ids = vocabulary.encode(text)
         scored = {
             "symbols": len(ids),
             "unknown_share": vocabulary.unknown_share(ids),
             "parameters": self.model.parameter_count,
-            "model": score(self.model, self.config["batching"], ids, self.device),
+            "model": score(self.model, self.config["batching"], ids, self.device, 1 if adaptation else None),
         }
+        if adaptation:
+            scored["streams"] = 1
+            scored["adapted"] = adapted_scores(self.model, adaptation, ids, self._material, self.device, say)
         if train is not None:
             scored["baseline"] = score_baseline(self.model, self.config["baseline"], vocabulary.encode(train), ids)
         return scored
@@ -121,16 +153,20 @@ class TextRun:
         """What the report shows of the model beside its scores: a text it writes."""
         return {"sample": {**SAMPLE, "seed": seed, "text": self.predict(**SAMPLE, seed=seed)}}
 
+    def _material(self) -> Material:
+        """The run's own texts, for what an adaptation must know beforehand."""
+        corpus, encode = self._corpus(GIVE_ALL), self.model.vocabulary.encode
+        return Material(encode(corpus.train), encode(corpus.valid))
+
     def _reader(self) -> Reader:
         reader: Reader = registry.construct("reader", self.config["reader"])
         return reader
 
-    def _corpus(self) -> Corpus:
+    def _corpus(self, otherwise: str = NO_BASELINE) -> Corpus:
         """The texts the run was trained on, read again."""
         try:
-            return gather(Data(**registry.checked(Data, self.config["data"], where="data")), self._reader())
+            return gather_texts(Data(**registry.checked(Data, self.config["data"], where="data")), self._reader())
         except DataError as error:
             raise DataError(
-                f"the run's own training text cannot be read: {error} Or name a file and leave the baseline away, "
-                "which is fitted on that text: --no-baseline."
+                f"the run's own training text cannot be read: {error} Or name a file and {otherwise}"
             ) from error
