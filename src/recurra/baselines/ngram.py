@@ -45,11 +45,11 @@ class KneserNey:
     """
 
     def __init__(self, order: int = 5, discounts: Literal["one", "three"] = "three") -> None:
-        _check(order, discounts)
+        check(order, discounts)
         self.order = order
         self.discounts: Literal["one", "three"] = discounts
         self.vocabulary_size = 0
-        self._levels: list[_Level] = []
+        self._levels: list[Level] = []
 
     def fit(self, ids: ArrayLike, vocabulary_size: int) -> Self:
         """Count the n-grams of a text, ids [T] in 0 … vocabulary_size − 1.
@@ -58,7 +58,7 @@ class KneserNey:
         """
         text = _checked(ids, vocabulary_size, "training text")
         occurrences, continuations = _count(text, vocabulary_size, self.order)
-        self._levels = [_level(table, self.discounts) for table in (*continuations, occurrences[-1])]
+        self._levels = [level_of(table, self.discounts) for table in (*continuations, occurrences[-1])]
         self.vocabulary_size = vocabulary_size
         return self
 
@@ -75,7 +75,7 @@ class KneserNey:
         levels = self._fitted()
         text = _checked(ids, self.vocabulary_size, "text to score")
         p = np.full(len(text) - 1, 1.0 / self.vocabulary_size)
-        for level, context, gram in _follow(text, levels, self.vocabulary_size):
+        for level, context, gram in follow(text, levels, self.vocabulary_size):
             p = level.mix(p, context[1:-1], gram[1:])
         return np.log(p)
 
@@ -93,11 +93,11 @@ class KneserNey:
         history = (*state, int(token))
         history = history[max(0, len(history) - self.order + 1) :]
         p = np.full(V, 1.0 / V)
-        for level, context, _ in _follow(np.array(history, np.int64), levels, V):
+        for level, context, _ in follow(np.array(history, np.int64), levels, V):
             p = level.mix_all(p, int(context[-1]))
         return np.log(p), history
 
-    def _fitted(self) -> list[_Level]:
+    def _fitted(self) -> list[Level]:
         if not self._levels:
             raise DataError("this n-gram model holds no counts yet: call fit(ids, vocabulary_size) on a training text.")
         return self._levels
@@ -129,7 +129,7 @@ def growth(
     wanted = sorted(set(orders))
     if not wanted:
         raise ConfigError("orders is empty: expected at least one n-gram order, such as range(2, 7).")
-    _check(wanted[0], discounts)
+    check(wanted[0], discounts)
     train = _checked(train_ids, vocabulary_size, "training text")
     test = _checked(test_ids, vocabulary_size, "test text")
     if len(test) < 2:
@@ -138,18 +138,18 @@ def growth(
     points = []
     ngrams = 0
     p = np.full(len(test) - 1, 1.0 / vocabulary_size)
-    for n, (table, context, gram) in enumerate(_follow(test, occurrences, vocabulary_size), 1):
+    for n, (table, context, gram) in enumerate(follow(test, occurrences, vocabulary_size), 1):
         ngrams += len(table.keys)
         if n in wanted:
-            scored = _level(table, discounts).mix(p, context[1:-1], gram[1:])
+            scored = level_of(table, discounts).mix(p, context[1:-1], gram[1:])
             points.append(Growth(n, ngrams, float(-np.log(scored).mean())))
         if n < wanted[-1]:
-            p = _level(continuations[n - 1], discounts).mix(p, context[1:-1], gram[1:])
+            p = level_of(continuations[n - 1], discounts).mix(p, context[1:-1], gram[1:])
     return points
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
     """Counts of the G distinct n-grams of one order. A context is an (n−1)-gram: its place in its own table."""
 
     keys: Ids  # [G] context · V + symbol, ascending
@@ -159,7 +159,7 @@ class _Table:
 
 
 @dataclass(frozen=True)
-class _Level:
+class Level:
     """One order of the interpolation, ready to look up."""
 
     keys: Ids  # [G]
@@ -185,10 +185,10 @@ class _Level:
         return p
 
 
-def _count(text: Ids, V: int, order: int) -> tuple[list[_Table], list[_Table]]:
+def _count(text: Ids, V: int, order: int) -> tuple[list[Table], list[Table]]:
     """How often the n-grams of each order occur, and for all but the highest: how many symbols stand before them."""
-    occurrences: list[_Table] = []
-    continuations: list[_Table] = []
+    occurrences: list[Table] = []
+    continuations: list[Table] = []
     ending = np.zeros(len(text) + 1, np.int64)  # the (n−1)-gram ending at each position where one does
     for n in range(1, order + 1):
         keys, grams, counts = np.unique(ending[:-1] * V + text[n - 1 :], return_inverse=True, return_counts=True)
@@ -198,19 +198,19 @@ def _count(text: Ids, V: int, order: int) -> tuple[list[_Table], list[_Table]]:
             suffix[grams] = ending[1:]
             neighbours = np.bincount(suffix, minlength=len(shorter.keys))
             neighbours[ending[:1]] += 1  # the start of the text stands before its first (n−1)-gram
-            continuations.append(_Table(shorter.keys, neighbours, shorter.contexts, V))
-        occurrences.append(_Table(keys, counts, len(occurrences[-1].keys) if occurrences else 1, V))
+            continuations.append(Table(shorter.keys, neighbours, shorter.contexts, V))
+        occurrences.append(Table(keys, counts, len(occurrences[-1].keys) if occurrences else 1, V))
         ending = grams
     return occurrences, continuations
 
 
-def _level(table: _Table, discounts: str) -> _Level:
+def level_of(table: Table, discounts: str) -> Level:
     D = _discounts(table.counts, discounts)[np.minimum(table.counts, 3)]  # [G]
     context = table.keys // table.V
     total = np.bincount(context, table.counts, table.contexts)
     left = np.bincount(context, D, table.contexts)
     weight = np.divide(left, total, out=np.ones(table.contexts), where=total > 0)
-    return _Level(table.keys, (table.counts - D) / total[context], weight, table.V)
+    return Level(table.keys, (table.counts - D) / total[context], weight, table.V)
 
 
 def _discounts(counts: Ids, kind: str) -> Floats:
@@ -227,10 +227,10 @@ def _discounts(counts: Ids, kind: str) -> Floats:
     return np.array([0.0, *D])
 
 
-_Keyed = TypeVar("_Keyed", _Table, _Level)
+_Keyed = TypeVar("_Keyed", Table, Level)
 
 
-def _follow(text: Ids, orders: Sequence[_Keyed], V: int) -> Iterator[tuple[_Keyed, Ids, Ids]]:
+def follow(text: Ids, orders: Sequence[_Keyed], V: int) -> Iterator[tuple[_Keyed, Ids, Ids]]:
     """Each order n, with two sorts of places in the tables (−1: never seen): of the (n−1)-gram before every symbol and
     before the one to come [T + 1], and of the n-gram that ends with every symbol [T]."""
     context = np.zeros(len(text) + 1, np.int64)
@@ -244,7 +244,7 @@ def _follow(text: Ids, orders: Sequence[_Keyed], V: int) -> Iterator[tuple[_Keye
         context = np.concatenate(([-1], gram))
 
 
-def _check(order: int, discounts: str) -> None:
+def check(order: int, discounts: str) -> None:
     if order < 1:
         raise ConfigError(f"order = {order}: an n-gram model needs order 1 or higher; 5 is usual for words.")
     if discounts not in ("one", "three"):

@@ -16,13 +16,15 @@ ORDER = ("conllu", "aligned", "jsonl", "trees", "columns", "labelled-lines", "ta
 """The readers asked, in this order: the surer a reader's sign, the earlier; those with tags before those without."""
 PAIRS = ("dictionary", "pairs", "parallel")
 """Those asked for pairs of a source and a target."""
+SENTENCES = (*ORDER, "lines")
+"""Those asked for sentences, whatever labels they bear; a text that is none of the others is read line by line."""
 _ARRAY = re.compile(r"\s*\[\s*\{")
 
 
 @part("reader", "auto")
 class AutoReader:
     """The first of the readers in `ORDER` that takes the first file read, for that file and all read afterwards; with
-    `gives = "pairs"` of those in `PAIRS`.
+    `gives` "pairs" of those in `PAIRS`, with "sentences" of those in `SENTENCES`.
 
     `kind` and `said` are its name and why it was taken, in words; None and "" before. It works with its defaults but
     for the encoding: where that does not do, name it (`reader.kind`) and its settings. A plugin's reader is named, too.
@@ -41,10 +43,10 @@ class AutoReader:
         "targets": "texts",
     }
 
-    def __init__(self, encoding: str = "utf-8", gives: Literal["labels", "pairs"] = "labels") -> None:
+    def __init__(self, encoding: str = "utf-8", gives: Literal["labels", "pairs", "sentences"] = "labels") -> None:
         self.encoding = check_encoding(encoding)
         self.gives = gives
-        self._order = PAIRS if gives == "pairs" else ORDER
+        self._order = {"labels": ORDER, "pairs": PAIRS, "sentences": SENTENCES}[gives]
         self.kind: str | None = None
         self.said = ""
         self._reader: Any = None
@@ -98,7 +100,7 @@ class AutoReader:
             )
         text = read_text(path, self.encoding)  # says what is wrong with a file that is no text at all
         if not text.strip():
-            expected = "pairs" if self.gives == "pairs" else "labelled examples"
+            expected = "labelled examples" if self.gives == "labels" else self.gives
             return DataError(f"{path}: nothing but blank lines, expected {expected}. Name another file.")
         if _ARRAY.match(text):
             return DataError(

@@ -1,0 +1,91 @@
+"""A core that reads a sequence forwards and backwards, and never lets the two readings see each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recurra.engine import Backend
+from recurra.nn.recurrent import Recurrent
+from recurra.registry import part
+from recurra.types import Lengths, Sizes
+
+
+@part("core", "both-ways")
+class BothWaysCore(nn.Module):
+    """Two stacks of layers of one cell, one for each direction. x [B, T, D] → y [B, T, 2H], state.
+
+    y_t is h→_t, which has read x_1 … x_t, beside h←_t, which has read x_T … x_t; so y_{t−1} and y_{t+1} together hold
+    halves, h→_{t−1} and h←_{t+1}, that know all of the sequence but x_t. A bidirectional stack does not have them: from
+    its second layer on each direction reads what the other one has said of the same place.
+
+    The options are those of `Recurrent`, the same for both directions. Where an initial state is given, it is a pair.
+    In memory time comes first, so that a time step is contiguous: [B, T, …] are views.
+    Source: Melamud, Goldberger & Dagan 2016, context2vec, section 2.1, for two readings of a context that end before
+    the place in question.
+    """
+
+    causal = False
+    halves = True
+    apart = True
+    """Each half of y has read its own side only."""
+
+    def __init__(
+        self,
+        cell: str = "lstm",
+        hidden_size: int = 256,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        variational: bool = False,
+        recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        init_range: float | None = None,
+        backend: Backend = "auto",
+    ) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {
+            "cell": cell,
+            "hidden_size": hidden_size,
+            "num_layers": num_layers,
+            "dropout": dropout,
+            "variational": variational,
+            "recurrent_dropout": recurrent_dropout,
+            "weight_dropout": weight_dropout,
+            "zoneout": zoneout,
+            "backend": backend,
+        }
+        self.init_range = init_range
+
+    def build(self, sizes: Sizes) -> BothWaysCore:
+        """Make the layers of both directions for inputs of width `sizes.embedding`."""
+        self.forwards = Recurrent(input_size=sizes.embedding, **self.settings)
+        self.backwards = Recurrent(input_size=sizes.embedding, **self.settings)
+        if self.init_range is not None:
+            for parameter in self.parameters():
+                nn.init.uniform_(parameter, -self.init_range, self.init_range)
+        return self
+
+    @property
+    def output_size(self) -> int:
+        return self.forwards.output_size + self.backwards.output_size
+
+    def forward(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, Any]:
+        x, lengths = x.transpose(0, 1), structure.values  # [T, B, D]
+        initial, final = (None, None) if state is None else state
+        y, last = self.forwards(x, initial, lengths)
+        z, first = self.backwards(_turned(x, lengths), final, lengths)
+        return torch.cat((y, _turned(z, lengths)), 2).transpose(0, 1), (last, first)
+
+
+def _turned(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x [T, B, D] with every sequence from its own end to its begin; what stands behind the ends stays there."""
+    if lengths is None:
+        return x.flip(0)
+    T, B, _ = x.shape
+    t, ends = torch.arange(T, device=x.device)[:, None], lengths.to(x.device)
+    place = torch.where(t < ends, ends - 1 - t, t)  # [T, B]
+    rows = place * B + torch.arange(B, device=x.device)
+    return x.reshape(T * B, -1).index_select(0, rows.flatten()).view_as(x)

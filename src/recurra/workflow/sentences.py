@@ -1,0 +1,138 @@
+"""Sentences as training material for filling blanks: read, encoded, read in buckets of like length."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from recurra import registry
+from recurra.config import Config, Data
+from recurra.data.encode import Encoder
+from recurra.data.examples import gather_examples
+from recurra.data.files import counted
+from recurra.data.vocabulary import Vocabulary
+from recurra.errors import ConfigError
+from recurra.model import Model
+from recurra.training.evaluation import Batches, Verdict, autocast, moved
+from recurra.types import Batch
+from recurra.workflow.start import symbols_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class SentenceMaterial:
+    """The sentences that `config` names; labels they bear are left out. `known`: the vocabularies of a run that goes
+    on.
+
+    The reader that was found is put in its place in `config`, so that the run reads later files in the same way.
+    """
+
+    def __init__(self, config: Config, known: Mapping[str, Vocabulary] | None = None) -> None:
+        data = Data(**registry.checked(Data, config["data"], where="data"))
+        parts = gather_examples(data, registry.construct("reader", config["reader"]))
+        if not parts.valid:
+            raise ConfigError(
+                "there are no validation sentences. Name a file with --valid, or set data.valid_fraction."
+            )
+        self.config = copy.deepcopy(config)
+        if parts.reader is not None:
+            self.config["reader"] = parts.reader
+        self.split, self.fingerprint, self._notes = parts.split, parts.fingerprint, list(parts.notes)
+        self.parts: dict[str, Any] = {"train": parts.train, "valid": parts.valid, "test": parts.test}
+        if known is None:
+            embedder = registry.construct("embedder", config["embedder"])
+            spells = getattr(embedder, "needs_characters", False)
+            encoder = Encoder.make(config["vocabulary"], spells, ()).fit(parts.train)
+            if symbols := symbols_of(config):
+                encoder.vocabularies["input"].extend(symbols)
+        else:
+            encoder = Encoder(known)
+        self._encoder = encoder
+        self._encoded = {part: [encoder.encode(each) for each in self.parts[part]] for part in ("train", "valid")}
+        self._batching = registry.construct("batching", config["batching"])
+        cut = getattr(self.train(0, 0), "cut", 0)
+        if cut:
+            longest = f"{self._batching.longest:,} tokens (batching.longest)"
+            self._notes.append(f"{counted(cut, 'training sentence')} cut after {longest}.")
+
+    @property
+    def vocabularies(self) -> dict[str, Vocabulary]:
+        """By field: "input", and "characters" where words are spelled."""
+        return dict(self._encoder.vocabularies)
+
+    def adapt(self, model: Model) -> None:
+        """Tell a fresh model what the data know beyond sizes: word vectors."""
+        vectors = self._encoder.vectors
+        if vectors is not None:
+            model.embedder.adopt(torch.from_numpy(vectors))
+
+    def train(self, epoch: int, seed: int) -> Batches:
+        """The batches of an epoch."""
+        batches: Batches = self._batching.batches(self._encoded["train"], self._encoder.spell, epoch=epoch, seed=seed)
+        return batches
+
+    def valid(self) -> Iterable[Batch]:
+        """The validation sentences in batches."""
+        batches: Iterable[Batch] = self._batching.batches(self._encoded["valid"], self._encoder.spell, whole=True)
+        return batches
+
+    def judge(
+        self,
+        model: Model,
+        batches: Iterable[Batch],
+        /,
+        *,
+        device: torch.device,
+        precision: str,
+        stop: Callable[[], bool],
+    ) -> Verdict | None:
+        """Perplexity of the answers: from both sides, where the task has them, whatever it learns beside them."""
+        training, nats, places = model.training, torch.zeros((), dtype=torch.float64, device=device), 0
+        model.eval()
+        try:
+            with torch.no_grad():
+                for batch in batches:
+                    if stop():
+                        return None
+                    with autocast(device, precision):
+                        output = model.loss(moved(batch, device))
+                    nats += output.details["answers"]
+                    places += output.targets
+        finally:
+            model.train(training)
+        mean = float(nats) / max(1, places)
+        return Verdict("perplexity", math.exp(mean) if mean < 700 else mean)
+
+    def input_ids(self) -> list[NDArray[np.int64]]:
+        """The numbers of the training sentences' tokens."""
+        return [sentence["input"] for sentence in self._encoded["train"]]
+
+    def facts(self) -> dict[str, Any]:
+        """What the report knows of the data before training."""
+        ids = {part: [each["input"] for each in encoded] for part, encoded in self._encoded.items()}
+        return {
+            "examples": {part: len(each) for part, each in ids.items()},
+            "tokens": {part: sum(map(len, each)) for part, each in ids.items()},
+            "unknown_share": {
+                part: self._encoder.unknown_shares(encoded).get("input", 0.0) for part, encoded in self._encoded.items()
+            },
+            "vocabulary": {name: len(symbols) for name, symbols in self._encoder.vocabularies.items()},
+            "notes": self._notes,
+        }
+
+    def told(self) -> list[str]:
+        """The same in sentences."""
+        facts = self.facts()
+        return [
+            f"Data: {self.split}.",
+            *self._notes,
+            f"Vocabulary: {facts['vocabulary']['input']:,} symbols; {facts['unknown_share']['valid']:.2%} of the "
+            f"validation tokens unknown. Training: {counted(facts['examples']['train'], 'sentence')}, "
+            f"{facts['tokens']['train']:,} tokens.",
+        ]
