@@ -29,9 +29,17 @@ class Lines:
     part: str
 
 
-Source = Path | Lines | Example
-"""What a part of a set is made of: files or folders that a reader reads, some lines of a file, or an example that needs
-no reading."""
+@dataclass(frozen=True)
+class Marked:
+    """The examples of a file that belong to one part, as each of them says itself: its "split" names the part."""
+
+    path: Path
+    part: str
+
+
+Source = Path | Lines | Marked | Example
+"""What a part of a set is made of: files or folders that a reader reads, some lines or examples of a file, or an
+example that needs no reading."""
 
 
 class Reader(Protocol):
@@ -101,6 +109,8 @@ def find_set(name: str) -> DataSet:
     parts: dict[str, tuple[Source, ...]] = {part: files[part] for part in PARTS}
     if files["lines"]:
         parts = {part: (Lines(files["train"][0], files["lines"][0], part),) for part in PARTS}
+    if described.get("marked"):
+        parts = {part: tuple(Marked(file, part) for file in files["train"]) for part in PARTS}
     fractions = described.get("fractions")
     return DataSet(
         name,
@@ -127,6 +137,8 @@ def read_sources(sources: Iterable[Source], reader: Reader) -> Iterator[Example]
         for source in found:
             if isinstance(source, Lines):
                 yield from _chosen(source, reader)
+            elif isinstance(source, Marked):
+                yield from (example for example in reader.read(source.path) if example.get("split") == source.part)
             elif not isinstance(source, Path):
                 yield source
 

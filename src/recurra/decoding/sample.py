@@ -69,13 +69,17 @@ def distribution(
     scaled = np.asarray(log_p, np.float64) / temperature
     p: NDArray[np.float64] = np.exp(scaled - scaled.max())
     p /= p.sum()
-    order = np.argsort(-p, kind="stable")
     if top_k is not None:
-        p[order[top_k:]] = 0
+        p[np.argsort(-p, kind="stable")[top_k:]] = 0
         p /= p.sum()
     if top_p is not None and top_p < 1:
+        some = np.flatnonzero(p > (1 - top_p) / len(p))  # all others together hold no more than what is cut off
+        order = some[np.argsort(-p[some], kind="stable")]
         more_likely = np.cumsum(p[order]) - p[order]
-        p[order[more_likely >= top_p]] = 0
+        kept = order[more_likely < top_p]
+        cut = np.zeros_like(p)
+        cut[kept] = p[kept]
+        p = cut
     p /= p.sum()
     return p
 

@@ -17,9 +17,11 @@ from recurra.data.buckets import BucketEpoch
 from recurra.data.examples import Parts, gather_examples
 from recurra.data.files import counted
 from recurra.data.pair_encode import PairEncoder, source_of, targets_of
+from recurra.data.poems import verses
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.serving.alignment import UNKNOWN, aligned_words
+from recurra.serving.poems import check_alone, check_form, prompted, score_poems
 from recurra.serving.reading import read_like_training
 from recurra.serving.search import Search, make_search, search_as_said
 from recurra.serving.threads import threads_set
@@ -52,6 +54,11 @@ class PairRun:
         return report
 
     @property
+    def writes_poems(self) -> bool:
+        """Whether its sources are forms and titles, and its targets poems."""
+        return bool(self.model.task.scores == "poems")
+
+    @property
     def search(self) -> Search:
         """How the recipe says that targets are found."""
         return make_search(self.config.get("search", {}))
@@ -67,6 +74,7 @@ class PairRun:
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
+        form: bool | None = None,
         alignment: bool = False,
         threads: int | None = None,
     ) -> list[dict[str, Any]]:
@@ -77,6 +85,9 @@ class PairRun:
         `n_best` above 1 "hypotheses" holds the best, the first of them as above. With `alignment`, "source_tokens",
         "target_tokens", for each target token the number of the source token it looks at most, "alignment", and words
         with the words they come from, "aligned". An empty source has an empty target.
+
+        A run that writes poems is asked by form and title, "7x4 春望", or by a title alone, and gives a poem's "lines",
+        too; see `recurra.data.poems`.
 
         The keywords of the search stand in the place of the recipe's; see `recurra.serving.search.Search`.
         """
@@ -89,6 +100,7 @@ class PairRun:
             "top_k": top_k,
             "top_p": top_p,
             "seed": seed,
+            "form": form,
         }
         search = self._searched({name: value for name, value in said.items() if value is not None})
         if alignment and not self.model.task.aligns:
@@ -97,6 +109,8 @@ class PairRun:
                 'from. Train with task.decoder.context = "attention", or leave the alignment out.'
             )
         examples = [source if isinstance(source, Mapping) else {"source": source} for source in sources]
+        if self.writes_poems:
+            examples = [prompted(example) if _is_said(source_of(example)) else example for example in examples]
         with threads_set(threads):
             found = self._written([self], examples, search, alignment)
         return [
@@ -115,7 +129,7 @@ class PairRun:
         if target:
             said.append(f"{counted(target, 'symbol')} of the output without a name, written as {UNKNOWN}.")
         if cut:
-            said.append(_cut(cut, len(answers)))
+            said.append(_cut(cut, len(answers), self.search))
         return said
 
     def evaluate(
@@ -159,23 +173,34 @@ class PairRun:
         beside: Sequence[PairRun] = (),
         search: Search | None = None,
     ) -> dict[str, Any]:
-        """The metrics of the model on pairs, beside the baselines fitted on `train` (None: without them)."""
+        """The metrics of the model on pairs, beside the baselines fitted on `train` (None: without them).
+
+        Poems are written twice, freely and with their form kept; see `recurra.serving.poems.score_poems`.
+        """
         runs, search, task = [self, *beside], search or self.search, self.model.task
         _check_together(runs)
         encoded = PairEncoder(self.model.vocabularies).encode_all(examples)
+        if self.writes_poems:
+            check_alone(len(runs))
+            search = replace(search, form=False)
         begun = time.perf_counter()
         found = self._written(runs, examples, search)
         seconds = time.perf_counter() - begun
-        written = [found[row][0] if row in found else None for row in range(len(examples))]
-        scored = task.score(examples, [{"target": "" if one is None else one.target} for one in written])
+        texts = _texts(found, len(examples))
+        beside_it: list[dict[str, Any]] = []
+        if self.writes_poems:
+            kept = _texts(self._written(runs, examples, replace(search, form=True)), len(examples))
+            scored, beside_it = score_poems(self.model, self.device, examples, train, texts, kept)
+        else:
+            scored = task.score(examples, [{"target": text} for text in texts])
         tokens = {name: sum(len(each[name]) - 1 for each in encoded if name in each) for name in ("input", "target")}
         unknown = sum(self._unknown(each["input"]) for each in encoded)
-        cut = sum(one is not None and not one.hypothesis.ended for one in written)
+        cut = sum(not written[0].hypothesis.ended for written in found.values())
         result: dict[str, Any] = {
             "examples": len(examples),
             "tokens": {"source": tokens["input"], "target": tokens["target"]},
             "unknown_share": unknown / max(1, tokens["input"]),
-            "notes": [*scored.notes, *([_cut(cut, len(examples))] if cut else [])],
+            "notes": [*scored.notes, *([_cut(cut, len(examples), search)] if cut else [])],
             "parameters": sum(run.model.parameter_count for run in runs),
             "runs": len(runs),
             "search": search.said,
@@ -184,7 +209,9 @@ class PairRun:
             "model": scored.metrics,
             "tables": scored.tables,
         }
-        if train is not None:
+        if beside_it:
+            result["baseline"] = beside_it
+        elif train is not None:
             own = self.config["baseline"]
             others = [{"kind": kind} for kind in task.baselines if kind != own["kind"]]
             result["baseline"] = [
@@ -200,13 +227,17 @@ class PairRun:
         answers = self.predict(*map(without_targets, test[:SHOWN]))
         return {
             "shown": [
-                {"source": answer["source"], "target": answer["target"], "references": targets_of(example)}
+                {name: answer[name] for name in ("source", "target", "lines") if name in answer}
+                | {"references": targets_of(example)}
                 for answer, example in zip(answers, test, strict=False)
             ]
         }
 
     def _searched(self, said: Mapping[str, Any]) -> Search:
-        return search_as_said(self.config.get("search", {}), said)
+        search = search_as_said(self.config.get("search", {}), said)
+        if search.form:
+            check_form(self.model.task)
+        return search
 
     def _encoded(self, examples: Sequence[Example]) -> list[Any]:
         """The numbers of sources, without the end mark."""
@@ -262,6 +293,8 @@ class PairRun:
                     "aligned": aligned_words(vocabularies, ids, tokens, one.alignment),
                 }
         best = {"source": source_of(example), **(hypotheses[0] if hypotheses else nothing)}
+        if self.writes_poems:
+            best["lines"] = verses(best["target"])
         return best | {"unknown_source": self._unknown(ids)} | ({"hypotheses": hypotheses} if several else {})
 
     def _parts(self) -> Parts:
@@ -281,11 +314,16 @@ def _is_said(source: str | Sequence[str]) -> bool:
     return bool(source.strip() if isinstance(source, str) else source)
 
 
-def _cut(count: int, of: int) -> str:
-    return (
-        f"{count:,} of {counted(of, 'target')} cut off without an end, {LENGTHENING} times as long as the source and "
-        f"{MORE} symbols more."
-    )
+def _texts(found: Mapping[int, Sequence[Written]], count: int) -> list[str]:
+    """The best text of each row, empty where nothing was asked for."""
+    return [found[row][0].target if row in found else "" for row in range(count)]
+
+
+def _cut(count: int, of: int, search: Search) -> str:
+    length = f"{LENGTHENING} times as long as the source and {MORE} symbols more"
+    if search.longest is not None:
+        length = f"after {counted(search.longest, 'symbol')}"
+    return f"{count:,} of {counted(of, 'target')} cut off without an end, {length}."
 
 
 def _check_together(runs: Sequence[PairRun]) -> None:

@@ -37,11 +37,16 @@ class Search:
     """Draw among the likeliest symbols that together have this probability."""
     seed: int | None = None
     """The same seed draws the same; 0 where something else says that targets are drawn."""
+    form: bool = False
+    """Write poems in exactly the form asked for: no symbol is taken that breaks it."""
+    longest: int | None = None
+    """Symbols of a target, at most; "none": three times as many as its source has, and ten more."""
     valid: int = 2000
     """Sources written for in each validation, at most: evenly spaced among them, by greedy search."""
 
     def __post_init__(self) -> None:
-        for key, least in (("beam", 1), ("n_best", 1), ("no_repeat", 0), ("top_k", 1), ("valid", 1), ("seed", 0)):
+        least_of = {**dict.fromkeys(("beam", "n_best", "top_k", "longest", "valid"), 1), "no_repeat": 0, "seed": 0}
+        for key, least in least_of.items():
             value = getattr(self, key)
             if value is not None and value < least:
                 raise ConfigError(f"search.{key} = {value}, expected {least} or more.")
@@ -72,14 +77,15 @@ class Search:
     @property
     def said(self) -> str:
         """In words, for the line above a score."""
+        formed = ", form kept" if self.form else ""
         if self.draws:
             chosen = (("temperature", self.temperature), ("top k", self.top_k), ("top p", self.top_p))
             named = [f"{name} {value:g}" for name, value in chosen if value is not None]
-            return ", ".join(["drawn at random", *named, f"seed {self.seed or 0}"])
+            return ", ".join(["drawn at random", *named, f"seed {self.seed or 0}"]) + formed
         if self.beam == 1:
-            return "greedy"
+            return "greedy" + formed
         ruled_out = f", no {self.no_repeat} symbols twice" if self.no_repeat else ""
-        return f"beam {self.beam}, length penalty {self.length_penalty:g}{ruled_out}"
+        return f"beam {self.beam}, length penalty {self.length_penalty:g}{ruled_out}{formed}"
 
 
 def make_search(settings: Mapping[str, Any]) -> Search:

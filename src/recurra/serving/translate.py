@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 import torch
 
+from recurra.data.poems import MARKS, form_of, is_character
 from recurra.decoding.beam import beam
 from recurra.decoding.draw import draw
 from recurra.decoding.ensemble import ensemble
+from recurra.decoding.form import END, MARK, NEVER, WITHIN, in_form
 from recurra.decoding.greedy import greedy
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.model import Model
@@ -47,18 +49,27 @@ class Written:
 
 
 def search_batch(
-    models: Sequence[Model], batches: Sequence[Batch], search: Search, seeds: Sequence[int]
+    models: Sequence[Model],
+    batches: Sequence[Batch],
+    search: Search,
+    seeds: Sequence[int],
+    sources: Sequence[Sequence[str]] = (),
 ) -> list[list[Hypothesis]]:
     """The hypotheses for each source of a batch, the best first. `seeds` [B]: those of what is drawn for each.
 
-    `batches`: the same sources as each model encodes them.
+    `batches`: the same sources as each model encodes them; `sources` [B]: their symbols as they are written, which a
+    search that keeps a form reads it from.
     """
     steps: list[Any] = [partial(model.task.step, model.embedder, model.core) for model in models]
     states = [m.task.start(m.embedder, m.core, b) for m, b in zip(models, batches, strict=True)]
     step, state = (steps[0], states[0]) if len(models) == 1 else (ensemble(steps), tuple(states))
     source, lengths = batches[0].fields["input"], batches[0].structure.values
-    longest = LENGTHENING * (source.shape[1] if lengths is None else lengths) + MORE
+    longest = search.longest or LENGTHENING * (source.shape[1] if lengths is None else lengths) + MORE
     end: int = models[0].task.end
+    if search.form:
+        form = torch.tensor([form_of(" ".join(symbols)) for symbols in sources], device=source.device)
+        kinds = torch.tensor(symbol_kinds(models[0].vocabularies["target"]), device=source.device)
+        step, state = in_form(step, state, form, kinds)
     begin = source.new_full((len(source),), end)
     if search.draws:
         temperature = 1.0 if search.temperature is None else search.temperature
@@ -103,8 +114,9 @@ def translate(
             return None
         batches = [moved(each[k], device) for each in passes]
         with autocast(device, precision):
-            hypotheses = search_batch(models, batches, search, [_seed(search, row) for row in rows])
-            written = _written(models[0], batches[0], hypotheses, [sources[row] for row in rows], aligned)
+            symbols = [sources[row] for row in rows]
+            hypotheses = search_batch(models, batches, search, [_seed(search, row) for row in rows], symbols)
+            written = _written(models[0], batches[0], hypotheses, symbols, aligned)
         found |= dict(zip(rows, written, strict=True))
     return found
 
@@ -121,6 +133,12 @@ def source_pieces(vocabulary: Any, source: str | Sequence[str], ids: Any) -> lis
         return pieces
     tokens: list[str] = vocabulary.tokens({"text": source} if isinstance(source, str) else {"tokens": source})
     return tokens
+
+
+def symbol_kinds(vocabulary: Any) -> list[int]:
+    """What each symbol of a target is for in a poem, its end mark last; see `recurra.decoding.form`."""
+    kinds = [MARK if s in tuple(MARKS) else WITHIN if is_character(s) else NEVER for s in vocabulary.symbols]
+    return [*kinds, END]
 
 
 def _seed(search: Search, row: int) -> int:

@@ -16,6 +16,7 @@ from recurra.nn.decoder import Source
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
 from recurra.tasks.error_rates import exact_scores, pronunciation_scores
+from recurra.tasks.poem_scores import poem_scores
 from recurra.tasks.scores import Scores
 from recurra.tasks.translation_scores import translation_scores
 from recurra.types import Batch, Example, Output, Sizes
@@ -24,6 +25,7 @@ METRICS = {
     "translation": ("bleu", "max"),
     "pronunciation": ("word_error_rate", "min"),
     "exact": ("exact_match", "max"),
+    "poems": ("nats_per_symbol", "min"),
 }
 
 
@@ -49,7 +51,6 @@ class Transduce(nn.Module):
     """
 
     needs = ("source", "target")
-    baselines = ("copy", "frequent", "word-table")
     unit = "target tokens"
     """What its targets are."""
     causal = False
@@ -66,7 +67,7 @@ class Transduce(nn.Module):
         tied: Literal["none", "output", "all"] = "none",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
-        scores: Literal["translation", "pronunciation", "exact"] = "translation",
+        scores: Literal["translation", "pronunciation", "exact", "poems"] = "translation",
         init_range: float | None = None,
     ) -> None:
         super().__init__()
@@ -85,6 +86,16 @@ class Transduce(nn.Module):
     @property
     def main_metric(self) -> tuple[str, str]:
         return METRICS[self.scores]
+
+    @property
+    def judged_by_loss(self) -> bool:
+        """Whether weights are chosen by the loss on true targets: no two good poems of a title are alike."""
+        return self.scores == "poems"
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """What a score may stand beside."""
+        return ("kneser-ney",) if self.scores == "poems" else ("copy", "frequent", "word-table")
 
     @property
     def end(self) -> int:
@@ -178,8 +189,8 @@ class Transduce(nn.Module):
     def score(self, gold: Sequence[Example], predicted: Sequence[Mapping[str, Any]]) -> Scores:
         """Scores of predicted texts ("target") against examples with a "target" or several allowed "targets".
 
-        By `scores`: see `translation_scores`, `pronunciation_scores`, `exact_scores`. Raises DataError as they do, and
-        for an example or a prediction that lacks its field, naming the place.
+        By `scores`: see `translation_scores`, `pronunciation_scores`, `exact_scores`, `poem_scores`. Raises as they do,
+        and DataError for an example or a prediction that lacks its field, naming the place.
         """
         for n, (true, guess) in enumerate(zip(gold, predicted, strict=False), 1):
             place = true.get("place") or f"example {n}"
@@ -193,6 +204,8 @@ class Transduce(nn.Module):
             return translation_scores(sources, allowed, said)
         if self.scores == "pronunciation":
             return pronunciation_scores(sources, allowed, said)
+        if self.scores == "poems":
+            return poem_scores(sources, allowed, said)
         return exact_scores(allowed, said)
 
     def _teach(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,8 +19,11 @@ from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.serving.search import Search, make_search
 from recurra.serving.translate import source_pieces, translate, without_targets
-from recurra.training.evaluation import Verdict
+from recurra.training.evaluation import Verdict, evaluate
 from recurra.types import Batch, Example
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 GREEDY = Search(beam=1)
 """How targets are found in a validation: it is to say which weights are better, not how good they are."""
@@ -53,13 +56,15 @@ class PairMaterial:
             encoder = PairEncoder(known)
         self._encoder = encoder
         self._train = encoder.encode_all(one_target_each(parts.train))
-        self._judged = _spread(parts.valid, make_search(config.get("search", {})).valid)
+        self._by_loss: bool = self._task.judged_by_loss
+        count = len(parts.valid) if self._by_loss else make_search(config.get("search", {})).valid
+        self._judged = _spread(parts.valid, count)
         if len(self._judged) < len(parts.valid):
             self._notes.append(
                 f"A validation writes for {len(self._judged):,} of {counted(len(parts.valid), 'validation source')}, "
                 "evenly spaced among them (search.valid)."
             )
-        self._asked = encoder.encode_all(map(without_targets, self._judged))
+        self._asked = encoder.encode_all(self._judged if self._by_loss else map(without_targets, self._judged))
         self._batching = registry.construct("batching", config["batching"])
         left_out = self.train(0, 0).left_out
         if left_out:
@@ -81,7 +86,7 @@ class PairMaterial:
         return self._batching.batches(self._train, None, epoch=epoch, seed=seed)
 
     def valid(self) -> Iterable[Batch]:
-        """The validation's sources in batches."""
+        """The validation's sources in batches, with their targets where those are judged by."""
         batches: Iterable[Batch] = self._batching.batches(self._asked, None, whole=True)
         return batches
 
@@ -95,7 +100,11 @@ class PairMaterial:
         precision: str,
         stop: Callable[[], bool],
     ) -> Verdict | None:
-        """The task's main metric on what greedy search writes for the validation's sources."""
+        """The task's main metric: its loss on the true targets, or a score of what greedy search writes."""
+        metric, direction = self._task.main_metric
+        if self._by_loss:
+            score = evaluate(model, batches, device=device, precision=precision, stop=stop)
+            return None if score is None else Verdict(metric, score.per_target)
         vocabulary = self._encoder.vocabularies["input"]
         sources = [
             source_pieces(vocabulary, source_of(example), encoded["input"][:-1])
@@ -109,10 +118,13 @@ class PairMaterial:
             model.train(training)
         if found is None:
             return None
-        metric, direction = self._task.main_metric
         written = [{"target": found[row][0].target} for row in range(len(self._judged))]
         value = self._task.score(self._judged, written).metrics[metric]
         return Verdict(metric, value, higher_is_better=direction == "max")
+
+    def input_ids(self) -> list[NDArray[np.int64]]:
+        """The numbers of the training sources' symbols, without their end marks."""
+        return [pair["input"][:-1] for pair in self._train]
 
     def facts(self) -> dict[str, Any]:
         """What the report knows of the data before training."""

@@ -1,0 +1,145 @@
+"""Scores of poems in the forms of Tang verse: form, rhyme and tone pattern, as modern readings have them.
+
+Readings are those of today's Mandarin by pypinyin, for a character by itself the first that has a tone: many that
+rhymed, or stood in the other class of tones, 1,200 years ago do not now. So real poems do not reach 100 either, and
+every share is also told as a ratio to theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import pairwise
+from types import ModuleType
+
+from recurra.data.poems import form_of, has_form, verses
+from recurra.errors import ConfigError
+from recurra.tasks.error_rates import check_answers
+from recurra.tasks.scores import Scores, Table
+
+RHYMES = (
+    "a ia ua",
+    "o e uo",
+    "ie ve",
+    "ai uai",
+    "ei uei",
+    "ao iao",
+    "ou iou",
+    "an ian uan van",
+    "en in uen vn",
+    "ang iang uang",
+    "eng ing ueng ong iong",
+    "i v er",
+    "u",
+)
+"""The thirteen rhyme groups of Mandarin (十三轍) as pypinyin writes finals: v is ü; i is also that of zhi and zi."""
+_GROUP = {final: number for number, finals in enumerate(RHYMES) for final in finals.split()}
+
+NOTES = (
+    "form: poems of exactly as many lines of as many characters as asked for. rhyme: poems whose even lines all end in "
+    "one of Mandarin's thirteen rhyme groups; one in another form does not count as rhymed.",
+    "tones: of the rules of regulated verse (characters 2, 4 and 6 of a line alternate between level and oblique; "
+    "character 2 is opposite within a couplet, alike from one couplet to the next) the share that holds, in poems of "
+    "their form; chance has 50. Ratios are to the held-out poems themselves, read in the same modern way.",
+)
+
+
+def poem_scores(sources: Sequence[str], references: Sequence[Sequence[str]], predicted: Sequence[str]) -> Scores:
+    """ "form", "rhyme" and "tones" of poems, per cent, and "rhyme_ratio" and "tones_ratio" to the references, the first
+    where there are several; a ratio is left out where theirs is 0. A table "form" has all by form.
+
+    A poem is asked for by its source, "5x8 春望". Without poems in their form there is no tone to count: "tones" is 0.
+    `notes` says what is counted.
+
+    Raises ConfigError where pypinyin is not installed, DataError for a source without a form, where there is nothing to
+    score or not as many predictions as examples.
+    Source of the rules: Wang Li 1958, 漢語詩律學, on the regulated verse of the Tang.
+    """
+    check_answers(references, predicted)
+    load_pypinyin()
+    forms = [form_of(source) for source in sources]
+    real = [targets[0] for targets in references]
+    found = _shares(forms, predicted)
+    metrics = {**found, **_ratios(found, _shares(forms, real))}
+    rows: list[list[str | float]] = []
+    for form in sorted(set(forms), key=lambda form: (form[1], form[0])):
+        rows_of = [k for k, other in enumerate(forms) if other == form]
+        some, true = ([texts[k] for k in rows_of] for texts in (predicted, real))
+        mine, theirs = _shares([form] * len(some), some), _shares([form] * len(true), true)
+        shares = [share for name in mine for share in ((mine[name],) if name == "form" else (mine[name], theirs[name]))]
+        rows.append([f"{form[0]}x{form[1]}", len(some), *shares])
+    columns = ["form", "poems", "form_right", "rhyme", "rhyme_of_real", "tones", "tones_of_real"]
+    return Scores(metrics, {"form": Table(columns=columns, rows=rows)}, list(NOTES))
+
+
+def load_pypinyin() -> ModuleType:
+    """The package pypinyin. Raises ConfigError where it is not installed; ask before a training, not after."""
+    try:
+        import pypinyin
+    except ImportError as error:
+        raise ConfigError(
+            "rhymes and tones are read by the package pypinyin, which is not installed. Install it: "
+            'pip install pypinyin (or "recurra[poems]"); or score otherwise: --set task.scores=exact --set '
+            "baseline.kind=frequent"
+        ) from error
+    module: ModuleType = pypinyin
+    return module
+
+
+def rhyme_group(character: str) -> int | None:
+    """The number of a character's rhyme group in `RHYMES`; None where its reading is not known."""
+    reading = _reading(character)
+    return None if reading is None else _GROUP.get(reading[:-1])
+
+
+def is_level(character: str) -> bool | None:
+    """Whether a character's tone is level (平: the first or second) or oblique (仄); None where it is not known."""
+    reading = _reading(character)
+    return None if reading is None else reading[-1] in "12"
+
+
+def rhymes(lines: Sequence[str]) -> bool:
+    """Whether the last characters of the even lines, marks not counted, are of one rhyme group."""
+    groups = {rhyme_group(line[-1]) for line in lines[1::2]}
+    return len(groups) == 1 and None not in groups
+
+
+def tone_rules(lines: Sequence[str]) -> Iterator[bool]:
+    """For each rule of the tone pattern whether lines of one length keep it; left out where a tone is not known."""
+    level = [[is_level(line[k]) for k in range(1, len(line), 2)] for line in lines]  # characters 2, 4 and 6
+    pairs = [(one, other, False) for tones in level for one, other in pairwise(tones)]
+    pairs += [(level[k][0], level[k + 1][0], bool(k % 2)) for k in range(len(level) - 1)]
+    for one, other, alike in pairs:
+        if one is not None and other is not None:
+            yield (one == other) is alike
+
+
+def _shares(forms: Sequence[tuple[int, int]], texts: Sequence[str]) -> dict[str, float]:
+    """ "form", "rhyme" and "tones", per cent."""
+    right, rhymed, kept, rules = 0, 0, 0, 0
+    for form, text in zip(forms, texts, strict=True):
+        if has_form(text, *form):
+            lines = [line[:-1] for line in verses(text)]
+            found = list(tone_rules(lines))
+            right, rhymed = right + 1, rhymed + rhymes(lines)
+            kept, rules = kept + sum(found), rules + len(found)
+    return {"form": 100 * right / len(texts), "rhyme": 100 * rhymed / len(texts), "tones": 100 * kept / max(1, rules)}
+
+
+def _ratios(found: dict[str, float], real: dict[str, float]) -> dict[str, float]:
+    return {f"{name}_ratio": found[name] / real[name] for name in ("rhyme", "tones") if real[name]}
+
+
+@cache
+def _reading(character: str) -> str | None:
+    """The final of a character's first reading that has a tone, and the tone's number: "ang1"."""
+    pypinyin = load_pypinyin()
+    readings = pypinyin.pinyin(
+        character,
+        style=pypinyin.Style.FINALS_TONE3,
+        heteronym=True,
+        neutral_tone_with_five=True,
+        errors="ignore",
+    )
+    known: list[str] = [reading for several in readings for reading in several if reading[-1:] in tuple("1234")]
+    return known[0] if known else None
