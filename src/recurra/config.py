@@ -1,7 +1,7 @@
 """Recipes and settings: a nested dict of sections, read from TOML, overridden from the command line, checked, written.
 
-A section names the part that fills its place (`kind`) and that part's keywords; `[data]`, `[search]` and `[training]`
-have no kind.
+A section names the part that fills its place (`kind`) and that part's keywords; `[data]`, `[search]`, `[init]` and
+`[training]` have no kind.
 `[alternative.NAME.SECTION]` says what is otherwise where the settings choose the core NAME instead of the recipe's.
 TOML has no null: the word "none" stands for a value that is left out on purpose (`clip_norm = "none"`).
 """
@@ -29,7 +29,7 @@ FILLED = {**{section: section for section in PARTS}, "target": "vocabulary"}
 """Section → the kind of part that fills it. `[target]`, the symbols of what is written, may be left out."""
 BY_A_WORD = ("cell", "optimiser", "schedule")
 """Kinds of part that a key called like them names by a word alone, as `cell = "lstm"` does."""
-SECTIONS = ("description", "data", *FILLED, "search", "training", "alternative")
+SECTIONS = ("description", "data", *FILLED, "search", "init", "training", "alternative")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Data:
     test_fraction: float = 0.1
     valid_from: Literal["end", "start"] = "end"
     """Where the validation text is cut off. "start" leaves what lies nearest to the test in the training text."""
+    drop_repeats: bool = False
+    """Of examples: leave those out of training whose very text is validated or tested on, and tell how many."""
 
 
 def recipe_names() -> list[str]:

@@ -48,6 +48,7 @@ class Model(nn.Module):
         Raises ConfigError for a missing section, an unknown part or key, and for parts that do not go together.
         """
         embedder, core, task = make_parts(config)
+        _check_numbering(task, vocabularies["input"])
         fields = {name: len(symbols) for name, symbols in vocabularies.items() if name != "input"}
         marks = getattr(task, "marks", 0)  # symbols of the task's own in the input, numbered after the vocabulary's
         sizes = Sizes(vocabulary=len(vocabularies["input"]) + marks, fields=fields)
@@ -98,4 +99,21 @@ def make_parts(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
             f"the task {config['task']['kind']!r} predicts what comes next, but this core also reads from the end. "
             f"Set {'core.causal = true' if 'causal' in keywords else 'core.bidirectional = false'}."
         )
+    if getattr(task, "apart", False) and not getattr(core, "apart", False):
+        raise ConfigError(
+            f"the task {config['task']['kind']!r} predicts a symbol from both sides of it, but this core does not keep "
+            "what it read forwards and backwards apart: it would see the symbol itself. Set core.kind = 'both-ways'."
+        )
+    if "vocabulary" in config:
+        _check_numbering(task, registry.find("vocabulary", config["vocabulary"]["kind"]))
     return embedder, core, task
+
+
+def _check_numbering(task: Any, vocabulary: Any) -> None:
+    """Refuse a vocabulary that is not numbered by frequency where the task wants it so."""
+    if getattr(task, "by_frequency", False) and not getattr(vocabulary, "by_frequency", False):
+        name = vocabulary.__name__ if isinstance(vocabulary, type) else type(vocabulary).__name__
+        raise ConfigError(
+            f"an adaptive softmax wants symbols numbered by falling frequency, those of the vocabulary {name} are not. "
+            'Set vocabulary.kind = "word", or task.softmax = "full".'
+        )

@@ -109,6 +109,24 @@ def check_keys(kind: str, settings: Mapping[str, Any], where: str) -> None:
             _check_known((key for key in settings if key != "kind"), known, where)
 
 
+def defaults(kind: str, name: str) -> dict[str, Any]:
+    """Keyword → default of a part's constructor, as its source says where that has literals; imports no part of ours.
+
+    Raises `UnknownName`.
+    """
+    found = _declarations(kind).get(name)
+    if found is None:
+        signature = inspect.signature(find(kind, name))
+        return {key: each.default for key, each in signature.parameters.items() if each.default is not each.empty}
+    for inner in getattr(found[1], "body", ()):
+        if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
+            named = inner.args
+            positional = zip(reversed(named.args), reversed(named.defaults), strict=False)
+            both = (*reversed([*positional]), *zip(named.kwonlyargs, named.kw_defaults, strict=True))
+            return {argument.arg: ast.literal_eval(value) for argument, value in both if value is not None}
+    return {}
+
+
 def _check_known(keys: Iterable[str], known: Collection[str], where: str) -> None:
     for key in keys:
         if key not in known:

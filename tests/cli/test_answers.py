@@ -33,6 +33,11 @@ QUICK = {
     "no file": (["train", "char-lm"], 2, "there are no training data. Name files after the recipe"),
     "key of training": (["train", "char-lm", "--set", "training.epoch=1"], 2, "did you mean 'epochs'"),
     "run": (["predict", "none"], 2, "none is no run."),
+    "key of dynamic evaluation": (
+        ["evaluate", "none", "--dynamic", "--set", "dynamic.learning_rat=1"],
+        2,
+        "unknown key dynamic.learning_rat: did you mean 'learning_rate'",
+    ),
 }
 
 
@@ -52,7 +57,7 @@ def test_the_answer_is_quick_and_needs_no_torch(case: str, tmp_path) -> None:
     assert answer in said
     assert code == 0 or said.startswith("recurra: ")
     assert "Traceback" not in done.stderr
-    assert min(seconds) < 0.5, "over 0.5 s: was something heavy imported?"
+    assert min(seconds) < 0.75, "over 0.75 s: was something heavy imported? torch alone is over a second"
 
 
 @pytest.mark.parametrize("case", QUICK)

@@ -10,6 +10,7 @@ import pytest
 from recurra.registry import names
 from recurra.testing.readers import READER_CHECKS, Sample
 
+POEM = '{"title": "夜", "form": "5x4", "paragraphs": ["山水夜風香，石雨落秋光。雪月古江長，客夢起天霜。"]}\n'
 SAMPLES = {
     "aligned": Sample(
         {"seq.in": "to Óbidos\nhi\n", "seq.out": "O B-to\nO\n", "label": "fly\ngreet\n"}, 2, folder=True, binary=False
@@ -20,8 +21,10 @@ SAMPLES = {
     "dictionary": Sample({"a": ";;; é\nTWO  T UW\nREAD  R EH D\nREAD(1)  R IY D\n"}, 2),
     "jsonl": Sample({"a": '{"text": "é", "label": "x"}\n{"text": "b", "label": "y"}\n'}, 2),
     "labelled-lines": Sample({"a": "x\té\nx\tb\n"}, 2),
+    "lines": Sample({"a": "é b\n\n c \n"}, 2),
     "pairs": Sample({"a": "Hi.\t嗨。\tCC-BY\nRun.\t跑。\n"}, 2),
     "parallel": Sample({"a": "one\ntwo\n", "b": "ein\nzwéi\n"}, 2),
+    "poems": Sample({"a": POEM + POEM.replace("夜", "山")}, 2),
     "segmented": Sample({"a": "我们 走 吧\n好\n"}, 2, sniffed=False),
     "stories": Sample({"a": "1 Mary went to é.\n2 Where is Mary?\té\t1\n"}, 1),
     "table": Sample({"a.csv": "text,label\né,x\nb,y\n"}, 2),

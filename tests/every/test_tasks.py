@@ -18,7 +18,11 @@ from recurra.types import Batch
 
 TRANSFORMER = {"kind": "transformer", "hidden_size": 8, "num_layers": 2, "heads": 2, "feed_forward": 16, "dropout": 0}
 WAYS: dict[str, list[dict[str, Any]]] = {
-    "generate": [{}],
+    "generate": [
+        {},
+        {"softmax": {"kind": "adaptive", "cutoffs": [3, 7], "factor": 2}},
+        {"dropout": 0.1, "variational": True, "activation_penalty": 2.0, "slowness_penalty": 1.0},
+    ],
     "tag": [
         {"decoder": "softmax"},
         {"decoder": "crf"},
@@ -31,11 +35,13 @@ WAYS: dict[str, list[dict[str, Any]]] = {
         {"class_weights": "balanced"},
     ],
     "answer": [{"hops": 1}, {"hops": 2}, {"hops": 3, "both": False, "dropout": 0.1}],
+    "fill": [{}, {"tied": True, "dropout": 0.1}],
     "transduce": [
         {"decoder": {"kind": "recurrent", "hidden_size": 8, "context": "initial"}},
         {"decoder": {"kind": "recurrent", "hidden_size": 8, "context": "every-step"}, "tied": "output"},
         {"decoder": {"kind": "recurrent", "hidden_size": 8}, "tied": "all", "scores": "pronunciation"},
         {"decoder": {"kind": "recurrent", "hidden_size": 6, "feeding": "input"}, "tied": "all", "scores": "exact"},
+        {"decoder": {"kind": "recurrent", "hidden_size": 8, "cell": "lstm"}, "tied": "all", "scores": "poems"},
         {"decoder": TRANSFORMER, "label_smoothing": 0.01},
         {"decoder": {**TRANSFORMER, "hidden_size": 6}, "tied": "all"},
     ],

@@ -12,13 +12,14 @@ from cyclopts import Parameter
 
 from recurra import workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
-from recurra.cli.report import print_answers, print_targets
+from recurra.cli.report import print_answers, print_fills, print_targets
 from recurra.config import parse_settings
 from recurra.data.files import check_encoding, decoded, numbered, read_lines
 from recurra.errors import ConfigError
 from recurra.workflow.plan import check_reading
 
 if TYPE_CHECKING:
+    from recurra.serving.fills import FillRun
     from recurra.serving.labels import LabelRun
     from recurra.serving.pairs import PairRun
     from recurra.serving.texts import TextRun
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
 DRAWING = ("temperature", "top_k", "top_p", "seed")
 ONLY = {
     "length": ("write",),
+    "top": ("fill",),
     **dict.fromkeys(DRAWING, ("write", "translate")),
-    **dict.fromkeys(("beam", "n_best", "length_penalty", "no_repeat", "alignment"), ("translate",)),
+    **dict.fromkeys(("n", "beam", "n_best", "length_penalty", "no_repeat", "form", "alignment"), ("translate",)),
 }
 """Options that are not for all runs: what those runs do."""
+UNKNOWN = 5
+"""Unknown words that are named."""
 AT_ONCE = 500
 """Lines answered before they are printed."""
 
@@ -41,10 +45,13 @@ def predict(
     *,
     input: Annotated[Path | None, Parameter(name=("--input", "-i"), allow_leading_hyphen=True)] = None,
     length: int | None = None,
+    n: int | None = None,
+    form: Annotated[bool | None, Parameter(negative="--no-form")] = None,
     beam: int | None = None,
     n_best: int | None = None,
     length_penalty: float | None = None,
     no_repeat: int | None = None,
+    top: int | None = None,
     alignment: Annotated[bool | None, Parameter(negative=())] = None,
     temperature: float | None = None,
     top_k: int | None = None,
@@ -56,18 +63,23 @@ def predict(
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
-    """Continue a prompt, label a text, or translate it: what the run was trained for.
+    """Continue a prompt, label a text, fill its blanks, translate it, or write a poem: what the run was trained for.
 
     Parameters
     ----------
     run
         The folder that `recurra train` made.
     text
-        The beginning to continue (without one, the model begins a line), or the sentence to label or to translate.
+        The beginning to continue (without one, the model begins a line), the sentence to label or to translate,
+        the one to fill with ___ where a word is missing, or the form and title of a poem, "7x4 春望".
     input
-        A file with a sentence to label or to translate in every line; - reads what is piped in.
+        A file with a sentence to label, to fill or to translate in every line; - reads what is piped in.
     length
         How many symbols (characters, bytes, words) to write; 300 if not said.
+    n
+        How many poems, or translations drawn at random, to write for each line.
+    form
+        Write poems in exactly the form asked for; --no-form: as the model comes to it.
     beam
         Translations kept beside each other in the search; 1 takes the likeliest symbol always.
     n_best
@@ -76,6 +88,8 @@ def predict(
         0 prefers short translations, more prefers longer ones; 0.6 if the recipe says nothing.
     no_repeat
         Rule out translations in which a run of so many symbols stands twice.
+    top
+        How many symbols to print for each blank; 5 if not said.
     alignment
         Print below each translation which part of the sentence each of its parts comes from.
     temperature
@@ -91,7 +105,7 @@ def predict(
     check_reading(settings, input is not None)
     choice = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     choice |= {"beam": beam, "n_best": n_best, "length_penalty": length_penalty, "no_repeat": no_repeat}
-    choice |= {"alignment": alignment}
+    choice |= {"alignment": alignment, "form": form, "n": n, "top": top}
     if text is not None and not text.isascii():
         _check_text(text)
     opened = workflow.load(run, plugin or (), device)
@@ -105,6 +119,8 @@ def predict(
     lines = _lines(run, opened.does, text, input, encoding)
     if opened.does == "label":
         _label(cast("LabelRun", opened), lines, threads, json)
+    elif opened.does == "fill":
+        _fill(cast("FillRun", opened), lines, said, threads, json)
     else:
         _translate(cast("PairRun", opened), lines, said, threads, json)
 
@@ -156,9 +172,26 @@ def _label(opened: LabelRun, lines: list[str], threads: int, json: bool) -> None
         sys.stdout.flush()
 
 
+def _fill(opened: FillRun, lines: list[str], said: dict[str, Any], threads: int, json: bool) -> None:
+    answers = opened.predict(*lines, **said, threads=threads)
+    unknown = sorted({token for answer in answers for token in answer["unknown"]})
+    if unknown:
+        named = ", ".join(unknown[:UNKNOWN]) + (", …" if len(unknown) > UNKNOWN else "")
+        print(f"recurra: the run does not know {named}.", file=sys.stderr)
+    if json:
+        print(json_format.dumps(answers, ensure_ascii=False))
+    else:
+        print_fills(answers)
+
+
 def _translate(opened: PairRun, lines: list[str], said: dict[str, Any], threads: int, json: bool) -> None:
+    n = said.pop("n", 1)
+    if n < 1:
+        raise ConfigError(f"--n {n}, expected 1 or more.")
+    asked = [line for line in lines for _ in range(n)]
+    at_once = opened.search.draws or said.keys() & set(DRAWING)  # a seed draws for all lines
     answers = []
-    for some in [lines] if said.keys() & set(DRAWING) else _in_parts(lines):  # a seed draws for all lines at once
+    for some in [asked] if at_once else _in_parts(asked):
         answers += opened.predict(*some, **said, threads=threads)
         if not json:
             print_targets(answers[-len(some) :])

@@ -31,7 +31,10 @@ def print_report(run: Path, report: Mapping[str, Any]) -> None:
     if "sample" in report:
         sample = report["sample"]
         print(f"\na sample (temperature {sample['temperature']}, seed {sample['seed']}):\n{sample['text'].strip()}")
-    if "shown" in report and "target" in report["shown"][0]:
+    if "shown" in report and "blanks" in report["shown"][0]:
+        print("\nthe first of them, as the model fills them:")
+        print_fills(report["shown"])
+    elif "shown" in report and "target" in report["shown"][0]:
         print("\nthe first of them, as the model writes them:")
         print_shown(report["shown"])
     elif "shown" in report:
@@ -50,6 +53,8 @@ def print_scores(name: str, scored: Mapping[str, Any]) -> None:
     called = f"{scored['runs']} models" if scored.get("runs", 1) > 1 else "model"
     digits = 3 if "symbols" in scored else 2
     rows.append([called, f"{scored['parameters']:,} parameters", *_numbers(scored["model"], metrics, digits)])
+    for row in scored.get("adapted", ()):
+        rows.append([f"+ {row['name']}", _said(row["settings"]), *_numbers(row, metrics, digits)])
     for row in scored.get("baseline", ()):
         rows.append([row["name"], f"{row['size']:,} {row['unit']}", *_numbers(row, metrics, digits)])
     _print_columns(rows)
@@ -58,7 +63,8 @@ def print_scores(name: str, scored: Mapping[str, Any]) -> None:
 def _size(scored: Mapping[str, Any]) -> str:
     """How much was scored, and how fast that went."""
     if "symbols" in scored:
-        return f"{scored['symbols']:,} symbols, {scored['unknown_share']:.2%} unknown"
+        read = ", read in one stream" if scored.get("streams") == 1 else ""
+        return f"{scored['symbols']:,} symbols, {scored['unknown_share']:.2%} unknown{read}"
     if "search" in scored:
         source, target = scored["tokens"]["source"], scored["tokens"]["target"]
         return (
@@ -66,11 +72,47 @@ def _size(scored: Mapping[str, Any]) -> str:
             f"{scored['unknown_share']:.2%} unknown; {scored['search']}: "
             f"{scored['examples_per_second']:,.1f} sources per second"
         )
+    if "places_per_second" in scored:
+        return (
+            f"{counted(scored['examples'], 'sentence')} of {counted(scored['tokens'], 'token')}, each a blank once, "
+            f"{scored['unknown_share']:.2%} unknown; {scored['places_per_second']:,.0f} places filled per second"
+        )
     return (
         f"{counted(scored['examples'], 'example')} of {counted(scored['tokens'], 'token')}, "
         f"{scored['unknown_share']:.2%} unknown; "
         f"{scored['examples_per_second']:,.0f} examples labelled per second"
     )
+
+
+def print_adaptation(scored: Mapping[str, Any]) -> None:
+    """How the numbers of a model that adapts were chosen, and how long it took; the perplexity of every choice."""
+    for row in scored.get("adapted", ()):
+        seconds = row["seconds"]
+        print(f"\n{row['name']}: {seconds['scoring']:,.1f} s for the text", end="")
+        if not row["tried"]:
+            print(f", {seconds['tuning']:,.1f} s before it")
+            continue
+        tuned = f"the first {row['tuned_on']:,} symbols of the validation text"
+        print(f"; {seconds['tuning']:,.1f} s for the choice on {tuned}, perplexity:")
+        down, across = list(row["tried"][0])[:2]
+        table: dict[float, dict[float, float]] = {}
+        for each in row["tried"]:
+            table.setdefault(each[down], {})[each[across]] = each["perplexity"]
+        columns = sorted({value for line in table.values() for value in line})
+        rows = [[_word(down), *(f"{_word(across)} {value:g}" for value in columns)]]
+        for value, line in table.items():
+            rows.append([f"{value:g}", *(_cell(line[column]) if column in line else "–" for column in columns)])
+        _print_columns(rows)
+
+
+def _said(settings: Mapping[str, Any]) -> str:
+    """Settings in words: `size 2000, theta 0.3, weight 0.1`."""
+    written = (f"{value:g}" if isinstance(value, float) else str(value) for value in settings.values())
+    return ", ".join(f"{_word(name)} {value}" for name, value in zip(settings, written, strict=True))
+
+
+def _word(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def print_tables(scored: Mapping[str, Any], rows: int | None = ROWS) -> None:
@@ -100,8 +142,12 @@ def print_answers(answers: Iterable[Mapping[str, Any]]) -> None:
 
 def print_targets(answers: Iterable[Mapping[str, Any]]) -> None:
     """A line a source, empty for an empty one; of several hypotheses a line each, its score first, then a blank line;
-    below a target, where it was asked for, its words and those they come from: `Ein←A  Sonnenschirm←beach+umbrella`."""
+    below a target, where it was asked for, its words and those they come from: `Ein←A  Sonnenschirm←beach+umbrella`;
+    a poem line by line, below what it was asked for by."""
     for answer in answers:
+        if "lines" in answer:
+            print("\n".join([f"# {one_line(answer['source'])}", *answer["lines"], ""]))
+            continue
         several = "hypotheses" in answer
         for hypothesis in answer.get("hypotheses", [answer]):
             score = f"{hypothesis['score']:.4f}\t" if several else ""
@@ -110,6 +156,20 @@ def print_targets(answers: Iterable[Mapping[str, Any]]) -> None:
                 print("  ".join(f"{word}←{'+'.join(of)}" for word, of in hypothesis["aligned"]))
         if several:
             print()
+
+
+def print_fills(answers: Iterable[Mapping[str, Any]]) -> None:
+    """A text with blanks, what was there if that is known, and below it for each blank a line a side: the likeliest
+    symbols with their probabilities. An empty line stays empty."""
+    for answer in answers:
+        truth = f"   ({answer['truth']})" if "truth" in answer else ""
+        print(one_line(answer["tokens"]) + truth)
+        for number, blank in enumerate(answer["blanks"], 1):
+            which = f"{number} " if len(answer["blanks"]) > 1 else ""
+            for side, name in (("both", "both sides"), ("left", "left only")):
+                if side in blank:
+                    guessed = "  ".join(f"{guess['symbol']} {guess['p']:.3f}" for guess in blank[side])
+                    print(f"  {which}{name:<10}  {guessed}")
 
 
 def print_shown(answers: Iterable[Mapping[str, Any]]) -> None:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from recurra.config import Data
 from recurra.data.files import check_file
@@ -13,6 +14,8 @@ from recurra.data.sets import DataSet, Reader, Source, check_set, find_set, read
 from recurra.data.split import cut
 from recurra.errors import ConfigError, DataError
 from recurra.types import Example
+
+Form = Literal["whole", "texts", "tokens"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,12 @@ class Corpus:
     test: str
     split: str
     """In words: what was cut, or whose split it is."""
+    notes: tuple[str, ...] = ()
+    """What else there is to know of the data, a sentence each."""
+    reader: dict[str, Any] | None = None
+    """The settings of the reader that "auto" found; None where a reader was named."""
+    form: Form = "whole"
+    """Whether it was one long text before, or is made of the texts of examples, or of their tokens."""
 
     @property
     def fingerprint(self) -> str:

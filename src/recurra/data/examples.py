@@ -47,7 +47,8 @@ def gather_examples(data: Data, reader: Reader) -> Parts:
     A set's own split is kept: only validation examples are cut off where it has none. Without it `test_fraction` and
     `valid_fraction` of the examples are. A reader "auto" gives way to the set's own reader. Phrases from inside of
     trees train only, and stay with their tree; questions about one story stay together. Pairs of which a side is empty
-    are left out of training, and counted in a note; they stay where they are scored.
+    are left out of training, and counted in a note; they stay where they are scored. With `drop_repeats` so are
+    examples of which the very text is scored later.
 
     Raises `ConfigError` where nothing is named, or what is named is one long text; `DataError` where a file cannot be
     read or holds too few examples.
@@ -65,6 +66,8 @@ def gather_examples(data: Data, reader: Reader) -> Parts:
     chosen: dict[str, Any] | None = None
     if isinstance(reader, AutoReader) and known.reader is not None:
         chosen = dict(known.reader)
+        if reader.gives == "sentences" and chosen["kind"] == "text":
+            chosen["kind"] = "lines"
         reader = construct("reader", chosen)
     named = {"train": data.train, "valid": data.valid, "test": data.test}
     sources = {part: [Path(path) for path in paths] or list(getattr(known, part)) for part, paths in named.items()}
@@ -92,6 +95,9 @@ def gather_examples(data: Data, reader: Reader) -> Parts:
             f"{len(read) - len(train):,} of {counted(len(read), 'training pair')} left out, as a side is empty."
         )
     valid, test = ([example for group in found[part] for example in _whole(group)] for part in ("valid", "test"))
+    if data.drop_repeats:
+        train, valid, note = _without_repeats(train, valid, test)
+        notes += [note] if note else []
     if not train:
         empty = f", but for {counted(len(read), 'pair')} with an empty side" if read else ""
         raise DataError(
@@ -120,6 +126,24 @@ def _groups(examples: Iterable[Example]) -> Iterator[list[Example]]:
 
 def _of_one_story(one: Example, other: Example) -> bool:
     return "story" in one and one["story"] == other.get("story")
+
+
+def _without_repeats(
+    train: list[Example], valid: list[Example], test: list[Example]
+) -> tuple[list[Example], list[Example], str]:
+    """Training examples that are in no other part, validation examples that are not in the test, and what was left out;
+    white space apart. The test stays as it is."""
+    tested = {_unspaced(example) for example in test}
+    kept = [example for example in valid if _unspaced(example) not in tested]
+    known = tested | {_unspaced(example) for example in valid}
+    learnt = [example for example in train if _unspaced(example) not in known]
+    left_out = {"training": len(train) - len(learnt), "validation": len(valid) - len(kept)}
+    said = " and ".join(counted(count, f"{part} example") for part, count in left_out.items() if count)
+    return learnt, kept, f"{said} left out, whose very text is in a later part, too." if said else ""
+
+
+def _unspaced(example: Example) -> str:
+    return "".join("".join(_content(example)).split())
 
 
 def _whole(group: Iterable[Example]) -> list[Example]:

@@ -62,7 +62,7 @@ class JsonLinesReader:
         for number, line in read_lines(path, self.encoding):
             if line.strip():
                 place = f"{path}:{number}"
-                yield {**self._example(_object(line, place), place), "place": place}
+                yield {**self._example(json_object(line, place), place), "place": place}
 
     def _example(self, found: dict[str, Any], place: str) -> dict[str, Any]:
         there = {field: found[key] for field, key in self.keys.items() if found.get(key) is not None}
@@ -123,7 +123,8 @@ class JsonLinesReader:
         )
 
 
-def _object(line: str, place: str) -> dict[str, Any]:
+def json_object(line: str, place: str, like: str = '{"text": …, "label": …}') -> dict[str, Any]:
+    """The object in a line of a file. Raises `DataError`, naming the place, for what is none; `like` is one."""
     try:
         found = json.loads(line)
     except json.JSONDecodeError as error:
@@ -143,9 +144,7 @@ def _object(line: str, place: str) -> dict[str, Any]:
         ) from error
     if not isinstance(found, dict):
         what = "null" if found is None else _NAMES[type(found)]
-        raise DataError(
-            f'{place}: {what}, {shortened(line)}, expected an object like {{"text": …, "label": …}}. Mend this line.'
-        )
+        raise DataError(f"{place}: {what}, {shortened(line)}, expected an object like {like}. Mend this line.")
     return found
 
 

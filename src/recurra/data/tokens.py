@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
@@ -13,22 +12,13 @@ import numpy as np
 from recurra.data.join import join_words
 from recurra.data.vectors import read_vectors, vectors_path
 from recurra.data.vocabulary import UNKNOWN_WORD, checked_ids
+from recurra.data.words import split_words, with_zeros
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import part
 from recurra.types import Example
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_WORD = re.compile(
-    rf"</?\w+ ?/?>"  # <br />, <unk>
-    rf"|\d+(?:[.,:]\d+)+"
-    rf"|[{_HAN}]"
-    rf"|[^\W{_HAN}]+(?:['’][^\W{_HAN}]+)*"
-    rf"|[^\w\s]"
-)
-_DIGIT = re.compile(r"\d")
 
 Text = str | Sequence[str]
 """A text, or its tokens."""
@@ -120,6 +110,10 @@ class Tokens:
         self._numbers = numbers
         return self
 
+    def extend(self, symbols: Iterable[str]) -> Self:
+        """Know these symbols too, after those there are, without vectors."""
+        return self.restore(list(dict.fromkeys([*self.symbols, *symbols])))
+
     def encode(self, tokens: Sequence[str]) -> NDArray[np.int64]:
         """The numbers [T] of tokens; 0 for the unknown."""
         keys = self._keys(tokens)
@@ -169,12 +163,12 @@ class Tokens:
     def _split(self, text: Text) -> list[str]:
         if not isinstance(text, str) or self.split == "characters":
             return list(text)
-        return text.split() if self.split == "space" else _WORD.findall(text)
+        return split_words(text, self.split)
 
     def _keys(self, tokens: Sequence[str]) -> list[str]:
         """What tokens are looked up by."""
         keys = [token.lower() for token in tokens] if self.lower else list(tokens)
-        return [_DIGIT.sub("0", token) for token in keys] if self.digits else keys
+        return [with_zeros(token) for token in keys] if self.digits else keys
 
     def _with_vectors(self, kept: Sequence[str], counts: Mapping[str, int]) -> Self:
         words, found = read_vectors(vectors_path(str(self.named_vectors)))

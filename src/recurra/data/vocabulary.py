@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 
 from recurra import registry
+from recurra.data.join import join_words
+from recurra.data.words import split_words, with_zeros
 from recurra.errors import CheckpointError, ConfigError, DataError, TrainingError
 from recurra.registry import part
 
@@ -145,15 +147,27 @@ class Byte:
 
 @part("vocabulary", "word")
 class Word:
-    """Words as the white space parts them, the most frequent first; each `\\n` is the symbol `end_of_line`.
+    """The words of a text, the most frequent first; each `\\n` is the symbol `end_of_line`.
 
+    `split`: "space" as the white space parts them; "words" at marks too, as the vocabulary of tokens does (see
+    `split_words`). `lower` and `digits` (every digit a 0) change what a word is looked up by, and what is decoded.
     A last line without `\\n` gets no `end_of_line`, so that a prompt can be continued. Words seen fewer than
     `min_count` times in `fit`, or beyond `max_size` symbols, become `<unk>`, which may also be in the text already.
-    Before `fit` every word is unknown. Decoding joins the words of a line with single spaces.
+    Before `fit` every word is unknown. Decoding joins the words of a line with single spaces, those of the split
+    "words" as they are usually written.
     """
 
+    by_frequency: ClassVar[bool] = True
+    """Symbols are numbered by falling frequency; a vocabulary that does not say so is not taken for one."""
+
     def __init__(
-        self, min_count: int = 1, max_size: int | None = None, lower: bool = False, end_of_line: str = "<eos>"
+        self,
+        min_count: int = 1,
+        max_size: int | None = None,
+        lower: bool = False,
+        end_of_line: str = "<eos>",
+        split: Literal["space", "words"] = "space",
+        digits: bool = False,
     ) -> None:
         _check_min_count(min_count)
         if max_size is not None and max_size < 3:
@@ -168,6 +182,8 @@ class Word:
         self.max_size = max_size
         self.lower = lower
         self.end_of_line = end_of_line
+        self.split = split
+        self.digits = digits
         self.restore([UNKNOWN_WORD, end_of_line])
 
     @property
@@ -205,8 +221,9 @@ class Word:
         return np.fromiter(map(self._numbers.get, words, repeat(self.unknown)), np.int64, len(words))
 
     def decode(self, ids: ArrayLike) -> str:
-        words = [self.symbols[i] for i in checked_ids(ids, len(self)).tolist()]
-        joined = " ".join("\n" if word == self.end_of_line else word for word in words)
+        symbols = [self.symbols[i] for i in checked_ids(ids, len(self)).tolist()]
+        words = ["\n" if symbol == self.end_of_line else symbol for symbol in symbols]
+        joined = join_words(words) if self.split == "words" else " ".join(words)
         return joined.replace(" \n", "\n").replace("\n ", "\n")
 
     def unknown_share(self, ids: ArrayLike) -> float:
@@ -218,12 +235,21 @@ class Word:
             "max_size": self.max_size,
             "lower": self.lower,
             "end_of_line": self.end_of_line,
+            "split": self.split,
+            "digits": self.digits,
         }
         return {"kind": "word", "settings": settings, "symbols": self.symbols}
 
     def _words(self, text: str) -> list[str]:
         text = text.lower() if self.lower else text
-        return text.replace("\n", f" {self.end_of_line} ").split()
+        if self.split == "space" and not self.digits:
+            return text.replace("\n", f" {self.end_of_line} ").split()
+        words: list[str] = []
+        for number, line in enumerate(text.split("\n")):
+            words += [self.end_of_line] if number else []
+            found = split_words(line, self.split)
+            words += map(with_zeros, found) if self.digits else found
+        return words
 
 
 def from_json(record: Mapping[str, Any]) -> Any:

@@ -10,25 +10,30 @@ from recurra import checkpoint, registry
 from recurra import config as configuration
 from recurra.data import vocabulary as vocabularies
 from recurra.model import Model
+from recurra.serving.fills import FillRun
 from recurra.serving.labels import LabelRun
 from recurra.serving.pairs import PairRun
 from recurra.serving.texts import TextRun
 from recurra.training.evaluation import find_device
 
-Run = TextRun | LabelRun | PairRun
+Run = TextRun | LabelRun | PairRun | FillRun
 """A run directory and the model in it: `path`, `config`, `model`, `device`, `report`, `does`, `predict`, `evaluate`."""
-RUNS: dict[str, type[TextRun] | type[LabelRun] | type[PairRun]] = {
+RUNS: dict[str, type[TextRun] | type[LabelRun] | type[PairRun] | type[FillRun]] = {
     "text": TextRun,
     "labels": LabelRun,
     "pairs": PairRun,
+    "sentences": FillRun,
 }
 """By what the task learns from."""
 
 
-def learns_from(task: Any) -> Literal["text", "labels", "pairs"]:
-    """The data a task learns from, by the fields it needs: one long text alone, a source, or else what has labels."""
+def learns_from(task: Any) -> Literal["text", "labels", "pairs", "sentences"]:
+    """The data a task learns from, by the fields it needs: one long text alone, sentences alone, a source, or else
+    what has labels."""
     if "source" in task.needs:
         return "pairs"
+    if task.needs == ("tokens",):
+        return "sentences"
     return "text" if task.needs == ("text",) else "labels"
 
 

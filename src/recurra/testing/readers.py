@@ -18,7 +18,7 @@ from typing import Any
 from recurra.errors import ConfigError, DataError, RecurraError
 from recurra.registry import construct
 
-ABOUT = {"place", "path", "phrase", "story", "segments"}
+ABOUT = {"place", "path", "phrase", "story", "segments", "split"}
 """What an example may hold beside its reader's fields."""
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recurra.data.corpus import check_files
 from recurra.errors import ConfigError
+from recurra.serving.adaptation import Choice, make_adaptation, not_for
 from recurra.workflow.plan import check_reading, check_run, make_plan
 
 if TYPE_CHECKING:
@@ -58,12 +59,19 @@ def evaluate(
     baseline: bool = True,
     threads: int | None = None,
     settings: Mapping[str, Any] | None = None,
+    dynamic: Choice = None,
+    cache: Choice = None,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> dict[str, Any]:
     """Score a run on files, or on its own test where none is named; further runs among `others` answer with it.
 
     `settings` say how files are to be read that are unlike the training's, `{"reader.kind": "columns"}`, and how a run
-    that translates is to search, `{"search.beam": 1}`.
+    that translates is to search, `{"search.beam": 1}`. `dynamic` and `cache` let a language model adapt to the text;
+    see `TextRun.evaluate`.
     """
+    adapting: dict[str, Any] = (
+        {"dynamic": dynamic, "cache": cache, "say": say} if make_adaptation(dynamic, cache) else {}
+    )
     runs = [Path(other) for other in others if (Path(other) / "config.toml").is_file()]
     files = [other for other in others if Path(other) not in runs]
     check_run(run)
@@ -72,12 +80,14 @@ def evaluate(
     from recurra.serving.run import load_run
 
     first, *rest = [load_run(path, plugins, device) for path in (run, *runs)]
+    if adapting and first.does != "write":
+        raise ConfigError(not_for(f"{run}, which {first.does}s,"))
     for name in settings or {}:
         if name.startswith("search.") and first.does != "translate":
             raise ConfigError(f"{name} is for runs that translate, {run} {first.does}s. Leave it out.")
     if not rest:
-        return first.evaluate(*files, baseline=baseline, threads=threads, settings=settings)
-    if first.does == "write" or any(other.does != first.does for other in rest):
+        return first.evaluate(*files, baseline=baseline, threads=threads, settings=settings, **adapting)
+    if first.does in ("write", "fill") or any(other.does != first.does for other in rest):
         raise ConfigError(
             f"{run} and {runs[0]}: only runs that label, or that translate, can answer together. Evaluate one at a "
             "time."

@@ -9,7 +9,9 @@ from recurra.config import FILLED, Config
 from recurra.data.encode import Encoder
 from recurra.data.pair_encode import PairEncoder
 from recurra.errors import ConfigError
+from recurra.serving.poems import check_form
 from recurra.serving.run import learns_from
+from recurra.tasks.poem_scores import load_pypinyin
 from recurra.tasks.translation_scores import load_sacrebleu
 
 READINGS = {
@@ -37,6 +39,7 @@ def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None
                 f"{section}.kind = {kind!r} is for {READINGS[reads]}, but the task {name!r} reads {READINGS[wanted]}. "
                 f"Set {section}.kind = {' or '.join(repr(other) for other in fitting)}."
             )
+    _check_sentences(config, task)
     if learns_from(task) == "labels":
         Encoder.make(config["vocabulary"], False, ())
     reader = config["reader"]["kind"]
@@ -80,8 +83,39 @@ def _check_writing(config: Config, task: Any) -> None:
             "target. Set reader.gives = 'pairs', or name the format: --set reader.kind=parallel, pairs or dictionary."
         )
     PairEncoder.make(config["vocabulary"], config.get("target"), joint=task.tied == "all")
+    if config.get("search", {}).get("form"):
+        check_form(task)
     if task.scores == "translation":
         load_sacrebleu()
+    if task.scores == "poems":
+        load_pypinyin()
+
+
+def _check_sentences(config: Config, task: Any) -> None:
+    """Refuse a reader of other things for a task that learns from sentences, and of sentences alone for others."""
+    reader, name = config["reader"], config["task"]["kind"]
+    if learns_from(task) == "sentences":
+        if reader["kind"] == "auto" and reader.get("gives") != "sentences":
+            raise ConfigError(
+                f"reader.gives = {reader.get('gives', 'labels')!r}, but the task {name!r} learns from sentences. Set "
+                "reader.gives = 'sentences', or name the format: --set reader.kind=lines"
+            )
+        if reader["kind"] != "auto" and not _gives_sentences(reader["kind"]):
+            raise ConfigError(
+                f"reader.kind = {reader['kind']!r} gives no sentences one by one, but the task {name!r} learns from "
+                "them. For a sentence in each line: --set reader.kind=lines"
+            )
+    elif reader["kind"] == "auto" and reader.get("gives") == "sentences":
+        raise ConfigError(
+            f"reader.gives = 'sentences', but the task {name!r} learns {' and '.join(task.needs[1:]) or 'from a text'}"
+            ". Leave reader.gives away."
+        )
+
+
+def _gives_sentences(kind: str) -> bool:
+    """Whether what a reader gives comes as texts or tokens one by one."""
+    fields = registry.find("reader", kind).fields
+    return kind != "text" and bool({"text", "tokens"} & fields.keys()) and "source" not in fields
 
 
 def readers_of(field: str) -> list[str]:

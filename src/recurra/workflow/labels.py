@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -20,6 +20,11 @@ from recurra.serving.labels import answers_to_passes, unseen
 from recurra.training.evaluation import Batches, Verdict
 from recurra.types import Batch, Example
 from recurra.workflow.agreement import readers_of
+from recurra.workflow.start import symbols_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SCHEMES = {
     "bio": "The tags are spans in bio.",
@@ -69,6 +74,8 @@ class LabelMaterial:
             self._notes += [_of(part, note) for note in notes if note not in self._notes]
         if known is None:
             self._encoder.fit(self._prepared["train"])
+            if symbols := symbols_of(config):
+                self._encoder.vocabularies["input"].extend(symbols)
         vocabularies: Mapping[str, Any] = self._encoder.vocabularies
         labels = {name: vocabularies[name].symbols for name in ("tags", "label") if name in vocabularies}
         self._notes += [_of("valid", note) for note in unseen(self._prepared["valid"], labels)]
@@ -125,6 +132,10 @@ class LabelMaterial:
         metric, direction = self._task.main_metric
         value = self._task.score(self._prepared["valid"], found).metrics[metric]
         return Verdict(metric, value, higher_is_better=direction == "max")
+
+    def input_ids(self) -> list[NDArray[np.int64]]:
+        """The numbers of the training examples' tokens."""
+        return [example["input"] for example in self._encoded["train"]]
 
     def facts(self) -> dict[str, Any]:
         """What the report knows of the data before training."""

@@ -16,6 +16,7 @@ from recurra.data.sniff import ORDER, PAIRS
 from recurra.errors import CheckpointError, ConfigError, did_you_mean
 from recurra.serving.search import make_search
 from recurra.training.settings import Training
+from recurra.workflow import start
 
 MAY_CHANGE = {f"training.{key}" for key in ("epochs", "max_minutes", "patience", "threads", "device", "log_every")}
 """Settings a run may be resumed with other values of: how far, how long and where, never what."""
@@ -24,14 +25,17 @@ CONTENTS = {
     "text": ("one long text, without tags or labels", "one long text", "writes"),
     "labels": ("labelled", "tags or labels", "labels"),
     "pairs": ("made of pairs of a source and a target", "pairs", "translates"),
+    "sentences": ("made of sentences", "sentences", "fills blanks"),
 }
 """What data hold: what they are, what a recipe learns from, what a model of them does."""
 RECIPES = {
     "text": "char-lm",
     "labels": "classifier",
     "pairs": "translate",
+    "sentences": "fill",
     "dictionary": "pronounce",
     "stories": "answer",
+    "poems": "poem",
 }
 """What learns from them, or from a format of its own."""
 
@@ -83,6 +87,7 @@ def make_plan(
     _check_equations(config)
     Training(**registry.checked(Training, config["training"], where="training"))
     make_search(config.get("search", {}))
+    config = _with_start(config, settings or {}, out if resume else None)
     folders = config["reader"]["kind"] != "text"
     check_files((*files, *valid, *test), folders)  # as they were written; the config has whole paths
     check_sources(Data(**registry.checked(Data, config.get("data", {}), where="data")), folders)
@@ -90,6 +95,18 @@ def make_plan(
     if resume:
         config = _resumed(config, out)
     return Plan(config, out, resume)
+
+
+def _with_start(config: Config, settings: Mapping[str, Any], going_on: Path | None) -> Config:
+    """The config with what it takes over from the run it starts from; of a run that goes on, what that took over."""
+    if going_on is None:
+        adopted = start.adopt(config, settings)
+    elif (going_on / "config.toml").is_file():
+        adopted = start.as_started(config, configuration.load_recipe(going_on / "config.toml"), settings)
+    else:
+        adopted = config  # no run to go on with, as is said below
+    configuration.check_names(adopted)
+    return adopted
 
 
 def _drop_the_other_cell(config: Config, settings: Mapping[str, Any]) -> None:
@@ -138,8 +155,14 @@ def _check_set(config: Config) -> None:
     name, kind = data["set"], reader["kind"]
     own = (set_reader(name) or {"kind": "text"})["kind"]
     holds = _holds(own)
+    if (kind, holds) == ("text", "labels"):
+        config["reader"] = set_reader(name)  # its texts alone; the run says so
+        return
     wanted = reader.get("gives", "labels") if kind == "auto" else _holds(kind)
-    if holds != wanted:
+    of_lines = wanted == "sentences" and holds == "text" and set_reader(name) is not None
+    if of_lines and kind in ("auto", "lines"):
+        return
+    if holds != wanted and not (wanted == "sentences" and holds == "labels"):
         is_, _, move = CONTENTS[holds]
         recipe = "tagger" if "tags" in registry.find("reader", own).fields else RECIPES.get(own, RECIPES[holds])
         raise ConfigError(
@@ -156,8 +179,8 @@ def _check_set(config: Config) -> None:
 
 def _holds(kind: str) -> str:
     """What a reader gives, a key of `CONTENTS`."""
-    if kind == "text":
-        return "text"
+    if kind in ("text", "lines"):
+        return "text" if kind == "text" else "sentences"
     return "pairs" if "source" in registry.find("reader", kind).fields else "labels"
 
 
@@ -202,6 +225,8 @@ def _resumed(config: Config, out: Path) -> Config:
         config = {**config, "reader": started["reader"]}
     if config["task"].get("scheme", "auto") == "auto" and "scheme" in started["task"]:
         config = {**config, "task": {**config["task"], "scheme": started["task"]["scheme"]}}
+    left = {key: started["vocabulary"][key] for key in ("split", "lower", "digits") if key in started["vocabulary"]}
+    config = {**config, "vocabulary": {**left, **config["vocabulary"]}}
     for name, (before, now) in configuration.differences(started, config).items():
         if name not in MAY_CHANGE:
             raise ConfigError(

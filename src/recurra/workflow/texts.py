@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recurra import registry
 from recurra.config import Config, Data
-from recurra.data.corpus import gather
+from recurra.data.corpus import Corpus
+from recurra.data.labelled_texts import gather_texts
 from recurra.data.sniff import AutoReader
 from recurra.data.vocabulary import Vocabulary
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.training.evaluation import Batches, Judge, by_loss
 from recurra.types import Batch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class TextMaterial:
@@ -23,15 +28,16 @@ class TextMaterial:
     """
 
     def __init__(self, config: Config, known: Mapping[str, Vocabulary] | None = None) -> None:
-        corpus = gather(Data(**registry.checked(Data, config["data"], where="data")), _reader(config))
+        corpus = gather_texts(Data(**registry.checked(Data, config["data"], where="data")), _reader(config))
         if not corpus.valid:
             raise ConfigError("there is no validation text. Name one with --valid, or set data.valid_fraction above 0.")
-        self.config = config
+        self.config, words = _settled(config, corpus)
         self.split, self.fingerprint = corpus.split, corpus.fingerprint
         self._notes = [note for path in config["data"].get("train", ())[:1] if (note := _labelled(path, config))]
+        self._notes += [*corpus.notes, *words]
         self.parts: dict[str, Any] = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
         if known is None:
-            vocabulary: Vocabulary = registry.construct("vocabulary", config["vocabulary"])
+            vocabulary: Vocabulary = registry.construct("vocabulary", self.config["vocabulary"])
             known = {"input": vocabulary.fit([corpus.train])}
         self.vocabularies = dict(known)
         self._ids = {part: self.vocabularies["input"].encode(self.parts[part]) for part in ("train", "valid")}
@@ -52,6 +58,10 @@ class TextMaterial:
         """All of the validation text."""
         batches: Iterable[Batch] = self._batching.batches(self._ids["valid"], whole=True)
         return batches
+
+    def input_ids(self) -> list[NDArray[np.int64]]:
+        """The numbers of the training text's symbols."""
+        return [self._ids["train"]]
 
     def facts(self) -> dict[str, Any]:
         """What the report knows of the data before training."""
@@ -74,6 +84,27 @@ class TextMaterial:
         ]
 
 
+def _settled(config: Config, corpus: Corpus) -> tuple[Config, list[str]]:
+    """The config with what it leaves to the data, for later files of the same kind, and sentences about that.
+
+    Words of examples are parted as the recipes that label them do, so that a model of labels can start from this one.
+    """
+    if corpus.form == "whole":
+        return config, []
+    config = {**config, "reader": corpus.reader or config["reader"]}
+    vocabulary = config["vocabulary"]
+    if vocabulary["kind"] != "word":
+        return config, []
+    given: dict[str, Any] = {"split": "words", "lower": True}
+    if corpus.form == "tokens":
+        given = {"split": "space", "lower": True, "digits": True}
+    left = {key: value for key, value in given.items() if key not in vocabulary}
+    if not left:
+        return config, []
+    said = ", ".join(f"vocabulary.{key} = {str(value).lower()}" for key, value in left.items())
+    return {**config, "vocabulary": {**vocabulary, **left}}, [f"Words are read as the recipes of labels do: {said}."]
+
+
 def _labelled(path: str, config: Config) -> str | None:
     """A sentence about a file that looks labelled, and is about to be read as plain text."""
     if config["reader"]["kind"] != "text":
@@ -84,7 +115,10 @@ def _labelled(path: str, config: Config) -> str | None:
     kind, _, why = found.partition(": ")
     fields = registry.find("reader", kind).fields
     recipe = " or ".join(name for field, name in (("tags", "tagger"), ("label", "classifier")) if field in fields)
-    return f"{path} looks labelled ({why}), and is read as plain text. To learn the labels: recurra train {recipe} …"
+    return (
+        f"{path} looks labelled ({why}), and is read as plain text. To learn from its texts alone: --set "
+        f"reader.kind={kind}. To learn the labels: recurra train {recipe} …"
+    )
 
 
 def _reader(config: Config) -> Any:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 import recurra
@@ -16,24 +17,29 @@ from recurra import config as configuration
 from recurra.checkpoint import RunFolder
 from recurra.config import Config
 from recurra.data import vocabulary as vocabularies
-from recurra.errors import DataError
+from recurra.errors import CheckpointError, DataError
 from recurra.model import Model, make_parts
 from recurra.serving.run import Run, learns_from, load_run
 from recurra.training.log import Progress, Result
 from recurra.training.settings import Training
 from recurra.training.trainer import Trainer
+from recurra.training.unfreezing import Unfreezing
+from recurra.workflow import transfer
 from recurra.workflow.agreement import check_agreement
 from recurra.workflow.labels import LabelMaterial
 from recurra.workflow.pairs import PairMaterial
 from recurra.workflow.plan import Plan
+from recurra.workflow.sentences import SentenceMaterial
+from recurra.workflow.start import Start, start_of, told
 from recurra.workflow.texts import TextMaterial
 
 Say = Callable[[str], None]
-Material = TextMaterial | LabelMaterial | PairMaterial
-MATERIALS: dict[str, type[TextMaterial] | type[LabelMaterial] | type[PairMaterial]] = {
+Material = TextMaterial | LabelMaterial | PairMaterial | SentenceMaterial
+MATERIALS: dict[str, type[TextMaterial] | type[LabelMaterial] | type[PairMaterial] | type[SentenceMaterial]] = {
     "text": TextMaterial,
     "labels": LabelMaterial,
     "pairs": PairMaterial,
+    "sentences": SentenceMaterial,
 }
 """By what the task learns from."""
 
@@ -63,6 +69,10 @@ def execute(
     torch.manual_seed(training.seed)
     model = Model.from_config(config, material.vocabularies)
     material.adapt(model)
+    start, origin = start_of(config), None if folder is None else checkpoint.read_json(folder.report).get("init")
+    started: list[str] = []
+    if start is not None and folder is None:
+        origin, started = _start(model, start, material)
     report = {
         "recurra": recurra.__version__,
         "torch": torch.__version__,
@@ -70,11 +80,12 @@ def execute(
         "data": material.fingerprint,
         **material.facts(),
         "parameters": model.parameter_count,
+        **({} if origin is None else {"init": origin}),
         "seed": training.seed,
         "commands": _commands(folder, command),
     }
     *before, last = material.told()
-    for sentence in (*before, f"{last} Model: {model.parameter_count:,} parameters."):
+    for sentence in (*before, f"{last} Model: {model.parameter_count:,} parameters.", *started):
         say(sentence)
     folder = folder or checkpoint.create_run(plan.out)
     vocabularies.save_all(material.vocabularies, folder.vocabulary)
@@ -87,6 +98,7 @@ def execute(
         material.valid,
         folder,
         judge=material.judge,
+        unfreezing=_unfreezing(model, start, origin),
         progress=progress,
     )
     fitting = time.monotonic()
@@ -102,6 +114,29 @@ def execute(
     report["minutes"] = {"training": result.minutes, "around": (time.monotonic() - begun - fitted) / 60}
     checkpoint.write_json(folder.report, report)
     return run
+
+
+def _start(model: Model, start: Start, material: Material) -> tuple[dict[str, Any], list[str]]:
+    """Start a fresh model from the run that the settings name. Gives what the report says of it, and sentences."""
+    ids = material.input_ids()
+    counts = np.bincount(np.concatenate([*ids]), minlength=len(model.vocabulary))
+    taken = transfer.take(model, start.path, counts)
+    said = [told(material.config), taken.told(), *filter(None, [transfer.cut_otherwise(material.config, start.path)])]
+    if start.unfreeze is not None:
+        said.append(transfer.told_of_unfreezing(taken.names, start.unfreeze))
+    return taken.facts(), said
+
+
+def _unfreezing(model: Model, start: Start | None, origin: dict[str, Any] | None) -> Unfreezing | None:
+    """How what was taken begins to learn, where the settings say that it does by and by."""
+    if start is None or start.unfreeze is None:
+        return None
+    if origin is None:
+        raise CheckpointError(
+            "the run's report.json no longer says what was taken from another run (init), so its layers cannot go on "
+            "learning in their turn. Put the file back, or train anew with another --out."
+        )
+    return transfer.unfreezing(model, origin["names"], start.unfreeze)
 
 
 def open_material(config: Config, task: Any, folder: RunFolder | None) -> Material:
