@@ -13,6 +13,7 @@ from pathlib import Path
 import recurra
 from recurra.data.poems import form_of, has_form
 from recurra.serving.pairs import PairRun
+from recurra.serving.reading import own_parts
 
 
 def sheet(run: PairRun, count: int, seed: int, form: bool) -> Iterator[str]:
@@ -20,7 +21,7 @@ def sheet(run: PairRun, count: int, seed: int, form: bool) -> Iterator[str]:
     report = run.report
     scores = report["scores"]["test"]
     kept = "the form kept" if form else "freely"
-    answers = run.predict(*(example["source"] for example in run._parts().test[:count]), seed=seed, form=form)
+    answers = run.predict(*(example["source"] for example in own_parts(run.config).test[:count]), seed=seed, form=form)
     found = {name: getattr(run.search, name) for name in ("temperature", "top_p", "top_k")}
     drawn = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in found.items() if value is not None)
     yield "# Poems, unselected\n"

@@ -17,6 +17,7 @@ from recurra.data.poems import form_of, has_form
 from recurra.errors import ConfigError, DataError
 from recurra.serving.pairs import PairRun
 from recurra.serving.poems import score_poems
+from recurra.serving.reading import own_parts
 
 POEMS = Path(__file__).parent / "fixtures" / "poems.jsonl"
 SMALL: dict[str, Any] = {
@@ -71,7 +72,7 @@ def test_the_report_has_poems_beside_the_real_ones(run: PairRun) -> None:
 
 
 def test_model_and_n_grams_count_the_same_symbols(run: PairRun) -> None:
-    parts = run._parts()
+    parts = own_parts(run.config)
     encoder = PairEncoder(run.model.vocabularies)
     test = [symbol for each in encoder.encode_all(parts.test) for symbol in each["target"]]
     train = [symbol for each in encoder.encode_all(parts.train) for symbol in each["target"]]
@@ -97,7 +98,7 @@ def test_a_transformer_writes_poems_too(tmp_path: Path) -> None:
 
 
 def test_what_is_copied_is_counted_in_characters(run: PairRun) -> None:
-    parts = run._parts()
+    parts = own_parts(run.config)
     first = [parts.train[0]["target"]] * len(parts.test)
     scored, _ = score_poems(run.model, run.device, parts.test, parts.train, first, first)
     width, lines = form_of(parts.train[0]["source"])

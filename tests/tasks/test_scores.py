@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 from typing import Any
 
@@ -12,6 +13,7 @@ from sklearn.preprocessing import MultiLabelBinarizer
 
 from recurra.errors import DataError
 from recurra.tasks import scores
+from recurra.tasks.scores import perplexity
 
 PRINTED = """
 B-LOC/B-LOC I-LOC/I-LOC O/O B-PER/I-PER I-PER/I-PER B-PER/B-PER
@@ -201,3 +203,8 @@ def test_what_does_not_fit_is_refused() -> None:
         scores.label_scores([], [])
     with pytest.raises(DataError, match=r"a score over 0 examples means nothing"):
         scores.label_set_scores([], [])
+
+
+def test_perplexity_is_infinite_where_no_float_holds_it() -> None:
+    assert perplexity(0.0) == 1.0 and perplexity(math.log(7)) == pytest.approx(7)
+    assert perplexity(1000.0) == math.inf

@@ -13,13 +13,12 @@ import torch
 
 from recurra import checkpoint, registry
 from recurra.checkpoint import RunFolder
-from recurra.config import Config, Data
+from recurra.config import Config
 from recurra.data.encode import Encoder
-from recurra.data.examples import Parts, gather_examples
-from recurra.errors import ConfigError, DataError
+from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.serving.blanks import BLANK, Line, read_line
-from recurra.serving.reading import read_like_training
+from recurra.serving.reading import examples_to_score
 from recurra.serving.threads import threads_set
 from recurra.training.evaluation import moved
 from recurra.types import Example
@@ -87,17 +86,7 @@ class FillRun:
         Gives `{"data", "examples", "tokens", "unknown_share", "parameters", "model": {metrics}, "tables", "baseline":
         [{"name", "size", "unit", metrics}]}`, and the `split` of the run's own data.
         """
-        found: dict[str, Any]
-        train: list[Example] | None = None
-        if files:
-            examples = read_like_training(files, self.config["reader"], settings or {})
-            train = self._parts().train if baseline else None
-            found = {"data": ", ".join(map(str, files))}
-        else:
-            parts = self._parts()
-            part, examples = ("test", parts.test) if parts.test else ("valid", parts.valid)
-            train = parts.train if baseline else None
-            found = {"data": part, "split": parts.split}
+        found, examples, train = examples_to_score(self.config, files, settings or {}, baseline)
         with threads_set(threads):
             return found | self.score(examples, train)
 
@@ -203,17 +192,6 @@ class FillRun:
                 "read as an unknown symbol, and this run was trained without any. Write one blank a text, or train "
                 "with --set vocabulary.min_count=2."
             )
-
-    def _parts(self) -> Parts:
-        """The sentences the run was trained on, read again."""
-        reader = registry.construct("reader", self.config["reader"])
-        try:
-            return gather_examples(Data(**registry.checked(Data, self.config["data"], where="data")), reader)
-        except DataError as error:
-            raise DataError(
-                f"the run's own training data cannot be read: {error} Or name a file and leave the baselines away, "
-                "which are fitted on them: --no-baseline."
-            ) from error
 
 
 def _notes(unknown: int, places: int) -> list[str]:

@@ -13,13 +13,12 @@ import torch
 
 from recurra import checkpoint, registry
 from recurra.checkpoint import RunFolder
-from recurra.config import Config, Data
+from recurra.config import Config
 from recurra.data.encode import Encoder
-from recurra.data.examples import Parts, gather_examples
 from recurra.data.spans import spans
-from recurra.errors import ConfigError, DataError
+from recurra.errors import ConfigError
 from recurra.model import Model
-from recurra.serving.reading import read_like_training
+from recurra.serving.reading import examples_to_score
 from recurra.serving.threads import threads_set
 from recurra.training.evaluation import autocast, moved
 from recurra.types import Batch, Example
@@ -87,17 +86,7 @@ class LabelRun:
         Gives `{"data", "examples", "tokens", "unknown_share", "parameters", "model": {metrics}, "tables", "baseline":
         [{"name", "size", "unit", metrics}]}`, and the `split` of the run's own data.
         """
-        found: dict[str, Any]
-        train: list[Example] | None = None
-        if files:
-            examples = read_like_training(files, self.config["reader"], settings or {})
-            train = self._parts().train if baseline else None
-            found = {"data": ", ".join(map(str, files))}
-        else:
-            parts = self._parts()
-            part, examples = ("test", parts.test) if parts.test else ("valid", parts.valid)
-            train = parts.train if baseline else None
-            found = {"data": part, "split": parts.split}
+        found, examples, train = examples_to_score(self.config, files, settings or {}, baseline)
         with threads_set(threads):
             return found | self.score(examples, train, beside)
 
@@ -143,19 +132,6 @@ class LabelRun:
         """What the report shows of the model beside its scores: how it labels the first examples of the test."""
         first = _tokenised(test[:SHOWN], Encoder(self.model.vocabularies))
         return {"shown": self.predict(*(example["tokens"] for example in first))}
-
-    def _reader(self) -> Any:
-        return registry.construct("reader", self.config["reader"])
-
-    def _parts(self) -> Parts:
-        """The examples the run was trained on, read again."""
-        try:
-            return gather_examples(Data(**registry.checked(Data, self.config["data"], where="data")), self._reader())
-        except DataError as error:
-            raise DataError(
-                f"the run's own training data cannot be read: {error} Or name a file and leave the baselines away, "
-                "which are fitted on them: --no-baseline."
-            ) from error
 
 
 def answers(

@@ -12,17 +12,16 @@ import torch
 
 from recurra import checkpoint, registry
 from recurra.checkpoint import RunFolder
-from recurra.config import Config, Data
+from recurra.config import Config
 from recurra.data.buckets import BucketEpoch
-from recurra.data.examples import Parts, gather_examples
 from recurra.data.files import counted
 from recurra.data.pair_encode import PairEncoder, source_of, targets_of
 from recurra.data.poems import verses
-from recurra.errors import ConfigError, DataError
+from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.serving.alignment import UNKNOWN, aligned_words
 from recurra.serving.poems import check_alone, check_form, prompted, score_poems
-from recurra.serving.reading import read_like_training
+from recurra.serving.reading import examples_to_score
 from recurra.serving.search import Search, make_search, search_as_said
 from recurra.serving.threads import threads_set
 from recurra.serving.translate import LENGTHENING, MORE, Written, source_pieces, translate, without_targets
@@ -152,17 +151,7 @@ class PairRun:
         searching = {name.removeprefix("search."): v for name, v in settings.items() if name.startswith("search.")}
         reading = {name: value for name, value in settings.items() if name.startswith("reader.")}
         search = self._searched(searching)
-        found: dict[str, Any]
-        train: list[Example] | None = None
-        if files:
-            examples = read_like_training(files, self.config["reader"], reading)
-            train = self._parts().train if baseline else None
-            found = {"data": ", ".join(map(str, files))}
-        else:
-            parts = self._parts()
-            part, examples = ("test", parts.test) if parts.test else ("valid", parts.valid)
-            train = parts.train if baseline else None
-            found = {"data": part, "split": parts.split}
+        found, examples, train = examples_to_score(self.config, files, reading, baseline)
         with threads_set(threads):
             return found | self.score(examples, train, beside, search)
 
@@ -296,17 +285,6 @@ class PairRun:
         if self.writes_poems:
             best["lines"] = verses(best["target"])
         return best | {"unknown_source": self._unknown(ids)} | ({"hypotheses": hypotheses} if several else {})
-
-    def _parts(self) -> Parts:
-        """The pairs the run was trained on, read again."""
-        reader = registry.construct("reader", self.config["reader"])
-        try:
-            return gather_examples(Data(**registry.checked(Data, self.config["data"], where="data")), reader)
-        except DataError as error:
-            raise DataError(
-                f"the run's own training data cannot be read: {error} Or name files and leave the baselines away, "
-                "which are fitted on them: --no-baseline."
-            ) from error
 
 
 def _is_said(source: str | Sequence[str]) -> bool:

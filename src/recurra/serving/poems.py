@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from recurra.data.poems import is_character, prompt
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.tasks.copied import longest_copies
-from recurra.tasks.scores import Scores
+from recurra.tasks.scores import Scores, perplexity
 from recurra.training.evaluation import evaluate
 from recurra.types import Example
 
@@ -80,7 +79,7 @@ def score_poems(
 
 
 def _predicted(loss: float, targets: int) -> dict[str, float]:
-    return {"nats_per_symbol": loss / targets, "perplexity": math.exp(min(loss / targets, 700))}
+    return {"nats_per_symbol": loss / targets, "perplexity": perplexity(loss / targets)}
 
 
 def _copied(texts: Sequence[str], known: Sequence[str]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Files given to a trained run, read as its training data were unless something else is said."""
+"""What a trained run is scored on: its own data read again, or files read as those were unless it is said otherwise."""
 
 from __future__ import annotations
 
@@ -8,10 +8,40 @@ from typing import Any
 
 from recurra import config as configuration
 from recurra import registry
-from recurra.data.examples import read_examples
+from recurra.config import Config, Data
+from recurra.data.examples import Parts, gather_examples, read_examples
 from recurra.data.sniff import AutoReader
 from recurra.errors import DataError
 from recurra.types import Example
+
+
+def examples_to_score(
+    config: Config, files: Sequence[str | Path], settings: Mapping[str, Any], baseline: bool
+) -> tuple[dict[str, Any], Sequence[Example], Sequence[Example] | None]:
+    """What is scored and how it is called; its examples; and those a baseline is fitted on (None: without one).
+
+    That is the `files`, by the training's reader changed by `settings`, or, where none is named, the run's own test
+    part (its validation part if it has no test).
+    """
+    if files:
+        examples = read_like_training(files, config["reader"], settings)
+        train = own_parts(config).train if baseline else None
+        return {"data": ", ".join(map(str, files))}, examples, train
+    parts = own_parts(config)
+    part, examples = ("test", parts.test) if parts.test else ("valid", parts.valid)
+    return {"data": part, "split": parts.split}, examples, parts.train if baseline else None
+
+
+def own_parts(config: Config) -> Parts:
+    """The examples a run was trained on, read again."""
+    reader = registry.construct("reader", config["reader"])
+    try:
+        return gather_examples(Data(**registry.checked(Data, config["data"], where="data")), reader)
+    except DataError as error:
+        raise DataError(
+            f"the run's own training data cannot be read: {error} Or name files and leave the baselines away, which "
+            "are fitted on them: --no-baseline."
+        ) from error
 
 
 def read_like_training(

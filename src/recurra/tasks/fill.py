@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from recurra.errors import ConfigError, DataError
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
-from recurra.tasks.scores import Scores, Table
+from recurra.tasks.scores import Scores, Table, perplexity
 from recurra.types import Batch, Lengths, Output, Sizes
 
 ROWS = 1024
@@ -235,7 +235,7 @@ class Head(nn.Module):
 def _metrics(ranks: Any, nats: Any) -> dict[str, float]:
     mean = float(nats.mean())
     shares = {f"top{k}": 100 * float((ranks < k).mean()) for k in (1, FEW)}
-    return {**shares, "perplexity": math.exp(mean) if mean < 700 else math.inf}
+    return {**shares, "perplexity": perplexity(mean)}
 
 
 def _ranked(log_p: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

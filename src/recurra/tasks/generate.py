@@ -15,6 +15,7 @@ from recurra.nn.adaptive_softmax import AdaptiveSoftmax
 from recurra.nn.dropout import dropout
 from recurra.nn.softmax import IGNORED, linear_cross_entropy, linear_log_probability
 from recurra.registry import checked, part
+from recurra.tasks.scores import perplexity
 from recurra.types import Batch, Lengths, Output, Sizes
 
 
@@ -139,8 +140,7 @@ class Generate(nn.Module):
         if targets < 1:
             raise DataError(f"a score over {targets} target symbols means nothing. Evaluate on two symbols or more.")
         nats = loss_sum / targets
-        perplexity = math.exp(nats) if nats < 700 else math.inf
-        return {"perplexity": perplexity, "bits_per_symbol": nats / math.log(2), "nats_per_symbol": nats}
+        return {"perplexity": perplexity(nats), "bits_per_symbol": nats / math.log(2), "nats_per_symbol": nats}
 
     def _penalty(self, h: Tensor, dropped: Tensor, lengths: Tensor | None) -> Tensor | None:
         """What training adds to the loss of each token, for h [T, B, H] before and after its dropout; None: nothing."""

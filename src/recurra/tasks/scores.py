@@ -5,6 +5,7 @@ All shares are per cent, 0 to 100. Where nothing could be found or nothing was s
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,11 @@ from typing import Any, TypedDict
 from recurra.data.spans import spans
 from recurra.errors import DataError
 from recurra.types import Example
+
+
+def perplexity(nats: float) -> float:
+    """exp(nats), of a mean loss per symbol in natural logarithms; infinite where a float cannot hold it."""
+    return math.exp(nats) if nats < 700 else math.inf
 
 
 class Table(TypedDict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from recurra.data.files import counted
 from recurra.data.vocabulary import Vocabulary
 from recurra.errors import ConfigError
 from recurra.model import Model
+from recurra.tasks.scores import perplexity
 from recurra.training.evaluation import Batches, Verdict, autocast, moved
 from recurra.types import Batch
 from recurra.workflow.start import symbols_of
@@ -106,8 +106,7 @@ class SentenceMaterial:
                     places += output.targets
         finally:
             model.train(training)
-        mean = float(nats) / max(1, places)
-        return Verdict("perplexity", math.exp(mean) if mean < 700 else mean)
+        return Verdict("perplexity", perplexity(float(nats) / max(1, places)))
 
     def input_ids(self) -> list[NDArray[np.int64]]:
         """The numbers of the training sentences' tokens."""
