@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra.serving.run import Run as Run
+    from recurra.workflow import inspect as inspect
     from recurra.workflow import load as load
     from recurra.workflow import train as train
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "__version__", "load", "train"]
+__all__ = ["Run", "__version__", "inspect", "load", "train"]
 
-_HOMES = {"Run": "recurra.serving.run", "load": "recurra.workflow", "train": "recurra.workflow"}
+_HOMES = {
+    "Run": "recurra.serving.run",
+    "inspect": "recurra.workflow",
+    "load": "recurra.workflow",
+    "train": "recurra.workflow",
+}
 
 
 def __getattr__(name: str) -> Any:

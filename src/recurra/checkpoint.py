@@ -6,6 +6,8 @@
     ├─ model.safetensors    the best weights so far, by validation loss
     ├─ resume.safetensors   what training needs to go on: weights, optimiser, carried state, random generator, counters
     ├─ metrics.jsonl        one JSON object a line: how training went
+    ├─ gradients.jsonl      where training.record_gradients asks for it: how far gradients reached back
+    ├─ spectrum.jsonl       where training.record_spectrum asks for it: spectra of the recurrent weights
     └─ report.json          the scores, beside the baseline's
 
 Every safetensors file carries its format's version and a checksum of its tensors in its metadata. A file is renamed
@@ -62,6 +64,16 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    @property
+    def gradients(self) -> Path:
+        """Gradient norms by step, where training was asked to record them."""
+        return self.path / "gradients.jsonl"
+
+    @property
+    def spectrum(self) -> Path:
+        """Spectra of the recurrent weights, where training was asked to record them."""
+        return self.path / "spectrum.jsonl"
 
     @property
     def report(self) -> Path:
@@ -179,6 +191,11 @@ def weights(model: nn.Module) -> dict[str, Tensor]:
             places.add(place)
             found[name] = tensor
     return found
+
+
+def fingerprint(model: nn.Module) -> str:
+    """The checksum of a model's weights: that of the file they are saved in."""
+    return _checksum({name: tensor.detach().to("cpu").contiguous() for name, tensor in weights(model).items()})
 
 
 def restore_weights(model: nn.Module, saved: Mapping[str, Tensor], path: Path) -> None:

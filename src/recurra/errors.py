@@ -30,6 +30,10 @@ class CheckpointError(RecurraError):
     """A run directory or checkpoint is missing, cut, corrupt or of another version."""
 
 
+class NotCausal(RecurraError):
+    """A model that must see the end of its input is asked to answer while the input comes."""
+
+
 class TrainingError(RecurraError):
     """Training cannot go on: a loss or gradient that is not finite, a full disk, a folder that cannot be written."""
 

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from recurra import registry
 from recurra.data.vocabulary import Vocabulary
+from recurra.engine import Record
 from recurra.errors import ConfigError
+from recurra.nn.watch import Watched
 from recurra.types import Batch, Output, Sizes
 
 
@@ -67,9 +69,14 @@ class Model(nn.Module):
     def parameter_count(self) -> int:
         return sum(weights.numel() for weights in self.parameters())
 
-    def loss(self, batch: Batch, state: Any = None) -> Output:
-        """The loss of a batch, summed over its targets, going on from `state` (None: from the beginning)."""
-        output: Output = self.task(self.embedder, self.core, batch, state)
+    def loss(self, batch: Batch, state: Any = None, record: list[Record] | None = None) -> Output:
+        """The loss of a batch, summed over its targets, going on from `state` (None: from the beginning).
+
+        `record`: a list that gets one `Record` per layer and direction of the core, filled on backward. Raises
+        ConfigError for one where the core has no recurrent layers.
+        """
+        core = self.core if record is None else Watched(self.core, record=record)
+        output: Output = self.task(self.embedder, core, batch, state)
         return output
 
     @torch.no_grad()

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from recurra.decoding.state import reorder, repeat
+from recurra.decoding import state as states
+from recurra.decoding.state import rebuilt, reorder, repeat
 from recurra.errors import ConfigError
 from recurra.types import Lengths, Shared
 
@@ -112,3 +113,14 @@ def test_leaves_without_a_batch_are_refused() -> None:
 
 class OrderedDictLike:
     pass
+
+
+def test_leaves_and_a_nest_of_others() -> None:
+    state = nest()
+    found = states.leaves(state)
+    assert len(found) == 6 and found[0] is state["layers"][0] and found[-1] is state["memory"].value[0]
+    other = rebuilt(state, [tensor + 1 for tensor in found])
+    assert other.keys() == state.keys() and other["said"] == "word" and other["pair"].c is None
+    for one, before in zip(states.leaves(other), found, strict=True):
+        assert torch.equal(one, before + 1)
+    assert states.leaves(None) == [] and rebuilt(None, []) is None

@@ -65,3 +65,13 @@ def test_what_does_not_fit_is_refused() -> None:
         Pooling("atention", 4)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"size = 5 is odd, expected two halves"):
         Pooling("last", 5, both=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_step_by_step_is_the_whole(kind: str) -> None:
+    pooling = Pooling(kind, 6).double()  # type: ignore[arg-type]
+    y, memory = torch.randn(4, 7, 6, dtype=torch.float64), None
+    for n in range(1, 8):
+        pooled, memory = pooling.follow(y[:, n - 1], memory)
+        assert torch.allclose(pooled, pooling(y[:, :n]), atol=1e-12)
+    assert all(m.shape[0] == 4 and m.shape[1] in (1, 6) for m in memory or ())

@@ -117,5 +117,7 @@ def test_what_cannot_be_is_refused() -> None:
         step(x[0, :2], step.start())
     with pytest.raises(ConfigError, match=r"state is none of this step's"):
         step(x[0], step.start()[1:])
+    with pytest.raises(ConfigError, match=r"state is none of this step's"):
+        step(x[0], step.start().repeat_interleave(2)[::2])
     with pytest.raises(ConfigError, match=r"states have shapes \[\(1, 3, 20\)\], expected \[\(2, 3, 20\)\]"):
         step.join(torch.zeros(1, B, H))

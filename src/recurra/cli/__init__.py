@@ -13,9 +13,13 @@ from recurra import __version__
 from recurra.cli.bench import bench
 from recurra.cli.cells import cells
 from recurra.cli.evaluate import evaluate
+from recurra.cli.export import export
+from recurra.cli.inspect import inspect
 from recurra.cli.kernels import kernels
+from recurra.cli.lab import lab
 from recurra.cli.predict import predict
 from recurra.cli.recipes import recipes
+from recurra.cli.stream import stream
 from recurra.cli.train import train
 from recurra.errors import RecurraError
 
@@ -23,6 +27,9 @@ VERBS: dict[str, Callable[..., None]] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "stream": stream,
+    "inspect": inspect,
+    "export": export,
     "recipes": recipes,
     "cells": cells,
     "kernels": kernels,
@@ -95,4 +102,5 @@ def _app() -> App:
     )
     for name, verb in VERBS.items():
         app.command(verb, name=name, help_epilogue="")
+    app.command(lab())
     return app

@@ -7,7 +7,7 @@ None, or plain numbers and words that all rows have in common.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -51,6 +51,24 @@ def repeat(state: Any, K: int) -> Any:
     return state if N is None else reorder(state, torch.arange(N).repeat_interleave(K))
 
 
+def leaves(state: Any) -> list[Tensor]:
+    """The tensors of a state, in the order of the nest."""
+    found: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    _map(note, state, False)
+    return found
+
+
+def rebuilt(state: Any, tensors: Iterable[Tensor]) -> Any:
+    """A state nested like this one, with other tensors, in the order of `leaves`."""
+    others = iter(tensors)
+    return _map(lambda _: next(others), state, False)
+
+
 def _map(select: Callable[[Tensor], Tensor], state: Any, within: bool) -> Any:
     if isinstance(state, Tensor):
         return select(state)
@@ -74,11 +92,7 @@ def _map(select: Callable[[Tensor], Tensor], state: Any, within: bool) -> Any:
 
 def _rows(state: Any) -> int | None:
     """How many rows the tensors of a state have; None where it holds none."""
-    found: list[int] = []
-
-    def note(tensor: Tensor) -> Tensor:
-        found.append(tensor.shape[-2] if tensor.dim() > 1 else 0)
-        return tensor
-
-    _map(note, state, False)
-    return found[0] if found else None
+    found = leaves(state)
+    if not found:
+        return None
+    return found[0].shape[-2] if found[0].dim() > 1 else 0

@@ -20,10 +20,11 @@ from recurra.engine.layer import Layer, Record
 from recurra.engine.native import backend as compiled
 from recurra.engine.native import build
 from recurra.engine.time import Time
+from recurra.engine.trace import Trace
 from recurra.engine.triton import backend as fused
 from recurra.errors import ConfigError, did_you_mean
 
-__all__ = ["Backend", "Layer", "Record", "Time", "check_backend", "choose", "run"]
+__all__ = ["Backend", "Layer", "Record", "Time", "Trace", "check_backend", "choose", "run"]
 
 Backend = Literal["auto", "reference", "torch", "native", "triton", "aten"]
 
@@ -78,7 +79,7 @@ def run(
     x [N, I], states [alive, ·] in the order of the rows; gives h [N, ·] and the final states [alive, ·].
     """
     learns = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *state, *weights.values()))
-    chosen = choose(backend, layer, x, state[0].shape[1], learns)
+    chosen = "reference" if layer.trace is not None else choose(backend, layer, x, state[0].shape[1], learns)
     engine = {
         "reference": reference.run,
         "torch": bptt.run,

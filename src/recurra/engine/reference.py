@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recurra.engine.layer import NORM_EPSILON, Layer
-from recurra.equations.language import Expression
+from recurra.equations.language import Expression, walk
 
 Value = Any
 """What a node of the equations is worth: a tensor, or a tuple of them where a seam has several results."""
@@ -50,6 +50,8 @@ def run(
         state = step(layer, x[here], state, weights, {name: m[here] for name, m in masks.items()})
         if layer.record is not None and state[0].requires_grad:
             layer.record.watch(t, state[0])
+        if layer.trace is not None:
+            layer.trace.states.append(state)
         outputs.append(torch.cat([state[k] for k in layer.given], -1) if layer.also else state[0])
         start += rows
     finals = [state, *reversed(tails)]
@@ -113,6 +115,11 @@ def step(
 
     for node in cell.nodes:
         values[id(node)] = evaluate(node)
+    if layer.trace is not None:
+        for node in walk(*layer.trace.wanted.values()):
+            if id(node) not in values:
+                values[id(node)] = evaluate(node)
+        layer.trace.note({name: values[id(node)] for name, node in layer.trace.wanted.items()})
     new = [values[id(r)] for r in cell.results]
     if variant.projected:
         new[0] = F.linear(new[0], weights["weight_hr"])

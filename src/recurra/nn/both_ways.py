@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.engine import Backend
+from recurra.engine import Backend, Record, Trace
 from recurra.nn.recurrent import Recurrent
 from recurra.registry import part
 from recurra.types import Lengths, Sizes
@@ -72,11 +72,21 @@ class BothWaysCore(nn.Module):
     def output_size(self) -> int:
         return self.forwards.output_size + self.backwards.output_size
 
-    def forward(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, Any]:
+    def forward(
+        self,
+        x: Tensor,
+        structure: Lengths,
+        state: Any = None,
+        record: list[Record] | None = None,
+        trace: list[Trace] | None = None,
+    ) -> tuple[Tensor, Any]:
         x, lengths = x.transpose(0, 1), structure.values  # [T, B, D]
         initial, final = (None, None) if state is None else state
-        y, last = self.forwards(x, initial, lengths)
-        z, first = self.backwards(_turned(x, lengths), final, lengths)
+        y, last = self.forwards(x, initial, lengths, record, trace)
+        seen = (len(record or ()), len(trace or ()))
+        z, first = self.backwards(_turned(x, lengths), final, lengths, record, trace)
+        for one in (*(record or ())[seen[0] :], *(trace or ())[seen[1] :]):
+            one.reverse = True  # they were read as what was turned round
         return torch.cat((y, _turned(z, lengths)), 2).transpose(0, 1), (last, first)
 
 

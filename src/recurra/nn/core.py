@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from recurra.engine import Backend
+from recurra.engine import Backend, Record, Trace
 from recurra.equations.parse import parse
 from recurra.errors import ConfigError
 from recurra.nn.recurrent import Recurrent
+from recurra.nn.step import Step
 from recurra.registry import part
 from recurra.types import Lengths, Sizes
 
@@ -88,5 +89,16 @@ class RecurrentCore(nn.Module):
         """Whether each half of y has read its own side only, so that no layer has seen both; known before `build`."""
         return self.halves and self.settings["num_layers"] == 1
 
-    def forward(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, Any]:
-        return self.layers(x, state, structure.values)
+    def packed(self, batch: int, weights: Literal["float32", "bfloat16", "int8"]) -> Step:
+        """The layers prepared for single steps of `batch` sequences; raises as `Step` does."""
+        return Step(self.layers, batch, weights)
+
+    def forward(
+        self,
+        x: Tensor,
+        structure: Lengths,
+        state: Any = None,
+        record: list[Record] | None = None,
+        trace: list[Trace] | None = None,
+    ) -> tuple[Tensor, Any]:
+        return self.layers(x, state, structure.values, record, trace)

@@ -63,6 +63,11 @@ class SymbolEmbedder(nn.Module):
     def output_size(self) -> int:
         return self.size
 
+    @property
+    def table(self) -> Tensor:
+        """The vector [D] of every symbol [V, D], as it is outside training."""
+        return self.weight.detach()
+
     def forward(self, batch: Batch) -> Tensor:
         symbols = batch.fields["input"].t()
         vectors = F.embedding(symbols, self.weight)  # [T, B, D]
@@ -125,6 +130,11 @@ class WordEmbedder(nn.Module):
     @property
     def output_size(self) -> int:
         return self.size + (self.spelling.output_size if self.spelling is not None else 0)
+
+    @property
+    def table(self) -> Tensor | None:
+        """The vector of every word's number, [V, D], outside training; None where it is not all that makes a word."""
+        return self.weight.detach() if self.tune and self.spelling is None else None
 
     @torch.no_grad()
     def adopt(self, vectors: Tensor) -> None:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from recurra.errors import ConfigError, did_you_mean
 
 Kind = Literal["last", "mean", "max", "attention"]
+Memory = tuple[Tensor, ...]
+"""What a pooling of a sequence that is not at its end remembers, each [B, ·]."""
 
 
 class Pooling(nn.Module):
@@ -61,3 +63,28 @@ class Pooling(nn.Module):
             scores = scores.masked_fill(~valid[:, :, 0] & ~empty, -math.inf)
             pooled = torch.einsum("bt,bth->bh", scores.softmax(1), y)
         return pooled.masked_fill(empty, 0)
+
+    def follow(self, y: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
+        """One more step, y [B, H], of sequences that are read as they come: the pooled vectors [B, H] of all steps so
+        far, and what is to be remembered of them, which does not grow; None before the first.
+
+        Sums are kept in float64: a stream may be longer than float32 can count. Not for `both`, which is known at the
+        end only.
+        """
+        if self.kind == "last":
+            return y, ()
+        if self.kind == "max":
+            largest = torch.maximum(memory[0], y) if memory else y
+            return largest, (largest,)
+        wide = y.double()
+        if self.kind == "mean":
+            one = wide.new_ones(len(y), 1)
+            total, count = (memory[0] + wide, memory[1] + one) if memory else (wide, one)
+            return (total / count).to(y.dtype), (total, count)
+        score = (torch.tanh(self.projection(y)) @ self.question)[:, None].double()  # [B, 1]
+        if not memory:
+            return y, (score, torch.ones_like(score), wide)
+        peak = torch.maximum(memory[0], score)
+        before, now = (memory[0] - peak).exp(), (score - peak).exp()
+        weight, total = memory[1] * before + now, memory[2] * before + wide * now
+        return (total / weight).to(y.dtype), (peak, weight, total)

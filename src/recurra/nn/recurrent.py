@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.engine import Layer, Record, Time, check_backend, run
+from recurra.engine import Layer, Record, Time, Trace, check_backend, run
 from recurra.engine.native.step import StepLayer
 from recurra.equations.derive import Variant, derive
+from recurra.equations.gates import watched
 from recurra.equations.language import Cell
 from recurra.errors import ConfigError, did_you_mean
 from recurra.nn.dropout import draw_mask, dropout
@@ -200,10 +202,15 @@ class Recurrent(nn.Module):
         state: Tensor | State | None = None,
         lengths: Tensor | None = None,
         record: list[Record] | None = None,
+        trace: list[Trace] | None = None,
     ) -> tuple[Tensor | PackedSequence, Tensor | State]:
-        """See the class. `record`: a list that gets one `Record` per layer and direction, filled on backward."""
+        """See the class. `record`: a list that gets one `Record` per layer and direction, filled on backward.
+
+        `trace`: a list that gets one `Trace` each, of gates and states; the layers then run on "reference".
+        """
+        watch = _Watch(record, trace)
         if isinstance(x, PackedSequence):
-            return self._forward_packed(x, state, record)
+            return self._forward_packed(x, state, watch)
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             raise ConfigError(
                 f"x has shape {tuple(x.shape)}, expected [{'batch, time' if self.batch_first else 'time, batch'}, "
@@ -214,20 +221,20 @@ class Recurrent(nn.Module):
         T, B, _ = x.shape
         time = Time.full(T, B) if lengths is None else Time.of(lengths, T)
         initial = self._initial(state, B, x, batched)
-        rows, finals = self._stack(time.pack(x), time, initial, record)
+        rows, finals = self._stack(time.pack(x), time, initial, watch)
         y = time.unpack(rows, T)
         y = y[:, 0] if not batched else y.transpose(0, 1) if self.batch_first else y
         finals = finals if batched else tuple(s[:, 0] for s in finals)
         return y, finals if len(finals) > 1 else finals[0]
 
     def _forward_packed(
-        self, x: PackedSequence, state: Tensor | State | None, record: list[Record] | None
+        self, x: PackedSequence, state: Tensor | State | None, watch: _Watch
     ) -> tuple[PackedSequence, Tensor | State]:
         sizes = x.batch_sizes
         lengths = (sizes[:, None] > torch.arange(int(sizes[0]))).sum(0)
         time = Time(int(sizes[0]), tuple(sizes.tolist()), x.sorted_indices, lengths)
         initial = self._initial(state, time.batch, x.data, True)
-        rows, finals = self._stack(x.data, time, initial, record)
+        rows, finals = self._stack(x.data, time, initial, watch)
         y = PackedSequence(rows, sizes, x.sorted_indices, x.unsorted_indices)
         return y, finals if len(finals) > 1 else finals[0]
 
@@ -247,7 +254,7 @@ class Recurrent(nn.Module):
             raise ConfigError(f"state of {self.cell.name!r} has shapes {got}, expected {expected} ({self.cell.state}).")
         return states
 
-    def _stack(self, rows: Tensor, time: Time, initial: State, record: list[Record] | None) -> tuple[Tensor, State]:
+    def _stack(self, rows: Tensor, time: Time, initial: State, watch: _Watch) -> tuple[Tensor, State]:
         """All layers over packed rows [N, I]; states come and go in the caller's order of sequences."""
         states = tuple(time.sort(s.transpose(0, 1)).transpose(0, 1) for s in initial)
         finals: list[State] = []
@@ -259,7 +266,7 @@ class Recurrent(nn.Module):
             for reverse in self._directions:
                 index = len(finals)
                 given = tuple(s[index] for s in states)
-                y, final, below[reverse] = self._direction(rows, time, given, k, reverse, record, below[reverse])
+                y, final, below[reverse] = self._direction(rows, time, given, k, reverse, watch, below[reverse])
                 outputs.append(y)
                 finals.append(final)
             rows = _joined(outputs, self.merge)
@@ -283,22 +290,21 @@ class Recurrent(nn.Module):
         state: State,
         k: int,
         reverse: bool,
-        record: list[Record] | None,
+        watch: _Watch,
         below: Mapping[str, Tensor],
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
         """One layer in one direction: y, the final state, and what the layer above reads of this one's states, as
         `below` is of the one underneath; both in the direction's own time."""
-        kept = None
-        if record is not None:
-            kept = Record()
-            record.append(kept)
+        kept, seen = watch.layer(self._cell(k), time, k, reverse)
         handed = self.cell.reads_below if k < self.num_layers - 1 else ()
         also = tuple(s for s in handed if s != self.cell.state[0])
-        layer = Layer(self._cell(k), time, self.variant, self.truncate, kept, also)
+        layer = Layer(self._cell(k), time, self.variant, self.truncate, kept, seen, also)
         weights = {n: getattr(self, self._key(n, k, reverse)) for n, _ in self._shapes(k)}
         if self.weight_dropout and self.training:
             matrix = weights["weight_hh"]
             weights["weight_hh"] = matrix * draw_mask(matrix.shape, self.weight_dropout, matrix)
+        if seen is not None:
+            seen.recurrent = weights.get("weight_hh")
         masks = self._masks(time, state) | dict(below)
         x = time.reverse(rows) if reverse else rows
         y, final = run(layer, x, tuple(s[: time.alive] for s in state), weights, masks, self.backend)
@@ -337,6 +343,25 @@ class Recurrent(nn.Module):
                 )
                 masks[f"mask_zoneout_{name}"] = torch.bernoulli(keep) if self.training else keep
         return masks
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """The lists that a call hands in for what is seen on the way."""
+
+    record: list[Record] | None
+    trace: list[Trace] | None
+
+    def layer(self, cell: Cell, time: Time, layer: int, reverse: bool) -> tuple[Record | None, Trace | None]:
+        """What one layer in one direction is to fill."""
+        record = trace = None
+        if self.record is not None:
+            record = Record(time=time, reverse=reverse)
+            self.record.append(record)
+        if self.trace is not None:
+            trace = Trace(cell, time, layer, reverse, wanted=watched(cell))
+            self.trace.append(trace)
+        return record, trace
 
 
 def _joined(directions: list[Tensor], merge: str) -> Tensor:

@@ -47,7 +47,7 @@ class Step:
         self._steps = Steps(layer.step_layers(), batch, layer.input_size, self.widths, weights)
         last = self._steps.offsets[-1][layer.cell.state[0]]
         self._output = ((batch, self.widths[1]), (self.widths[1], 1), last)
-        self._input, self._flat = torch.Size((batch, layer.input_size)), torch.Size((self._steps.entries,))
+        self._input, self._entries = torch.Size((batch, layer.input_size)), self._steps.entries
         self._dtype, self._call = some.dtype, self._steps.call
 
     def start(self) -> Tensor:
@@ -58,7 +58,7 @@ class Step:
         if x.shape != self._input or x.dtype != self._dtype or not x.is_contiguous():
             given = f"{tuple(x.shape)} of {x.dtype}"
             raise ConfigError(f"x is {given}, expected {tuple(self._input)} of {self._dtype}, contiguous.")
-        if state.shape != self._flat or state.dtype != self._dtype:
+        if state.numel() != self._entries or state.dtype != self._dtype or not state.is_contiguous():
             raise ConfigError("state is none of this step's: take it from start(), join(…) or the call before.")
         after = torch.empty_like(state)
         self._call(x.data_ptr(), state.data_ptr(), after.data_ptr())

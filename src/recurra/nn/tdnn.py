@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError
+from recurra.nn.watch import LayerTrace
 from recurra.registry import part
 from recurra.types import Lengths, Sizes
 
@@ -80,7 +81,13 @@ class Tdnn(nn.Module):
     def _width(self, layer: int, inputs: int) -> int:
         return self.hidden_size if layer else inputs
 
-    def forward(self, x: Tensor, structure: Lengths, state: State | None = None) -> tuple[Tensor, State | None]:
+    def forward(
+        self,
+        x: Tensor,
+        structure: Lengths,
+        state: State | None = None,
+        trace: list[LayerTrace] | None = None,
+    ) -> tuple[Tensor, State | None]:
         rows, lengths = x.transpose(0, 1), structure.values  # [T, B, D]
         behind = None
         if lengths is not None:
@@ -99,6 +106,8 @@ class Tdnn(nn.Module):
             else:
                 window = torch.cat((before, rows, before))
             rows = self._layer(layer, window, len(rows))
+            if trace is not None:
+                trace.append(LayerTrace(layer, rows))
             if behind is not None:
                 rows = rows.masked_fill(behind, 0)
         return rows.transpose(0, 1), tuple(kept) if self.causal else None

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from recurra.errors import ConfigError, did_you_mean
 from recurra.nn.attention import attend, places
+from recurra.nn.watch import LayerTrace
 from recurra.registry import part
 from recurra.types import Lengths, Sizes
 
@@ -75,7 +76,13 @@ class TransformerCore(nn.Module):
         """Whether y at t depends on x up to t only; known before `build`."""
         return self._causal
 
-    def forward(self, x: Tensor, structure: Lengths, state: State | None = None) -> tuple[Tensor, State | None]:
+    def forward(
+        self,
+        x: Tensor,
+        structure: Lengths,
+        state: State | None = None,
+        trace: list[LayerTrace] | None = None,
+    ) -> tuple[Tensor, State | None]:
         rows = x.transpose(0, 1)  # [T, B, D]
         T, lengths, there = len(rows), structure.values, None
         if lengths is not None:
@@ -90,9 +97,11 @@ class TransformerCore(nn.Module):
         n = len(past[0][0])
         mask = self._band(T, n, seen) if self.causal else _sources(there)
         kept = []
-        for layer, before in zip(self.layers, past, strict=True):
-            h, window = layer(h, before, mask, self.causal and mask is None, turn)
+        for k, (layer, before) in enumerate(zip(self.layers, past, strict=True)):
+            h, window, alpha = layer(h, before, mask, self.causal and mask is None, turn, trace is not None)
             kept.append(window)
+            if trace is not None:
+                trace.append(LayerTrace(k, h, alpha))
         y = self.norm(h)
         if there is not None:
             y = y.masked_fill(~there, 0)
@@ -218,16 +227,16 @@ class EncoderLayer(nn.Module):
         self.dropout = dropout
 
     def forward(
-        self, x: Tensor, past: Pair, mask: Tensor | None, causal: bool, turn: Pair | None
-    ) -> tuple[Tensor, Pair]:
-        """x [T, B, H] and the keys and values before it → y, keys and values of both."""
+        self, x: Tensor, past: Pair, mask: Tensor | None, causal: bool, turn: Pair | None, weights: bool = False
+    ) -> tuple[Tensor, Pair, Tensor | None]:
+        """x [T, B, H] and the keys and values before it → y, keys and values of both, α where `weights` asks for it."""
         z = self.norm(x)
         keys, values = self.attention.read(z, turn)
         if len(past[0]):
             keys, values = torch.cat((past[0], keys)), torch.cat((past[1], values))
-        found, _ = self.attention(z, (keys, values), mask, causal=causal, turn=turn)
+        found, alpha = self.attention(z, (keys, values), mask, causal=causal, turn=turn, weights=weights)
         x = x + F.dropout(found, self.dropout, self.training)
-        return x + F.dropout(self.relu(x), self.dropout, self.training), (keys, values)
+        return x + F.dropout(self.relu(x), self.dropout, self.training), (keys, values), alpha
 
 
 class ReluLayer(nn.Module):

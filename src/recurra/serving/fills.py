@@ -19,6 +19,8 @@ from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.serving.blanks import BLANK, Line, read_line
 from recurra.serving.reading import examples_to_score
+from recurra.serving.session import Session, open_session
+from recurra.serving.stepping import How
 from recurra.serving.threads import threads_set
 from recurra.training.evaluation import moved
 from recurra.types import Example
@@ -71,6 +73,10 @@ class FillRun:
             return [
                 {"tokens": line.tokens, "unknown": line.unknown, "blanks": self._guesses(line, top)} for line in lines
             ]
+
+    def session(self, step: How = "auto") -> Session:
+        """Raises `NotCausal`: a blank is filled when what stands on its right is read."""
+        return open_session(self.model, self.path, step)
 
     def evaluate(
         self,

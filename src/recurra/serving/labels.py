@@ -19,6 +19,8 @@ from recurra.data.spans import spans
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.serving.reading import examples_to_score
+from recurra.serving.session import Session, open_session
+from recurra.serving.stepping import How
 from recurra.serving.threads import threads_set
 from recurra.training.evaluation import autocast, moved
 from recurra.types import Batch, Example
@@ -70,6 +72,13 @@ class LabelRun:
             found = answers([self.model], self.model.task.prepare(tokenised)[0], self.device)
         pairs = zip((example["tokens"] for example in tokenised), found or (), strict=True)
         return [{"tokens": tokens, **answer, **_segments(tokens, answer.get("tags", ()))} for tokens, answer in pairs]
+
+    def session(self, step: How = "auto") -> Session:
+        """One stream of this run, to be read token by token: see `Session`, and for `step` `open_session`.
+
+        Raises `NotCausal` for a model that also reads from the end.
+        """
+        return open_session(self.model, self.path, step)
 
     def evaluate(
         self,

@@ -23,6 +23,8 @@ from recurra.serving.alignment import UNKNOWN, aligned_words
 from recurra.serving.poems import check_alone, check_form, prompted, score_poems
 from recurra.serving.reading import examples_to_score
 from recurra.serving.search import Search, make_search, search_as_said
+from recurra.serving.session import Session, open_session
+from recurra.serving.stepping import How
 from recurra.serving.threads import threads_set
 from recurra.serving.translate import LENGTHENING, MORE, Written, source_pieces, translate, without_targets
 from recurra.types import Example
@@ -130,6 +132,10 @@ class PairRun:
         if cut:
             said.append(_cut(cut, len(answers), self.search))
         return said
+
+    def session(self, step: How = "auto") -> Session:
+        """Raises `NotCausal`: a target begins when its source is at its end."""
+        return open_session(self.model, self.path, step)
 
     def evaluate(
         self,

@@ -22,6 +22,8 @@ from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.serving.adaptation import Adaptation, Choice, make_adaptation, not_for
 from recurra.serving.adapted_scores import Material, adapted_scores
+from recurra.serving.session import Session, open_session
+from recurra.serving.stepping import How
 from recurra.serving.text_scores import score, score_baseline
 from recurra.serving.threads import threads_set
 
@@ -81,6 +83,10 @@ class TextRun:
         # Decoded as a whole, because a space may belong between prompt and continuation.
         whole = vocabulary.decode(np.concatenate([known, new]))
         return whole[len(vocabulary.decode(known)) :]
+
+    def session(self, step: How = "auto") -> Session:
+        """One stream of this run, to be read symbol by symbol: see `Session`, and for `step` `open_session`."""
+        return open_session(self.model, self.path, step)
 
     def evaluate(
         self,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError
-from recurra.nn.pooling import Pooling
+from recurra.nn.pooling import Memory, Pooling
 from recurra.nn.softmax import IGNORED
 from recurra.registry import part
 from recurra.tasks.scores import Scores, check_fields, label_scores, label_set_scores, unseen
@@ -123,6 +123,11 @@ class Classify(nn.Module):
             return {"labels": [row.nonzero()[:, 0].tolist() for row in potentials["labels"] > 0]}
         return {"label": potentials["label"].argmax(1).tolist()}
 
+    def follow(self, embedder: nn.Module, y: Tensor, memory: Memory | None = None) -> tuple[dict[str, Tensor], Memory]:
+        """What `potentials` says of all that was read up to a step, whose core output is y [B, H]; see `Pooling`."""
+        logits, memory = self.label.follow(y, memory)
+        return {"labels": logits} if self.multi_label else {"label": F.log_softmax(logits, 1)}, memory
+
     def settled(self, examples: Sequence[Example]) -> dict[str, Any]:
         """What settings leave to the training data: nothing here."""
         return {}
@@ -168,6 +173,14 @@ class LabelLayer(nn.Module):
     def forward(self, y: Tensor, structure: Lengths, core: Any) -> Tensor:
         self.pooling.both = self.pooling.kind == "last" and _has_halves(core)  # known of the core alone
         pooled = self.pooling(y, structure.values)  # [B, H]
+        return self._logits(pooled)
+
+    def follow(self, y: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
+        """The same of all steps up to one more, y [B, H], of a core that reads forwards only; see `Pooling.follow`."""
+        pooled, memory = self.pooling.follow(y, memory)
+        return self._logits(pooled), memory
+
+    def _logits(self, pooled: Tensor) -> Tensor:
         logits: Tensor = self.linear(F.dropout(pooled, self.dropout, self.training))
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 

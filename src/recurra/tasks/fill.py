@@ -120,6 +120,15 @@ class Fill(nn.Module):
             found[name] = self._log_softmax(name, z, embedder)
         return found
 
+    def step_loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, steps: Tensor) -> Tensor:
+        """The loss of one place a sequence, its step `steps` [B], summed over the sequences: −log ŷ from both sides,
+        or, where there is nothing else, from the left."""
+        steps = steps.to(batch.fields["input"].device)
+        rows = torch.arange(len(steps), device=steps.device)
+        found = self.potentials(embedder, core, batch, (rows, steps))
+        log_p = found["both" if self.apart else "left"]
+        return -log_p.gather(1, batch.fields["input"][rows, steps][:, None]).sum()
+
     def decode(self, potentials: Mapping[str, Tensor], structure: Lengths) -> dict[str, list[Any]]:
         """The likeliest symbols of "input", a list as long as its sequence for each."""
         best = potentials["both" if self.apart else "left"].argmax(2)

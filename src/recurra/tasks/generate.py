@@ -16,6 +16,7 @@ from recurra.nn.dropout import dropout
 from recurra.nn.softmax import IGNORED, linear_cross_entropy, linear_log_probability
 from recurra.registry import checked, part
 from recurra.tasks.scores import perplexity
+from recurra.tasks.steps import only_steps
 from recurra.types import Batch, Lengths, Output, Sizes
 
 
@@ -110,15 +111,22 @@ class Generate(nn.Module):
         penalty = self._penalty(h, y, batch.structure.values)
         return Output(loss, targets, sequences, state, penalty=None if penalty is None else targets * penalty)
 
+    def step_loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, steps: Tensor) -> Tensor:
+        """The loss of one target a sequence, that of its step `steps` [B], summed over the sequences."""
+        return self.forward(embedder, core, only_steps(batch, "target", steps)).loss
+
     def step(self, embedder: nn.Module, core: nn.Module, state: Any, token: Tensor) -> tuple[Tensor, Any]:
         """Read one symbol of each sequence; give the log-probabilities of the next, and the new state.
 
         Shapes: token [B], log-probabilities [B, V].
         """
         y, state = core(embedder(Batch({"input": token[:, None]})), Lengths(), state)
-        if self.adaptive is not None:
-            return self.adaptive.log_probabilities(y[:, 0]), state
-        return F.log_softmax(F.linear(y[:, 0], self._weight(embedder), self.bias), 1), state
+        return self._next(embedder, y[:, 0]), state
+
+    def follow(self, embedder: nn.Module, y: Tensor, memory: None = None) -> tuple[dict[str, Tensor], None]:
+        """What is said once a symbol is read whose core output is y [B, H]: "next" [B, V], the log-probabilities of
+        the symbol behind it. Nothing is remembered beside the core's state."""
+        return {"next": self._next(embedder, y)}, None
 
     @torch.no_grad()
     def predictions(
@@ -156,6 +164,12 @@ class Generate(nn.Module):
         if self.adaptive is not None:
             return self.adaptive.loss(y, target)
         return linear_cross_entropy(y, self._weight(embedder), self.bias, target)
+
+    def _next(self, embedder: nn.Module, y: Tensor) -> Tensor:
+        """Log-probabilities [B, V] of the symbols behind y [B, H]."""
+        if self.adaptive is not None:
+            return self.adaptive.log_probabilities(y)
+        return F.log_softmax(F.linear(y, self._weight(embedder), self.bias), 1)
 
     def _weight(self, embedder: nn.Module) -> Tensor:
         weight = getattr(embedder, "weight", None) if self.tied else self.weight

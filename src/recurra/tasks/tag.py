@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import torch
@@ -16,6 +17,7 @@ from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
 from recurra.tasks.classify import LabelLayer, Poolings, not_empty
 from recurra.tasks.scores import Scores, tag_scores
+from recurra.tasks.steps import only_steps
 from recurra.types import Batch, Example, Lengths, Output, Sizes
 
 
@@ -108,6 +110,15 @@ class Tag(nn.Module):
             loss = loss + self.intent_weight * of_label
         return Output(loss, int((target != IGNORED).sum()), int(kept.sum()), state)
 
+    def step_loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, steps: Tensor) -> Tensor:
+        """The loss of one tag a sequence, that of its step `steps` [B], summed over the sequences: with a CRF
+        −log p(tag | words), whatever the other tags are. The label counts nothing."""
+        chosen = only_steps(batch, "tags", steps)
+        if "label" in chosen.fields:
+            label = torch.full_like(chosen.fields["label"], IGNORED)
+            chosen = replace(chosen, fields={**chosen.fields, "label": label})
+        return self.forward(embedder, core, chosen).loss
+
     def potentials(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """What `decode` reads, to be averaged over models entry by entry.
 
@@ -138,6 +149,27 @@ class Tag(nn.Module):
         if self.intent:
             found["label"] = potentials["label"].argmax(1).tolist()
         return found
+
+    def follow(self, embedder: nn.Module, y: Tensor, memory: Any = None) -> tuple[dict[str, Tensor], Any]:
+        """What is said of a word when no later one has been read; y [B, H] is the core's output at it.
+
+        "tag" [B, K]: log ŷ; of a CRF, whose best tags wait for the end of the sentence, "filtered_tag" instead, the
+        log-probability of each tag given the words so far: α_t = e_t + log Σ_i exp(α_{t−1}[i] + A[i, ·]), normalised.
+        With `intent` "label" [B, L], of the words so far.
+        """
+        alpha, pooled = (None, None) if memory is None else memory
+        z = self.emissions(F.dropout(y, self.dropout, self.training))
+        z = z.to(torch.promote_types(z.dtype, torch.float32))
+        if self.crf is None:
+            said = {"tag": F.log_softmax(z, 1)}
+        else:
+            before = self.crf.start if alpha is None else (alpha[:, :, None] + self.crf.transitions).logsumexp(1)
+            alpha = F.log_softmax(z + before, 1)
+            said = {"filtered_tag": alpha}
+        if self.label is not None:
+            logits, pooled = self.label.follow(y, pooled)
+            said["label"] = F.log_softmax(logits, 1)
+        return said, (alpha, pooled)
 
     def detected(self, examples: Sequence[Example]) -> Scheme:
         """The scheme the examples' tags are written in: `scheme`, or with "auto" the one that fits them."""

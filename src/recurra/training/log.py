@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TextIO
+from typing import Any, Literal, Protocol, TextIO
 
 from torch import Tensor
 
@@ -146,7 +146,7 @@ class MetricsLog:
         except OSError as error:
             raise TrainingError(checkpoint.unwritable(path, error)) from error
 
-    def write(self, line: Mapping[str, float | bool]) -> None:
+    def write(self, line: Mapping[str, Any]) -> None:
         """Append a line, at once on its way to the disk."""
         try:
             self._file.write(json.dumps(line) + "\n")

@@ -69,6 +69,11 @@ class Training:
     """Epochs from one validation to the next; a fraction is allowed."""
     log_every: int = 50
     """Steps from one line of metrics.jsonl to the next."""
+    record_gradients: int = 0
+    """Updates from one record of ‖∂L/∂h_k‖ in the recurrent layers of the core to the next, in gradients.jsonl. 0:
+    never."""
+    record_spectrum: bool = False
+    """Whether each validation also writes the spectra of the recurrent weights, to spectrum.jsonl."""
     seed: int = 0
     """Seed of everything drawn at random."""
     threads: int | None = None
@@ -86,6 +91,7 @@ class Training:
             self._require(key, "a whole number from 1", lambda value: value >= 1)
         if not isinstance(self.average, dict):
             self._require("average", "a decay such as 0.999, 0 ≤ value < 1", lambda value: 0 <= value < 1)
+        self._require("record_gradients", "a whole number of updates, or 0 for never", lambda value: value >= 0)
         self._require("learning_rate", "a finite number", math.isfinite)
         self._require("seed", "a whole number from 0 to 2⁶³ − 2", lambda value: 0 <= value < 2**63 - 1)
         self.optimiser_part()

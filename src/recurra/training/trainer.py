@@ -31,6 +31,7 @@ from recurra.training.evaluation import (
 from recurra.training.interrupt import Interrupt
 from recurra.training.log import Event, Happening, MetricsLog, Progress, Reason, Result, Window
 from recurra.training.optimisers import normalise_and_clip
+from recurra.training.recording import Recordings
 from recurra.training.resume import Counters
 from recurra.training.settings import Training
 from recurra.training.timetable import Timetable
@@ -104,7 +105,8 @@ class Trainer:
             self._saved_at = self.counters.seconds
         else:
             torch.manual_seed(self.settings.seed + GENERATOR_OFFSET)
-        self._log = MetricsLog(self.run.metrics, keep=self.counters.step if resume else None)
+        keep = self.counters.step if resume else None
+        self._log, self._recordings = MetricsLog(self.run.metrics, keep), Recordings(self.settings, self.run, keep)
         self._started = self._clock() - self.counters.seconds
         self._interrupt = Interrupt()
         self.model.train()
@@ -113,6 +115,7 @@ class Trainer:
                 return self._finish(self._loop())
         finally:
             self._log.close()
+            self._recordings.close()
 
     def _loop(self) -> Reason:
         """Step until there is a reason to stop. What is due is read off the counters, so a resumed loop sees it too."""
@@ -145,10 +148,12 @@ class Trainer:
             self._unfreezing.reach(counters.epochs_done)
         end = min(counters.batch + settings.accumulate, len(batches))
         loss, targets, sequences, rate = torch.zeros((), device=self.device), 0, 0, 0.0
+        record = self._recordings.due(counters.step + 1)
         for index in range(counters.batch, end):
             batch = moved(batches[index], self.device)
+            watch = {} if record is None or index > counters.batch else {"record": record}
             with self._autocast:
-                output = self.model.loss(batch, None if batch.first else self._carried)
+                output = self.model.loss(batch, None if batch.first else self._carried, **watch)
             (output.loss if output.penalty is None else output.loss + output.penalty).backward()
             self._carried = detached(output.state)
             loss = loss + output.loss.detach()
@@ -157,6 +162,8 @@ class Trainer:
         share = self._timetable.share(counters, self._elapsed())
         schedule = self.schedule.rate(counters.epochs_done, share, counters.history)
         self._learning_rate = settings.learning_rate * schedule * (rate / (end - counters.batch))
+        if record is not None:
+            self._recordings.gradients(counters.step + 1, record)
         divisor = max(1, targets if settings.loss_per == "token" else sequences)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = normalise_and_clip(gradients, divisor, settings.clip_value, settings.clip_norm)
@@ -229,6 +236,7 @@ class Trainer:
         counters.evaluated_step, counters.evaluated_at = counters.step, self._elapsed()
         counters.evaluation_seconds = counters.evaluated_at - started
         self._tell("evaluation", verdict, best)
+        self._recordings.spectra(counters.step, self.model)
         since = {} if counters.averaged_from is None else {"averaged_from": counters.averaged_from}
         self._write_line(**{f"valid_{verdict.metric}": verdict.value, "best": best}, **since)
         self._save()

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recurra.data.corpus import check_files
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, DataError
+from recurra.export import check_format, check_installed, export_folder
 from recurra.serving.adaptation import Choice, make_adaptation, not_for
 from recurra.workflow.plan import check_reading, check_run, make_plan
 
 if TYPE_CHECKING:
+    from recurra.diagnostics.report import Inspection
+    from recurra.export.write import Export
     from recurra.serving.run import Run
     from recurra.training.log import Progress
 
@@ -41,10 +44,17 @@ def train(
 
 
 def load(run: str | Path, plugins: Iterable[str | Path] = (), device: str = "auto") -> Run:
-    """The trained model in the folder `run`, with the plugins it was trained with.
+    """The trained model in the folder `run`, with the plugins it was trained with; or what `export` made of one, by
+    its folder or its `model.onnx`, which runs on the CPU.
 
     Raises `CheckpointError` for a run that is missing, cut, corrupt or of another version.
     """
+    exported = export_folder(run)
+    if exported is not None:
+        check_installed("onnxruntime")
+        from recurra.export.opened import load_export
+
+        return load_export(exported)
     check_run(run)
     from recurra.serving.run import load_run
 
@@ -97,3 +107,53 @@ def evaluate(
         *files, baseline=baseline, threads=threads, beside=rest, settings=settings
     )
     return found
+
+
+def export(
+    run: str | Path,
+    *,
+    to: str = "onnx",
+    out: str | Path | None = None,
+    int8: bool = False,
+    plugins: Iterable[str | Path] = (),
+) -> Export:
+    """Write a run as ONNX files into the folder `out` (`onnx` in the run's), after they were compared with torch.
+
+    With `int8` their weights are rounded to eight bits. Raises `ConfigError` for an unknown format, for a package that
+    is missing, for a part that has no form in ONNX, and for a folder that holds something else.
+    """
+    check_format(to)
+    check_run(run)
+    check_installed("onnx", "onnxruntime")
+    from recurra.export.write import export as write
+    from recurra.serving.run import load_run
+
+    return write(load_run(run, plugins, "cpu"), Path(out) if out is not None else Path(run) / "onnx", int8)
+
+
+def inspect(
+    run: str | Path,
+    *,
+    text: str | None = None,
+    file: str | Path | None = None,
+    length: int = 300,
+    plugins: Iterable[str | Path] = (),
+    device: str = "cpu",
+    threads: int | None = None,
+) -> Inspection:
+    """Look inside a run while it reads at most `length` symbols of a text, of a file, or of its own held-out data.
+
+    `recurra.diagnostics.report.summary` makes words of what is found, `page` an HTML file. Raises `CheckpointError` for
+    a folder that holds no run, `ConfigError` for both a text and a file, `DataError` for a text that cannot be read.
+    """
+    if text is not None and file is not None:
+        raise ConfigError("both a text and a file to read. Give one of them.")
+    if length < 3:
+        raise DataError(f"a length of {length}, expected 3 symbols or more to look at.")
+    check_run(run)
+    if file is not None:
+        check_files([file])
+    from recurra.serving.run import load_run
+    from recurra.workflow.inside import look_inside
+
+    return look_inside(load_run(run, plugins, device), text, file, length, threads)

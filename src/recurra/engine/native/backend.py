@@ -17,6 +17,7 @@ from recurra.engine.layer import Layer
 from recurra.engine.native import build, memory, whole
 from recurra.engine.native.machine import REALS, Clock, Machine, machine, pack, products
 from recurra.engine.native.machine import run as run_sweep
+from recurra.engine.native.plan import RECORDED
 from recurra.engine.native.products import product
 from recurra.engine.native.sweep import Mode
 
@@ -30,8 +31,6 @@ def refuses(layer: Layer, x: Tensor) -> str | None:
         return f"it is for the CPU, x is on {x.device.type}"
     if x.dtype not in REALS:
         return f"it is for float32 and float64, x is {x.dtype}"
-    if layer.record is not None:
-        return "it does not record gradient norms"
     if (low := autocast(x)) not in (None, torch.bfloat16):
         return f"its short products are of bfloat16, autocast asks for {low}"
     return build.no_compiler()
@@ -50,7 +49,7 @@ def run(
 
 def _machine(layer: Layer, x: Tensor, tensors: Mapping[str, Tensor]) -> Machine:
     inside = x.shape[1] <= FEW_INPUTS and "weight_ih" in tensors
-    return machine(layer.cell, layer.variant, REALS[x.dtype], layer.also, inside)
+    return machine(layer.cell, layer.variant, REALS[x.dtype], layer.also, inside, layer.record is not None)
 
 
 def _new(rows: int, width: int, like: Tensor) -> Tensor:
@@ -139,6 +138,8 @@ class _Native(torch.autograd.Function):
             backwards=True,
             truncate=layer.truncate,
         )
+        if layer.record is not None:
+            layer.record.add_all(arrays[RECORDED], time.sizes)
         if ctx.low:
             arrays |= _short(found, arrays)
         multiply = partial(product, low=ctx.low)

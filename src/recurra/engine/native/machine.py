@@ -83,14 +83,16 @@ class Machine:
 
 
 @lru_cache(maxsize=256)
-def machine(cell: Cell, variant: Variant, real: str, also: tuple[str, ...] = (), inside: bool = False) -> Machine:
-    """The compiled sweeps of a cell; `also` as in `Layer`, `inside` as in `native`.
+def machine(
+    cell: Cell, variant: Variant, real: str, also: tuple[str, ...] = (), inside: bool = False, record: bool = False
+) -> Machine:
+    """The compiled sweeps of a cell; `also` as in `Layer`, `inside` and `record` as in `native`.
 
     Raises `BuildError` where they cannot be compiled.
     """
     kernel(real)
-    library = build.library(f"cell-{cell.name}", cell_source(cell, variant, also, inside), real)
-    made = native(cell, variant, also, inside)
+    library = build.library(f"cell-{cell.name}", cell_source(cell, variant, also, inside, record), real)
+    made = native(cell, variant, also, inside, record)
     points = points_of(made)
     numbers = addresses(library, points)
     forward, inference, backward = (prepared(s, numbers) for s in (made.forward, made.inference, made.backward))
@@ -103,9 +105,11 @@ def addresses(library: ctypes.CDLL, points: Sequence[Point]) -> dict[Point, int]
     return {point: int(table[k] or 0) for k, point in enumerate(points)}
 
 
-def cell_source(cell: Cell, variant: Variant, also: tuple[str, ...] = (), inside: bool = False) -> str:
+def cell_source(
+    cell: Cell, variant: Variant, also: tuple[str, ...] = (), inside: bool = False, record: bool = False
+) -> str:
     """The C++ text of a cell's pointwise functions."""
-    return write_points(points_of(native(cell, variant, also, inside)))
+    return write_points(points_of(native(cell, variant, also, inside, record)))
 
 
 def prepared(sweep: Sweep, places: Mapping[Point, int]) -> Prepared:

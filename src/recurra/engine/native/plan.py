@@ -25,6 +25,9 @@ from recurra.equations.derive import (
 )
 from recurra.equations.language import Cell
 
+RECORDED = "recorded"
+"""The array that holds the gradient of every step's h where it is asked for."""
+
 
 @dataclass(frozen=True)
 class Native:
@@ -48,10 +51,13 @@ class Native:
 
 
 @lru_cache(maxsize=256)
-def native(cell: Cell, variant: Variant, also: tuple[str, ...] = (), inside: bool = False) -> Native:
+def native(
+    cell: Cell, variant: Variant, also: tuple[str, ...] = (), inside: bool = False, record: bool = False
+) -> Native:
     """What the native loop does for a cell; `also`: states besides the first that get gradients at every step;
-    `inside`: the input product is part of every step, instead of one for all steps that the loop reads."""
-    return _Build(derive(cell, variant), (cell.state[0], *also)).made(inside)
+    `inside`: the input product is part of every step, instead of one for all steps that the loop reads; `record`: the
+    backward leaves ∂L/∂h of every step in the array `RECORDED`."""
+    return _Build(derive(cell, variant), (cell.state[0], *also), record).made(inside)
 
 
 @lru_cache(maxsize=256)
@@ -63,8 +69,8 @@ def single_step(cell: Cell, variant: Variant) -> Sweep:
 class _Build:
     """Homes for everything that is not of one step alone."""
 
-    def __init__(self, derivation: Derivation, given: tuple[str, ...]) -> None:
-        self.derivation, self.cell, self.given = derivation, derivation.cell, given
+    def __init__(self, derivation: Derivation, given: tuple[str, ...], record: bool = False) -> None:
+        self.derivation, self.cell, self.given, self.record = derivation, derivation.cell, given, record
         self.widths = self.find_widths()
 
     def find_widths(self) -> dict[str, str]:
@@ -154,6 +160,9 @@ class _Build:
             reads[f"carry_{s}"] = Home(f"carry_{s}", Mode.CARRY, 0, width)
             arriving = symbol(f"carry_{s}") + (symbol(f"gy_{s}") if s in self.given else 0)
             begin.append(Pointwise(f"g_{s}", arriving))
+        if self.record:
+            first = f"g_{cell.state[0]}"
+            wanted[first] = [Home(RECORDED, Mode.WHOLE, 0, self.widths.get(first, "H"))]
         columns: dict[str, tuple[tuple[str, int], ...]] = {}
         whole: dict[str, tuple[str, int]] = {}
         for weight in sorted(d.weight_gradients, key=lambda name: (name == "ih", name)):

@@ -1,0 +1,63 @@
+"""recurra export"""
+
+from __future__ import annotations
+
+import json as json_format
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from recurra import workflow
+from recurra.cli.options import Json, Plugins
+
+if TYPE_CHECKING:
+    from recurra.export.write import Export
+
+
+def export(
+    run: Path,
+    /,
+    *,
+    to: Annotated[str, Parameter(name="--to")] = "onnx",
+    out: Path | None = None,
+    int8: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    plugin: Plugins = None,
+    json: Json = False,
+) -> None:
+    """Write a run as files that run without recurra and torch, compared with the run before they are kept.
+
+    Parameters
+    ----------
+    run
+        The folder that `recurra train` made.
+    to
+        The format: onnx.
+    out
+        The folder to write into; onnx in the run's folder if not said.
+    int8
+        Round the weights of products, embeddings and LSTMs to eight bits, and say what that costs.
+    """
+    written = workflow.export(run, to=to, out=out, int8=int8, plugins=plugin or ())
+    if json:
+        print(json_format.dumps(asdict(written), default=str, ensure_ascii=False))
+    else:
+        _print(written)
+
+
+def _print(written: Export) -> None:
+    for file in written.files:
+        nodes = f"{', '.join(file.nodes)}; " if file.nodes else ""
+        print(f"{file.path}: {file.size / 1e6:,.1f} MB; {nodes}differs from torch by {file.difference:.1e} at most")
+    rounded = written.rounded
+    if "metric" in rounded:
+        name = rounded["metric"].replace("_", " ")
+        score, after = rounded["score"], rounded["rounded"]
+        print(
+            f"weights in eight bits: {name} {after:.4f} on {rounded['data']}, {score:.4f} before ({after - score:+.4f})"
+        )
+    elif rounded:
+        print(f"weights in eight bits: outputs differ by {rounded['difference']:.1e} of their largest at most")
+    folder = written.folder
+    print(f'ask it: recurra predict {folder} "…", or without recurra and torch: python {folder / "client.py"} "…"')

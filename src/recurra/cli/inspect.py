@@ -1,0 +1,63 @@
+"""recurra inspect"""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from recurra import workflow
+from recurra.cli.options import Device, Json, Plugins, Threads
+from recurra.errors import ConfigError
+
+LENGTH = 300
+
+
+def inspect(
+    run: Path,
+    /,
+    *,
+    text: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    file: Path | None = None,
+    out: Path | None = None,
+    length: int = LENGTH,
+    device: Device = "cpu",
+    threads: Threads | None = None,
+    plugin: Plugins = None,
+    json: Json = False,
+) -> None:
+    """Look inside a run while it reads a text: how far gradients reach, gates, what it expects, attention, spectra.
+
+    Parameters
+    ----------
+    run
+        The folder that `recurra train` made.
+    text
+        The text to read; without --text and --file it is the beginning of the run's own held-out data.
+    file
+        A file with the text; of a run that labels, fills blanks or translates, its first line.
+    out
+        Write a page with pictures, one HTML file that needs no network.
+    length
+        Symbols of the text that are looked at, at most.
+    """
+    if text is not None and file is not None:
+        raise ConfigError("--text and --file both name a text. Give one of them.")
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        what = "is a folder" if out.is_dir() else f"cannot be written: there is no folder {out.parent}"
+        raise ConfigError(f"--out {out} {what}. Name a file, --out report.html")
+    found = workflow.inspect(
+        run, text=text, file=file, length=length, plugins=plugin or (), device=device, threads=threads
+    )
+    from recurra.diagnostics.report import page, summary
+
+    if out is not None:
+        out.write_text(page(found), encoding="utf-8")
+    if json:
+        print(json_format.dumps(found.as_json(), ensure_ascii=False))
+        return
+    print(summary(found))
+    if out is not None:
+        print(f"\npage: {out}")

@@ -1,0 +1,39 @@
+"""What a trained model does inside, as numbers: how far gradients reach, gates, attention, spectra.
+
+Nothing here draws or prints, and nothing changes a model: what is computed is computed beside it.
+"""
+
+from __future__ import annotations
+
+from recurra.diagnostics.attention import AttentionMap, SelfAttention, alignment, self_attention
+from recurra.diagnostics.gates import Gates, gates
+from recurra.diagnostics.gradients import Flow, GradientFlow, gradient_flow, measure
+from recurra.diagnostics.properties import PROPERTIES
+from recurra.diagnostics.recorded import RecordedGradients, RecordedSpectra, recorded_gradients, recorded_spectra
+from recurra.diagnostics.spectrum import Spectrum, spectra
+from recurra.diagnostics.symbols import Place, next_symbols
+from recurra.diagnostics.tracking import Tracker, units_that_track
+
+__all__ = [
+    "PROPERTIES",
+    "AttentionMap",
+    "Flow",
+    "Gates",
+    "GradientFlow",
+    "Place",
+    "RecordedGradients",
+    "RecordedSpectra",
+    "SelfAttention",
+    "Spectrum",
+    "Tracker",
+    "alignment",
+    "gates",
+    "gradient_flow",
+    "measure",
+    "next_symbols",
+    "recorded_gradients",
+    "recorded_spectra",
+    "self_attention",
+    "spectra",
+    "units_that_track",
+]

@@ -1,0 +1,10 @@
+"""Everything there is to say of a model and a text: as numbers, as words for a terminal, as a page that needs nothing
+but itself."""
+
+from __future__ import annotations
+
+from recurra.diagnostics.report.findings import Inspection, inspect_model
+from recurra.diagnostics.report.page import page
+from recurra.diagnostics.report.summary import summary
+
+__all__ = ["Inspection", "inspect_model", "page", "summary"]

@@ -1,0 +1,132 @@
+"""All diagnostics of one model over one text; what does not apply to it is a sentence instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from recurra.diagnostics.attention import AttentionMap, SelfAttention, alignment, self_attention
+from recurra.diagnostics.gates import Gates, gates
+from recurra.diagnostics.gradients import GradientFlow, gradient_flow
+from recurra.diagnostics.plain import plain
+from recurra.diagnostics.properties import PROPERTIES
+from recurra.diagnostics.reading import Given, read
+from recurra.diagnostics.recorded import RecordedGradients, RecordedSpectra, recorded_gradients, recorded_spectra
+from recurra.diagnostics.spectrum import Spectrum, spectra
+from recurra.diagnostics.symbols import Place, next_symbols
+from recurra.diagnostics.tracking import Tracker, units_that_track
+from recurra.errors import RecurraError
+from recurra.model import Model
+
+Found = TypeVar("Found")
+UNITS = 3
+"""Units that are shown for each property, and of those that change most."""
+CHANGING = "changing"
+"""The name, beside those of the properties, of the units that change most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What was found in a model; None or empty what does not apply to it."""
+
+    name: str
+    """Of the run."""
+    about: str
+    """The model in a few words."""
+    origin: str
+    """Where the text comes from."""
+    tokens: tuple[str, ...]
+    gradient_flow: GradientFlow | None
+    recorded_gradients: RecordedGradients | None
+    gates: Gates | None
+    trackers: dict[str, tuple[Tracker, ...]]
+    """Property → the units that follow it best; `changing` → those that change most, their r 0."""
+    next_symbols: tuple[Place, ...]
+    alignment: AttentionMap | None
+    self_attention: tuple[SelfAttention, ...]
+    spectra: tuple[Spectrum, ...]
+    recorded_spectra: RecordedSpectra | None
+    left_out: dict[str, str]
+    """What of these is not there → why, and what to do for it."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as JSON values; the values of all units at all steps are left out."""
+        return {field.name: _json(getattr(self, field.name)) for field in fields(self)}
+
+
+def inspect_model(
+    model: Model, text: Given, *, run: str | Path | None = None, name: str = "model", about: str = "", origin: str = ""
+) -> Inspection:
+    """Look at a model from all sides while it reads a text. `run`: the folder that holds what training recorded.
+
+    `text`: as `gradient_flow` takes it. Raises `DataError` for a text without a token.
+    """
+    tokens, left_out = read(model, text).tokens, {}
+
+    def tried(key: str, look: Callable[[], Found], none: Found) -> Found:
+        try:
+            return look()
+        except RecurraError as error:
+            left_out[key] = str(error)
+            return none
+
+    recorded = Path(run) if run is not None else Path()
+    seen = tried("gates", lambda: gates(model, text), None)
+    empty: Any = ()
+    found = Inspection(
+        name=name,
+        about=about,
+        origin=origin,
+        tokens=tokens,
+        gradient_flow=tried("gradient_flow", lambda: gradient_flow(model, text), None),
+        recorded_gradients=tried("recorded_gradients", lambda: recorded_gradients(recorded), None),
+        gates=seen,
+        trackers={},
+        next_symbols=tried("next_symbols", lambda: next_symbols(model, text), empty),
+        alignment=tried("alignment", lambda: alignment(model, text), None),
+        self_attention=tried("self_attention", lambda: self_attention(model, text), empty),
+        spectra=tried("spectra", lambda: spectra(model), empty),
+        recorded_spectra=tried("recorded_spectra", lambda: recorded_spectra(recorded), None),
+        left_out=left_out,
+    )
+    return found if seen is None else replace(found, trackers=_trackers(seen, tried))
+
+
+def _trackers(
+    seen: Gates, tried: Callable[[str, Callable[[], tuple[Tracker, ...]], tuple[Tracker, ...]], tuple[Tracker, ...]]
+) -> dict[str, tuple[Tracker, ...]]:
+    found = {
+        prop: tried(f"units that track {prop}", lambda prop=prop: units_that_track(seen, prop, count=UNITS), ())
+        for prop in PROPERTIES
+    }
+    return {prop: units for prop, units in {**found, CHANGING: most_changing(seen)}.items() if units}
+
+
+def most_changing(seen: Gates, count: int = UNITS) -> tuple[Tracker, ...]:
+    """Units of h whose state changes most over the text, by its standard deviation."""
+    first = seen.states[0].name
+    ranked = [
+        (float(spread[unit]), one, int(unit))
+        for one in seen.states
+        if one.name == first
+        for spread in [one.values.std(0)]
+        for unit in np.argsort(-spread)[:count]
+    ]
+    ranked.sort(key=lambda each: -each[0])
+    return tuple(
+        Tracker(one.layer, one.direction, one.name, unit, 0.0, one.values[:, unit]) for _, one, unit in ranked[:count]
+    )
+
+
+def _json(value: Any) -> Any:
+    if hasattr(value, "as_json"):
+        return value.as_json()
+    if isinstance(value, tuple):
+        return [_json(inner) for inner in value]
+    if isinstance(value, dict):
+        return {key: _json(inner) for key, inner in value.items()}
+    return plain(value)

@@ -1,0 +1,249 @@
+"""The parts of the page, each a function from what was found to pieces of HTML; none where there is nothing."""
+
+from __future__ import annotations
+
+import html
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from recurra.diagnostics.attention import AttentionMap
+from recurra.diagnostics.gates import Keeping
+from recurra.diagnostics.report.findings import Inspection
+from recurra.diagnostics.report.shown import escaped, number, share
+from recurra.diagnostics.report.summary import PROPERTY, half, reach, where
+from recurra.diagnostics.report.svg import Line, bars, heat_map, line_chart, plane
+from recurra.diagnostics.tracking import Tracker
+
+EDGES = (1, 2, 5, 10, 20, 50, 100)
+"""Steps at which the bars of time constants part."""
+TRAININGS = 5
+"""Updates of a training of which a line is drawn."""
+TOKENS, CELLS = 60, 60_000
+"""Tokens on an axis of an attention map; cells of all maps of self-attention."""
+PLANES = 24
+
+
+def gradient_flow(found: Inspection) -> Iterator[str]:
+    flow = found.gradient_flow
+    if flow is None:
+        return
+    yield "<p>How much of the error of one step arrives so many steps before it. Where 1 % is left, memory ends.</p>"
+    rows = [
+        [
+            where(f.layer, f.direction),
+            reach(f),
+            f'<span class="verdict {f.verdict.split()[0]}">{f.verdict}</span>',
+            number(f.slope),
+        ]
+        for f in flow.main
+    ]
+    yield table(["", "horizon", "verdict", "slope of ln ‖·‖ per step"], rows, raw=True)
+    for sentence in (*dict.fromkeys(f.advice for f in flow.main), *flow.notes):
+        yield f"<p>{html.escape(sentence)}</p>"
+    charts: dict[str, list[Line]] = defaultdict(list)
+    for f in flow.flows:
+        lines = charts[f.state]
+        colour = len({line.colour for line in lines})
+        lines.append(Line(where(f.layer, f.direction), f.mean, colour=colour))
+        if f.bound is not None:
+            lines.append(Line(f"bound, layer {f.layer}: (σ₁ γ)^lag", f.bound, dashed=True, colour=colour))
+    drawn = (line_chart(lines, "lag, steps", f"‖∂L/∂{state}‖", log=True) for state, lines in charts.items())
+    yield f'<div class="grid-of">{"".join(drawn)}</div>'
+
+
+def recorded_gradients(found: Inspection) -> Iterator[str]:
+    recorded = found.recorded_gradients
+    if recorded is None:
+        return
+    yield (
+        "<p>What the training's own backward passes found, counted from the end of a window, at the first update, the "
+        "last, and some between.</p>"
+    )
+    chosen = sorted({round(k) for k in np.linspace(0, len(recorded.steps) - 1, TRAININGS)})
+    drawn = [
+        line_chart(
+            [Line(f"update {recorded.steps[k]:,}", norms[k], colour=c) for c, k in enumerate(chosen)],
+            "steps from the end",
+            f"‖∂L/∂h‖, {name}",
+            log=True,
+        )
+        for name, norms in recorded.norms.items()
+    ]
+    yield f'<div class="grid-of">{"".join(drawn)}</div>'
+
+
+def gates(found: Inspection) -> Iterator[str]:
+    seen = found.gates
+    if seen is None:
+        return
+    gated = [g for g in seen.gates if g.shut is not None]
+    if gated:
+        yield "<p>A gate under 0.1 is shut, over 0.9 open: there it hardly learns, and there it decides.</p>"
+        rows = [[where(g.layer, g.direction), g.name, share(g.shut), share(g.open), f"{g.mean:.2f}"] for g in gated]
+        yield table(["", "gate", "under 0.1", "over 0.9", "mean"], rows)
+    if seen.kept:
+        yield "<h3>Time constants</h3><p>Steps after which 1/e of what a unit holds is left, by its mean gate.</p>"
+        yield f'<div class="grid-of">{"".join(map(_time_constants, seen.kept))}</div>'
+    if found.trackers:
+        yield "<h3>Units over the text</h3><p>Orange above 0, blue below: the unit's state after each symbol.</p>"
+    for name, units in found.trackers.items():
+        yield f"<h3>{'Units that ' if name == 'changing' else 'Best for: '}{PROPERTY[name]}</h3>"
+        yield "".join(_trace(found.tokens, unit, name != "changing") for unit in units)
+
+
+def _time_constants(kept: Keeping) -> str:
+    edges = np.array([-1.0, *EDGES, np.inf])
+    counts = [int(((kept.time_constants > a) & (kept.time_constants <= b)).sum()) for a, b in itertools.pairwise(edges)]
+    names = [f"≤ {EDGES[0]}", *(f"≤ {edge}" for edge in EDGES[1:]), f"> {EDGES[-1]}"]
+    middle, _ = half(kept)
+    up = f"units of {kept.state}, {where(kept.layer, kept.direction)}; median {number(middle)} steps"
+    return bars(names, counts, "time constant, steps", up)
+
+
+def _trace(tokens: Sequence[str], unit: Tracker, tracks: bool) -> str:
+    strongest = float(np.abs(unit.values).max()) or 1.0
+    title = f"{where(unit.layer, unit.direction)}, {unit.state}, unit {unit.unit}" + (
+        f", r = {unit.r:+.2f}" if tracks else ""
+    )
+    spans = []
+    for token, value in zip(tokens, unit.values.tolist(), strict=True):
+        kind, strength = "p" if value >= 0 else "m", abs(value) / strongest * 0.85
+        spans.append(f'<bdi class="{kind}" style="--a:{strength:.2f}" title="{value:+.3f}">{_running(token)}</bdi>')
+    words = any(len(token) > 1 for token in tokens)
+    between = "<wbr>" if words else ""
+    kind = "text words" if words else "text"
+    return f'<div class="soft">{title}</div><div class="{kind}" dir="auto">{between.join(spans)}</div>'
+
+
+def _running(token: str) -> str:
+    """A symbol in running text: a space is one, a line end is seen and ends the line."""
+    return " " if token == " " else escaped(token) + ("\n" if token == "\n" else "")
+
+
+def next_symbols(found: Inspection) -> Iterator[str]:
+    places = found.next_symbols
+    if not places:
+        return
+    yield (
+        "<p>The stronger the colour, the less the symbol was expected. Point at one, or tap it, for what was expected "
+        "instead.</p>"
+    )
+    spans = []
+    for place in places:
+        expected = "  ".join(f"{escaped(name)} {p:.2f}" for name, p in place.alternatives)
+        surprise = min(1.0, -np.log2(max(place.p, 1e-9)) / 10) * 0.85
+        title = f"{escaped(place.symbol)} p = {place.p:.3f} · {expected}"
+        spans.append(f'<bdi class="p" style="--a:{surprise:.2f}" title="{title}">{_running(place.symbol)}</bdi>')
+    words = any(len(place.symbol) > 1 for place in places)
+    joined = ("<wbr>" if words else "").join(spans)
+    yield f'<div class="text{" words" if words else ""}" dir="auto">{joined}</div>'
+    most = max(len(place.alternatives) for place in places)
+    rows = [
+        [
+            str(k),
+            f"<bdi>{escaped(place.symbol)}</bdi>",
+            number(place.p),
+            str(place.rank + 1),
+            *(f"<bdi>{escaped(name)}</bdi> {p:.2f}" for name, p in place.alternatives),
+        ]
+        for k, place in enumerate(places, 1)
+    ]
+    head = ["", "symbol", "p", "rank", *(f"{k}." for k in range(1, most + 1))]
+    yield f"<details><summary>as a table</summary>{table(head, rows, raw=True)}</details>"
+
+
+def alignment(found: Inspection) -> Iterator[str]:
+    if found.alignment is None:
+        return
+    one = found.alignment
+    by = "The target is the model's own." if one.own_answer else "The target is the one given."
+    sharp = f"Largest weight {one.largest:.2f} on average, entropy {one.entropy:.2f} nats."
+    yield f"<p>Rows are written, columns read; a row sums to 1. {by} {sharp}</p>"
+    yield _map(one, "Attention of the decoder")
+    best = one.weights.argmax(1)
+    rows = [
+        [f"<bdi>{escaped(row)}</bdi>", f"<bdi>{escaped(one.columns[c])}</bdi>", f"{one.weights[r, c]:.2f}"]
+        for r, (row, c) in enumerate(zip(one.rows, best.tolist(), strict=True))
+    ]
+    listed = table(["written", "looks most at", "weight"], rows, raw=True)
+    yield f"<details><summary>as a table</summary>{listed}</details>"
+
+
+def self_attention(found: Inspection) -> Iterator[str]:
+    if not found.self_attention:
+        return
+    yield "<p>Each row's token looks at each column's; a row sums to 1. Darker is more, in tenths.</p>"
+    maps = found.self_attention
+    rows = [[str(s.layer), str(s.head), f"{s.map.largest:.2f}", f"{s.map.entropy:.2f}"] for s in maps]
+    yield table(["layer", "head", "largest weight", "entropy, nats"], rows)
+    side = min(TOKENS, len(maps[0].map.rows))
+    fit = max(1, CELLS // (side * side))
+    for one in maps[:fit]:
+        yield f"<details{' open' if one.head == 1 else ''}><summary>layer {one.layer}, head {one.head}</summary>"
+        yield _map(one.map, f"Self-attention of layer {one.layer}, head {one.head}", titled=False) + "</details>"
+    if len(maps) > fit:
+        yield f'<p class="soft">The first {fit} of {len(maps)} heads are drawn.</p>'
+
+
+def _map(one: AttentionMap, named: str, titled: bool = True) -> str:
+    drawn = heat_map(one.rows[:TOKENS], one.columns[:TOKENS], one.weights[:TOKENS, :TOKENS], named, titled)
+    rest = max(len(one.rows), len(one.columns)) - TOKENS
+    return drawn + (f'<p class="soft">The first {TOKENS} tokens are drawn.</p>' if rest > 0 else "")
+
+
+def spectra(found: Inspection) -> Iterator[str]:
+    if not found.spectra:
+        return
+    yield (
+        "<p>The largest singular value is what one step can multiply a state by at most, the spectral radius what many "
+        "steps do, each. Inside the circle they shrink it.</p>"
+    )
+    rows = [[f"{s.layers}.{s.weight}", s.gate, number(s.norm), number(s.radius)] for s in found.spectra]
+    yield table(["weight", "gate", "largest singular value", "spectral radius"], rows)
+    square = [s for s in found.spectra if len(s.eigenvalues)]
+    drawn = "".join(
+        plane(s.eigenvalues, f"{s.layers.split('.')[0]}, {s.weight.removeprefix('weight_')}, {s.gate}")
+        for s in square[:PLANES]
+    )
+    yield f'<h3>Eigenvalues and the unit circle</h3><div class="small-ones">{drawn}</div>'
+    if len(square) > PLANES:
+        yield f'<p class="soft">The first {PLANES} of {len(square)} are drawn.</p>'
+
+
+def recorded_spectra(found: Inspection) -> Iterator[str]:
+    recorded = found.recorded_spectra
+    if recorded is None:
+        return
+    yield "<p>At every validation of the training.</p>"
+    drawn = []
+    for what, series in (("largest singular value", recorded.norm), ("spectral radius", recorded.radius)):
+        weights: dict[str, list[Line]] = defaultdict(list)
+        for name, values in series.items():
+            weight, _, gate = name.rpartition(" ")
+            weights[weight].append(Line(gate, values, recorded.steps.astype(float), colour=len(weights[weight])))
+        drawn += [line_chart(lines, "updates", f"{what}, {weight}") for weight, lines in weights.items()]
+    yield f'<div class="grid-of">{"".join(drawn)}</div>'
+
+
+SECTIONS: dict[str, Callable[[Inspection], Iterator[str]]] = {
+    "gradient_flow": gradient_flow,
+    "recorded_gradients": recorded_gradients,
+    "gates": gates,
+    "next_symbols": next_symbols,
+    "alignment": alignment,
+    "self_attention": self_attention,
+    "spectra": spectra,
+    "recorded_spectra": recorded_spectra,
+}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], raw: bool = False) -> str:
+    """`raw`: the cells are HTML already."""
+    cells = "".join(
+        "<tr>" + "".join(f"<td>{cell if raw else html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+    return f'<div class="wide"><table><tr>{names}</tr>{cells}</table></div>'

@@ -1,0 +1,147 @@
+"""What was found, in words for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from recurra.diagnostics.gates import Keeping
+from recurra.diagnostics.gradients import Flow
+from recurra.diagnostics.report.findings import CHANGING, Inspection
+from recurra.diagnostics.report.shown import cut, number, share
+
+TITLES = {
+    "gradient_flow": "Gradient flow",
+    "recorded_gradients": "Gradients of the training",
+    "gates": "Gates",
+    "next_symbols": "Next symbols",
+    "alignment": "Attention of the decoder",
+    "self_attention": "Self-attention",
+    "spectra": "Spectra of the recurrent weights",
+    "recorded_spectra": "Spectra during the training",
+}
+PROPERTY = {
+    "quotes": "inside quotation marks",
+    "line": "place in the line",
+    "nesting": "open brackets",
+    CHANGING: "change most",
+}
+SURPRISES = 5
+
+
+def summary(found: Inspection) -> str:
+    """A paragraph for each thing that was looked at, then what was left out and why."""
+    lines = [
+        found.name + (f": {found.about}" if found.about else ""),
+        f"text: {len(found.tokens):,} symbols, {found.origin}",
+    ]
+    for part in (_flow, _gates, _trackers, _symbols, _attention, _spectra):
+        told = list(part(found))
+        lines += ["", *told] if told else []
+    if found.left_out:
+        lines += ["", "left out"]
+        lines += [f"  {TITLES.get(key, key)}: {sentence}" for key, sentence in found.left_out.items()]
+    return "\n".join(lines)
+
+
+def where(layer: int, direction: str) -> str:
+    """`layer 1, forwards`"""
+    return f"layer {layer}, {direction}"
+
+
+def reach(flow: Flow) -> str:
+    """The memory horizon in words."""
+    if not (flow.mean > 0).any():
+        return "–"
+    if flow.horizon is not None:
+        return f"{flow.horizon} step{'' if flow.horizon == 1 else 's'}"
+    return f"over {len(flow.mean) - 1} steps"
+
+
+def half(kept: Keeping) -> tuple[float, float]:
+    """The median time constant and that of the longest tenth, in steps."""
+    ordered = sorted(kept.time_constants.tolist())
+    return ordered[len(ordered) // 2], ordered[int(0.9 * (len(ordered) - 1))]
+
+
+def _flow(found: Inspection) -> Iterator[str]:
+    if found.gradient_flow is None:
+        return
+    yield "how far gradients reach (1 % left)"
+    flows = found.gradient_flow.main
+    yield from columns([[where(f.layer, f.direction), reach(f), f.verdict] for f in flows])
+    for sentence in dict.fromkeys(f.advice for f in flows):
+        yield f"  {sentence}"
+    for note in found.gradient_flow.notes:
+        yield f"  {note}"
+
+
+def _gates(found: Inspection) -> Iterator[str]:
+    if found.gates is None:
+        return
+    yield "gates: share of values under 0.1, over 0.9, mean"
+    yield from columns(
+        [
+            [where(g.layer, g.direction), g.name, share(g.shut), share(g.open), f"{g.mean:.2f}"]
+            for g in found.gates.gates
+            if g.shut is not None
+        ]
+    )
+    for kept in found.gates.kept:
+        middle, long = half(kept)
+        yield (
+            f"  {where(kept.layer, kept.direction)}: half of the units keep {kept.state} for {number(middle)} steps or "
+            f"more, a tenth for {number(long)} or more"
+        )
+
+
+def _trackers(found: Inspection) -> Iterator[str]:
+    tracked = {name: units for name, units in found.trackers.items() if name != CHANGING}
+    if not tracked:
+        return
+    yield "units that track"
+    yield from columns(
+        [
+            [PROPERTY[name], where(unit.layer, unit.direction), f"{unit.state} {unit.unit}", f"r = {unit.r:+.2f}"]
+            for name, units in tracked.items()
+            for unit in units
+        ]
+    )
+
+
+def _symbols(found: Inspection) -> Iterator[str]:
+    if not found.next_symbols:
+        return
+    first = sum(place.rank == 0 for place in found.next_symbols) / len(found.next_symbols)
+    yield f"next symbols: the likeliest was right at {share(first)} of the places; the greatest surprises"
+    rare = sorted(found.next_symbols, key=lambda place: place.p)[:SURPRISES]
+    yield from columns([[cut(p.symbol), number(p.p), f"expected {cut(p.alternatives[0][0])}"] for p in rare])
+
+
+def _attention(found: Inspection) -> Iterator[str]:
+    if found.alignment is not None:
+        a = found.alignment
+        yield f"attention of the decoder: largest weight {a.largest:.2f} on average, entropy {a.entropy:.2f} nats"
+    if found.self_attention:
+        yield "self-attention: largest weight on average, entropy in nats"
+        yield from columns(
+            [
+                [f"layer {s.layer}, head {s.head}", f"{s.map.largest:.2f}", f"{s.map.entropy:.2f}"]
+                for s in found.self_attention
+            ]
+        )
+
+
+def _spectra(found: Inspection) -> Iterator[str]:
+    if found.spectra:
+        yield "recurrent weights: largest singular value, spectral radius"
+        yield from columns(
+            [[f"{s.layers}.{s.weight}", s.gate, number(s.norm), number(s.radius)] for s in found.spectra]
+        )
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows with their cells below each other, moved in by two."""
+    if not rows:
+        return []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,90 @@
+"""What a model expected at every place of a text: the likeliest symbols, and how likely it held the true one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.diagnostics.plain import plain
+from recurra.diagnostics.reading import Given, Reading, read, still
+from recurra.errors import ConfigError
+from recurra.model import Model
+
+
+@dataclass(frozen=True)
+class Place:
+    """One symbol of a text and what was expected there."""
+
+    symbol: str
+    p: float
+    """The probability of this symbol."""
+    rank: int
+    """How many symbols were likelier."""
+    alternatives: tuple[tuple[str, float], ...]
+    """The likeliest symbols, each with its probability."""
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        found: dict[str, Any] = plain(self)
+        return found
+
+
+def next_symbols(model: Model, text: Given, *, top: int = 5) -> tuple[Place, ...]:
+    """For each symbol what a language model expected: from what stands before it, or, where the task fills blanks, from
+    both sides. A language model expects nothing of the first symbol, so there the places begin with the second.
+
+    Raises `ConfigError` for another task and for fewer than one alternative.
+    """
+    if top < 1:
+        raise ConfigError(f"top = {top}, expected 1 or more alternatives for a place.")
+    needs = model.task.needs
+    if needs not in (("text",), ("tokens",)):
+        raise ConfigError(
+            "this task predicts no symbols of its input, so there are no alternatives to show. Ask a run of the task "
+            "generate or fill."
+        )
+    reading = read(model, text)
+    ids = torch.from_numpy(reading.encoded["input"])
+    in_turn = needs == ("text",)
+    log_p = _in_turn(model, ids) if in_turn else list(_between(model, reading))
+    ids = ids[1:] if in_turn else ids
+    return tuple(_place(model, row, int(number), top) for row, number in zip(log_p, ids, strict=True))
+
+
+@torch.no_grad()
+def _in_turn(model: Model, ids: Tensor) -> list[Tensor]:
+    """log ŷ [V] of each symbol but the first, from those before it."""
+    parts, state, found = still(model), None, []
+    device = next(model.parameters()).device
+    for token in ids[:-1].to(device):
+        log_p, state = parts.task.step(parts.embedder, parts.core, state, token[None])
+        found.append(log_p[0].cpu())
+    return found
+
+
+@torch.no_grad()
+def _between(model: Model, reading: Reading) -> Tensor:
+    """log ŷ [T, V] of each symbol from both sides, or from the left where the task knows that alone."""
+    parts = still(model)
+    potentials = parts.task.potentials(parts.embedder, parts.core, reading.batch())
+    found: Tensor = potentials["both" if "both" in potentials else "left"][0].cpu()
+    return found
+
+
+def _place(model: Model, log_p: Tensor, number: int, top: int) -> Place:
+    vocabulary: Any = model.vocabulary
+    best = log_p.topk(min(top, len(log_p)))
+    names = [_name(vocabulary, k) for k in [number, *best.indices.tolist()]]
+    p = best.values.exp().tolist()
+    rank = int((log_p > log_p[number]).sum())
+    return Place(names[0], float(log_p[number].exp()), rank, tuple(zip(names[1:], p, strict=True)))
+
+
+def _name(vocabulary: Any, number: int) -> str:
+    """A symbol as it is written."""
+    if hasattr(vocabulary, "pieces"):
+        return str(vocabulary.pieces([number])[0])
+    return str(vocabulary.decode([number]))

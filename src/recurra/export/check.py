@@ -1,0 +1,67 @@
+"""An ONNX file beside torch, before it is written: the same inputs at several sizes, the same outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor
+
+from recurra.errors import RecurraError
+from recurra.export.parts import Feeds, Part
+
+SIZES = ((1, 1), (3, 5), (4, 11))
+"""(batch, time) at which files are compared."""
+TOLERANCE = 1e-5
+"""The largest difference of an output, as a share of its largest entry where that is above 1."""
+
+
+def session(model: bytes | str) -> Any:
+    """onnxruntime's, on one thread, without its warnings."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def difference(part: Part, model: bytes, sizes: Sequence[tuple[int, int]] = SIZES) -> float:
+    """The largest difference between what onnxruntime and torch say, over all outputs and sizes."""
+    opened = session(model)
+    return max(_at(part, opened, *size) for size in sizes)
+
+
+def check(part: Part, model: bytes) -> float:
+    """The difference; raises `RecurraError` where it is above `TOLERANCE`."""
+    found = difference(part, model)
+    if not found <= TOLERANCE:
+        raise RecurraError(
+            f"{part.file}.onnx answers otherwise than the run: by {found:.2g}, expected {TOLERANCE:g} at most. Nothing "
+            "was written. Please report this with the run's config.toml."
+        )
+    return found
+
+
+@torch.no_grad()
+def _at(part: Part, opened: Any, batch: int, time: int) -> float:
+    feeds = part.draw(np.random.default_rng((batch, time)), batch, time)
+    names = [output.name for output in opened.get_outputs()]
+    said = dict(zip(names, opened.run(None, feeds), strict=True))
+    return distance(said, part.answer(feeds))
+
+
+def distance(said: Feeds, expected: Mapping[str, Tensor]) -> float:
+    """The largest difference of outputs by name; raises where names or shapes differ."""
+    if said.keys() != expected.keys():
+        raise RecurraError(f"outputs {sorted(said)}, expected {sorted(expected)}.")
+    worst = 0.0
+    for name, tensor in expected.items():
+        a, b = np.asarray(said[name], np.float64), tensor.double().numpy()
+        if a.shape != b.shape:
+            raise RecurraError(f"output {name!r} has shape {a.shape}, expected {b.shape}.")
+        if a.size:
+            apart = np.abs(a - b).max() / max(1.0, np.abs(b).max())
+            worst = max(worst, float(apart) if np.isfinite(apart) else np.inf)
+    return worst

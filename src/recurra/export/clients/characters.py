@@ -1,0 +1,12 @@
+"""Characters."""
+
+from __future__ import annotations
+
+
+def numbers_of(vocabulary: dict, text: str) -> list[int]:
+    numbers = {symbol: number for number, symbol in enumerate(vocabulary["symbols"])}
+    return [numbers.get(character, 0) for character in text]
+
+
+def text_of(vocabulary: dict, numbers: list[int]) -> str:
+    return "".join(vocabulary["symbols"][number] for number in numbers)

@@ -1,0 +1,41 @@
+"""What every client has: the files beside it, and models that are asked by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+HERE = Path(__file__).parent
+
+
+def vocabulary(name: str) -> dict:
+    """A vocabulary of the run: its kind, its settings, and symbols[n], the name of number n."""
+    return json.loads((HERE / "vocabulary.json").read_text("utf-8"))["vocabularies"][name]
+
+
+class Asked:
+    """A model: inputs by name to outputs by name."""
+
+    def __init__(self, name: str) -> None:
+        self.model = onnxruntime.InferenceSession(str(HERE / f"{name}.onnx"), providers=["CPUExecutionProvider"])
+        self.outputs = [output.name for output in self.model.get_outputs()]
+
+    def __call__(self, **inputs: np.ndarray) -> dict:
+        return dict(zip(self.outputs, self.model.run(None, inputs), strict=True))
+
+    def start(self) -> dict:
+        """The states of one sequence before its first symbol: zeros; what comes out as state_…_next goes in next."""
+        types = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
+        shapes = {i.name: (types[i.type], i.shape) for i in self.model.get_inputs() if i.name.startswith("state_")}
+        return {
+            name: np.zeros([1 if axis == "batch" else axis if isinstance(axis, int) else 0 for axis in shape], kind)
+            for name, (kind, shape) in shapes.items()
+        }
+
+
+def following(said: dict) -> dict:
+    """The states that go in next."""
+    return {name.removesuffix("_next"): value for name, value in said.items() if name.endswith("_next")}

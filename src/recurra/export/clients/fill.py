@@ -1,0 +1,32 @@
+"""A model that fills the blanks of a text."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from recurra.export.clients.common import Asked, vocabulary
+from recurra.export.clients.tokens import numbers_of, tokens_of
+
+
+def answer(text: str, top: int = 5) -> list[dict]:
+    """The likeliest symbols of every blank ___ with their probabilities, by what they are guessed from."""
+    symbols, pieces, blanks = vocabulary("input"), re.split("_{2,}|＿+", text), []
+    numbers: list[int] = []
+    for k, piece in enumerate(pieces):
+        if k:
+            blanks.append(len(numbers))
+            numbers.append(0)
+        numbers += numbers_of(symbols, tokens_of(symbols, piece.strip()))
+    if not blanks:
+        return []
+    places = {"rows": np.zeros(len(blanks), np.int64), "steps": np.array(blanks, np.int64)}
+    said = Asked("model")(input=np.array([numbers]), lengths=np.array([len(numbers)]), **places)
+    found: list[dict] = [{} for _ in blanks]
+    for side, log_p in said.items():
+        log_p[:, 0] = -np.inf  # the unknown symbol
+        for guess, row in zip(found, log_p, strict=True):
+            best = np.argsort(-row, kind="stable")[:top]
+            guess[side] = {symbols["symbols"][number]: round(float(np.exp(row[number])), 4) for number in best}
+    return found

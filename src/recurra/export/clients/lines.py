@@ -1,0 +1,24 @@
+"""The words of one long text."""
+
+from __future__ import annotations
+
+from recurra.data.join import join_words
+from recurra.data.words import split_words, with_zeros
+
+
+def numbers_of(vocabulary: dict, text: str) -> list[int]:
+    said, numbers = vocabulary["settings"], {symbol: n for n, symbol in enumerate(vocabulary["symbols"])}
+    words: list[str] = []
+    for number, line in enumerate((text.lower() if said["lower"] else text).split("\n")):
+        words += [said["end_of_line"]] if number else []
+        found = split_words(line, said["split"])
+        words += [with_zeros(word) for word in found] if said["digits"] else found
+    return [numbers.get(word, numbers["<unk>"]) for word in words]
+
+
+def text_of(vocabulary: dict, numbers: list[int]) -> str:
+    said = vocabulary["settings"]
+    words = [vocabulary["symbols"][number] for number in numbers]
+    words = ["\n" if word == said["end_of_line"] else word for word in words]
+    text = join_words(words) if said["split"] == "words" else " ".join(words)
+    return text.replace(" \n", "\n").replace("\n ", "\n")

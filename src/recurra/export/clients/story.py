@@ -1,0 +1,30 @@
+"""A model that answers questions about stories."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recurra.export.clients.common import Asked, vocabulary
+from recurra.export.clients.tokens import numbers_of, tokens_of
+
+
+def answer(text: str) -> str:
+    """The answer to a story's last sentence, which asks: "Mary is in the kitchen. Where is Mary?"."""
+    sentences: list[list[str]] = []
+    for token in tokens_of(vocabulary("input"), text):
+        ended = bool(sentences) and sentences[-1][-1][-1] in ".?!。？！"
+        if not sentences or (ended and token not in ".?!。？！"):
+            sentences.append([])
+        sentences[-1].append(token)
+    rows = [numbers_of(vocabulary("input"), sentence) for sentence in sentences]
+    table = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    for row, numbers in zip(table, rows, strict=True):
+        row[: len(numbers)] = numbers
+    said = Asked("model")(
+        input=table,
+        lengths=np.array([len(row) for row in rows]),
+        sentences=np.arange(max(1, len(rows) - 1))[None],
+        counts=np.array([len(rows) - 1]),
+        questions=np.array([len(rows) - 1]),
+    )
+    return str(vocabulary("label")["symbols"][said["label"][0].argmax()])

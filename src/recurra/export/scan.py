@@ -1,0 +1,104 @@
+"""Any cell over time as an ONNX `Scan` of its equations, or as one step of them without a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from recurra.engine.program import Program, program
+from recurra.engine.writer import reads
+from recurra.equations.derive import Statement, Variant, names_out
+from recurra.equations.language import Cell
+from recurra.export import pointwise
+from recurra.export.graph import BOOL, FLOAT, Graph
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """One layer in one direction, as it is outside training."""
+
+    cell: Cell
+    weights: Mapping[str, Tensor]
+    """By the cell's own names: `weight_ih`, `bias_ih`, …, and its parameters."""
+    backwards: bool = False
+    projected: bool = False
+    zoneout: float = 0.0
+    """In evaluation a state moves by a share 1 − zoneout of its way (Krueger et al. 2017)."""
+    also: tuple[str, ...] = ()
+    """States besides the first that are wanted at every step."""
+
+    @property
+    def program(self) -> Program:
+        return program(self.cell, Variant(projected=self.projected, zoneout=self.cell.state if self.zoneout else ()))
+
+
+Below = Mapping[str, str]
+"""`lower_<state>` → that state of the layer below at every step."""
+
+
+def step(graph: Graph, layer: Direction, x: str, states: Mapping[str, str], below: Below) -> dict[str, str]:
+    """One step: x [B, I], states [B, ·] by name → the new states."""
+    made = layer.program
+    values = {"x": x, **_constants(graph, layer), **below, **{f"{s}_prev": v for s, v in states.items()}}
+    pointwise.write(graph, (*made.forward.before, *made.forward.step), values, layer.weights)
+    return {s: values[s] for s in layer.cell.state}
+
+
+def scan(
+    graph: Graph, layer: Direction, x: str, states: Mapping[str, str], there: str, below: Below
+) -> tuple[dict[str, str], dict[str, str]]:
+    """All steps: x [T, B, I], states [B, ·], there [T, B, 1] → states at every step [T, B, ·], and the last ones.
+
+    A state stays as it is at steps behind the end of its sequence, where what is given of it is 0. Backwards the loop
+    begins there, so that every sequence is read from its own end.
+    """
+    made = layer.program
+    values = {"x": x, **_constants(graph, layer), **below}
+    pointwise.write(graph, made.forward.before, values, layer.weights)
+    rows = sorted(name for name in _needed(made.forward.step) if name in values and not _is_constant(made, name))
+    body = Graph(graph.fresh("step"), inside=graph)
+    old = {s: body.input(body.fresh(f"{s}_prev"), FLOAT, None) for s in layer.cell.state}
+    inner = dict(values)
+    inner |= {name: body.input(body.fresh(name), FLOAT, None) for name in rows}
+    alive = body.input(body.fresh("there"), BOOL, None)
+    inner |= {f"{s}_prev": old[s] for s in layer.cell.state}
+    pointwise.write(body, made.forward.step, inner, layer.weights)
+    new = {s: body.where(alive, inner[s], old[s]) for s in layer.cell.state}
+    for s in layer.cell.state:
+        body.output(body.fresh(s), new[s], FLOAT, None)
+    kept = (layer.cell.state[0], *layer.also)
+    for s in kept:
+        body.output(body.fresh(s), body.where(alive, inner[s], body.constant(0.0)), FLOAT, None)
+    turn = [int(layer.backwards)]
+    outputs = graph.ops(
+        "Scan",
+        [*(states[s] for s in layer.cell.state), *(values[name] for name in rows), there],
+        len(old) + len(kept),
+        {
+            "body": body.body(),
+            "num_scan_inputs": len(rows) + 1,
+            "scan_input_directions": turn * (len(rows) + 1),
+            "scan_output_directions": turn * len(kept),
+        },
+    )
+    return dict(zip(kept, outputs[len(old) :], strict=True)), dict(zip(layer.cell.state, outputs, strict=False))
+
+
+def _constants(graph: Graph, layer: Direction) -> dict[str, str]:
+    """The cell's parameters, and the masks as they are outside training."""
+    found = {name: graph.weight(layer.weights[name]) for name in layer.cell.parameters}
+    if layer.zoneout:
+        found |= {f"mask_zoneout_{s}": graph.constant(1 - layer.zoneout) for s in layer.cell.state}
+    return found
+
+
+def _is_constant(made: Program, name: str) -> bool:
+    return name in made.constants or name.startswith("mask_")
+
+
+def _needed(statements: Iterable[Statement]) -> set[str]:
+    """What the statements read and do not make."""
+    statements = list(statements)
+    return reads(statements) - {name for st in statements for name in names_out(st)}

@@ -1,0 +1,196 @@
+"""A run to its ONNX files: built, compared with torch, and only then written."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import helper
+
+from recurra import checkpoint
+from recurra.data import vocabulary as vocabularies
+from recurra.errors import ConfigError, DataError
+from recurra.export import CLIENT, MODEL, README, STEP, VOCABULARY, check
+from recurra.export.client import client
+from recurra.export.cores import CORES
+from recurra.export.decoders import DECODERS
+from recurra.export.embedders import EMBEDDERS, SPELLINGS
+from recurra.export.opened import FORMAT, stand_in
+from recurra.export.tasks import TASKS
+
+SECTIONS = ("reader", "vocabulary", "target", "batching", "embedder", "core", "task", "search", "baseline")
+"""What an export keeps of a config: nothing of where the data lay, or how it was trained."""
+
+
+@dataclass(frozen=True)
+class File:
+    """One ONNX file, as it was written."""
+
+    path: Path
+    size: int
+    """Bytes."""
+    difference: float
+    """From torch, before its weights were rounded."""
+    nodes: tuple[str, ...]
+    """The recurrent nodes in it: LSTM, GRU, RNN, Scan."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export wrote."""
+
+    folder: Path
+    files: tuple[File, ...]
+    rounded: dict[str, Any] = field(default_factory=dict)
+    """With weights in eight bits: "metric", the run's "score" and that of the files, "rounded", on "data"; or, where
+    the data are not there, the largest "difference" of an output."""
+
+
+def export(run: Any, out: Path, int8: bool = False) -> Export:
+    """Write a run's files into the folder `out`.
+
+    With `int8` weights are rounded to eight bits. Raises ConfigError for a run with parts that have no form in ONNX and
+    for a folder that holds something else, and `RecurraError`, with nothing written, where a file differs from torch.
+    """
+    check_folder(out)
+    _check_parts(run)
+    model, found = run.model, {}
+    program = client(model.config["task"]["kind"], model.vocabularies)
+    parts = {f"{part.file}.onnx": part for part in TASKS[model.config["task"]["kind"]](model)}
+    protos = {name: part.graph.model(_metadata(run, name, int8)) for name, part in parts.items()}
+    exact = {name: proto.SerializeToString() for name, proto in protos.items()}
+    differences = {name: check.check(part, exact[name]) for name, part in parts.items()}
+    files, rounded = exact, {}
+    if int8:
+        files = {name: _rounded(protos[name]) for name in protos}
+        rounded = _compared(run, files) or {
+            "difference": max(check.difference(part, files[name]) for name, part in parts.items())
+        }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        checkpoint.write(out / name, data)
+        nodes = tuple(sorted(_recurrent_nodes(protos[name].graph)))
+        found[name] = File(out / name, len(data), differences[name], nodes)
+    if STEP not in files:
+        (out / STEP).unlink(missing_ok=True)  # of an earlier export of another run
+    vocabularies.save_all(model.vocabularies, out / VOCABULARY)
+    checkpoint.write_text(out / CLIENT, program)
+    checkpoint.write_text(out / README, _readme(run, protos))
+    if run.does == "fill":  # what a text with several blanks is refused by
+        checkpoint.write_json(out / "report.json", {"unknown_share": run.report.get("unknown_share", {})})
+    return Export(out, tuple(found.values()), rounded)
+
+
+def check_folder(out: Path) -> None:
+    """Raise ConfigError for a folder that holds something other than an export."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MODEL).is_file()):
+        raise ConfigError(f"{out} holds something else than an export. Name an empty or a new folder with --out.")
+
+
+def _check_parts(run: Any) -> None:
+    """Refuse a run with parts that have no form in ONNX."""
+    config, spelling = run.model.config, getattr(run.model.embedder, "spelling", None)
+    used: list[tuple[str, str, Mapping[str, Any]]] = [
+        ("task", config["task"]["kind"], TASKS),
+        ("core", config["core"]["kind"], CORES),
+        ("embedder", config["embedder"]["kind"], EMBEDDERS),
+    ]
+    if config["task"]["kind"] == "transduce":
+        used.append(("task.decoder", config["task"]["decoder"]["kind"], DECODERS))
+    if spelling is not None:
+        used.append(("embedder.spelling", type(spelling).__name__, SPELLINGS))
+    for where, kind, forms in used:
+        if kind not in forms:
+            raise ConfigError(
+                f"{run.path} cannot be exported: {where} is {kind!r}, a part with no form in ONNX. "
+                f"There are forms for {', '.join(forms)}."
+            )
+
+
+def _metadata(run: Any, name: str, int8: bool) -> dict[str, str]:
+    config = {section: run.config[section] for section in SECTIONS if section in run.config}
+    return {
+        "recurra_format": FORMAT,
+        "file": name,
+        "weights": "int8" if int8 else "float32",
+        "parameters": str(run.model.parameter_count),
+        "config": json.dumps(config, ensure_ascii=False),
+    }
+
+
+def _rounded(proto: onnx.ModelProto) -> bytes:
+    """The file with the weights of products, embeddings and LSTMs in eight bits."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    options = {"EnableSubgraph": True, "DefaultTensorType": onnx.TensorProto.FLOAT}
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        place = Path(folder) / MODEL
+        whole = Path(folder) / "float32.onnx"
+        onnx.save(proto, str(whole))
+        quantize_dynamic(whole, place, weight_type=QuantType.QInt8, extra_options=options)
+        made = onnx.load(str(place))
+    helper.set_model_props(made, {prop.key: prop.value for prop in proto.metadata_props})
+    data: bytes = made.SerializeToString()
+    return data
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The library advises its caller through the log of the whole program."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _compared(run: Any, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The run's main score and that of the files on its own test; {} where the data cannot be read."""
+    if getattr(run, "writes_poems", False):
+        return {}
+    settings = {"search.beam": 1} if run.does == "translate" else {}
+    try:
+        scored, again = (each.evaluate(baseline=False, settings=settings) for each in (run, stand_in(run, files)))
+    except (ConfigError, DataError):  # a set that is not here, files that were moved
+        return {}
+    metric, _ = run.model.task.main_metric
+    found = {"metric": metric, "data": scored["data"]}
+    return found | {"score": scored["model"][metric], "rounded": again["model"][metric]}
+
+
+def _recurrent_nodes(graph: Any) -> set[str]:
+    return {node.op_type for node in graph.node if node.op_type in ("LSTM", "GRU", "RNN", "Scan")}
+
+
+def _readme(run: Any, protos: Mapping[str, onnx.ModelProto]) -> str:
+    """What the files take and give."""
+    kinds = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.INT64: "int64", onnx.TensorProto.BOOL: "bool"}
+    lines = [
+        f"# {run.config['task']['kind']}: a recurra model as ONNX",
+        "",
+        "Ask it with numpy and onnxruntime alone, or with recurra:",
+        "",
+        "```sh",
+        f'python {CLIENT} "…"',
+        'recurra predict . "…"',
+        "```",
+        "",
+        "Numbers of symbols are those of vocabulary.json. A state that goes in as `state_…` comes out as",
+        "`state_…_next`; the first ones are zeros, or, of a decoder, what model.onnx gives.",
+    ]
+    for name, proto in protos.items():
+        lines += ["", f"## {name}", "", "| | name | shape | type |", "|---|---|---|---|"]
+        for way, values in (("in", proto.graph.input), ("out", proto.graph.output)):
+            for value in values:
+                kind = value.type.tensor_type
+                shape = ", ".join(axis.dim_param or str(axis.dim_value) for axis in kind.shape.dim)
+                lines.append(f"| {way} | {value.name} | [{shape}] | {kinds[kind.elem_type]} |")
+    return "\n".join(lines) + "\n"

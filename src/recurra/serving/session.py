@@ -1,0 +1,242 @@
+"""A session holds the state of one stream: what a run says of symbols as they come, one by one, for as long as they
+come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from recurra import checkpoint
+from recurra.decoding.sample import prompt_ids, sample
+from recurra.decoding.state import leaves, rebuilt
+from recurra.errors import CheckpointError, ConfigError
+from recurra.model import Model
+from recurra.serving.stepping import How, joined, parted
+from recurra.serving.stream import Given, Said, Stream, Symbol, stream_of
+
+AT_ONCE = 64
+"""Symbols of one session that are read before the first of them is answered."""
+KEPT = ("core", "memory", "said")
+"""What a saved state is made of."""
+
+
+class Session:
+    """The state of one stream of a run::
+
+    session = recurra.load("run").session()
+    for answer in session.feed("To be, or"):
+        print(answer["symbol"], answer["log_p"], answer["next"][0])
+
+    What a step takes in time and memory does not depend on how many went before: the state of a recurrent core and of
+    a causal time-delay network never grows, a causal Transformer's does until it holds `core.span` − 1 steps.
+    A session is for one thread at a time; different sessions of a run may be used in different ones.
+    """
+
+    count: int
+    """Symbols read since the begin."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.reset()
+
+    def reset(self) -> Self:
+        """Forget everything: the next symbol is the first."""
+        self._take(None, None, None, None, 0)
+        return self
+
+    @property
+    def step_kind(self) -> str:
+        """How steps are made: "module", or the type of the packed weights."""
+        return self._stream.steps.how
+
+    @property
+    def state(self) -> Any:
+        """The core's state; None before the first symbol."""
+        return self._stream.steps.own(self._state)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of all that is held for this stream."""
+        return sum(tensor.nbytes for tensor in leaves((self._state, self._memory, self._said)))
+
+    def feed(self, given: Given, top: int = 5) -> list[dict[str, Any]]:
+        """Read a text, or symbols by their numbers, or tokens; an answer for each symbol, probabilities in [0, 1].
+
+        A run that writes: `{"symbol", "log_p", "next": [{"symbol", "p"}]}`, the natural log-probability the symbol had
+        before it was read (None for the first), and the `top` likeliest behind it. A run that tags: `{"token", "tag",
+        "p"}`; above a CRF, whose best tags wait for the end of a sentence, "filtered_tag" instead of "tag": the
+        likeliest given the words so far. A run that classifies: `{"token", "label", "p"}`, or "labels", of all that
+        was read so far. What is fed is split into symbols by itself: a word must not be cut in two.
+        """
+        if top < 0:
+            raise ConfigError(f"top = {top}, expected 0 or more symbols.")
+        symbols = self._stream.symbols(given)
+        answers = []
+        for first in range(0, len(symbols), AT_ONCE):
+            some, before = symbols[first : first + AT_ONCE], self._said
+            for symbol, said in zip(some, self._read(some), strict=True):
+                answers.append(self._stream.answer(symbol, before, said, top))
+                before = said
+        return answers
+
+    def step(self, number: int) -> Said:
+        """Read one symbol by its number; what the task says as it is, [1, ·]: "next", log-probabilities of the symbol
+        behind it; "tag", "filtered_tag", "label": log-probabilities; "labels": log p / (1 − p). For speed: the number
+        is not checked, and it stands for its word where words are spelled."""
+        return self._read_one(self._stream.symbol(number))
+
+    def fork(self) -> Session:
+        """Another session that has read the same; both go on by themselves."""
+        other = Session(self._stream)
+        other._take(self._state, self._memory, self._said, self._last, self.count)
+        return other
+
+    def write(
+        self,
+        length: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+    ) -> str:
+        """What the model would write here: `length` symbols, as `TextRun.predict` draws them. Nothing of it is read."""
+        vocabulary = self._stream.vocabulary
+        if not hasattr(self._stream.model.task, "step"):
+            raise ConfigError(f"{self._stream.path} labels, it does not write. Feed it, and read its answers.")
+        known = prompt_ids(vocabulary, "") if self._last is None else [self._last.number]
+
+        other = self.fork()
+
+        def step(read: bool, number: int) -> tuple[Tensor, bool]:
+            said = other._said if read else None
+            return (other.step(number) if said is None else said)["next"], False
+
+        begin = self._last is not None  # the last symbol has been read
+        drawn = sample(step, begin, known, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        whole = vocabulary.decode([*known, *drawn])  # a space may belong between the two
+        return str(whole[len(vocabulary.decode(known)) :])
+
+    def save(self, path: str | Path) -> None:
+        """Write the state into a safetensors file. Raises `CheckpointError` where it cannot be written."""
+        parts = dict(zip(KEPT, (self.state, self._memory, self._said), strict=True))
+        tensors = {f"{name}.{k}": t.clone() for name, part in parts.items() for k, t in enumerate(leaves(part))}
+        about = {"run": self._stream.weights, "count": self.count, "last": self._last and self._last._asdict()}
+        checkpoint.save_tensors(Path(path), tensors, {"session": json.dumps(about)})
+
+    def load(self, path: str | Path) -> Self:
+        """Go on from a state that `save` wrote, by whatever `step` it went; gives the session itself.
+
+        Raises `CheckpointError` for a file that is missing, cut, corrupt, no session's, or of another run.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise CheckpointError(f"{path} is no file, expected a session's state: what `save` wrote.")
+        tensors, metadata = checkpoint.load_tensors(path)
+        if "session" not in metadata:
+            raise CheckpointError(f"{path} holds weights, expected a session's state: what `save` wrote.")
+        about = json.loads(metadata["session"])
+        if about["run"] != self._stream.weights:
+            raise CheckpointError(
+                f"{path} is the state of another run: of weights {about['run']}, those of {self._stream.path} are "
+                f"{self._stream.weights}. Load it into a session of the run it came from, or begin anew."
+            )
+        self.reset()
+        if not about["count"]:
+            return self
+        last, steps, like = Symbol(**about["last"]), self._stream.steps, Session(self._stream)
+        like._read_one(last)  # for how a state is nested
+        device = next(self._stream.model.parameters()).device
+        own, memory, said = (
+            rebuilt(nest, (tensors[f"{name}.{k}"].to(device) for k in range(len(leaves(nest)))))
+            for name, nest in zip(KEPT, (like.state, like._memory, like._said), strict=True)
+        )
+        self._take(steps.taken(own), memory, said, last, about["count"])
+        return self
+
+    def _take(self, state: Any, memory: Any, said: Said | None, last: Symbol | None, count: int) -> None:
+        self._state, self._memory, self._said, self._last, self.count = state, memory, said, last, count
+
+    @torch.no_grad()
+    def _read_one(self, symbol: Symbol) -> Said:
+        """Read a symbol; what is said with it."""
+        stream = self._stream
+        y, state = stream.steps.one(stream.vector(symbol), self._state)
+        said, memory = stream.follow(stream.embedder, y, self._memory)
+        self._take(state, memory, said, symbol, self.count + 1)
+        return said
+
+    @torch.no_grad()
+    def _read(self, symbols: Sequence[Symbol]) -> list[Said]:
+        """Read symbols, all or, where that is interrupted, none of them; what is said with each."""
+        if len(symbols) == 1:
+            return [self._read_one(symbols[0])]
+        stream, memory, found = self._stream, self._memory, []
+        ys, state = stream.steps.several(stream.vectors(symbols), self._state)
+        for y in ys:
+            said, memory = stream.follow(stream.embedder, y, memory)
+            found.append(said)
+        self._take(state, memory, found[-1], symbols[-1], self.count + len(symbols))
+        return found
+
+
+def open_session(model: Model, path: str | Path, step: How = "auto") -> Session:
+    """A session of a model, at its begin; `path` is what messages call it.
+
+    Raises `NotCausal` for a model that cannot answer before the end of its input, `ConfigError` where its weights
+    cannot be packed as `step` says. Packed weights are those of when the first session of the model was opened.
+    """
+    return Session(stream_of(model, Path(path), step))
+
+
+def advance(sessions: Sequence[Session], given: Sequence[int | str], top: int = 5) -> list[dict[str, Any]]:
+    """Read one symbol in each of several sessions of a run, in one step of all: the answers that each would give.
+
+    `given`: a symbol for each, by its number or as it is written. Sessions at their begin go in a step of their own.
+    Raises `ConfigError` for sessions of several runs or kinds of steps, for one named twice, and for anything that is
+    not one symbol each.
+    """
+    if len(sessions) != len(given):
+        raise ConfigError(f"{len(given)} symbols for {len(sessions)} sessions, expected one for each.")
+    if not sessions:
+        return []
+    stream = sessions[0]._stream
+    if any(session._stream is not stream for session in sessions):
+        raise ConfigError(
+            "the sessions are of several runs, or go by several kinds of steps, and only one run's can share a step. "
+            "Advance them apart."
+        )
+    if len({id(session) for session in sessions}) < len(sessions):
+        raise ConfigError("a session is named twice, and reads one symbol at a time. Advance it again afterwards.")
+    read = [stream.symbols([one] if stream.encoder is not None and isinstance(one, str) else one) for one in given]
+    for one, symbols in zip(given, read, strict=True):
+        if len(symbols) != 1:
+            raise ConfigError(f"{one!r} is {len(symbols)} symbols, expected one for each session.")
+    begun = [session.count > 0 for session in sessions]
+    answers: dict[int, dict[str, Any]] = {}
+    for some in (False, True):
+        rows = [k for k, each in enumerate(begun) if each is some]
+        if rows:
+            found = _advance([sessions[k] for k in rows], [read[k][0] for k in rows], top)
+            answers |= dict(zip(rows, found, strict=True))
+    return [answers[k] for k in range(len(sessions))]
+
+
+@torch.no_grad()
+def _advance(sessions: Sequence[Session], symbols: Sequence[Symbol], top: int) -> list[dict[str, Any]]:
+    """`advance` for sessions that are all at their begin, or none."""
+    stream, new = sessions[0]._stream, sessions[0].count == 0
+    olds = [None if new else (session._state, session._memory, session._said) for session in sessions]
+    state, memory, _ = (None, None, None) if new else joined(olds)
+    y, state = stream.steps.one(stream.vectors(symbols), state)
+    said, memory = stream.follow(stream.embedder, y, memory)
+    answers = []
+    for session, symbol, part in zip(sessions, symbols, parted((state, memory, said), olds, 1), strict=True):
+        answers.append(stream.answer(symbol, session._said, part[2], top))
+        session._take(part[0], part[1], part[2], symbol, session.count + 1)
+    return answers

@@ -1,0 +1,73 @@
+"""`recurra inspect`: words, a page and JSON; what cannot be looked at is said in a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recurra import cli, inspect, workflow
+from recurra.errors import ConfigError, DataError
+
+from .conftest import answered, sentence
+
+
+def test_words_and_a_page_of_the_runs_own_text(run, here, capsys):
+    assert cli.call(["inspect", str(run), "--out", "report.html", "--length", "60"]) == 0
+    said = capsys.readouterr().out
+    assert "how far gradients reach" in said and "page: report.html" in said
+    assert "60 symbols, from the beginning of its own" in said
+    assert Path("report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_text_and_a_file_as_json(run, here, capsys):
+    assert answered(capsys, "inspect", str(run), "--text", "the quiet house")["tokens"] == list("the quiet house")
+    Path("my.txt").write_text("the house\n", encoding="utf-8")
+    found = answered(capsys, "inspect", str(run), "--file", "my.txt")
+    assert found["tokens"] == list("the house\n") and found["origin"] == "from the beginning of my.txt"
+
+
+def test_the_same_in_python(run):
+    found = inspect(run, text="the quiet house", length=5)
+    assert found.tokens == tuple("the q")
+    with pytest.raises(ConfigError, match="both a text and a file"):
+        inspect(run, text="a", file="b")
+    with pytest.raises(DataError, match="a length of 2, expected 3"):
+        workflow.inspect(run, length=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere"], "is no run"),
+        (["{run}", "--text", "a", "--file", "b"], "--text and --file both name a text"),
+        (["{run}", "--file", "missing.txt"], "missing.txt"),
+        (["{run}", "--text", ""], "there is nothing to look at"),
+        (["{run}", "--out", "no/such/report.html"], "there is no folder no/such"),
+        (["{run}", "--out", "."], "is a folder"),
+        (["{run}", "--txt", "a"], "--txt"),
+        (["{run}", "--length", "1"], "expected 3 symbols or more"),
+    ],
+)
+def test_what_cannot_be_done_is_said(run, here, capsys, words, said):
+    assert said in sentence(capsys, "inspect", *(word.format(run=run) for word in words))
+
+
+def test_a_run_whose_text_is_gone_asks_for_one(here, capsys):
+    text = Path("my.txt")
+    text.write_text("the quiet house and the loud garden. " * 60, encoding="utf-8")
+    from .conftest import tiny
+
+    assert cli.call(["train", "char-lm", "my.txt", "--out", "gone", *tiny()]) == 0
+    capsys.readouterr()
+    text.unlink()
+    assert "give a text: --text or --file" in sentence(capsys, "inspect", "gone")
+
+
+def test_the_first_line_for_a_run_that_labels(runs, here, capsys):
+    Path("my.txt").write_text("\nflights from Rome\n", encoding="utf-8")
+    found = answered(capsys, "inspect", runs[0], "--file", "my.txt")
+    assert found["tokens"] == ["flights", "from", "Rome"] and found["origin"] == "line 2 of my.txt"
+    Path("my.txt").write_text("\n \n", encoding="utf-8")
+    assert "no line with any text" in sentence(capsys, "inspect", runs[0], "--file", "my.txt")
+    assert "of its own" in answered(capsys, "inspect", runs[0])["origin"]

@@ -1,0 +1,90 @@
+"""Small models of every task with random weights, as runs that were never trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from recurra import config as configuration
+from recurra import registry
+from recurra.data.tokens import Labels
+from recurra.data.vocabulary import Character
+from recurra.model import Model
+from recurra.serving.run import RUNS, learns_from
+
+TEXT = "the dogs, 2 of them, ran home. where did she go? John's cat isn't big enough (so far)."
+WORDS = [TEXT.split(), list("abcdefg")]
+TAGS = ["O", "B-per", "I-per", "B-loc"]
+SMALL = {
+    "embedder.size": 8,
+    "core.hidden_size": 8,
+    "core.heads": 2,
+    "core.feed_forward": 12,
+    "task.decoder.hidden_size": 8,
+    "task.decoder.heads": 2,
+    "task.decoder.feed_forward": 12,
+}
+
+
+def fitted(settings: Mapping[str, Any]) -> Any:
+    """A vocabulary of a few texts."""
+    kind = settings["kind"]
+    if kind == "subwords":
+        return registry.construct("vocabulary", {**settings, "size": 300, "min_count": 1}).fit_texts([TEXT] * 3)
+    made = registry.construct("vocabulary", {**settings, "min_count": 1} if "min_count" in settings else settings)
+    if kind == "tokens":
+        return made.fit([made.tokens({"text": TEXT}), *WORDS])
+    return made.fit([TEXT])
+
+
+def make_model(recipe: str, settings: Mapping[str, Any] | None = None) -> Model:
+    """A recipe's model, shrunk, with random weights."""
+    settings = dict(settings or {})
+    config = configuration.with_settings(configuration.load_recipe(recipe), {})
+    for whole in [name for name, value in settings.items() if isinstance(value, dict) and "kind" in value]:
+        section, _, key = whole.rpartition(".")
+        (config[section] if section else config)[key] = settings.pop(whole)
+    small = {name: value for name, value in SMALL.items() if _has(config, name)}
+    config = configuration.with_settings(config, {**small, **settings})
+    task = registry.construct("task", config["task"])
+    symbols = {"input": fitted(config["vocabulary"])}
+    if "target" in task.needs:
+        joint = config["task"].get("tied") == "all"
+        symbols["target"] = symbols["input"] if joint else fitted(config.get("target") or config["vocabulary"])
+    if config["embedder"].get("spelling"):
+        symbols["characters"] = Character().fit([TEXT])
+    fields = getattr(task, "fields", ())
+    if "tags" in fields:
+        symbols["tags"] = Labels().restore(TAGS)
+    if "label" in fields or "labels" in fields:
+        symbols["label"] = Labels().restore(["yes", "no", "home"])
+    torch.manual_seed(0)
+    model = Model.from_config(config, symbols).eval()
+    for parameter in model.parameters():
+        torch.nn.init.uniform_(parameter, -0.5, 0.5)
+    return model
+
+
+def _has(config: Mapping[str, Any], name: str) -> bool:
+    """Whether the part of a table has a setting."""
+    section, _, key = name.rpartition(".")
+    table: Any = config
+    for part in section.split("."):
+        table = table.get(part, {})
+    return isinstance(table, dict) and "kind" in table and key in registry.defaults(part, table["kind"])
+
+
+def run_of(model: Model, path: Path) -> Any:
+    """A model as a run; its folder need not be there."""
+    return RUNS[learns_from(model.task)](path, model.config, model, torch.device("cpu"))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,0 +1,153 @@
+"""A run's folder of ONNX files: what is in it, what it answers, and what is refused with nothing written."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import recurra
+from recurra import export as room
+from recurra import workflow
+from recurra.errors import CheckpointError, ConfigError, RecurraError
+from recurra.export import check, write
+from recurra.export.opened import load_export
+
+from .conftest import TEXT, make_model, run_of
+
+
+def exported(recipe: str, here: Path, settings: dict[str, Any] | None = None, int8: bool = False) -> tuple[Any, Any]:
+    """A run and what was exported of it, opened."""
+    run = run_of(make_model(recipe, settings), here / "run")
+    (here / "run").mkdir(exist_ok=True)
+    (here / "run" / "report.json").write_text('{"unknown_share": {"train": 0.1}}', encoding="utf-8")
+    write.export(run, here / "out", int8)
+    return run, load_export(here / "out")
+
+
+def test_a_folder_holds_models_vocabulary_client_and_what_they_take(here: Path) -> None:
+    run, _ = exported("char-lm", here)
+    names = sorted(path.name for path in (here / "out").iterdir())
+    assert names == ["README.md", "client.py", "model.onnx", "step.onnx", "vocabulary.json"]
+    said = (here / "out" / "README.md").read_text(encoding="utf-8")
+    assert "| in | state_h | [2, batch, 8] | float32 |" in said
+    assert f"| out | log_probabilities | [batch, time, {len(run.model.vocabulary)}] | float32 |" in said
+    whole = onnx.load(str(here / "out" / "model.onnx"))
+    kept = {prop.key: prop.value for prop in whole.metadata_props}
+    assert kept["recurra_format"] == "1" and kept["weights"] == "float32" and '"data"' not in kept["config"]
+    assert [node.op_type for node in whole.graph.node].count("LSTM") == 2
+
+
+def test_a_language_model_writes_the_same_from_files(here: Path) -> None:
+    run, opened = exported("char-lm", here, {"core.cell": "mgu"})
+    for choice in ({"seed": 3}, {"temperature": 0.5, "top_k": 4, "seed": 1}, {"temperature": 0.0}):
+        assert opened.predict("the dogs", length=60, **choice) == run.predict("the dogs", length=60, **choice)
+    assert load_export(here / "out").predict(length=20) == run.predict(length=20)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings"),
+    [
+        ("slots", {}),
+        ("tagger", {"core.bidirectional": False}),
+        ("classifier", {}),
+        ("classifier", {"task.multi_label": True}),
+        ("answer", {}),
+    ],
+)
+def test_labels_are_the_same_from_files(recipe: str, settings: dict[str, Any], here: Path) -> None:
+    run, opened = exported(recipe, here, settings)
+    texts = [TEXT, "", "the 2 dogs", "go home. where?"]
+    assert opened.predict(*texts) == run.predict(*texts)
+    assert opened.predict("") == run.predict("")
+
+
+def test_translations_and_their_alignments_are_the_same_from_files(here: Path) -> None:
+    run, opened = exported("translate", here)
+    sources = [TEXT, "the cat ran", ""]
+    for choice in ({}, {"beam": 1}, {"n_best": 2, "beam": 3}, {"temperature": 1.0, "seed": 4}):
+        ours, theirs = opened.predict(*sources, **choice), run.predict(*sources, **choice)
+        assert [one["target"] for one in ours] == [one["target"] for one in theirs]
+    (ours,), (theirs,) = (each.predict("the cat ran", beam=1, alignment=True) for each in (opened, run))
+    assert ours["alignment"] == theirs["alignment"]
+
+
+def test_blanks_are_filled_the_same_from_files(here: Path) -> None:
+    run, opened = exported("fill", here)
+    for text in ("where did ___ go", "___ home ___"):
+        for ours, theirs in zip(opened.predict(text)[0]["blanks"], run.predict(text)[0]["blanks"], strict=True):
+            for side in ("both", "left"):
+                assert [one["symbol"] for one in ours[side]] == [one["symbol"] for one in theirs[side]]
+
+
+def test_a_path_names_a_folder_or_a_file_of_it(here: Path) -> None:
+    exported("char-lm", here)
+    assert room.export_folder(here / "out") == room.export_folder(here / "out" / "step.onnx") == here / "out"
+    assert room.export_folder(here) is None and room.export_folder(here / "none") is None
+    assert workflow.load(here / "out" / "model.onnx").does == "write"
+
+
+def test_weights_in_eight_bits_are_smaller_and_nearly_the_same(here: Path) -> None:
+    settings = {"core.hidden_size": 64, "core.cell": "lstm", "embedder.size": 64}
+    run = run_of(make_model("char-lm", settings), here / "run")
+    exact = write.export(run, here / "exact")
+    small = write.export(run, here / "small", int8=True)
+    assert exact.rounded == {} and 0 < small.rounded["difference"] < 0.2
+    assert all(a.size > 2 * b.size for a, b in zip(exact.files, small.files, strict=True))
+    assert len(load_export(here / "small").predict("the", length=9)) == 9
+    scan = run_of(make_model("char-lm", {**settings, "core.cell": "ugrnn"}), here / "run")
+    assert 0 < write.export(scan, here / "scan", int8=True).rounded["difference"] < 0.2
+
+
+def test_a_file_that_differs_is_refused_and_nothing_is_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "TOLERANCE", -1.0)
+    run = run_of(make_model("classifier"), here / "run")
+    with pytest.raises(RecurraError, match=r"model.onnx answers otherwise than the run: by .* Nothing was written"):
+        write.export(run, here / "out")
+    assert not (here / "out").exists()
+
+
+def test_a_part_without_a_form_is_refused(here: Path) -> None:
+    model = make_model("classifier")
+    model.config["core"]["kind"] = "mine"
+    with pytest.raises(ConfigError, match=r"cannot be exported: core is 'mine', a part with no form in ONNX."):
+        write.export(run_of(model, here / "run"), here / "out")
+
+
+def test_a_folder_that_holds_something_else_is_refused_but_an_export_is_written_anew(here: Path) -> None:
+    exported("char-lm", here)
+    run = run_of(make_model("classifier"), here / "run")
+    write.export(run, here / "out")
+    assert not (here / "out" / "step.onnx").exists()
+    (here / "mine").mkdir()
+    (here / "mine" / "notes.txt").write_text("keep")
+    with pytest.raises(ConfigError, match=r"mine holds something else than an export. Name an empty or a new folder"):
+        write.export(run, here / "mine")
+
+
+def test_files_that_are_missing_or_not_ours_are_refused(here: Path) -> None:
+    exported("char-lm", here)
+    (here / "out" / "step.onnx").unlink()
+    with pytest.raises(CheckpointError, match=r"step.onnx is missing beside model.onnx. Copy the whole folder"):
+        load_export(here / "out")
+    (here / "out" / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(CheckpointError, match=r"model.onnx is no ONNX file that can be run"):
+        load_export(here / "out")
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    other = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "other", [x], [y])
+    made = helper.make_model(other, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(made, str(here / "out" / "model.onnx"))
+    with pytest.raises(CheckpointError, match=r"model.onnx has no recurra_format, expected 1: an export of this"):
+        load_export(here / "out")
+
+
+def test_a_missing_package_and_an_unknown_format_are_said(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"unknown format 'onx': did you mean 'onnx'\? Known: onnx"):
+        recurra.workflow.export(here, to="onx")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"the package onnx is missing, which ONNX files need: pip install 'recurra"):
+        room.check_installed("onnx", "onnxruntime")

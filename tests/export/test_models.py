@@ -1,0 +1,75 @@
+"""Every recipe's model, and every other core, decoder and setting, as ONNX files beside torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from recurra import config as configuration
+from recurra.export import check
+from recurra.export.tasks import TASKS
+
+from .conftest import make_model
+
+OWN = "gates: f i\nstate: h c\nc = sigmoid(f) * c + i.input\nh = tanh(c)"
+OTHERS: list[tuple[str, dict[str, Any]]] = [
+    ("char-lm", {"core": {"kind": "tdnn", "hidden_size": 8, "delays": 2, "dilation": 2}}),
+    ("char-lm", {"core": {"kind": "tdnn", "hidden_size": 8, "delays": 0, "activation": "relu"}}),
+    ("char-lm", {"core": {"kind": "transformer", "hidden_size": 8, "heads": 2, "causal": True, "span": 4}}),
+    (
+        "char-lm",
+        {"core": {"kind": "transformer", "hidden_size": 12, "heads": 3, "causal": True, "positions": "rotary"}},
+    ),
+    ("char-lm", {"core": {"kind": "identity"}}),
+    ("char-lm", {"core.cell": "layer-norm-lstm", "core.num_layers": 2, "core.zoneout": 0.1}),
+    ("char-lm", {"core.cell": "depth-gated-lstm", "core.num_layers": 2}),
+    ("char-lm", {"core": {"kind": "recurrent", "hidden_size": 8, "equations": OWN}}),
+    ("word-lm-small", {"task.softmax": {"kind": "adaptive", "cutoffs": [3, 6], "factor": 2.0}}),
+    ("tagger", {"embedder.spelling": {"kind": "recurrent", "size": 4, "hidden_size": 3, "cell": "mgu"}}),
+    ("tagger", {"core.bidirectional": False, "embedder.tune": False}),
+    ("classifier", {"task.pooling": "last"}),
+    ("classifier", {"task.pooling": "mean", "core.merge": "sum", "task.multi_label": True}),
+    ("classifier", {"task.pooling": "last", "core": {"kind": "both-ways", "cell": "lstm", "hidden_size": 8}}),
+    ("classifier", {"core": {"kind": "tdnn", "hidden_size": 8, "causal": False}}),
+    ("classifier", {"core": {"kind": "transformer", "hidden_size": 8, "heads": 2}, "task.pooling": "attention"}),
+    ("fill", {"task.sides": "left", "core": {"kind": "recurrent", "hidden_size": 8}}),
+    ("pronounce", {"task.decoder.feeding": "input", "task.decoder.attention": "additive"}),
+    ("pronounce", {"task.decoder.feeding": "context", "task.decoder.num_layers": 2, "task.decoder.cell": "gru"}),
+    ("pronounce", {"task.decoder.attention": "dot", "task.decoder.hidden_size": 16, "task.tied": "none"}),
+    ("pronounce", {"task.decoder.context": "initial", "task.decoder.bridge": "copy", "task.decoder.hidden_size": 16}),
+    ("pronounce", {"task.decoder.context": "every-step", "task.decoder.cell": "mut1"}),
+    ("pronounce", {"task.decoder.context": "initial", "core": {"kind": "tdnn", "hidden_size": 8, "causal": False}}),
+    ("translate", {"core.bidirectional": False, "task.decoder.readout_size": 6}),
+    (
+        "translate",
+        {
+            "core": {"kind": "transformer", "hidden_size": 8, "heads": 2, "feed_forward": 12},
+            "task.decoder": {"kind": "transformer", "hidden_size": 8, "heads": 2, "feed_forward": 12, "num_layers": 3},
+        },
+    ),
+    (
+        "pronounce",
+        {
+            "core": {"kind": "transformer", "hidden_size": 8, "heads": 2, "positions": "rotary"},
+            "task.decoder": {"kind": "transformer", "hidden_size": 8, "heads": 2, "positions": "rotary"},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize("recipe", configuration.recipe_names())
+def test_every_recipe_in_onnx_is_the_model_in_torch(recipe: str) -> None:
+    compare(recipe, {})
+
+
+@pytest.mark.parametrize(("recipe", "settings"), OTHERS)
+def test_every_core_and_decoder_in_onnx_is_that_in_torch(recipe: str, settings: dict[str, Any]) -> None:
+    compare(recipe, settings)
+
+
+def compare(recipe: str, settings: dict[str, Any]) -> None:
+    model = make_model(recipe, settings)
+    for part in TASKS[model.config["task"]["kind"]](model):
+        proto = part.graph.model({})
+        assert check.difference(part, proto.SerializeToString()) <= check.TOLERANCE, part.file
