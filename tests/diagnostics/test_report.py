@@ -95,7 +95,9 @@ def test_markup_in_a_text_is_shown(made, task):
 
 
 def test_attention_is_drawn_with_its_tokens(made):
-    written = page(inspect_model(made("transduce"), {"source": ["the", "fox"], "target": ["der", "fuchs"]}))
+    decoder = {"kind": "recurrent", "hidden_size": 6, "context": "attention"}
+    pair = {"source": ["the", "fox"], "target": ["der", "fuchs"]}
+    written = page(inspect_model(made("transduce", decoder=decoder), pair))
     assert 'aria-label="Attention of the decoder"' in written and "→ fox:" in written
     core = {"kind": "transformer", "hidden_size": 8, "num_layers": 2, "heads": 2}
     found = inspect_model(made("tag", core), ["the", "quick", "fox"])

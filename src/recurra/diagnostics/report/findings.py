@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,10 +100,10 @@ def inspect_model(
 def _trackers(
     seen: Gates, tried: Callable[[str, Callable[[], tuple[Tracker, ...]], tuple[Tracker, ...]], tuple[Tracker, ...]]
 ) -> dict[str, tuple[Tracker, ...]]:
-    found = {
-        prop: tried(f"units that track {prop}", lambda prop=prop: units_that_track(seen, prop, count=UNITS), ())
-        for prop in PROPERTIES
-    }
+    found = {}
+    for prop in PROPERTIES:
+        look = partial(units_that_track, seen, prop, count=UNITS)
+        found[prop] = tried(f"units that track {prop}", look, ())
     return {prop: units for prop, units in {**found, CHANGING: most_changing(seen)}.items() if units}
 
 

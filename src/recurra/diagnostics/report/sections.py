@@ -175,7 +175,7 @@ def alignment(found: Inspection) -> Iterator[str]:
 def self_attention(found: Inspection) -> Iterator[str]:
     if not found.self_attention:
         return
-    yield "<p>Each row's token looks at each column's; a row sums to 1. Darker is more, in tenths.</p>"
+    yield "<p>Each row's token looks at each column's; a row sums to 1. Stronger is more, in tenths.</p>"
     maps = found.self_attention
     rows = [[str(s.layer), str(s.head), f"{s.map.largest:.2f}", f"{s.map.entropy:.2f}"] for s in maps]
     yield table(["layer", "head", "largest weight", "entropy, nats"], rows)

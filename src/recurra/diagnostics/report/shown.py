@@ -8,7 +8,7 @@ MARKS = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 
 
 def visible(token: str) -> str:
-    """A symbol with its blanks and control characters seen: a line end is ⏎, a lone space ␣, U+202E stands as \\u202e."""
+    """A symbol with what is not printed seen: a line end is ⏎, a lone space ␣, U+202E stands as \\u202e."""
     if token in MARKS:
         return MARKS[token]
     return "".join(c if c.isprintable() else MARKS.get(c) or repr(c)[1:-1] for c in token) or "∅"

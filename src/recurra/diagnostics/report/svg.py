@@ -41,7 +41,7 @@ class Line:
 
 def line_chart(lines: Sequence[Line], across: str, up: str, log: bool = False) -> str:
     """Lines with axes and, below, what each is."""
-    places = [np.arange(len(line.values)) if line.x is None else line.x for line in lines]
+    places = [np.arange(len(line.values), dtype=np.float64) if line.x is None else line.x for line in lines]
     heights = [_heights(line.values, log) for line in lines]
     known = np.concatenate([height[~np.isnan(height)] for height in heights])
     if not len(known):
@@ -69,16 +69,15 @@ def line_chart(lines: Sequence[Line], across: str, up: str, log: bool = False) -
         drawn.append(
             f'<text x="{at(x, low)[0]:.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{number(x)}</text>'
         )
-    for line, x, height in zip(lines, places, heights, strict=True):
-        kind = f"line c{line.colour % COLOURS}{' dashed' if line.dashed else ''}"
-        drawn.append(f'<path class="{kind}" d="{_path(x, np.maximum(height, low), at)}"/>')
+    looks = [f"c{line.colour % COLOURS}{' dashed' if line.dashed or line.colour >= COLOURS else ''}" for line in lines]
+    for look, place, height in zip(looks, places, heights, strict=True):
+        drawn.append(f'<path class="line {look}" d="{_path(place, np.maximum(height, low), at)}"/>')
     drawn.append(
         f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{html.escape(across)}</text>'
     )
     named = f"{up} by {across}: {', '.join(line.name for line in lines)}"
     keys = "".join(
-        f'<span class="key c{line.colour % COLOURS}{" dashed" if line.dashed else ""}">{html.escape(line.name)}</span>'
-        for line in lines
+        f'<span class="key {look}">{html.escape(line.name)}</span>' for look, line in zip(looks, lines, strict=True)
     )
     caption = f"<figcaption>{html.escape(up)}{f' · {keys}' if keys else ''}</figcaption>"
     return f"<figure>{_svg(drawn, WIDTH, HEIGHT, named)}{caption}</figure>"
