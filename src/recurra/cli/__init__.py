@@ -19,6 +19,7 @@ from recurra.cli.kernels import kernels
 from recurra.cli.lab import lab
 from recurra.cli.predict import predict
 from recurra.cli.recipes import recipes
+from recurra.cli.serve import serve
 from recurra.cli.stream import stream
 from recurra.cli.train import train
 from recurra.errors import RecurraError
@@ -30,6 +31,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "stream": stream,
     "inspect": inspect,
     "export": export,
+    "serve": serve,
     "recipes": recipes,
     "cells": cells,
     "kernels": kernels,

@@ -150,7 +150,8 @@ def fill(model: Model) -> list[Part]:
         return graph.where(graph.unsqueeze(outside, 1), graph.weight(beyond), found)
 
     def head(layer: Any, states: str) -> str:
-        z = graph.linear(graph.op("Relu", graph.linear(states, layer.inner)), layer.out)
+        more = graph.linear(graph.op("Relu", graph.linear(states, layer.inner)), layer.outer)
+        z = graph.op("Add", graph.linear(states, layer.straight), more)
         return heads.log_probabilities(graph, z, weight, layer.bias)
 
     first = graph.op("Equal", steps, graph.constant(0, np.int64))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from recurra.data.subwords import SPACE
 from recurra.decoding.hypothesis import Hypothesis
@@ -17,9 +18,9 @@ UNKNOWN = "⁇"
 """What stands for a symbol that has no name."""
 
 
-def alignments(model: Model, batch: Batch, hypotheses: Sequence[tuple[int, Hypothesis]]) -> list[tuple[int, ...]]:
-    """The place in the source that each symbol looks at most, the end mark's left out, for hypotheses beside the rows
-    of the batch whose sources they are for. An empty source has its end mark at place 0."""
+def attention(model: Model, batch: Batch, hypotheses: Sequence[tuple[int, Hypothesis]]) -> list[Tensor]:
+    """How much each symbol of a hypothesis looks at each of its source, [U + 1, T + 1]: the last of both is the end
+    mark; for hypotheses beside the rows of the batch whose sources they are for."""
     end: int = model.task.end
     rows = torch.tensor([row for row, _ in hypotheses], device=batch.fields["input"].device)
     fields = {name: values.t()[:, rows].t() for name, values in batch.fields.items() if name != "target"}
@@ -29,10 +30,15 @@ def alignments(model: Model, batch: Batch, hypotheses: Sequence[tuple[int, Hypot
     for n, (_, one) in enumerate(hypotheses):
         target[: len(one.tokens) + 1, n] = target.new_tensor([*one.tokens, end])
     asked = Batch({**fields, "target": target.t()}, Lengths(lengths))
-    attention = model.task.alignment(model.embedder, model.core, asked)  # [N, U, T]
-    behind = torch.arange(T, device=rows.device) >= (lengths - 1).clamp(min=1)[:, None]
-    best = attention.masked_fill(behind[:, None], -1).argmax(2).tolist()
-    return [tuple(found[: len(one.tokens)]) for found, (_, one) in zip(best, hypotheses, strict=True)]
+    found = model.task.alignment(model.embedder, model.core, asked)  # [N, U, T]
+    sizes = zip(found, lengths.tolist(), hypotheses, strict=True)
+    return [looks[: len(one.tokens) + 1, :length] for looks, length, (_, one) in sizes]
+
+
+def looked_at(weights: Tensor) -> tuple[int, ...]:
+    """The place in the source that each symbol looks at most, end marks left out; an empty source has its own at 0."""
+    places: list[int] = weights[:-1, : max(1, weights.shape[1] - 1)].argmax(1).tolist()
+    return tuple(places)
 
 
 def written_text(

@@ -70,9 +70,11 @@ class FillRun:
         ]
         self._check_several(lines)
         with threads_set(threads):
-            return [
-                {"tokens": line.tokens, "unknown": line.unknown, "blanks": self._guesses(line, top)} for line in lines
-            ]
+            guesses = self._guesses(lines, top)
+        return [
+            {"tokens": line.tokens, "unknown": line.unknown, "blanks": blanks}
+            for line, blanks in zip(lines, guesses, strict=True)
+        ]
 
     def session(self, step: How = "auto") -> Session:
         """Raises `NotCausal`: a blank is filled when what stands on its right is read."""
@@ -165,27 +167,32 @@ class FillRun:
         return found
 
     @torch.no_grad()
-    def _guesses(self, line: Line, top: int) -> list[dict[str, Any]]:
-        """The likeliest symbols at the blanks of one line."""
-        if not line.blanks:
-            return []
+    def _guesses(self, lines: Sequence[Line], top: int) -> list[list[dict[str, Any]]]:
+        """The likeliest symbols at the blanks of lines."""
         vocabulary: Any = self.model.vocabularies["input"]
         encoder = Encoder(self.model.vocabularies)
-        encoded = encoder.encode({"tokens": line.tokens})
-        encoded["input"][line.blanks] = vocabulary.unknown
-        batching = registry.construct("batching", self.config["batching"])
-        batch = moved(batching.batches([encoded], encoder.spell, whole=True)[0], self.device)
-        steps = torch.tensor(line.blanks, device=self.device)
-        found = self.model.task.potentials(
-            self.model.embedder, self.model.core, batch, (torch.zeros_like(steps), steps)
-        )
-        answers: list[dict[str, Any]] = [{"place": place} for place in line.blanks]
-        for side, log_p in found.items():
-            log_p[:, vocabulary.unknown] = -torch.inf
-            best = log_p.topk(min(top, log_p.shape[1] - 1))
-            for answer, values, numbers in zip(answers, best.values.exp().tolist(), best.indices.tolist(), strict=True):
-                symbols = vocabulary.pieces(numbers)
-                answer[side] = [{"symbol": s, "p": p} for s, p in zip(symbols, values, strict=True)]
+        answers: list[list[dict[str, Any]]] = [[{"place": place} for place in line.blanks] for line in lines]
+        asked = [k for k, line in enumerate(lines) if line.blanks]
+        encoded = [encoder.encode({"tokens": lines[k].tokens}) for k in asked]
+        for k, each in zip(asked, encoded, strict=True):
+            each["input"][lines[k].blanks] = vocabulary.unknown
+        if not asked:
+            return answers
+        batches = registry.construct("batching", self.config["batching"]).batches(encoded, encoder.spell, whole=True)
+        for k, order in enumerate(batches.order):
+            places = [(row, lines[asked[n]].blanks) for row, n in enumerate(order)]
+            flat = [(row, step) for row, blanks in places for step in blanks]
+            rows, steps = torch.tensor(flat, device=self.device).t()
+            found = self.model.task.potentials(
+                self.model.embedder, self.model.core, moved(batches[k], self.device), (rows, steps)
+            )
+            here = [answer for n in order for answer in answers[asked[n]]]
+            for side, log_p in found.items():
+                log_p[:, vocabulary.unknown] = -torch.inf
+                best = log_p.topk(min(top, log_p.shape[1] - 1))
+                for answer, values, ids in zip(here, best.values.exp().tolist(), best.indices.tolist(), strict=True):
+                    named = zip(vocabulary.pieces(ids), values, strict=True)
+                    answer[side] = [{"symbol": symbol, "p": p} for symbol, p in named]
         return answers
 
     def _check_several(self, lines: Sequence[Line]) -> None:

@@ -18,6 +18,7 @@ from recurra.data.encode import Encoder
 from recurra.data.spans import spans
 from recurra.errors import ConfigError
 from recurra.model import Model
+from recurra.serving.likely import likely
 from recurra.serving.reading import examples_to_score
 from recurra.serving.session import Session, open_session
 from recurra.serving.stepping import How
@@ -64,12 +65,20 @@ class LabelRun:
         report: dict[str, Any] = checkpoint.read_json(RunFolder(self.path).report)
         return report
 
-    def predict(self, *inputs: str | Sequence[str], threads: int | None = None) -> list[dict[str, Any]]:
-        """Label texts, or sentences given as lists of tokens: `[{"tokens", "tags"}]`, `[{"tokens", "label"}]` …"""
+    def predict(
+        self, *inputs: str | Sequence[str], top: int = 0, threads: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Label texts, or sentences given as lists of tokens: `[{"tokens", "tags"}]`, `[{"tokens", "label"}]` …
+
+        With `top` there are probabilities, too: "p", that of each tag whatever the others are, and "likeliest", so many
+        labels `[{"label", "p"}]`, the likeliest first.
+        """
+        if top < 0:
+            raise ConfigError(f"top = {top}, expected 0 or more labels.")
         examples = [{"text": given} if isinstance(given, str) else {"tokens": list(given)} for given in inputs]
         tokenised = [{**example, "tokens": Encoder(self.model.vocabularies).tokens(example)} for example in examples]
         with threads_set(threads):
-            found = answers([self.model], self.model.task.prepare(tokenised)[0], self.device)
+            found = answers([self.model], self.model.task.prepare(tokenised)[0], self.device, top=top)
         pairs = zip((example["tokens"] for example in tokenised), found or (), strict=True)
         return [{"tokens": tokens, **answer, **_segments(tokens, answer.get("tags", ()))} for tokens, answer in pairs]
 
@@ -149,6 +158,7 @@ def answers(
     device: torch.device,
     precision: str = "float32",
     stop: Callable[[], bool] = lambda: False,
+    top: int = 0,
 ) -> list[dict[str, Any]] | None:
     """What models say together of examples: every label's score is the mean of theirs. None: `stop()` said so."""
     first, passes = models[0], []
@@ -156,7 +166,7 @@ def answers(
     for model in models:
         encoder = Encoder(model.vocabularies)
         passes.append(batching.batches([encoder.encode(e) for e in examples], encoder.spell, whole=True))
-    return answers_to_passes(models, passes, device, precision, stop)
+    return answers_to_passes(models, passes, device, precision, stop, top)
 
 
 def answers_to_passes(
@@ -165,8 +175,10 @@ def answers_to_passes(
     device: torch.device,
     precision: str = "float32",
     stop: Callable[[], bool] = lambda: False,
+    top: int = 0,
 ) -> list[dict[str, Any]] | None:
-    """The same for examples that lie in batches already, as each model's vocabularies encode them."""
+    """The same for examples that lie in batches already, as each model's vocabularies encode them; with `top`, their
+    probabilities, too."""
     first = models[0]
     found: dict[int, dict[str, Any]] = {}
     with torch.no_grad():
@@ -186,8 +198,10 @@ def answers_to_passes(
                     )
             mean = {name: torch.stack([p[name] for p in potentials]).mean(0) for name in potentials[0]}
             decoded = first.task.decode(mean, batch.structure)
+            shares = likely(first, mean, decoded, batch.structure, top) if top else [{}] * len(rows)
             for place, row in enumerate(rows):
                 found[row] = {name: _named(first, name, values[place]) for name, values in decoded.items()}
+                found[row] |= shares[place]
     return [found[row] for row in range(len(found))]
 
 

@@ -77,6 +77,7 @@ class PairRun:
         seed: int | None = None,
         form: bool | None = None,
         alignment: bool = False,
+        attention: bool = False,
         threads: int | None = None,
     ) -> list[dict[str, Any]]:
         """What the model writes for sources, as texts, tokens or examples: `[{"source", "target", "score", …}]`.
@@ -85,7 +86,8 @@ class PairRun:
         was cut at the longest length allowed; "unknown_source" and "unknown_target" count symbols without a name. With
         `n_best` above 1 "hypotheses" holds the best, the first of them as above. With `alignment`, "source_tokens",
         "target_tokens", for each target token the number of the source token it looks at most, "alignment", and words
-        with the words they come from, "aligned". An empty source has an empty target.
+        with the words they come from, "aligned"; with `attention` also how much each target token looks at each source
+        token, the end marks last, "attention", rows that sum to 1. An empty source has an empty target.
 
         A run that writes poems is asked by form and title, "7x4 春望", or by a title alone, and gives a poem's "lines",
         too; see `recurra.data.poems`.
@@ -104,7 +106,7 @@ class PairRun:
             "form": form,
         }
         search = self._searched({name: value for name, value in said.items() if value is not None})
-        if alignment and not self.model.task.aligns:
+        if (alignment or attention) and not self.model.task.aligns:
             raise ConfigError(
                 f"{self.path} has a decoder without attention, so nothing says which part of a source its words come "
                 'from. Train with task.decoder.context = "attention", or leave the alignment out.'
@@ -113,9 +115,9 @@ class PairRun:
         if self.writes_poems:
             examples = [prompted(example) if _is_said(source_of(example)) else example for example in examples]
         with threads_set(threads):
-            found = self._written([self], examples, search, alignment)
+            found = self._written([self], examples, search, alignment or attention)
         return [
-            self._answer(example, ids, found.get(row, []), search.n_best > 1)
+            self._answer(example, ids, found.get(row, []), search.n_best > 1, attention)
             for row, (example, ids) in enumerate(zip(examples, self._encoded(examples), strict=True))
         ]
 
@@ -264,7 +266,9 @@ class PairRun:
     def _pieces(self, example: Example, ids: Any) -> list[str]:
         return source_pieces(self.model.vocabularies["input"], source_of(example), ids)
 
-    def _answer(self, example: Example, ids: Any, written: Sequence[Written], several: bool) -> dict[str, Any]:
+    def _answer(
+        self, example: Example, ids: Any, written: Sequence[Written], several: bool, attention: bool = False
+    ) -> dict[str, Any]:
         """What `predict` says of a source: of its hypotheses `written`, none for an empty one."""
         nothing = {"target": "", "score": 0.0, "log_p": 0.0, "ended": True, "unknown_target": 0}
         hypotheses: list[dict[str, Any]] = []
@@ -287,6 +291,8 @@ class PairRun:
                     "alignment": list(one.alignment),
                     "aligned": aligned_words(vocabularies, ids, tokens, one.alignment),
                 }
+            if attention and one.attention is not None:
+                hypotheses[-1]["attention"] = one.attention.double().tolist()
         best = {"source": source_of(example), **(hypotheses[0] if hypotheses else nothing)}
         if self.writes_poems:
             best["lines"] = verses(best["target"])

@@ -60,6 +60,11 @@ class Session:
         return self._stream.steps.own(self._state)
 
     @property
+    def said(self) -> Said | None:
+        """What `step` gave for the last symbol that was read; None before the first."""
+        return self._said
+
+    @property
     def bytes(self) -> int:
         """Memory of all that is held for this stream."""
         return sum(tensor.nbytes for tensor in leaves((self._state, self._memory, self._said)))

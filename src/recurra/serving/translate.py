@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from recurra.data.poems import MARKS, form_of, is_character
 from recurra.decoding.beam import beam
@@ -17,7 +18,7 @@ from recurra.decoding.form import END, MARK, NEVER, WITHIN, in_form
 from recurra.decoding.greedy import greedy
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.model import Model
-from recurra.serving.alignment import alignments, written_text
+from recurra.serving.alignment import attention, looked_at, written_text
 from recurra.serving.search import Search
 from recurra.training.evaluation import autocast, moved
 from recurra.types import Batch, Example
@@ -46,6 +47,8 @@ class Written:
     """Symbols of the target that have no name and could not be copied from the source."""
     alignment: tuple[int, ...] | None = None
     """For each of its symbols the place in the source it looks at most; None where nobody asked, or cannot be told."""
+    attention: Tensor | None = None
+    """How much each of its symbols looks at each of its source, the end marks last."""
 
 
 def search_batch(
@@ -152,11 +155,12 @@ def _written(
     vocabulary: Any = model.vocabularies["target"]
     flat = [(row, one) for row, several in enumerate(hypotheses) for one in several]
     asked = [k for k, (_, one) in enumerate(flat) if aligned or vocabulary.unknown in one.tokens]
-    places: dict[int, tuple[int, ...]] = {}
+    looks: dict[int, Tensor] = {}
     if asked and model.task.aligns:
-        places = dict(zip(asked, alignments(model, batch, [flat[k] for k in asked]), strict=True))
+        looks = dict(zip(asked, attention(model, batch, [flat[k] for k in asked]), strict=True))
     written: list[list[Written]] = [[] for _ in hypotheses]
     for k, (row, one) in enumerate(flat):
-        target, unknown = written_text(vocabulary, one.tokens, places.get(k), sources[row])
-        written[row].append(Written(target, one, unknown, places.get(k) if aligned else None))
+        places = looked_at(looks[k]) if k in looks else None
+        target, unknown = written_text(vocabulary, one.tokens, places, sources[row])
+        written[row].append(Written(target, one, unknown, *((places, looks.get(k)) if aligned else ())))
     return written

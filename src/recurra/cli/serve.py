@@ -1,0 +1,64 @@
+"""recurra serve"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from recurra import workflow
+from recurra.cli.options import Device, Plugins, Threads
+from recurra.errors import ConfigError
+from recurra.export import export_folder
+from recurra.serving.server.limits import Limits
+from recurra.serving.server.listening import address_of, bind, check_address, check_installed, hosts_of, listen
+from recurra.workflow.plan import check_run
+
+TOKEN = "RECURRA_TOKEN"
+
+
+def serve(
+    *runs: Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: Annotated[str | None, Parameter(show_default=False)] = None,
+    device: Device = "cpu",
+    threads: Threads = 1,
+    plugin: Plugins = None,
+) -> None:
+    """Serve runs: a page to try them, and a JSON API. Ctrl-C ends it.
+
+    Parameters
+    ----------
+    runs
+        The folders that `recurra train` made.
+    host
+        The address to listen at; one that other machines can reach wants a token.
+    port
+        0 takes any that is free.
+    token
+        What the API wants as a bearer token; the environment variable RECURRA_TOKEN if not said.
+    """
+    if not runs:
+        raise ConfigError("no run is named. Name one or more: recurra serve run")
+    for run in runs:
+        if export_folder(run) is None:
+            check_run(run)
+    token = token if token is not None else os.environ.get(TOKEN) or None
+    check_address(host, port, token)
+    if threads < 1:
+        raise ConfigError(f"--threads {threads}, expected 1 or more.")
+    check_installed()
+    with bind(host, port) as bound:
+        opened = [workflow.load(run, plugin or (), device) for run in runs]
+        from recurra.serving.server.api import make_app
+        from recurra.serving.server.models import Models
+
+        models = Models(opened, Limits(), threads)
+        print(f"serving {', '.join(models.by_name)} at {address_of(bound, host)}", flush=True)
+        try:
+            listen(make_app(models, token, hosts_of(host)), bound, models.limits.connections)
+        except KeyboardInterrupt:
+            print("closed")

@@ -1,0 +1,285 @@
+"""The addresses of the server, from requests to questions and from answers to JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException
+
+from recurra import __version__
+from recurra.errors import RecurraError
+from recurra.serving.server import bodies
+from recurra.serving.server.answering import GENERATING, check_input, check_inputs, check_options, check_sizes
+from recurra.serving.server.events import gathered, streamed
+from recurra.serving.server.generating import Channel, Writing
+from recurra.serving.server.guard import Guard
+from recurra.serving.server.kinds import parts_of
+from recurra.serving.server.looking import look
+from recurra.serving.server.models import Models, Served
+from recurra.serving.server.pages import INDEX, page_files
+from recurra.serving.server.problems import OPENAPI, Problem, of_model, of_recurra, of_validation
+
+ABOUT = """Trained recurrent models. GET /api/models says what each is for, which options it takes and of which kinds its
+answers are made. Every refusal is `{"error", "expected", "got", "next"}`."""
+CLOSED = 499
+"""What is logged of a request whose client has left; nobody reads it."""
+TROUBLES: dict[int | str, dict[str, Any]] = {
+    status: {"model": bodies.Trouble} for status in (400, 401, 404, 413, 422, 429, 503, 504)
+}
+EVENTS = "text/event-stream"
+
+
+def make_app(models: Models, token: str | None = None, hosts: Collection[str] | None = None) -> Guard:
+    """The server of models as an ASGI application; for `token` and `hosts` see `Guard`."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        models.start()
+        yield
+        await asyncio.to_thread(models.close)
+
+    app = FastAPI(
+        title="recurra serve",
+        version=__version__,
+        description=ABOUT,
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # its page would load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.include_router(_api(models))
+    app.include_router(_pages())
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RecurraError, _on_recurra)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_fault)
+    return Guard(app, models.limits, token, hosts)
+
+
+def _api(models: Models) -> APIRouter:
+    api = APIRouter(prefix="/api", responses=TROUBLES)
+
+    @api.get("/health", summary="Whether the server works, and how much there is to do")
+    async def health() -> Response:
+        return JSONResponse(
+            {
+                "status": "ok",
+                "version": __version__,
+                "models": {
+                    name: {
+                        "waiting": served.worker.waiting,
+                        "writing": served.worker.writing,
+                        "sessions": len(served.sessions),
+                        "computed": served.worker.computed,
+                        "batches": served.worker.batches,
+                    }
+                    for name, served in models.by_name.items()
+                },
+            }
+        )
+
+    @api.get("/models", summary="The card of every model, and the limits")
+    async def cards() -> Response:
+        found = [served.card for served in models.by_name.values()]
+        return JSONResponse({"models": found, "limits": asdict(models.limits)})
+
+    @api.get("/models/{name}", summary="The card of a model")
+    async def one_card(name: str) -> Response:
+        return JSONResponse(models.find(name).card)
+
+    @api.post("/models/{name}/predict", summary="Answer inputs", response_model=bodies.Answers)
+    async def predict(name: str, body: bodies.Predict, request: Request) -> Response:
+        served, said = models.find(name), body.options.said()
+        check_options(said, served.run.does, models.limits)
+        check_inputs(body.inputs, models.limits)
+        answers = await _unless_left(request, _answers(served, body.inputs, said))
+        return JSONResponse({"model": name, "answers": [{"parts": parts} for parts in answers]})
+
+    @api.post(
+        "/models/{name}/generate",
+        summary="Generate a text symbol by symbol: events `symbol`, then `end` or `error`",
+        response_class=StreamingResponse,
+        responses={200: {"content": {EVENTS: {"schema": {"type": "string"}}}}},
+    )
+    async def generate(name: str, body: bodies.Generate) -> Response:
+        served = models.find(name)
+        channel, writing = _writing(served, body.input, body.options.said())
+        return StreamingResponse(
+            streamed(channel, writing, models.limits.stream_seconds),
+            media_type=EVENTS,
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    @api.post("/models/{name}/inspect", summary="Gates, gradient flow and attention of an input")
+    async def inspect(name: str, body: bodies.Inspect, request: Request) -> Response:
+        served = models.find(name)
+        if "inspect" not in served.card["can"]:
+            raise Problem(
+                422,
+                "this model is an export, which cannot be looked into",
+                expected="a run's own folder",
+                next="Serve the run that it was exported from.",
+            )
+        check_input(body.text, models.limits)
+        wanted = served.worker.call(lambda: look(served.run, body.text, body.target, models.limits))
+        return JSONResponse(await _unless_left(request, wanted))
+
+    _add_sessions(api, models)
+    return api
+
+
+def _add_sessions(api: APIRouter, models: Models) -> None:
+    @api.post("/models/{name}/sessions", summary="Open a session", status_code=201, response_model=bodies.SessionId)
+    async def open_session(name: str, request: Request) -> Response:
+        served = models.find(name)
+        served.sessions.check_room()
+        session = await _unless_left(request, served.worker.call(served.open_session))
+        return JSONResponse({"id": served.sessions.add(session), "count": 0}, 201)
+
+    @api.post("/models/{name}/sessions/{id}/feed", summary="Read what comes next", response_model=bodies.Fed)
+    async def feed(name: str, id: str, body: bodies.Feed, request: Request) -> Response:
+        served = models.find(name)
+        session = served.sessions.find(id)
+        check_sizes({"top": body.top}, models.limits)
+        given: Any = body.input
+        if all(isinstance(each, str) for each in given):
+            check_input(given, models.limits)
+        elif len(given) > models.limits.tokens:
+            raise Problem(422, "an input is too long", expected=f"{models.limits.tokens:,} symbols", got=len(given))
+        if isinstance(given, list) and len(given) == 1:  # those of other sessions may share the step
+            wanted: Coroutine[Any, Any, Any] = served.worker.ask(("fed", body.top), [(session, given[0])])
+        else:
+            wanted = served.worker.call(lambda: session.feed(given, body.top))
+        answers = await _unless_left(request, wanted)
+        return JSONResponse({"count": session.count, "answers": answers})
+
+    @api.post("/models/{name}/sessions/{id}/fork", summary="Open another that has read the same", status_code=201)
+    async def fork(name: str, id: str) -> Response:
+        served = models.find(name)
+        session = served.sessions.find(id)
+        served.sessions.check_room()
+        other = await served.worker.call(session.fork)
+        return JSONResponse({"id": served.sessions.add(other), "count": other.count}, 201)
+
+    @api.delete("/models/{name}/sessions/{id}", summary="Close a session", status_code=204)
+    async def close(name: str, id: str) -> Response:
+        models.find(name).sessions.drop(id)
+        return Response(status_code=204)
+
+
+def _pages() -> APIRouter:
+    pages, files = APIRouter(include_in_schema=False), page_files()
+
+    @pages.get("/")
+    async def index(request: Request) -> Response:
+        return await named(INDEX, request)
+
+    @pages.get("/ui/{name}")
+    async def named(name: str, request: Request) -> Response:
+        if name not in files:
+            raise Problem(404, "there is no such file", got=name, next="The page is at /.")
+        file = files[name]
+        headers = {"Cache-Control": "no-cache", "ETag": file.mark}
+        if request.headers.get("if-none-match") == file.mark:
+            return Response(status_code=304, headers=headers)
+        return Response(file.content, media_type=file.media_type, headers=headers)
+
+    return pages
+
+
+async def _answers(served: Served, inputs: list[Any], said: dict[str, Any]) -> list[Any]:
+    """The parts of each input's answer."""
+    if served.run.does != "write":
+        return await served.worker.ask(served.asking.key(said), inputs)
+    found = []
+    for given in inputs:
+        channel, writing = _writing(served, given, said)
+        text, symbols = await gathered(channel, writing, served.limits.seconds)
+        found.append(parts_of({"prompt": given, "text": text, "symbols": symbols}, served.run.model.task))
+    return found
+
+
+def _writing(served: Served, given: Any, said: dict[str, Any]) -> tuple[Channel, Writing]:
+    """A text that is now being generated. Raises `Problem` for a model that generates none, and for options of others."""
+    if not served.generates:
+        raise Problem(
+            422,
+            f"this model {served.run.does}s, it generates nothing",
+            expected="a model whose card says that it can generate",
+            got=served.name,
+            next=f"POST to /api/models/{served.name}/predict.",
+        )
+    for name in said:
+        if name not in GENERATING:
+            raise Problem(
+                422,
+                f"the option {name} is not for what is generated symbol by symbol",
+                expected="options of " + ", ".join(GENERATING),
+                got=name,
+                next="Leave it out, or ask for a prediction.",
+            )
+    check_sizes(said, served.limits)
+    if not isinstance(given, str):
+        raise Problem(422, "a text is continued, not tokens", expected="a text", got=given, next="Join the tokens.")
+    check_input(given, served.limits)
+    if served.run.does == "translate" and not given.strip():
+        raise Problem(422, "the input is empty", expected="a source", got=given, next=OPENAPI)
+    channel = Channel()
+    writing = Writing(channel, given, said, served.defaults)
+    served.worker.write(writing)
+    return channel, writing
+
+
+async def _unless_left(request: Request, wanted: Coroutine[Any, Any, Any]) -> Any:
+    """What is wanted, unless the client leaves before: then it is dropped."""
+    asked = asyncio.ensure_future(wanted)
+    left = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((asked, left), return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            raise Problem(CLOSED, "the client has left")
+        return asked.result()
+    finally:
+        for each in (asked, left):
+            each.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _on_problem(request: Request, error: Any) -> Response:
+    return JSONResponse(error.as_json(), error.status, error.headers)
+
+
+async def _on_recurra(request: Request, error: Any) -> Response:
+    return await _on_problem(request, of_recurra(error))
+
+
+async def _on_validation(request: Request, error: Any) -> Response:
+    return await _on_problem(request, of_validation(error.errors()))
+
+
+async def _on_http(request: Request, error: Any) -> Response:
+    said = {404: "there is nothing at this address", 405: "this address is not asked in this way"}
+    found = Problem(
+        error.status_code,
+        said.get(error.status_code, str(error.detail)),
+        got=f"{request.method} {request.url.path}",
+        next=OPENAPI,
+        headers=error.headers,
+    )
+    return await _on_problem(request, found)
+
+
+async def _on_fault(request: Request, error: Any) -> Response:
+    return await _on_problem(request, of_model())

@@ -1,0 +1,75 @@
+"""Server-sent events of a text that is being generated, and the same gathered into one answer. Needs no torch."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+from recurra.serving.server.problems import Problem, of_model, too_slow
+
+PING = 10.0
+"""Seconds of silence after which a comment is sent, so that nobody between takes the connection for dead."""
+LAST = ("end", "error")
+
+
+class Events(Protocol):
+    """Where a text's events come from."""
+
+    events: asyncio.Queue[tuple[str, Any]]
+
+
+class Leaves(Protocol):
+    """A text that nobody may be waiting for any more."""
+
+    gone: bool
+
+
+async def streamed(channel: Events, writing: Leaves, seconds: float) -> AsyncIterator[bytes]:
+    """Events as they come, `symbol` after `symbol`, then `end` or `error`; what has come meanwhile goes together."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    try:
+        while True:
+            left = deadline - loop.time()
+            if left <= 0:
+                yield rendered("error", too_slow(seconds, True))
+                return
+            try:
+                some = [await asyncio.wait_for(channel.events.get(), min(PING, left))]
+            except TimeoutError:
+                yield b":\n\n"
+                continue
+            while not channel.events.empty():
+                some.append(channel.events.get_nowait())
+            yield b"".join(rendered(*event) for event in some)
+            if some[-1][0] in LAST:
+                return
+    finally:
+        writing.gone = True
+
+
+async def gathered(channel: Events, writing: Leaves, seconds: float) -> tuple[str, list[dict[str, Any]]]:
+    """The whole text and its symbols. Raises `Problem` where it takes too long or cannot be written."""
+    symbols: list[dict[str, Any]] = []
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                name, data = await channel.events.get()
+                if name == "error":
+                    raise data if isinstance(data, Problem) else of_model()
+                if name == "end":
+                    return str(data["text"]), symbols
+                symbols.append(data)
+    except TimeoutError:
+        raise too_slow(seconds, True) from None
+    finally:
+        writing.gone = True
+
+
+def rendered(name: str, data: Any) -> bytes:
+    """One event."""
+    if isinstance(data, BaseException):
+        data = (data if isinstance(data, Problem) else of_model()).as_json()
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()

@@ -1,0 +1,173 @@
+"""What every request goes through before anything else: whom it is for, who may ask, how much comes. Needs no torch."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from recurra.serving.server.limits import Limits
+from recurra.serving.server.problems import Problem
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+OPEN = ("/api/health",)
+"""Addresses of the API that need no token."""
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
+
+class Guard:
+    """An ASGI application around another.
+
+    `hosts`: names by which a request may call the server, so that no foreign name can be pointed at it (DNS
+    rebinding); None: any. `token`: what the API wants as a bearer token; None: nothing.
+    """
+
+    def __init__(self, app: App, limits: Limits, token: str | None, hosts: Collection[str] | None) -> None:
+        self._app, self._limits, self._hosts = app, limits, hosts
+        self._token = None if token is None else token.encode()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *RAW]
+            await send(message)
+
+        headers = {name: value for name, value in scope["headers"]}
+        try:
+            self._check_name(headers)
+            self._check_token(scope["path"], headers)
+            body = await asyncio.wait_for(self._body(headers, receive), self._limits.body_seconds)
+        except Problem as problem:
+            await refuse(problem, guarded)
+            return
+        except TimeoutError:
+            await refuse(_slow_body(self._limits.body_seconds), guarded)
+            return
+        if body is None:  # the client has left
+            return
+        await self._app(scope, _again(body, receive), guarded)
+
+    def _check_name(self, headers: dict[bytes, bytes]) -> None:
+        """Refuse a request under a foreign name, and one that a page of another origin sent."""
+        host = headers.get(b"host", b"").decode("latin-1")
+        if self._hosts is not None and bare_name(host) not in self._hosts:
+            raise Problem(
+                421,
+                "this server does not go by this name",
+                expected=f"the host {' or '.join(sorted(self._hosts))}",
+                got=host,
+                next="Open the address that `recurra serve` printed.",
+            )
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if origin and urlsplit(origin).netloc != host:
+            raise Problem(
+                403,
+                "a page of another origin may not ask",
+                expected=f"the origin of {host}",
+                got=origin,
+                next="Open the server's own page, or ask from a program.",
+            )
+
+    def _check_token(self, path: str, headers: dict[bytes, bytes]) -> None:
+        """Refuse a request to the API without the token; the page itself is open, so that it can ask for it."""
+        if self._token is None or not path.startswith("/api") or path in OPEN:
+            return
+        kind, _, given = headers.get(b"authorization", b"").partition(b" ")
+        if kind.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
+            raise Problem(
+                401,
+                "this server wants a token" if not given else "this is not the server's token",
+                expected="the header Authorization: Bearer and the token that the server was started with",
+                got="no token" if not given else "another token",
+                next="Ask whoever started the server.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
+        """All of a body. Raises `Problem` for one that is too long, as soon as that is known."""
+        announced = headers.get(b"content-length", b"0")
+        if announced.isdigit() and int(announced) > self._limits.body:
+            raise self._too_long(int(announced))
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > self._limits.body:
+                raise self._too_long(f"{size:,} bytes so far")
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+    def _too_long(self, got: Any) -> Problem:
+        return Problem(
+            413,
+            "the body is too long",
+            expected=f"{self._limits.body:,} bytes at most",
+            got=got,
+            next="Send less, or part it into several requests.",
+            headers={"Connection": "close"},
+        )
+
+
+def bare_name(host: str) -> str:
+    """The name in a Host header, without its port: `[::1]:8000` is `::1`."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.rpartition(":")[0].lower() if ":" in host else host.lower()
+
+
+async def refuse(problem: Problem, send: Send) -> None:
+    """Answer by what is wrong."""
+    body = json.dumps(problem.as_json(), ensure_ascii=False).encode()
+    own = {"Content-Type": "application/json", "Content-Length": str(len(body)), **problem.headers}
+    headers = [(name.lower().encode(), value.encode()) for name, value in own.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _slow_body(seconds: float) -> Problem:
+    return Problem(
+        408,
+        "the body did not come in time",
+        expected=f"all of it within {seconds:g} seconds",
+        next="Send it again.",
+        headers={"Connection": "close"},
+    )
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """The body once more, and then whatever comes behind it."""
+    given = False
+
+    async def replayed() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed

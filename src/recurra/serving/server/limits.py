@@ -1,0 +1,52 @@
+"""How much of everything a server takes at a time. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from recurra.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Raises `ConfigError` for a number below 1."""
+
+    body: int = 1 << 20
+    """Bytes of a request's body."""
+    body_seconds: float = 20
+    """In which a body must have come."""
+    inputs: int = 64
+    """Inputs of a request."""
+    characters: int = 20_000
+    """Characters of an input; of one given as tokens, of all of them."""
+    tokens: int = 4_000
+    """Tokens of an input that is given as tokens."""
+    looked_at: int = 300
+    """Symbols that are looked inside at."""
+    written: int = 2_000
+    """Symbols that are generated."""
+    top: int = 50
+    """Alternatives of a symbol or a label."""
+    beam: int = 50
+    """Hypotheses beside each other in a search."""
+    together: int = 64
+    """Inputs computed at once."""
+    waiting: int = 256
+    """Requests that wait for a model."""
+    seconds: float = 60
+    """Time of a request, a stream's apart."""
+    streams: int = 16
+    """Texts of a model that are generated at once."""
+    stream_seconds: float = 300
+    """Time of a stream."""
+    sessions: int = 64
+    """Sessions of a model."""
+    session_idle: float = 900
+    """Seconds after which a session that nobody fed is closed."""
+    connections: int = 512
+    """Connections of all clients."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if getattr(self, field.name) < (0.01 if "seconds" in field.name or "idle" in field.name else 1):
+                raise ConfigError(f"limit {field.name} = {getattr(self, field.name)}, expected more.")

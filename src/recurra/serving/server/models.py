@@ -1,0 +1,104 @@
+"""What is served: runs by name, each with its own thread."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recurra.errors import did_you_mean
+from recurra.serving.run import Run
+from recurra.serving.server.answering import Asking
+from recurra.serving.server.batching import Worker
+from recurra.serving.server.cards import card
+from recurra.serving.server.generating import written_by
+from recurra.serving.server.limits import Limits
+from recurra.serving.server.problems import Problem
+from recurra.serving.server.sessions import Sessions
+from recurra.serving.session import Session, advance
+
+
+class Served:
+    """One model: its run, its card, its queue, its sessions."""
+
+    def __init__(self, name: str, run: Run, limits: Limits, threads: int) -> None:
+        self.name, self.run, self.limits = name, run, limits
+        self.asking = Asking(run)
+        self.card = card(name, run, limits)
+        writer = written_by(run)
+        self.defaults: dict[str, Any] = {} if writer is None else writer[1]
+        self.generates = writer is not None
+        self.sessions = Sessions(limits)
+        self._first: Session | None = None
+        self.worker = Worker(
+            self._compute,
+            _nothing_written if writer is None else writer[0],
+            limits,
+            name,
+            lambda: torch.set_num_threads(threads),
+        )
+
+    def open_session(self) -> Session:
+        """A session at its begin, in the model's thread. The first is kept, so that weights are packed once."""
+        if self._first is None:
+            self._first = self.run.session()
+        return self._first.fork()
+
+    def _compute(self, key: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+        if key[0] == "fed":
+            return advance([session for session, _ in inputs], [symbol for _, symbol in inputs], top=key[1])
+        return self.asking.compute(key, inputs)
+
+
+class Models:
+    """All that is served, by name."""
+
+    def __init__(self, runs: Sequence[Run], limits: Limits | None = None, threads: int = 1) -> None:
+        self.limits = limits or Limits()
+        names = names_of([run.path for run in runs])
+        self.by_name: Mapping[str, Served] = {
+            name: Served(name, run, self.limits, threads) for name, run in zip(names, runs, strict=True)
+        }
+
+    def start(self) -> None:
+        """Begin to work."""
+        for served in self.by_name.values():
+            served.worker.start()
+
+    def close(self) -> None:
+        """Stop all threads."""
+        for served in self.by_name.values():
+            served.worker.close()
+
+    def find(self, name: str) -> Served:
+        """The model of a name. Raises `Problem` for one there is not."""
+        if name not in self.by_name:
+            guess = did_you_mean(name, self.by_name)
+            raise Problem(
+                404,
+                f"there is no model of this name{guess}" if guess != "." else "there is no model of this name",
+                expected=", ".join(self.by_name),
+                got=name,
+                next="GET /api/models lists them.",
+            )
+        return self.by_name[name]
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """A name for each folder, that can stand in an address and that no other has."""
+    names: list[str] = []
+    for path in paths:
+        bare = re.sub(r"[^\w.-]+", "-", path.resolve().name).strip("-.") or "model"
+        k, name = 1, bare
+        while name in names:
+            k += 1
+            name = f"{bare}-{k}"
+        names.append(name)
+    return names
+
+
+def _nothing_written(texts: Sequence[Any]) -> list[bool | BaseException]:
+    return [True] * len(texts)

@@ -1,0 +1,114 @@
+"""Every refusal of the server: a status and one JSON object `{"error", "expected", "got", "next"}`. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recurra.errors import RecurraError
+
+SHOWN = 80
+"""Characters of what came that are said back."""
+OPENAPI = "/api/openapi.json says what each address takes."
+
+
+class Problem(Exception):
+    """A request that is answered by what is wrong with it."""
+
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        *,
+        expected: str | None = None,
+        got: Any = None,
+        next: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(error)
+        self.status, self.error, self.expected, self.next = status, error, expected, next
+        self.got = cut(got)
+        self.headers = dict(headers or {})
+
+    def as_json(self) -> dict[str, Any]:
+        """What the client reads."""
+        return {"error": self.error, "expected": self.expected, "got": self.got, "next": self.next}
+
+
+def cut(value: Any) -> Any:
+    """What came, short enough to be said back."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def of_recurra(error: RecurraError) -> Problem:
+    """What a run refuses, in its own words, which name what was expected and the next move."""
+    return Problem(422, str(error), next="Change the input as the sentence says.")
+
+
+def of_model() -> Problem:
+    """A fault of ours, whose traceback the server's log has and the client need not."""
+    return Problem(
+        500,
+        "the model failed on this input",
+        expected="an answer",
+        next="The server's log says where. Try another input, and report this one.",
+    )
+
+
+def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
+    """What a body lacks, by the first thing that is wrong with it."""
+    first = errors[0]
+    if first["type"] == "json_invalid":
+        where = f"at character {first['loc'][-1]}" if len(first["loc"]) > 1 else ""
+        return Problem(400, f"the body is no JSON {where}".rstrip(), expected="one JSON object in UTF-8", next=OPENAPI)
+    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "str", "list[str]")) or "the body"
+    expected = str(first["msg"])
+    if first["type"] == "extra_forbidden":
+        return Problem(422, f"{place} is unknown", expected="a field or option that there is", got=place, next=OPENAPI)
+    if first["type"] == "missing":
+        return Problem(422, f"{place} is missing", expected=f"a body with {place}", next=OPENAPI)
+    return Problem(422, f"{place} is not what is expected", expected=expected, got=first.get("input"), next=OPENAPI)
+
+
+def too_long(what: str, most: int, got: int, unit: str) -> Problem:
+    """An input, or a wish, beyond a limit."""
+    return Problem(
+        422,
+        f"{what} is too long",
+        expected=f"{most:,} {unit} at most",
+        got=got,
+        next="Send less, or part it into several requests.",
+    )
+
+
+def too_many(what: str, most: int, after: int) -> Problem:
+    """There are as many of something as there may be."""
+    return Problem(
+        429,
+        f"there are too many {what}",
+        expected=f"{most:,} at a time",
+        got=f"{most:,} already",
+        next=f"Try again in {after} second{'' if after == 1 else 's'}.",
+        headers={"Retry-After": str(after)},
+    )
+
+
+def too_slow(seconds: float, begun: bool) -> Problem:
+    """A request that took too long, in the queue or in the model."""
+    if not begun:
+        return Problem(
+            503,
+            "the model was busy with others for too long",
+            expected=f"a turn within {seconds:g} seconds",
+            next="Try again in 5 seconds.",
+            headers={"Retry-After": "5"},
+        )
+    return Problem(
+        504,
+        "the answer took too long",
+        expected=f"an answer within {seconds:g} seconds",
+        next="Send a shorter input, or ask for less.",
+    )

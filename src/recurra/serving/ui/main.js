@@ -1,0 +1,185 @@
+// The page: a model is picked, asked, looked into.
+
+import { ask, follow, keepToken, Trouble } from "./api.js";
+import { modelCard } from "./card.js";
+import { byId, h } from "./dom.js";
+import { findings } from "./inside.js";
+import { answer } from "./kinds.js";
+import { Options } from "./options.js";
+import { Written } from "./written.js";
+
+const LOOK = "recurra-look";
+const VERBS = { write: "Write", label: "Label", fill: "Fill the blanks", translate: "Answer" };
+const options = new Options(byId("options"));
+const kept = new Map();  // what was typed for each model
+let cards = [], card = null, running = null;
+
+function chooseLook() {
+  const root = document.documentElement, button = byId("look"), saved = localStorage.getItem(LOOK);
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const dark = () => (root.dataset.look ?? (system.matches ? "dark" : "light")) === "dark";
+  const show = () => {
+    button.textContent = dark() ? "Light" : "Dark";
+    button.setAttribute("aria-label", dark() ? "Change to a light page" : "Change to a dark page");
+    button.setAttribute("aria-pressed", String(dark()));
+  };
+  if (saved === "dark" || saved === "light") root.dataset.look = saved;
+  button.addEventListener("click", () => {
+    root.dataset.look = dark() ? "light" : "dark";
+    localStorage.setItem(LOOK, root.dataset.look);
+    show();
+  });
+  system.addEventListener("change", show);
+  show();
+}
+
+function say(sentence) {
+  byId("status").textContent = sentence;
+}
+
+function complain(error) {
+  const place = byId("trouble");
+  place.hidden = !error;
+  if (!error) return;
+  const first = error.message.charAt(0).toUpperCase() + error.message.slice(1);
+  const detail = [error.expected && `Expected: ${error.expected}.`, error.got !== null && error.got !== undefined && `Got: ${error.got}.`].filter(Boolean).join(" ");
+  place.replaceChildren(h("p", {}, h("strong", {}, /[.?!]$/.test(first) ? first : `${first}.`)), ...(detail ? [h("p", {}, detail)] : []), ...(error.next ? [h("p", {}, error.next)] : []));
+  place.scrollIntoView({ block: "nearest" });
+}
+
+async function begin() {
+  complain(null);
+  byId("entry").hidden = true;
+  try {
+    cards = (await ask("/api/models")).models;
+  } catch (error) {
+    if (error.status === 401) {
+      byId("entry").hidden = false;
+      byId("token").focus();
+    }
+    if (error.status !== 401 || error.got !== "no token") complain(error);
+    return;
+  }
+  const picker = byId("model");
+  picker.replaceChildren(...cards.map(each => h("option", { value: each.name }, each.name)));
+  byId("pick").hidden = cards.length < 2;
+  const wanted = decodeURIComponent(location.hash.slice(1));
+  choose(cards.some(each => each.name === wanted) ? wanted : cards[0].name);
+}
+
+function choose(name) {
+  stop();
+  if (card) kept.set(card.name, byId("input").value);
+  card = cards.find(each => each.name === name);
+  byId("model").value = name;
+  history.replaceState(null, "", `#${encodeURIComponent(name)}`);
+  document.title = `${name} – recurra`;
+  byId("name").textContent = name;
+  byId("description").textContent = card.description;
+  byId("asks").textContent = card.asks;
+  byId("input").value = kept.get(name) ?? card.example;
+  options.set(card);
+  byId("settings").hidden = !byId("options").children.length;
+  const generates = card.can.includes("generate"), writes = card.does === "write";
+  byId("verbs").replaceChildren(
+    h("button", { type: "submit" }, VERBS[card.does]),
+    generates && !writes ? h("button", { type: "button", class: "quiet", onclick: () => run(generate) }, "Symbol by symbol") : "");
+  byId("stop").hidden = !generates;
+  byId("inspect").hidden = !card.can.includes("inspect");
+  byId("example").hidden = !card.example;
+  byId("result").replaceChildren();
+  byId("inside").hidden = true;
+  byId("card").replaceChildren(modelCard(card));
+  byId("try").hidden = byId("about").hidden = false;
+  complain(null);
+  say("");
+}
+
+function stop() {
+  running?.abort();
+}
+
+// Do one thing at a time; what is begun meanwhile ends it.
+async function run(work) {
+  stop();
+  const wrong = options.wrong();
+  if (wrong) {
+    byId("settings").open = true;
+    wrong.reportValidity();
+    return;
+  }
+  const mine = running = new AbortController();
+  complain(null);
+  byId("stop").disabled = false;
+  byId("try").setAttribute("aria-busy", "true");
+  try {
+    await work(byId("input").value, mine.signal);
+  } catch (error) {
+    if (error.name === "AbortError") {
+      if (running === mine) say("Stopped.");
+    } else {
+      say("");
+      complain(error instanceof Trouble ? error : new Trouble(0, { error: String(error), expected: null, got: null, next: "Load the page again." }));
+    }
+  } finally {
+    if (running === mine) {
+      running = null;
+      byId("stop").disabled = true;
+      byId("try").removeAttribute("aria-busy");
+    }
+  }
+}
+
+const address = verb => `/api/models/${encodeURIComponent(card.name)}/${verb}`;
+
+async function predict(input, signal) {
+  say("Computing …");
+  const allowed = card.options.predict, said = options.said(allowed);
+  if ("attention" in allowed) said.attention = true;
+  const begun = performance.now();
+  const found = await ask(address("predict"), { inputs: [input], options: said }, signal);
+  byId("result").replaceChildren(...found.answers.map(each => answer(each.parts)));
+  say(`Answered in ${Math.round(performance.now() - begun)} ms.`);
+}
+
+async function generate(input, signal) {
+  const said = options.said(card.options.generate);
+  const draws = said.temperature !== undefined && said.temperature > 0;
+  if (draws && said.seed === undefined) said.seed = Math.floor(Math.random() * 1e6);
+  const view = new Written(card.does === "write" ? input : "");
+  byId("result").replaceChildren(h("div", { class: "answer", "aria-live": "off" }, view.node));
+  say("Writing …");
+  const begun = performance.now();
+  await follow(address("generate"), { input, options: said }, signal, (name, data) => {
+    if (name === "symbol") view.add(data);
+    else say(`${data.symbols} symbols in ${((performance.now() - begun) / 1000).toFixed(1)} s${draws ? `, seed ${said.seed}` : ""}.`);
+  });
+}
+
+async function inspect(input, signal) {
+  say("Looking inside …");
+  const found = await ask(address("inspect"), { text: input }, signal);
+  byId("findings").replaceChildren(...findings(found));
+  byId("inside").hidden = false;
+  byId("inside").scrollIntoView({ block: "start" });
+  say("Looked inside, see below.");
+}
+
+chooseLook();
+byId("model").addEventListener("change", event => choose(event.target.value));
+byId("ask").addEventListener("submit", event => {
+  event.preventDefault();
+  run(card.does === "write" ? generate : predict);
+});
+byId("input").addEventListener("keydown", event => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("ask").requestSubmit();
+});
+byId("stop").addEventListener("click", stop);
+byId("inspect").addEventListener("click", () => run(inspect));
+byId("example").addEventListener("click", () => { byId("input").value = card.example; byId("input").focus(); });
+byId("entry").addEventListener("submit", event => {
+  event.preventDefault();
+  keepToken(byId("token").value.trim());
+  begin();
+});
+begin();

@@ -1,0 +1,59 @@
+// Fields for the options of a request, with words beside them. What is left empty is not sent.
+
+import { h } from "./dom.js";
+
+const FIELDS = {
+  length: { name: "Length", hint: "symbols", min: 1, step: 1, usual: 300 },
+  temperature: { name: "Temperature", hint: "0: always the likeliest", min: 0, max: 5, step: 0.05, usual: 0.8 },
+  top_p: { name: "Top p", hint: "share of probability to draw from", min: 0.01, max: 1, step: 0.01 },
+  top_k: { name: "Top k", hint: "draw among so many", min: 1, step: 1 },
+  seed: { name: "Seed", hint: "empty: another each time", min: 0, step: 1 },
+  top: { name: "Alternatives", hint: "shown for each", min: 1, step: 1, usual: 5 },
+  beam: { name: "Beam", hint: "hypotheses kept", min: 1, step: 1 },
+  n_best: { name: "Best", hint: "hypotheses shown", min: 1, step: 1 },
+  length_penalty: { name: "Length penalty", hint: "0 prefers short", min: 0, max: 10, step: 0.1 },
+  no_repeat: { name: "No repeat", hint: "of so many symbols", min: 0, step: 1 },
+  form: { name: "Keep the form", tick: true },
+};
+
+export class Options {
+  constructor(place) {
+    this.place = place;
+  }
+
+  // names: the options of a model, for prediction and for generation
+  set(card) {
+    const described = { ...card.options.generate, ...card.options.predict };
+    const writes = card.does === "write";
+    this.fields = new Map();
+    this.place.replaceChildren(...Object.entries(described).filter(([name]) => name in FIELDS).map(([name, { default: own, most }]) => {
+      const { name: title, hint, tick, usual, ...range } = FIELDS[name];
+      const id = `option-${name}`;
+      if (tick) {
+        const input = h("input", { id, type: "checkbox", checked: own });
+        this.fields.set(name, input);
+        return h("div", { class: "tick" }, input, h("label", { for: id }, title));
+      }
+      const value = own ?? (writes || name === "top" ? usual : undefined);
+      const input = h("input", { id, type: "number", inputmode: "decimal", ...range, max: range.max ?? most, value });
+      this.fields.set(name, input);
+      return h("div", {}, h("label", { for: id }, title), input, hint && h("span", { class: "soft" }, hint));
+    }));
+  }
+
+  // What is said of the options that `allowed` has.
+  said(allowed) {
+    const found = {};
+    for (const [name, input] of this.fields) {
+      if (!(name in allowed)) continue;
+      if (input.type === "checkbox") found[name] = input.checked;
+      else if (input.value !== "") found[name] = Number(input.value);
+    }
+    return found;
+  }
+
+  // The first field whose value cannot be sent.
+  wrong() {
+    return [...this.fields.values()].find(input => !input.checkValidity());
+  }
+}
