@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json as json_format
 import os
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from recurra import workflow
-from recurra.cli.options import Device, Plugins, Threads
+from recurra import __version__, workflow
+from recurra.cli.options import Device, Json, Plugins, Threads
 from recurra.errors import ConfigError
 from recurra.export import export_folder
 from recurra.serving.server.limits import Limits
@@ -27,6 +29,7 @@ def serve(
     device: Device = "cpu",
     threads: Threads = 1,
     plugin: Plugins = None,
+    json: Json = False,
 ) -> None:
     """Serve runs: a page to try them, and a JSON API. Ctrl-C ends it.
 
@@ -57,8 +60,11 @@ def serve(
         from recurra.serving.server.models import Models
 
         models = Models(opened, Limits(), threads)
-        print(f"serving {', '.join(models.by_name)} at {address_of(bound, host)}", flush=True)
-        try:
-            listen(make_app(models, token, hosts_of(host)), bound, models.limits.connections)
-        except KeyboardInterrupt:
+        bound.listen()
+        address = address_of(bound, host)
+        said = {"address": address, "models": list(models.by_name)}
+        print(json_format.dumps(said) if json else f"serving {', '.join(models.by_name)} at {address}", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            listen(make_app(models, token, hosts_of(host), __version__), bound, models.limits.connections)
+        if not json:
             print("closed")

@@ -25,6 +25,11 @@ class Line:
     """Tokens that the model does not know."""
 
 
+def count_blanks(given: str | Sequence[str]) -> int:
+    """How many blanks a text has, or one that is in tokens already."""
+    return len(_BLANK.findall(given)) if isinstance(given, str) else sum(map(bool, map(_BLANK.fullmatch, given)))
+
+
 def read_line(given: str | Sequence[str], vocabulary: Any) -> Line:
     """The tokens of a text with blanks, or of one that is in tokens already.
 

@@ -65,9 +65,7 @@ class LabelRun:
         report: dict[str, Any] = checkpoint.read_json(RunFolder(self.path).report)
         return report
 
-    def predict(
-        self, *inputs: str | Sequence[str], top: int = 0, threads: int | None = None
-    ) -> list[dict[str, Any]]:
+    def predict(self, *inputs: str | Sequence[str], top: int = 0, threads: int | None = None) -> list[dict[str, Any]]:
         """Label texts, or sentences given as lists of tokens: `[{"tokens", "tags"}]`, `[{"tokens", "label"}]` …
 
         With `top` there are probabilities, too: "p", that of each tag whatever the others are, and "likeliest", so many

@@ -40,7 +40,8 @@ def likely(
 def _of_tags(potentials: Mapping[str, Tensor], tags: Sequence[Sequence[int]], structure: Lengths) -> list[list[float]]:
     z = potentials["tags"]  # [B, T, K]
     if "transitions" in potentials:
-        p = marginals(z.transpose(0, 1), *(potentials[name] for name in CHAIN), structure.values).transpose(0, 1)
+        transitions, start, end = (potentials[name] for name in CHAIN)
+        p = marginals(z.transpose(0, 1), transitions, start, end, structure.values).transpose(0, 1)
     else:
         p = z.exp()
     rows = p.cpu()

@@ -86,8 +86,8 @@ class PairRun:
         was cut at the longest length allowed; "unknown_source" and "unknown_target" count symbols without a name. With
         `n_best` above 1 "hypotheses" holds the best, the first of them as above. With `alignment`, "source_tokens",
         "target_tokens", for each target token the number of the source token it looks at most, "alignment", and words
-        with the words they come from, "aligned"; with `attention` also how much each target token looks at each source
-        token, the end marks last, "attention", rows that sum to 1. An empty source has an empty target.
+        with the words they come from, "aligned"; with `attention` also how much each target token of the best looks at
+        each source token, the end marks last, "attention", rows that sum to 1. An empty source has an empty target.
 
         A run that writes poems is asked by form and title, "7x4 春望", or by a title alone, and gives a poem's "lines",
         too; see `recurra.data.poems`.
@@ -291,7 +291,7 @@ class PairRun:
                     "alignment": list(one.alignment),
                     "aligned": aligned_words(vocabularies, ids, tokens, one.alignment),
                 }
-            if attention and one.attention is not None:
+            if attention and one is written[0] and one.attention is not None:
                 hypotheses[-1]["attention"] = one.attention.double().tolist()
         best = {"source": source_of(example), **(hypotheses[0] if hypotheses else nothing)}
         if self.writes_poems:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+from recurra.serving.blanks import count_blanks
 from recurra.serving.run import Run
 from recurra.serving.server.kinds import parts_of
 from recurra.serving.server.limits import Limits
@@ -54,8 +55,8 @@ def check_sizes(said: Mapping[str, Any], limits: Limits) -> None:
             )
 
 
-def check_inputs(inputs: Sequence[str | Sequence[str]], limits: Limits) -> None:
-    """Raise `Problem` for too many inputs, and for one that is too long."""
+def check_inputs(inputs: Sequence[str | Sequence[str]], limits: Limits, run: Any = None) -> None:
+    """Raise `Problem` for too many inputs, for one that is too long, and for too much in all."""
     if len(inputs) > limits.inputs:
         raise Problem(
             422,
@@ -64,17 +65,38 @@ def check_inputs(inputs: Sequence[str | Sequence[str]], limits: Limits) -> None:
             got=len(inputs),
             next="Send several requests: those that wait are computed together.",
         )
-    for given in inputs:
-        check_input(given, limits)
+    sizes = [check_input(given, limits, run) for given in inputs]
+    if sum(sizes) > limits.in_all:
+        raise too_long("what is sent", limits.in_all, sum(sizes), "characters in all")
 
 
-def check_input(given: str | Sequence[str], limits: Limits) -> None:
-    """Raise `Problem` for an input that is too long."""
-    size = len(given) if isinstance(given, str) else sum(map(len, given))
-    if size > limits.characters:
-        raise too_long("an input", limits.characters, size, "characters")
+def check_input(given: str | Sequence[str], limits: Limits, run: Any = None) -> int:
+    """How many characters an input has. Raises `Problem` for one that is too long for a run, or is no text."""
+    text = given if isinstance(given, str) else "".join(given)
+    size, most = len(text), limits.characters if run is None else longest(run, limits)
+    if size > most:
+        raise too_long("an input", most, size, "characters")
+    if run is not None and run.does == "fill" and count_blanks(given) > limits.blanks:
+        raise too_long("the list of blanks in an input", limits.blanks, count_blanks(given), "blanks")
     if not isinstance(given, str) and len(given) > limits.tokens:
         raise too_long("an input", limits.tokens, len(given), "tokens")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Problem(
+            422,
+            "an input holds half a character",
+            expected="Unicode text: a surrogate stands in no text by itself",
+            got=f"U+{ord(text[error.start]):04X}",
+            next="Send it in UTF-8.",
+        ) from error
+    return size
+
+
+def longest(run: Any, limits: Limits) -> int:
+    """Characters that an input of a run may have."""
+    squared = run.does == "translate" or run.config["core"]["kind"] == "transformer"
+    return min(limits.squared, limits.characters) if squared else limits.characters
 
 
 class Asking:

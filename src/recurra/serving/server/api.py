@@ -9,25 +9,22 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from starlette.exceptions import HTTPException
 
-from recurra import __version__
-from recurra.errors import RecurraError
 from recurra.serving.server import bodies
 from recurra.serving.server.answering import GENERATING, check_input, check_inputs, check_options, check_sizes
 from recurra.serving.server.events import gathered, streamed
-from recurra.serving.server.generating import Channel, Writing
+from recurra.serving.server.generating import LENGTH, Channel, Writing, has_parts
 from recurra.serving.server.guard import Guard
+from recurra.serving.server.handlers import HANDLERS
 from recurra.serving.server.kinds import parts_of
 from recurra.serving.server.looking import look
 from recurra.serving.server.models import Models, Served
 from recurra.serving.server.pages import INDEX, page_files
-from recurra.serving.server.problems import OPENAPI, Problem, of_model, of_recurra, of_validation
+from recurra.serving.server.problems import OPENAPI, Problem, too_long
 
-ABOUT = """Trained recurrent models. GET /api/models says what each is for, which options it takes and of which kinds its
-answers are made. Every refusal is `{"error", "expected", "got", "next"}`."""
+ABOUT = """Trained recurrent models. GET /api/models says what each is for, which options it takes and of which kinds
+its answers are made. Every refusal is `{"error", "expected", "got", "next"}`."""
 CLOSED = 499
 """What is logged of a request whose client has left; nobody reads it."""
 TROUBLES: dict[int | str, dict[str, Any]] = {
@@ -36,8 +33,11 @@ TROUBLES: dict[int | str, dict[str, Any]] = {
 EVENTS = "text/event-stream"
 
 
-def make_app(models: Models, token: str | None = None, hosts: Collection[str] | None = None) -> Guard:
-    """The server of models as an ASGI application; for `token` and `hosts` see `Guard`."""
+def make_app(
+    models: Models, token: str | None = None, hosts: Collection[str] | None = None, version: str = "0"
+) -> Guard:
+    """The server of models as an ASGI application; for `token` and `hosts` see `Guard`, `version` is what it says of
+    itself."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -47,24 +47,21 @@ def make_app(models: Models, token: str | None = None, hosts: Collection[str] | 
 
     app = FastAPI(
         title="recurra serve",
-        version=__version__,
+        version=version,
         description=ABOUT,
         openapi_url="/api/openapi.json",
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.include_router(_api(models))
+    app.include_router(_api(models, version))
     app.include_router(_pages())
-    app.add_exception_handler(Problem, _on_problem)
-    app.add_exception_handler(RecurraError, _on_recurra)
-    app.add_exception_handler(RequestValidationError, _on_validation)
-    app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_fault)
+    for error, handler in HANDLERS.items():
+        app.add_exception_handler(error, handler)
     return Guard(app, models.limits, token, hosts)
 
 
-def _api(models: Models) -> APIRouter:
+def _api(models: Models, version: str) -> APIRouter:
     api = APIRouter(prefix="/api", responses=TROUBLES)
 
     @api.get("/health", summary="Whether the server works, and how much there is to do")
@@ -72,7 +69,7 @@ def _api(models: Models) -> APIRouter:
         return JSONResponse(
             {
                 "status": "ok",
-                "version": __version__,
+                "version": version,
                 "models": {
                     name: {
                         "waiting": served.worker.waiting,
@@ -99,7 +96,7 @@ def _api(models: Models) -> APIRouter:
     async def predict(name: str, body: bodies.Predict, request: Request) -> Response:
         served, said = models.find(name), body.options.said()
         check_options(said, served.run.does, models.limits)
-        check_inputs(body.inputs, models.limits)
+        check_inputs(body.inputs, models.limits, served.run)
         answers = await _unless_left(request, _answers(served, body.inputs, said))
         return JSONResponse({"model": name, "answers": [{"parts": parts} for parts in answers]})
 
@@ -121,14 +118,9 @@ def _api(models: Models) -> APIRouter:
     @api.post("/models/{name}/inspect", summary="Gates, gradient flow and attention of an input")
     async def inspect(name: str, body: bodies.Inspect, request: Request) -> Response:
         served = models.find(name)
-        if "inspect" not in served.card["can"]:
-            raise Problem(
-                422,
-                "this model is an export, which cannot be looked into",
-                expected="a run's own folder",
-                next="Serve the run that it was exported from.",
-            )
-        check_input(body.text, models.limits)
+        _check_parts(served)
+        for given in (body.text, body.target or ""):
+            check_input(given, models.limits, served.run)
         wanted = served.worker.call(lambda: look(served.run, body.text, body.target, models.limits))
         return JSONResponse(await _unless_left(request, wanted))
 
@@ -140,6 +132,7 @@ def _add_sessions(api: APIRouter, models: Models) -> None:
     @api.post("/models/{name}/sessions", summary="Open a session", status_code=201, response_model=bodies.SessionId)
     async def open_session(name: str, request: Request) -> Response:
         served = models.find(name)
+        _check_parts(served)
         served.sessions.check_room()
         session = await _unless_left(request, served.worker.call(served.open_session))
         return JSONResponse({"id": served.sessions.add(session), "count": 0}, 201)
@@ -152,8 +145,8 @@ def _add_sessions(api: APIRouter, models: Models) -> None:
         given: Any = body.input
         if all(isinstance(each, str) for each in given):
             check_input(given, models.limits)
-        elif len(given) > models.limits.tokens:
-            raise Problem(422, "an input is too long", expected=f"{models.limits.tokens:,} symbols", got=len(given))
+        if len(given) > models.limits.written:
+            raise too_long("what a session is fed", models.limits.written, len(given), "symbols at once")
         if isinstance(given, list) and len(given) == 1:  # those of other sessions may share the step
             wanted: Coroutine[Any, Any, Any] = served.worker.ask(("fed", body.top), [(session, given[0])])
         else:
@@ -199,16 +192,20 @@ async def _answers(served: Served, inputs: list[Any], said: dict[str, Any]) -> l
     """The parts of each input's answer."""
     if served.run.does != "write":
         return await served.worker.ask(served.asking.key(said), inputs)
-    found = []
+    found, most = [], served.limits.written
+    if len(inputs) * said.get("length", LENGTH) > most:
+        raise too_long("what is to be written", most, len(inputs) * said.get("length", LENGTH), "symbols in all")
+    deadline = asyncio.get_running_loop().time() + served.limits.seconds
     for given in inputs:
         channel, writing = _writing(served, given, said)
-        text, symbols = await gathered(channel, writing, served.limits.seconds)
+        text, symbols = await gathered(channel, writing, deadline - asyncio.get_running_loop().time())
         found.append(parts_of({"prompt": given, "text": text, "symbols": symbols}, served.run.model.task))
     return found
 
 
 def _writing(served: Served, given: Any, said: dict[str, Any]) -> tuple[Channel, Writing]:
-    """A text that is now being generated. Raises `Problem` for a model that generates none, and for options of others."""
+    """A text that is being generated from now on. Raises `Problem` for a model that generates none, and for options of
+    others."""
     if not served.generates:
         raise Problem(
             422,
@@ -229,7 +226,7 @@ def _writing(served: Served, given: Any, said: dict[str, Any]) -> tuple[Channel,
     check_sizes(said, served.limits)
     if not isinstance(given, str):
         raise Problem(422, "a text is continued, not tokens", expected="a text", got=given, next="Join the tokens.")
-    check_input(given, served.limits)
+    check_input(given, served.limits, served.run)
     if served.run.does == "translate" and not given.strip():
         raise Problem(422, "the input is empty", expected="a source", got=given, next=OPENAPI)
     channel = Channel()
@@ -238,15 +235,29 @@ def _writing(served: Served, given: Any, said: dict[str, Any]) -> tuple[Channel,
     return channel, writing
 
 
+def _check_parts(served: Served) -> None:
+    """Raise `Problem` for an export, which has no parts to look into or to hold sessions of."""
+    if not has_parts(served.run.model):
+        raise Problem(
+            422,
+            "this model is an export, which cannot be looked into and holds no sessions",
+            expected="a run's own folder",
+            got=served.name,
+            next="Serve the run that it was exported from.",
+        )
+
+
 async def _unless_left(request: Request, wanted: Coroutine[Any, Any, Any]) -> Any:
     """What is wanted, unless the client leaves before: then it is dropped."""
     asked = asyncio.ensure_future(wanted)
     left = asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait((asked, left), return_when=asyncio.FIRST_COMPLETED)
-        if not asked.done():
-            raise Problem(CLOSED, "the client has left")
-        return asked.result()
+        if asked.done():
+            return asked.result()
+        asked.cancel()
+        await asyncio.wait((asked,))
+        raise Problem(CLOSED, "the client has left")
     finally:
         for each in (asked, left):
             each.cancel()
@@ -255,31 +266,3 @@ async def _unless_left(request: Request, wanted: Coroutine[Any, Any, Any]) -> An
 async def _left(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-async def _on_problem(request: Request, error: Any) -> Response:
-    return JSONResponse(error.as_json(), error.status, error.headers)
-
-
-async def _on_recurra(request: Request, error: Any) -> Response:
-    return await _on_problem(request, of_recurra(error))
-
-
-async def _on_validation(request: Request, error: Any) -> Response:
-    return await _on_problem(request, of_validation(error.errors()))
-
-
-async def _on_http(request: Request, error: Any) -> Response:
-    said = {404: "there is nothing at this address", 405: "this address is not asked in this way"}
-    found = Problem(
-        error.status_code,
-        said.get(error.status_code, str(error.detail)),
-        got=f"{request.method} {request.url.path}",
-        next=OPENAPI,
-        headers=error.headers,
-    )
-    return await _on_problem(request, found)
-
-
-async def _on_fault(request: Request, error: Any) -> Response:
-    return await _on_problem(request, of_model())

@@ -4,6 +4,7 @@ next, and what comes when it is idle begins at once. Needs no torch."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -37,13 +38,15 @@ class Job:
 
     def __init__(self, key: Hashable, inputs: Sequence[Any], call: Callable[[], Any] | None = None) -> None:
         self.key, self.inputs, self.call = key, inputs, call
+        self.size = sum(len(given) if isinstance(given, str | list) else 1 for given in inputs)
         self.gone = self.begun = False
         self._loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Any] = self._loop.create_future()
 
     def give(self, value: Any) -> None:
         """Answer, from the model's thread; an exception is raised where the answer is awaited."""
-        self._loop.call_soon_threadsafe(self._give, value)
+        with contextlib.suppress(RuntimeError):  # the event loop is closed, nobody waits any more
+            self._loop.call_soon_threadsafe(self._give, value)
 
     def _give(self, value: Any) -> None:
         if self.answer.done():
@@ -63,9 +66,11 @@ class Worker:
         advance: Advance,
         limits: Limits,
         name: str = "model",
+        path: str = "",
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self._compute, self._advance, self._prepare, self._limits = compute, advance, prepare, limits
+        self._name, self._path = name, path
         self._jobs: deque[Job] = deque()
         self._writing: list[Any] = []
         self._changed = threading.Condition()
@@ -125,7 +130,8 @@ class Worker:
             self._jobs.append(job)
             self._changed.notify()
         try:
-            return await asyncio.wait_for(job.answer, seconds)
+            async with asyncio.timeout(seconds):
+                return await job.answer
         except TimeoutError:
             raise too_slow(seconds, job.begun) from None
         finally:
@@ -150,12 +156,17 @@ class Worker:
     def _taken(self) -> list[Job]:
         """The requests that go together next: the first in the queue and as many behind it as there is room for."""
         jobs: list[Job] = []
-        count = 0
-        while self._jobs and (not jobs or count + len(self._jobs[0].inputs) <= self._limits.together):
-            job = self._jobs.popleft()
-            if not job.gone:
-                jobs.append(job)
-                count += max(1, len(job.inputs))
+        count = size = 0
+        while self._jobs:
+            first = self._jobs[0]
+            count, size = count + len(first.inputs), size + first.size
+            if jobs and (count > self._limits.together or size > self._limits.in_all):
+                break
+            self._jobs.popleft()
+            if first.gone:
+                count, size = count - len(first.inputs), size - first.size
+            else:
+                jobs.append(first)
         return jobs
 
     def _answer(self, jobs: Sequence[Job]) -> None:
@@ -169,7 +180,7 @@ class Worker:
             found = self._found(jobs)
         except Exception as error:
             if len(jobs) == 1:
-                jobs[0].give(_explained(error))
+                jobs[0].give(self._explained(error))
                 return
             half = len(jobs) // 2
             self._answer(jobs[:half])
@@ -201,10 +212,19 @@ class Worker:
         for one, said in zip(alive, done, strict=True):
             if said is not False:
                 left.append(one)
-                one.end(_explained(said) if isinstance(said, Exception) else None)
+                one.end(self._explained(said) if isinstance(said, Exception) else None)
         if left:
             with self._changed:
                 self._writing = [one for one in self._writing if one not in left]
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """What a client is told of an error."""
+        if isinstance(error, Problem):
+            return error
+        if isinstance(error, RecurraError):
+            return of_recurra(error, self._path, self._name)
+        log.error("a request failed", exc_info=error)
+        return of_model()
 
     def _give_up(self) -> None:
         for job in self._jobs:
@@ -221,16 +241,6 @@ def _grouped(jobs: Sequence[Job]) -> list[list[Job]]:
     for job in jobs:
         groups.setdefault(job.key, []).append(job)
     return list(groups.values())
-
-
-def _explained(error: BaseException) -> BaseException:
-    """What a client is told of an error."""
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, RecurraError):
-        return of_recurra(error)
-    log.error("a request failed", exc_info=error)
-    return of_model()
 
 
 def _closing() -> Problem:

@@ -19,24 +19,26 @@ class Body(BaseModel):
 class Options(Body):
     """Each is for some kinds of models alone; GET /api/models says which."""
 
-    top: StrictInt | None = Field(None, description="Alternatives of a symbol, a label or a blank.")
-    length: StrictInt | None = Field(None, description="Symbols to generate.")
-    temperature: Number | None = Field(
-        None, description="Below 1 the likely becomes likelier; 0 takes the likeliest always."
+    top: StrictInt | None = Field(default=None, description="Alternatives of a symbol, a label or a blank.")
+    length: StrictInt | None = Field(default=None, description="Symbols to generate.")
+    temperature: Annotated[Number, Field(ge=0, le=1000)] | None = Field(
+        default=None, description="Below 1 the likely becomes likelier; 0 takes the likeliest always."
     )
-    top_k: StrictInt | None = Field(None, description="Draw among the so many likeliest symbols only.")
+    top_k: StrictInt | None = Field(default=None, description="Draw among the so many likeliest symbols only.")
     top_p: Number | None = Field(
-        None, description="Draw among the likeliest symbols that together have this probability."
+        default=None, description="Draw among the likeliest symbols that together have this probability."
     )
     seed: Annotated[StrictInt, Field(ge=0, lt=1 << 62)] | None = Field(
-        None, description="The same seed draws the same."
+        default=None, description="The same seed draws the same."
     )
-    beam: StrictInt | None = Field(None, description="Hypotheses kept beside each other in the search.")
-    n_best: StrictInt | None = Field(None, description="Hypotheses to give, the best first.")
-    length_penalty: Number | None = Field(None, description="0 prefers short targets, more prefers longer ones.")
-    no_repeat: StrictInt | None = Field(None, description="No run of so many symbols stands in a target twice.")
-    form: StrictBool | None = Field(None, description="Write poems in exactly the form asked for.")
-    attention: StrictBool | None = Field(None, description="Give the attention map, too.")
+    beam: StrictInt | None = Field(default=None, description="Hypotheses kept beside each other in the search.")
+    n_best: StrictInt | None = Field(default=None, description="Hypotheses to give, the best first.")
+    length_penalty: Number | None = Field(
+        default=None, description="0 prefers short targets, more prefers longer ones."
+    )
+    no_repeat: StrictInt | None = Field(default=None, description="No run of so many symbols stands in a target twice.")
+    form: StrictBool | None = Field(default=None, description="Write poems in exactly the form asked for.")
+    attention: StrictBool | None = Field(default=None, description="Give the attention map, too.")
 
     def said(self) -> dict[str, Any]:
         """The options that are said."""
@@ -53,7 +55,7 @@ class Predict(Body):
 class Generate(Body):
     """What a text is to be generated from: a prompt, or a source to be turned into a target."""
 
-    input: StrictStr = Field("", examples=["ROMEO:"])
+    input: StrictStr = Field(default="", examples=["ROMEO:"])
     options: Options = Options()
 
 

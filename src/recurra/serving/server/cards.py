@@ -7,7 +7,8 @@ from typing import Any
 
 from recurra.errors import CheckpointError, NotCausal
 from recurra.serving.run import Run
-from recurra.serving.server.answering import GENERATING, ONLY
+from recurra.serving.server.answering import GENERATING, ONLY, longest
+from recurra.serving.server.generating import has_parts
 from recurra.serving.server.kinds import is_spaced, kinds_given
 from recurra.serving.server.limits import Limits
 from recurra.serving.stream import check_streams
@@ -18,8 +19,15 @@ ASKS = {
     "fill": "A sentence with ___ where a word is missing.",
     "translate": "A sentence to translate.",
 }
-PRONOUNCED, POEM = "A word to pronounce.", "The form and title of a poem, as in 7x4 春望, or a title alone."
-STORY = "A story, and behind it a question."
+VERBS = {"write": "Write", "label": "Label", "fill": "Fill the blanks", "translate": "Answer"}
+BY_SCORES = {
+    "translation": ("Translate", ASKS["translate"]),
+    "pronunciation": ("Pronounce", "A word to pronounce."),
+    "poems": ("Write", "The form and title of a poem, as in 7x4 春望, or a title alone."),
+    "exact": ("Answer", "A source to be turned into its target."),
+}
+"""What a run that turns sources into targets does and asks for, by what it is scored as."""
+STORY = ("Answer", "A story, and behind it a question.")
 EXAMPLE = {"write": "", "label": "The quick brown fox", "fill": "the ___ fox", "translate": "The quick brown fox"}
 PROMPT = 40
 """Characters of the report's sample that are an example of a prompt."""
@@ -33,6 +41,7 @@ def card(name: str, run: Run, limits: Limits) -> dict[str, Any]:
     except CheckpointError:  # training was stopped before its end
         report = {}
     core = {key: config["core"][key] for key in CORE if key in config["core"]}
+    verb, asks = _asks(run)
     return {
         "name": name,
         "task": config["task"]["kind"],
@@ -41,8 +50,10 @@ def card(name: str, run: Run, limits: Limits) -> dict[str, Any]:
         "core": core,
         "parameters": model.parameter_count,
         "vocabulary": {field: len(symbols) for field, symbols in model.vocabularies.items()},
-        "asks": _asks(run),
+        "verb": verb,
+        "asks": asks,
         "example": _example(run, report),
+        "longest": longest(run, limits),
         "gives": kinds_given(run.does, task),
         "options": _options(run, limits),
         "can": _can(run),
@@ -55,13 +66,12 @@ def card(name: str, run: Run, limits: Limits) -> dict[str, Any]:
 CORE = ("kind", "cell", "hidden_size", "num_layers", "bidirectional", "heads", "causal")
 
 
-def _asks(run: Any) -> str:
-    scores = getattr(run.model.task, "scores", "")
+def _asks(run: Any) -> tuple[str, str]:
+    """What a model does, as a word on a button, and what it wants."""
     if getattr(run.model.task, "segmented", False):
         return STORY
-    if run.does == "translate":
-        return {"poems": POEM, "pronunciation": PRONOUNCED}.get(scores, ASKS["translate"])
-    return ASKS[run.does]
+    usual = (VERBS[run.does], ASKS[run.does])
+    return BY_SCORES.get(run.model.task.scores, usual) if run.does == "translate" else usual
 
 
 def _example(run: Any, report: Mapping[str, Any]) -> str:
@@ -110,7 +120,7 @@ def _can(run: Any) -> list[str]:
     found = ["predict"]
     if run.does == "write" or (run.does == "translate" and hasattr(run.model.task, "start")):
         found.append("generate")
-    if not hasattr(run.model, "parameters"):
+    if not has_parts(run.model):
         return found
     try:
         check_streams(run.model, run.path)

@@ -39,7 +39,8 @@ async def streamed(channel: Events, writing: Leaves, seconds: float) -> AsyncIte
             try:
                 some = [await asyncio.wait_for(channel.events.get(), min(PING, left))]
             except TimeoutError:
-                yield b":\n\n"
+                if left > PING:
+                    yield b":\n\n"
                 continue
             while not channel.events.empty():
                 some.append(channel.events.get_nowait())
@@ -54,7 +55,7 @@ async def gathered(channel: Events, writing: Leaves, seconds: float) -> tuple[st
     """The whole text and its symbols. Raises `Problem` where it takes too long or cannot be written."""
     symbols: list[dict[str, Any]] = []
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(max(0.0, seconds)):
             while True:
                 name, data = await channel.events.get()
                 if name == "error":

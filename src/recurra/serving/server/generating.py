@@ -1,26 +1,20 @@
-"""Texts that are generated symbol by symbol, each as `predict` would draw it; those of one language model go together."""
+"""Texts generated symbol by symbol, each as `predict` would draw it; those of one language model go together."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
-from recurra import registry
-from recurra.data.pair_encode import PairEncoder, source_of
-from recurra.data.poems import form_of
-from recurra.decoding.form import in_form
 from recurra.decoding.hypothesis import check_cuts
-from recurra.decoding.sample import distribution, prompt_ids
-from recurra.serving.poems import prompted
+from recurra.decoding.sample import distribution
 from recurra.serving.server.answering import DRAWING, TOP
-from recurra.serving.server.kinds import END
-from recurra.serving.session import Session, advance
-from recurra.serving.translate import LENGTHENING, MORE, source_pieces, symbol_kinds
-from recurra.training.evaluation import moved
+from recurra.serving.server.voices import Prose, Target
+from recurra.serving.session import advance
 
 PROMPT = 256
 """Symbols of a prompt that are read in one round."""
@@ -29,7 +23,8 @@ WINDOW = 16
 LENGTH = 300
 HALF = "�"
 """What bytes that are not yet a character decode to."""
-Say = Callable[[str, Mapping[str, Any]], None]
+Say = Callable[[str, Any], None]
+"""Takes the name of an event and what it holds."""
 
 
 class Channel:
@@ -40,20 +35,8 @@ class Channel:
         self.events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
 
     def __call__(self, name: str, data: Any) -> None:
-        self._loop.call_soon_threadsafe(self.events.put_nowait, (name, data))
-
-
-class Voice(Protocol):
-    """Whatever gives log-probabilities of the next symbol."""
-
-    ids: list[int]
-    """What stands before, and what was written, by number."""
-
-    def symbol(self, number: int) -> str: ...
-
-    def decode(self, ids: Sequence[int]) -> str: ...
-
-    def ends(self, number: int) -> bool: ...
+        with contextlib.suppress(RuntimeError):  # the event loop is closed, nobody reads any more
+            self._loop.call_soon_threadsafe(self.events.put_nowait, (name, data))
 
 
 class Writing:
@@ -98,8 +81,7 @@ class Writing:
         if error is not None:
             self._say("error", error)
             return
-        ids = [] if self.voice is None else self.voice.ids
-        whole = self.voice.decode([*ids, *self.written])[len(self.voice.decode(ids)) :] if self.written else ""
+        whole = self.voice.whole(self.written) if self.written else ""
         self._say("end", {"text": whole, "symbols": len(self.written)})
 
     def _new(self, number: int) -> str:
@@ -116,70 +98,12 @@ class Writing:
         return added
 
 
-class Prose:
-    """A language model's session, as a voice."""
-
-    def __init__(self, session: Session, vocabulary: Any, prompt: str) -> None:
-        self.session, self._vocabulary = session, vocabulary
-        self.ids: list[int] = prompt_ids(vocabulary, prompt).tolist()
-        self.unread = list(self.ids)
-
-    def symbol(self, number: int) -> str:
-        return str(self._vocabulary.symbols[number])
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return str(self._vocabulary.decode(list(ids)))
-
-    def ends(self, number: int) -> bool:
-        return False
-
-
-class Target:
-    """A decoder on its way through a target, as a voice."""
-
-    def __init__(self, run: Any, given: str, form: bool) -> None:
-        model = run.model
-        self._vocabulary, self._end = model.vocabularies["target"], model.task.end
-        example: Any = {"source": given}
-        if run.writes_poems:
-            example = prompted(example)
-        encoded = PairEncoder(model.vocabularies).encode_all([example])
-        batching = registry.construct("batching", model.config["batching"])
-        batch = moved(batching.batches(encoded, None, whole=True)[0], run.device)
-        self.longest = LENGTHENING * len(encoded[0]["input"]) + MORE
-        self._step: Any = lambda state, token: model.task.step(model.embedder, model.core, state, token)
-        self._state = model.task.start(model.embedder, model.core, batch)
-        if form:
-            pieces = source_pieces(model.vocabularies["input"], source_of(example), encoded[0]["input"][:-1])
-            asked = torch.tensor([form_of(" ".join(pieces))], device=run.device)
-            kinds = torch.tensor(symbol_kinds(self._vocabulary), device=run.device)
-            self._step, self._state = in_form(self._step, self._state, asked, kinds)
-        self._token = torch.full((1,), self._end, dtype=torch.int64, device=run.device)
-        self.ids: list[int] = []
-
-    def next(self) -> Any:
-        """Log-probabilities [V] of the next symbol."""
-        log_p, self._state = self._step(self._state, self._token)
-        return log_p[0]
-
-    def read(self, number: int) -> None:
-        self._token = torch.full_like(self._token, number)
-
-    def symbol(self, number: int) -> str:
-        return END if self.ends(number) else str(self._vocabulary.pieces([number])[0])
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return str(self._vocabulary.text(list(ids)))
-
-    def ends(self, number: int) -> bool:
-        return number == self._end
-
-
 class Proser:
     """Advances the texts of a language model, all in one step."""
 
     def __init__(self, run: Any) -> None:
         self._run = run
+        self._together = has_parts(run.model)
 
     def __call__(self, texts: Sequence[Writing]) -> list[bool | BaseException]:
         """A symbol more of each; True where that was the last."""
@@ -195,9 +119,9 @@ class Proser:
                 said[k] = len(one.written) >= one.length
             else:
                 ready.append((k, one, number))
-        if len(ready) == 1:
-            _, one, number = ready[0]
-            one.voice.session.step(number)
+        if len(ready) == 1 or not self._together:
+            for _, one, number in ready:
+                one.voice.session.step(number)
         elif ready:
             advance([one.voice.session for _, one, _ in ready], [number for *_, number in ready], top=0)
         for k, one, _ in ready:
@@ -208,7 +132,7 @@ class Proser:
     def _number(self, one: Writing) -> int | None:
         """The symbol to be read before the next is drawn; None while the prompt is read, and where none is wanted."""
         if one.voice is None:
-            one.voice = Prose(self._run.session(), self._run.model.vocabulary, one.given)
+            one.voice = Prose(self._run.model, one.given, self._run.session() if self._together else None)
             one.generator = np.random.default_rng(one.seed)
         if not one.length:
             return None
@@ -248,6 +172,11 @@ class Translator:
         number = one.choose(voice.next())
         voice.read(number)
         return bool(voice.ends(number))
+
+
+def has_parts(model: Any) -> bool:
+    """Whether a model has parts to look into and to hold sessions of; an export has not."""
+    return model.core is not None
 
 
 def written_by(run: Any) -> tuple[Any, dict[str, Any]] | None:

@@ -53,11 +53,12 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), *RAW]
             await send(message)
 
-        headers = {name: value for name, value in scope["headers"]}
+        headers = dict(scope["headers"])
         try:
             self._check_name(headers)
             self._check_token(scope["path"], headers)
-            body = await asyncio.wait_for(self._body(headers, receive), self._limits.body_seconds)
+            async with asyncio.timeout(self._limits.body_seconds):
+                body = await self._body(headers, receive)
         except Problem as problem:
             await refuse(problem, guarded)
             return

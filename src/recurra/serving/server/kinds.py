@@ -26,6 +26,8 @@ Answer = Mapping[str, Any]
 Part = dict[str, Any]
 END = "∎"
 """How the mark that ends a sequence is shown."""
+WIDE = (("\u2e80", "\u9fff"), ("\uac00", "\ud7af"), ("\U00020000", "\U0003ffff"))
+"""Characters of Chinese, Japanese and Korean."""
 PARTS = {"write": ("text",), "fill": ("blanks",), "translate": ("target",)}
 """What the answers of a run hold, by what it does; a run that labels gives the fields of its task."""
 
@@ -141,6 +143,4 @@ def is_spaced(tokens: list[str]) -> bool:
 
 
 def _is_wide(token: str) -> bool:
-    return any(
-        "\u2e80" <= c <= "\u9fff" or "\uac00" <= c <= "\ud7af" or "\U00020000" <= c <= "\U0003ffff" for c in token
-    )
+    return any(first <= c <= last for c in token for first, last in WIDE)

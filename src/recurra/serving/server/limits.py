@@ -17,17 +17,23 @@ class Limits:
     """In which a body must have come."""
     inputs: int = 64
     """Inputs of a request."""
-    characters: int = 20_000
+    characters: int = 10_000
     """Characters of an input; of one given as tokens, of all of them."""
+    squared: int = 2_000
+    """The same where time or memory grows with the square: for a translation, and for a Transformer."""
+    in_all: int = 100_000
+    """Characters of all inputs of a request, and of what is computed at once."""
+    blanks: int = 16
+    """Blanks of an input."""
     tokens: int = 4_000
     """Tokens of an input that is given as tokens."""
     looked_at: int = 300
     """Symbols that are looked inside at."""
     written: int = 2_000
-    """Symbols that are generated."""
+    """Symbols that are generated for a request, and that a session is fed at once."""
     top: int = 50
     """Alternatives of a symbol or a label."""
-    beam: int = 50
+    beam: int = 20
     """Hypotheses beside each other in a search."""
     together: int = 64
     """Inputs computed at once."""

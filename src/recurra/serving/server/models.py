@@ -38,6 +38,7 @@ class Served:
             _nothing_written if writer is None else writer[0],
             limits,
             name,
+            str(run.path),
             lambda: torch.set_num_threads(threads),
         )
 

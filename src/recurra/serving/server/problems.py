@@ -37,15 +37,19 @@ class Problem(Exception):
 
 def cut(value: Any) -> Any:
     """What came, short enough to be said back."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool):
         return value
-    text = value if isinstance(value, str) else repr(value)
+    if isinstance(value, int | float) and abs(value) < 1 << 53:  # nan is not
+        return value
+    text = (value if isinstance(value, str) else repr(value)).encode("utf-8", "replace").decode()
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-def of_recurra(error: RecurraError) -> Problem:
-    """What a run refuses, in its own words, which name what was expected and the next move."""
-    return Problem(422, str(error), next="Change the input as the sentence says.")
+def of_recurra(error: RecurraError, path: str = "", name: str = "") -> Problem:
+    """What a run refuses, in its own words, which name what was expected and the next move; where the run lies on the
+    server is nobody's business, so its `name` stands in the place of its `path`."""
+    said = str(error).replace(path, name) if path else str(error)
+    return Problem(422, said, next="Change the request as the sentence says.")
 
 
 def of_model() -> Problem:

@@ -41,12 +41,14 @@ export function lineChart(lines, across, up, { log = false, band = null } = {}) 
 export function heatMap(rows, columns, weights, named, { signed = false, digits = 2 } = {}) {
   const wide = text => [...text].reduce((sum, c) => sum + (c.codePointAt(0) > 0x2e7f ? 1.8 : 1), 0);
   const left = 10 + LETTER * Math.max(...rows.map(token => wide(cut(token, 24))));
-  const above = 10 + LETTER * Math.max(...columns.map(token => wide(cut(token))));
+  const upright = token => [...cut(token)].length === 1;
+  const above = Math.max(22, 10 + LETTER * Math.max(...columns.map(token => (upright(token) ? 1 : wide(cut(token))))));
   const width = Math.ceil(left + CELL * columns.length + 4), height = Math.ceil(above + CELL * rows.length + 4);
   const drawn = rows.map((token, r) => label(left - 5, above + CELL * (r + 0.72), "end", cut(token, 24)));
   columns.forEach((token, c) => {
-    const place = `translate(${(left + CELL * (c + 0.72)).toFixed(1)} ${above - 5}) rotate(-90)`;
-    drawn.push(s("text", { transform: place }, cut(token)));
+    const one = upright(token), x = left + CELL * (c + (one ? 0.5 : 0.72));
+    const place = `translate(${x.toFixed(1)} ${above - 6}) rotate(${one ? 0 : -90})`;
+    drawn.push(s("text", { transform: place, "text-anchor": one ? "middle" : "start" }, cut(token)));
   });
   drawn.push(s("rect", { class: "frame", x: left, y: above, width: CELL * columns.length, height: CELL * rows.length }));
   weights.forEach((row, r) => row.forEach((weight, c) => {

@@ -36,6 +36,11 @@ export function cut(symbol, most = 12) {
   return seen.length <= most ? seen.join("") : seen.slice(0, most - 1).join("") + "…";
 }
 
+// The direction a text is read in, by its first letter; `dir="auto"` does not look into <bdi>.
+export function direction(text) {
+  return /^\P{L}*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u.test(text) ? "rtl" : "ltr";
+}
+
 export function percent(p) {
   if (p === null || p === undefined) return "–";
   return p >= 0.9995 ? "100 %" : p < 0.0005 ? "< 0.1 %" : (100 * p).toFixed(p < 0.0995 ? 1 : 0) + " %";

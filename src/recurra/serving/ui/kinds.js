@@ -1,28 +1,26 @@
 // A drawing for each kind of answer; see serving/server/kinds.py for what each holds.
 
 import { heatMap, lineChart } from "./charts.js";
-import { h, number, percent } from "./dom.js";
+import { direction, h, number, percent } from "./dom.js";
 import { Written } from "./written.js";
-
-const LETTERS_ONLY = new Set([""]);
 
 const KINDS = {
   label(part) {
     const names = part.several ? part.labels : [part.label];
-    const head = names.length ? names.join(", ") : "none of the labels";
-    return h("div", {}, h("h3", {}, head), part.bars.length > 0 && bars(part.bars.map(bar => [bar.label, bar.p]), new Set(names)));
+    const head = part.bars.length && names.length ? null : h("h3", {}, names.join(", ") || "None of the labels");
+    return h("div", {}, head, part.bars.length > 0 && bars(part.bars.map(bar => [bar.label, bar.p]), new Set(names)));
   },
 
   spans(part) {
     const colours = new Map();
     const colour = label => { if (!colours.has(label)) colours.set(label, colours.size % 8); return `c${colours.get(label)}`; };
-    const line = h("p", { class: "spans", dir: "auto" });
+    const line = h("p", { class: "spans", dir: direction(part.tokens.join(" ")) });
     const between = part.spaced ? " " : "";
     let place = 0, plain = 0;
     for (const span of part.spans) {
       for (; place < span.begin; place++) line.append(part.tokens[place], between);
       const words = h("bdi", {}, part.tokens.slice(span.begin, span.end).join(between));
-      const look = LETTERS_ONLY.has(span.label) ? `c${plain++ % 2}` : colour(span.label);
+      const look = span.label ? colour(span.label) : `c${plain++ % 2}`;
       const title = span.p === null ? span.label : `${span.label} ${percent(span.p)}`;
       line.append(h("mark", { class: look, title }, words, span.label && h("small", {}, span.label)), between);
       place = span.end;
@@ -46,14 +44,13 @@ const KINDS = {
       node.append(h("ol", {}, part.hypotheses.map(one => h("li", { dir: "auto" }, one.target, h("span", { class: "soft" }, `  ${number(one.score)}`)))));
     }
     if (part.map) {
-      const named = "Attention: rows are written, columns are read";
-      node.append(h("details", { open: true }, h("summary", {}, "Attention"), heatMap(part.map.rows, part.map.columns, part.map.weights, named)));
+      node.append(h("details", { open: true }, h("summary", {}, "Attention"), attention(part.map)));
     }
     return node;
   },
 
   choices(part) {
-    const line = h("p", { class: "target", dir: "auto" });
+    const line = h("p", { class: "target", dir: direction(part.tokens.join(" ")) });
     const best = new Map(part.blanks.map(blank => [blank.place, blank.sides[0]?.choices[0]?.symbol ?? "___"]));
     part.tokens.forEach((token, k) => line.append(best.has(k) ? h("span", { class: "blank" }, h("bdi", {}, best.get(k))) : token, part.spaced ? " " : ""));
     const node = h("div", {}, line);
@@ -92,6 +89,13 @@ export function drawn(part) {
 
 export function answer(parts) {
   return h("div", { class: "answer" }, parts.map(drawn));
+}
+
+// Rows are written and columns read; a target that is far longer than its source goes across.
+function attention({ rows, columns, weights }) {
+  if (rows.length <= 24 || rows.length <= 2 * columns.length) return heatMap(rows, columns, weights, "Attention: rows are written, columns are read");
+  const turned = columns.map((_, c) => weights.map(row => row[c]));
+  return heatMap(columns, rows, turned, "Attention: columns are written, rows are read");
 }
 
 function bars(rows, first) {

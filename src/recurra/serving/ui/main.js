@@ -9,7 +9,6 @@ import { Options } from "./options.js";
 import { Written } from "./written.js";
 
 const LOOK = "recurra-look";
-const VERBS = { write: "Write", label: "Label", fill: "Fill the blanks", translate: "Answer" };
 const options = new Options(byId("options"));
 const kept = new Map();  // what was typed for each model
 let cards = [], card = null, running = null;
@@ -41,7 +40,7 @@ function complain(error) {
   const place = byId("trouble");
   place.hidden = !error;
   if (!error) return;
-  const first = error.message.charAt(0).toUpperCase() + error.message.slice(1);
+  const first = /^[a-z]+[ ,]/.test(error.message) ? error.message.charAt(0).toUpperCase() + error.message.slice(1) : error.message;
   const detail = [error.expected && `Expected: ${error.expected}.`, error.got !== null && error.got !== undefined && `Got: ${error.got}.`].filter(Boolean).join(" ");
   place.replaceChildren(h("p", {}, h("strong", {}, /[.?!]$/.test(first) ? first : `${first}.`)), ...(detail ? [h("p", {}, detail)] : []), ...(error.next ? [h("p", {}, error.next)] : []));
   place.scrollIntoView({ block: "nearest" });
@@ -82,7 +81,7 @@ function choose(name) {
   byId("settings").hidden = !byId("options").children.length;
   const generates = card.can.includes("generate"), writes = card.does === "write";
   byId("verbs").replaceChildren(
-    h("button", { type: "submit" }, VERBS[card.does]),
+    h("button", { type: "submit" }, card.verb),
     generates && !writes ? h("button", { type: "button", class: "quiet", onclick: () => run(generate) }, "Symbol by symbol") : "");
   byId("stop").hidden = !generates;
   byId("inspect").hidden = !card.can.includes("inspect");
@@ -130,6 +129,7 @@ async function run(work) {
   }
 }
 
+const seeded = said => (said.seed === undefined ? "" : `, seed ${said.seed}`);
 const address = verb => `/api/models/${encodeURIComponent(card.name)}/${verb}`;
 
 async function predict(input, signal) {
@@ -139,20 +139,22 @@ async function predict(input, signal) {
   const begun = performance.now();
   const found = await ask(address("predict"), { inputs: [input], options: said }, signal);
   byId("result").replaceChildren(...found.answers.map(each => answer(each.parts)));
-  say(`Answered in ${Math.round(performance.now() - begun)} ms.`);
+  say(`Answered in ${Math.round(performance.now() - begun)} ms${seeded(said)}.`);
 }
 
 async function generate(input, signal) {
   const said = options.said(card.options.generate);
-  const draws = said.temperature !== undefined && said.temperature > 0;
-  if (draws && said.seed === undefined) said.seed = Math.floor(Math.random() * 1e6);
   const view = new Written(card.does === "write" ? input : "");
   byId("result").replaceChildren(h("div", { class: "answer", "aria-live": "off" }, view.node));
   say("Writing …");
   const begun = performance.now();
   await follow(address("generate"), { input, options: said }, signal, (name, data) => {
     if (name === "symbol") view.add(data);
-    else say(`${data.symbols} symbols in ${((performance.now() - begun) / 1000).toFixed(1)} s${draws ? `, seed ${said.seed}` : ""}.`);
+    else {
+      const shown = view.symbols.map(symbol => symbol.text).join("");
+      if (data.text !== shown) view.node.append(h("p", { dir: "auto" }, h("span", { class: "soft" }, "As a whole: "), data.text));
+      say(`${data.symbols} symbols in ${((performance.now() - begun) / 1000).toFixed(1)} s${seeded(said)}.`);
+    }
   });
 }
 

@@ -16,6 +16,8 @@ const FIELDS = {
   form: { name: "Keep the form", tick: true },
 };
 
+const SEEKING = ["beam", "n_best", "length_penalty", "no_repeat"];
+
 export class Options {
   constructor(place) {
     this.place = place;
@@ -34,8 +36,8 @@ export class Options {
         this.fields.set(name, input);
         return h("div", { class: "tick" }, input, h("label", { for: id }, title));
       }
-      const value = own ?? (writes || name === "top" ? usual : undefined);
-      const input = h("input", { id, type: "number", inputmode: "decimal", ...range, max: range.max ?? most, value });
+      const value = own === null && (writes || name === "top") ? usual : undefined;
+      const input = h("input", { id, type: "number", inputmode: "decimal", ...range, max: range.max ?? most, value, placeholder: own });
       this.fields.set(name, input);
       return h("div", {}, h("label", { for: id }, title), input, hint && h("span", { class: "soft" }, hint));
     }));
@@ -46,8 +48,14 @@ export class Options {
     const found = {};
     for (const [name, input] of this.fields) {
       if (!(name in allowed)) continue;
-      if (input.type === "checkbox") found[name] = input.checked;
-      else if (input.value !== "") found[name] = Number(input.value);
+      if (input.type === "checkbox") {
+        if (input.checked !== input.defaultChecked) found[name] = input.checked;
+      } else if (input.value !== "") found[name] = Number(input.value);
+    }
+    // What is drawn at random is drawn anew each time, unless a seed is said.
+    const temperature = found.temperature ?? allowed.temperature?.default ?? 0;
+    if ("seed" in allowed && found.seed === undefined && temperature > 0 && !SEEKING.some(name => name in found)) {
+      found.seed = Math.floor(Math.random() * 1e6);
     }
     return found;
   }

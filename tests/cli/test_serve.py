@@ -1,0 +1,121 @@
+"""`recurra serve`: refused before torch is loaded; once it serves, Ctrl-C ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recurra import cli
+from recurra.errors import ConfigError
+from recurra.serving.server import listening
+from recurra.serving.server.listening import address_of, bind, hosts_of, is_loopback
+
+from .conftest import sentence
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+pytest.importorskip("uvicorn", reason="the extra serve is not installed")
+TOKEN = "sixteen-and-more-letters"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "no run is named. Name one or more: recurra serve run"),
+        (("gone",), "gone is no run"),
+        (("RUN", "gone"), "gone is no run"),
+        (("RUN", "--host", "0.0.0.0"), "--host 0.0.0.0 can be reached from other machines, so a token is needed"),
+        (("RUN", "--host", "example.org"), "--host example.org can be reached from other machines"),
+        (("RUN", "--token", "short"), "a token of 5 characters, expected 16 or more of ASCII and no space"),
+        (("RUN", "--token", "a token with spaces in it"), "expected 16 or more of ASCII and no space"),
+        (("RUN", "--port", "70000"), "--port 70000, expected 0 (any that is free) to 65535"),
+        (
+            ("RUN", "--host", "nowhere.invalid", "--token", TOKEN),
+            "--host nowhere.invalid is no address of this machine",
+        ),
+        (("RUN", "--threads", "0"), "--threads 0, expected 1 or more"),
+    ],
+)
+def test_what_cannot_be_served(run: Path, here: Path, capsys: Any, words: tuple[str, ...], said: str) -> None:
+    assert said in sentence(capsys, "serve", *(str(run) if word == "RUN" else word for word in words))
+
+
+def test_a_port_that_is_taken(run: Path, capsys: Any) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = sentence(capsys, "serve", str(run), "--port", str(port))
+    assert f"127.0.0.1:{port} cannot be listened at (Address already in use). Name another, --port" in said
+
+
+def test_a_missing_package(run: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "PACKAGES", ("no_such_package",))
+    said = sentence(capsys, "serve", str(run))
+    assert "the package no_such_package is missing, which serving needs: pip install 'recurra[serve]'" in said
+
+
+def test_refusals_come_before_torch(run: Path) -> None:
+    code = (
+        "import sys; from recurra import cli; "
+        f"codes = [cli.call(['serve', *w]) for w in (['gone'], [{str(run)!r}, '--host', '0.0.0.0'])]; "
+        "assert codes == [2, 2] and 'torch' not in sys.modules and 'fastapi' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_addresses() -> None:
+    assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.8.8.8", "::1", "[::1]")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.1.2", "example.org")))
+    assert hosts_of("0.0.0.0") is None and set(hosts_of("127.0.0.2") or ()) >= {"localhost", "127.0.0.2"}
+    with bind("127.0.0.1", 0) as bound:
+        assert address_of(bound, "[::1]") == f"http://[::1]:{bound.getsockname()[1]}/"
+    with pytest.raises(ConfigError, match="no address of this machine"):
+        bind("nowhere.invalid", 0)
+
+
+def test_it_serves_until_it_is_interrupted(run: Path) -> None:
+    words = [sys.executable, "-m", "recurra", "serve", str(run), str(run), "--port", "0"]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "RECURRA_TOKEN": TOKEN}
+    ) as served:
+        try:
+            assert served.stdout is not None
+            line = served.stdout.readline()
+            assert line.startswith("serving run, run-2 at http://127.0.0.1:")
+            address = line.split()[-1]
+            request = urllib.request.Request(
+                f"{address}api/models/run/predict",
+                json.dumps({"inputs": ["the "], "options": {"length": 20, "seed": 4}}).encode(),
+                {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"},
+            )
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                text = json.load(answer)["answers"][0]["parts"][0]["text"]
+            served.send_signal(signal.SIGINT)
+            out, err = served.communicate(timeout=30)
+        finally:
+            served.kill()
+    assert served.returncode == 0 and out == "closed\n" and err == ""
+    from recurra import load
+
+    assert text == load(run).predict("the ", length=20, seed=4)
+
+
+def test_the_address_for_programs(run: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["recurra.cli.serve"], "listen", lambda app, bound, connections: None)
+    assert cli.call(["serve", str(run), "--port", "0", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["models"] == ["run"] and said["address"].startswith("http://127.0.0.1:")
+
+
+def test_help_names_what_there_is(capsys: Any) -> None:
+    assert cli.call(["serve", "--help"]) == 0
+    assert "--token" in capsys.readouterr().out
