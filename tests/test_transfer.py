@@ -363,6 +363,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "init.unfreeze = 0, expected a number above 0: the epochs after",
     ),
     "truth": ({"init.from": "lm", "init.unfreeze": True}, "init.unfreeze = True, expected a number above 0"),
+    "sums": (
+        {"init.from": "lm", "embedder.kind": "readings"},
+        "embedder.kind = 'readings' has no vector for every symb",
+    ),
+    "sums there": (
+        {"init.from": "read"},
+        "init.from = 'read' has an embedder of the kind 'readings', whose vectors are",
+    ),
     "labels": ({"init.from": "labels"}, "is a run of the task 'classify', expected a language model's. Train one:"),
     "no weights": ({"init.from": "young"}, "init.from = 'young' has no model.safetensors, so there are no weights"),
     "bytes": ({"init.from": "bytes"}, "init.from = 'bytes' reads by byte, which no sequence that comes one by one is"),
@@ -404,10 +412,11 @@ def test_what_contradicts_is_refused_before_data_are_read(
     case: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, message = REFUSED[case]
-    for run in ("lm", "young", "bytes", "labels"):
+    for run in ("lm", "young", "bytes", "labels", "read"):
         shutil.copytree(folder / "lm", tmp_path / run)
     (tmp_path / "young" / "model.safetensors").unlink()
-    for run, section, kind in (("bytes", "vocabulary", "byte"), ("labels", "task", "classify")):
+    changes = (("bytes", "vocabulary", "byte"), ("labels", "task", "classify"), ("read", "embedder", "readings"))
+    for run, section, kind in changes:
         path = tmp_path / run / "config.toml"
         config = configuration.load_recipe(path) | {section: {"kind": kind}}
         path.write_text(configuration.dump_toml(config))

@@ -230,6 +230,30 @@ def test_backends_agree() -> None:
         assert torch.allclose(outputs[0], outputs[1], atol=1e-13) and torch.allclose(outputs[0], outputs[2], atol=1e-13)
 
 
+@torch.no_grad()
+def test_looking_back_adds_what_was_found_in_the_own_steps_so_far() -> None:
+    """Step by step, head by head; the score turns by the distance alone: Re(q k* e^{i θ (u − j)}) for pairs (i, i + 1)
+    of entries as complex numbers."""
+    decoder, source, x = made(look_back=1, hidden_size=4, context="initial"), random_source(), random_x()
+    layer = decoder.own
+    assert layer is not None
+    for parameter in layer.parameters():
+        parameter.add_(torch.randn_like(parameter))
+    found, _, _ = decoder(x, decoder.start(source))
+    own, decoder.own = decoder.own, None
+    h, _, _ = decoder(x, decoder.start(source))
+    z = own.norm(h)
+    attention = own.attention
+    q, k, v = linear(attention.query, z), linear(attention.keys, z), linear(attention.values, z)
+    q, k = (torch.complex(t[..., :2], t[..., 2:]) for t in (q, k))
+    theta = torch.tensor([1.0, 10000**-0.5], dtype=torch.float64)
+    for u in range(U):
+        turned = torch.polar(torch.ones(2, dtype=torch.float64), theta * torch.arange(u, -1, -1.0)[:, None])
+        scores = (q[:, u, None] * k[:, : u + 1].conj() * turned).real.sum(2) / 2  # √d is 2
+        c = (scores.softmax(1)[:, :, None] * v[:, : u + 1]).sum(1)
+        assert torch.allclose(found[:, u], h[:, u] + linear(attention.output, c), atol=1e-12)
+
+
 @pytest.mark.parametrize("settings", [{"attention": "additive", "feeding": "context"}, {"feeding": "input"}, {}])
 def test_sixteen_bits(settings: dict[str, Any]) -> None:
     decoder, source = made(**settings).float(), random_source()
@@ -255,6 +279,15 @@ def test_sixteen_bits(settings: dict[str, Any]) -> None:
         (
             {"context": "initial", "feeding": "input"},
             r"feeding = 'input' feeds .* context = 'initial' has no attention",
+        ),
+        (
+            {"look_back": -1},
+            r"task.decoder.look_back = -1, expected 0, or heads that each take an equal and even share",
+        ),
+        ({"look_back": 2}, r"task.decoder.look_back = 2, expected 0, or heads .* of hidden_size = 6"),
+        (
+            {"look_back": 1, "feeding": "input"},
+            r"look_back = 1 reads all steps at once, but feeding = 'input' makes each wait",
         ),
     ],
 )

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import sys
-
 import pytest
 
 from recurra.data.poems import verses
-from recurra.errors import ConfigError, DataError
-from recurra.tasks import poem_scores as module
-from recurra.tasks.poem_scores import is_level, load_pypinyin, poem_scores, rhyme_group, rhymes, tone_rules
+from recurra.errors import DataError
+from recurra.tasks.poem_scores import poem_scores, rhymes, tone_rules
 
 REAL = "山雨落秋江，石風起古光。客春尋夜月，燈雪望天霜。"
 """Even lines end in guang and shuang."""
-
-
-def test_groups_and_tones_of_readings() -> None:
-    assert rhyme_group("光") == rhyme_group("霜") == rhyme_group("長") != rhyme_group("風")
-    assert rhyme_group("時") == rhyme_group("期") == rhyme_group("魚") != rhyme_group("飛")  # i, v and er are one
-    assert rhyme_group("天") == rhyme_group("山") == rhyme_group("圓") and rhyme_group("裳") == rhyme_group("光")
-    assert [is_level(c) for c in "山香雨月子"] == [True, True, False, False, False]
-    assert rhyme_group("，") is None and is_level("x") is None
-    finals = [final for group in module.RHYMES for final in group.split()]
-    assert len(finals) == len(set(finals)) and len(module.RHYMES) == 13
 
 
 def test_rules_of_tones() -> None:
@@ -77,10 +63,3 @@ def test_what_cannot_be_scored() -> None:
         poem_scores(["5x4 夜"], [[REAL]], [])
     with pytest.raises(DataError, match=r"^'夜' begins with no form"):
         poem_scores(["夜"], [[REAL]], [REAL])
-
-
-def test_pypinyin_is_asked_for_before_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pypinyin", None)
-    message = "rhymes and tones are read by the package pypinyin, which is not installed. Install it: pip install pypin"
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
-        load_pypinyin()

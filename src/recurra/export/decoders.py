@@ -15,6 +15,10 @@ from recurra.export.scan import step
 from recurra.export.slots import Slot
 
 
+OWN = ("state_own_keys", "state_own_values")
+"""Of a decoder that attends to its own steps: what it keeps of them."""
+
+
 class Source(NamedTuple):
     """What an encoder gave: y [T, B, S], the lengths [B], and a recurrent core's last states, or None."""
 
@@ -57,6 +61,8 @@ def _recurrent_slots(decoder: Any, S: int) -> tuple[Slot, ...]:
         slots += [Slot(f"state_{s}_{k}", ("batch", H)) for s in decoder.cell.state]
     if decoder.feeding == "input":
         slots.append(Slot("state_fed", ("batch", decoder.output_size)))
+    if decoder.own is not None:
+        slots += [Slot(name, ("past", "batch", H)) for name in OWN]
     return tuple(slots)
 
 
@@ -81,7 +87,14 @@ def _recurrent_start(graph: Graph, decoder: Any, source: Source) -> list[str]:
         found += graph.split(graph.op("Tanh", graph.linear(vector, decoder.first.dense)), layers * count)
     if decoder.feeding == "input":
         found.append(graph.zeros(vector, 0, decoder.output_size))
+    if decoder.own is not None:
+        found += [_no_steps(graph, graph.size(vector, 0), decoder.hidden_size)] * len(OWN)
     return found
+
+
+def _no_steps(graph: Graph, batch: str, size: int) -> str:
+    """Keys or values of no step [0, B, H]."""
+    return graph.op("Expand", graph.constant(0.0), graph.concat([graph.integers(0), batch, graph.integers(size)], 0))
 
 
 def _summary(graph: Graph, source: Source) -> str:
@@ -135,6 +148,11 @@ def _recurrent_step(graph: Graph, decoder: Any, x: str, states: dict[str, str]) 
         after |= now
     if fed is not None:
         c, alpha = _attend(graph, decoder.attend, h, states)
+    if decoder.own is not None:
+        past = states[OWN[0]], states[OWN[1]]
+        rows, pair = transformer.look_back(graph, decoder.own, graph.unsqueeze(h, 0), past)
+        h = graph.squeeze(rows, 0)
+        after |= dict(zip(OWN, pair, strict=True))
     h = _read(graph, decoder, h, x, c)
     if fed is not None:
         after["state_fed"] = h
@@ -196,9 +214,7 @@ def _transformer_start(graph: Graph, decoder: Any, source: Source) -> list[str]:
     memory = graph.where(there, source.y, graph.constant(0.0))
     found = [value for layer in decoder.layers for value in transformer.read(graph, layer.across, memory)]
     found.append(transformer.remembered(graph, there))
-    shape = graph.concat([graph.integers(0), graph.size(memory, 1), graph.integers(decoder.hidden_size)], 0)
-    nothing = graph.op("Expand", graph.constant(0.0), shape)
-    return found + [nothing] * (2 * decoder.num_layers)
+    return found + [_no_steps(graph, graph.size(memory, 1), decoder.hidden_size)] * (2 * decoder.num_layers)
 
 
 def _transformer_step(graph: Graph, decoder: Any, x: str, states: dict[str, str]) -> Step:

@@ -75,5 +75,9 @@ SPELLINGS: dict[str, Callable[[Graph, Any, str, str], str]] = {
     "ConvolutionSpelling": _convolved,
     "RecurrentSpelling": _read_both_ways,
 }
-EMBEDDERS: dict[str, Callable[[Graph, Any, Mapping[str, str]], str]] = {"symbols": _symbols, "words": _words}
+EMBEDDERS: dict[str, Callable[[Graph, Any, Mapping[str, str]], str]] = {
+    "symbols": _symbols,
+    "readings": _symbols,
+    "words": _words,
+}
 """By kind: from the inputs, time first, to x [T, B, D]."""

@@ -112,13 +112,33 @@ def enter(graph: Graph, layer: Any, x: str, steps: str, heads: int) -> tuple[str
         size = layer.projection.out_features
     else:
         size = round(layer.scale**2)
-    time = graph.cast(graph.unsqueeze(steps, 2), FLOAT)  # [T, ·, 1]
     if layer.positions == "sinusoidal":
-        angles = graph.op("Mul", time, graph.weight(_rates(size + size % 2)))
+        angles = _angles(graph, steps, size + size % 2)
         both = graph.concat([graph.op("Sin", angles), graph.op("Cos", angles)], -1)
         return graph.op("Add", h, graph.slice(both, 0, size, 2)), None
-    angles = graph.unsqueeze(graph.op("Mul", time, graph.weight(_rates(size // heads))), 2)
-    return h, (graph.op("Cos", angles), graph.op("Sin", angles))
+    return h, rotation(graph, steps, size // heads)
+
+
+def rotation(graph: Graph, steps: str, size: int) -> tuple[str, str]:
+    """Cosines and sines that turn heads of `size` entries at steps [T, ·]: [T, ·, 1, size / 2]."""
+    angles = graph.unsqueeze(_angles(graph, steps, size), 2)
+    return graph.op("Cos", angles), graph.op("Sin", angles)
+
+
+def look_back(graph: Graph, layer: Any, x: str, past: tuple[str, str]) -> tuple[str, tuple[str, str]]:
+    """A `LookBack` over one step x [1, B, H] and the keys and values before it [n, B, H]; with those of the step."""
+    here = graph.unsqueeze(graph.size(past[0], 0), 1)  # [1, 1]
+    turn = rotation(graph, here, layer.attention.query.out_features // layer.attention.heads)
+    z = norm(graph, layer.norm, x)
+    pair = read(graph, layer.attention, z, turn)
+    keys, values = (graph.concat([before, new], 0) for before, new in zip(past, pair, strict=True))
+    found, _ = attention(graph, layer.attention, z, keys, values, None, turn)
+    return graph.op("Add", x, found), (keys, values)
+
+
+def _angles(graph: Graph, steps: str, size: int) -> str:
+    """t / 10000^(2i / size), [T, ·, size / 2]."""
+    return graph.op("Mul", graph.cast(graph.unsqueeze(steps, 2), FLOAT), graph.weight(_rates(size)))
 
 
 def _rates(size: int) -> Tensor:

@@ -19,13 +19,15 @@ from recurra.nn import attention as attentions
 from recurra.nn import bridge as bridges
 from recurra.nn.bridge import Bridge, States, summary
 from recurra.nn.recurrent import Recurrent
+from recurra.nn.transformer import LookBack, Pair
 from recurra.registry import part
 from recurra.types import Shared
 
 Context = Literal["initial", "every-step", "attention"]
 Feeding = Literal["none", "input", "context"]
-State = tuple[Shared, States, Tensor | None]
-"""What is kept of the source, the layers' states, and h̃ of the step before where it is fed back."""
+State = tuple[Shared, States, Tensor | Pair | None]
+"""What is kept of the source, the layers' states, and h̃ of the step before where it is fed back, or keys and values
+[n, B, H] of all steps before where those are attended to."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ class RecurrentDecoder(nn.Module):
       `feeding` input: h̃_{t−1} joins x_t, the query is h_t of the upmost layer (Luong et al. 2015, section 3.3).
       `feeding` context: the query is h_{t−1} of the upmost layer, c_t joins x_t, and h_t and x_t in the output, a
       maxout layer (Bahdanau et al. 2015; s_i as in its eq. 4, where appendix A.2.2 writes s_{i−1}).
+    `look_back`: heads of attention to its own steps, at rotary positions: what the output is made of is h_t and what
+    was found in h_1 … h_t (Paulus, Xiong & Socher 2018, section 2.2, with keys and values as Vaswani et al. 2017); for
+    what ties places far apart, as rhyme does. With `feeding` none.
     From the second layer on a layer's input is added to its output. `dropout` zeroes entries of what a layer reads from
     the one below it, and of what the output layer reads. `readout_size`: width of the output, where not hidden_size.
     `bridge`: see recurra.nn.bridge; s is its summary of the source.
@@ -97,6 +102,7 @@ class RecurrentDecoder(nn.Module):
         attention: attentions.Kind = "general",
         feeding: Feeding = "none",
         bridge: bridges.Kind = "dense",
+        look_back: int = 0,
         readout_size: int | None = None,
         init_range: float | None = None,
         backend: Backend = "auto",
@@ -124,12 +130,22 @@ class RecurrentDecoder(nn.Module):
                 f"task.decoder.feeding = {feeding!r} feeds what attention found, but context = {context!r} has no "
                 "attention. Set feeding = 'none', or context = 'attention'."
             )
+        if look_back < 0 or (look_back and hidden_size % (2 * look_back)):
+            raise ConfigError(
+                f"task.decoder.look_back = {look_back}, expected 0, or heads that each take an equal and even share of "
+                f"hidden_size = {hidden_size}."
+            )
+        if look_back and feeding != "none":
+            raise ConfigError(
+                f"task.decoder.look_back = {look_back} reads all steps at once, but feeding = {feeding!r} makes each "
+                "wait for the one before. Set feeding = 'none', or look_back = 0."
+            )
         made = Recurrent(cell, hidden_size, hidden_size, backend=backend, device="meta")  # refuses what cannot be, now
         self.cell, self._layer = made.cell, Layer(made.cell.lowest, Time.full(1, 1))
         self.hidden_size, self.num_layers, self.dropout = hidden_size, num_layers, dropout
         self.context, self.attention, self.feeding, self.bridge = context, attention, feeding, bridge
         self.output_size = readout_size or hidden_size
-        self.init_range, self.backend = init_range, backend
+        self.look_back, self.init_range, self.backend = look_back, init_range, backend
 
     @property
     def aligns(self) -> bool:
@@ -160,6 +176,7 @@ class RecurrentDecoder(nn.Module):
         if self.init_range is not None:
             for parameter in self.parameters():
                 nn.init.uniform_(parameter, -self.init_range, self.init_range)
+        self.own = LookBack(H, self.look_back, self.dropout) if self.look_back else None
         return self
 
     @property
@@ -174,8 +191,12 @@ class RecurrentDecoder(nn.Module):
             kept = vector = torch.tanh(self.vector(vector))
         elif self.attend is not None:
             kept = self.attend.remember(source.y, source.lengths)
-        feed = vector.new_zeros(len(vector), self.output_size) if self.feeding == "input" else None
-        return Shared(kept), self.first(source, vector), feed
+        before: Tensor | Pair | None = None
+        if self.feeding == "input":
+            before = vector.new_zeros(len(vector), self.output_size)
+        elif self.own is not None:
+            before = self.own.start(vector)
+        return Shared(kept), self.first(source, vector), before
 
     def forward(self, x: Tensor, state: State, weights: bool = False) -> tuple[Tensor, State, Tensor | None]:
         compute = self._all_steps if self.feeding == "none" else self._step_by_step
@@ -184,7 +205,7 @@ class RecurrentDecoder(nn.Module):
 
     def _all_steps(self, x: Tensor, state: State, weights: bool) -> tuple[Tensor, State, Tensor | None]:
         """x [U, B, D]; every layer once over all steps."""
-        (shared, states, _), kept = state, state[0].value
+        (shared, states, before), kept = state, state[0].value
         c = alpha = None
         below = x
         if self.context == "every-step":
@@ -201,12 +222,14 @@ class RecurrentDecoder(nn.Module):
             more, final = self._run(k, below, states[k])
             h = h + more
             after.append(final)
-        return self._read(h, x, c), (shared, tuple(after), None), alpha
+        if self.own is not None:
+            h, before = self.own(h, before)
+        return self._read(h, x, c), (shared, tuple(after), before), alpha
 
     def _step_by_step(self, x: Tensor, state: State, weights: bool) -> tuple[Tensor, State, Tensor | None]:
         """x [U, B, D]; a step waits for the attention of the one before it."""
-        assert self.attend is not None
         (shared, states, feed), kept = state, state[0].value
+        assert self.attend is not None and not isinstance(feed, tuple)
         outputs, contexts, alphas = [], [], []
         for x_t in x.split(1):
             if feed is None:

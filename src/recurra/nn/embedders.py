@@ -16,19 +16,11 @@ from recurra.registry import part
 from recurra.types import Batch, Sizes
 
 
-@part("embedder", "symbols")
-class SymbolEmbedder(nn.Module):
-    """A vector of its own for every symbol: the row of `weight` [V, D] that the symbol's number names.
+class Rows(nn.Module):
+    """What embedders that give every symbol one vector share: settings, dropout, how vectors start."""
 
-    Reads the field "input" [B, T]; gives [B, T, D], time first in memory. `dropout` zeroes single entries, with
-    `variational` those of the same units at all time steps of a sequence (Gal & Ghahramani 2016). `row_dropout` zeroes
-    whole rows of `weight`: a symbol is gone from all of the batch (Gal & Ghahramani 2016; Merity, Keskar & Socher 2017,
-    section 4.3). What is left is divided by the share that is left; `weight` itself, which an output layer may be tied
-    to, stays whole.
-    The weights start from U(−init_range, init_range), or from N(0, 1) without one.
-    """
-
-    weight: nn.Parameter
+    rows: int
+    """Symbols there are vectors of; set by `build`."""
 
     def __init__(
         self,
@@ -50,15 +42,6 @@ class SymbolEmbedder(nn.Module):
         self.dropout, self.variational, self.row_dropout = dropout, variational, row_dropout
         self.init_range = init_range
 
-    def build(self, sizes: Sizes) -> Self:
-        """Make the vectors of `sizes.vocabulary` symbols."""
-        self.weight = nn.Parameter(torch.empty(sizes.vocabulary, self.size))
-        if self.init_range is None:
-            nn.init.normal_(self.weight)
-        else:
-            nn.init.uniform_(self.weight, -self.init_range, self.init_range)
-        return self
-
     @property
     def output_size(self) -> int:
         return self.size
@@ -66,14 +49,48 @@ class SymbolEmbedder(nn.Module):
     @property
     def table(self) -> Tensor:
         """The vector [D] of every symbol [V, D], as it is outside training."""
-        return self.weight.detach()
+        device = next(self.parameters()).device
+        return self.look_up(torch.arange(self.rows, device=device)).detach()
+
+    def drawn(self, count: int) -> nn.Parameter:
+        """Vectors to start from [count, D]."""
+        vectors, r = torch.empty(count, self.size), self.init_range
+        return nn.Parameter(vectors.normal_() if r is None else vectors.uniform_(-r, r))
+
+    def look_up(self, symbols: Tensor) -> Tensor:
+        """The vectors of symbols' numbers, [*symbols.shape, D]."""
+        raise NotImplementedError
 
     def forward(self, batch: Batch) -> Tensor:
         symbols = batch.fields["input"].t()
-        vectors = F.embedding(symbols, self.weight)  # [T, B, D]
+        vectors = self.look_up(symbols)  # [T, B, D]
         if self.training and self.row_dropout:
-            vectors = vectors * F.embedding(symbols, draw_mask((len(self.weight), 1), self.row_dropout, vectors))
+            vectors = vectors * F.embedding(symbols, draw_mask((self.rows, 1), self.row_dropout, vectors))
         return dropout(vectors, self.dropout, self.training, self.variational).transpose(0, 1)
+
+
+@part("embedder", "symbols")
+class SymbolEmbedder(Rows):
+    """A vector of its own for every symbol: the row of `weight` [V, D] that the symbol's number names.
+
+    Reads the field "input" [B, T]; gives [B, T, D], time first in memory. `dropout` zeroes single entries, with
+    `variational` those of the same units at all time steps of a sequence (Gal & Ghahramani 2016). `row_dropout` zeroes
+    whole rows of `weight`: a symbol is gone from all of the batch (Gal & Ghahramani 2016; Merity, Keskar & Socher 2017,
+    section 4.3). What is left is divided by the share that is left; `weight` itself, which an output layer may be tied
+    to, stays whole.
+    The weights start from U(−init_range, init_range), or from N(0, 1) without one.
+    """
+
+    weight: nn.Parameter
+
+    def build(self, sizes: Sizes) -> Self:
+        """Make the vectors of `sizes.vocabulary` symbols."""
+        self.rows = sizes.vocabulary
+        self.weight = self.drawn(self.rows)
+        return self
+
+    def look_up(self, symbols: Tensor) -> Tensor:
+        return F.embedding(symbols, self.weight)
 
 
 @part("embedder", "words")

@@ -164,9 +164,14 @@ class Enter(nn.Module):
             angles = _angles(steps, size + size % 2, h)
             h = h + torch.cat((angles.sin(), angles.cos()), -1)[..., :size]
         else:
-            angles = _angles(steps, size // heads, h)[:, :, None]  # [T, ·, 1, d / 2]
-            turn = angles.cos(), angles.sin()
+            turn = rotation(steps, size // heads, h)
         return F.dropout(h, self.dropout, self.training), turn
+
+
+def rotation(steps: Tensor, size: int, like: Tensor) -> Pair:
+    """Cosines and sines of the angles that turn heads of `size` entries at `steps` [T, ·]: [T, ·, 1, size / 2]."""
+    angles = _angles(steps, size, like)[:, :, None]
+    return angles.cos(), angles.sin()
 
 
 def _angles(steps: Tensor, size: int, like: Tensor) -> Tensor:
@@ -237,6 +242,32 @@ class EncoderLayer(nn.Module):
         found, alpha = self.attention(z, (keys, values), mask, causal=causal, turn=turn, weights=weights)
         x = x + F.dropout(found, self.dropout, self.training)
         return x + F.dropout(self.relu(x), self.dropout, self.training), (keys, values), alpha
+
+
+class LookBack(nn.Module):
+    """x + attention of x to itself up to each step, behind a norm, at rotary positions: [U, B, H], and the keys and
+    values of all steps so far."""
+
+    def __init__(self, size: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norm, self.attention, self.dropout = nn.LayerNorm(size), MultiHead(size, heads, size), dropout
+
+    def start(self, like: Tensor) -> Pair:
+        """Of no step [0, B, H], B the length of `like`."""
+        nothing = like.new_zeros(0, len(like), len(self.norm.weight))
+        return nothing, nothing
+
+    def forward(self, x: Tensor, past: Pair) -> tuple[Tensor, Pair]:
+        U, n, heads = len(x), len(past[0]), self.attention.heads
+        steps = torch.arange(n, n + U, device=x.device)
+        turn = rotation(steps[:, None], x.shape[2] // heads, x)
+        z = self.norm(x)
+        keys, values = self.attention.read(z, turn)
+        if n:
+            keys, values = torch.cat((past[0], keys)), torch.cat((past[1], values))
+        seen = None if U == 1 or n == 0 else torch.arange(n + U, device=x.device) <= steps[:, None]
+        found, _ = self.attention(z, (keys, values), seen, causal=n == 0 and U > 1, turn=turn)
+        return x + F.dropout(found, self.dropout, self.training), (keys, values)
 
 
 class ReluLayer(nn.Module):

@@ -8,32 +8,12 @@ every share is also told as a ratio to theirs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from itertools import pairwise
-from types import ModuleType
 
 from recurra.data.poems import form_of, has_form, verses
-from recurra.errors import ConfigError
+from recurra.data.readings import is_level, load_pypinyin, rhyme_group
 from recurra.tasks.error_rates import check_answers
 from recurra.tasks.scores import Scores, Table
-
-RHYMES = (
-    "a ia ua",
-    "o e uo",
-    "ie ve",
-    "ai uai",
-    "ei uei",
-    "ao iao",
-    "ou iou",
-    "an ian uan van",
-    "en in uen vn",
-    "ang iang uang",
-    "eng ing ueng ong iong",
-    "i v er",
-    "u",
-)
-"""The thirteen rhyme groups of Mandarin (十三轍) as pypinyin writes finals: v is ü; i is also that of zhi and zi."""
-_GROUP = {final: number for number, finals in enumerate(RHYMES) for final in finals.split()}
 
 NOTES = (
     "form: poems of exactly as many lines of as many characters as asked for. rhyme: poems whose even lines all end in "
@@ -72,32 +52,6 @@ def poem_scores(sources: Sequence[str], references: Sequence[Sequence[str]], pre
     return Scores(metrics, {"form": Table(columns=columns, rows=rows)}, list(NOTES))
 
 
-def load_pypinyin() -> ModuleType:
-    """The package pypinyin. Raises ConfigError where it is not installed; ask before a training, not after."""
-    try:
-        import pypinyin
-    except ImportError as error:
-        raise ConfigError(
-            "rhymes and tones are read by the package pypinyin, which is not installed. Install it: "
-            'pip install pypinyin (or "recurra[poems]"); or score otherwise: --set task.scores=exact --set '
-            "baseline.kind=frequent"
-        ) from error
-    module: ModuleType = pypinyin
-    return module
-
-
-def rhyme_group(character: str) -> int | None:
-    """The number of a character's rhyme group in `RHYMES`; None where its reading is not known."""
-    reading = _reading(character)
-    return None if reading is None else _GROUP.get(reading[:-1])
-
-
-def is_level(character: str) -> bool | None:
-    """Whether a character's tone is level (平: the first or second) or oblique (仄); None where it is not known."""
-    reading = _reading(character)
-    return None if reading is None else reading[-1] in "12"
-
-
 def rhymes(lines: Sequence[str]) -> bool:
     """Whether the last characters of the even lines, marks not counted, are of one rhyme group."""
     groups = {rhyme_group(line[-1]) for line in lines[1::2]}
@@ -128,18 +82,3 @@ def _shares(forms: Sequence[tuple[int, int]], texts: Sequence[str]) -> dict[str,
 
 def _ratios(found: dict[str, float], real: dict[str, float]) -> dict[str, float]:
     return {f"{name}_ratio": found[name] / real[name] for name in ("rhyme", "tones") if real[name]}
-
-
-@cache
-def _reading(character: str) -> str | None:
-    """The final of a character's first reading that has a tone, and the tone's number: "ang1"."""
-    pypinyin = load_pypinyin()
-    readings = pypinyin.pinyin(
-        character,
-        style=pypinyin.Style.FINALS_TONE3,
-        heteronym=True,
-        neutral_tone_with_five=True,
-        errors="ignore",
-    )
-    known: list[str] = [reading for several in readings for reading in several if reading[-1:] in tuple("1234")]
-    return known[0] if known else None

@@ -29,6 +29,8 @@ SMALL: dict[str, Any] = {"hidden_size": 6, "num_layers": 2, "heads": 3, "feed_fo
 VARIANTS: tuple[dict[str, Any], ...] = (
     {"num_layers": 1},
     {"positions": "rotary"},
+    {"look_back": 3},
+    {"look_back": 1, "context": "initial", "num_layers": 1},
     {"cell": "lstm", "bridge": "copy"},
     {"cell": "sru"},
     {"context": "initial"},

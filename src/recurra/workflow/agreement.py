@@ -8,10 +8,10 @@ from recurra import registry
 from recurra.config import FILLED, Config
 from recurra.data.encode import Encoder
 from recurra.data.pair_encode import PairEncoder
+from recurra.data.readings import load_pypinyin
 from recurra.errors import ConfigError
 from recurra.serving.poems import check_form
 from recurra.serving.run import learns_from
-from recurra.tasks.poem_scores import load_pypinyin
 from recurra.tasks.translation_scores import load_sacrebleu
 
 READINGS = {
@@ -27,6 +27,8 @@ def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None
     for sections a task has no use of, and for a pooling that the core cannot serve."""
     wanted = "text" if learns_from(task) == "text" else "examples"
     name = config["task"]["kind"]
+    if hasattr(embedder, "describe"):
+        load_pypinyin()
     _check_writing(config, task)
     for section in ("vocabulary", "target", "batching"):
         if section not in config:

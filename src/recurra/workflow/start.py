@@ -182,12 +182,22 @@ def _vocabulary(mine: Mapping[str, Any], theirs: Mapping[str, Any], path: Path) 
 
 def _embedder(mine: Mapping[str, Any], theirs: Mapping[str, Any], path: Path) -> Change:
     """A vector for every symbol has the run's width; all else stays the recipe's."""
-    if "size" not in registry.defaults("embedder", mine["kind"]):
+    if "size" not in registry.defaults("embedder", mine["kind"]) or _sums(mine["kind"]):
         raise ConfigError(
             f"embedder.kind = {mine['kind']!r} has no vector for every symbol, which init.from = {str(path)!r} would "
             "start. Set embedder.kind = 'symbols' or 'words'."
         )
+    if _sums(theirs["kind"]):
+        raise ConfigError(
+            f"init.from = {str(path)!r} has an embedder of the kind {theirs['kind']!r}, whose vectors are sums that no "
+            "other embedder starts from. Train the language model with embedder.kind = 'symbols'."
+        )
     return dict(mine), {"size": {**registry.defaults("embedder", theirs["kind"]), **theirs}.get("size")}
+
+
+def _sums(kind: str) -> bool:
+    """Whether an embedder makes a symbol's vector of others, and asks for what the symbols are."""
+    return hasattr(registry.find("embedder", kind), "describe")
 
 
 def _core(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Change:

@@ -68,6 +68,8 @@ def execute(
     config = material.config
     torch.manual_seed(training.seed)
     model = Model.from_config(config, material.vocabularies)
+    if hasattr(model.embedder, "describe"):
+        model.embedder.describe(model.vocabulary.symbols)
     material.adapt(model)
     start, origin = start_of(config), None if folder is None else checkpoint.read_json(folder.report).get("init")
     started: list[str] = []
