@@ -40,6 +40,7 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("pronounce", {"task.decoder.context": "initial", "task.decoder.bridge": "copy", "task.decoder.hidden_size": 16}),
     ("pronounce", {"task.decoder.context": "every-step", "task.decoder.cell": "mut1"}),
     ("pronounce", {"task.decoder.context": "initial", "core": {"kind": "tdnn", "hidden_size": 8, "causal": False}}),
+    ("pronounce", {"task.decoder.look_back": 2, "task.decoder.num_layers": 2, "task.decoder.dropout": 0.5}),
     ("translate", {"core.bidirectional": False, "task.decoder.readout_size": 6}),
     (
         "translate",

@@ -14,7 +14,6 @@ from recurra.export.graph import BOOL, FLOAT, Graph
 from recurra.export.scan import step
 from recurra.export.slots import Slot
 
-
 OWN = ("state_own_keys", "state_own_values")
 """Of a decoder that attends to its own steps: what it keeps of them."""
 
