@@ -23,7 +23,7 @@ export function lineChart(lines, across, up, { log = false, band = null } = {}) 
     const name = log ? tenTo(tick) : number(tick);
     drawn.push(s("path", { class: "grid", d: `M${LEFT} ${y(tick).toFixed(1)}H${WIDTH - RIGHT}` }), label(LEFT - 5, y(tick) + 4, "end", name));
   }
-  for (const tick of ticks(first, last, false)) drawn.push(label(x(tick), HEIGHT - BOTTOM + 15, "middle", number(tick)));
+  for (const tick of ticks(first, last, false).filter(Number.isInteger)) drawn.push(label(x(tick), HEIGHT - BOTTOM + 15, "middle", number(tick)));
   if (band) {
     const there = band.x.map((v, k) => `${x(v).toFixed(1)} ${y(band.high[k]).toFixed(1)}`);
     const back = band.x.map((v, k) => `${x(v).toFixed(1)} ${y(band.low[k]).toFixed(1)}`).reverse();
