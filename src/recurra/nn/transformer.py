@@ -236,10 +236,8 @@ class EncoderLayer(nn.Module):
 
 
 class LookBack(nn.Module):
-    """x + attention of x to itself up to each step, at rotary positions: [U, B, H], and the keys and values of all
-    steps so far. Queries and keys are products of norm(x), so that they can be sharp; values of x as it is, so that
-    what is added is no larger than the states of a cell.
-    """
+    """x + attention of x to itself up to each step, behind a norm, at rotary positions: [U, B, H], and the keys and
+    values of all steps so far."""
 
     def __init__(self, size: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -255,7 +253,7 @@ class LookBack(nn.Module):
         steps = torch.arange(n, n + U, device=x.device)
         turn = rotation(steps[:, None], x.shape[2] // heads, x)
         z = self.norm(x)
-        keys, values = _turned(self.attention.keys(z), turn, heads), self.attention.values(x)
+        keys, values = self.attention.read(z, turn)
         if n:
             keys, values = torch.cat((past[0], keys)), torch.cat((past[1], values))
         seen = None if U == 1 or n == 0 else torch.arange(n + U, device=x.device) <= steps[:, None]
