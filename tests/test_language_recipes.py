@@ -29,7 +29,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("recipe", ["word-lm-medium", "word-lm-awd", "char-lm-large"])
+@pytest.mark.parametrize("recipe", ["word-lm", "word-lm-medium", "word-lm-awd", "char-lm-large"])
 def test_a_recipe_learns_and_half_and_half_is_the_whole(recipe: str, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text(PROSE.read_text(encoding="utf-8")[:5000], encoding="utf-8")

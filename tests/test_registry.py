@@ -41,6 +41,22 @@ def test_names_are_read_without_importing_their_modules() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_constructor_is_read_from_the_base_that_has_it() -> None:
+    code = (
+        "import sys; from recurra import registry; from recurra.errors import ConfigError\n"
+        "assert registry.defaults('embedder', 'symbols')['dropout'] == 0.0\n"
+        "assert registry.defaults('embedder', 'readings') == registry.defaults('embedder', 'symbols')\n"
+        "assert registry.has_method('embedder', 'readings', 'describe')\n"
+        "assert registry.has_method('embedder', 'readings', 'look_up')\n"
+        "assert not registry.has_method('embedder', 'symbols', 'describe')\n"
+        "try: registry.check_keys('embedder', {'kind': 'readings', 'siez': 3}, 'embedder')\n"
+        "except ConfigError as error: assert 'siez: did you mean' in str(error), error\n"
+        "else: raise AssertionError('a wrong key was let through')\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match=r"unknown cell 'lsmt': did you mean 'lstm'.* Known: .*lstm"):
         registry.find("cell", "lsmt")

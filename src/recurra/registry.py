@@ -98,15 +98,14 @@ def _declared(kind: str) -> dict[str, str]:
 def check_keys(kind: str, settings: Mapping[str, Any], where: str) -> None:
     """Raise `ConfigError` for a key the part `settings["kind"]` has not, as its source says; imports nothing.
 
-    A part that is no class with an `__init__` of its own, or a plugin's, is not looked into: `checked` does.
+    A part that is no class with an `__init__`, its own or inherited, or a plugin's, is not looked into: `checked` does.
     """
     if settings.get("kind") not in _declarations(kind):
         return
-    _, node = _declarations(kind)[settings["kind"]]
-    for inner in node.body if isinstance(node, ast.ClassDef) else ():
-        if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
-            known = [argument.arg for argument in (*inner.args.args[1:], *inner.args.kwonlyargs)]
-            _check_known((key for key in settings if key != "kind"), known, where)
+    constructor = _method(*_declarations(kind)[settings["kind"]], "__init__")
+    if constructor is not None:
+        known = [argument.arg for argument in (*constructor.args.args[1:], *constructor.args.kwonlyargs)]
+        _check_known((key for key in settings if key != "kind"), known, where)
 
 
 def defaults(kind: str, name: str) -> dict[str, Any]:
@@ -118,13 +117,51 @@ def defaults(kind: str, name: str) -> dict[str, Any]:
     if found is None:
         signature = inspect.signature(find(kind, name))
         return {key: each.default for key, each in signature.parameters.items() if each.default is not each.empty}
-    for inner in getattr(found[1], "body", ()):
-        if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
-            named = inner.args
-            positional = zip(reversed(named.args), reversed(named.defaults), strict=False)
-            both = (*reversed([*positional]), *zip(named.kwonlyargs, named.kw_defaults, strict=True))
-            return {argument.arg: ast.literal_eval(value) for argument, value in both if value is not None}
-    return {}
+    constructor = _method(*found, "__init__")
+    if constructor is None:
+        return {}
+    named = constructor.args
+    positional = zip(reversed(named.args), reversed(named.defaults), strict=False)
+    both = (*reversed([*positional]), *zip(named.kwonlyargs, named.kw_defaults, strict=True))
+    return {argument.arg: ast.literal_eval(value) for argument, value in both if value is not None}
+
+
+def has_method(kind: str, name: str, method: str) -> bool:
+    """Whether a part has a method, as its source says; imports no part of ours. Raises `UnknownName`."""
+    found = _declarations(kind).get(name)
+    return hasattr(find(kind, name), method) if found is None else _method(*found, method) is not None
+
+
+def _method(module: str, node: ast.AST, name: str) -> ast.FunctionDef | None:
+    """A method of a class or of its bases that stand in the same module or are imported from another of ours."""
+    if not isinstance(node, ast.ClassDef):
+        return None
+    for inner in node.body:
+        if isinstance(inner, ast.FunctionDef) and inner.name == name:
+            return inner
+    for base in node.bases:
+        found = _class(module, base.id) if isinstance(base, ast.Name) else None
+        method = found and _method(*found, name)
+        if method:
+            return method
+    return None
+
+
+def _class(module: str, name: str) -> tuple[str, ast.ClassDef] | None:
+    """The module and the definition of a class that a module of ours names."""
+    for node in ast.parse(_source(module).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return module, node
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recurra."):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return _class(str(node.module), alias.name)
+    return None
+
+
+def _source(module: str) -> Path:
+    path = Path(__file__).parents[1].joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def _check_known(keys: Iterable[str], known: Collection[str], where: str) -> None:

@@ -242,8 +242,7 @@ def test_looking_back_adds_what_was_found_in_the_own_steps_so_far() -> None:
     found, _, _ = decoder(x, decoder.start(source))
     own, decoder.own = decoder.own, None
     h, _, _ = decoder(x, decoder.start(source))
-    z = own.norm(h)
-    attention = own.attention
+    z, attention = own.norm(h), own.attention
     q, k, v = linear(attention.query, z), linear(attention.keys, z), linear(attention.values, z)
     q, k = (torch.complex(t[..., :2], t[..., 2:]) for t in (q, k))
     theta = torch.tensor([1.0, 10000**-0.5], dtype=torch.float64)

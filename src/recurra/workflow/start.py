@@ -197,7 +197,7 @@ def _embedder(mine: Mapping[str, Any], theirs: Mapping[str, Any], path: Path) ->
 
 def _sums(kind: str) -> bool:
     """Whether an embedder makes a symbol's vector of others, and asks for what the symbols are."""
-    return hasattr(registry.find("embedder", kind), "describe")
+    return registry.has_method("embedder", kind, "describe")
 
 
 def _core(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Change:
