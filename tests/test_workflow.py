@@ -176,8 +176,8 @@ def test_the_baseline_is_one_of_the_tasks(run: Run, monkeypatch: pytest.MonkeyPa
 
 
 def test_public_names() -> None:
-    assert set(recurra.__all__) == {"Run", "__version__", "load", "train"}
+    assert set(recurra.__all__) == {"Run", "__version__", "inspect", "load", "train"}
     assert recurra.Run is AnyRun
-    assert all(callable(getattr(recurra, name)) for name in ("train", "load"))
+    assert all(callable(getattr(recurra, name)) for name in ("train", "load", "inspect"))
     with pytest.raises(AttributeError, match="module 'recurra' has no attribute 'trian'"):
         _ = recurra.trian  # type: ignore[attr-defined]

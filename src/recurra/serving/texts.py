@@ -78,8 +78,9 @@ class TextRun:
         vocabulary = self.model.vocabulary
         known = prompt_ids(vocabulary, prompt)
         choice: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+        session = self.session()
         with threads_set(threads):
-            new = sample(self.model.step, None, known, length, **choice)
+            new = sample(lambda state, number: (session.step(number)["next"], state), None, known, length, **choice)
         # Decoded as a whole, because a space may belong between prompt and continuation.
         whole = vocabulary.decode(np.concatenate([known, new]))
         return whole[len(vocabulary.decode(known)) :]
