@@ -12,7 +12,8 @@ from recurra.config import Data
 from recurra.data.examples import gather_examples
 from recurra.data.labelled_texts import gather_texts, gives_examples, read_texts
 from recurra.data.text import TextReader
-from recurra.data.vocabulary import Word, from_json
+from recurra.data.vocabulary import Word
+from recurra.data.vocabulary_file import from_json
 from recurra.errors import DataError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recurra.data.pair_encode import PairEncoder, has_empty_side, one_target_each, source_of, targets_of
-from recurra.data.vocabulary import load_all, save_all
+from recurra.data.vocabulary_file import load_all, save_all
 from recurra.errors import ConfigError, DataError
 
 TRAIN: list[dict[str, Any]] = [

@@ -18,7 +18,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 from recurra.data.encode import Encoder
 from recurra.data.subwords import BYTE_OF, SMALLEST, Subwords
-from recurra.data.vocabulary import from_json, load_all, save_all
+from recurra.data.vocabulary_file import from_json, load_all, save_all
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import construct
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recurra.data.tokens import Labels, Tokens
-from recurra.data.vocabulary import from_json
+from recurra.data.vocabulary_file import from_json
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import construct
 

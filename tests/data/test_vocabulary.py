@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recurra.data.tokens import Labels, Tokens
-from recurra.data.vocabulary import Byte, Character, Vocabulary, Word, from_json, load, load_all, save, save_all
+from recurra.data.vocabulary import Byte, Character, Vocabulary, Word
+from recurra.data.vocabulary_file import from_json, load, load_all, save, save_all
 from recurra.errors import CheckpointError, ConfigError, DataError, TrainingError, UnknownName
 from recurra.registry import construct, names
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from recurra import registry
 from recurra.errors import ConfigError
 from recurra.nn.decoder import Source
-from recurra.nn.transformer import Enter, MultiHead, TransformerCore
+from recurra.nn.multi_head import MultiHead
+from recurra.nn.transformer import Enter, TransformerCore
 from recurra.nn.transformer_decoder import TransformerDecoder
 from recurra.types import Batch, Lengths, Sizes
 

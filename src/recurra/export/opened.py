@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from recurra import registry
-from recurra.data import vocabulary as vocabularies
+from recurra.data import vocabulary_file
 from recurra.errors import CheckpointError
 from recurra.export import MODEL, STEP, VOCABULARY
 from recurra.export.check import session
@@ -224,6 +224,6 @@ def load_export(folder: Path) -> Run:
         if not (folder / STEP).is_file():
             raise CheckpointError(f"{folder / STEP} is missing beside {MODEL}. Copy the whole folder of the export.")
         files["step"] = Asked(folder / STEP)
-    symbols = vocabularies.load_all(folder / VOCABULARY)
+    symbols = vocabulary_file.load_all(folder / VOCABULARY)
     made: Any = OnnxModel(config, symbols, files)
     return RUNS[learns_from(made.task)](folder, config, made, torch.device("cpu"))

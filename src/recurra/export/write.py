@@ -15,7 +15,7 @@ import onnx
 from onnx import helper
 
 from recurra import checkpoint
-from recurra.data import vocabulary as vocabularies
+from recurra.data import vocabulary_file
 from recurra.errors import ConfigError, DataError
 from recurra.export import CLIENT, MODEL, README, STEP, VOCABULARY, check
 from recurra.export.client import client
@@ -80,7 +80,7 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
         found[name] = File(out / name, len(data), differences[name], nodes)
     if STEP not in files:
         (out / STEP).unlink(missing_ok=True)  # of an earlier export of another run
-    vocabularies.save_all(model.vocabularies, out / VOCABULARY)
+    vocabulary_file.save_all(model.vocabularies, out / VOCABULARY)
     checkpoint.write_text(out / CLIENT, program)
     checkpoint.write_text(out / README, _readme(run, protos))
     if run.does == "fill":  # what a text with several blanks is refused by

@@ -18,8 +18,8 @@ from recurra.errors import ConfigError, did_you_mean
 from recurra.nn import attention as attentions
 from recurra.nn import bridge as bridges
 from recurra.nn.bridge import Bridge, States, summary
+from recurra.nn.multi_head import LookBack, Pair
 from recurra.nn.recurrent import Recurrent
-from recurra.nn.transformer import LookBack, Pair
 from recurra.registry import part
 from recurra.types import Shared
 

@@ -10,14 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError, did_you_mean
-from recurra.nn.attention import attend, places
+from recurra.nn.attention import places
+from recurra.nn.multi_head import MultiHead, Pair, angles, linear, rotation
 from recurra.nn.watch import LayerTrace
 from recurra.registry import part
 from recurra.types import Lengths, Sizes
 
 Positions = Literal["sinusoidal", "rotary"]
-Pair = tuple[Tensor, Tensor]
-"""Keys and values of the steps seen, each [T, B, H]; or cosines and sines."""
 State = tuple[tuple[Pair, ...], Tensor]
 """Each layer's keys and values [n, B, H], the newest last, zeros before a sequence's first; how many steps a sequence
 has seen [1, B, 1]."""
@@ -161,65 +160,11 @@ class Enter(nn.Module):
         h = self.projection(x * self.scale)
         size, turn = h.shape[-1], None
         if self.positions == "sinusoidal":
-            angles = _angles(steps, size + size % 2, h)
-            h = h + torch.cat((angles.sin(), angles.cos()), -1)[..., :size]
+            turns = angles(steps, size + size % 2, h)
+            h = h + torch.cat((turns.sin(), turns.cos()), -1)[..., :size]
         else:
             turn = rotation(steps, size // heads, h)
         return F.dropout(h, self.dropout, self.training), turn
-
-
-def rotation(steps: Tensor, size: int, like: Tensor) -> Pair:
-    """Cosines and sines of the angles that turn heads of `size` entries at `steps` [T, ·]: [T, ·, 1, size / 2]."""
-    angles = _angles(steps, size, like)[:, :, None]
-    return angles.cos(), angles.sin()
-
-
-def _angles(steps: Tensor, size: int, like: Tensor) -> Tensor:
-    """t / 10000^(2i / size), [T, ·, size / 2]."""
-    exact = torch.promote_types(like.dtype, torch.float32)
-    i = torch.arange(0, size, 2, dtype=exact, device=like.device)
-    return (steps[:, :, None].to(exact) * 10000.0 ** (-i / size)).to(like.dtype)
-
-
-class MultiHead(nn.Module):
-    """Attention in several heads, each with products of its own for queries, keys and values.
-
-    Shapes: x [U, B, H], keys and values [T, B, H], mask as for `attend`; gives [U, B, H], α [B, heads, U, T].
-    """
-
-    def __init__(self, size: int, heads: int, memory: int) -> None:
-        super().__init__()
-        self.heads = heads
-        # No bias for keys: it adds the same to all scores of a query, which its softmax does not see.
-        self.query, self.keys, self.values = linear(size, size), linear(memory, size, False), linear(memory, size)
-        self.output = linear(size, size)
-
-    def read(self, memory: Tensor, turn: Pair | None = None) -> Pair:
-        """Keys and values of what is attended to, [T, B, S]."""
-        return _turned(self.keys(memory), turn, self.heads), self.values(memory)
-
-    def forward(
-        self,
-        x: Tensor,
-        memory: Pair,
-        mask: Tensor | None = None,
-        *,
-        causal: bool = False,
-        turn: Pair | None = None,
-        weights: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
-        query = _turned(self.query(x), turn, self.heads)
-        q, k, v = (t.unflatten(2, (self.heads, -1)).permute(1, 2, 0, 3) for t in (query, *memory))
-        c, alpha = attend(q, k, v, mask, causal=causal, weights=weights)  # [B, heads, U, d]
-        return self.output(c.permute(2, 0, 1, 3).flatten(2)), alpha
-
-
-def _turned(x: Tensor, turn: Pair | None, heads: int) -> Tensor:
-    """x [T, B, H] with the pairs (i, i + d/2) of each head's entries turned by their angles."""
-    if turn is None:
-        return x
-    (cos, sin), (a, b) = turn, x.unflatten(2, (heads, -1)).chunk(2, 3)
-    return torch.cat((a * cos - b * sin, a * sin + b * cos), 3).flatten(2)
 
 
 class EncoderLayer(nn.Module):
@@ -244,32 +189,6 @@ class EncoderLayer(nn.Module):
         return x + F.dropout(self.relu(x), self.dropout, self.training), (keys, values), alpha
 
 
-class LookBack(nn.Module):
-    """x + attention of x to itself up to each step, behind a norm, at rotary positions: [U, B, H], and the keys and
-    values of all steps so far."""
-
-    def __init__(self, size: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.norm, self.attention, self.dropout = nn.LayerNorm(size), MultiHead(size, heads, size), dropout
-
-    def start(self, like: Tensor) -> Pair:
-        """Of no step [0, B, H], B the length of `like`."""
-        nothing = like.new_zeros(0, len(like), len(self.norm.weight))
-        return nothing, nothing
-
-    def forward(self, x: Tensor, past: Pair) -> tuple[Tensor, Pair]:
-        U, n, heads = len(x), len(past[0]), self.attention.heads
-        steps = torch.arange(n, n + U, device=x.device)
-        turn = rotation(steps[:, None], x.shape[2] // heads, x)
-        z = self.norm(x)
-        keys, values = self.attention.read(z, turn)
-        if n:
-            keys, values = torch.cat((past[0], keys)), torch.cat((past[1], values))
-        seen = None if U == 1 or n == 0 else torch.arange(n + U, device=x.device) <= steps[:, None]
-        found, _ = self.attention(z, (keys, values), seen, causal=n == 0 and U > 1, turn=turn)
-        return x + F.dropout(found, self.dropout, self.training), (keys, values)
-
-
 class ReluLayer(nn.Module):
     """W₂ relu(W₁ norm(x) + b₁) + b₂."""
 
@@ -280,15 +199,6 @@ class ReluLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.outer(torch.relu(self.inner(self.norm(x))))
         return result
-
-
-def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
-    """A product whose weights start uniform in ±√(6 / (inputs + outputs)), its bias at 0 (Glorot & Bengio 2010)."""
-    made = nn.Linear(inputs, outputs, bias)
-    nn.init.xavier_uniform_(made.weight)
-    if bias:
-        nn.init.zeros_(made.bias)
-    return made
 
 
 def _sources(there: Tensor | None) -> Tensor | None:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.nn.attention import places
-from recurra.nn.transformer import Enter, MultiHead, Pair, Positions, ReluLayer, check_settings
+from recurra.nn.multi_head import MultiHead, Pair
+from recurra.nn.transformer import Enter, Positions, ReluLayer, check_settings
 from recurra.registry import part
 from recurra.types import Shared
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from recurra import checkpoint, registry
 from recurra import config as configuration
-from recurra.data import vocabulary as vocabularies
+from recurra.data import vocabulary_file
 from recurra.model import Model
 from recurra.serving.fills import FillRun
 from recurra.serving.labels import LabelRun
@@ -44,7 +44,7 @@ def load_run(path: str | Path, plugins: Iterable[str | Path] = (), device: str =
     folder = checkpoint.open_run(path)
     config = configuration.load_recipe(folder.config)
     configuration.check(config)
-    model = Model.from_config(config, vocabularies.load_all(folder.vocabulary))
+    model = Model.from_config(config, vocabulary_file.load_all(folder.vocabulary))
     place = find_device(device)
     checkpoint.load_model(folder.model, model).to(place).eval()
     return RUNS[learns_from(model.task)](folder.path, config, model, place)

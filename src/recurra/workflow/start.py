@@ -123,7 +123,8 @@ def _stated(section: str, config: Config, settings: Mapping[str, Any]) -> dict[s
 
 def symbols_of(config: Config) -> list[str]:
     """The symbols of the run that the config starts from, without those for unknown ones and line ends."""
-    from recurra.data.vocabulary import UNKNOWN_CHARACTER, UNKNOWN_WORD, load_all  # not before there are such symbols
+    from recurra.data.vocabulary import UNKNOWN_CHARACTER, UNKNOWN_WORD  # not before there are such symbols
+    from recurra.data.vocabulary_file import load_all
 
     start = start_of(config)
     if start is None:

@@ -16,7 +16,7 @@ from recurra import checkpoint, registry
 from recurra import config as configuration
 from recurra.checkpoint import RunFolder
 from recurra.config import Config
-from recurra.data import vocabulary as vocabularies
+from recurra.data import vocabulary_file
 from recurra.errors import CheckpointError, DataError
 from recurra.model import Model, make_parts
 from recurra.serving.run import Run, learns_from, load_run
@@ -90,7 +90,7 @@ def execute(
     for sentence in (*before, f"{last} Model: {model.parameter_count:,} parameters.", *started):
         say(sentence)
     folder = folder or checkpoint.create_run(plan.out)
-    vocabularies.save_all(material.vocabularies, folder.vocabulary)
+    vocabulary_file.save_all(material.vocabularies, folder.vocabulary)
     checkpoint.write_json(folder.report, report)
     checkpoint.write_text(folder.config, configuration.dump_toml(config))
     trainer = Trainer(
@@ -143,7 +143,7 @@ def _unfreezing(model: Model, start: Start | None, origin: dict[str, Any] | None
 
 def open_material(config: Config, task: Any, folder: RunFolder | None) -> Material:
     """The data a task needs, read and encoded; with the vocabularies of the run where one goes on."""
-    known = None if folder is None else vocabularies.load_all(folder.vocabulary)
+    known = None if folder is None else vocabulary_file.load_all(folder.vocabulary)
     material: Material = MATERIALS[learns_from(task)](config, known)
     if folder is not None and checkpoint.read_json(folder.report).get("data") != material.fingerprint:
         raise DataError(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from recurra import checkpoint
 from recurra import config as configuration
 from recurra.checkpoint import RunFolder
-from recurra.data import vocabulary as vocabularies
+from recurra.data import vocabulary_file
 from recurra.data.vocabulary import Vocabulary
 from recurra.errors import CheckpointError, DataError
 from recurra.model import Model
@@ -81,7 +81,7 @@ def take(model: Model, path: Path, counts: NDArray[np.int64]) -> Taken:
     """
     run = checkpoint.open_run(path)
     tensors, metadata = checkpoint.load_tensors(run.model)
-    theirs: Vocabulary = vocabularies.load_all(run.vocabulary)["input"]
+    theirs: Vocabulary = vocabulary_file.load_all(run.vocabulary)["input"]
     if VECTORS not in tensors:
         raise CheckpointError(f"{run.model} has no vectors of symbols ({VECTORS}). Start from another run.")
     rows = _rows(model.vocabulary, theirs)

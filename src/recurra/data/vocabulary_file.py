@@ -1,0 +1,108 @@
+"""Vocabularies as files: JSON in UTF-8, one symbol a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recurra import registry
+from recurra.data.vocabulary import Saved, Vocabulary
+from recurra.errors import CheckpointError, TrainingError
+
+VERSION = 1
+VERSION_OF_ALL = 2
+
+
+def from_json(record: Mapping[str, Any]) -> Any:
+    """The vocabulary whose `to_json` gave `record`. Raises `CheckpointError` where keys are missing or do not fit.
+
+    A record with "scores", a number for each symbol, is of a vocabulary whose `restore` takes them.
+    """
+    try:
+        kind, settings, symbols = record["kind"], record["settings"], record["symbols"]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError("a vocabulary's record has the keys kind, settings and symbols.") from error
+    strings = isinstance(kind, str) and isinstance(symbols, list) and all(isinstance(s, str) for s in symbols)
+    if not strings or not isinstance(settings, dict):
+        raise CheckpointError("a vocabulary's kind is a string, its settings an object, its symbols a list of strings.")
+    vocabulary: Any = registry.construct("vocabulary", {**settings, "kind": kind})
+    return vocabulary.restore(symbols, record["scores"]) if "scores" in record else vocabulary.restore(symbols)
+
+
+def save(vocabulary: Saved, path: str | Path) -> None:
+    """Write a vocabulary as JSON in UTF-8, one symbol a line; written beside and renamed.
+
+    Raises `TrainingError` where the file cannot be written.
+    """
+    _write({"version": VERSION, **vocabulary.to_json()}, Path(path))
+
+
+def save_all(vocabularies: Mapping[str, Saved], path: str | Path) -> None:
+    """Write the vocabularies of several fields into one file, by name, in their order; else as `save`."""
+    records = {name: vocabulary.to_json() for name, vocabulary in vocabularies.items()}
+    _write({"version": VERSION_OF_ALL, "vocabularies": records}, Path(path))
+
+
+def load(path: str | Path) -> Vocabulary:
+    """Read what `save` wrote. Raises `CheckpointError` for a file missing, cut, changed or of another version."""
+    path = Path(path)
+    record = _read(path)
+    if record.get("version") != VERSION:
+        raise _other_version(path, record, VERSION)
+    vocabulary: Vocabulary = _restored(path, record)
+    return vocabulary
+
+
+def load_all(path: str | Path) -> dict[str, Any]:
+    """Read what `save_all` wrote, name → vocabulary of the kind that was saved; what `save` wrote is called "input".
+
+    Raises as `load` does.
+    """
+    path = Path(path)
+    record = _read(path)
+    if record.get("version") == VERSION:
+        return {"input": _restored(path, record)}
+    if record.get("version") != VERSION_OF_ALL:
+        raise _other_version(path, record, VERSION_OF_ALL)
+    records = record.get("vocabularies")
+    if not isinstance(records, dict) or not records:
+        raise CheckpointError(
+            f"{path}: expected an object `vocabularies`, name to vocabulary. Copy the run again or train anew."
+        )
+    return {name: _restored(path, of, f"vocabulary {name!r}: ") for name, of in records.items()}
+
+
+def _write(record: Mapping[str, Any], path: Path) -> None:
+    beside = path.with_name(f"{path.name}.new")
+    written = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
+    try:
+        beside.write_bytes(written.encode("utf-8", errors="backslashreplace"))  # a lone surrogate, the JSON way
+        beside.replace(path)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror}). Choose another --out.") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}). Is its folder a run?") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not sound JSON ({error}). Copy the run again or train anew.") from error
+    return record if isinstance(record, dict) else {}
+
+
+def _other_version(path: Path, record: Mapping[str, Any], expected: int) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: a vocabulary of version {record.get('version')}, expected {expected}. Use the recurra of then "
+        "or train anew."
+    )
+
+
+def _restored(path: Path, record: Mapping[str, Any], which: str = "") -> Any:
+    try:
+        return from_json(record)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {which}{error} Copy the run again or train anew.") from error
