@@ -109,6 +109,25 @@ def test_settings_replace_values_in_a_copy() -> None:
     assert recipe["core"]["cell"] == "gru"
 
 
+def test_what_another_kind_drops_is_told() -> None:
+    recipe = {
+        "core": {"kind": "recurrent", "cell": "gru", "hidden_size": 12},
+        "embedder": {"kind": "symbols", "size": 8, "dropout": None},
+        "training": {"optimiser": {"kind": "adam", "momentum": 0.5}},
+        "alternative": {"tdnn": {"core": {"delays": 2}}},
+    }
+    said = config.told_of_kinds(
+        recipe, {"embedder.kind": "words", "embedder.size": 9, "training.optimiser.kind": "sgd", "core.kind": "tdnn"}
+    )
+    assert said == [
+        'embedder.kind = "words": what the recipe sets for "symbols" is left out (dropout = "none").',
+        'training.optimiser.kind = "sgd": what the recipe sets for "adam" is left out (momentum = 0.5).',
+    ]
+    assert config.told_of_kinds(recipe, {"embedder.kind": "symbols", "core.cell": "lstm"}) == []
+    (told,) = config.told_of_kinds(recipe, {"core.kind": "transformer"})
+    assert told.endswith('(cell = "gru", hidden_size = 12).')
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_another_kind_drops_the_former_kinds_keys_whatever_the_order(order: int) -> None:
     recipe = {"vocabulary": {"kind": "character", "min_count": 3}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -167,6 +168,15 @@ def test_a_plan_puts_files_in_the_place_of_the_recipes_set(tmp_path, monkeypatch
     assert plan.config["training"]["seed"] == 7
     assert plan.out == Path("run")
     assert make_plan("demo-char-lm").config["data"]["set"] == "pydoc"
+
+
+def test_a_run_called_like_a_recipe_does_not_hide_it(run: Run, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(run.path, tmp_path / "char-lm")
+    monkeypatch.chdir(tmp_path)
+    assert make_plan("char-lm", [PROSE], out="other").config["core"]["hidden_size"] != TINY["core.hidden_size"]
+    assert make_plan("char-lm", [PROSE]).out == Path("run")
+    again = make_plan("char-lm", resume=True)
+    assert (again.out, again.config["core"]["hidden_size"]) == (Path("char-lm"), TINY["core.hidden_size"])
 
 
 def test_the_baseline_is_one_of_the_tasks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,6 +123,24 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
     return config
 
 
+def told_of_kinds(config: Config, settings: Mapping[str, Any]) -> list[str]:
+    """A sentence for each kind in `settings` by which `with_settings` drops keys of `config`, naming these."""
+    before, said = with_alternative(config, settings.get("core.kind")), []
+    for name, kind in settings.items():
+        *path, last = name.split(".")
+        table: Any = before
+        for key in path:
+            table = table.get(key) if isinstance(table, dict) else None
+        if last != "kind" or not isinstance(table, dict) or table.get("kind") in (None, kind):
+            continue
+        kept = {"kind", *(other.split(".")[len(path)] for other in settings if other.split(".")[: len(path)] == path)}
+        left = ", ".join(f"{key} = {_written(value)}" for key, value in table.items() if key not in kept)
+        if left:
+            former = _written(table["kind"])
+            said.append(f"{name} = {_written(kind)}: what the recipe sets for {former} is left out ({left}).")
+    return said
+
+
 def with_alternative(config: Config, core: str | None = None) -> Config:
     """A copy of `config` without its alternatives, changed as the one called `core` says, if there is such a one.
 

@@ -47,6 +47,8 @@ class Plan:
     config: Config
     out: Path
     resume: bool = False
+    notes: tuple[str, ...] = ()
+    """What is to be said before anything else."""
 
 
 def make_plan(
@@ -62,13 +64,15 @@ def make_plan(
 ) -> Plan:
     """Put a recipe, files and settings together, and check all that can be checked at once.
 
-    With `resume`, `recipe` may be the run's folder, which knows its own recipe and files.
+    With `resume`, `recipe` may be the run's folder, which knows its own recipe and files. A run in a folder that is
+    called like a recipe of ours does not hide that recipe.
     """
     files, valid, test = list(files), list(valid), list(test)
     for plugin in plugins:
         registry.load_plugin(plugin)
     folder = Path(recipe)
-    again = (folder / "config.toml").is_file()
+    named = str(recipe) in configuration.recipe_names() and (out is not None or not resume)
+    again = (folder / "config.toml").is_file() and not named
     if again and not resume:
         raise ConfigError(
             f"{folder} is a run already. Go on with it by --resume, or train its recipe anew: "
@@ -81,6 +85,7 @@ def make_plan(
     if files and config.get("data", {}).get("set"):
         config["data"]["set"] = None  # files stand in its place
     _drop_the_other_cell(config, settings or {})
+    notes = configuration.told_of_kinds(config, settings or {})
     config = configuration.with_settings(config, {**_named(files, valid, test), **(settings or {})})
     _check_reader_keys(config)
     configuration.check_names(config)
@@ -94,7 +99,7 @@ def make_plan(
     _check_set(config)
     if resume:
         config = _resumed(config, out)
-    return Plan(config, out, resume)
+    return Plan(config, out, resume, () if resume else tuple(notes))
 
 
 def _with_start(config: Config, settings: Mapping[str, Any], going_on: Path | None) -> Config:

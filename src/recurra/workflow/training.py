@@ -57,6 +57,8 @@ def execute(
     Ctrl-C ends training in order and raises `KeyboardInterrupt`, which says how to go on.
     """
     config, begun = plan.config, time.monotonic()
+    for note in plan.notes:
+        say(note)
     configuration.check(config)
     embedder, core, task = make_parts(config)  # parts that do not go together are refused before any data are read
     check_agreement(config, embedder, core, task)
