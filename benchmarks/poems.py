@@ -20,7 +20,7 @@ def sheet(run: PairRun, count: int, seed: int, form: bool) -> Iterator[str]:
     """The lines of the page."""
     report = run.report
     scores = report["scores"]["test"]
-    kept = "the form kept" if form else "freely"
+    kept = "with the form kept" if form else "freely"
     answers = run.predict(*(example["source"] for example in own_parts(run.config).test[:count]), seed=seed, form=form)
     found = {name: getattr(run.search, name) for name in ("temperature", "top_p", "top_k")}
     drawn = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in found.items() if value is not None)
