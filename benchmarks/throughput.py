@@ -64,7 +64,9 @@ def plain_step(ids: torch.Tensor, V: int, H: int, B: int, T: int, optimiser: str
     return step
 
 
-def our_step(ids: np.ndarray, V: int, H: int, B: int, T: int, optimiser: str, precision: str) -> Callable[[], None]:
+def our_step(
+    ids: np.ndarray, V: int, H: int, B: int, T: int, optimiser: str, precision: str, record_gradients: int = 0
+) -> Callable[[], None]:
     config = {
         "embedder": {"kind": "symbols", "size": H},
         "core": {"kind": "recurrent", "hidden_size": H, "num_layers": 2},
@@ -72,10 +74,18 @@ def our_step(ids: np.ndarray, V: int, H: int, B: int, T: int, optimiser: str, pr
     }
     vocabulary = Word(end_of_line="0").fit([" ".join(map(str, range(V - 1)))])
     model = Model.from_config(config, {"input": vocabulary})
-    settings = Training(optimiser=optimiser, learning_rate=1e-3, clip_norm=5.0, epochs=10_000, precision=precision)
+    settings = Training(
+        optimiser=optimiser,
+        learning_rate=1e-3,
+        clip_norm=5.0,
+        epochs=10_000,
+        precision=precision,
+        record_gradients=record_gradients,
+    )
     streams = Streams(streams=B, steps=T)
     folder = RunFolder(Path(tempfile.mkdtemp()))
     trainer = Trainer(model, settings, lambda epoch: streams.batches(ids), list, folder)
+    trainer.recordings.open(folder, None)
     return trainer.step
 
 

@@ -20,17 +20,21 @@ from recurra.training.settings import Training
 
 
 class Recordings:
-    """The two files, of which only those are made that the settings ask for."""
+    """The two files, of which only those are made that the settings ask for, once `open` has been called."""
 
-    def __init__(self, settings: Training, run: RunFolder, keep: int | None) -> None:
-        """`keep`: as of `MetricsLog`."""
-        self._every = settings.record_gradients
+    def __init__(self, settings: Training) -> None:
+        self._every, self._with_spectra = settings.record_gradients, settings.record_spectrum
+        self._gradients: MetricsLog | None = None
+        self._spectra: MetricsLog | None = None
+
+    def open(self, run: RunFolder, keep: int | None) -> None:
+        """Begin the files in a run's folder; `keep`: as of `MetricsLog`."""
         self._gradients = MetricsLog(run.gradients, keep) if self._every else None
-        self._spectra = MetricsLog(run.spectrum, keep) if settings.record_spectrum else None
+        self._spectra = MetricsLog(run.spectrum, keep) if self._with_spectra else None
 
     def due(self, step: int) -> list[Record] | None:
         """The list to be filled by the first batch of the update with this number, from 1; None: not now."""
-        return [] if self._every and (step - 1) % self._every == 0 else None
+        return [] if self._gradients is not None and (step - 1) % self._every == 0 else None
 
     def gradients(self, step: int, records: list[Record]) -> None:
         """Write what a backward left."""

@@ -79,6 +79,7 @@ class Trainer:
         self.schedule = settings.schedule_part()
         self.counters = Counters()
         self.average = self._make_average(self.counters)
+        self.recordings = Recordings(settings)
         self._timetable = Timetable(settings)
         self._window = Window(lag=1 if self.device.type == "cpu" else settings.log_every)
         self.precision = find_precision(settings.precision, self.device)
@@ -106,7 +107,8 @@ class Trainer:
         else:
             torch.manual_seed(self.settings.seed + GENERATOR_OFFSET)
         keep = self.counters.step if resume else None
-        self._log, self._recordings = MetricsLog(self.run.metrics, keep), Recordings(self.settings, self.run, keep)
+        self._log = MetricsLog(self.run.metrics, keep)
+        self.recordings.open(self.run, keep)
         self._started = self._clock() - self.counters.seconds
         self._interrupt = Interrupt()
         self.model.train()
@@ -115,7 +117,7 @@ class Trainer:
                 return self._finish(self._loop())
         finally:
             self._log.close()
-            self._recordings.close()
+            self.recordings.close()
 
     def _loop(self) -> Reason:
         """Step until there is a reason to stop. What is due is read off the counters, so a resumed loop sees it too."""
@@ -148,7 +150,7 @@ class Trainer:
             self._unfreezing.reach(counters.epochs_done)
         end = min(counters.batch + settings.accumulate, len(batches))
         loss, targets, sequences, rate = torch.zeros((), device=self.device), 0, 0, 0.0
-        record = self._recordings.due(counters.step + 1)
+        record = self.recordings.due(counters.step + 1)
         for index in range(counters.batch, end):
             batch = moved(batches[index], self.device)
             watch = {} if record is None or index > counters.batch else {"record": record}
@@ -163,7 +165,7 @@ class Trainer:
         schedule = self.schedule.rate(counters.epochs_done, share, counters.history)
         self._learning_rate = settings.learning_rate * schedule * (rate / (end - counters.batch))
         if record is not None:
-            self._recordings.gradients(counters.step + 1, record)
+            self.recordings.gradients(counters.step + 1, record)
         divisor = max(1, targets if settings.loss_per == "token" else sequences)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = normalise_and_clip(gradients, divisor, settings.clip_value, settings.clip_norm)
@@ -236,7 +238,7 @@ class Trainer:
         counters.evaluated_step, counters.evaluated_at = counters.step, self._elapsed()
         counters.evaluation_seconds = counters.evaluated_at - started
         self._tell("evaluation", verdict, best)
-        self._recordings.spectra(counters.step, self.model)
+        self.recordings.spectra(counters.step, self.model)
         since = {} if counters.averaged_from is None else {"averaged_from": counters.averaged_from}
         self._write_line(**{f"valid_{verdict.metric}": verdict.value, "best": best}, **since)
         self._save()
