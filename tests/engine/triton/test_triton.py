@@ -145,7 +145,7 @@ graphs.capture, graphs.wanted = capture, lambda x, time: time.lengths is None
 graphs.KEPT = 5
 chosen = [c for c in cells.CONFIGURATIONS if c.name in ("bidirectional", "truncated")]
 assert len(chosen) == 2
-for name in ("peephole-lstm", "layer-norm-gru"):
+for name in ("peephole-lstm", "gru"):
     for _ in range(2):
         for configuration in chosen:
             cells.check_equal(find("cell", name), configuration, ["triton"])
