@@ -1,6 +1,6 @@
 """A character at a time: microseconds beside torch's LSTMCell and ONNX Runtime, and whether time and memory stay.
 
-pip install -c constraints.txt . onnx onnxruntime
+pip install -c constraints.txt '.[export]'
 python benchmarks/streaming.py --out benchmarks/results/streaming.json
 
 The model: 65 characters, an embedding of 64, an LSTM of 512, an output layer, log-probabilities; one thread, one
