@@ -17,7 +17,7 @@ from recurra.config import Config, Data
 from recurra.data.corpus import Corpus, check_files
 from recurra.data.labelled_texts import gather_texts, read_texts
 from recurra.data.sets import Reader
-from recurra.decoding.sample import prompt_ids, sample
+from recurra.decoding.sample import Step, prompt_ids, sample
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.serving.adaptation import Adaptation, Choice, make_adaptation, not_for
@@ -78,9 +78,8 @@ class TextRun:
         vocabulary = self.model.vocabulary
         known = prompt_ids(vocabulary, prompt)
         choice: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-        session = self.session()
         with threads_set(threads):
-            new = sample(lambda state, number: (session.step(number)["next"], state), None, known, length, **choice)
+            new = sample(self._step(), None, known, length, **choice)
         # Decoded as a whole, because a space may belong between prompt and continuation.
         whole = vocabulary.decode(np.concatenate([known, new]))
         return whole[len(vocabulary.decode(known)) :]
@@ -159,6 +158,13 @@ class TextRun:
     def shown(self, test: str, seed: int) -> dict[str, Any]:
         """What the report shows of the model beside its scores: a text it writes."""
         return {"sample": {**SAMPLE, "seed": seed, "text": self.predict(**SAMPLE, seed=seed)}}
+
+    def _step(self) -> Step:
+        """How the model reads a symbol: from packed weights, or, as an export has no core, by its file."""
+        if self.model.core is None:
+            return self.model.step
+        session = self.session()
+        return lambda state, number: (session.step(number)["next"], state)
 
     def _material(self) -> Material:
         """The run's own texts, for what an adaptation must know beforehand."""
