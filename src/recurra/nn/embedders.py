@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import torch
@@ -16,7 +17,7 @@ from recurra.registry import part
 from recurra.types import Batch, Sizes
 
 
-class Rows(nn.Module):
+class Rows(nn.Module, ABC):
     """What embedders that give every symbol one vector share: settings, dropout, how vectors start."""
 
     rows: int
@@ -57,9 +58,9 @@ class Rows(nn.Module):
         vectors, r = torch.empty(count, self.size), self.init_range
         return nn.Parameter(vectors.normal_() if r is None else vectors.uniform_(-r, r))
 
+    @abstractmethod
     def look_up(self, symbols: Tensor) -> Tensor:
         """The vectors of symbols' numbers, [*symbols.shape, D]."""
-        raise NotImplementedError
 
     def forward(self, batch: Batch) -> Tensor:
         symbols = batch.fields["input"].t()
