@@ -201,13 +201,19 @@ def construct(kind: str, settings: Mapping[str, Any], where: str | None = None) 
 
 def checked(maker: Callable[..., Any], settings: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Settings compared with the keywords of `maker`; unknown or missing keys and wrong types raise `ConfigError`."""
-    parameters = inspect.signature(maker).parameters
-    hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
+    parameters, hints = _keywords(maker)
     _check_known(settings, parameters, where)
     missing = [n for n, p in parameters.items() if p.default is p.empty and n not in settings]
     if missing:
         raise ConfigError(f"{where}.{missing[0]} is missing: add it to the recipe or pass --set {where}.{missing[0]}=…")
     return {key: _convert(value, hints.get(key, Any), f"{where}.{key}") for key, value in settings.items()}
+
+
+@cache
+def _keywords(maker: Callable[..., Any]) -> tuple[Mapping[str, inspect.Parameter], Mapping[str, Any]]:
+    """Parameters and their types; a server asks for those of a batching with every request."""
+    hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
+    return inspect.signature(maker).parameters, hints
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:

@@ -58,3 +58,9 @@ def test_means_from_each_sequences_own_end() -> None:
     assert record.from_the_end.tolist() == [6.0, 2.0, 1.0]
     assert record.values.tolist() == [pytest.approx(65**0.5), 2.0, 4.0]
     assert Record().from_the_end.numel() == 0
+
+
+def test_means_of_sequences_of_one_length() -> None:
+    norms = torch.rand(4, 3)
+    record = Record(norms={t: norms[t] for t in (2, 0, 3, 1)})
+    assert record.from_the_end.tolist() == pytest.approx([float(norms[t].mean()) for t in (3, 2, 1, 0)])

@@ -89,6 +89,13 @@ def test_a_body_that_is_no_json(api: Any) -> None:
         assert answer.status_code in (400, 422) and answer.json()["next"]
 
 
+@pytest.mark.parametrize(("said", "status"), [("application/json; charset=utf-8", 200), ("text/plain", 415), ("", 415)])
+def test_a_body_that_is_not_sent_as_json(api: Any, said: str, status: int) -> None:
+    """A page elsewhere can send forms and plain text without asking first."""
+    answer = api.send("POST", f"/api/{PREDICT}", content='{"inputs": ["a"]}', headers={"Content-Type": said})
+    assert answer.status_code == status and (status == 200 or answer.json()["got"])
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [

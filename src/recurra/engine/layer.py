@@ -52,10 +52,12 @@ class Record:
             return torch.zeros(0)
         steps = sorted(self.norms)
         T, sizes = len(steps), torch.tensor([len(self.norms[t]) for t in steps])
+        norms = torch.cat([self.norms[t] for t in steps])
+        if sizes[0] == sizes[-1]:
+            return norms.view(T, -1).mean(1).flip(0)
         # Sequences alive at step t are the first sizes[t]; one ends where it is not among the first sizes[t + 1].
         lengths = (sizes[:, None] > torch.arange(int(sizes[0]))).sum(0)
-        rows = torch.cat([lengths[: sizes[t]] - 1 - t for t in range(T)]).to(self.norms[0].device)
-        norms = torch.cat([self.norms[t] for t in steps])
+        rows = torch.cat([lengths[: sizes[t]] - 1 - t for t in range(T)]).to(norms.device)
         total = norms.new_zeros(T).index_add_(0, rows, norms)
         return total / torch.bincount(rows, minlength=T)
 

@@ -95,11 +95,13 @@ def log_partition(
 def marginals(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor | None = None
 ) -> Tensor:
-    """p(y_t = k) [T, B, K] in the type of the emissions: the derivative of log Z by each emission."""
-    with torch.enable_grad():
-        leaf = emissions.detach().requires_grad_()
-        log_z = log_partition(leaf, transitions.detach(), start.detach(), end.detach(), lengths)
-        return torch.autograd.grad(log_z.sum(), leaf)[0]
+    """p(y_t = k) [T, B, K] in the type of the emissions: the derivative of log Z by each emission. Detached."""
+    time = _time(emissions, transitions, lengths)
+    with torch.no_grad(), torch.autocast(emissions.device.type, enabled=False):
+        rows, A, logs = _scores(emissions, transitions, start, end, time)
+        sums = _forward(rows, A, A.max(), time, logs)
+        shares, _ = _backward(sums, sums.alpha.new_ones(time.alive), time)
+    return time.unpack(shares, len(emissions)).to(emissions.dtype)
 
 
 @torch.no_grad()
@@ -173,6 +175,16 @@ def _rows(emissions: Tensor, start: Tensor, end: Tensor, time: Time, wide: torch
     rows = rows.clone() if time.lengths is None and rows.dtype == wide else rows.to(wide)
     rows[: time.alive] += start.detach()
     return rows.index_add_(0, _bounds(time, rows.device)[0], end.detach().to(wide).expand(time.alive, -1))
+
+
+def _scores(
+    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, time: Time
+) -> tuple[Tensor, Tensor, bool]:
+    """The packed rows and the transitions in the type that the sums are taken in, and whether it is by logarithms."""
+    wide, K = _exact(emissions, transitions), len(transitions)
+    spread = float(transitions.max() - transitions.min())
+    inner = torch.float64 if spread > _reach(wide, K) else wide
+    return _rows(emissions, start, end, time, inner), transitions.to(inner), spread > _reach(torch.float64, K)
 
 
 class _Sums(NamedTuple):
@@ -264,12 +276,8 @@ class _Chain(torch.autograd.Function):
         ctx: Any, emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, gold: Tensor | None, time: Time
     ) -> Tensor:
         with torch.autocast(emissions.device.type, enabled=False):
-            wide, K = _exact(emissions, transitions), len(transitions)
-            spread = float(transitions.max() - transitions.min())
-            logs = spread > _reach(torch.float64, K)
-            inner = torch.float64 if spread > _reach(wide, K) else wide
-            rows = _rows(emissions, start, end, time, inner)
-            A, largest = transitions.to(inner), transitions.max().to(inner)
+            rows, A, logs = _scores(emissions, transitions, start, end, time)
+            largest = A.max()
             _, previous, position = _bounds(time, rows.device)
             # Differences row by row, summed in float64: log Z and the score are large and nearly the same.
             score = rows.gather(1, gold[:, None])[:, 0] if gold is not None else rows.new_zeros(time.rows)
@@ -279,7 +287,7 @@ class _Chain(torch.autograd.Function):
             total = value.new_zeros(time.batch).index_add_(0, position, value)
         ctx.save_for_backward(sums.alpha, sums.factor, sums.P, gold)
         ctx.rest = (time, logs, emissions.shape, tuple(t.dtype for t in (emissions, transitions, start, end)))
-        return time.unsort(total).to(wide)
+        return time.unsort(total).to(_exact(emissions, transitions))
 
     @staticmethod
     @once_differentiable

@@ -22,13 +22,14 @@ from recurra.serving.server.looking import look
 from recurra.serving.server.models import Models, Served
 from recurra.serving.server.pages import INDEX, page_files
 from recurra.serving.server.problems import OPENAPI, Problem, too_long
+from recurra.serving.server.routes import Route
 
 ABOUT = """Trained recurrent models. GET /api/models says what each is for, which options it takes and of which kinds
 its answers are made. Every refusal is `{"error", "expected", "got", "next"}`."""
 CLOSED = 499
 """What is logged of a request whose client has left; nobody reads it."""
 TROUBLES: dict[int | str, dict[str, Any]] = {
-    status: {"model": bodies.Trouble} for status in (400, 401, 404, 413, 422, 429, 503, 504)
+    status: {"model": bodies.Trouble} for status in (400, 401, 404, 413, 415, 422, 429, 503, 504)
 }
 EVENTS = "text/event-stream"
 
@@ -62,7 +63,7 @@ def make_app(
 
 
 def _api(models: Models, version: str) -> APIRouter:
-    api = APIRouter(prefix="/api", responses=TROUBLES)
+    api = APIRouter(prefix="/api", responses=TROUBLES, route_class=Route)
 
     @api.get("/health", summary="Whether the server works, and how much there is to do")
     async def health() -> Response:

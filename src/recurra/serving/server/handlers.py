@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from recurra.errors import RecurraError
-from recurra.serving.server.problems import OPENAPI, Problem, of_model, of_recurra, of_validation
+from recurra.serving.server.problems import OPENAPI, Problem, of_model, of_recurra
 
 
 async def _on_problem(request: Request, error: Any) -> Response:
@@ -20,10 +19,6 @@ async def _on_problem(request: Request, error: Any) -> Response:
 
 async def _on_recurra(request: Request, error: Any) -> Response:
     return await _on_problem(request, of_recurra(error))
-
-
-async def _on_validation(request: Request, error: Any) -> Response:
-    return await _on_problem(request, of_validation(error.errors()))
 
 
 async def _on_http(request: Request, error: Any) -> Response:
@@ -45,7 +40,6 @@ async def _on_fault(request: Request, error: Any) -> Response:
 HANDLERS: dict[type[Exception], Callable[[Request, Any], Any]] = {
     Problem: _on_problem,
     RecurraError: _on_recurra,
-    RequestValidationError: _on_validation,
     HTTPException: _on_http,
     Exception: _on_fault,
 }

@@ -89,6 +89,7 @@ def listen(app: Any, bound: socket.socket, connections: int) -> None:
 
     config = uvicorn.Config(
         app,
+        http="h11",  # the other parser takes headers without end
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -65,10 +65,7 @@ def of_model() -> Problem:
 def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     """What a body lacks, by the first thing that is wrong with it."""
     first = errors[0]
-    if first["type"] == "json_invalid":
-        where = f"at character {first['loc'][-1]}" if len(first["loc"]) > 1 else ""
-        return Problem(400, f"the body is no JSON {where}".rstrip(), expected="one JSON object in UTF-8", next=OPENAPI)
-    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "str", "list[str]")) or "the body"
+    place = ".".join(str(part) for part in first["loc"] if part not in ("str", "list[str]")) or "the body"
     expected = str(first["msg"])
     if first["type"] == "extra_forbidden":
         return Problem(422, f"{place} is unknown", expected="a field or option that there is", got=place, next=OPENAPI)
