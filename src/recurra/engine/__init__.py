@@ -3,8 +3,10 @@
 `reference` is the equations in a plain loop, `torch` the derived backward through time in torch operations, `native`
 the same compiled for this processor, `triton` the same as kernels for a GPU, `aten` torch's own kernel where it has one
 for the cell. `auto` takes on the CPU what was measured faster: `native`, or `torch` where nothing can be compiled (said
-once); a plain LSTM in 32 or 16 bits without lengths goes to `aten` (oneDNN), unless it is trained and large. On a GPU,
-where nothing was measured, it takes `aten` for any cell of torch's and `torch` for the others.
+once); a plain LSTM in 32 or 16 bits without lengths goes to `aten` (oneDNN), unless it is trained and large; a single
+step that nothing is learnt from, as decoders take them, goes to `reference`, since others arrange the weights first,
+which takes longer than the step. On a GPU, where nothing was measured, it takes `aten` for any cell of torch's and
+`torch` for the others.
 """
 
 from __future__ import annotations
@@ -50,6 +52,8 @@ def choose(backend: str, layer: Layer, x: Tensor, units: int = 0, learns: bool =
         kernel = aten.refuses(layer) is None
         if x.device.type != "cpu":
             return "aten" if kernel else "torch"
+        if len(layer.time.sizes) == 1 and not learns and not torch.is_autocast_enabled("cpu"):
+            return "reference"
         onednn = kernel and layer.cell.name == "lstm" and layer.time.lengths is None and x.dtype != torch.float64
         if onednn and not (learns and (units >= WIDE or units * layer.time.rows >= LARGE)):
             return "aten"

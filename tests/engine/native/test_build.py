@@ -403,3 +403,13 @@ def test_auto_hands_over_what_onednn_does_faster(fresh: Path) -> None:
     assert choose("auto", Layer(lstm, ragged), x[:4], 200) == "native"
     assert choose("auto", Layer(lstm, Time.full(1000, 64)), x, 128) == "native"
     assert choose("auto", Layer(gru, full), x, 8, learns=False) == "native"
+
+
+def test_auto_takes_a_single_step_as_it_is_written(fresh: Path) -> None:
+    """What another engine arranges for a whole sequence takes longer than one step; a backward and autocast aside."""
+    layer, x = Layer(find("cell", "lstm"), Time.full(1, 2)), torch.randn(2, 4)
+    assert choose("auto", layer, x, 256, learns=False) == "reference"
+    assert choose("auto", layer, x, 256, learns=True) == "native"
+    assert choose("aten", layer, x, 256, learns=False) == "aten"
+    with torch.autocast("cpu", torch.bfloat16):
+        assert choose("auto", layer, x, 256, learns=False) == "aten"
