@@ -47,6 +47,14 @@ def test_verdicts(factor: float, word: str, says: str) -> None:
         assert says in horizon.advice(word, curve, True, not gated)
 
 
+def test_a_fast_fall_with_a_long_tail_vanishes_and_a_slow_fall_holds() -> None:
+    tailed, slow = np.maximum(powers(0.8, lags=300), 1e-3), powers(0.985, lags=400)
+    assert horizon.slope(tailed) > -horizon.STEADY and horizon.horizon(tailed) == 21
+    assert horizon.verdict(tailed) == "vanishes"
+    assert horizon.verdict(slow) == "holds"
+    assert "left 305 steps back, and it falls slowly" in horizon.advice("holds", slow, True, False)
+
+
 def test_short_curves_say_that_they_are_short() -> None:
     assert horizon.verdict(powers(1.3, lags=5)) == "holds"
     assert "A longer text" in horizon.advice("holds", powers(1.3, lags=5), True, False)
