@@ -122,7 +122,7 @@ def test_a_resume_at_batch_k_is_the_tail_of_the_pass(
     full = list(buckets.batches(encoded, None, epoch=4, seed=2))
     again = buckets.batches(encoded, None, epoch=4, seed=2)
     start = min(start, len(again))
-    tail = list(again.iter(start))
+    tail = [again[k] for k in range(start, len(again))]
     assert len(tail) == len(full) - start
     for one, other in zip(tail, full[start:], strict=True):
         assert all(torch.equal(one.fields[name], other.fields[name]) for name in one.fields)
@@ -134,8 +134,6 @@ def test_batch_numbers_outside_the_pass() -> None:
     for k in (-1, 2):
         with pytest.raises(IndexError, match=f"batch {k} of a pass of 2"):
             epoch[k]
-    with pytest.raises(DataError, match=r"cannot go on at batch 3: the pass has 2 batches\. Are the data and"):
-        epoch.iter(3)
 
 
 def test_several_labels_and_none() -> None:

@@ -67,19 +67,7 @@ class StreamEpoch:
         return Batch(tensors, structure, first=k == 0, rate=rate)
 
     def __iter__(self) -> Iterator[Batch]:
-        return self.iter()
-
-    def iter(self, start: int = 0) -> Iterator[Batch]:
-        """The batches from number `start` on.
-
-        Raises `DataError` where the pass has no such batch, as when the data differ from those of a stopped run.
-        """
-        if not 0 <= start <= len(self):
-            raise DataError(
-                f"cannot go on at batch {start}: the pass has {len(self)} batches of {self.steps} steps. "
-                "Are the data and [batching] those the run was started with?"
-            )
-        return (self[k] for k in range(start, len(self)))
+        return (self[k] for k in range(len(self)))
 
 
 @part("batching", "streams")

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
-from recurra import checkpoint, registry
-from recurra.checkpoint import RunFolder
-from recurra.config import Config
+from recurra import registry
 from recurra.data.encode import Encoder
 from recurra.errors import ConfigError
-from recurra.model import Model
 from recurra.serving.blanks import BLANK, Line, read_line
+from recurra.serving.opened import OpenedRun
 from recurra.serving.reading import examples_to_score
-from recurra.serving.session import Session, open_session
-from recurra.serving.stepping import How
 from recurra.serving.threads import threads_set
 from recurra.training.evaluation import moved
 from recurra.types import Example
@@ -30,8 +25,7 @@ SHOWN = 3
 LEFT = "left only, the same network"
 
 
-@dataclass(frozen=True)
-class FillRun:
+class FillRun(OpenedRun):
     """A run directory and the model in it::
 
     run = recurra.load("run")
@@ -39,17 +33,7 @@ class FillRun:
     run.evaluate("other.txt")["model"]["top1"]
     """
 
-    path: Path
-    config: Config
-    model: Model
-    device: torch.device
     does: ClassVar[str] = "fill"
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """What training wrote down: scores beside the baselines, split, seed, commands, minutes."""
-        report: dict[str, Any] = checkpoint.read_json(RunFolder(self.path).report)
-        return report
 
     def predict(self, *inputs: str | Sequence[str], top: int = 5, threads: int | None = None) -> list[dict[str, Any]]:
         """The likeliest symbols of every blank, `___`, of texts, or of sentences given as lists of tokens.
@@ -75,10 +59,6 @@ class FillRun:
             {"tokens": line.tokens, "unknown": line.unknown, "blanks": blanks}
             for line, blanks in zip(lines, guesses, strict=True)
         ]
-
-    def session(self, step: How = "auto") -> Session:
-        """Raises `NotCausal`: a blank is filled when what stands on its right is read."""
-        return open_session(self.model, self.path, step)
 
     def evaluate(
         self,

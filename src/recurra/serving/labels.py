@@ -5,23 +5,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import torch
 
-from recurra import checkpoint, registry
-from recurra.checkpoint import RunFolder
-from recurra.config import Config
+from recurra import registry
 from recurra.data.encode import Encoder
 from recurra.data.spans import spans
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.serving.likely import likely
+from recurra.serving.opened import OpenedRun
 from recurra.serving.reading import examples_to_score
-from recurra.serving.session import Session, open_session
-from recurra.serving.stepping import How
 from recurra.serving.threads import threads_set
 from recurra.training.evaluation import autocast, moved
 from recurra.types import Batch, Example
@@ -44,8 +40,7 @@ SHOWN = 3
 """Examples of the test that the report shows."""
 
 
-@dataclass(frozen=True)
-class LabelRun:
+class LabelRun(OpenedRun):
     """A run directory and the model in it::
 
     run = recurra.load("run")
@@ -53,17 +48,7 @@ class LabelRun:
     run.evaluate("other.conll")["model"]["f1"]
     """
 
-    path: Path
-    config: Config
-    model: Model
-    device: torch.device
     does: ClassVar[str] = "label"
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """What training wrote down: scores beside the baselines, split, seed, commands, minutes."""
-        report: dict[str, Any] = checkpoint.read_json(RunFolder(self.path).report)
-        return report
 
     def predict(self, *inputs: str | Sequence[str], top: int = 0, threads: int | None = None) -> list[dict[str, Any]]:
         """Label texts, or sentences given as lists of tokens: `[{"tokens", "tags"}]`, `[{"tokens", "label"}]` …
@@ -79,13 +64,6 @@ class LabelRun:
             found = answers([self.model], self.model.task.prepare(tokenised)[0], self.device, top=top)
         pairs = zip((example["tokens"] for example in tokenised), found or (), strict=True)
         return [{"tokens": tokens, **answer, **_segments(tokens, answer.get("tags", ()))} for tokens, answer in pairs]
-
-    def session(self, step: How = "auto") -> Session:
-        """One stream of this run, to be read token by token: see `Session`, and for `step` `open_session`.
-
-        Raises `NotCausal` for a model that also reads from the end.
-        """
-        return open_session(self.model, self.path, step)
 
     def evaluate(
         self,

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-
-from recurra import checkpoint, registry
-from recurra.checkpoint import RunFolder
-from recurra.config import Config
+from recurra import registry
 from recurra.data.buckets import BucketEpoch
 from recurra.data.files import counted
 from recurra.data.pair_encode import PairEncoder, source_of, targets_of
 from recurra.data.poems import verses
 from recurra.errors import ConfigError
-from recurra.model import Model
 from recurra.serving.alignment import UNKNOWN, aligned_words
+from recurra.serving.opened import OpenedRun
 from recurra.serving.poems import check_alone, check_form, prompted, score_poems
 from recurra.serving.reading import examples_to_score
 from recurra.serving.search import Search, make_search, search_as_said
-from recurra.serving.session import Session, open_session
-from recurra.serving.stepping import How
 from recurra.serving.threads import threads_set
 from recurra.serving.translate import LENGTHENING, MORE, Written, source_pieces, translate, without_targets
 from recurra.types import Example
@@ -33,8 +27,7 @@ SHOWN = 3
 """Examples of the test that the report shows."""
 
 
-@dataclass(frozen=True)
-class PairRun:
+class PairRun(OpenedRun):
     """A run directory and the model in it::
 
     run = recurra.load("run")
@@ -42,17 +35,7 @@ class PairRun:
     run.evaluate("test.en", "test.de")["model"]["bleu"]
     """
 
-    path: Path
-    config: Config
-    model: Model
-    device: torch.device
     does: ClassVar[str] = "translate"
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """What training wrote down: scores beside the baselines, split, seed, commands, minutes."""
-        report: dict[str, Any] = checkpoint.read_json(RunFolder(self.path).report)
-        return report
 
     @property
     def writes_poems(self) -> bool:
@@ -134,10 +117,6 @@ class PairRun:
         if cut:
             said.append(_cut(cut, len(answers), self.search))
         return said
-
-    def session(self, step: How = "auto") -> Session:
-        """Raises `NotCausal`: a target begins when its source is at its end."""
-        return open_session(self.model, self.path, step)
 
     def evaluate(
         self,

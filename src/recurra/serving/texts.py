@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
-from recurra import checkpoint, registry
 from recurra import config as configuration
-from recurra.checkpoint import RunFolder
-from recurra.config import Config, Data
+from recurra import registry
+from recurra.config import Data
 from recurra.data.corpus import Corpus, check_files
 from recurra.data.labelled_texts import gather_texts, read_texts
 from recurra.data.sets import Reader
 from recurra.decoding.sample import Step, prompt_ids, sample
 from recurra.errors import ConfigError, DataError
-from recurra.model import Model
 from recurra.serving.adaptation import Adaptation, Choice, make_adaptation, not_for
 from recurra.serving.adapted_scores import Material, adapted_scores
-from recurra.serving.session import Session, open_session
-from recurra.serving.stepping import How
+from recurra.serving.opened import OpenedRun
 from recurra.serving.text_scores import score, score_baseline
 from recurra.serving.threads import threads_set
 
@@ -34,8 +29,7 @@ GIVE_ALL = (
 )
 
 
-@dataclass(frozen=True)
-class TextRun:
+class TextRun(OpenedRun):
     """A run directory and the model in it::
 
     run = recurra.load("run")
@@ -43,17 +37,7 @@ class TextRun:
     run.evaluate("other.txt")["model"]["bits_per_symbol"]
     """
 
-    path: Path
-    config: Config
-    model: Model
-    device: torch.device
     does: ClassVar[str] = "write"
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """What training wrote down: scores beside the baseline, split, seed, commands, minutes."""
-        report: dict[str, Any] = checkpoint.read_json(RunFolder(self.path).report)
-        return report
 
     def unknown_symbols(self, text: str) -> int:
         """How many symbols of a text the vocabulary does not hold."""
@@ -83,10 +67,6 @@ class TextRun:
         # Decoded as a whole, because a space may belong between prompt and continuation.
         whole = vocabulary.decode(np.concatenate([known, new]))
         return whole[len(vocabulary.decode(known)) :]
-
-    def session(self, step: How = "auto") -> Session:
-        """One stream of this run, to be read symbol by symbol: see `Session`, and for `step` `open_session`."""
-        return open_session(self.model, self.path, step)
 
     def evaluate(
         self,

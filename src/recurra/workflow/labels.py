@@ -12,14 +12,14 @@ from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.encode import Encoder
 from recurra.data.examples import gather_examples
-from recurra.data.files import counted
 from recurra.data.vocabulary import Vocabulary
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.serving.labels import answers_to_passes, unseen
-from recurra.training.evaluation import Batches, Verdict
-from recurra.types import Batch, Example
+from recurra.training.evaluation import Verdict
+from recurra.types import Example
 from recurra.workflow.agreement import readers_of
+from recurra.workflow.encoded import EncodedMaterial
 from recurra.workflow.start import symbols_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ MANY = 20
 """Labels from which on it is asked whether they are labels at all, if most occur but once."""
 
 
-class LabelMaterial:
+class LabelMaterial(EncodedMaterial):
     """The examples that `config` names. `known`: the vocabularies of a run that goes on.
 
     What the settings leave to the data (the reader, how tags are written) is put in its place in `config`, so that the
@@ -80,35 +80,13 @@ class LabelMaterial:
         labels = {name: vocabularies[name].symbols for name in ("tags", "label") if name in vocabularies}
         self._notes += [_of("valid", note) for note in unseen(self._prepared["valid"], labels)]
         self._notes += _doubts(self._prepared["train"], fields)
-        self._encoded = {part: [self._encoder.encode(e) for e in found] for part, found in self._prepared.items()}
-        self._batching = registry.construct("batching", config["batching"])
-        cut = getattr(self.train(0, 0), "cut", 0)
-        if cut:
-            examples = counted(cut, "training example")
-            self._notes.append(f"{examples} cut after {self._batching.longest:,} tokens (batching.longest).")
-
-    @property
-    def vocabularies(self) -> dict[str, Vocabulary]:
-        """By field: "input", "characters", "tags", "label"."""
-        return dict(self._encoder.vocabularies)
+        self._encode(self._prepared, config["batching"], "example")
 
     def adapt(self, model: Model) -> None:
         """Tell a fresh model what the data know beyond sizes: word vectors, how often each label is."""
-        vectors = self._encoder.vectors
-        if vectors is not None:
-            model.embedder.adopt(torch.from_numpy(vectors))
+        super().adapt(model)
         if "label" in self._encoder.vocabularies:
             model.task.set_counts(self._encoder.label_counts(self._encoded["train"]))
-
-    def train(self, epoch: int, seed: int) -> Batches:
-        """The batches of an epoch."""
-        batches: Batches = self._batching.batches(self._encoded["train"], self._encoder.spell, epoch=epoch, seed=seed)
-        return batches
-
-    def valid(self) -> Iterable[Batch]:
-        """The validation examples in batches."""
-        batches: Iterable[Batch] = self._batching.batches(self._encoded["valid"], self._encoder.spell, whole=True)
-        return batches
 
     def judge(
         self,

@@ -17,8 +17,9 @@ from recurra.data.vocabulary import Vocabulary
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.tasks.scores import perplexity
-from recurra.training.evaluation import Batches, Verdict, autocast, moved
+from recurra.training.evaluation import Verdict, autocast, moved
 from recurra.types import Batch
+from recurra.workflow.encoded import EncodedMaterial
 from recurra.workflow.start import symbols_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class SentenceMaterial:
+class SentenceMaterial(EncodedMaterial):
     """The sentences that `config` names; labels they bear are left out. `known`: the vocabularies of a run that goes
     on.
 
@@ -54,33 +55,7 @@ class SentenceMaterial:
         else:
             encoder = Encoder(known)
         self._encoder = encoder
-        self._encoded = {part: [encoder.encode(each) for each in self.parts[part]] for part in ("train", "valid")}
-        self._batching = registry.construct("batching", config["batching"])
-        cut = getattr(self.train(0, 0), "cut", 0)
-        if cut:
-            longest = f"{self._batching.longest:,} tokens (batching.longest)"
-            self._notes.append(f"{counted(cut, 'training sentence')} cut after {longest}.")
-
-    @property
-    def vocabularies(self) -> dict[str, Vocabulary]:
-        """By field: "input", and "characters" where words are spelled."""
-        return dict(self._encoder.vocabularies)
-
-    def adapt(self, model: Model) -> None:
-        """Tell a fresh model what the data know beyond sizes: word vectors."""
-        vectors = self._encoder.vectors
-        if vectors is not None:
-            model.embedder.adopt(torch.from_numpy(vectors))
-
-    def train(self, epoch: int, seed: int) -> Batches:
-        """The batches of an epoch."""
-        batches: Batches = self._batching.batches(self._encoded["train"], self._encoder.spell, epoch=epoch, seed=seed)
-        return batches
-
-    def valid(self) -> Iterable[Batch]:
-        """The validation sentences in batches."""
-        batches: Iterable[Batch] = self._batching.batches(self._encoded["valid"], self._encoder.spell, whole=True)
-        return batches
+        self._encode(self.parts, config["batching"], "sentence")
 
     def judge(
         self,
