@@ -8,7 +8,6 @@ import random
 import re
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from recurra import workflow
 from recurra.data.pair_encode import PairEncoder
 from recurra.errors import ConfigError, DataError
 from recurra.serving.pairs import PairRun
-from recurra.serving.search import Search, search_as_said
+from recurra.serving.search import Search
 from recurra.serving.translate import search_batch
 from recurra.training.log import Event
 from recurra.types import Batch
@@ -437,106 +436,3 @@ def test_an_empty_side_is_scored_where_it_stands(run: PairRun, tmp_path: Path) -
     pairs = [("", "Der Hund läuft."), *made(5)]
     scored = run.evaluate(*parallel(tmp_path, pairs), baseline=False)
     assert scored["examples"] == 6
-
-
-BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "one vocabulary for both": (
-        {"target.kind": "tokens"},
-        "[target] and [vocabulary] differ, but task.tied = 'all' has one vocabulary for both sides. Leave",
-    ),
-    "a vocabulary of one text": (
-        {"vocabulary.kind": "character", "task.tied": "none"},
-        "vocabulary.kind = 'character' is not for pairs of texts, expected tokens or subwords.",
-    ),
-    "a target vocabulary of one text": (
-        {"target.kind": "word", "task.tied": "none"},
-        "target.kind = 'word' is not for pairs of texts, expected tokens or subwords.",
-    ),
-    "a reader of labels": ({"reader.gives": "labels"}, "reader.gives = 'labels', but the task 'transduce' learns"),
-    "a reader of other fields": (
-        {"reader.kind": "conllu"},
-        "reader.kind = 'conllu' gives tokens and tags, but the task 'transduce' learns target. Name a format",
-    ),
-    "another baseline": (
-        {"baseline.kind": "single-words"},
-        "baseline.kind = 'single-words', this task is scored beside copy, frequent, word-table.",
-    ),
-    "a batching of one text": ({"batching.kind": "streams"}, "batching.kind = 'streams' is for one long text, but"),
-    "no beam": ({"search.beam": 0}, "search.beam = 0, expected 1 or more."),
-    "a beam below n-best": ({"search.n_best": 6}, "search.n_best = 6 of a beam of 5, expected 5 at most. Widen"),
-    "a temperature below 0": ({"search.temperature": -1.0}, "search.temperature = -1.0, expected 0 (always"),
-    "a typo in the search": ({"search.beem": 3}, "unknown key search.beem: did you mean 'beam'?"),
-    "a context of another decoder": (
-        {"core.kind": "transformer", "task.decoder.context": "initial"},
-        "unknown key task.decoder.context. Keys: hidden_size",
-    ),
-    "an unknown context": ({"task.decoder.context": "atention"}, "decoder.context = 'atention': did you mean"),
-    "no validation": ({"data.valid_fraction": 0.0}, "there are no validation pairs. Name files with --valid, or set"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_settings_that_do_not_go_together(case: str, files: list[Path], tmp_path: Path) -> None:
-    settings, message = BAD[case]
-    with pytest.raises(ConfigError, match=re.escape(message)):
-        recurra.train("translate", *files, out=tmp_path / "run", settings={**SPLIT, **settings})
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("settings", "said", "message"),
-    [
-        ({}, {"beam": 3, "temperature": 1.0}, "search.beam is for a beam, search.temperature draws targets at random."),
-        ({}, {"n_best": 3, "seed": 1}, "search.n_best is for a beam, search.seed draws targets"),
-        ({"temperature": 1.0}, {"n_best": 2, "top_k": 3}, "search.n_best is for a beam"),
-        ({"temperature": 1.0, "n_best": 2}, {}, "search.n_best = 2 is for a beam, but the targets are drawn"),
-        ({}, {"length_penalty": -1.0}, "search.length_penalty = -1.0, expected 0 (none) to 10"),
-        ({}, {"length_penalty": math.nan}, "search.length_penalty = nan, expected"),
-        ({}, {"no_repeat": -1}, "search.no_repeat = -1, expected 0 or more."),
-        ({}, {"top_k": 0}, "search.top_k = 0, expected 1 or more."),
-        ({}, {"top_p": 1.5}, "search.top_p = 1.5, expected a share above 0 and up to 1."),
-        ({}, {"seed": -1}, "search.seed = -1, expected 0 or more."),
-        ({}, {"valid": 0}, "search.valid = 0, expected 1 or more."),
-    ],
-)
-def test_searches_that_cannot_be(settings: dict[str, Any], said: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
-        search_as_said(settings, said)
-
-
-def test_a_search_said_stands_in_the_place_of_the_recipes() -> None:
-    recipe = {"beam": 4, "n_best": 2, "valid": 7}
-    assert search_as_said(recipe, {"length_penalty": 1.0}) == Search(4, 2, 1.0, valid=7)
-    assert search_as_said(recipe, {"temperature": 0.5}) == Search(temperature=0.5, valid=7)
-    assert search_as_said({"temperature": 0.5}, {"beam": 2}) == Search(beam=2)
-    assert replace(Search(), no_repeat=3).said == "beam 5, length penalty 0.6, no 3 symbols twice"
-
-
-def test_sections_of_pairs_are_for_pairs_alone(tmp_path: Path) -> None:
-    table = write(tmp_path / "a.csv", "text,label\nx,y\n")
-    for section, settings in (("search", {"search.beam": 3}), ("target", {"target.kind": "tokens"})):
-        with pytest.raises(ConfigError, match=rf"\[{section}\] is for tasks that write a target for a source, the"):
-            recurra.train("classifier", table, out=tmp_path / "run", settings=settings)
-
-
-PAIRS_OR_NOT = {
-    ("char-lm", "multi30k"): "is made of pairs of a source and a target, but this recipe learns from one long text. "
-    "Train a model that translates: recurra train translate --set data.set=multi30k",
-    ("tagger", "cmudict-g2p"): "is made of pairs of a source and a target, but this recipe learns from tags or labels. "
-    "Train a model that translates: recurra train pronounce --set data.set=cmudict-g2p",
-    ("translate", "atis"): "is labelled, but this recipe learns from pairs. Train a model that labels: recurra train "
-    "tagger --set data.set=atis",
-    ("translate", "ptb"): "is one long text, without tags or labels, but this recipe learns from pairs. Train a model "
-    "that writes: recurra train char-lm --set data.set=ptb",
-}
-
-
-@pytest.mark.parametrize(("recipe", "name"), PAIRS_OR_NOT)
-def test_a_set_of_another_kind(recipe: str, name: str) -> None:
-    message = f"the data set {name!r} {PAIRS_OR_NOT[recipe, name]}"
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
-        make_plan(recipe, settings={"data.set": name})
-    with pytest.raises(
-        ConfigError, match=r"in the format 'parallel', but reader.kind = 'pairs'\. Name its own: --set r"
-    ):
-        make_plan("translate", settings={"data.set": "multi30k", "reader.kind": "pairs"})
