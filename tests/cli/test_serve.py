@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -82,6 +83,16 @@ def test_addresses() -> None:
         bind("nowhere.invalid", 0)
 
 
+def endless_header(port: int) -> bytes:
+    """What is answered to a header that does not end, before a mebibyte of it has come."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ")
+        with contextlib.suppress(OSError):  # it was refused while it was sent
+            for _ in range(16):
+                client.sendall(b"x" * (1 << 16))
+        return client.recv(1 << 16)
+
+
 def test_it_serves_until_it_is_interrupted(run: Path) -> None:
     words = [sys.executable, "-m", "recurra", "serve", str(run), str(run), "--port", "0"]
     with subprocess.Popen(
@@ -99,11 +110,13 @@ def test_it_serves_until_it_is_interrupted(run: Path) -> None:
             )
             with urllib.request.urlopen(request, timeout=30) as answer:
                 text = json.load(answer)["answers"][0]["parts"][0]["text"]
+            assert endless_header(int(address.rstrip("/").rpartition(":")[2])).startswith(b"HTTP/1.1 400 ")
             served.send_signal(signal.SIGINT)
             out, err = served.communicate(timeout=30)
         finally:
             served.kill()
-    assert served.returncode == 0 and out == "closed\n" and err == ""
+    assert served.returncode == 0 and out == "closed\n"
+    assert err.count("\n") == 1 and "Invalid HTTP request" in err
     from recurra import load
 
     assert text == load(run).predict("the ", length=20, seed=4)
