@@ -46,7 +46,10 @@ def test_the_same_in_python(run):
         (["{run}", "--out", "no/such/report.html"], "there is no folder no/such"),
         (["{run}", "--out", "."], "is a folder"),
         (["{run}", "--txt", "a"], "--txt"),
-        (["{run}", "--length", "1"], "expected 3 symbols or more"),
+        (["{run}", "--length", "1"], "a length of 1, expected 3 to 1,000 symbols"),
+        (["{run}", "--length", "1001"], "a length of 1,001, expected 3 to 1,000 symbols"),
+        (["{run}", "--text", "a", "--set", "reader.encoding=latin-1"], "says how a file is read, but none is named"),
+        (["{run}", "--file", "x.txt", "--set", "reader.kind=text"], "reader.kind is not for a file that is looked"),
     ],
 )
 def test_what_cannot_be_done_is_said(run, here, capsys, words, said):

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from recurra import registry
 from recurra.diagnostics import gates, units_that_track
-from recurra.diagnostics.gates import Series, observed, time_constants
+from recurra.diagnostics.gates import Series, geometric, observed, time_constants
 from recurra.diagnostics.properties import inside_quotes, nesting, position_in_line
 from recurra.errors import ConfigError, DataError, UnknownName
 from recurra.model import Model
@@ -59,6 +59,16 @@ def test_saturation_and_time_constants(made: Made) -> None:
     assert first.time_constants == pytest.approx(np.full(6, -1 / np.log(1 / (1 + np.exp(-9)))), rel=1e-3)
     assert second.time_constants == pytest.approx(np.full(6, 1 / np.log(2)))
     assert time_constants(np.array([0.0, 1.0, 0.5])).tolist() == [0, np.inf, pytest.approx(1 / np.log(2))]
+
+
+def test_what_is_left_is_a_product(made: Made) -> None:
+    """A unit that is cleared now and then keeps little, however open its gate is on average."""
+    model = made()
+    found = gates(model, TEXT)
+    forget = found.find("f").values.astype(np.float64)
+    assert forget.std() > 0
+    assert found.kept[0].share == pytest.approx(np.prod(forget, 0) ** (1 / len(forget)), rel=1e-5)
+    assert geometric(np.array([[0.9, 1.0], [0.1, 0.0]], np.float32)) == pytest.approx([0.3, 0.0])
 
 
 @pytest.mark.parametrize("cell", registry.names("cell"))

@@ -171,6 +171,14 @@ def test_true_answers_take_the_place_of_the_models_own(made: Made) -> None:
     assert len(gradient_flow(made("transduce"), pair).notes) == 1
 
 
+def test_each_direction_is_followed_from_afar(made: Made) -> None:
+    """Late steps say how far one reaches forwards, early ones how far backwards."""
+    core = {"kind": "recurrent", "cell": "gru", "hidden_size": 6, "bidirectional": True}
+    flows = gradient_flow(made("tag", core=core), SENTENCES[1] * 4).main
+    assert [flow.direction for flow in flows] == ["forwards", "backwards"]
+    assert all(len(flow.mean) >= 15 for flow in flows)
+
+
 def test_an_error_in_both_directions_and_the_blank_between(made: Made) -> None:
     """A blank is guessed from h of the place before it forwards, and of the place behind it backwards."""
     found = gradient_flow(made("fill"), SENTENCES[1], steps=[2])

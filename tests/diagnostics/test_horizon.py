@@ -37,7 +37,9 @@ def test_a_curve_that_begins_late() -> None:
         (0.9, "vanishes", "1 % of an error is left 44 steps back"),
         (0.999, "holds", "still reaches what happened 79 steps before"),
         (1.1, "explodes", "grows by 10% with every step back"),
-        (1.025, "holds", "nothing to mend"),
+        (1.025, "too short", "grows by 2% with every step back, over 79 steps. Give a longer text."),
+        (0.96, "too short", "falls by 4% a step back, and the text ends after 79 steps"),
+        (1.015, "holds", "nothing to mend"),
     ],
 )
 def test_verdicts(factor: float, word: str, says: str) -> None:
@@ -56,8 +58,13 @@ def test_a_fast_fall_with_a_long_tail_vanishes_and_a_slow_fall_holds() -> None:
 
 
 def test_short_curves_say_that_they_are_short() -> None:
-    assert horizon.verdict(powers(1.3, lags=5)) == "holds"
-    assert "A longer text" in horizon.advice("holds", powers(1.3, lags=5), True, False)
+    for factor, says in ((1.3, "grows by 30%"), (0.5, "1 % is left 7 steps back")):
+        curve = powers(factor, lags=5)
+        assert horizon.verdict(curve) == "too short" and says in horizon.advice("too short", curve, True, False)
+    level = powers(1.01, lags=5)
+    assert horizon.verdict(level) == "holds"
+    assert "A longer text" in horizon.advice("holds", level, True, False)
+    assert "nothing to mend" not in horizon.advice("holds", level, True, False)
 
 
 def test_what_is_advised_depends_on_the_layer() -> None:

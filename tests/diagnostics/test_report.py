@@ -105,6 +105,36 @@ def test_attention_is_drawn_with_its_tokens(made):
     assert page(found).count("<summary>layer") == 4
 
 
+def test_what_a_training_recorded_is_told(made, tmp_path, monkeypatch):
+    lines = ({"step": k, "norms": {"layer 1, forwards": [2.0, 1.0, 0.5 * k]}} for k in (1, 3))
+    (tmp_path / "gradients.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    spectrum = {"step": 4, "norm": {"core.weight_hh_l0 i": 1.25}, "radius": {}}
+    (tmp_path / "spectrum.jsonl").write_text(json.dumps(spectrum) + "\n")
+    said = summary(inspect_model(made(), TEXT, run=tmp_path))
+    assert "update 1 and update 3" in said and re.search(r"layer 1, forwards +0.25 +0.75\n", said)
+    assert re.search(r"core.weight_hh_l0 i +1.25 +1.25\n", said)
+    monkeypatch.chdir(tmp_path)  # another model's folder
+    found = inspect_model(made(), TEXT)
+    assert found.recorded_gradients is None and "without a folder" in found.left_out["recorded_gradients"]
+
+
+def test_unknown_symbols_are_counted(made):
+    found = inspect_model(made(), "He 日本 said")
+    assert found.unknown == 2 and "10 symbols, 2 of them unknown to the model" in summary(found)
+    assert "2 of them unknown" in page(found)
+
+
+def test_few_symbols_track_nothing(made):
+    found = inspect_model(made(), TEXT[:49])
+    assert set(found.trackers) == {"changing"} and "over 49 symbols" in found.left_out["units that track"]
+    assert set(inspect_model(made(), TEXT[:50]).trackers) > {"changing"}
+
+
+def test_a_decoder_that_is_not_looked_into_is_told(made):
+    found = inspect_model(made("transduce"), ["the", "fox", "jumps"])
+    assert "what reads the source" in summary(found) and found.next_symbols
+
+
 def test_a_text_without_a_token_is_refused(made):
     with pytest.raises(DataError, match="there is nothing to look at"):
         inspect_model(made(), "")

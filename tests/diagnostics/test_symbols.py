@@ -9,13 +9,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from recurra.data.vocabulary import Word
 from recurra.diagnostics import next_symbols
+from recurra.diagnostics.reading import read
 from recurra.errors import ConfigError
 from recurra.model import Model
 
 from .conftest import SENTENCES, TEXT
 
 Made = Callable[..., Model]
+CORE = {"kind": "recurrent", "cell": "gru", "hidden_size": 6}
 
 
 def test_a_language_models_alternatives(made: Made) -> None:
@@ -41,7 +44,30 @@ def test_a_blanks_alternatives(made: Made) -> None:
 
 
 def test_what_has_no_alternatives(made: Made) -> None:
-    with pytest.raises(ConfigError, match="predicts no symbols of its input"):
+    with pytest.raises(ConfigError, match="this task predicts no symbols, so"):
         next_symbols(made("tag"), SENTENCES[0])
     with pytest.raises(ConfigError, match="top = 0"):
         next_symbols(made(), TEXT, top=0)
+
+
+def test_a_targets_alternatives(made: Made) -> None:
+    """The end mark, too; all of them together are what the loss is made of."""
+    model, pair = made("transduce"), {"source": ["the", "fox"], "target": ["der", "fuchs"]}
+    found = next_symbols(model, pair, top=99)
+    assert [place.symbol for place in found] == ["der", "fuchs", "∎"]
+    for place in found:
+        assert sum(p for _, p in place.alternatives) == pytest.approx(1, abs=1e-5)
+    batch = read(model, pair).batch()
+    with torch.no_grad():
+        loss = float(model.task(model.embedder, model.core, batch).loss)
+    assert -sum(np.log(place.p) for place in found) == pytest.approx(loss, rel=1e-5)
+    assert next_symbols(model, ["the", "fox"])[-1].symbol == "∎" or len(next_symbols(model, ["the", "fox"])) > 10
+
+
+def test_tokens_are_symbols_one_by_one(made: Made) -> None:
+    vocabulary = Word().fit(["the fox and the dog\n"])
+    config = {"embedder": {"kind": "symbols", "size": 6}, "core": CORE, "task": {"kind": "generate"}}
+    model = Model.from_config(config, {"input": vocabulary}).eval()
+    found = next_symbols(model, ["the", "fox", "sang"])
+    assert [place.symbol for place in found] == ["fox", "<unk>"]
+    assert found == next_symbols(model, "the fox sang")

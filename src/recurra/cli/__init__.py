@@ -86,7 +86,7 @@ def call(arguments: Sequence[str]) -> int:
         return WRONG
     except KeyboardInterrupt as interrupt:
         print(
-            f"\nrecurra: {str(interrupt) or 'interrupted before a step was done; nothing is lost that was saved'}",
+            f"\nrecurra: {str(interrupt) or 'interrupted; what was saved before is kept'}",
             file=sys.stderr,
         )
         return INTERRUPTED

@@ -9,7 +9,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from recurra import workflow
-from recurra.cli.options import Device, Json, Plugins, Threads
+from recurra.cli.options import Device, Json, Plugins, Reading, Threads
+from recurra.config import parse_settings
 from recurra.errors import ConfigError
 
 LENGTH = 300
@@ -23,6 +24,7 @@ def inspect(
     file: Path | None = None,
     out: Path | None = None,
     length: int = LENGTH,
+    set_: Reading = None,
     device: Device = "cpu",
     threads: Threads | None = None,
     plugin: Plugins = None,
@@ -41,7 +43,7 @@ def inspect(
     out
         Write a page with pictures, one HTML file that needs no network.
     length
-        Symbols of the text that are looked at, at most.
+        Symbols of the text that are looked at, at most; 1,000 at most.
     """
     if text is not None and file is not None:
         raise ConfigError("--text and --file both name a text. Give one of them.")
@@ -49,7 +51,14 @@ def inspect(
         what = "is a folder" if out.is_dir() else f"cannot be written: there is no folder {out.parent}"
         raise ConfigError(f"--out {out} {what}. Name a file, --out report.html")
     found = workflow.inspect(
-        run, text=text, file=file, length=length, plugins=plugin or (), device=device, threads=threads
+        run,
+        text=text,
+        file=file,
+        length=length,
+        settings=parse_settings(set_ or ()),
+        plugins=plugin or (),
+        device=device,
+        threads=threads,
     )
     from recurra.diagnostics.report import page, summary
 

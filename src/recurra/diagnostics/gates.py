@@ -58,7 +58,8 @@ class Keeping:
     direction: str
     state: str
     share: NDArray[np.float64]
-    """[H]: f, the mean share of the old value that goes straight into the new one: of an LSTM's c the forget gate."""
+    """[H]: f, the share of the old value that goes straight into the new one, of an LSTM's c the forget gate: the
+    geometric mean over the text, since what is left after several steps is their product."""
     time_constants: NDArray[np.float64]
     """[H] steps: −1 / ln f, after which 1/e is left; infinite where all is kept, 0 where nothing is."""
 
@@ -144,10 +145,16 @@ def observed(tokens: tuple[str, ...], trace: list[Trace | LayerTrace]) -> Gates:
             states.append(Series(layer, direction, state, _series(one, one.state(state))))
             if KEPT + state in one.wanted:
                 units = states[-1].values.shape[1]
-                share = _series(one, one.whole(KEPT + state)).mean(0, dtype=np.float64)
-                share = np.broadcast_to(share, units)
+                share = np.broadcast_to(geometric(_series(one, one.whole(KEPT + state))), units)
                 kept.append(Keeping(layer, direction, state, share, time_constants(share)))
     return Gates(tokens, tuple(found), tuple(states), tuple(kept))
+
+
+def geometric(values: Values) -> NDArray[np.float64]:
+    """The geometric mean over steps [T, H] → [H]; 0 where any is 0 or below."""
+    positive = np.clip(values.astype(np.float64), 0.0, None)
+    with np.errstate(divide="ignore"):
+        return np.exp(np.log(positive).mean(0))
 
 
 def time_constants(share: NDArray[np.float64]) -> NDArray[np.float64]:

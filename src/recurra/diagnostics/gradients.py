@@ -43,7 +43,7 @@ class Flow:
     norms: Curve
     """[N, L]: ‖∂L_t/∂state_{t − lag}‖ for each chosen t; nan before the sequence's begin."""
     mean: Curve
-    """Their geometric mean, as far back as all of them reach."""
+    """Their geometric mean, as far back as all of those reach that reach more than half as far as the farthest."""
     slope: float
     """Of the logarithm of `mean` per step; nan where there are not two lags with a gradient."""
     horizon: int | None
@@ -88,7 +88,7 @@ def gradient_flow(model: Model, text: Given, *, steps: Sequence[int] | None = No
 
     `text`: a text, its tokens, or an example that also holds what is to be predicted (tags, label, target); without it
     the errors are those of the model's own answers. `steps`: the t to be followed, from 0; None: eight of them, late in
-    the text where the core reads forwards only, else around its middle. Where the task has one loss for the whole
+    the text, and where the core also reads from the end half of them early. Where the task has one loss for the whole
     sequence (a label, a translation), that one is followed from the end of the sequence.
 
     Raises `DataError` for a text of fewer than three steps and for steps outside it, `ConfigError` for a task or core
@@ -189,8 +189,9 @@ def _direct(loss: Tensor, y: Tensor | None) -> bool:
 
 
 def _flow(one: Trace | LayerTrace, state: str, back: bool, norms: Curve, bounded: bool, direct: bool) -> Flow:
-    reach = int((~np.isnan(norms)).sum(1).min())
-    mean = horizon.geometric_mean(norms[:, :reach])
+    lags = (~np.isnan(norms)).sum(1)
+    far = lags > lags.max() / 2
+    mean = horizon.geometric_mean(norms[far, : lags[far].min()])
     recurrent = isinstance(one, Trace)
     word = horizon.verdict(mean, recurrent, direct)
     gated = isinstance(one, Trace) and any(each.gate for each in activations(one.cell))
@@ -221,8 +222,12 @@ def _chosen(steps: Sequence[int] | None, T: int, model: Model) -> tuple[int, ...
     """The steps to be followed; a language model's last symbol has nothing to predict."""
     last = T - 2 if model.task.needs == ("text",) else T - 1
     if steps is None:
-        low, high = (0.75 * last, last) if model.core.causal else (0.4 * last, 0.6 * last)
-        return tuple(sorted({round(t) for t in np.linspace(low, high, CHOSEN)}))
+        if model.core.causal:
+            wanted = np.linspace(0.75 * last, last, CHOSEN)
+        else:  # each direction is measured by those that are far from where it begins
+            early, late = np.linspace(0, 0.25 * last, CHOSEN // 2), np.linspace(0.75 * last, last, CHOSEN // 2)
+            wanted = np.concatenate((early, late))
+        return tuple(sorted({round(t) for t in wanted}))
     for t in steps:
         if not 0 <= t <= last:
             raise DataError(f"step {t} of a text whose steps with a target are 0 to {last}. Name others.")

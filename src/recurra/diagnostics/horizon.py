@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Verdict = Literal["vanishes", "holds", "explodes", "direct", "never arrives"]
-"""`direct`: the loss sees every step's state itself, by pooling or attention; it need not go through time."""
+Verdict = Literal["vanishes", "holds", "explodes", "too short", "direct", "never arrives"]
+"""`too short`: it falls or grows, and the text ends before it has gone far enough to say where to. `direct`: the loss
+sees every step's state itself, by pooling or attention; it need not go through time."""
 Curve = NDArray[np.float64]
 
 LEFT = 0.01
@@ -58,6 +59,7 @@ def horizon(curve: Curve) -> int | None:
 
 def verdict(curve: Curve, recurrent: bool = True, direct: bool = False) -> Verdict:
     """One word for a curve: whether it falls to 1 % sooner than what is steady, or grows tenfold and faster than it.
+    What does neither within the lags measured, but is not steady either, is too short to say.
 
     `direct`: the loss sees all steps itself. Without recurrence nothing is multiplied again and again, so nothing
     explodes.
@@ -70,7 +72,9 @@ def verdict(curve: Curve, recurrent: bool = True, direct: bool = False) -> Verdi
     if recurrent and fall > STEADY and fall * lags >= math.log(GROWN):
         return "explodes"
     reach = horizon(curve)
-    return "vanishes" if reach is not None and STEADY * reach < -math.log(LEFT) else "holds"
+    if reach is not None:
+        return "vanishes" if STEADY * reach < -math.log(LEFT) else "holds"
+    return "holds" if abs(fall) <= STEADY or not (recurrent or fall < 0) else "too short"
 
 
 def advice(found: Verdict, curve: Curve, recurrent: bool, plain: bool) -> str:
@@ -83,8 +87,22 @@ def advice(found: Verdict, curve: Curve, recurrent: bool, plain: bool) -> str:
     if found == "holds" and reach is not None:
         return f"1 % of an error is left {reach} steps back, and it falls slowly: nothing to mend."
     if found == "holds":
-        more = "" if len(curve) > SHORT else " A longer text would show how much farther."
-        return f"An error still reaches what happened {len(curve) - 1} steps before it: nothing to mend.{more}"
+        more = ": nothing to mend." if len(curve) > SHORT else ". A longer text would show how much farther."
+        return f"An error still reaches what happened {len(curve) - 1} steps before it{more}"
+    if found == "too short":
+        pace, lags = slope(curve), len(curve) - 1
+        steps = f"{lags} step{'' if lags == 1 else 's'}"
+        if math.isnan(pace):
+            return "There is one step to be seen. Give a longer text."
+        if pace > 0:
+            return (
+                f"The gradient grows by {math.expm1(pace):.0%} with every step back, over {steps}. Give a longer text."
+            )
+        ahead = round(math.log(LEFT) / pace)
+        return (
+            f"The gradient falls by {-math.expm1(pace):.0%} a step back, and the text ends after {steps}: if it goes "
+            f"on like this, 1 % is left {ahead} steps back. Give a longer text."
+        )
     if found == "explodes":
         return (
             f"The gradient grows by {math.expm1(slope(curve)):.0%} with every step back. Keep training.clip_norm at 1 "

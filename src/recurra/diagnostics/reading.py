@@ -93,8 +93,8 @@ def _device(model: Model) -> torch.device:
 def _text(model: Model, example: Example) -> Reading:
     """One stretch of a long text; each symbol is to predict the next."""
     vocabulary = model.vocabulary
-    text = example["text"] if "text" in example else "".join(example["tokens"])
-    ids = vocabulary.encode(text)
+    parts = [example["text"]] if "text" in example else example["tokens"]
+    ids = np.concatenate([np.zeros(0, np.int64), *(vocabulary.encode(part) for part in parts)])
     tokens = tuple(vocabulary.decode([number]) for number in ids.tolist())
     target = np.append(ids[1:], IGNORED) if len(ids) else ids
     return Reading(tokens, {"input": ids, "target": target}, device=_device(model))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from recurra.diagnostics.plain import plain
-from recurra.diagnostics.reading import Given, Reading, read, still
+from recurra.diagnostics.reading import END, Given, Reading, read, still
 from recurra.errors import ConfigError
 from recurra.model import Model
 
@@ -34,24 +36,29 @@ class Place:
 
 def next_symbols(model: Model, text: Given, *, top: int = 5) -> tuple[Place, ...]:
     """For each symbol what a language model expected: from what stands before it, or, where the task fills blanks, from
-    both sides. A language model expects nothing of the first symbol, so there the places begin with the second.
+    both sides. A language model expects nothing of the first symbol, so there the places begin with the second. Of a
+    task that turns a source into a target the symbols are those of the target, the end mark the last: the one given, or
+    else the model's own.
 
     Raises `ConfigError` for another task and for fewer than one alternative.
     """
     if top < 1:
         raise ConfigError(f"top = {top}, expected 1 or more alternatives for a place.")
     needs = model.task.needs
+    if hasattr(model.task, "start") and "source" in needs:
+        return tuple(_of_target(model, read(model, text, answered=True), top))
     if needs not in (("text",), ("tokens",)):
         raise ConfigError(
-            "this task predicts no symbols of its input, so there are no alternatives to show. Ask a run of the task "
-            "generate or fill."
+            "this task predicts no symbols, so there are no alternatives to show. Ask a run of the task generate, fill "
+            "or transduce."
         )
     reading = read(model, text)
     ids = torch.from_numpy(reading.encoded["input"])
     in_turn = needs == ("text",)
     log_p = _in_turn(model, ids) if in_turn else list(_between(model, reading))
     ids = ids[1:] if in_turn else ids
-    return tuple(_place(model, row, int(number), top) for row, number in zip(log_p, ids, strict=True))
+    name = partial(_name, model.vocabulary)
+    return tuple(_place(name, row, int(number), top) for row, number in zip(log_p, ids, strict=True))
 
 
 @torch.no_grad()
@@ -66,6 +73,23 @@ def _in_turn(model: Model, ids: Tensor) -> list[Tensor]:
 
 
 @torch.no_grad()
+def _of_target(model: Model, reading: Reading, top: int) -> Iterator[Place]:
+    """Each symbol of the target, and its end, from the source and the symbols before it."""
+    parts = still(model)
+    state = parts.task.start(parts.embedder, parts.core, reading.batch())
+    end, vocabulary = parts.task.end, model.vocabularies["target"]
+
+    def name(number: int) -> str:
+        return END if number == end else _name(vocabulary, number)
+
+    token = torch.full((1,), end, dtype=torch.int64, device=reading.device)
+    for number in reading.encoded["target"].tolist():
+        log_p, state = parts.task.step(parts.embedder, parts.core, state, token)
+        yield _place(name, log_p[0].cpu(), number, top)
+        token = torch.full_like(token, number)
+
+
+@torch.no_grad()
 def _between(model: Model, reading: Reading) -> Tensor:
     """log ŷ [T, V] of each symbol from both sides, or from the left where the task knows that alone."""
     parts = still(model)
@@ -74,10 +98,9 @@ def _between(model: Model, reading: Reading) -> Tensor:
     return found
 
 
-def _place(model: Model, log_p: Tensor, number: int, top: int) -> Place:
-    vocabulary: Any = model.vocabulary
+def _place(name: Callable[[int], str], log_p: Tensor, number: int, top: int) -> Place:
     best = log_p.topk(min(top, len(log_p)))
-    names = [_name(vocabulary, k) for k in [number, *best.indices.tolist()]]
+    names = [name(k) for k in [number, *best.indices.tolist()]]
     p = best.values.exp().tolist()
     rank = int((log_p > log_p[number]).sum())
     return Place(names[0], float(log_p[number].exp()), rank, tuple(zip(names[1:], p, strict=True)))

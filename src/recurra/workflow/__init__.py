@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from recurra.serving.run import Run
     from recurra.training.log import Progress
 
+LOOKED_AT = 1_000
+"""Symbols of a text that can be looked at: all that a model makes of them is kept."""
+
 
 def train(
     recipe: str | Path,
@@ -137,23 +140,30 @@ def inspect(
     text: str | None = None,
     file: str | Path | None = None,
     length: int = 300,
+    settings: Mapping[str, Any] | None = None,
     plugins: Iterable[str | Path] = (),
     device: str = "cpu",
     threads: int | None = None,
 ) -> Inspection:
     """Look inside a run while it reads at most `length` symbols of a text, of a file, or of its own held-out data.
 
+    `settings`: the encoding of the file where it is another than the training's, `{"reader.encoding": "latin-1"}`.
     `recurra.diagnostics.report.summary` makes words of what is found, `page` an HTML file. Raises `CheckpointError` for
     a folder that holds no run, `ConfigError` for both a text and a file, `DataError` for a text that cannot be read.
     """
     if text is not None and file is not None:
         raise ConfigError("both a text and a file to read. Give one of them.")
-    if length < 3:
-        raise DataError(f"a length of {length}, expected 3 symbols or more to look at.")
+    if not 3 <= length <= LOOKED_AT:
+        raise DataError(f"a length of {length:,}, expected 3 to {LOOKED_AT:,} symbols to look at.")
+    check_reading(settings or {}, file is not None)
+    for name in settings or {}:
+        if name != "reader.encoding":
+            raise ConfigError(f"{name} is not for a file that is looked at line by line, reader.encoding alone is.")
     check_run(run)
     if file is not None:
         check_files([file])
     from recurra.serving.run import load_run
     from recurra.workflow.inside import look_inside
 
-    return look_inside(load_run(run, plugins, device), text, file, length, threads)
+    encoding = (settings or {}).get("reader.encoding")
+    return look_inside(load_run(run, plugins, device), text, file, length, threads, encoding)

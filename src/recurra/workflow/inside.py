@@ -24,9 +24,14 @@ LOOKED_THROUGH, LONG_ENOUGH = 50, 8
 """Of so many held-out examples the first with so many tokens is taken."""
 
 
-def look_inside(run: Run, text: str | None, file: str | Path | None, length: int, threads: int | None) -> Inspection:
+def look_inside(
+    run: Run, text: str | None, file: str | Path | None, length: int, threads: int | None, encoding: Any = None
+) -> Inspection:
     """What `workflow.inspect` gives, of a run that is open."""
-    given, origin = _held_out(run, length) if text is None and file is None else _given(run, text, file, length)
+    if text is None and file is None:
+        given, origin = _held_out(run, length)
+    else:
+        given, origin = _given(run, text, file, length, encoding or run.config["reader"].get("encoding", "utf-8"))
     layers = run.config["core"]
     cell = f", {layers['cell']}" if layers.get("cell") else ""
     about = f"task {run.config['task']['kind']}, core {layers['kind']}{cell}, {run.model.parameter_count:,} parameters"
@@ -34,11 +39,11 @@ def look_inside(run: Run, text: str | None, file: str | Path | None, length: int
         return inspect_model(run.model, given, run=run.path, name=run.path.name, about=about, origin=origin)
 
 
-def _given(run: Run, text: str | None, file: str | Path | None, length: int) -> tuple[Example, str]:
+def _given(run: Run, text: str | None, file: str | Path | None, length: int, encoding: Any) -> tuple[Example, str]:
     """The text said or the beginning of a file; of a run that reads sentences, the file's first line with any."""
     if file is None:
         return _cut(run, {"text": text}, length), "given by --text"
-    path, encoding = Path(file), check_encoding(run.config["reader"].get("encoding", "utf-8"))
+    path, encoding = Path(file), check_encoding(str(encoding))
     if run.does == "write":
         return _cut(run, {"text": read_text(path, encoding)}, length), f"from the beginning of {path.name}"
     for number, line in read_lines(path, encoding):

@@ -14,6 +14,7 @@ from recurra.data.corpus import check_files, check_sources
 from recurra.data.sets import set_reader
 from recurra.data.sniff import ORDER, PAIRS
 from recurra.errors import CheckpointError, ConfigError, did_you_mean
+from recurra.export import export_folder
 from recurra.serving.search import make_search
 from recurra.training.settings import Training
 from recurra.workflow import start
@@ -216,6 +217,11 @@ def check_run(path: str | Path) -> None:
     """Raise `CheckpointError` for a folder that holds no run."""
     path = Path(path)
     if not (path / "config.toml").is_file():
+        if export_folder(path) is not None:
+            raise CheckpointError(
+                f"{path} is an export, expected a run. Name the folder that it was made from: the one that `recurra "
+                "train … --out` made."
+            )
         others = [folder.parent.name for folder in path.parent.glob("*/config.toml")]
         raise CheckpointError(
             f"{path} is no run{did_you_mean(path.name, others)} A run is the folder that `recurra train … --out` makes."

@@ -20,12 +20,14 @@ from recurra.diagnostics.recorded import RecordedGradients, RecordedSpectra, rec
 from recurra.diagnostics.spectrum import Spectrum, spectra
 from recurra.diagnostics.symbols import Place, next_symbols
 from recurra.diagnostics.tracking import Tracker, units_that_track
-from recurra.errors import RecurraError
+from recurra.errors import DataError, RecurraError
 from recurra.model import Model
 
 Found = TypeVar("Found")
 UNITS = 3
 """Units that are shown for each property, and of those that change most."""
+FEW = 50
+"""Symbols below which units that track something are not looked for."""
 CHANGING = "changing"
 """The name, beside those of the properties, of the units that change most."""
 
@@ -41,6 +43,8 @@ class Inspection:
     origin: str
     """Where the text comes from."""
     tokens: tuple[str, ...]
+    unknown: int
+    """How many of them the vocabulary does not hold."""
     gradient_flow: GradientFlow | None
     recorded_gradients: RecordedGradients | None
     gates: Gates | None
@@ -66,7 +70,8 @@ def inspect_model(
 
     `text`: as `gradient_flow` takes it. Raises `DataError` for a text without a token.
     """
-    tokens, left_out = read(model, text).tokens, {}
+    reading, left_out = read(model, text), _not_looked_into(model)
+    unknown = model.vocabularies["input"].unknown
 
     def tried(key: str, look: Callable[[], Found], none: Found) -> Found:
         try:
@@ -75,36 +80,60 @@ def inspect_model(
             left_out[key] = str(error)
             return none
 
-    recorded = Path(run) if run is not None else Path()
     seen = tried("gates", lambda: gates(model, text), None)
     empty: Any = ()
     found = Inspection(
         name=name,
         about=about,
         origin=origin,
-        tokens=tokens,
+        tokens=reading.tokens,
+        unknown=int((reading.encoded["input"] == unknown).sum()) if unknown is not None else 0,
         gradient_flow=tried("gradient_flow", lambda: gradient_flow(model, text), None),
-        recorded_gradients=tried("recorded_gradients", lambda: recorded_gradients(recorded), None),
+        recorded_gradients=tried("recorded_gradients", lambda: recorded_gradients(_folder(run)), None),
         gates=seen,
         trackers={},
         next_symbols=tried("next_symbols", lambda: next_symbols(model, text), empty),
         alignment=tried("alignment", lambda: alignment(model, text), None),
         self_attention=tried("self_attention", lambda: self_attention(model, text), empty),
         spectra=tried("spectra", lambda: spectra(model), empty),
-        recorded_spectra=tried("recorded_spectra", lambda: recorded_spectra(recorded), None),
+        recorded_spectra=tried("recorded_spectra", lambda: recorded_spectra(_folder(run)), None),
         left_out=left_out,
     )
     return found if seen is None else replace(found, trackers=_trackers(seen, tried))
+
+
+def _folder(run: str | Path | None) -> str | Path:
+    """Where what training recorded lies."""
+    if run is None:
+        raise DataError("the model was given without a folder of its training. Name it: run=…")
+    return run
+
+
+def _not_looked_into(model: Model) -> dict[str, str]:
+    """What a model has and nothing here looks at."""
+    if not hasattr(model.task, "decoder") or "source" not in model.task.needs:
+        return {}
+    return {
+        "Gates and gradients of the decoder": "those above are of what reads the source. Of the decoder its attention, "
+        "its weights' spectra and what it expected are looked at."
+    }
 
 
 def _trackers(
     seen: Gates, tried: Callable[[str, Callable[[], tuple[Tracker, ...]], tuple[Tracker, ...]], tuple[Tracker, ...]]
 ) -> dict[str, tuple[Tracker, ...]]:
     found = {}
+    if len(seen.tokens) < FEW:
+        tried("units that track", partial(_too_few, len(seen.tokens)), ())
+        return {CHANGING: most_changing(seen)}
     for prop in PROPERTIES:
         look = partial(units_that_track, seen, prop, count=UNITS)
         found[prop] = tried(f"units that track {prop}", look, ())
     return {prop: units for prop, units in {**found, CHANGING: most_changing(seen)}.items() if units}
+
+
+def _too_few(count: int) -> tuple[Tracker, ...]:
+    raise DataError(f"among many units some follow anything over {count} symbols. Give a text of {FEW} or more.")
 
 
 def most_changing(seen: Gates, count: int = UNITS) -> tuple[Tracker, ...]:

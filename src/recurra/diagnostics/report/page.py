@@ -9,7 +9,7 @@ from importlib import resources
 from recurra.diagnostics.report.findings import Inspection
 from recurra.diagnostics.report.sections import SECTIONS
 from recurra.diagnostics.report.shown import escaped
-from recurra.diagnostics.report.summary import TITLES
+from recurra.diagnostics.report.summary import TITLES, read_of
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -33,7 +33,7 @@ def page(found: Inspection) -> str:
 <body>
 <header><div><h1>{escaped(found.name)}</h1><div class="soft">{html.escape(found.about)}</div></div>
 <button id="look" type="button">dark / light</button></header>
-<p class="soft">Looked at while it read {len(found.tokens):,} symbols, {escaped(found.origin)}.</p>
+<p class="soft">Looked at while it read {read_of(found)}, {escaped(found.origin)}.</p>
 <nav>{links}</nav>
 <main>
 {sections}

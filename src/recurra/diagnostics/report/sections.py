@@ -24,6 +24,15 @@ TRAININGS = 5
 TOKENS, CELLS = 60, 60_000
 """Tokens on an axis of an attention map; cells of all maps of self-attention."""
 PLANES = 24
+OF_A_STATE = (
+    "The largest singular value times the slope of the activation is what one step can multiply a state by at most; "
+    "where all eigenvalues lie inside the circle, many steps of slope 1 shrink it."
+)
+OF_A_GATE = (
+    "These are the weights behind one gate each. What they do to a state goes through the gate's slope and stands "
+    "beside what the cell keeps by itself, so a value above 1 does not mean that gradients explode: that, the gradient "
+    "flow says. They tell how strongly a gate depends on h."
+)
 
 
 def gradient_flow(found: Inspection) -> Iterator[str]:
@@ -60,7 +69,8 @@ def recorded_gradients(found: Inspection) -> Iterator[str]:
         return
     yield (
         "<p>What the training's own backward passes found, counted from the end of a window, at the first update, the "
-        "last, and some between.</p>"
+        "last, and some between. L is the sum over the window, and every step adds an error of its own: the curve "
+        "rises as far back as errors reach, and is level beyond.</p>"
     )
     chosen = sorted({round(k) for k in np.linspace(0, len(recorded.steps) - 1, TRAININGS)})
     drawn = [
@@ -85,7 +95,7 @@ def gates(found: Inspection) -> Iterator[str]:
         rows = [[where(g.layer, g.direction), g.name, share(g.shut), share(g.open), f"{g.mean:.2f}"] for g in gated]
         yield table(["", "gate", "under 0.1", "over 0.9", "mean"], rows)
     if seen.kept:
-        yield "<h3>Time constants</h3><p>Steps after which 1/e of what a unit holds is left, by its mean gate.</p>"
+        yield "<h3>Time constants</h3><p>Steps after which 1/e of what a unit holds is left, by its own gate.</p>"
         yield f'<div class="grid-of">{"".join(map(_time_constants, seen.kept))}</div>'
     if found.trackers:
         yield "<h3>Units over the text</h3><p>Orange above 0, blue below: the unit's state after each symbol.</p>"
@@ -197,10 +207,8 @@ def _map(one: AttentionMap, named: str, titled: bool = True) -> str:
 def spectra(found: Inspection) -> Iterator[str]:
     if not found.spectra:
         return
-    yield (
-        "<p>The largest singular value is what one step can multiply a state by at most, the spectral radius what many "
-        "steps do, each. Inside the circle they shrink it.</p>"
-    )
+    gated = found.gates is not None and any(gate.shut is not None for gate in found.gates.gates)
+    yield f"<p>{OF_A_GATE if gated else OF_A_STATE}</p>"
     rows = [[f"{s.layers}.{s.weight}", s.gate, number(s.norm), number(s.radius)] for s in found.spectra]
     yield table(["weight", "gate", "largest singular value", "spectral radius"], rows)
     square = [s for s in found.spectra if len(s.eigenvalues)]

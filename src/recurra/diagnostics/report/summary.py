@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from recurra.diagnostics.gates import Keeping
 from recurra.diagnostics.gradients import Flow
@@ -32,15 +36,21 @@ def summary(found: Inspection) -> str:
     """A paragraph for each thing that was looked at, then what was left out and why."""
     lines = [
         found.name + (f": {found.about}" if found.about else ""),
-        f"text: {len(found.tokens):,} symbols, {found.origin}",
+        f"text: {read_of(found)}, {found.origin}",
     ]
-    for part in (_flow, _gates, _trackers, _symbols, _attention, _spectra):
+    for part in (_flow, _recorded, _gates, _trackers, _symbols, _attention, _spectra, _recorded_spectra):
         told = list(part(found))
         lines += ["", *told] if told else []
     if found.left_out:
         lines += ["", "left out"]
         lines += [f"  {TITLES.get(key, key)}: {sentence}" for key, sentence in found.left_out.items()]
     return "\n".join(lines)
+
+
+def read_of(found: Inspection) -> str:
+    """How much was read."""
+    unknown = f", {found.unknown:,} of them unknown to the model" if found.unknown else ""
+    return f"{len(found.tokens):,} symbols{unknown}"
 
 
 def where(layer: int, direction: str) -> str:
@@ -75,6 +85,30 @@ def _flow(found: Inspection) -> Iterator[str]:
         yield f"  {note}"
 
 
+def _recorded(found: Inspection) -> Iterator[str]:
+    recorded = found.recorded_gradients
+    if recorded is None:
+        return
+    first, last = (f"update {recorded.steps[k]:,}" for k in (0, -1))
+    yield f"gradients of the training: ‖∂L/∂h‖ at the begin of a window over that at its end, {first} and {last}"
+    yield from columns([[name, *(number(_over(norms[k])) for k in (0, -1))] for name, norms in recorded.norms.items()])
+
+
+def _over(norms: NDArray[np.float64]) -> float:
+    """The farthest step over the last one."""
+    there = norms[~np.isnan(norms)]
+    return float(there[-1] / there[0]) if len(there) and there[0] else math.nan
+
+
+def _recorded_spectra(found: Inspection) -> Iterator[str]:
+    recorded = found.recorded_spectra
+    if recorded is None:
+        return
+    first, last = (f"update {recorded.steps[k]:,}" for k in (0, -1))
+    yield f"spectra during the training: largest singular value, {first} and {last}"
+    yield from columns([[name, *(number(float(values[k])) for k in (0, -1))] for name, values in recorded.norm.items()])
+
+
 def _gates(found: Inspection) -> Iterator[str]:
     if found.gates is None:
         return
@@ -89,8 +123,8 @@ def _gates(found: Inspection) -> Iterator[str]:
     for kept in found.gates.kept:
         middle, long = half(kept)
         yield (
-            f"  {where(kept.layer, kept.direction)}: half of the units keep {kept.state} for {number(middle)} steps or "
-            f"more, a tenth for {number(long)} or more"
+            f"  {where(kept.layer, kept.direction)}: by their gate half of the units keep {kept.state} for "
+            f"{number(middle)} steps or more, a tenth for {number(long)} or more"
         )
 
 
