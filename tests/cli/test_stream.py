@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,11 +16,13 @@ from typing import Any
 
 import pytest
 
-from recurra import cli, load
+from recurra import checkpoint, cli, load
+from recurra.errors import CheckpointError
 
 from .conftest import COLUMNS, TABLE, sentence, train
 
 LINES = "the quiet house\n\nand zq"
+VERB = importlib.import_module("recurra.cli.stream")
 
 
 class Pipe:
@@ -178,6 +183,65 @@ def test_ctrl_c_ends_in_order(run: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert len(said.out.splitlines()) == 2
     assert said.err == "\nrecurra: stopped; line 2 was the last that is answered\n"
     assert load(run).session().load(tmp_path / "state").count == 10
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), b"\xff"])
+def test_a_state_never_is_that_of_half_a_line(
+    end: BaseException | bytes, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    state = str(tmp_path / "state")
+    piped(monkeypatch, "the\nqui", end)
+    assert cli.call(["stream", str(run), "--each", "--state", state]) != 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 7 and ("line 1 was" in said.err or "piped in:2" in said.err)
+    piped(monkeypatch, "quiet\n")
+    (again,) = answered(capsys, str(run), "--state", state)
+    piped(monkeypatch, "the\nquiet\n")
+    assert again["bits_per_symbol"] == answered(capsys, str(run))[1]["bits_per_symbol"]
+
+
+def test_an_answer_that_nobody_read_is_none(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def flush(self) -> None:
+            if self.getvalue().count("\n") > 1:
+                raise BrokenPipeError
+
+    piped(monkeypatch, "the\nquiet\nhouse\n")
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with contextlib.suppress(BrokenPipeError, OSError, ValueError):  # how the verbs end then is told elsewhere
+        cli.call(["stream", str(run), "--state", str(tmp_path / "state")])
+    monkeypatch.undo()
+    assert load(run).session().load(tmp_path / "state").count == 4
+
+
+def test_a_state_that_cannot_be_kept_is_refused_before_reading(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    piped(monkeypatch, AssertionError("read"))
+    said = sentence(capsys, "stream", str(run), "--state", str(tmp_path / "none" / "s"))
+    assert re.search(r"--state \S+/none/s: the folder \S+/none cannot be written to \(No such file", said)
+    said = sentence(capsys, "stream", str(run), "--state", str(tmp_path))
+    assert "is a folder, expected a file to keep the state in" in said and list(tmp_path.iterdir()) == []
+
+    def refuse(*_: Any) -> None:
+        raise CheckpointError("Name another folder with --out.") from OSError(28, "No space left")
+
+    piped(monkeypatch, "the\n")
+    monkeypatch.setattr(checkpoint, "write", refuse)
+    said = sentence(capsys, "stream", str(run), "--state", str(tmp_path / "s"))
+    assert said.endswith("s could not be written (No space left), so the state is lost.") and "--out" not in said
+
+
+def test_a_line_read_in_pieces_is_answered_as_a_whole(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    text = "the quiet house\nand\n\nso it goes on\nfor good"
+    piped(monkeypatch, text)
+    whole = answered(capsys, str(run))
+    monkeypatch.setattr(VERB, "PIECE", 5)
+    piped(monkeypatch, text[:19], *text[19:])
+    for row, expected in zip(answered(capsys, str(run)), whole, strict=True):
+        assert row.pop("bits_per_symbol") == pytest.approx(expected.pop("bits_per_symbol"), rel=1e-6)
+        assert [one.pop("p") for one in row["next"]] == pytest.approx([one.pop("p") for one in expected["next"]])
+        assert row == expected
 
 
 def test_what_cannot_be_streamed_is_refused_before_reading(

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from recurra import registry
+from recurra import cli, registry, workflow
 from recurra.errors import ConfigError
 from recurra.export.client import client
 from recurra.export.clients import characters, lines, octets, subwords, tokens
+from recurra.export.opened import load_export
 from recurra.export.write import export
 
 from .conftest import TEXT, fitted, make_model, run_of
@@ -76,8 +77,20 @@ RUNS: list[tuple[str, dict[str, Any], str]] = [
     ("fill", {}, "where did ___ go home"),
     ("translate-characters", {}, "the dogs ran home."),
     ("pronounce", {}, "the cat"),
+    ("pronounce", {"search.beam": 2, "search.length_penalty": 2.0, "search.longest": 9}, "the cat"),
+    ("translate-characters", {"search.beam": 3, "search.no_repeat": 1, "search.length_penalty": 0.0}, "the dogs"),
+    ("pronounce", {"search.beam": 1, "search.no_repeat": 2}, "the cat"),
     ("answer", {}, "the cat ran home. the dogs ran. where did the cat go?"),
 ]
+
+
+def asked(*words: str) -> subprocess.CompletedProcess[str]:
+    """The client in the folder `out`, without torch and recurra."""
+    program = f"{BLOCK}sys.argv = {['client.py', *words]!r}; runpy.run_path('out/client.py', run_name='__main__')"
+    environment = {**os.environ, "PYTHONPATH": "", "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, encoding="utf-8", check=False
+    )
 
 
 @pytest.mark.parametrize(("recipe", "settings", "text"), RUNS)
@@ -89,17 +102,13 @@ def test_a_client_without_torch_says_what_the_run_says(
     report.parent.mkdir()
     report.write_text("{}", encoding="utf-8")
     export(run, here / "out")
-    program = f"{BLOCK}sys.argv = ['client.py', {text!r}]; runpy.run_path('out/client.py', run_name='__main__')"
-    environment = {**os.environ, "PYTHONPATH": "", "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, encoding="utf-8", check=False
-    )
+    done = asked(text)
     assert done.returncode == 0, done.stderr
     said = done.stdout.rstrip("\n")
     if run.does == "write":
         assert said == (text + run.predict(text, length=200, temperature=0.8)).rstrip("\n")
     elif run.does == "translate":
-        assert said == run.predict(text, beam=5, length_penalty=0.6)[0]["target"]
+        assert said == run.predict(text)[0]["target"]
     elif run.does == "fill":
         (blank,) = run.predict(text)[0]["blanks"]
         expected = {side: {one["symbol"]: round(one["p"], 4) for one in blank[side]} for side in ("both", "left")}
@@ -110,9 +119,58 @@ def test_a_client_without_torch_says_what_the_run_says(
         assert json.loads(said) == run.predict(text)[0]
 
 
+@pytest.mark.parametrize(
+    ("recipe", "settings", "why"),
+    [
+        ("poem", {}, "it writes poems, in the form that is asked for"),
+        ("pronounce", {"search": {"temperature": 0.5, "seed": 3}}, "is: drawn at random, temperature 0.5, seed 3"),
+    ],
+)
+def test_there_is_no_client_for_what_none_can_do(
+    recipe: str, settings: dict[str, Any], why: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    model = make_model(recipe)
+    model.config.update(settings)
+    run = run_of(model, here / "run")
+    (here / "out").mkdir()
+    (here / "out" / "model.onnx").touch()
+    (here / "out" / "client.py").touch()  # of an earlier export of another run
+    written = export(run, here / "out")
+    assert written.no_client.endswith(why) and not (here / "out" / "client.py").exists()
+    told = (here / "out" / "README.md").read_text(encoding="utf-8")
+    assert why in told and 'recurra predict . "…"' in told and "python client.py" not in told
+    monkeypatch.setattr(workflow, "export", lambda *_, **__: written)
+    assert cli.call(["export", "run"]) == 0
+    *_, lacking, ask = capsys.readouterr().out.splitlines()
+    assert lacking.startswith("no client.py, which could not ask it as the run is asked: ") and lacking.endswith(why)
+    assert ask == f'ask it: recurra predict {here / "out"} "…"'
+    choice = {"form": False} if recipe == "poem" else {}  # no symbol of these is a character of a poem
+    ours, theirs = (each.predict("the cat", **choice)[0]["target"] for each in (load_export(here / "out"), run))
+    assert ours == theirs
+
+
+def test_a_client_without_a_text_says_how_it_is_asked(here: Path) -> None:
+    export(run_of(make_model("slots"), here / "run"), here / "out")
+    for words in ((), ("two", "words")):
+        done = asked(*words)
+        assert done.returncode == 1 and not done.stdout
+        assert done.stderr == 'usage: python client.py "the text, in quotation marks"\n'
+    export(run_of(make_model("char-lm"), here / "run"), here / "out")
+    assert asked().returncode == 0 and asked("two", "words").returncode == 1
+
+
+def test_a_client_refuses_the_vocabulary_of_another_model(here: Path) -> None:
+    export(run_of(make_model("char-lm"), here / "run"), here / "out")
+    symbols = here / "out" / "vocabulary.json"
+    symbols.write_text(symbols.read_text(encoding="utf-8").replace('"a"', '"ä"'), encoding="utf-8")
+    done = asked("the dogs")
+    assert done.returncode == 1
+    assert "vocabulary.json is of another model than step.onnx. Copy the export's whole folder." in done.stderr
+
+
 def test_a_client_is_short_and_holds_only_what_it_needs() -> None:
     program = client("generate", {"input": fitted({"kind": "character"})})
-    assert len(program.splitlines()) < 90 and "recurra." not in program
+    assert len(program.splitlines()) < 100 and "recurra." not in program
     assert "join_words" not in program and "import re" not in program
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import pytest
 from onnx import TensorProto, helper
 
 import recurra
+from recurra import cli, workflow
 from recurra import export as room
-from recurra import workflow
-from recurra.errors import CheckpointError, ConfigError, RecurraError
+from recurra.errors import CheckpointError, ConfigError, NotCausal, RecurraError
 from recurra.export import check, write
 from recurra.export.opened import load_export
 
@@ -84,19 +85,45 @@ def test_blanks_are_filled_the_same_from_files(here: Path) -> None:
                 assert [one["symbol"] for one in ours[side]] == [one["symbol"] for one in theirs[side]]
 
 
-def test_a_path_names_a_folder_or_a_file_of_it(here: Path) -> None:
+@pytest.mark.parametrize("recipe", ["char-lm", "tagger"])
+def test_an_export_is_not_streamed_and_says_what_is(recipe: str, here: Path, capsys: Any) -> None:
+    _, opened = exported(recipe, here)
+    with pytest.raises(ConfigError, match=r"out is an export, .*Stream the run it came from: `recurra stream RUN`"):
+        opened.session()
+    assert cli.call(["stream", str(here / "out")]) == 2
+    assert capsys.readouterr().err.startswith(f"recurra: {here / 'out'} is an export")
+
+
+def test_an_export_of_what_cannot_be_streamed_says_that(here: Path) -> None:
+    with pytest.raises(NotCausal, match="its task, 'transduce', answers when all of its input is read"):
+        exported("translate", here)[1].session()
+
+
+def test_a_path_names_a_folder_or_a_file_of_it(here: Path, capsys: Any) -> None:
     exported("char-lm", here)
     assert room.export_folder(here / "out") == room.export_folder(here / "out" / "step.onnx") == here / "out"
     assert room.export_folder(here) is None and room.export_folder(here / "none") is None
+    (here / "out" / "mine.onnx").touch()
+    for name in ("other.onnx", "mine.onnx", "client.py"):
+        assert room.export_folder(here / "out" / name) is None
+        assert cli.call(["predict", str(here / "out" / name), "the"]) == 2
+        assert f"{name} is no run." in capsys.readouterr().err
     assert workflow.load(here / "out" / "model.onnx").does == "write"
 
 
-def test_weights_in_eight_bits_are_smaller_and_nearly_the_same(here: Path) -> None:
+def test_weights_in_eight_bits_are_smaller_and_nearly_the_same(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
     settings = {"core.hidden_size": 64, "core.cell": "lstm", "embedder.size": 64}
     run = run_of(make_model("char-lm", settings), here / "run")
     exact = write.export(run, here / "exact")
     small = write.export(run, here / "small", int8=True)
     assert exact.rounded == {} and 0 < small.rounded["difference"] < 0.2
+    monkeypatch.setattr(workflow, "export", lambda *_, **__: small)
+    assert cli.call(["export", "run", "--int8"]) == 0
+    assert "\nno score before and after: there are no training data." in capsys.readouterr().out
+    poems = run_of(make_model("poem"), here / "run")
+    assert "drawn at random" in write.export(poems, here / "poems", int8=True).rounded["reason"]
     assert all(a.size > 2 * b.size for a, b in zip(exact.files, small.files, strict=True))
     assert len(load_export(here / "small").predict("the", length=9)) == 9
     scan = run_of(make_model("char-lm", {**settings, "core.cell": "ugrnn"}), here / "run")
@@ -143,6 +170,23 @@ def test_files_that_are_missing_or_not_ours_are_refused(here: Path) -> None:
     onnx.save(made, str(here / "out" / "model.onnx"))
     with pytest.raises(CheckpointError, match=r"model.onnx has no recurra_format, expected 1: an export of this"):
         load_export(here / "out")
+
+
+def test_files_of_several_exports_are_refused(here: Path) -> None:
+    exported("char-lm", here)
+    write.export(run_of(make_model("char-lm", {"core.hidden_size": 9}), here / "run"), here / "other")
+    ours, theirs = (here / name for name in ("out", "other"))
+    step, symbols = (ours / "step.onnx").read_bytes(), (ours / "vocabulary.json").read_text(encoding="utf-8")
+    for other in ((theirs / "step.onnx").read_bytes(), (ours / "model.onnx").read_bytes()):
+        (ours / "step.onnx").write_bytes(other)
+        with pytest.raises(CheckpointError, match=r"step.onnx is of another model than model.onnx beside it. Copy the"):
+            load_export(ours)
+    (ours / "step.onnx").write_bytes(step)
+    (ours / "vocabulary.json").write_text(symbols.replace('"a"', '"ä"'), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"vocabulary.json is of another model than model.onnx beside it. Copy"):
+        load_export(ours)
+    (ours / "vocabulary.json").write_text(json.dumps(json.loads(symbols)), encoding="utf-8")
+    assert load_export(ours).does == "write"  # the same in another writing
 
 
 def test_a_missing_package_and_an_unknown_format_are_said(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,3 +42,22 @@ def test_what_cannot_be_drawn_is_left_out() -> None:
     for log in (True, False):
         ET.fromstring(svg("t", {"p": []}, x="x", y="y", log=log))
         ET.fromstring(svg("t", {f"curve {k}": [(0, 1.0)] for k in range(13)}, x="x", y="y", log=log))
+
+
+def test_a_bound_is_dashed_above_its_curve_and_does_not_press_it_down() -> None:
+    curves = {"other": [(0, 1.0), (9, 1.0)], "held": [(k, 0.5**k) for k in range(10)]}
+    bound = [(k, 3.0**k) for k in range(10)]
+    picture = svg("t", curves, x="lag", y="share", log=True, bounds={"held": bound})
+    ET.fromstring(picture)
+    other, held, above = lines(picture)
+    assert len(above) == 5  # 81 and no more: a hundred times the highest
+    assert above[0] == held[0] and all(b[1] < h[1] for b, h in zip(above[1:], held[1:], strict=False))
+    strokes = re.findall(r'stroke="(#\w+)" stroke-width="(?:1.6|1.2)"( stroke-dasharray="5 4")?', picture)
+    assert strokes[1][0] == strokes[2][0] != strokes[0][0] and [bool(dash) for _, dash in strokes] == [
+        False,
+        False,
+        True,
+    ]
+    plain = svg("t", curves, x="lag", y="share", log=True, bounds={"held": [(0, 1e9)]})
+    assert lines(plain) == lines(svg("t", curves, x="lag", y="share", log=True))
+    assert other[0][1] > above[-1][1]

@@ -100,6 +100,7 @@ def test_norms_are_those_of_derivatives_one_at_a_time() -> None:
     ("call", "said"),
     [
         (lambda: list(decays(lags=3)), "lags = 3, expected 4 or more"),
+        (lambda: list(decays(lags=8000)), "lags = 8000, expected 3000 at most: what grows by a tenth a step"),
         (lambda: list(decays(hidden=1)), "hidden = 1, expected 2 or more"),
         (lambda: list(decays(hidden=5)), "5 units, expected an even number"),
         (lambda: layer("light-lstm-without", 2, 2), "unknown cell"),
@@ -108,6 +109,15 @@ def test_norms_are_those_of_derivatives_one_at_a_time() -> None:
 def test_what_is_refused(call, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         call()
+
+
+def test_a_gradient_beyond_all_numbers_is_said() -> None:
+    network = layer("rnn-identity", 2, 4, dtype=torch.float64, bias=False)
+    network.get_parameter("weight_hh_l0").data.copy_(1e9 * orthogonal(4, 0))
+    (one,) = decay(network, "it", "linear", lags=12)
+    assert one.norms == pytest.approx(1e9 ** np.arange(13.0)) and one.bound == pytest.approx(one.norms)
+    with pytest.raises(ConfigError, match=r"it: (1[78]) steps back its gradient is too large for float64. Look less"):
+        decay(network, "it", "linear", lags=50)
 
 
 def test_forget_bias_is_added_to_the_forget_gate_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,37 @@ def test_a_wrong_state_is_refused(tmp_path: Path) -> None:
     assert session.count == 3
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda about: "{",
+        lambda about: "[1]",
+        lambda about: json.dumps({"run": about["run"], "count": 3}),
+        lambda about: json.dumps(about | {"count": "3"}),
+        lambda about: json.dumps(about | {"count": 0}),
+        lambda about: json.dumps(about | {"last": None}),
+        lambda about: json.dumps(about | {"last": {"number": 1}}),
+        lambda about: json.dumps(about | {"last": {"written": "e", "number": 99}}),
+        lambda about: json.dumps(about | {"last": {"written": "e", "number": -1}}),
+        lambda about: json.dumps(about | {"last": {"written": 1, "number": 1}}),
+        lambda about: None,
+    ],
+)
+def test_damage_beside_the_tensors_is_refused(change: Any, tmp_path: Path) -> None:
+    session = open_session(made(), HERE)
+    session.feed("the")
+    session.save(tmp_path / "state")
+    tensors, metadata = checkpoint.load_tensors(tmp_path / "state")
+    said = change(json.loads(metadata["session"]))
+    if said is None:  # a tensor less
+        said = metadata["session"]
+        tensors.pop("core.0")
+    checkpoint.save_tensors(tmp_path / "state", tensors, {"session": said})
+    with pytest.raises(CheckpointError, match=r"state is damaged: what it says of the session cannot be read"):
+        session.load(tmp_path / "state")
+    assert session.count == 3
+
+
 def test_the_fingerprint_is_the_checksum_of_the_saved_weights(tmp_path: Path) -> None:
     model = made()
     checkpoint.save_model(tmp_path / "model", model)
@@ -143,7 +175,21 @@ def test_numbers_and_steps() -> None:
     assert float(log_p.exp().sum()) == pytest.approx(1)
     assert float(log_p[0, ids[1]]) == expected[1]["log_p"]
     assert session.feed("") == [] and session.count == 3
-    assert session.feed(np.int64(3).item())[0]["symbol"] == model.vocabulary.symbols[3]
+    assert session.feed(np.int64(3))[0]["symbol"] == model.vocabulary.symbols[3]  # type: ignore[arg-type]
+
+
+def test_what_is_likeliest_is_what_the_last_answer_says() -> None:
+    session = open_session(made(), HERE)
+    expected = session.feed(TEXT, top=3)[-1]["next"]
+    assert session.likeliest(3) == expected and session.likeliest(0) == [] == session.fork().feed("t", top=0)[0]["next"]
+    with pytest.raises(ConfigError, match="top = -1, expected 0 or more symbols"):
+        session.likeliest(-1)
+    with pytest.raises(ConfigError, match="nothing has been read, so nothing is known of what follows"):
+        session.reset().likeliest()
+    labels = open_session(tagger(), HERE)
+    labels.feed(["the"])
+    with pytest.raises(ConfigError, match="run labels, it expects no symbols"):
+        labels.likeliest()
 
 
 def test_what_cannot_be_fed_is_refused() -> None:

@@ -59,5 +59,10 @@ def _print(written: Export) -> None:
         )
     elif rounded:
         print(f"weights in eight bits: outputs differ by {rounded['difference']:.1e} of their largest at most")
+        print(f"no score before and after: {rounded['reason']}")
     folder = written.folder
-    print(f'ask it: recurra predict {folder} "…", or without recurra and torch: python {folder / "client.py"} "…"')
+    if written.no_client:
+        print(f"no client.py, which could not ask it as the run is asked: {written.no_client}")
+        print(f'ask it: recurra predict {folder} "…"')
+    else:
+        print(f'ask it: recurra predict {folder} "…", or without recurra and torch: python {folder / "client.py"} "…"')

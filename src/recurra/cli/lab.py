@@ -188,15 +188,15 @@ def _decay_pictures(found: Sequence[Decay]) -> dict[str, str]:
     for group in dict.fromkeys(one.group for one in found):
         mine = [one for one in found if one.group == group]
         several = {one.network for one in mine if one.state != mine[0].state}
-        curves = {
-            f"{one.network}, {one.state}" if one.network in several else one.network: list(
-                enumerate(one.norms.tolist())
-            )
-            for one in mine
+        called = [f"{one.network}, {one.state}" if one.network in several else one.network for one in mine]
+        curves = {name: list(enumerate(one.norms.tolist())) for name, one in zip(called, mine, strict=True)}
+        bounds = {
+            name: list(enumerate(one.bound.tolist()))
+            for name, one in zip(called, mine, strict=True)
+            if one.bound is not None
         }
-        pictures[group.replace(" ", "-")] = svg(
-            f"Gradient by the state so many steps before, {group}", curves, x="lag", y="share of the norm", log=True
-        )
+        title = f"Gradient by the state so many steps before, {group}{'; dashed: at most' if bounds else ''}"
+        pictures[group.replace(" ", "-")] = svg(title, curves, x="lag", y="share of the norm", log=True, bounds=bounds)
     return pictures
 
 

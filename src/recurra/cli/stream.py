@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
-import io
 import json as json_format
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,9 +15,10 @@ from cyclopts import Parameter
 
 from recurra import workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
+from recurra.cli.piped import PIECE, Piece, arriving, between_words, pieces
 from recurra.config import parse_settings
 from recurra.data.files import check_encoding
-from recurra.errors import ConfigError, DataError
+from recurra.errors import CheckpointError, ConfigError
 from recurra.workflow.plan import check_reading
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 WRITING = ("continue", "temperature", "seed", "top", "state")
 """Options that are for runs that write."""
 TOP = 3
-CHUNK = 1 << 12
-"""Bytes that are read at once at most; fewer where no more are there."""
+CUTS: dict[str, Callable[[str], int]] = {"character": len, "byte": len, "word": between_words}
+"""By vocabulary: up to where a text can be read before the rest of its line is there; of others the line must be."""
+LONGEST = PIECE
+"""Characters of a line that are shown at most."""
 SHOWN = {" ": "␣", "\n": "⏎", "\t": "⇥"}
 """Symbols that would not be seen."""
 
@@ -84,27 +87,68 @@ def stream(
         for name in said:
             raise ConfigError(f"--{name} is for runs that write, {run} {opened.does}s. Leave it out.")
     own = getattr(sys.stdin, "encoding", None) or opened.config["reader"].get("encoding", "utf-8")
-    texts = _arriving(check_encoding(str(settings.get("reader.encoding", own))))
-    at_once = each and opened.config["vocabulary"]["kind"] in ("character", "byte")
+    texts = arriving(check_encoding(str(settings.get("reader.encoding", own))))
+    cut = CUTS.get(opened.config["vocabulary"]["kind"]) if opened.does == "write" else None
     if state is not None and state.exists():
         session.load(state)
     from recurra.serving.threads import threads_set
 
-    lines = 0
+    def answer(piece: Piece, line: _Line) -> None:
+        if opened.does == "write":
+            _write(session, piece, line, each, said, json)
+        else:
+            _label(session, piece.line, piece.text, each, json)
+
     with threads_set(threads):
-        try:
-            for number, text, ended in _pieces(texts, at_once):
-                if opened.does == "write":
-                    _write(session, number, text, ended, each, said, json)
-                else:
-                    _label(session, number, text, each, json)
-                lines = number
+        _follow(session, pieces(texts, cut, 1 if each and cut is len else PIECE), answer, state)
+
+
+def _follow(
+    session: Session, given: Iterator[Piece], answer: Callable[[Piece, _Line], None], state: Path | None
+) -> None:
+    """Answer what comes; whatever ends it, the state that is kept is the one behind the last line that was answered."""
+    answered, kept, line = 0, session.fork(), _Line()
+    try:
+        for piece in given:
+            answer(piece, line)
+            before = answered, kept
+            if piece.last:  # ahead of the flush: whoever sees the answer may interrupt at once
+                answered, kept, line = piece.line, session.fork(), _Line()
+            try:
                 sys.stdout.flush()
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"stopped; line {lines:,} was the last that is answered") from None
-        finally:
-            if state is not None:
-                session.save(state)
+            except OSError:  # nobody reads it
+                answered, kept = before
+                raise
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; line {answered:,} was the last that is answered") from None
+    finally:
+        if state is not None:
+            _keep(kept, state)
+
+
+@dataclass
+class _Line:
+    """What is known of a line of which some was read."""
+
+    text: str = ""
+    """Its begin."""
+    symbols: int = 0
+    expected: int = 0
+    """Symbols of which something was expected: all but a stream's first."""
+    log_p: float = 0.0
+    """The sum of theirs."""
+
+    def add(self, text: str, answers: Sequence[Mapping[str, Any]]) -> None:
+        known = _known(answers)
+        self.text = (self.text + text[: LONGEST + 1])[: LONGEST + 1]
+        self.symbols += len(answers)
+        self.expected += len(known)
+        self.log_p += sum(known)
+
+    def row(self, number: int, following: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        shown = self.text if len(self.text) <= LONGEST else f"{self.text[:LONGEST]}…"
+        bits = _bits(self.log_p, self.expected)
+        return {"line": number, "text": shown, "symbols": self.symbols, "bits_per_symbol": bits, "next": following}
 
 
 def _check(said: Mapping[str, Any]) -> None:
@@ -115,78 +159,76 @@ def _check(said: Mapping[str, Any]) -> None:
     for name in ("temperature", "seed"):
         if name in said and "continue" not in said:
             raise ConfigError(f"--{name} is for what is written after each line: say how much, --continue 80.")
+    if "state" in said:
+        _check_state(said["state"])
 
 
-def _arriving(encoding: str) -> Iterator[str]:
-    """What is piped in, as soon as it is there. Raises `DataError` for bytes that are not of this encoding."""
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
-    source: Any = sys.stdin.buffer
-    line, begun = 1, False
-    while True:
-        chunk = source.read1(CHUNK)
-        try:
-            text = decoder.decode(chunk, final=not chunk)
-        except UnicodeDecodeError as error:
-            raw = error.object
-            good = raw[: error.start].decode(encoding)
-            yield good
-            raise DataError(
-                f"what is piped in:{line + good.count(chr(10))}: byte 0x{raw[error.start]:02x} is not valid "
-                f"{encoding}. Name its encoding: --set reader.encoding=latin-1 (or cp1252, gb18030, …)."
-            ) from error
-        text = text if begun else text.removeprefix("\ufeff")
-        begun = begun or bool(text)
-        line += text.count("\n")
-        yield text
-        if not chunk:
-            return
+def _check_state(state: Path) -> None:
+    """Refuse a file that nothing could be kept in, before anything is read: by trying to write beside it."""
+    if state.is_dir():
+        raise ConfigError(f"--state {state} is a folder, expected a file to keep the state in. Name one in it.")
+    try:
+        with tempfile.TemporaryFile(dir=state.parent):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"--state {state}: the folder {state.parent} cannot be written to ({error.strerror or error}), so the "
+            "state could not be kept. Make the folder, or name a file in another."
+        ) from error
 
 
-def _pieces(texts: Iterator[str], at_once: bool) -> Iterator[tuple[int, str, bool]]:
-    """Number of the line, text of it without its end, and whether it ended; `at_once` without waiting for the end."""
-    number, held = 1, ""
-    for text in texts:
-        *lines, held = (held + text).split("\n")
-        for line in lines:
-            yield number, line, True
-            number += 1
-        if at_once and held:
-            yield number, held, False
-            held = ""
-    if held:
-        yield number, held, False
+def _keep(session: Session, state: Path) -> None:
+    """Write the state, in words of this verb where it cannot be."""
+    try:
+        session.save(state)
+    except CheckpointError as error:
+        cause = error.__cause__
+        reason = cause.strerror if isinstance(cause, OSError) else error
+        raise CheckpointError(f"--state {state} could not be written ({reason}), so the state is lost.") from error
 
 
-def _write(
-    session: Session, number: int, text: str, ended: bool, each: bool, said: Mapping[str, Any], json: bool
-) -> None:
+def _write(session: Session, piece: Piece, line: _Line, each: bool, said: Mapping[str, Any], json: bool) -> None:
     """Answer a line, or a piece of one, of a run that writes."""
-    answers = session.feed(text + "\n" * ended, top=said.get("top", TOP))
-    rows = [
-        {"line": number, "symbol": a["symbol"], "bits": _bits([a]), "next": a["next"]} for a in answers if each
-    ] or [
-        {"line": number, "text": text, "symbols": len(answers), "bits_per_symbol": _bits(answers), "next": a["next"]}
-        for a in answers[-1:]
-    ]
+    top = said.get("top", TOP)
+    answers = session.feed(piece.text + "\n" * piece.ended, top=top if each else 0)
+    rows: list[dict[str, Any]] = []
+    if each:
+        rows = [
+            {"line": piece.line, "symbol": a["symbol"], "bits": _bits(sum(known := _known([a])), len(known))}
+            | {"next": a["next"]}
+            for a in answers
+        ]
+    else:
+        line.add(piece.text, answers)
+        if piece.last and line.symbols:
+            rows = [line.row(piece.line, session.likeliest(top))]
     choice = {name: said[name] for name in ("temperature", "seed") if name in said}
-    if said.get("continue") and ended and rows:
+    if said.get("continue") and piece.ended and rows:
         rows[-1]["continued"] = session.write(said["continue"], **choice)
     for row in rows:
-        if json:
-            print(json_format.dumps(row, ensure_ascii=False))
-            continue
-        bits = row["bits"] if each else row["bits_per_symbol"]
-        following = "  ".join(f"{_shown(one['symbol'])} {one['p']:.2f}" for one in row["next"])
-        first = [_shown(row["symbol"])] if each else []
-        print("\t".join([*first, "–" if bits is None else f"{bits:.2f}", following, *([] if each else [row["text"]])]))
-        if "continued" in row:
-            print("\n".join(f"→ {line}" for line in row["continued"].split("\n")))
+        _print(row, each, json)
 
 
-def _bits(answers: Sequence[Mapping[str, Any]]) -> float | None:
+def _print(row: Mapping[str, Any], each: bool, json: bool) -> None:
+    if json:
+        print(json_format.dumps(row, ensure_ascii=False))
+        return
+    bits = row["bits"] if each else row["bits_per_symbol"]
+    following = "  ".join(f"{_shown(one['symbol'])} {one['p']:.2f}" for one in row["next"])
+    first = [_shown(row["symbol"])] if each else []
+    print("\t".join([*first, "–" if bits is None else f"{bits:.2f}", following, *([] if each else [row["text"]])]))
+    if "continued" in row:
+        print("\n".join(f"→ {written}" for written in row["continued"].split("\n")))
+
+
+def _known(answers: Sequence[Mapping[str, Any]]) -> list[float]:
+    """log p of the symbols of which something was expected."""
+    return [answer["log_p"] for answer in answers if answer["log_p"] is not None]
+
+
+def _bits(log_p: float, symbols: int) -> float | None:
     """How much symbols surprised, bits per symbol; None where nothing was expected of any."""
-    known = [answer["log_p"] for answer in answers if answer["log_p"] is not None]
-    return -sum(known) / len(known) / math.log(2) if known else None
+    return -log_p / symbols / math.log(2) if symbols else None
 
 
 def _label(session: Session, number: int, text: str, each: bool, json: bool) -> None:

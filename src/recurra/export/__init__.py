@@ -4,7 +4,7 @@
     ├─ model.onnx        the whole-sequence model; of a run that translates, what reads the source
     ├─ step.onnx         one symbol at a time, where a run writes
     ├─ vocabulary.json   the symbols, as in a run
-    ├─ client.py         asks the model with numpy and onnxruntime alone
+    ├─ client.py         asks the model with numpy and onnxruntime alone, where such a client can do what the run does
     └─ README.md         inputs and outputs
 
 `onnx` and `onnxruntime` (the extra `export`) are imported where they are used, never before. Needs no torch itself.
@@ -35,7 +35,7 @@ def check_installed(*packages: str) -> None:
 
 
 def export_folder(path: str | Path) -> Path | None:
-    """The folder of an export that a path names, or of its file; None: it is none."""
+    """The folder of an export that a path names, or one of its files; None: it is none."""
     path = Path(path)
-    folder = path.parent if path.suffix == ".onnx" else path
+    folder = path.parent if path.name in (MODEL, STEP) and path.is_file() else path
     return folder if (folder / MODEL).is_file() and not (folder / "config.toml").is_file() else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recurra.errors import ConfigError
+from recurra.serving.search import Search
 
 TASKS = {
     "generate": "generate",
@@ -31,6 +32,8 @@ VOCABULARIES = {
     "subwords": "subwords",
 }
 """By kind: the module that a vocabulary is read with."""
+SEARCH = ("BEAM", "LENGTH_PENALTY", "NO_REPEAT", "LONGEST")
+"""What a client that translates calls the settings of a search."""
 HEADER = '''"""Asks the model beside this file; needs numpy and onnxruntime, nothing else.
 
     python client.py "…"
@@ -43,6 +46,8 @@ FOOTER = """
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in {counts}:
+        sys.exit('usage: python client.py "the text, in quotation marks"')
     said = answer(*sys.argv[1:2])
     print(said if isinstance(said, str) else json.dumps(said, ensure_ascii=False))
 """
@@ -57,8 +62,17 @@ class Definition:
     uses: frozenset[str]
 
 
-def client(task: str, vocabularies: Mapping[str, Any]) -> str:
-    """The program for a task and the run's vocabularies.
+def no_client(run: Any) -> str:
+    """Why no client can ask a run as it is asked when nothing else is said; empty: one can."""
+    if run.does != "translate":
+        return ""
+    if run.writes_poems:
+        return "it writes poems, in the form that is asked for"
+    return f"its [search] is: {run.search.said}" if run.search.draws or run.search.form else ""
+
+
+def client(task: str, vocabularies: Mapping[str, Any], search: Search | None = None) -> str:
+    """The program for a task and the run's vocabularies; of a run that translates, with its `search` if none is named.
 
     Raises ConfigError for a vocabulary that no client can read: a plugin's.
     """
@@ -84,11 +98,16 @@ def client(task: str, vocabularies: Mapping[str, Any]) -> str:
         )
         line = f"source_numbers, target_text = {source}, {target}"
         found.insert(-1, Definition(("source_numbers", "target_text"), line, frozenset((source, target))))
+        if search is not None:
+            (said,) = (one for one in found if SEARCH[0] in one.names)
+            values = (search.beam, search.length_penalty, search.no_repeat, search.longest)
+            said.text = f"{', '.join(SEARCH)} = {', '.join(map(repr, values))}"
     kept = _reached(found, {"answer"})
     words = frozenset({"sys", "json"}).union(*(one.uses for one in kept))
     lines = sorted({line for line, name in imports if name in words or name in ("json", "sys")})
     plain, ours = ([one for one in lines if _of_others(one) == others] for others in (False, True))
-    return HEADER + "\n".join([*plain, "", *ours]) + "\n\n" + "\n\n\n".join(one.text for one in kept) + FOOTER
+    footer = FOOTER.format(counts="(1, 2)" if task == "generate" else "(2,)")  # of words; a prompt may be left out
+    return HEADER + "\n".join([*plain, "", *ours]) + "\n\n" + "\n\n\n".join(one.text for one in kept) + footer
 
 
 def _definitions(module: str, apart: bool = False) -> tuple[list[Definition], list[tuple[str, str]]]:

@@ -16,6 +16,7 @@ from recurra.data import vocabulary_file
 from recurra.errors import CheckpointError
 from recurra.export import MODEL, STEP, VOCABULARY
 from recurra.export.check import session
+from recurra.export.clients.common import mark_of
 from recurra.nn.memory import find_segments
 from recurra.nn.softmax import IGNORED
 from recurra.serving.run import RUNS, Run, learns_from
@@ -23,6 +24,7 @@ from recurra.types import Batch, Output, Shared
 
 FORMAT = "1"
 """Version of what an export's files hold."""
+WHOLE = "Copy the whole folder of the export, or export the run again."
 NUMPY = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}
 
 
@@ -208,6 +210,17 @@ def stand_in(run: Any, files: Mapping[str, bytes]) -> Run:
     return cast("Run", type(run)(run.path, run.config, model, torch.device("cpu")))
 
 
+def _check_together(folder: Path, files: Mapping[str, Asked]) -> None:
+    """Raise `CheckpointError` for files that are not of one export; those written before they told it are taken."""
+    own = json.loads((folder / VOCABULARY).read_text(encoding="utf-8")).get("vocabularies")
+    for name, asked in files.items():
+        said = asked.metadata
+        if said.get("vocabulary", mark_of(own)) != mark_of(own):
+            raise CheckpointError(f"{folder / VOCABULARY} is of another model than {name}.onnx beside it. {WHOLE}")
+        if said.get("file", f"{name}.onnx") != f"{name}.onnx" or said.get("run") != files["model"].metadata.get("run"):
+            raise CheckpointError(f"{folder / f'{name}.onnx'} is of another model than {MODEL} beside it. {WHOLE}")
+
+
 def load_export(folder: Path) -> Run:
     """An exported folder, opened like a run. Raises `CheckpointError` for files that are missing or not ours."""
     model = Asked(folder / MODEL)
@@ -222,8 +235,9 @@ def load_export(folder: Path) -> Run:
     files = {"model": model}
     if config["task"]["kind"] in ("generate", "transduce"):
         if not (folder / STEP).is_file():
-            raise CheckpointError(f"{folder / STEP} is missing beside {MODEL}. Copy the whole folder of the export.")
+            raise CheckpointError(f"{folder / STEP} is missing beside {MODEL}. {WHOLE}")
         files["step"] = Asked(folder / STEP)
     symbols = vocabulary_file.load_all(folder / VOCABULARY)
+    _check_together(folder, files)
     made: Any = OnnxModel(config, symbols, files)
     return RUNS[learns_from(made.task)](folder, config, made, torch.device("cpu"))

@@ -18,7 +18,8 @@ from recurra import checkpoint
 from recurra.data import vocabulary_file
 from recurra.errors import ConfigError, DataError
 from recurra.export import CLIENT, MODEL, README, STEP, VOCABULARY, check
-from recurra.export.client import client
+from recurra.export.client import client, no_client
+from recurra.export.clients.common import mark_of
 from recurra.export.cores import CORES
 from recurra.export.decoders import DECODERS
 from recurra.export.embedders import EMBEDDERS, SPELLINGS
@@ -50,7 +51,9 @@ class Export:
     files: tuple[File, ...]
     rounded: dict[str, Any] = field(default_factory=dict)
     """With weights in eight bits: "metric", the run's "score" and that of the files, "rounded", on "data"; or, where
-    the data are not there, the largest "difference" of an output."""
+    there is no score, the "reason" and the largest "difference" of an output."""
+    no_client: str = ""
+    """Why there is no client.py; empty: there is one."""
 
 
 def export(run: Any, out: Path, int8: bool = False) -> Export:
@@ -62,7 +65,10 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
     check_folder(out)
     _check_parts(run)
     model, found = run.model, {}
-    program = client(model.config["task"]["kind"], model.vocabularies)
+    lacking = no_client(run)
+    if not lacking:
+        search = run.search if run.does == "translate" else None
+        program = client(model.config["task"]["kind"], model.vocabularies, search)
     parts = {f"{part.file}.onnx": part for part in TASKS[model.config["task"]["kind"]](model)}
     protos = {name: part.graph.model(_metadata(run, name, int8)) for name, part in parts.items()}
     exact = {name: proto.SerializeToString() for name, proto in protos.items()}
@@ -70,9 +76,9 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
     files, rounded = exact, {}
     if int8:
         files = {name: _rounded(protos[name]) for name in protos}
-        rounded = _compared(run, files) or {
-            "difference": max(check.difference(part, files[name]) for name, part in parts.items())
-        }
+        rounded = _compared(run, files)
+        if "score" not in rounded:
+            rounded["difference"] = max(check.difference(part, files[name]) for name, part in parts.items())
     out.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         checkpoint.write(out / name, data)
@@ -81,11 +87,14 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
     if STEP not in files:
         (out / STEP).unlink(missing_ok=True)  # of an earlier export of another run
     vocabulary_file.save_all(model.vocabularies, out / VOCABULARY)
-    checkpoint.write_text(out / CLIENT, program)
-    checkpoint.write_text(out / README, _readme(run, protos))
+    if lacking:
+        (out / CLIENT).unlink(missing_ok=True)
+    else:
+        checkpoint.write_text(out / CLIENT, program)
+    checkpoint.write_text(out / README, _readme(run, protos, lacking))
     if run.does == "fill":  # what a text with several blanks is refused by
         checkpoint.write_json(out / "report.json", {"unknown_share": run.report.get("unknown_share", {})})
-    return Export(out, tuple(found.values()), rounded)
+    return Export(out, tuple(found.values()), rounded, lacking)
 
 
 def check_folder(out: Path) -> None:
@@ -121,6 +130,8 @@ def _metadata(run: Any, name: str, int8: bool) -> dict[str, str]:
         "file": name,
         "weights": "int8" if int8 else "float32",
         "parameters": str(run.model.parameter_count),
+        "run": checkpoint.fingerprint(run.model),
+        "vocabulary": mark_of({name: each.to_json() for name, each in run.model.vocabularies.items()}),
         "config": json.dumps(config, ensure_ascii=False),
     }
 
@@ -153,14 +164,14 @@ def _quiet() -> Iterator[None]:
 
 
 def _compared(run: Any, files: Mapping[str, bytes]) -> dict[str, Any]:
-    """The run's main score and that of the files on its own test; {} where the data cannot be read."""
+    """The run's main score and that of the files on its own test; "reason": why there is none."""
     if getattr(run, "writes_poems", False):
-        return {}
+        return {"reason": "poems are drawn at random, and scored beside many others"}
     settings = {"search.beam": 1} if run.does == "translate" else {}
     try:
         scored, again = (each.evaluate(baseline=False, settings=settings) for each in (run, stand_in(run, files)))
-    except (ConfigError, DataError):  # a set that is not here, files that were moved
-        return {}
+    except (ConfigError, DataError) as error:  # a set that is not here, files that were moved
+        return {"reason": str(error)}
     metric, _ = run.model.task.main_metric
     found = {"metric": metric, "data": scored["data"]}
     return found | {"score": scored["model"][metric], "rounded": again["model"][metric]}
@@ -170,16 +181,18 @@ def _recurrent_nodes(graph: Any) -> set[str]:
     return {node.op_type for node in graph.node if node.op_type in ("LSTM", "GRU", "RNN", "Scan")}
 
 
-def _readme(run: Any, protos: Mapping[str, onnx.ModelProto]) -> str:
-    """What the files take and give."""
+def _readme(run: Any, protos: Mapping[str, onnx.ModelProto], lacking: str) -> str:
+    """What the files take and give; `lacking`: why there is no client."""
     kinds = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.INT64: "int64", onnx.TensorProto.BOOL: "bool"}
     lines = [
         f"# {run.config['task']['kind']}: a recurra model as ONNX",
         "",
-        "Ask it with numpy and onnxruntime alone, or with recurra:",
+        f"Ask it with recurra. There is no {CLIENT}, which could not ask it as the run is asked: {lacking}."
+        if lacking
+        else "Ask it with numpy and onnxruntime alone, or with recurra:",
         "",
         "```sh",
-        f'python {CLIENT} "…"',
+        *([] if lacking else [f'python {CLIENT} "…"']),
         'recurra predict . "…"',
         "```",
         "",

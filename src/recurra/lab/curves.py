@@ -11,20 +11,34 @@ Points = Sequence[tuple[float, float]]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7f4f9f", "#666666", "#e03030", "#208080")
 """Of Okabe & Ito's that can be told apart without seeing red or green, and a few more."""
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 860, 420, 64, 250, 36, 46
+ABOVE = 100.0
 FLOOR = 1e-12
 """On a logarithmic axis nothing is drawn below."""
 
 
 def svg(
-    title: str, curves: Mapping[str, Points], *, x: str, y: str, log: bool = False, dashed: float | None = None
+    title: str,
+    curves: Mapping[str, Points],
+    *,
+    x: str,
+    y: str,
+    log: bool = False,
+    dashed: float | None = None,
+    bounds: Mapping[str, Points] | None = None,
 ) -> str:
     """A picture of curves by name, `x` and `y` the words at the axes. `dashed`: a height at which a line is drawn.
+
+    `bounds`: of some of the names other curves, drawn dashed in the same colour, as far as they are not more than
+    `ABOVE` times as high as the highest of `curves`.
 
     Points that are not finite, and on a logarithmic axis those below 10⁻¹², are left out.
     """
     shown = {name: [p for p in points if _drawable(p, log)] for name, points in curves.items()}
     heights = [height for points in shown.values() for _, height in points] + ([] if dashed is None else [dashed])
     right = max((at for points in shown.values() for at, _ in points), default=1.0) or 1.0
+    most = max(heights, default=0.0) * ABOVE
+    above = {name: [p for p in points if _drawable(p, log) and p[1] <= most] for name, points in (bounds or {}).items()}
+    heights += [height for points in above.values() for _, height in points]
     low, high = _range(heights, log)
 
     def place(at: float, height: float) -> tuple[float, float]:
@@ -52,19 +66,33 @@ def svg(
         parts.append(f'<path d="M{LEFT} {down:.1f}H{WIDTH - RIGHT}" stroke="#444" stroke-dasharray="5 4"/>')
     for k, (name, points) in enumerate(shown.items()):
         parts += _curve(name, [place(*point) for point in points], k)
+        if above.get(name):
+            parts.append(_bound([place(*point) for point in above[name]], k))
     return "\n".join([*parts, "</svg>\n"])
 
 
 def _curve(name: str, places: Points, k: int) -> list[str]:
     colour, down = COLOURS[k % len(COLOURS)], TOP + 10 + 18 * k
     dash = ' stroke-dasharray="2 3"' if k >= len(COLOURS) else ""
-    line = " ".join(f"{across:.1f},{height:.1f}" for across, height in places)
+    line = _line(places)
     at = WIDTH - RIGHT + 14
     return [
         f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.6"{dash}/>',
         f'<path d="M{at} {down}h18" stroke="{colour}" stroke-width="3"{dash}/>',
         f'<text x="{at + 24}" y="{down + 4}">{escape(name)}</text>',
     ]
+
+
+def _bound(places: Points, k: int) -> str:
+    """What lies above the curve number `k`."""
+    return (
+        f'<polyline points="{_line(places)}" fill="none" stroke="{COLOURS[k % len(COLOURS)]}" stroke-width="1.2" '
+        'stroke-dasharray="5 4"/>'
+    )
+
+
+def _line(places: Points) -> str:
+    return " ".join(f"{across:.1f},{height:.1f}" for across, height in places)
 
 
 def _drawable(point: tuple[float, float], log: bool) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +24,8 @@ from recurra.nn.blocks import eigenvalues, singular_values
 SCALES = (0.9, 1.0, 1.1)
 ROWS, INPUTS = 8, 8
 """Random sequences whose gradients are averaged, and their width."""
-LEAST = 4
+LEAST, MOST = 4, 3000
+"""Lags. Squares of what grows by 1.1 a step leave the range of float64 a little later."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +66,16 @@ def decays(
     """Every network's decay, in float64: linear ones with W = σQ and with a non-normal W; the same with tanh; and the
     named cells at their starts, those with a forget gate also with its bias at `forget`.
 
-    The inputs are drawn from N(0, 1), the errors at the last step too. `lags`: how far back, 4 or more. `hidden`:
+    The inputs are drawn from N(0, 1), the errors at the last step too. `lags`: how far back, 4 to 3000. `hidden`:
     units, an even number. Raises `ConfigError` otherwise.
     """
     if lags < LEAST:
         raise ConfigError(f"lags = {lags}, expected {LEAST} or more to see a gradient fall or grow.")
+    if lags > MOST:
+        raise ConfigError(
+            f"lags = {lags}, expected {MOST} at most: what grows by a tenth a step leaves the range of float64 "
+            "a little farther back."
+        )
     if hidden < 2:
         raise ConfigError(f"hidden = {hidden}, expected 2 or more.")
     weights = {f"W = {scale} Q": scale * orthogonal(hidden, seed) for scale in SCALES}
@@ -92,13 +99,24 @@ def decays(
 def decay(
     network: Recurrent, name: str, group: str, *, lags: int, seed: int = 0, expected: float | None = None
 ) -> tuple[Decay, ...]:
-    """The decays of the states of a bare layer in float64, one for each state."""
+    """The decays of the states of a bare layer in float64, one for each state.
+
+    Raises `ConfigError` where a gradient grows beyond float64 within the `lags`.
+    """
     draw = torch.Generator().manual_seed(seed + 1)
     x = torch.randn(lags + 1, ROWS, network.input_size, dtype=torch.float64, generator=draw)
     errors = torch.randn(ROWS, network.output_size, dtype=torch.float64, generator=draw)
     trace: list[Trace] = []
     y, _ = network(x, trace=trace)
-    flows = measure(trace, (y[-1] * errors).sum(), [lags] * ROWS)
+    with np.errstate(over="ignore", invalid="ignore"):  # a bound may be as large as it likes
+        flows = measure(trace, (y[-1] * errors).sum(), [lags] * ROWS)
+    for flow in flows:
+        reach = int(np.isfinite(flow.mean).cumprod().sum())
+        if reach <= lags:
+            raise ConfigError(
+                f"{name}: {reach} steps back its gradient is too large for float64. Look less far back: lags = "
+                f"{reach - 1}, or leave it out."
+            )
     norm, radius = _spectrum(network) if flows[0].bound is not None else (None, None)
     return tuple(_decay(flow, name, group, expected, norm, radius) for flow in flows)
 

@@ -89,6 +89,17 @@ class Session:
                 before = said
         return answers
 
+    def likeliest(self, top: int = 5) -> list[dict[str, Any]]:
+        """The `top` likeliest symbols behind what was read, `[{"symbol", "p"}]`, the likeliest first: what `feed` says
+        as "next" of the last symbol. Raises `ConfigError` before the first symbol, and for a run that labels."""
+        if top < 0:
+            raise ConfigError(f"top = {top}, expected 0 or more symbols.")
+        if self._said is None:
+            raise ConfigError("nothing has been read, so nothing is known of what follows. Feed the session first.")
+        if "next" not in self._said:
+            raise ConfigError(f"{self._stream.path} labels, it expects no symbols. Feed it, and read its answers.")
+        return self._stream.likeliest(self._said["next"][0], top)
+
     def step(self, number: int) -> Said:
         """Read one symbol by its number; what the task says as it is, [1, ·]: "next", log-probabilities of the symbol
         behind it; "tag", "filtered_tag", "label": log-probabilities; "labels": log p / (1 − p). For speed: the number
@@ -145,23 +156,26 @@ class Session:
         tensors, metadata = checkpoint.load_tensors(path)
         if "session" not in metadata:
             raise CheckpointError(f"{path} holds weights, expected a session's state: what `save` wrote.")
-        about = json.loads(metadata["session"])
-        if about["run"] != self._stream.weights:
+        run, count, last = _about(path, metadata["session"])
+        if run != self._stream.weights:
             raise CheckpointError(
-                f"{path} is the state of another run: of weights {about['run']}, those of {self._stream.path} are "
+                f"{path} is the state of another run: of weights {run}, those of {self._stream.path} are "
                 f"{self._stream.weights}. Load it into a session of the run it came from, or begin anew."
             )
-        self.reset()
-        if not about["count"]:
-            return self
-        last, steps, like = Symbol(**about["last"]), self._stream.steps, Session(self._stream)
+        if last is None:
+            return self.reset()
+        if last.number >= len(self._stream.vocabulary):
+            raise _damaged(path, f"symbol number {last.number} of {len(self._stream.vocabulary)}")
+        like = Session(self._stream)
         like._read_one(last)  # for how a state is nested
-        device = next(self._stream.model.parameters()).device
-        own, memory, said = (
-            rebuilt(nest, (tensors[f"{name}.{k}"].to(device) for k in range(len(leaves(nest)))))
-            for name, nest in zip(KEPT, (like.state, like._memory, like._said), strict=True)
-        )
-        self._take(steps.taken(own), memory, said, last, about["count"])
+        device, found = next(self._stream.model.parameters()).device, []
+        for name, nest in zip(KEPT, (like.state, like._memory, like._said), strict=True):
+            names = [f"{name}.{k}" for k in range(len(leaves(nest)))]
+            if missing := [each for each in names if each not in tensors]:
+                raise _damaged(path, f"no {missing[0]}")
+            found.append(rebuilt(nest, (tensors[each].to(device) for each in names)))
+        own, memory, said = found
+        self._take(self._stream.steps.taken(own), memory, said, last, count)
         return self
 
     def _take(self, state: Any, memory: Any, said: Said | None, last: Symbol | None, count: int) -> None:
@@ -190,11 +204,35 @@ class Session:
         return found
 
 
+def _about(path: Path, written: str) -> tuple[str, int, Symbol | None]:
+    """What `save` wrote beside the tensors: the run's weights, how many symbols were read, and the last of them.
+
+    The file's checksum is of its tensors alone: raises `CheckpointError` where this is damaged.
+    """
+    try:
+        about = json.loads(written)
+        run, count, last = about["run"], about["count"], about["last"] and Symbol(**about["last"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, repr(error)) from error
+    whole = type(count) is int and (count > 0) is isinstance(last, Symbol)
+    if not whole or (last and not (isinstance(last.written, str) and type(last.number) is int and last.number >= 0)):
+        raise _damaged(path, f"count {count!r}, last {last!r}")
+    return str(run), count, last or None
+
+
+def _damaged(path: Path, what: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is damaged: what it says of the session cannot be read ({what}). Copy it again from where it was "
+        "whole, or begin anew."
+    )
+
+
 def open_session(model: Model, path: str | Path, step: How = "auto") -> Session:
     """A session of a model, at its begin; `path` is what messages call it.
 
-    Raises `NotCausal` for a model that cannot answer before the end of its input, `ConfigError` where its weights
-    cannot be packed as `step` says. Packed weights are those of when the first session of the model was opened.
+    Raises `NotCausal` for a model that cannot answer before the end of its input, `ConfigError` for an export
+    and where its weights cannot be packed as `step` says. Packed weights are those of when the first session of the
+    model was opened.
     """
     return Session(stream_of(model, Path(path), step))
 

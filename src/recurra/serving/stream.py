@@ -55,8 +55,8 @@ class Stream:
     def symbols(self, given: Given) -> list[Symbol]:
         """The symbols of what is fed. Raises `DataError` for a number that is no symbol, `ConfigError` for a list of
         something else than numbers, or tokens where the run reads tokens."""
-        if isinstance(given, int):
-            given = [given]
+        if isinstance(given, int | np.integer):
+            given = [int(given)]
         if self.encoder is not None:
             if not all(isinstance(token, str) for token in given):
                 raise ConfigError(f"{self.path} reads tokens: feed a text, or a list of tokens as they are written.")
@@ -114,18 +114,26 @@ class Stream:
 
     def likeliest(self, log_p: Tensor, top: int) -> list[dict[str, Any]]:
         """The `top` likeliest symbols of log-probabilities [V]."""
+        if not top:
+            return []
         values, numbers = log_p.topk(min(top, len(log_p)))
         pairs = zip(numbers.tolist(), values.exp().tolist(), strict=True)
         return [{"symbol": self.vocabulary.symbols[number], "p": p} for number, p in pairs]
 
 
 def check_streams(model: Model, path: Path) -> None:
-    """Raise `NotCausal` for a model that cannot answer before the end of its input, saying what to change."""
+    """Raise `NotCausal` for a model that cannot answer before the end of its input, and `ConfigError` for an export,
+    saying what to change."""
     kind, core = model.config["task"]["kind"], model.config["core"]["kind"]
     if not hasattr(model.task, "follow"):
         raise NotCausal(
             f"{path} cannot be streamed: its task, {kind!r}, answers when all of its input is read. "
             "Use `recurra predict`; tasks that stream are generate, tag and classify."
+        )
+    if model.core is None:
+        raise ConfigError(
+            f"{path} is an export, whose files read texts but are not streamed. Stream the run it came from: "
+            "`recurra stream RUN`, or recurra.load(RUN).session()."
         )
     if not model.core.causal:
         known = inspect.signature(type(model.core)).parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,9 +12,19 @@ import onnxruntime
 HERE = Path(__file__).parent
 
 
+def vocabularies() -> dict:
+    """What vocabulary.json holds, by name."""
+    return json.loads((HERE / "vocabulary.json").read_text("utf-8"))["vocabularies"]
+
+
 def vocabulary(name: str) -> dict:
     """A vocabulary of the run: its kind, its settings, and symbols[n], the name of number n."""
-    return json.loads((HERE / "vocabulary.json").read_text("utf-8"))["vocabularies"][name]
+    return vocabularies()[name]
+
+
+def mark_of(records: dict) -> str:
+    """What tells vocabularies from others; the models hold that of theirs."""
+    return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Asked:
@@ -22,6 +33,8 @@ class Asked:
     def __init__(self, name: str) -> None:
         self.model = onnxruntime.InferenceSession(str(HERE / f"{name}.onnx"), providers=["CPUExecutionProvider"])
         self.outputs = [output.name for output in self.model.get_outputs()]
+        if self.model.get_modelmeta().custom_metadata_map["vocabulary"] != mark_of(vocabularies()):
+            raise ValueError(f"vocabulary.json is of another model than {name}.onnx. Copy the export's whole folder.")
 
     def __call__(self, **inputs: np.ndarray) -> dict:
         return dict(zip(self.outputs, self.model.run(None, inputs), strict=True))
