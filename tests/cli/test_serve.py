@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -9,7 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +125,78 @@ def test_it_serves_until_it_is_interrupted(run: Path) -> None:
     assert text == load(run).predict("the ", length=20, seed=4)
 
 
+def asked(address: str, path: str, body: Any) -> tuple[int, bytes]:
+    """Status and content of an answer, whatever it is."""
+    said = urllib.request.Request(
+        f"{address}api/models/run/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(said, timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read()
+
+
+def test_requests_in_flight_are_told_that_it_closes(run: Path) -> None:
+    words = [sys.executable, "-m", "recurra", "serve", str(run), "--port", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as served:
+        try:
+            assert served.stdout is not None
+            address = served.stdout.readline().split()[-1]
+            long = {"length": 2000}
+            with ThreadPoolExecutor(7) as pool:
+                texts = [
+                    pool.submit(asked, address, "predict", {"inputs": ["a"], "options": {**long, "top": 50}})
+                    for _ in range(4)
+                ]
+                streams = [pool.submit(asked, address, "generate", {"input": "a", "options": long}) for _ in range(2)]
+                with socket.create_connection(("127.0.0.1", int(address.rstrip("/").rpartition(":")[2]))) as half:
+                    half.sendall(
+                        b"POST /api/models/run/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n"
+                    )
+                    health = f"{address}api/health"
+                    while True:
+                        with urllib.request.urlopen(health, timeout=30) as answer:
+                            if json.load(answer)["models"]["run"]["writing"] == 6:
+                                break
+                    served.send_signal(signal.SIGINT)
+                    out, err = served.communicate(timeout=30)
+                answers = [each.result() for each in (*texts, *streams)]
+        finally:
+            served.kill()
+    assert (served.returncode, out, err) == (0, "closed\n", "")
+    for status, content in answers[:4]:
+        assert status == 503 and json.loads(content)["error"] == "the server is closing"
+    for status, content in answers[4:]:
+        assert status == 200 and b'event: error\ndata: {"error": "the server is closing"' in content
+
+
 def test_the_address_for_programs(run: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["recurra.cli.serve"], "listen", lambda app, bound, connections: None)
+    monkeypatch.setattr(sys.modules["recurra.cli.serve"], "listen", lambda app, bound, connections, leave: None)
     assert cli.call(["serve", str(run), "--port", "0", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["models"] == ["run"] and said["address"].startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(("token", "statuses"), [((), (421, 200)), (("--token", TOKEN), (200, 200))])
+def test_a_proxy_may_call_it_by_another_name(
+    run: Path, monkeypatch: pytest.MonkeyPatch, token: tuple[str, ...], statuses: tuple[int, int]
+) -> None:
+    """Who has a token is let in by it, under any name; without one the name is all that a page elsewhere has not."""
+    httpx = pytest.importorskip("httpx", reason="httpx is not installed")
+    apps: list[Any] = []
+    monkeypatch.delenv("RECURRA_TOKEN", raising=False)
+    monkeypatch.setattr(sys.modules["recurra.cli.serve"], "listen", lambda app, *_: apps.append(app))
+    assert cli.call(["serve", str(run), "--port", "0", *token]) == 0
+
+    async def asked() -> tuple[int, ...]:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=apps[0]), headers=headers) as client:
+            names = ("https://models.example", "http://127.0.0.1")
+            origin = {"Origin": "https://models.example"} if token else {}
+            return tuple([(await client.get(f"{name}/api/models", headers=origin)).status_code for name in names])
+
+    assert asyncio.run(asked()) == statuses
 
 
 def test_help_names_what_there_is(capsys: Any) -> None:

@@ -75,6 +75,21 @@ def test_top_p_counts_within_top_k() -> None:
     assert np.allclose(found[[1, 6]], np.array([0.31, 0.24]) / 0.55)
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e-320, 1e-300, 1e300])
+def test_every_temperature_gives_a_distribution(temperature: float) -> None:
+    for log_p in (LOG_P, np.array([-np.inf, -1e-9, -745.0]), np.array([-3.0, -3.0])):
+        p = distribution(log_p, temperature=temperature, top_p=0.5)
+        assert np.isfinite(p).all() and p.sum() == pytest.approx(1)
+        if temperature < 1:
+            likeliest = np.flatnonzero(log_p == log_p.max())[:1]
+            assert np.flatnonzero(p).tolist() == likeliest.tolist()
+
+
+def test_the_smallest_share_keeps_one_symbol() -> None:
+    for size in (3, 7, 49):
+        assert np.flatnonzero(distribution(np.full(size, -np.log(size)), top_p=1e-17)).tolist() == [0]
+
+
 def test_equals_are_cut_in_their_order() -> None:
     assert np.flatnonzero(distribution(np.zeros(V), top_k=3)).tolist() == [0, 1, 2]
 

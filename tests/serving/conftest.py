@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -176,3 +179,70 @@ def serve() -> Iterator[Callable[..., Api]]:
     yield make
     for each in opened:
         each.close()
+
+
+def listening(models: Any, token: str | None = None) -> Iterator[str]:
+    """The address of a server in a thread."""
+    from recurra.serving.server.api import make_app
+    from recurra.serving.server.connections import make_server
+    from recurra.serving.server.listening import address_of, bind
+
+    with bind("127.0.0.1", 0) as bound:
+        server = make_server(make_app(models, token, ["127.0.0.1"]), models.limits.connections, models.leave)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+        thread.start()
+        yield address_of(bound, "127.0.0.1")
+        server.should_exit = True
+        thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def address(small_runs: dict[str, Any]) -> Iterator[str]:
+    """All small runs, one that writes slowly among them."""
+    models = Models([*small_runs.values(), small_runs["writer"]], Limits())
+    slow = models.by_name["writer-2"].worker
+    advance = slow._advance
+
+    def slowly(texts: Any) -> Any:
+        time.sleep(0.02)
+        return advance(texts)
+
+    slow._advance = slowly
+    yield from listening(models)
+
+
+@pytest.fixture(scope="module")  # while it runs, its thread has an event loop
+def browser() -> Iterator[Any]:
+    """Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if chromium is None:
+        pytest.skip("there is no chromium")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def opened(browser: Any, address: str) -> Iterator[Open]:
+    """Opens the page at a model; whatever the browser complains of fails the test."""
+    complaints: list[str] = []
+    pages = []
+
+    def open_page(model: str = "", at: str = address, **settings: Any) -> Any:
+        page = browser.new_page(**settings)
+        pages.append(page)
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.goto(f"{at}#{model}")
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert [said for said in complaints if "the server responded with a status of 4" not in said] == []

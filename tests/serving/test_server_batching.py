@@ -11,6 +11,7 @@ import pytest
 
 from recurra.errors import DataError
 from recurra.serving.server.batching import Worker
+from recurra.serving.server.jobs import Job
 from recurra.serving.server.limits import Limits
 from recurra.serving.server.problems import Problem
 
@@ -125,7 +126,8 @@ class Text:
     """Five rounds long."""
 
     def __init__(self) -> None:
-        self.rounds, self.gone, self.ended = 0, False, threading.Event()
+        self.rounds, self.ended = 0, threading.Event()
+        self.gone = self.begun = self.full = False
         self.error: BaseException | None = None
 
     def end(self, error: BaseException | None) -> None:
@@ -254,3 +256,43 @@ def test_a_request_whose_client_leaves_is_dropped(serve: Any, small_runs: dict[s
 
     assert asyncio.run(leave()) == 499
     assert worker.computed == 2  # the two calls, not the request
+
+
+def test_texts_go_on_between_many_calls() -> None:
+    async def work(worker: Worker, doubling: Doubling) -> Any:
+        text, seen = Text(), []
+        calls = [worker.call(lambda: seen.append(text.rounds)) for _ in range(6)]
+        first = asyncio.ensure_future(worker.ask("double", [0]))
+        while not doubling.calls:
+            await asyncio.sleep(0.001)
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        await asyncio.sleep(0.02)
+        worker.write(text)
+        doubling.free.set()
+        await asyncio.gather(first, *tasks)
+        return seen
+
+    seen, _ = worked(work, rounds)
+    assert seen[-1] >= 4, seen  # a round behind each
+
+
+def test_whose_client_has_left_takes_nobodys_room() -> None:
+    async def work(worker: Worker, doubling: Doubling) -> Any:
+        async def leaving() -> Any:
+            for _ in range(5):
+                left = asyncio.ensure_future(worker.ask("double", [7]))
+                await asyncio.sleep(0)
+                left.cancel()
+            return await worker.ask("double", [1])
+
+        return await while_busy(worker, doubling, leaving())
+
+    found, doubling = worked(work, waiting=2)
+    assert found == [[2]] and doubling.calls == [[0], [1]]
+
+
+def test_an_empty_token_counts() -> None:
+    async def work(worker: Worker, doubling: Doubling) -> Any:
+        return [Job("key", given).size for given in (["ab", ""], [["ab", "", ""]], [("session", 3)])]
+
+    assert worked(work)[0] == [2, 4, 1]

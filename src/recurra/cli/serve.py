@@ -65,6 +65,7 @@ def serve(
         said = {"address": address, "models": list(models.by_name)}
         print(json_format.dumps(said) if json else f"serving {', '.join(models.by_name)} at {address}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
-            listen(make_app(models, token, hosts_of(host), __version__), bound, models.limits.connections)
+            app = make_app(models, token, hosts_of(host) if token is None else None, __version__)
+            listen(app, bound, models.limits.connections, models.leave)
         if not json:
             print("closed")

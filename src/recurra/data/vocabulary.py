@@ -253,7 +253,10 @@ def _code_points(text: str) -> NDArray[np.uint32]:
 
 def checked_ids(ids: ArrayLike, size: int) -> NDArray[np.int64]:
     """Symbol numbers as an array [N]. Raises `DataError` for one that is not in a vocabulary of this size."""
-    ids = np.asarray(ids, np.int64).reshape(-1)
+    try:
+        ids = np.asarray(ids, np.int64).reshape(-1)
+    except OverflowError:  # beyond 64 bits
+        ids = np.asarray(ids, object).reshape(-1)
     if len(ids) and not 0 <= ids.min() <= ids.max() < size:
         wrong = ids[(ids < 0) | (ids >= size)][0]
         raise DataError(f"symbol number {wrong} is outside the vocabulary (0 to {size - 1}). Is it another run's?")

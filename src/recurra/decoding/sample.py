@@ -66,14 +66,16 @@ def distribution(
 ) -> NDArray[np.float64]:
     """What `sample` draws from, [V]: p^(1/temperature), cut to the `top_k` most likely symbols, then to the fewest of
     these that together hold a share `top_p` (Holtzman et al. 2020); what is cut off is 0, the rest sums to 1."""
-    scaled = np.asarray(log_p, np.float64) / temperature
-    p: NDArray[np.float64] = np.exp(scaled - scaled.max())
+    log_p = np.asarray(log_p, np.float64)
+    with np.errstate(over="ignore"):  # a quotient beyond all numbers is −∞: beside the likeliest, a share of 0
+        p: NDArray[np.float64] = np.exp((log_p - log_p.max()) / temperature)
     p /= p.sum()
     if top_k is not None:
         p[np.argsort(-p, kind="stable")[top_k:]] = 0
         p /= p.sum()
     if top_p is not None and top_p < 1:
-        some = np.flatnonzero(p > (1 - top_p) / len(p))  # all others together hold no more than what is cut off
+        least = min((1 - top_p) / len(p), p.max())
+        some = np.flatnonzero(p >= least)  # all others together hold no more than what is cut off
         order = some[np.argsort(-p[some], kind="stable")]
         more_likely = np.cumsum(p[order]) - p[order]
         kept = order[more_likely < top_p]

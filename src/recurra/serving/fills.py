@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from recurra.errors import ConfigError
 from recurra.serving.blanks import BLANK, Line, read_line
 from recurra.serving.opened import OpenedRun
 from recurra.serving.reading import examples_to_score
+from recurra.serving.stopped import Stopped
 from recurra.serving.threads import threads_set
 from recurra.training.evaluation import moved
 from recurra.types import Example
@@ -35,7 +36,13 @@ class FillRun(OpenedRun):
 
     does: ClassVar[str] = "fill"
 
-    def predict(self, *inputs: str | Sequence[str], top: int = 5, threads: int | None = None) -> list[dict[str, Any]]:
+    def predict(
+        self,
+        *inputs: str | Sequence[str],
+        top: int = 5,
+        threads: int | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> list[dict[str, Any]]:
         """The likeliest symbols of every blank, `___`, of texts, or of sentences given as lists of tokens.
 
         `[{"tokens", "unknown", "blanks": [{"place", "both": [{"symbol", "p"}], "left": […]}]}]`: guessed from both
@@ -43,7 +50,8 @@ class FillRun(OpenedRun):
         a text has several blanks, each is guessed with the unknown symbol in the place of the others.
 
         Raises `DataError` for a text without a blank, an empty one apart, which has no answers; `ConfigError` for
-        several blanks where training has never seen the unknown symbol.
+        several blanks where training has never seen the unknown symbol; `Stopped` where `stop()` says so between two
+        batches.
         """
         if top < 1:
             raise ConfigError(f"top = {top}, expected 1 or more symbols for a blank.")
@@ -54,7 +62,7 @@ class FillRun(OpenedRun):
         ]
         self._check_several(lines)
         with threads_set(threads):
-            guesses = self._guesses(lines, top)
+            guesses = self._guesses(lines, top, stop)
         return [
             {"tokens": line.tokens, "unknown": line.unknown, "blanks": blanks}
             for line, blanks in zip(lines, guesses, strict=True)
@@ -147,7 +155,7 @@ class FillRun(OpenedRun):
         return found
 
     @torch.no_grad()
-    def _guesses(self, lines: Sequence[Line], top: int) -> list[list[dict[str, Any]]]:
+    def _guesses(self, lines: Sequence[Line], top: int, stop: Callable[[], bool]) -> list[list[dict[str, Any]]]:
         """The likeliest symbols at the blanks of lines."""
         vocabulary: Any = self.model.vocabularies["input"]
         encoder = Encoder(self.model.vocabularies)
@@ -160,6 +168,8 @@ class FillRun(OpenedRun):
             return answers
         batches = registry.construct("batching", self.config["batching"]).batches(encoded, encoder.spell, whole=True)
         for k, order in enumerate(batches.order):
+            if stop():
+                raise Stopped
             places = [(row, lines[asked[n]].blanks) for row, n in enumerate(order)]
             flat = [(row, step) for row, blanks in places for step in blanks]
             rows, steps = torch.tensor(flat, device=self.device).t()

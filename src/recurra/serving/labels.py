@@ -18,6 +18,7 @@ from recurra.model import Model
 from recurra.serving.likely import likely
 from recurra.serving.opened import OpenedRun
 from recurra.serving.reading import examples_to_score
+from recurra.serving.stopped import Stopped
 from recurra.serving.threads import threads_set
 from recurra.training.evaluation import autocast, moved
 from recurra.types import Batch, Example
@@ -50,19 +51,27 @@ class LabelRun(OpenedRun):
 
     does: ClassVar[str] = "label"
 
-    def predict(self, *inputs: str | Sequence[str], top: int = 0, threads: int | None = None) -> list[dict[str, Any]]:
+    def predict(
+        self,
+        *inputs: str | Sequence[str],
+        top: int = 0,
+        threads: int | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> list[dict[str, Any]]:
         """Label texts, or sentences given as lists of tokens: `[{"tokens", "tags"}]`, `[{"tokens", "label"}]` …
 
         With `top` there are probabilities, too: "p", that of each tag whatever the others are, and "likeliest", so many
-        labels `[{"label", "p"}]`, the likeliest first.
+        labels `[{"label", "p"}]`, the likeliest first. Raises `Stopped` where `stop()` says so between two batches.
         """
         if top < 0:
             raise ConfigError(f"top = {top}, expected 0 or more labels.")
         examples = [{"text": given} if isinstance(given, str) else {"tokens": list(given)} for given in inputs]
         tokenised = [{**example, "tokens": Encoder(self.model.vocabularies).tokens(example)} for example in examples]
         with threads_set(threads):
-            found = answers([self.model], self.model.task.prepare(tokenised)[0], self.device, top=top)
-        pairs = zip((example["tokens"] for example in tokenised), found or (), strict=True)
+            found = answers([self.model], self.model.task.prepare(tokenised)[0], self.device, stop=stop, top=top)
+        if found is None:
+            raise Stopped
+        pairs = zip((example["tokens"] for example in tokenised), found, strict=True)
         return [{"tokens": tokens, **answer, **_segments(tokens, answer.get("tags", ()))} for tokens, answer in pairs]
 
     def evaluate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +19,7 @@ from recurra.serving.opened import OpenedRun
 from recurra.serving.poems import check_alone, check_form, prompted, score_poems
 from recurra.serving.reading import examples_to_score
 from recurra.serving.search import Search, make_search, search_as_said
+from recurra.serving.stopped import Stopped
 from recurra.serving.threads import threads_set
 from recurra.serving.translate import LENGTHENING, MORE, Written, source_pieces, translate, without_targets
 from recurra.types import Example
@@ -61,7 +62,9 @@ class PairRun(OpenedRun):
         form: bool | None = None,
         alignment: bool = False,
         attention: bool = False,
+        cells: int | None = None,
         threads: int | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> list[dict[str, Any]]:
         """What the model writes for sources, as texts, tokens or examples: `[{"source", "target", "score", …}]`.
 
@@ -71,11 +74,14 @@ class PairRun(OpenedRun):
         "target_tokens", for each target token the number of the source token it looks at most, "alignment", and words
         with the words they come from, "aligned"; with `attention` also how much each target token of the best looks at
         each source token, the end marks last, "attention", rows that sum to 1. An empty source has an empty target.
+        Of a hypothesis whose attention has more than `cells` numbers nothing says where it looks, and "beyond_cells" is
+        true.
 
         A run that writes poems is asked by form and title, "7x4 春望", or by a title alone, and gives a poem's "lines",
         too; see `recurra.data.poems`.
 
-        The keywords of the search stand in the place of the recipe's; see `recurra.serving.search.Search`.
+        The keywords of the search stand in the place of the recipe's; see `recurra.serving.search.Search`. Raises
+        `Stopped` where `stop()`, asked at every step, says so.
         """
         said = {
             "beam": beam,
@@ -98,7 +104,7 @@ class PairRun(OpenedRun):
         if self.writes_poems:
             examples = [prompted(example) if _is_said(source_of(example)) else example for example in examples]
         with threads_set(threads):
-            found = self._written([self], examples, search, alignment or attention)
+            found = self._written([self], examples, search, alignment or attention, cells, stop)
         return [
             self._answer(example, ids, found.get(row, []), search.n_best > 1, attention)
             for row, (example, ids) in enumerate(zip(examples, self._encoded(examples), strict=True))
@@ -224,7 +230,13 @@ class PairRun(OpenedRun):
         return int((ids == self.model.vocabularies["input"].unknown).sum())
 
     def _written(
-        self, runs: Sequence[PairRun], examples: Sequence[Example], search: Search, aligned: bool = False
+        self,
+        runs: Sequence[PairRun],
+        examples: Sequence[Example],
+        search: Search,
+        aligned: bool = False,
+        cells: int | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> dict[int, list[Written]]:
         """By row, what runs write together for the sources that hold anything."""
         rows = [row for row, example in enumerate(examples) if _is_said(source_of(example))]
@@ -238,8 +250,10 @@ class PairRun(OpenedRun):
         sources = [
             self._pieces(example, each["input"][:-1]) for example, each in zip(asked, passes[0].encoded, strict=True)
         ]
-        found = translate([run.model for run in runs], passes, sources, search, self.device, aligned=aligned)
-        assert found is not None
+        models = [run.model for run in runs]
+        found = translate(models, passes, sources, search, self.device, aligned=aligned, cells=cells, stop=stop)
+        if found is None:
+            raise Stopped
         return {rows[k]: written for k, written in found.items()}
 
     def _pieces(self, example: Example, ids: Any) -> list[str]:
@@ -263,6 +277,8 @@ class PairRun(OpenedRun):
                     "unknown_target": one.unknown,
                 }
             )
+            if one.beyond:
+                hypotheses[-1]["beyond_cells"] = True
             if one.alignment is not None:
                 hypotheses[-1] |= {
                     "source_tokens": self._pieces(example, ids),

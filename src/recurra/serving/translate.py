@@ -20,6 +20,7 @@ from recurra.decoding.hypothesis import Hypothesis
 from recurra.model import Model
 from recurra.serving.alignment import attention, looked_at, written_text
 from recurra.serving.search import Search
+from recurra.serving.stopped import Stopped
 from recurra.training.evaluation import autocast, moved
 from recurra.types import Batch, Example
 
@@ -49,6 +50,8 @@ class Written:
     """For each of its symbols the place in the source it looks at most; None where nobody asked, or cannot be told."""
     attention: Tensor | None = None
     """How much each of its symbols looks at each of its source, the end marks last."""
+    beyond: bool = False
+    """Whether that was wanted, and would have been more than is computed."""
 
 
 def search_batch(
@@ -57,11 +60,12 @@ def search_batch(
     search: Search,
     seeds: Sequence[int],
     sources: Sequence[Sequence[str]] = (),
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[list[Hypothesis]]:
     """The hypotheses for each source of a batch, the best first. `seeds` [B]: those of what is drawn for each.
 
     `batches`: the same sources as each model encodes them; `sources` [B]: their symbols as they are written, which a
-    search that keeps a form reads it from.
+    search that keeps a form reads it from. Raises `Stopped` where `stop()`, asked at every step, says so.
     """
     steps: list[Any] = [partial(model.task.step, model.embedder, model.core) for model in models]
     states = [m.task.start(m.embedder, m.core, b) for m, b in zip(models, batches, strict=True)]
@@ -73,6 +77,7 @@ def search_batch(
         form = torch.tensor([form_of(" ".join(symbols)) for symbols in sources], device=source.device)
         kinds = torch.tensor(symbol_kinds(models[0].vocabularies["target"]), device=source.device)
         step, state = in_form(step, state, form, kinds)
+    step = _stopping(step, stop)
     begin = source.new_full((len(source),), end)
     if search.draws:
         temperature = 1.0 if search.temperature is None else search.temperature
@@ -102,6 +107,7 @@ def translate(
     device: torch.device,
     *,
     aligned: bool = False,
+    cells: int | None = None,
     precision: str = "float32",
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[int, list[Written]] | None:
@@ -109,7 +115,8 @@ def translate(
 
     `passes`: the sources in the same batches, as each model encodes them; `sources` their symbols as they are written,
     by row, for the first model: an unknown symbol of a target is copied from the one it looks at most. `aligned` asks
-    for the alignment of all targets. Dropout is off where the models are in `eval()`.
+    for the alignment of all targets; one of more than `cells` numbers, end marks counted, is left out. Dropout is off
+    where the models are in `eval()`.
     """
     found: dict[int, list[Written]] = {}
     for k, rows in enumerate(passes[0].order):
@@ -118,8 +125,12 @@ def translate(
         batches = [moved(each[k], device) for each in passes]
         with autocast(device, precision):
             symbols = [sources[row] for row in rows]
-            hypotheses = search_batch(models, batches, search, [_seed(search, row) for row in rows], symbols)
-            written = _written(models[0], batches[0], hypotheses, symbols, aligned)
+            seeds = [_seed(search, row) for row in rows]
+            try:
+                hypotheses = search_batch(models, batches, search, seeds, symbols, stop)
+            except Stopped:
+                return None
+            written = _written(models[0], batches[0], hypotheses, symbols, aligned, cells)
         found |= dict(zip(rows, written, strict=True))
     return found
 
@@ -144,17 +155,38 @@ def symbol_kinds(vocabulary: Any) -> list[int]:
     return [*kinds, END]
 
 
+def _stopping(step: Any, stop: Callable[[], bool]) -> Any:
+    """A step that is taken unless `stop()` says that nobody waits for the search any more."""
+
+    def stopping(state: Any, token: Tensor) -> Any:
+        if stop():
+            raise Stopped
+        return step(state, token)
+
+    return stopping
+
+
 def _seed(search: Search, row: int) -> int:
     return ((search.seed or 0) << 32) + row
 
 
 def _written(
-    model: Model, batch: Batch, hypotheses: list[list[Hypothesis]], sources: Sequence[Sequence[str]], aligned: bool
+    model: Model,
+    batch: Batch,
+    hypotheses: list[list[Hypothesis]],
+    sources: Sequence[Sequence[str]],
+    aligned: bool,
+    cells: int | None,
 ) -> list[list[Written]]:
     """Hypotheses as text; those with unknown symbols, or all if `aligned`, are read by the model once more."""
     vocabulary: Any = model.vocabularies["target"]
     flat = [(row, one) for row, several in enumerate(hypotheses) for one in several]
-    asked = [k for k, (_, one) in enumerate(flat) if aligned or vocabulary.unknown in one.tokens]
+    beyond = [aligned and cells is not None and _cells(one, sources[row]) > cells for row, one in flat]
+    asked = [
+        k
+        for k, (_, one) in enumerate(flat)
+        if (aligned and not beyond[k]) or vocabulary.unknown in one.tokens  # is copied from where it looks
+    ]
     looks: dict[int, Tensor] = {}
     if asked and model.task.aligns:
         looks = dict(zip(asked, attention(model, batch, [flat[k] for k in asked]), strict=True))
@@ -162,5 +194,11 @@ def _written(
     for k, (row, one) in enumerate(flat):
         places = looked_at(looks[k]) if k in looks else None
         target, unknown = written_text(vocabulary, one.tokens, places, sources[row])
-        written[row].append(Written(target, one, unknown, *((places, looks.get(k)) if aligned else ())))
+        seen = (None, None, True) if beyond[k] else (places, looks.get(k)) if aligned else ()
+        written[row].append(Written(target, one, unknown, *seen))
     return written
+
+
+def _cells(one: Hypothesis, source: Sequence[str]) -> int:
+    """Numbers that say how much each symbol of a hypothesis looks at each of its source."""
+    return (len(one.tokens) + 1) * (len(source) + 1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from recurra.serving.blanks import count_blanks
 from recurra.serving.run import Run
 from recurra.serving.server.kinds import parts_of
-from recurra.serving.server.limits import Limits
+from recurra.serving.server.limits import Limits, size_of
 from recurra.serving.server.problems import Problem, too_long
 
 DRAWING = ("temperature", "top_k", "top_p", "seed")
@@ -71,9 +71,9 @@ def check_inputs(inputs: Sequence[str | Sequence[str]], limits: Limits, run: Any
 
 
 def check_input(given: str | Sequence[str], limits: Limits, run: Any = None) -> int:
-    """How many characters an input has. Raises `Problem` for one that is too long for a run, or is no text."""
+    """How many characters an input counts. Raises `Problem` for one that is too long for a run, or is no text."""
     text = given if isinstance(given, str) else "".join(given)
-    size, most = len(text), limits.characters if run is None else longest(run, limits)
+    size, most = size_of(given), limits.characters if run is None else longest(run, limits)
     if size > most:
         raise too_long("an input", most, size, "characters")
     if run is not None and run.does == "fill" and count_blanks(given) > limits.blanks:
@@ -114,10 +114,12 @@ class Asking:
         )
         return options, object() if drawn else None
 
-    def compute(self, key: Any, inputs: Sequence[Any]) -> list[list[dict[str, Any]]]:
-        """The parts of each input's answer; see `kinds`."""
+    def compute(
+        self, key: Any, inputs: Sequence[Any], stop: Callable[[], bool] = lambda: False
+    ) -> list[list[dict[str, Any]]]:
+        """The parts of each input's answer; see `kinds`. Raises `Stopped` where `stop()` says so meanwhile."""
         run, options = self._run, dict(key[0])
         if run.does == "label":
             options = {"top": TOP} | options
-        answers = run.predict(*inputs, **options)
+        answers = run.predict(*inputs, **options, stop=stop)
         return [parts_of(answer, run.model.task) for answer in answers]

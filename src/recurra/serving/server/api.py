@@ -9,15 +9,19 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
+from recurra.serving.poems import check_form
 from recurra.serving.server import bodies
 from recurra.serving.server.answering import GENERATING, check_input, check_inputs, check_options, check_sizes
-from recurra.serving.server.events import gathered, streamed
+from recurra.serving.server.answers import Answers, Card, Cards, Fed, Health, SessionId, Trouble
+from recurra.serving.server.described import ANYWHERE, BODY, COMPUTED, described, refusals, streamed
+from recurra.serving.server.events import Streaming, gathered
 from recurra.serving.server.generating import LENGTH, Channel, Writing, has_parts
 from recurra.serving.server.guard import Guard
 from recurra.serving.server.handlers import HANDLERS
-from recurra.serving.server.kinds import parts_of
+from recurra.serving.server.inside import Inspection
+from recurra.serving.server.kinds import fit_maps, parts_of
 from recurra.serving.server.looking import look
 from recurra.serving.server.models import Models, Served
 from recurra.serving.server.pages import INDEX, page_files
@@ -28,10 +32,6 @@ ABOUT = """Trained recurrent models. GET /api/models says what each is for, whic
 its answers are made. Every refusal is `{"error", "expected", "got", "next"}`."""
 CLOSED = 499
 """What is logged of a request whose client has left; nobody reads it."""
-TROUBLES: dict[int | str, dict[str, Any]] = {
-    status: {"model": bodies.Trouble} for status in (400, 401, 404, 413, 415, 422, 429, 503, 504)
-}
-EVENTS = "text/event-stream"
 
 
 def make_app(
@@ -63,16 +63,24 @@ def make_app(
 
 
 def _api(models: Models, version: str) -> APIRouter:
-    api = APIRouter(prefix="/api", responses=TROUBLES, route_class=Route)
+    api = APIRouter(prefix="/api", responses=refusals(*ANYWHERE), route_class=Route)
 
-    @api.get("/health", summary="Whether the server works, and how much there is to do")
+    @api.get(
+        "/health",
+        summary="Whether the server works, and how much there is to do",
+        response_model=Health,
+        responses={503: {"model": Health | Trouble, "description": "A model's thread does not work."}},
+    )
     async def health() -> Response:
+        states = [served.worker.state for served in models.by_name.values()]
+        status = next((state for state in states if state != "ok"), "ok")
         return JSONResponse(
             {
-                "status": "ok",
+                "status": status,
                 "version": version,
                 "models": {
                     name: {
+                        "status": served.worker.state,
                         "waiting": served.worker.waiting,
                         "writing": served.worker.writing,
                         "sessions": len(served.sessions),
@@ -81,48 +89,58 @@ def _api(models: Models, version: str) -> APIRouter:
                     }
                     for name, served in models.by_name.items()
                 },
-            }
+            },
+            200 if status == "ok" else 503,
         )
 
-    @api.get("/models", summary="The card of every model, and the limits")
+    @api.get("/models", summary="The card of every model, and the limits", **described(Cards))
     async def cards() -> Response:
         found = [served.card for served in models.by_name.values()]
         return JSONResponse({"models": found, "limits": asdict(models.limits)})
 
-    @api.get("/models/{name}", summary="The card of a model")
+    @api.get("/models/{name}", summary="The card of a model", **described(Card, 404))
     async def one_card(name: str) -> Response:
         return JSONResponse(models.find(name).card)
 
-    @api.post("/models/{name}/predict", summary="Answer inputs", response_model=bodies.Answers)
+    @api.post("/models/{name}/predict", summary="Answer inputs", **described(Answers, 404, *BODY, *COMPUTED))
     async def predict(name: str, body: bodies.Predict, request: Request) -> Response:
         served, said = models.find(name), body.options.said()
         check_options(said, served.run.does, models.limits)
         check_inputs(body.inputs, models.limits, served.run)
+        if served.run.does == "translate":
+            said["cells"] = models.limits.cells
         answers = await _unless_left(request, _answers(served, body.inputs, said))
+        fit_maps(answers, models.limits.cells)
         return JSONResponse({"model": name, "answers": [{"parts": parts} for parts in answers]})
 
     @api.post(
         "/models/{name}/generate",
         summary="Generate a text symbol by symbol: events `symbol`, then `end` or `error`",
-        response_class=StreamingResponse,
-        responses={200: {"content": {EVENTS: {"schema": {"type": "string"}}}}},
+        **streamed(404, *BODY, *COMPUTED),
     )
     async def generate(name: str, body: bodies.Generate) -> Response:
         served = models.find(name)
         channel, writing = _writing(served, body.input, body.options.said())
-        return StreamingResponse(
-            streamed(channel, writing, models.limits.stream_seconds),
-            media_type=EVENTS,
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        left = served.begin_stream()
+        try:
+            served.worker.write(writing)
+        except Problem:
+            left()
+            raise
+        return Streaming(channel, writing, models.limits.stream_seconds, left)
 
-    @api.post("/models/{name}/inspect", summary="Gates, gradient flow and attention of an input")
+    @api.post(
+        "/models/{name}/inspect",
+        summary="Gates, gradient flow and attention of an input",
+        **described(Inspection, 404, *BODY, *COMPUTED),
+    )
     async def inspect(name: str, body: bodies.Inspect, request: Request) -> Response:
         served = models.find(name)
         _check_parts(served)
         for given in (body.text, body.target or ""):
             check_input(given, models.limits, served.run)
-        wanted = served.worker.call(lambda: look(served.run, body.text, body.target, models.limits))
+        stop = served.worker.stop
+        wanted = served.worker.call(lambda: look(served.run, body.text, body.target, models.limits, stop))
         return JSONResponse(await _unless_left(request, wanted))
 
     _add_sessions(api, models)
@@ -130,7 +148,9 @@ def _api(models: Models, version: str) -> APIRouter:
 
 
 def _add_sessions(api: APIRouter, models: Models) -> None:
-    @api.post("/models/{name}/sessions", summary="Open a session", status_code=201, response_model=bodies.SessionId)
+    opened = described(SessionId, 404, *COMPUTED)
+
+    @api.post("/models/{name}/sessions", summary="Open a session", status_code=201, **opened)
     async def open_session(name: str, request: Request) -> Response:
         served = models.find(name)
         _check_parts(served)
@@ -138,32 +158,34 @@ def _add_sessions(api: APIRouter, models: Models) -> None:
         session = await _unless_left(request, served.worker.call(served.open_session))
         return JSONResponse({"id": served.sessions.add(session), "count": 0}, 201)
 
-    @api.post("/models/{name}/sessions/{id}/feed", summary="Read what comes next", response_model=bodies.Fed)
+    @api.post(
+        "/models/{name}/sessions/{id}/feed",
+        summary="Read what comes next",
+        **described(Fed, 404, 409, *BODY, *COMPUTED),
+    )
     async def feed(name: str, id: str, body: bodies.Feed, request: Request) -> Response:
         served = models.find(name)
-        session = served.sessions.find(id)
         check_sizes({"top": body.top}, models.limits)
         given: Any = body.input
         if all(isinstance(each, str) for each in given):
             check_input(given, models.limits)
         if len(given) > models.limits.written:
             raise too_long("what a session is fed", models.limits.written, len(given), "symbols at once")
-        if isinstance(given, list) and len(given) == 1:  # those of other sessions may share the step
-            wanted: Coroutine[Any, Any, Any] = served.worker.ask(("fed", body.top), [(session, given[0])])
-        else:
-            wanted = served.worker.call(lambda: session.feed(given, body.top))
-        answers = await _unless_left(request, wanted)
-        return JSONResponse({"count": session.count, "answers": answers})
+        with served.sessions.fed(id) as session:
+            count, answers = await _unless_left(request, served.fed(session, given, body.top))
+        return JSONResponse({"count": count, "answers": answers})
 
-    @api.post("/models/{name}/sessions/{id}/fork", summary="Open another that has read the same", status_code=201)
+    @api.post(
+        "/models/{name}/sessions/{id}/fork", summary="Open another that has read the same", status_code=201, **opened
+    )
     async def fork(name: str, id: str) -> Response:
         served = models.find(name)
         session = served.sessions.find(id)
         served.sessions.check_room()
         other = await served.worker.call(session.fork)
-        return JSONResponse({"id": served.sessions.add(other), "count": other.count}, 201)
+        return JSONResponse({"id": served.sessions.add(other), "count": other.count}, 201)  # nobody feeds it yet
 
-    @api.delete("/models/{name}/sessions/{id}", summary="Close a session", status_code=204)
+    @api.delete("/models/{name}/sessions/{id}", summary="Close a session", status_code=204, **described(None, 404))
     async def close(name: str, id: str) -> Response:
         models.find(name).sessions.drop(id)
         return Response(status_code=204)
@@ -196,16 +218,19 @@ async def _answers(served: Served, inputs: list[Any], said: dict[str, Any]) -> l
     found, most = [], served.limits.written
     if len(inputs) * said.get("length", LENGTH) > most:
         raise too_long("what is to be written", most, len(inputs) * said.get("length", LENGTH), "symbols in all")
-    deadline = asyncio.get_running_loop().time() + served.limits.seconds
+    served.worker.check_room()
+    loop, seconds = asyncio.get_running_loop(), served.limits.seconds
+    deadline = loop.time() + seconds
     for given in inputs:
         channel, writing = _writing(served, given, said)
-        text, symbols = await gathered(channel, writing, deadline - asyncio.get_running_loop().time())
+        served.worker.write_later(writing)
+        text, symbols = await gathered(channel, writing, deadline - loop.time(), seconds)
         found.append(parts_of({"prompt": given, "text": text, "symbols": symbols}, served.run.model.task))
     return found
 
 
 def _writing(served: Served, given: Any, said: dict[str, Any]) -> tuple[Channel, Writing]:
-    """A text that is being generated from now on. Raises `Problem` for a model that generates none, and for options of
+    """A text that is to be generated. Raises `Problem` for a model that generates none, and for options of
     others."""
     if not served.generates:
         raise Problem(
@@ -224,6 +249,10 @@ def _writing(served: Served, given: Any, said: dict[str, Any]) -> tuple[Channel,
                 got=name,
                 next="Leave it out, or ask for a prediction.",
             )
+    if "form" in said:
+        check_options({"form": said["form"]}, served.run.does, served.limits)
+    if said.get("form"):
+        check_form(served.run.model.task)
     check_sizes(said, served.limits)
     if not isinstance(given, str):
         raise Problem(422, "a text is continued, not tokens", expected="a text", got=given, next="Join the tokens.")
@@ -231,9 +260,7 @@ def _writing(served: Served, given: Any, said: dict[str, Any]) -> tuple[Channel,
     if served.run.does == "translate" and not given.strip():
         raise Problem(422, "the input is empty", expected="a source", got=given, next=OPENAPI)
     channel = Channel()
-    writing = Writing(channel, given, said, served.defaults)
-    served.worker.write(writing)
-    return channel, writing
+    return channel, Writing(channel, given, said, served.defaults)
 
 
 def _check_parts(served: Served) -> None:

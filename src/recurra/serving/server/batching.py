@@ -9,13 +9,19 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from recurra.errors import RecurraError
+from recurra.serving.server.jobs import Job, taken
 from recurra.serving.server.limits import Limits
 from recurra.serving.server.problems import Problem, of_model, of_recurra, too_many, too_slow
+from recurra.serving.stopped import Stopped
 
 log = logging.getLogger("recurra.serve")
+PAUSE = 0.05
+"""Seconds after which texts whose readers are behind are looked at again."""
+CLOSING = 2.0
+"""Seconds that what is being computed has when the server closes."""
 Compute = Callable[[Hashable, Sequence[Any]], Sequence[Any]]
 """What is asked and the inputs of one or several requests; an answer for each input."""
 
@@ -24,6 +30,12 @@ class Writing(Protocol):
     """A text that is being generated: a symbol a round, until it says that it is done or its client is gone."""
 
     gone: bool
+    begun: bool
+    """Whether it had a turn."""
+
+    @property
+    def full(self) -> bool:
+        """Whether its client has so much to read that the text waits."""
 
     def end(self, error: BaseException | None) -> None:
         """It was written to its end, or could not be."""
@@ -31,30 +43,6 @@ class Writing(Protocol):
 
 Advance = Callable[[Sequence[Any]], Sequence[bool | BaseException]]
 """A symbol more of several texts: of each whether it is done, or why it cannot go on."""
-
-
-class Job:
-    """What one request wants computed. Made in the event loop, which it is answered in."""
-
-    def __init__(self, key: Hashable, inputs: Sequence[Any], call: Callable[[], Any] | None = None) -> None:
-        self.key, self.inputs, self.call = key, inputs, call
-        self.size = sum(len(given) if isinstance(given, str | list) else 1 for given in inputs)
-        self.gone = self.begun = False
-        self._loop = asyncio.get_running_loop()
-        self.answer: asyncio.Future[Any] = self._loop.create_future()
-
-    def give(self, value: Any) -> None:
-        """Answer, from the model's thread; an exception is raised where the answer is awaited."""
-        with contextlib.suppress(RuntimeError):  # the event loop is closed, nobody waits any more
-            self._loop.call_soon_threadsafe(self._give, value)
-
-    def _give(self, value: Any) -> None:
-        if self.answer.done():
-            return
-        if isinstance(value, BaseException):
-            self.answer.set_exception(value)
-        else:
-            self.answer.set_result(value)
 
 
 class Worker:
@@ -72,9 +60,13 @@ class Worker:
         self._compute, self._advance, self._prepare, self._limits = compute, advance, prepare, limits
         self._name, self._path = name, path
         self._jobs: deque[Job] = deque()
-        self._writing: list[Any] = []
+        self._taken: Sequence[Job] = ()
+        self._computing: Sequence[Job] = ()
+        self._later: deque[Writing] = deque()
+        self._streams: list[Writing] = []
+        self._predicted: list[Writing] = []
         self._changed = threading.Condition()
-        self._closing = False
+        self._closing = self._failed = False
         self.computed = self.batches = 0
         """Requests computed, and in how many batches."""
         self._thread = threading.Thread(target=self._work, name=f"recurra {name}", daemon=True)
@@ -83,13 +75,28 @@ class Worker:
         """Begin to work."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop after what is being computed; whatever waits is answered by 503."""
+    def leave(self) -> None:
+        """Take nothing more, and answer whoever waits by 503; what is being computed may still be answered."""
         with self._changed:
             self._closing = True
+            self._refuse()
             self._changed.notify()
+
+    def abandon(self) -> None:
+        """Answer by 503 whoever waits for what is being computed."""
+        for job in self._taken:
+            job.give(self._refusal())
+
+    def close(self, seconds: float = CLOSING) -> None:
+        """Stop after what is being computed, but wait for that no longer than `seconds`."""
+        self.leave()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(seconds)
+        self.abandon()
+
+    def stop(self) -> bool:
+        """Whether what is being computed need not go on: nobody waits for it, or the server closes."""
+        return self._closing or all(job.gone for job in self._computing)
 
     async def ask(self, key: Hashable, inputs: Sequence[Any], seconds: float | None = None) -> list[Any]:
         """The answers to inputs. What has one `key` may be computed together.
@@ -105,28 +112,52 @@ class Worker:
     def write(self, writing: Writing) -> None:
         """Generate a text beside the others. Raises `Problem` where too many are."""
         with self._changed:
-            if len(self._writing) >= self._limits.streams:
+            self._check_open()
+            self._streams = [one for one in self._streams if not one.gone]
+            if len(self._streams) >= self._limits.streams:
                 raise too_many("texts being generated", self._limits.streams, 5)
-            self._writing.append(writing)
+            self._streams.append(writing)
             self._changed.notify()
+
+    def write_later(self, writing: Writing) -> None:
+        """Generate a text as soon as fewer predictions than streams may be are being written; see `check_room`."""
+        with self._changed:
+            self._check_open()
+            self._later.append(writing)
+            self._changed.notify()
+
+    def check_room(self) -> None:
+        """Raise `Problem` where as many requests wait as may."""
+        with self._changed:
+            if self.waiting < self._limits.waiting:
+                return
+            self._jobs = deque(job for job in self._jobs if not job.gone)
+            self._later = deque(one for one in self._later if not one.gone)
+        if self.waiting >= self._limits.waiting:
+            raise too_many("requests waiting for this model", self._limits.waiting, 1)
+
+    @property
+    def state(self) -> Literal["ok", "closing", "stopped"]:
+        """Whether the thread works: "stopped" where it failed, or never began."""
+        if self._thread.is_alive() and not self._closing:
+            return "ok"
+        return "closing" if self._closing and not self._failed else "stopped"
 
     @property
     def waiting(self) -> int:
         """Requests that wait."""
-        return len(self._jobs)
+        return len(self._jobs) + len(self._later)
 
     @property
     def writing(self) -> int:
         """Texts that are being generated."""
-        return len(self._writing)
+        return len(self._streams) + len(self._predicted)
 
     async def _answered(self, job: Job, seconds: float | None) -> Any:
         seconds = self._limits.seconds if seconds is None else seconds
         with self._changed:
-            if self._closing:
-                raise _closing()
-            if len(self._jobs) >= self._limits.waiting:
-                raise too_many("requests waiting for this model", self._limits.waiting, 1)
+            self._check_open()
+            self.check_room()
             self._jobs.append(job)
             self._changed.notify()
         try:
@@ -138,46 +169,56 @@ class Worker:
             job.gone = True
 
     def _work(self) -> None:
-        self._prepare()
-        while True:
-            with self._changed:
-                while not (self._jobs or self._writing or self._closing):
-                    self._changed.wait()
-                if self._closing:
-                    self._give_up()
-                    return
-                jobs = self._taken()
-                writing = list(self._writing)
-            for group in _grouped(jobs):
-                self._answer(group)
-            if writing:
-                self._write(writing)
+        try:
+            self._prepare()
+            while self._turn():
+                pass
+        except BaseException as error:
+            self._failed = True
+            log.critical("the thread of the model %s has failed", self._name, exc_info=error)
+        finally:
+            self.leave()
+            self.abandon()
 
-    def _taken(self) -> list[Job]:
-        """The requests that go together next: the first in the queue and as many behind it as there is room for."""
-        jobs: list[Job] = []
-        count = size = 0
-        while self._jobs:
-            first = self._jobs[0]
-            count, size = count + len(first.inputs), size + first.size
-            if jobs and (count > self._limits.together or size > self._limits.in_all):
-                break
-            self._jobs.popleft()
-            if first.gone:
-                count, size = count - len(first.inputs), size - first.size
-            else:
-                jobs.append(first)
-        return jobs
+    def _turn(self) -> bool:
+        """Compute what goes together next, and a round of the texts; False where the server closes."""
+        with self._changed:
+            while not (self._jobs or self._closing or self._advancing()):
+                self._changed.wait(PAUSE if self.writing else None)
+            if self._closing:
+                return False
+            self._taken = taken(self._jobs, self._limits)
+            writing = [*self._streams, *self._predicted]
+        self._answer(self._taken)
+        self._taken = self._computing = ()
+        if writing:
+            self._write(writing)
+        return True
+
+    def _advancing(self) -> bool:
+        """Whether there are texts to go on with; those that waited for a turn are among them now."""
+        while self._later and len(self._predicted) < self._limits.streams:
+            one = self._later.popleft()
+            if not one.gone:
+                one.begun = True
+                self._predicted.append(one)
+        return any(one.gone or not one.full for one in (*self._streams, *self._predicted))
 
     def _answer(self, jobs: Sequence[Job]) -> None:
         """Compute requests together; where that fails, halves of them, so that in the end one fails for itself."""
-        jobs = [job for job in jobs if not job.gone]
+        jobs = self._computing = [job for job in jobs if not job.gone]
         if not jobs:
             return
         for job in jobs:
             job.begun = True
         try:
+            if self._closing:
+                raise Stopped
             found = self._found(jobs)
+        except Stopped:
+            for job in jobs:
+                job.give(self._refusal())
+            return
         except Exception as error:
             if len(jobs) == 1:
                 jobs[0].give(self._explained(error))
@@ -201,21 +242,30 @@ class Worker:
             del answers[: len(job.inputs)]
         return found
 
-    def _write(self, writing: Sequence[Any]) -> None:
-        """A round of all texts; those that are done, or whose client is gone, leave."""
-        alive = [one for one in writing if not one.gone]
+    def _write(self, writing: Sequence[Writing]) -> None:
+        """A round of the texts whose readers keep up; those that are done, or whose client is gone, leave."""
+        going = [one for one in writing if not (one.gone or one.full)]
         try:
-            done = self._advance(alive) if alive else []
+            done = self._advance(going) if going else []
         except Exception as error:
-            done = [error] * len(alive)
+            done = [error] * len(going)
         left = [one for one in writing if one.gone]
-        for one, said in zip(alive, done, strict=True):
+        for one, said in zip(going, done, strict=True):
             if said is not False:
                 left.append(one)
-                one.end(self._explained(said) if isinstance(said, Exception) else None)
+                self._end(one, self._explained(said) if isinstance(said, Exception) else None)
         if left:
             with self._changed:
-                self._writing = [one for one in self._writing if one not in left]
+                self._streams = [one for one in self._streams if one not in left]
+                self._predicted = [one for one in self._predicted if one not in left]
+
+    def _end(self, one: Writing, error: BaseException | None) -> None:
+        """Tell a client that its text is at its end; where that fails, because the whole is worked out then, why."""
+        try:
+            one.end(error)
+        except Exception as fault:
+            with contextlib.suppress(Exception):
+                one.end(self._explained(fault))
 
     def _explained(self, error: BaseException) -> BaseException:
         """What a client is told of an error."""
@@ -226,22 +276,22 @@ class Worker:
         log.error("a request failed", exc_info=error)
         return of_model()
 
-    def _give_up(self) -> None:
+    def _refuse(self) -> None:
+        """Answer whoever waits, or has a text written, by why nothing comes."""
         for job in self._jobs:
-            job.give(_closing())
-        for one in self._writing:
-            one.end(_closing())
-        self._jobs.clear()
-        self._writing.clear()
+            job.give(self._refusal())
+        for one in (*self._later, *self._streams, *self._predicted):
+            self._end(one, self._refusal())
+        for each in (self._jobs, self._later, self._streams, self._predicted):
+            each.clear()
 
+    def _check_open(self) -> None:
+        if self._closing:
+            raise self._refusal()
 
-def _grouped(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Requests by what they ask, in the order they came."""
-    groups: dict[Hashable, list[Job]] = {}
-    for job in jobs:
-        groups.setdefault(job.key, []).append(job)
-    return list(groups.values())
-
-
-def _closing() -> Problem:
-    return Problem(503, "the server is closing", next="Try again when it is back.", headers={"Retry-After": "10"})
+    def _refusal(self) -> Problem:
+        if self._failed:
+            return Problem(
+                503, "this model has stopped working", next="Ask whoever started the server to start it anew."
+            )
+        return Problem(503, "the server is closing", next="Try again when it is back.", headers={"Retry-After": "10"})

@@ -1,19 +1,34 @@
-"""What requests hold and what answers hold, for OpenAPI. Needs no torch."""
+"""What requests hold. Needs no torch."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
 Number = StrictInt | StrictFloat
-Input = StrictStr | list[StrictStr]
+LISTED = 100_000
+"""Elements of a list that are looked at, whatever the limits are."""
+First = Field(fail_fast=True, max_length=LISTED)
+"""Of a list of what it should not hold, the first is said: errors for all of them would take seconds."""
+Tokens = Annotated[list[StrictStr], First]
+Numbers = Annotated[list[StrictInt], First]
+Input = StrictStr | Tokens
 
 
 class Body(BaseModel):
     """What a request holds; an unknown field is refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_unknown(cls, said: Any) -> Any:
+        """A body of unknown fields is refused for the first of them."""
+        if not isinstance(said, dict) or len(said) <= len(cls.model_fields):
+            return said
+        unknown = next(name for name in said if name not in cls.model_fields)
+        return {name: value for name, value in said.items() if name in cls.model_fields or name == unknown}
 
 
 class Options(Body):
@@ -48,7 +63,7 @@ class Options(Body):
 class Predict(Body):
     """Inputs to be answered, as texts or as lists of tokens."""
 
-    inputs: list[Input] = Field(min_length=1, examples=[["Two men walk home in the rain."]])
+    inputs: Annotated[list[Input], First] = Field(min_length=1, examples=[["Two men walk home in the rain."]])
     options: Options = Options()
 
 
@@ -62,7 +77,7 @@ class Generate(Body):
 class Feed(Body):
     """What a session reads next: a text, symbols by their numbers, or tokens."""
 
-    input: StrictStr | list[StrictInt] | list[StrictStr]
+    input: StrictStr | Numbers | Tokens
     top: StrictInt = 5
 
 
@@ -71,39 +86,3 @@ class Inspect(Body):
 
     text: StrictStr
     target: StrictStr | None = None
-
-
-class Answer(BaseModel):
-    """What is said of one input, in parts."""
-
-    parts: list[dict[str, Any]] = Field(description="Each has a `kind`: label, spans, text, pair, choices, number …")
-
-
-class Answers(BaseModel):
-    """An answer for each input, in their order."""
-
-    model: str
-    answers: list[Answer]
-
-
-class SessionId(BaseModel):
-    """A session that was opened."""
-
-    id: str
-    count: int = Field(description="Symbols read since the begin.")
-
-
-class Fed(BaseModel):
-    """An answer for each symbol that was read."""
-
-    count: int
-    answers: list[dict[str, Any]]
-
-
-class Trouble(BaseModel):
-    """What is wrong with a request."""
-
-    error: str
-    expected: str | None
-    got: Any
-    next: str | None = Field(description="The next move.")

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
+
+from starlette.responses import StreamingResponse
 
 from recurra.serving.server.problems import Problem, of_model, too_slow
 
 PING = 10.0
 """Seconds of silence after which a comment is sent, so that nobody between takes the connection for dead."""
+READING = 10.0
+"""Seconds that a client has, when its stream's time is over, to read what was sent."""
 LAST = ("end", "error")
+EVENTS = "text/event-stream"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class Events(Protocol):
@@ -24,6 +30,34 @@ class Leaves(Protocol):
     """A text that nobody may be waiting for any more."""
 
     gone: bool
+    begun: bool
+
+
+class Streaming(StreamingResponse):
+    """The events of a text, for no longer than its time, whether the client reads them or not; `left` is called when
+    nothing of it is sent any more."""
+
+    def __init__(self, channel: Events, writing: Leaves, seconds: float, left: Callable[[], None]) -> None:
+        super().__init__(streamed(channel, writing, seconds), media_type=EVENTS, headers=HEADERS)
+        self._writing, self._longest, self._left = writing, seconds + READING, left
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send all, until the client leaves; one that does not read is cut off."""
+        sending = asyncio.ensure_future(self.stream_response(send))
+        leaving = asyncio.ensure_future(self.listen_for_disconnect(receive))
+        both = (sending, leaving)
+        try:
+            await asyncio.wait(both, timeout=self._longest, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+            elif not leaving.done():
+                scope.get("state", {}).get("abort", _nothing)()
+        finally:
+            self._writing.gone = True
+            self._left()
+            for each in both:
+                each.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
 
 
 async def streamed(channel: Events, writing: Leaves, seconds: float) -> AsyncIterator[bytes]:
@@ -51,8 +85,9 @@ async def streamed(channel: Events, writing: Leaves, seconds: float) -> AsyncIte
         writing.gone = True
 
 
-async def gathered(channel: Events, writing: Leaves, seconds: float) -> tuple[str, list[dict[str, Any]]]:
-    """The whole text and its symbols. Raises `Problem` where it takes too long or cannot be written."""
+async def gathered(channel: Events, writing: Leaves, seconds: float, of: float) -> tuple[str, list[dict[str, Any]]]:
+    """The whole text and its symbols. Raises `Problem` where it takes longer than `seconds`, those that are left `of`
+    a request's, or cannot be written."""
     symbols: list[dict[str, Any]] = []
     try:
         async with asyncio.timeout(max(0.0, seconds)):
@@ -64,7 +99,7 @@ async def gathered(channel: Events, writing: Leaves, seconds: float) -> tuple[st
                     return str(data["text"]), symbols
                 symbols.append(data)
     except TimeoutError:
-        raise too_slow(seconds, True) from None
+        raise too_slow(of, writing.begun) from None
     finally:
         writing.gone = True
 
@@ -74,3 +109,7 @@ def rendered(name: str, data: Any) -> bytes:
     if isinstance(data, BaseException):
         data = (data if isinstance(data, Problem) else of_model()).as_json()
     return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def _nothing() -> None:
+    pass

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from recurra.decoding.hypothesis import check_cuts
+from recurra.decoding.hypothesis import check_cuts, not_finite
 from recurra.decoding.sample import distribution
 from recurra.serving.server.answering import DRAWING, TOP
 from recurra.serving.server.voices import Prose, Target
-from recurra.serving.session import advance
+from recurra.serving.session import Session, advance
 
 PROMPT = 256
 """Symbols of a prompt that are read in one round."""
@@ -23,8 +23,8 @@ WINDOW = 16
 LENGTH = 300
 HALF = "�"
 """What bytes that are not yet a character decode to."""
-Say = Callable[[str, Any], None]
-"""Takes the name of an event and what it holds."""
+UNREAD = 256
+"""Events that wait to be read before their text does."""
 
 
 class Channel:
@@ -38,13 +38,18 @@ class Channel:
         with contextlib.suppress(RuntimeError):  # the event loop is closed, nobody reads any more
             self._loop.call_soon_threadsafe(self.events.put_nowait, (name, data))
 
+    @property
+    def full(self) -> bool:
+        """Whether its reader is far behind."""
+        return self.events.qsize() >= UNREAD
+
 
 class Writing:
     """One text on its way: chooses symbols as its options say, and tells of each."""
 
-    def __init__(self, say: Say, given: str, options: Mapping[str, Any], default: Mapping[str, Any]) -> None:
+    def __init__(self, say: Channel, given: str, options: Mapping[str, Any], default: Mapping[str, Any]) -> None:
         said = {**default, **options}
-        self.given, self.gone = given, False
+        self.given, self.gone, self.begun = given, False, False
         self.form: bool = bool(said.get("form"))
         self.length: int = said.get("length", LENGTH)
         self.top: int = said.get("top", TOP)
@@ -57,9 +62,16 @@ class Writing:
         self.written: list[int] = []
         self._say, self._text, self._half = say, "", False
 
+    @property
+    def full(self) -> bool:
+        """Whether it waits for its reader."""
+        return self._say.full
+
     def choose(self, log_p: Any) -> int:
         """The next symbol, by log-probabilities [V], which the client is told of."""
         vector = log_p.detach().to("cpu", torch.float64).numpy().reshape(-1)
+        if not np.isfinite(vector.max()):
+            raise not_finite(len(self.written), " written")
         if self.temperature == 0:
             number = int(vector.argmax())
         else:
@@ -104,6 +116,7 @@ class Proser:
     def __init__(self, run: Any) -> None:
         self._run = run
         self._together = has_parts(run.model)
+        self._first: Session | None = None
 
     def __call__(self, texts: Sequence[Writing]) -> list[bool | BaseException]:
         """A symbol more of each; True where that was the last."""
@@ -119,20 +132,31 @@ class Proser:
                 said[k] = len(one.written) >= one.length
             else:
                 ready.append((k, one, number))
-        if len(ready) == 1 or not self._together:
-            for _, one, number in ready:
-                one.voice.session.step(number)
-        elif ready:
-            advance([one.voice.session for _, one, _ in ready], [number for *_, number in ready], top=0)
-        for k, one, _ in ready:
-            one.choose(one.voice.session.said["next"])
-            said[k] = len(one.written) >= one.length
+        stepped = self._stepped([(one, number) for _, one, number in ready])
+        for k, one, number in ready:
+            try:
+                if one not in stepped:
+                    one.voice.session.step(number)
+                one.choose(one.voice.session.said["next"])
+                said[k] = len(one.written) >= one.length
+            except Exception as error:
+                said[k] = error
         return [said[k] for k in range(len(texts))]
+
+    def _stepped(self, ready: Sequence[tuple[Writing, int]]) -> list[Writing]:
+        """The texts whose symbols were read in one step of all: none where that fails, and each takes its own."""
+        if len(ready) < 2 or not self._together:
+            return []
+        sessions = [one.voice.session for one, _ in ready]
+        before = [session.count for session in sessions]
+        with contextlib.suppress(Exception):  # whose fault it is shows when each is tried alone
+            advance(sessions, [number for _, number in ready], top=0)
+        return [one for (one, _), session, count in zip(ready, sessions, before, strict=True) if session.count > count]
 
     def _number(self, one: Writing) -> int | None:
         """The symbol to be read before the next is drawn; None while the prompt is read, and where none is wanted."""
         if one.voice is None:
-            one.voice = Prose(self._run.model, one.given, self._run.session() if self._together else None)
+            one.voice = Prose(self._run.model, one.given, self._session() if self._together else None)
             one.generator = np.random.default_rng(one.seed)
         if not one.length:
             return None
@@ -143,6 +167,12 @@ class Proser:
             del unread[: len(some)]
             return None
         return unread.pop() if unread else one.written[-1]
+
+    def _session(self) -> Session:
+        """A session at its begin. The first is kept, so that weights are packed once."""
+        if self._first is None:
+            self._first = self._run.session()
+        return self._first.fork()
 
 
 class Translator:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from recurra.serving.server.limits import Limits
-from recurra.serving.server.problems import Problem
+from recurra.serving.server.problems import Problem, cut
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -70,7 +70,11 @@ class Guard:
         await self._app(scope, _again(body, receive), guarded)
 
     def _check_name(self, headers: dict[bytes, bytes]) -> None:
-        """Refuse a request under a foreign name, and one that a page of another origin sent."""
+        """Refuse a request under a foreign name, and one that a page of another origin sent.
+
+        With a token a page elsewhere has nothing to ask with: browsers add cookies and passwords by themselves, but no
+        bearer token. So the origin is not looked at, which a proxy with TLS in front of this server may not know.
+        """
         host = headers.get(b"host", b"").decode("latin-1")
         if self._hosts is not None and bare_name(host) not in self._hosts:
             raise Problem(
@@ -81,11 +85,11 @@ class Guard:
                 next="Open the address that `recurra serve` printed.",
             )
         origin = headers.get(b"origin", b"").decode("latin-1")
-        if origin and urlsplit(origin).netloc != host:
+        if self._token is None and origin and _netloc(origin) != host:
             raise Problem(
                 403,
                 "a page of another origin may not ask",
-                expected=f"the origin of {host}",
+                expected=f"the origin of {cut(host)}",
                 got=origin,
                 next="Open the server's own page, or ask from a program.",
             )
@@ -132,6 +136,14 @@ class Guard:
             next="Send less, or part it into several requests.",
             headers={"Connection": "close"},
         )
+
+
+def _netloc(origin: str) -> str | None:
+    """The host and port of an origin; None for what is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def bare_name(host: str) -> str:

@@ -5,7 +5,7 @@
 | `label` | `label` or `labels`, and `bars` `[{label, p}]`; where `several`, each is a decision of its own |
 | `spans` | `tokens`, `spaced`, and `spans` `[{label, begin, end, p}]` over them; `p` is None where none was asked for |
 | `text` | `prompt`, `text`, and of each symbol written `{text, symbol, p, alternatives}` |
-| `pair` | `source`, `target`, `ended`, `hypotheses`, and `map` `{rows, columns, weights}` or None |
+| `pair` | `source`, `target`, `ended`, `hypotheses`, and `map` `{rows, columns, weights}` or None, and why it is None |
 | `choices` | `tokens`, `spaced`, and `blanks` `[{place, sides: [{name, choices: [{symbol, p}]}]}]` |
 | `number` | `name`, `value`, `unit` |
 | `series` | `given` and `forecast`, numbers in time, `low` and `high` around the forecast or None, `unit` |
@@ -16,7 +16,7 @@ and no page of its own. Needs no torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from recurra.data.spans import spans
@@ -26,6 +26,12 @@ Answer = Mapping[str, Any]
 Part = dict[str, Any]
 END = "∎"
 """How the mark that ends a sequence is shown."""
+DIGITS = 4
+"""Digits behind the point that weights of a map keep: a hundred shades can be told apart, or fewer."""
+TOO_LARGE = (
+    "The attention maps of a request may have no more cells than the limits in /api/models say, so this one is left "
+    "out. Send a shorter input, or fewer at once."
+)
 WIDE = (("\u2e80", "\u9fff"), ("\uac00", "\ud7af"), ("\U00020000", "\U0003ffff"))
 """Characters of Chinese, Japanese and Korean."""
 PARTS = {"write": ("text",), "fill": ("blanks",), "translate": ("target",)}
@@ -92,8 +98,9 @@ def pair_part(answer: Answer, task: Any) -> Part:
         else {
             "rows": [*answer["target_tokens"], END],
             "columns": [*answer["source_tokens"], END],
-            "weights": weights,
+            "weights": [[round(weight, DIGITS) for weight in row] for row in weights],
         },
+        "map_left_out": TOO_LARGE if answer.get("beyond_cells") else None,
     }
 
 
@@ -129,6 +136,19 @@ MADE: dict[str, tuple[str, Callable[[Answer, Any], Part]]] = {
 def parts_of(answer: Answer, task: Any) -> list[Part]:
     """An answer as parts to be drawn."""
     return [make(answer, task) for field, (_, make) in MADE.items() if field in answer]
+
+
+def fit_maps(answers: Sequence[Sequence[Part]], most: int) -> None:
+    """Leave out the maps with which those before them would have more than `most` cells."""
+    cells = 0
+    for part in (part for parts in answers for part in parts):
+        if part.get("map") is None:
+            continue
+        size = len(part["map"]["rows"]) * len(part["map"]["columns"])
+        if cells + size > most:
+            part["map"], part["map_left_out"] = None, TOO_LARGE
+        else:
+            cells += size
 
 
 def kinds_given(does: str, task: Any) -> list[str]:

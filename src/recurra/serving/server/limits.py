@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from recurra.errors import ConfigError
@@ -33,6 +34,8 @@ class Limits:
     """Symbols that are generated for a request, and that a session is fed at once."""
     top: int = 50
     """Alternatives of a symbol or a label."""
+    cells: int = 40_000
+    """Cells of all attention maps of a request, rows times columns."""
     beam: int = 20
     """Hypotheses beside each other in a search."""
     together: int = 64
@@ -42,7 +45,7 @@ class Limits:
     seconds: float = 60
     """Time of a request, a stream's apart."""
     streams: int = 16
-    """Texts of a model that are generated at once."""
+    """Texts of a model that are streamed at once, and predictions of it that are written at once."""
     stream_seconds: float = 300
     """Time of a stream."""
     sessions: int = 64
@@ -50,9 +53,14 @@ class Limits:
     session_idle: float = 900
     """Seconds after which a session that nobody fed is closed."""
     connections: int = 512
-    """Connections of all clients."""
+    """Requests of all clients at a time; of more connections, the one that is silent for longest is closed."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             if getattr(self, field.name) < (0.01 if "seconds" in field.name or "idle" in field.name else 1):
                 raise ConfigError(f"limit {field.name} = {getattr(self, field.name)}, expected more.")
+
+
+def size_of(given: str | Sequence[str]) -> int:
+    """What an input counts: its characters, but no token less than one, since an empty one is computed, too."""
+    return len(given) if isinstance(given, str) else sum(max(1, len(token)) for token in given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from recurra.errors import ConfigError
@@ -14,8 +14,6 @@ PACKAGES = ("fastapi", "uvicorn")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SHORTEST = 16
 """Characters of a token at least."""
-CLOSING = 3
-"""Seconds that open connections have when the server closes."""
 
 
 def check_installed() -> None:
@@ -83,20 +81,8 @@ def address_of(bound: socket.socket, host: str) -> str:
     return f"http://{f'[{bare}]' if ':' in bare else bare}:{bound.getsockname()[1]}/"
 
 
-def listen(app: Any, bound: socket.socket, connections: int) -> None:
-    """Serve until Ctrl-C."""
-    import uvicorn
+def listen(app: Any, bound: socket.socket, connections: int, leave: Callable[[], None] = lambda: None) -> None:
+    """Serve until Ctrl-C, `connections` requests at a time; `leave` is called as soon as the server closes."""
+    from recurra.serving.server.connections import make_server
 
-    config = uvicorn.Config(
-        app,
-        http="h11",  # the other parser takes headers without end
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        limit_concurrency=connections,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=CLOSING,
-        ws="none",
-        lifespan="on",
-    )
-    uvicorn.Server(config).run(sockets=[bound])
+    make_server(app, connections, leave).run(sockets=[bound])

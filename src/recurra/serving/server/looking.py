@@ -15,6 +15,7 @@ from recurra.errors import RecurraError
 from recurra.serving.blanks import BLANK, read_line
 from recurra.serving.server.limits import Limits
 from recurra.serving.server.problems import too_long
+from recurra.serving.stopped import Stopped
 
 UNITS = 6
 """Units whose states are given symbol by symbol: those that change most."""
@@ -22,10 +23,13 @@ HEADS = 8
 """Heads of self-attention that are given."""
 
 
-def look(run: Any, text: str, target: str | None, limits: Limits) -> dict[str, Any]:
+def look(
+    run: Any, text: str, target: str | None, limits: Limits, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
     """Everything that can be said of one input; what cannot is a sentence in "left_out".
 
-    Raises `DataError` for a text without a token, `Problem` for one that is too long.
+    Raises `DataError` for a text without a token, `Problem` for one that is too long, `Stopped` where `stop()` says so
+    between two things.
     """
     model, given = run.model, _given(run, text, target)
     tokens = read(model, given).tokens
@@ -34,6 +38,8 @@ def look(run: Any, text: str, target: str | None, limits: Limits) -> dict[str, A
     left_out: dict[str, str] = {}
 
     def tried(name: str, found: Callable[[], Any]) -> Any:
+        if stop():
+            raise Stopped
         try:
             return found()
         except RecurraError as error:

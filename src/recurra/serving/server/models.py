@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,11 @@ import torch
 from recurra.errors import did_you_mean
 from recurra.serving.run import Run
 from recurra.serving.server.answering import Asking
-from recurra.serving.server.batching import Worker
+from recurra.serving.server.batching import CLOSING, Worker
 from recurra.serving.server.cards import card
 from recurra.serving.server.generating import written_by
 from recurra.serving.server.limits import Limits
-from recurra.serving.server.problems import Problem
+from recurra.serving.server.problems import Problem, too_many
 from recurra.serving.server.sessions import Sessions
 from recurra.serving.session import Session, advance
 
@@ -33,6 +35,7 @@ class Served:
         self.generates = writer is not None
         self.sessions = Sessions(limits)
         self._first: Session | None = None
+        self._streams = 0
         self.worker = Worker(
             self._compute,
             _nothing_written if writer is None else writer[0],
@@ -48,10 +51,36 @@ class Served:
             self._first = self.run.session()
         return self._first.fork()
 
+    async def fed(self, session: Session, given: Any, top: int) -> tuple[int, list[dict[str, Any]]]:
+        """How many symbols a session has read when it was fed, and the answers."""
+        if isinstance(given, list) and len(given) == 1:  # those of other sessions may share the step
+            ((count, answer),) = await self.worker.ask(("fed", top), [(session, given[0])])
+            return count, [answer]
+
+        def read() -> tuple[int, list[dict[str, Any]]]:
+            answers = session.feed(given, top)
+            return session.count, answers
+
+        count, answers = await self.worker.call(read)
+        return count, answers
+
+    def begin_stream(self) -> Callable[[], None]:
+        """Count a stream, until what is given is called. Raises `Problem` where there are as many as there may be."""
+        if self._streams >= self.limits.streams:
+            raise too_many("texts being generated", self.limits.streams, 5)
+        self._streams += 1
+
+        def left() -> None:
+            self._streams -= 1
+
+        return left
+
     def _compute(self, key: Any, inputs: Sequence[Any]) -> Sequence[Any]:
         if key[0] == "fed":
-            return advance([session for session, _ in inputs], [symbol for _, symbol in inputs], top=key[1])
-        return self.asking.compute(key, inputs)
+            sessions = [session for session, _ in inputs]
+            answers = advance(sessions, [symbol for _, symbol in inputs], top=key[1])
+            return [(session.count, answer) for session, answer in zip(sessions, answers, strict=True)]
+        return self.asking.compute(key, inputs, self.worker.stop)
 
 
 class Models:
@@ -69,10 +98,19 @@ class Models:
         for served in self.by_name.values():
             served.worker.start()
 
-    def close(self) -> None:
-        """Stop all threads."""
+    def leave(self) -> None:
+        """Answer whoever waits by 503, now, and, in the event loop, a little later whoever is being computed for."""
         for served in self.by_name.values():
-            served.worker.close()
+            served.worker.leave()
+            asyncio.get_running_loop().call_later(CLOSING, served.worker.abandon)
+
+    def close(self) -> None:
+        """Stop all threads, but wait no longer than a few seconds for what is being computed."""
+        begun = time.monotonic()
+        for served in self.by_name.values():
+            served.worker.leave()
+        for served in self.by_name.values():
+            served.worker.close(max(0.0, begun + CLOSING - time.monotonic()))
 
     def find(self, name: str) -> Served:
         """The model of a name. Raises `Problem` for one there is not."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +12,10 @@ from recurra.errors import RecurraError
 SHOWN = 80
 """Characters of what came that are said back."""
 OPENAPI = "/api/openapi.json says what each address takes."
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxlong = SHORT.maxother = SHOWN
+TYPES = ("str", "list[str]", "list[int]")
+"""What a place is called by where a value may be of several types."""
 
 
 class Problem(Exception):
@@ -41,14 +47,18 @@ def cut(value: Any) -> Any:
         return value
     if isinstance(value, int | float) and abs(value) < 1 << 53:  # nan is not
         return value
-    text = (value if isinstance(value, str) else repr(value)).encode("utf-8", "replace").decode()
+    written = value if isinstance(value, str) else SHORT.repr(value)
+    text = written[: SHOWN + 1].encode("utf-8", "replace").decode()
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
 def of_recurra(error: RecurraError, path: str = "", name: str = "") -> Problem:
     """What a run refuses, in its own words, which name what was expected and the next move; where the run lies on the
-    server is nobody's business, so its `name` stands in the place of its `path`."""
-    said = str(error).replace(path, name) if path else str(error)
+    server is nobody's business, so its `name` stands in the place of its `path`, where that is a word of its own. A
+    path of dots alone says nothing, and would be found in every sentence."""
+    said = str(error)
+    if re.search(r"\w", path):
+        said = re.sub(rf"(?<![\w./\\-]){re.escape(path)}(?![\w-]|\.\w)", lambda _: name, said)
     return Problem(422, said, next="Change the request as the sentence says.")
 
 
@@ -64,14 +74,30 @@ def of_model() -> Problem:
 
 def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
     """What a body lacks, by the first thing that is wrong with it."""
-    first = errors[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("str", "list[str]")) or "the body"
+    # Where a value may be of several types, each says what is wrong with it: the one that got furthest was meant.
+    field = errors[0]["loc"][:1]
+    of_it = [each for each in errors if each["loc"][:1] == field]
+    first = max(of_it, key=lambda each: (each["type"] == "too_long", _numbers(each["loc"])))
+    place = cut(".".join(str(part) for part in first["loc"] if part not in TYPES)) or "the body"
     expected = str(first["msg"])
     if first["type"] == "extra_forbidden":
         return Problem(422, f"{place} is unknown", expected="a field or option that there is", got=place, next=OPENAPI)
     if first["type"] == "missing":
         return Problem(422, f"{place} is missing", expected=f"a body with {place}", next=OPENAPI)
+    if first["type"] == "too_long":
+        return Problem(
+            422,
+            f"{place} is too long",
+            expected="no more elements than the limits say",
+            got=first["ctx"]["actual_length"],
+            next="GET /api/models names the limits.",
+        )
     return Problem(422, f"{place} is not what is expected", expected=expected, got=first.get("input"), next=OPENAPI)
+
+
+def _numbers(place: Sequence[Any]) -> list[int]:
+    """The places in lists that lead to a value."""
+    return [part for part in place if isinstance(part, int)]
 
 
 def too_long(what: str, most: int, got: int, unit: str) -> Problem:

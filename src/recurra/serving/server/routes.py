@@ -51,7 +51,7 @@ def read(kind: type[BaseModel], body: bytes, content_type: str) -> BaseModel:
             next=OPENAPI,
         )
     try:
-        said = json.loads(body)
+        said = json.loads(body.decode("utf-8"))  # of bytes the encoding would be guessed
     except (ValueError, RecursionError) as error:  # what is no JSON, no UTF-8, or nested too deep
         where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         raise Problem(400, f"the body is no JSON{where}", expected="one JSON object in UTF-8", next=OPENAPI) from error

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from recurra.serving.server.limits import Limits
 from recurra.serving.server.problems import Problem, too_many
+
+TOO_SLOW = 504
+
+
+@dataclass
+class Held:
+    """A session, when it was used last, and whether it is being fed."""
+
+    session: Any
+    used: float
+    fed: bool = False
 
 
 class Sessions:
@@ -16,7 +29,7 @@ class Sessions:
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits, self._clock = limits, clock
-        self._held: dict[str, tuple[Any, float]] = {}
+        self._held: dict[str, Held] = {}
 
     def __len__(self) -> int:
         self._expire()
@@ -31,11 +44,40 @@ class Sessions:
         """Hold a session; its id, which nobody can guess."""
         self.check_room()
         name = secrets.token_urlsafe(12)
-        self._held[name] = (session, self._clock())
+        self._held[name] = Held(session, self._clock())
         return name
 
     def find(self, name: str) -> Any:
         """The session of an id, which is now in use. Raises `Problem` for one there is not."""
+        return self._find(name).session
+
+    @contextmanager
+    def fed(self, name: str) -> Iterator[Any]:
+        """The session of an id, which is fed inside by nobody else, so that symbols are read in the order they were
+        sent. Raises `Problem` for one that is being fed; what takes too long inside says that it may have been read."""
+        held = self._find(name)
+        if held.fed:
+            raise Problem(
+                409,
+                "this session is being fed",
+                expected="one request at a time, so that its symbols stay in order",
+                got=name,
+                next="Wait for the answer to the other, or fork the session.",
+            )
+        held.fed = True
+        try:
+            yield held.session
+        except Problem as problem:
+            raise _may_be_read(problem) if problem.status == TOO_SLOW else problem from None
+        finally:
+            held.fed, held.used = False, self._clock()
+
+    def drop(self, name: str) -> None:
+        """Close a session. Raises `Problem` for one there is not."""
+        self.find(name)
+        del self._held[name]
+
+    def _find(self, name: str) -> Held:
         self._expire()
         if name not in self._held:
             raise Problem(
@@ -45,16 +87,21 @@ class Sessions:
                 got=name,
                 next="Open another: POST to …/sessions.",
             )
-        session, _ = self._held[name]
-        self._held[name] = (session, self._clock())
-        return session
-
-    def drop(self, name: str) -> None:
-        """Close a session. Raises `Problem` for one there is not."""
-        self.find(name)
-        del self._held[name]
+        held = self._held[name]
+        held.used = self._clock()
+        return held
 
     def _expire(self) -> None:
         oldest = self._clock() - self._limits.session_idle
-        for name in [name for name, (_, used) in self._held.items() if used < oldest]:
+        for name in [name for name, held in self._held.items() if held.used < oldest and not held.fed]:
             del self._held[name]
+
+
+def _may_be_read(problem: Problem) -> Problem:
+    return Problem(
+        problem.status,
+        problem.error,
+        expected=problem.expected,
+        next='The symbols may have been read all the same: feed "", whose count says how many were, before going on.',
+        headers=problem.headers,
+    )

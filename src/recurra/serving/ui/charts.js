@@ -4,6 +4,7 @@ import { cut, h, number, s, visible } from "./dom.js";
 
 const WIDTH = 360, HEIGHT = 220, LEFT = 46, RIGHT = 8, TOP = 8, BOTTOM = 34;
 const DECADES = 12, CELL = 18, LETTER = 6.6;
+export const MOST = 120;  // rows and columns of a map that are drawn
 
 // lines: [{name, values, x?, dashed?, colour?}]; band: {low, high, x}; null and, on a logarithmic axis, 0 are gaps.
 export function lineChart(lines, across, up, { log = false, band = null } = {}) {
@@ -71,10 +72,12 @@ export function heatMap(rows, columns, weights, named, { signed = false, digits 
     hit.setAttribute("visibility", "visible");
     said.replaceChildren(h("bdi", {}, visible(rows[r])), " · ", h("bdi", {}, visible(columns[c])), ` · ${(weights[r][c] ?? 0).toFixed(digits)}`);
   };
-  picture.addEventListener("pointermove", event => {
+  const point = event => {
     const box = picture.getBoundingClientRect(), scale = width / box.width;
     show(Math.floor(((event.clientY - box.top) * scale - above) / CELL), Math.floor(((event.clientX - box.left) * scale - left) / CELL));
-  });
+  };
+  picture.addEventListener("pointermove", point);
+  picture.addEventListener("click", point);  // a tap moves nothing
   const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   region.addEventListener("keydown", event => {
     if (!(event.key in moves)) return;

@@ -1,11 +1,10 @@
 // What goes on in a model while it reads one input: gradient flow, gates, units, expectations, attention.
 
-import { heatMap, lineChart } from "./charts.js";
+import { heatMap, lineChart, MOST } from "./charts.js";
 import { h, number, percent, table } from "./dom.js";
 import { Written } from "./written.js";
 
 const TITLES = { gradient_flow: "Gradient flow", gates: "Gates", next_symbols: "Next symbols", alignment: "Attention of the decoder", self_attention: "Self-attention" };
-const MOST = 120;
 
 const where = one => `layer ${one.layer}, ${one.direction}`;
 const arrow = one => `${one.layer}${one.direction === "backwards" ? "←" : "→"}`;

@@ -1,6 +1,6 @@
 // A drawing for each kind of answer; see serving/server/kinds.py for what each holds.
 
-import { heatMap, lineChart } from "./charts.js";
+import { heatMap, lineChart, MOST } from "./charts.js";
 import { direction, h, number, percent } from "./dom.js";
 import { Written } from "./written.js";
 
@@ -46,6 +46,7 @@ const KINDS = {
     if (part.map) {
       node.append(h("details", { open: true }, h("summary", {}, "Attention"), attention(part.map)));
     }
+    if (part.map_left_out) node.append(h("p", { class: "soft" }, part.map_left_out));
     return node;
   },
 
@@ -93,9 +94,16 @@ export function answer(parts) {
 
 // Rows are written and columns read; a target that is far longer than its source goes across.
 function attention({ rows, columns, weights }) {
-  if (rows.length <= 24 || rows.length <= 2 * columns.length) return heatMap(rows, columns, weights, "Attention: rows are written, columns are read");
+  if (rows.length <= 24 || rows.length <= 2 * columns.length) return begun(rows, columns, weights, "Attention: rows are written, columns are read");
   const turned = columns.map((_, c) => weights.map(row => row[c]));
-  return heatMap(columns, rows, turned, "Attention: columns are written, rows are read");
+  return begun(columns, rows, turned, "Attention: columns are written, rows are read");
+}
+
+// So much of a map as can be looked at.
+function begun(rows, columns, weights, named) {
+  const map = heatMap(rows.slice(0, MOST), columns.slice(0, MOST), weights.slice(0, MOST).map(row => row.slice(0, MOST)), named);
+  if (Math.max(rows.length, columns.length) > MOST) map.append(h("p", { class: "soft small" }, `The first ${MOST} symbols of each are shown.`));
+  return map;
 }
 
 function bars(rows, first) {

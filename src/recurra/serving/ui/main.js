@@ -62,12 +62,20 @@ async function begin() {
   const picker = byId("model");
   picker.replaceChildren(...cards.map(each => h("option", { value: each.name }, each.name)));
   byId("pick").hidden = cards.length < 2;
-  const wanted = decodeURIComponent(location.hash.slice(1));
-  choose(cards.some(each => each.name === wanted) ? wanted : cards[0].name);
+  choose(addressed() ?? cards[0].name);
+}
+
+// The model that the address names, if there is one.
+function addressed() {
+  let wanted = "";
+  try {
+    wanted = decodeURIComponent(location.hash.slice(1));
+  } catch { /* half an escape names none */ }
+  return cards.find(each => each.name === wanted)?.name;
 }
 
 function choose(name) {
-  stop();
+  leave();
   if (card) kept.set(card.name, byId("input").value);
   card = cards.find(each => each.name === name);
   byId("model").value = name;
@@ -87,26 +95,34 @@ function choose(name) {
   byId("inspect").hidden = !card.can.includes("inspect");
   byId("example").hidden = !card.example;
   byId("result").replaceChildren();
-  byId("inside").hidden = true;
   byId("card").replaceChildren(modelCard(card));
   byId("try").hidden = byId("about").hidden = false;
   complain(null);
-  say("");
 }
 
 function stop() {
   running?.abort();
 }
 
+// Stop without a word: what is said from now on is said of something else.
+function leave() {
+  stop();
+  running = null;
+  byId("stop").disabled = true;
+  byId("try").removeAttribute("aria-busy");
+  byId("inside").hidden = true;
+  say("");
+}
+
 // Do one thing at a time; what is begun meanwhile ends it.
 async function run(work) {
-  stop();
   const wrong = options.wrong();
   if (wrong) {
     byId("settings").open = true;
     wrong.reportValidity();
     return;
   }
+  leave();
   const mine = running = new AbortController();
   complain(null);
   byId("stop").disabled = false;
@@ -169,6 +185,14 @@ async function inspect(input, signal) {
 
 chooseLook();
 byId("model").addEventListener("change", event => choose(event.target.value));
+document.querySelector(".skip").addEventListener("click", event => {
+  event.preventDefault();  // the address names the model
+  byId("input").focus();
+});
+addEventListener("hashchange", () => {
+  const name = addressed();
+  if (name && name !== card?.name) choose(name);
+});
 byId("ask").addEventListener("submit", event => {
   event.preventDefault();
   run(card.does === "write" ? generate : predict);

@@ -1,0 +1,180 @@
+"""Connections of uvicorn, bounded: a request's head must come in time, whoever is silent keeps nobody out, and when
+the server closes whoever waits is told so. Needs uvicorn, not torch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Callable, MutableMapping
+from itertools import count
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+
+from recurra.serving.server.guard import RAW, App, Receive, Send, refuse
+from recurra.serving.server.problems import Problem
+
+HEAD_SECONDS = 10.0
+"""In which the head of a request must have come: its first line and its headers."""
+CUT_AFTER = 2.5
+"""Seconds after which connections that are still open are cut off when the server closes."""
+CLOSING = 3
+"""Seconds that requests have when the server closes."""
+TURNS = count()
+"""In which order connections began to be silent: of a clock, many are made in one tick."""
+
+
+class Connection(H11Protocol):
+    """A client's connection. The next one beyond `most` closes the one that has been silent for longest."""
+
+    most: int
+    _head: asyncio.TimerHandle | None = None
+    _turn = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "abort": transport.abort}  # for what is sent to a client that reads nothing
+        self._turn = next(TURNS)
+        self._watch()
+        if len(self.connections) > self.most:
+            self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        self._turn = next(TURNS)
+        super().on_response_complete()
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is asked and nothing is on its way to the client."""
+        unsent = self.transport.get_write_buffer_size()
+        return self.conn.their_state is h11.IDLE and not unsent
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close; what the client does not read in as long a time again is thrown away."""
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer to what is no request."""
+        expected = "HTTP/1.1, with headers of 64 KiB at most"
+        self._refuse(Problem(400, "this is no HTTP request", expected=expected, next="Send another."))
+
+    def _make_room(self) -> None:
+        """Close the silent connection that began to be so first, unless that is this one."""
+        there = [each for each in self.connections if isinstance(each, Connection) and not each.transport.is_closing()]
+        if len(there) > self.most:
+            oldest = min((each for each in there if each.silent), key=lambda each: each._turn)
+            if oldest is not self:
+                oldest.timeout_keep_alive_handler()
+
+    def _watch(self) -> None:
+        """Wait for a head no longer than there is time for it; bytes that trickle in do not prolong it."""
+        if self.conn.their_state is not h11.IDLE:
+            self._unwatch()
+        elif self._head is None:
+            self._head = self.loop.call_later(HEAD_SECONDS, self._late)
+
+    def _unwatch(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+    def _late(self) -> None:
+        if self.transport.is_closing():
+            return
+        if not self.conn.trailing_data[0]:
+            self.timeout_keep_alive_handler()
+            return
+        expected = f"its first line and its headers within {HEAD_SECONDS:g} seconds"
+        self._refuse(Problem(408, "the request did not come in time", expected=expected, next="Send it again."))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer by what is wrong, and close."""
+        body = json.dumps(problem.as_json()).encode()
+        own = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
+        headers = [(name.encode(), value.encode()) for name, value in own] + RAW
+        reason = STATUS_PHRASES[problem.status]
+        answer = h11.Response(status_code=problem.status, headers=headers, reason=reason)
+        with contextlib.suppress(h11.LocalProtocolError):  # another answer is under way
+            for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """A server that says `leave` as soon as it closes, and waits for no client."""
+
+    def __init__(self, config: uvicorn.Config, leave: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._leave = leave
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close."""
+        self._leave()
+        cut = asyncio.get_running_loop().call_later(CUT_AFTER, self._cut)
+        await super().shutdown(sockets)
+        cut.cancel()
+
+    def _cut(self) -> None:
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.transport.abort()
+
+
+class Crowd:
+    """An ASGI application that gives another so many requests at a time."""
+
+    def __init__(self, app: App, most: int) -> None:
+        self._app, self._most, self._asked = app, most, 0
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif self._asked >= self._most:
+            await refuse(_crowded(self._most), send)
+        else:
+            self._asked += 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._asked -= 1
+
+
+def make_server(app: App, connections: int, leave: Callable[[], None]) -> Server:
+    """What serves an application, `connections` requests at a time; `leave` is called as soon as it closes."""
+    config = uvicorn.Config(
+        Crowd(app, connections),
+        http=type("Connection", (Connection,), {"most": connections}),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=2 * connections,  # of those that are refused, too, and that are refused without JSON
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=CLOSING,
+        ws="none",
+        lifespan="on",
+    )
+    return Server(config, leave)
+
+
+def _crowded(most: int) -> Problem:
+    return Problem(
+        503,
+        "the server has too many requests at once",
+        expected=f"{most:,} at a time",
+        got=f"{most:,} already",
+        next="Try again in 1 second.",
+        headers={"Retry-After": "1", "Connection": "close"},
+    )
