@@ -65,11 +65,19 @@ def plain_step(ids: torch.Tensor, V: int, H: int, B: int, T: int, optimiser: str
 
 
 def our_step(
-    ids: np.ndarray, V: int, H: int, B: int, T: int, optimiser: str, precision: str, record_gradients: int = 0
+    ids: np.ndarray,
+    V: int,
+    H: int,
+    B: int,
+    T: int,
+    optimiser: str,
+    precision: str,
+    record_gradients: int = 0,
+    backend: str = "auto",
 ) -> Callable[[], None]:
     config = {
         "embedder": {"kind": "symbols", "size": H},
-        "core": {"kind": "recurrent", "hidden_size": H, "num_layers": 2},
+        "core": {"kind": "recurrent", "hidden_size": H, "num_layers": 2, "backend": backend},
         "task": {"kind": "generate"},
     }
     vocabulary = Word(end_of_line="0").fit([" ".join(map(str, range(V - 1)))])

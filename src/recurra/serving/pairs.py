@@ -14,14 +14,22 @@ from recurra.data.files import counted
 from recurra.data.pair_encode import PairEncoder, source_of, targets_of
 from recurra.data.poems import verses
 from recurra.errors import ConfigError
-from recurra.serving.alignment import UNKNOWN, aligned_words
+from recurra.serving.alignment import UNKNOWN
 from recurra.serving.opened import OpenedRun
 from recurra.serving.poems import check_alone, check_form, prompted, score_poems
 from recurra.serving.reading import examples_to_score
 from recurra.serving.search import Search, make_search, search_as_said
 from recurra.serving.stopped import Stopped
 from recurra.serving.threads import threads_set
-from recurra.serving.translate import LENGTHENING, MORE, Written, source_pieces, translate, without_targets
+from recurra.serving.translate import (
+    LENGTHENING,
+    MORE,
+    Written,
+    said_of,
+    source_pieces,
+    translate,
+    without_targets,
+)
 from recurra.types import Example
 
 SHOWN = 3
@@ -264,30 +272,10 @@ class PairRun(OpenedRun):
     ) -> dict[str, Any]:
         """What `predict` says of a source: of its hypotheses `written`, none for an empty one."""
         nothing = {"target": "", "score": 0.0, "log_p": 0.0, "ended": True, "unknown_target": 0}
-        hypotheses: list[dict[str, Any]] = []
-        vocabularies: Any = self.model.vocabularies
-        for one in written:
-            tokens, found = one.hypothesis.tokens, one.hypothesis
-            hypotheses.append(
-                {
-                    "target": one.target,
-                    "score": found.score,
-                    "log_p": found.log_p,
-                    "ended": found.ended,
-                    "unknown_target": one.unknown,
-                }
-            )
-            if one.beyond:
-                hypotheses[-1]["beyond_cells"] = True
-            if one.alignment is not None:
-                hypotheses[-1] |= {
-                    "source_tokens": self._pieces(example, ids),
-                    "target_tokens": vocabularies["target"].pieces(tokens),
-                    "alignment": list(one.alignment),
-                    "aligned": aligned_words(vocabularies, ids, tokens, one.alignment),
-                }
-            if attention and one is written[0] and one.attention is not None:
-                hypotheses[-1]["attention"] = one.attention.double().tolist()
+        source = self._pieces(example, ids)
+        hypotheses = [said_of(one, self.model.vocabularies, ids, source) for one in written]
+        if attention and written and written[0].attention is not None:
+            hypotheses[0]["attention"] = written[0].attention.double().tolist()
         best = {"source": source_of(example), **(hypotheses[0] if hypotheses else nothing)}
         if self.writes_poems:
             best["lines"] = verses(best["target"])

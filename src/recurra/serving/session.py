@@ -181,9 +181,11 @@ class Session:
     def _take(self, state: Any, memory: Any, said: Said | None, last: Symbol | None, count: int) -> None:
         self._state, self._memory, self._said, self._last, self.count = state, memory, said, last, count
 
-    @torch.no_grad()
     def _read_one(self, symbol: Symbol) -> Said:
         """Read a symbol; what is said with it."""
+        if torch.is_grad_enabled():  # whoever steps without gradients need not switch them off at every step
+            with torch.no_grad():
+                return self._read_one(symbol)
         stream = self._stream
         y, state = stream.steps.one(stream.vector(symbol), self._state)
         said, memory = stream.follow(stream.embedder, y, self._memory)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from recurra.decoding.form import END, MARK, NEVER, WITHIN, in_form
 from recurra.decoding.greedy import greedy
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.model import Model
-from recurra.serving.alignment import attention, looked_at, written_text
+from recurra.serving.alignment import aligned_words, attention, looked_at, written_text
 from recurra.serving.search import Search
 from recurra.serving.stopped import Stopped
 from recurra.training.evaluation import autocast, moved
@@ -52,6 +52,28 @@ class Written:
     """How much each of its symbols looks at each of its source, the end marks last."""
     beyond: bool = False
     """Whether that was wanted, and would have been more than is computed."""
+
+
+def said_of(one: Written, vocabularies: Mapping[str, Any], ids: Any, source: Sequence[str]) -> dict[str, Any]:
+    """What `PairRun.predict` says of a hypothesis for a source: its numbers `ids`, and its symbols as written."""
+    tokens, found = one.hypothesis.tokens, one.hypothesis
+    said = {
+        "target": one.target,
+        "score": found.score,
+        "log_p": found.log_p,
+        "ended": found.ended,
+        "unknown_target": one.unknown,
+    }
+    if one.beyond:
+        said["beyond_cells"] = True
+    if one.alignment is not None:
+        said |= {
+            "source_tokens": source,
+            "target_tokens": vocabularies["target"].pieces(tokens),
+            "alignment": list(one.alignment),
+            "aligned": aligned_words(vocabularies, ids, tokens, one.alignment),
+        }
+    return said
 
 
 def search_batch(
