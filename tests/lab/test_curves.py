@@ -17,6 +17,12 @@ def lines(picture: str) -> list[list[tuple[float, float]]]:
     return [[(float(x), float(y)) for x, y in (pair.split(",") for pair in one.split())] for one in found]
 
 
+def test_what_is_above_the_top_is_drawn_there() -> None:
+    (line,) = lines(svg("t", {"p": [(0, 9.0), (1, 2.0), (2, 1.0)]}, x="x", y="y", top=2.0))
+    (_, first), (_, second), (_, third) = line
+    assert first == second < third
+
+
 def test_names_are_escaped_and_higher_is_further_up() -> None:
     picture = svg(
         "a < b", {"x & y": [(0, 1.0), (1, 2.0)], "flat": [(0, 1.5), (1, 1.5)]}, x="steps", y="error", dashed=1.7

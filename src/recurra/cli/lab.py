@@ -30,6 +30,8 @@ Cells = Annotated[
 Units = Annotated[int, Parameter(name="--hidden", help="Units of each network.")]
 Forget = Annotated[float, Parameter(name="--forget-bias", help="At which the bias of a forget gate starts.")]
 Several = Parameter(negative=(), consume_multiple=True)
+ABOVE = 1.5
+"""The error that is drawn at most, over that of whoever remembers nothing."""
 ENDS = {"steps": "not solved", "time": "not solved, time was up", "diverged": "diverged"}
 
 
@@ -216,11 +218,12 @@ def _outcome_pictures(found: Sequence[Outcome]) -> dict[str, str]:
         mine = [one for one in found if (one.trial.problem, one.trial.lag) == (problem, lag)]
         curves = {f"{one.trial.cell}{'' if one.trial.clipped else ', unclipped'}": one.curve for one in mine}
         pictures[f"{problem}-{lag}"] = svg(
-            f"{problem}, lag {lag}; dashed: remembers nothing",
+            f"{problem}, lag {lag}; dashed: remembers nothing; what is above is drawn at the upper edge",
             curves,
             x="steps",
             y=mine[0].unit,
             dashed=mine[0].baseline,
+            top=ABOVE * mine[0].baseline,
         )
     return pictures
 

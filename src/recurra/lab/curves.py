@@ -24,16 +24,21 @@ def svg(
     y: str,
     log: bool = False,
     dashed: float | None = None,
+    top: float = math.inf,
     bounds: Mapping[str, Points] | None = None,
 ) -> str:
     """A picture of curves by name, `x` and `y` the words at the axes. `dashed`: a height at which a line is drawn.
+    `top`: what is higher is drawn at this height.
 
     `bounds`: of some of the names other curves, drawn dashed in the same colour, as far as they are not more than
     `ABOVE` times as high as the highest of `curves`.
 
     Points that are not finite, and on a logarithmic axis those below 10⁻¹², are left out.
     """
-    shown = {name: [p for p in points if _drawable(p, log)] for name, points in curves.items()}
+    shown = {
+        name: [(at, min(height, top)) for at, height in points if _drawable((at, height), log)]
+        for name, points in curves.items()
+    }
     heights = [height for points in shown.values() for _, height in points] + ([] if dashed is None else [dashed])
     right = max((at for points in shown.values() for at, _ in points), default=1.0) or 1.0
     most = max(heights, default=0.0) * ABOVE
