@@ -35,6 +35,6 @@ class OpenedRun:
         """One stream of this run, to be read symbol by symbol: see `Session`, and for `step` `open_session`.
 
         Raises `NotCausal` for a model that needs more than what came before: one that also reads from the end, one
-        that translates, and one that fills blanks.
+        that translates, and one that fills blanks; `ConfigError` for an export, which has no parts to hold a stream of.
         """
         return open_session(self.model, self.path, step)
