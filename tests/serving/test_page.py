@@ -62,12 +62,18 @@ def test_a_text_is_generated_as_it_is_sampled(opened: Open, small_runs: dict[str
     assert shown.inner_text() != first and shown.inner_text().count("%") == 6
 
 
-def test_generating_can_be_stopped(opened: Open) -> None:
+def writing_at_length(opened: Open) -> Any:
+    """The page while a long text is written."""
     page = opened("writer-2")
     page.click("#settings summary")
     page.fill("#option-length", "2000")
     page.click("#verbs button[type=submit]")
     page.locator(".written .s").nth(3).wait_for(state="attached", timeout=20_000)
+    return page
+
+
+def test_generating_can_be_stopped(opened: Open) -> None:
+    page = writing_at_length(opened)
     assert page.locator("#status").inner_text() == "Writing …"
     page.click("#stop")
     playwright.expect(page.locator("#status")).to_have_text("Stopped.")
@@ -84,11 +90,7 @@ def test_generating_can_be_stopped(opened: Open) -> None:
 
 
 def test_another_model_is_not_told_that_one_was_stopped(opened: Open) -> None:
-    page = opened("writer-2")
-    page.click("#settings summary")
-    page.fill("#option-length", "2000")
-    page.click("#verbs button[type=submit]")
-    page.locator(".written .s").nth(3).wait_for(state="attached", timeout=20_000)
+    page = writing_at_length(opened)
     page.select_option("#model", "slots")
     page.wait_for_timeout(200)
     assert page.locator("#status").inner_text() == "" and page.locator("#result *").count() == 0

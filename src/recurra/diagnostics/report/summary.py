@@ -89,9 +89,13 @@ def _recorded(found: Inspection) -> Iterator[str]:
     recorded = found.recorded_gradients
     if recorded is None:
         return
-    first, last = (f"update {recorded.steps[k]:,}" for k in (0, -1))
-    yield f"gradients of the training: ‖∂L/∂h‖ at the begin of a window over that at its end, {first} and {last}"
+    yield f"gradients of the training: ‖∂L/∂h‖ at the begin of a window over that at its end, {_ends(recorded.steps)}"
     yield from columns([[name, *(number(_over(norms[k])) for k in (0, -1))] for name, norms in recorded.norms.items()])
+
+
+def _ends(steps: NDArray[np.int64]) -> str:
+    """The first update that something was recorded of, and the last."""
+    return f"update {steps[0]:,} and update {steps[-1]:,}"
 
 
 def _over(norms: NDArray[np.float64]) -> float:
@@ -104,8 +108,7 @@ def _recorded_spectra(found: Inspection) -> Iterator[str]:
     recorded = found.recorded_spectra
     if recorded is None:
         return
-    first, last = (f"update {recorded.steps[k]:,}" for k in (0, -1))
-    yield f"spectra during the training: largest singular value, {first} and {last}"
+    yield f"spectra during the training: largest singular value, {_ends(recorded.steps)}"
     yield from columns([[name, *(number(float(values[k])) for k in (0, -1))] for name, values in recorded.norm.items()])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,10 +113,9 @@ class Writing:
 class Proser:
     """Advances the texts of a language model, all in one step."""
 
-    def __init__(self, run: Any) -> None:
-        self._run = run
+    def __init__(self, run: Any, open_session: Callable[[], Session]) -> None:
+        self._run, self._open = run, open_session
         self._together = has_parts(run.model)
-        self._first: Session | None = None
 
     def __call__(self, texts: Sequence[Writing]) -> list[bool | BaseException]:
         """A symbol more of each; True where that was the last."""
@@ -156,7 +155,7 @@ class Proser:
     def _number(self, one: Writing) -> int | None:
         """The symbol to be read before the next is drawn; None while the prompt is read, and where none is wanted."""
         if one.voice is None:
-            one.voice = Prose(self._run.model, one.given, self._session() if self._together else None)
+            one.voice = Prose(self._run.model, one.given, self._open() if self._together else None)
             one.generator = np.random.default_rng(one.seed)
         if not one.length:
             return None
@@ -167,12 +166,6 @@ class Proser:
             del unread[: len(some)]
             return None
         return unread.pop() if unread else one.written[-1]
-
-    def _session(self) -> Session:
-        """A session at its begin. The first is kept, so that weights are packed once."""
-        if self._first is None:
-            self._first = self._run.session()
-        return self._first.fork()
 
 
 class Translator:
@@ -209,10 +202,11 @@ def has_parts(model: Any) -> bool:
     return model.core is not None
 
 
-def written_by(run: Any) -> tuple[Any, dict[str, Any]] | None:
-    """What generates the texts of a run, and options where none are said; None for a run that generates none."""
+def written_by(run: Any, open_session: Callable[[], Session]) -> tuple[Any, dict[str, Any]] | None:
+    """What generates the texts of a run, and options where none are said; None for a run that generates none.
+    `open_session` gives a session of the run at its begin."""
     if run.does == "write":
-        return Proser(run), {}
+        return Proser(run, open_session), {}
     if run.does == "translate" and hasattr(run.model.task, "start"):
         search = run.search
         said = {name: getattr(search, name) for name in DRAWING if getattr(search, name) is not None}

@@ -30,11 +30,11 @@ class Served:
         self.name, self.run, self.limits = name, run, limits
         self.asking = Asking(run)
         self.card = card(name, run, limits)
-        writer = written_by(run)
+        self._first: Session | None = None
+        writer = written_by(run, self.open_session)
         self.defaults: dict[str, Any] = {} if writer is None else writer[1]
         self.generates = writer is not None
         self.sessions = Sessions(limits)
-        self._first: Session | None = None
         self._streams = 0
         self.worker = Worker(
             self._compute,

@@ -1,4 +1,4 @@
-"""A model that starts from a language model's run: what it takes and says of it, what it refuses, how it goes on."""
+"""A model that starts from a language model's run: what it takes and says of it, and how it goes on."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -21,71 +18,13 @@ from recurra import checkpoint, registry
 from recurra import config as configuration
 from recurra.config import Data
 from recurra.data.examples import gather_examples
-from recurra.errors import CheckpointError, ConfigError, DataError
-from recurra.model import Model
+from recurra.errors import CheckpointError
 from recurra.training.log import Event
-from recurra.workflow import start, transfer
-from recurra.workflow.labels import LabelMaterial
 from recurra.workflow.plan import make_plan
 from recurra.workflow.texts import TextMaterial
 from recurra.workflow.training import execute
 
-WORDS = ["the", "a", "film", "story", "plot", "actor", "was", "is", "very", "quite", "not"]
-WORDS += ["good", "bad", "dull", "great", "long", "short", "."]
-LM = {
-    "core.hidden_size": 10,
-    "embedder.size": 6,
-    "batching.streams": 4,
-    "batching.steps": 16,
-    "training.epochs": 1,
-    "training.threads": 1,
-    "training.device": "cpu",
-    "baseline.order": 2,
-}
-SMALL = {
-    "training.epochs": 2,
-    "training.schedule": "constant",
-    "training.threads": 1,
-    "training.device": "cpu",
-}
-
-
-def reviews(path: Path, count: int = 60, words: list[str] = WORDS, seed: int = 1) -> Path:
-    draw = random.Random(seed)
-    rows = ((" ".join(draw.choices(words, k=draw.randint(3, 9))), draw.choice("+-")) for _ in range(count))
-    path.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
-    return path
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """A labelled file, a language model of its words and one of its characters."""
-    folder = tmp_path_factory.mktemp("transfer")
-    file = reviews(folder / "a.jsonl")
-    labelled = {**LM, "reader.kind": "jsonl"}
-    recurra.train("word-lm-small", file, out=folder / "lm", settings={**labelled, "core.num_layers": 1})
-    recurra.train("word-lm-small", file, out=folder / "deep", settings=labelled)
-    recurra.train("char-lm", file, out=folder / "chars", settings={**labelled, "core.num_layers": 1})
-    return folder
-
-
-def tensors(run: Path) -> dict[str, torch.Tensor]:
-    return checkpoint.load_tensors(run / "model.safetensors")[0]
-
-
-def fresh(folder: Path, run: str, **settings: Any) -> tuple[Model, transfer.Taken]:
-    """A model that has just been started from a run, on a file with words of its own."""
-    file = reviews(folder / "b.jsonl", words=[*WORDS[:9], "Opera", "opera", "ballet"], seed=2)
-    given = {key.replace("__", "."): value for key, value in settings.items()}
-    plan = make_plan(
-        "classifier", [file], settings={**SMALL, "reader.kind": "jsonl", **given, "init.from": str(folder / run)}
-    )
-    material = LabelMaterial(plan.config)
-    torch.manual_seed(3)
-    model = Model.from_config(material.config, material.vocabularies)
-    ids = torch.cat([torch.from_numpy(each) for each in material.input_ids()])
-    counts = torch.bincount(ids, minlength=len(model.vocabulary)).numpy()
-    return model, transfer.take(model, folder / run, counts)
+from .conftest import LM, SMALL, WORDS, fresh, tensors
 
 
 def test_the_language_model_reads_the_labelled_texts_as_the_classifier_does(folder: Path) -> None:
@@ -351,138 +290,3 @@ def test_all_learn_in_their_turn(folder: Path, tmp_path: Path) -> None:
         "vocabulary.digits = false, embedder.size = 6, core.cell = lstm, core.hidden_size = 10, core.num_layers = 2, "
         "core.bidirectional = false." in said
     )
-
-
-REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "no such folder": ({"init.from": "lmm"}, "init.from = 'lmm' is no run: did you mean 'lm'? Name the folder that"),
-    "no path": ({"init.from": 3}, "init.from = 3, expected a path. Name the folder of a language model's run"),
-    "no run named": ({"init.unfreeze": 1}, "init.from is missing. Name the folder of a language model's run: --set"),
-    "key": ({"init.form": "lm"}, "unknown key init.form: did you mean 'from'? Keys: from, unfreeze."),
-    "never": (
-        {"init.from": "lm", "init.unfreeze": 0},
-        "init.unfreeze = 0, expected a number above 0: the epochs after",
-    ),
-    "truth": ({"init.from": "lm", "init.unfreeze": True}, "init.unfreeze = True, expected a number above 0"),
-    "sums": (
-        {"init.from": "lm", "embedder.kind": "readings"},
-        "embedder.kind = 'readings' has no vector for every symb",
-    ),
-    "sums there": (
-        {"init.from": "read"},
-        "init.from = 'read' has an embedder of the kind 'readings', whose vectors are",
-    ),
-    "labels": ({"init.from": "labels"}, "is a run of the task 'classify', expected a language model's. Train one:"),
-    "no weights": ({"init.from": "young"}, "init.from = 'young' has no model.safetensors, so there are no weights"),
-    "bytes": ({"init.from": "bytes"}, "init.from = 'bytes' reads by byte, which no sequence that comes one by one is"),
-    "size": (
-        {"init.from": "lm", "core.hidden_size": 512},
-        "core.hidden_size = 512, but what is taken from the run lm wants 10. Leave it away, set core.hidden_size=10,",
-    ),
-    "layers": (
-        {"init.from": "lm", "core.num_layers": 2},
-        "core.num_layers = 2, but what is taken from the run lm wants",
-    ),
-    "cell": (
-        {"init.from": "lm", "core.cell": "gru"},
-        "core.cell = 'gru', but what is taken from the run lm wants 'lstm'",
-    ),
-    "core": ({"init.from": "lm", "core.kind": "tdnn"}, "core.kind = 'tdnn', but what is taken from the run lm wants"),
-    "width": (
-        {"init.from": "lm", "embedder.size": 100},
-        "embedder.size = 100, but what is taken from the run lm wants 6.",
-    ),
-    "split": (
-        {"init.from": "lm", "vocabulary.split": "characters"},
-        "vocabulary.split = 'characters', but what is taken from the run lm wants 'words'. Leave it away, set "
-        "vocabulary.split=words, or start",
-    ),
-    "case": (
-        {"init.from": "lm", "vocabulary.lower": False},
-        "wants True. Leave it away, set vocabulary.lower=true, or",
-    ),
-    "vectors": (
-        {"init.from": "lm", "vocabulary.vectors": "v.txt"},
-        "vocabulary.vectors and init.from both say what the words' vectors start from. Keep one of them.",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_contradicts_is_refused_before_data_are_read(
-    case: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings, message = REFUSED[case]
-    for run in ("lm", "young", "bytes", "labels", "read"):
-        shutil.copytree(folder / "lm", tmp_path / run)
-    (tmp_path / "young" / "model.safetensors").unlink()
-    changes = (("bytes", "vocabulary", "byte"), ("labels", "task", "classify"), ("read", "embedder", "readings"))
-    for run, section, kind in changes:
-        path = tmp_path / run / "config.toml"
-        config = configuration.load_recipe(path) | {section: {"kind": kind}}
-        path.write_text(configuration.dump_toml(config))
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=re.escape(message)):
-        make_plan("classifier", ["nothing.jsonl"], settings=settings)
-
-
-def test_an_embedder_without_vectors_of_symbols_cannot_start(folder: Path) -> None:
-    class Without:
-        def __init__(self, width: int = 3) -> None: ...
-
-    registry._parts["embedder", "without"] = Without
-    try:
-        with pytest.raises(
-            ConfigError, match=r"embedder.kind = 'without' has no vector for every symbol, which init.from"
-        ):
-            start._embedder({"kind": "without"}, {"kind": "symbols", "size": 3}, folder / "lm")
-    finally:
-        del registry._parts["embedder", "without"]
-
-
-def test_the_same_setting_is_no_contradiction(folder: Path) -> None:
-    settings = {"init.from": str(folder / "lm"), "core.hidden_size": 10, "core.cell": "lstm", "embedder.size": 6}
-    assert make_plan("classifier", [folder / "a.jsonl"], settings=settings).config["core"]["hidden_size"] == 10
-    off = make_plan("classifier", [folder / "a.jsonl"], settings={"init.from": None}).config
-    assert off["core"]["hidden_size"] == 128
-
-
-def test_symbols_in_common_there_must_be(folder: Path, tmp_path: Path) -> None:
-    file = reviews(tmp_path / "c.jsonl", words=["eins", "zwei", "drei"])
-    with pytest.raises(
-        DataError, match=r"no symbol of these data is one of the run .*lm, .* Start from a run on texts"
-    ):
-        recurra.train("classifier", file, out=tmp_path / "run", settings={**SMALL, "init.from": str(folder / "lm")})
-
-
-def test_a_run_without_vectors_is_refused(folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder / "lm", tmp_path / "lm")
-    held = {name: tensor for name, tensor in tensors(tmp_path / "lm").items() if name != "embedder.weight"}
-    checkpoint.save_tensors(tmp_path / "lm" / "model.safetensors", held, {})
-    model, _ = fresh(folder, "lm")
-    with pytest.raises(CheckpointError, match=r"has no vectors of symbols \(embedder.weight\). Start from another run"):
-        transfer.take(model, tmp_path / "lm", torch.zeros(len(model.vocabulary)).numpy())
-
-
-def test_a_test_the_language_model_may_have_read_is_told(folder: Path) -> None:
-    config = make_plan("classifier", [folder / "a.jsonl"], settings={"init.from": str(folder / "lm")}).config
-    assert transfer.cut_otherwise(config, folder / "lm") is None
-    config["data"]["test_fraction"] = 0.3
-    said = transfer.cut_otherwise(config, folder / "lm")
-    assert said is not None
-    assert re.search(r"The run lm was trained on .*a.jsonl cut otherwise, so it may have read texts of this test", said)
-    config["data"]["test"] = ["other.jsonl"]
-    assert transfer.cut_otherwise(config, folder / "lm") is None
-
-
-def test_torch_is_not_loaded_for_a_refusal(folder: Path) -> None:
-    code = (
-        "import sys\n"
-        "from recurra.errors import ConfigError\n"
-        "from recurra.workflow.plan import make_plan\n"
-        "try:\n"
-        f"    make_plan('classifier', ['x'], settings={{'init.from': {str(folder / 'lm')!r}, 'core.hidden_size': 3}})\n"
-        "except ConfigError as error:\n"
-        "    assert 'wants 10' in str(error)\n"
-        "assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
