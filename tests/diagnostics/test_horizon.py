@@ -61,6 +61,9 @@ def test_short_curves_say_that_they_are_short() -> None:
     for factor, says in ((1.3, "grows by 30%"), (0.5, "1 % is left 7 steps back")):
         curve = powers(factor, lags=5)
         assert horizon.verdict(curve) == "too short" and says in horizon.advice("too short", curve, True, False)
+    almost = powers(0.35, lags=5)  # 1.5 % is left at its end
+    assert "text ends after 4 steps" in horizon.advice("too short", almost, True, False)
+    assert "1 % is left 5 steps back" in horizon.advice("too short", almost, True, False)
     level = powers(1.01, lags=5)
     assert horizon.verdict(level) == "holds"
     assert "A longer text" in horizon.advice("holds", level, True, False)

@@ -98,7 +98,7 @@ def advice(found: Verdict, curve: Curve, recurrent: bool, plain: bool) -> str:
             return (
                 f"The gradient grows by {math.expm1(pace):.0%} with every step back, over {steps}. Give a longer text."
             )
-        ahead = round(math.log(LEFT) / pace)
+        ahead = max(lags + 1, math.ceil(math.log(LEFT) / pace))
         return (
             f"The gradient falls by {-math.expm1(pace):.0%} a step back, and the text ends after {steps}: if it goes "
             f"on like this, 1 % is left {ahead} steps back. Give a longer text."
