@@ -189,6 +189,7 @@ def listening(models: Any, token: str | None = None) -> Iterator[str]:
 
     with bind("127.0.0.1", 0) as bound:
         server = make_server(make_app(models, token, ["127.0.0.1"]), models.limits.connections, models.leave)
+        bound.listen()
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         yield address_of(bound, "127.0.0.1")

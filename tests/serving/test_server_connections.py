@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import Awaitable, Callable
@@ -205,6 +206,28 @@ def test_an_answer_nobody_reads_is_thrown_away() -> None:
             return len(server.server_state.connections), await left(server)
 
     assert served(long, 2, work) == (1, 0)
+
+
+def test_answers_nobody_reads_keep_nobody_out() -> None:
+    async def long(scope: Any, receive: Any, send: Any) -> None:
+        if scope["method"] == "GET":
+            await hello(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * (1 << 24)})
+
+    async def work(connect: Connect, server: Any) -> Any:
+        at = server.servers[0].sockets[0].getsockname()
+        with contextlib.ExitStack() as stack:
+            for _ in range(10):
+                unreading = stack.enter_context(socket.create_connection(at))
+                unreading.sendall(HEAD.replace(b"GET", b"PUT") + b"\r\n")
+                await asyncio.sleep(0.05)
+            client = await connect()
+            client.send(HEAD + b"\r\n")
+            return await client.answer(), len(server.server_state.connections)
+
+    assert served(long, 4, work) == ((200, b"hello"), 4)
 
 
 def test_a_stream_nobody_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:

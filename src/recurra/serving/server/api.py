@@ -25,13 +25,11 @@ from recurra.serving.server.kinds import fit_maps, parts_of
 from recurra.serving.server.looking import look
 from recurra.serving.server.models import Models, Served
 from recurra.serving.server.pages import INDEX, page_files
-from recurra.serving.server.problems import OPENAPI, Problem, too_long
+from recurra.serving.server.problems import OPENAPI, Problem, left, too_long
 from recurra.serving.server.routes import Route
 
 ABOUT = """Trained recurrent models. GET /api/models says what each is for, which options it takes and of which kinds
 its answers are made. Every refusal is `{"error", "expected", "got", "next"}`."""
-CLOSED = 499
-"""What is logged of a request whose client has left; nobody reads it."""
 
 
 def make_app(
@@ -55,11 +53,12 @@ def make_app(
         redoc_url=None,
         lifespan=lifespan,
     )
+    app.state.limits = models.limits
     app.include_router(_api(models, version))
     app.include_router(_pages())
     for error, handler in HANDLERS.items():
         app.add_exception_handler(error, handler)
-    return Guard(app, models.limits, token, hosts)
+    return Guard(app, token, hosts)
 
 
 def _api(models: Models, version: str) -> APIRouter:
@@ -121,13 +120,13 @@ def _api(models: Models, version: str) -> APIRouter:
     async def generate(name: str, body: bodies.Generate) -> Response:
         served = models.find(name)
         channel, writing = _writing(served, body.input, body.options.said())
-        left = served.begin_stream()
+        ended = served.begin_stream()
         try:
             served.worker.write(writing)
         except Problem:
-            left()
+            ended()
             raise
-        return Streaming(channel, writing, models.limits.stream_seconds, left)
+        return Streaming(channel, writing, models.limits.stream_seconds, ended)
 
     @api.post(
         "/models/{name}/inspect",
@@ -278,16 +277,16 @@ def _check_parts(served: Served) -> None:
 async def _unless_left(request: Request, wanted: Coroutine[Any, Any, Any]) -> Any:
     """What is wanted, unless the client leaves before: then it is dropped."""
     asked = asyncio.ensure_future(wanted)
-    left = asyncio.ensure_future(_left(request))
+    leaving = asyncio.ensure_future(_left(request))
     try:
-        await asyncio.wait((asked, left), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((asked, leaving), return_when=asyncio.FIRST_COMPLETED)
         if asked.done():
             return asked.result()
         asked.cancel()
         await asyncio.wait((asked,))
-        raise Problem(CLOSED, "the client has left")
+        raise left()
     finally:
-        for each in (asked, left):
+        for each in (asked, leaving):
             each.cancel()
 
 

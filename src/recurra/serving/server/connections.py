@@ -1,4 +1,4 @@
-"""Connections of uvicorn, bounded: a request's head must come in time, whoever is silent keeps nobody out, and when
+"""Connections of uvicorn, bounded: a request's head must come in time, whoever is idle keeps nobody out, and when
 the server closes whoever waits is told so. Needs uvicorn, not torch."""
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ from recurra.serving.server.problems import Problem
 
 HEAD_SECONDS = 10.0
 """In which the head of a request must have come: its first line and its headers."""
+LEFTOVER_SECONDS = 2.0
+"""In which what is left of a body must come behind an answer that did not wait for it, or the connection is closed."""
 CUT_AFTER = 2.5
 """Seconds after which connections that are still open are cut off when the server closes."""
 CLOSING = 3
 """Seconds that requests have when the server closes."""
 TURNS = count()
-"""In which order connections began to be silent: of a clock, many are made in one tick."""
+"""In which order connections began to be idle: of a clock, many are made in one tick."""
 
 
 class Connection(H11Protocol):
-    """A client's connection. The next one beyond `most` closes the one that has been silent for longest."""
+    """A client's connection. The next one beyond `most` closes the one that has been idle for longest."""
 
     most: int
     _head: asyncio.TimerHandle | None = None
+    _leftover: asyncio.TimerHandle | None = None
     _turn = 0
 
     def connection_made(self, transport: Any) -> None:
@@ -45,21 +48,32 @@ class Connection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unwatch()
+        if self._leftover is not None:
+            self._leftover.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._leftover is not None and self.conn.their_state is not h11.SEND_BODY:
+            self._leftover.cancel()
+            self._leftover = None
         self._watch()
 
     def on_response_complete(self) -> None:
         self._turn = next(TURNS)
         super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and self._leftover is None and not self.transport.is_closing():
+            self._leftover = self.loop.call_later(LEFTOVER_SECONDS, self.timeout_keep_alive_handler)
 
     @property
-    def silent(self) -> bool:
-        """Whether nothing is asked and nothing is on its way to the client."""
-        unsent = self.transport.get_write_buffer_size()
-        return self.conn.their_state is h11.IDLE and not unsent
+    def idle(self) -> bool:
+        """Whether nothing is asked: what is left of a body that was answered asks for nothing."""
+        return self.conn.their_state is h11.IDLE or self._leftover is not None
+
+    @property
+    def unread(self) -> bool:
+        """Whether something is on its way to the client."""
+        return self.transport.get_write_buffer_size() > 0
 
     def timeout_keep_alive_handler(self) -> None:
         """Close; what the client does not read in as long a time again is thrown away."""
@@ -72,12 +86,15 @@ class Connection(H11Protocol):
         self._refuse(Problem(400, "this is no HTTP request", expected=expected, next="Send another."))
 
     def _make_room(self) -> None:
-        """Close the silent connection that began to be so first, unless that is this one."""
+        """Close the idle connection that began to be so first: one that has read its answer, else one that has not."""
         there = [each for each in self.connections if isinstance(each, Connection) and not each.transport.is_closing()]
-        if len(there) > self.most:
-            oldest = min((each for each in there if each.silent), key=lambda each: each._turn)
-            if oldest is not self:
-                oldest.timeout_keep_alive_handler()
+        idle = [each for each in there if each.idle and each is not self]
+        if len(there) > self.most and idle:
+            oldest = min(idle, key=lambda each: (each.unread, each._turn))
+            unread = oldest.unread
+            oldest.timeout_keep_alive_handler()
+            if unread:
+                oldest.transport.abort()
 
     def _watch(self) -> None:
         """Wait for a head no longer than there is time for it; bytes that trickle in do not prolong it."""

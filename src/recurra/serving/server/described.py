@@ -27,8 +27,8 @@ REFUSALS = {
     503: "There was no turn, or the server is busy or closing.",
     504: "The answer took too long.",
 }
-ANYWHERE = (403, 408, 413, 421, 500, 503)
-BODY = (400, 415, 422)
+ANYWHERE = (403, 408, 421, 500, 503)
+BODY = (400, 413, 415, 422)
 COMPUTED = (422, 429, 504)
 TOKEN = Security(
     HTTPBearer(scheme_name="token", description="Where the server was started with one.", auto_error=False)

@@ -1,15 +1,17 @@
-"""What every request goes through before anything else: whom it is for, who may ask, how much comes. Needs no torch."""
+"""What every request goes through before anything else: whom it is for, and who may ask. Needs no torch.
+
+No body is waited for here: an address that takes one reads it, see `routes`, so that whoever may not ask, and whoever
+asks for what takes none, is answered by the head alone.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from recurra.serving.server.limits import Limits
 from recurra.serving.server.problems import Problem, cut
 
 Message = MutableMapping[str, Any]
@@ -39,8 +41,8 @@ class Guard:
     rebinding); None: any. `token`: what the API wants as a bearer token; None: nothing.
     """
 
-    def __init__(self, app: App, limits: Limits, token: str | None, hosts: Collection[str] | None) -> None:
-        self._app, self._limits, self._hosts = app, limits, hosts
+    def __init__(self, app: App, token: str | None, hosts: Collection[str] | None) -> None:
+        self._app, self._hosts = app, hosts
         self._token = None if token is None else token.encode()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -57,17 +59,10 @@ class Guard:
         try:
             self._check_name(headers)
             self._check_token(scope["path"], headers)
-            async with asyncio.timeout(self._limits.body_seconds):
-                body = await self._body(headers, receive)
         except Problem as problem:
             await refuse(problem, guarded)
             return
-        except TimeoutError:
-            await refuse(_slow_body(self._limits.body_seconds), guarded)
-            return
-        if body is None:  # the client has left
-            return
-        await self._app(scope, _again(body, receive), guarded)
+        await self._app(scope, receive, guarded)
 
     def _check_name(self, headers: dict[bytes, bytes]) -> None:
         """Refuse a request under a foreign name, and one that a page of another origin sent.
@@ -109,34 +104,6 @@ class Guard:
                 headers={"WWW-Authenticate": "Bearer"},
             )
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
-        """All of a body. Raises `Problem` for one that is too long, as soon as that is known."""
-        announced = headers.get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > self._limits.body:
-            raise self._too_long(int(announced))
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self._limits.body:
-                raise self._too_long(f"{size:,} bytes so far")
-            if not message.get("more_body", False):
-                return b"".join(parts)
-
-    def _too_long(self, got: Any) -> Problem:
-        return Problem(
-            413,
-            "the body is too long",
-            expected=f"{self._limits.body:,} bytes at most",
-            got=got,
-            next="Send less, or part it into several requests.",
-            headers={"Connection": "close"},
-        )
-
 
 def _netloc(origin: str) -> str | None:
     """The host and port of an origin; None for what is no address."""
@@ -160,27 +127,3 @@ async def refuse(problem: Problem, send: Send) -> None:
     headers = [(name.lower().encode(), value.encode()) for name, value in own.items()]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _slow_body(seconds: float) -> Problem:
-    return Problem(
-        408,
-        "the body did not come in time",
-        expected=f"all of it within {seconds:g} seconds",
-        next="Send it again.",
-        headers={"Connection": "close"},
-    )
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """The body once more, and then whatever comes behind it."""
-    given = False
-
-    async def replayed() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replayed

@@ -53,7 +53,7 @@ class Limits:
     session_idle: float = 900
     """Seconds after which a session that nobody fed is closed."""
     connections: int = 512
-    """Requests of all clients at a time; of more connections, the one that is silent for longest is closed."""
+    """Requests of all clients at a time; of more connections, the one that is idle for longest is closed."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

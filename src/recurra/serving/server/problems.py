@@ -14,6 +14,8 @@ SHOWN = 80
 OPENAPI = "/api/openapi.json says what each address takes."
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxlong = SHORT.maxother = SHOWN
+CLOSED = 499
+"""What is logged of a request whose client has left; nobody reads it."""
 TYPES = ("str", "list[str]", "list[int]")
 """What a place is called by where a value may be of several types."""
 
@@ -50,6 +52,11 @@ def cut(value: Any) -> Any:
     written = value if isinstance(value, str) else SHORT.repr(value)
     text = written[: SHOWN + 1].encode("utf-8", "replace").decode()
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def left() -> Problem:
+    """A request whose client has left."""
+    return Problem(CLOSED, "the client has left")
 
 
 def of_recurra(error: RecurraError, path: str = "", name: str = "") -> Problem:

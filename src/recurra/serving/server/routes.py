@@ -5,6 +5,7 @@ FastAPI describes the addresses; its own way from a request to a function takes 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import typing
 from collections.abc import Callable, Coroutine
@@ -15,11 +16,16 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
-from recurra.serving.server.problems import OPENAPI, Problem, of_validation
+from recurra.serving.server.limits import Limits
+from recurra.serving.server.problems import OPENAPI, Problem, left, of_validation
 
 
 class Route(APIRoute):
-    """Its function may take the names in the address, `request`, and a `body`, and gives a `Response`."""
+    """Its function may take the names in the address, `request`, and a `body`, and gives a `Response`.
+
+    A body is waited for only where the function takes one; how much and how long stands in the application's
+    `state.limits`.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """What a request is given to."""
@@ -32,11 +38,52 @@ class Route(APIRoute):
             if asks:
                 keywords["request"] = request
             if kind is not None:
-                keywords["body"] = read(kind, await request.body(), request.headers.get("content-type", ""))
+                keywords["body"] = read(
+                    kind, await received(request, request.app.state.limits), request.headers.get("content-type", "")
+                )
             found: Response = await endpoint(**keywords)
             return found
 
         return answered
+
+
+async def received(request: Request, limits: Limits) -> bytes:
+    """All of a request's body. Raises `Problem` for one that is too long, as soon as that is known, and for one that
+    does not come in time."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limits.body:
+        raise _too_long(limits, int(announced))
+    body = bytearray()
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            while True:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise left()
+                body += message.get("body", b"")
+                if len(body) > limits.body:
+                    raise _too_long(limits, f"{len(body):,} bytes so far")
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise Problem(
+            408,
+            "the body did not come in time",
+            expected=f"all of it within {limits.body_seconds:g} seconds",
+            next="Send it again.",
+            headers={"Connection": "close"},
+        ) from None
+
+
+def _too_long(limits: Limits, got: Any) -> Problem:
+    return Problem(
+        413,
+        "the body is too long",
+        expected=f"{limits.body:,} bytes at most",
+        got=got,
+        next="Send less, or part it into several requests.",
+        headers={"Connection": "close"},
+    )
 
 
 def read(kind: type[BaseModel], body: bytes, content_type: str) -> BaseModel:
