@@ -20,6 +20,7 @@ from recurra.data.encode import Encoder
 from recurra.data.subwords import BYTE_OF, SMALLEST, Subwords
 from recurra.data.vocabulary_file import from_json, load_all, save_all
 from recurra.errors import CheckpointError, ConfigError, DataError
+from recurra.export.clients import subwords
 from recurra.registry import construct
 
 PROSE = (Path(__file__).parent.parent / "fixtures" / "prose.txt").read_text(encoding="utf-8").splitlines()
@@ -202,3 +203,20 @@ def test_records_that_are_none(model: str, change: dict[str, Any], message: str)
         del record["scores"]
         with pytest.raises(CheckpointError, match="has as many scores"):
             from_json(record)
+
+
+@pytest.mark.parametrize("model", ["bpe", "unigram"])
+def test_pieces_go_over_combining_marks(model: str) -> None:
+    """Of the former splitter none did; a run of then is asked by it."""
+    texts = ["हिन्दी में लिखा हिन्दी हिन्दी में"] * 9 + ["می\u200cخواهم"] * 9
+    vocabulary = Subwords(size=400, model=model).fit_texts(texts)
+    pieces = {piece for ids in vocabulary.encode_texts(texts) for piece in vocabulary.pieces(ids)}
+    assert any("ि" in piece and len(piece) > 1 for piece in pieces)
+    assert model == "unigram" or {"▁हिन्दी", "▁می\u200cخواهم"} <= pieces
+    record = vocabulary.to_json()
+    del record["splitter"]
+    former = from_json(record)
+    assert former.splitter == 1 and former.to_json()["splitter"] == 1
+    ids = former.encode_texts(["हिन्दी"])[0]
+    assert len(ids) > 1 and former.text(ids) == "हिन्दी"
+    assert subwords.numbers_of(record, "हिन्दी x") == former.encode_texts(["हिन्दी x"])[0].tolist()

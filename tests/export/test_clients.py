@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -26,6 +27,8 @@ TEXTS = [
     "",
     " a  b\t\n",
     "i'm you'll WE'VE 🎉🎈",
+    "हिन्दी में, লিখা น้ำ தமிழ் שָׁלוֹם مُحَمَّدٌ",
+    "می\u200cخواهم l'e\u0301te\u0301 👩🏽\u200d🚀 1\ufe0f\u20e3 \u0301x Zu\u00adsammen 10\u00a0000",
 ]
 BLOCK = "import sys; sys.modules.update(torch=None, recurra=None, sympy=None); import runpy; "
 
@@ -181,3 +184,16 @@ def test_a_vocabulary_that_no_client_can_read_is_refused() -> None:
 
     with pytest.raises(ConfigError, match=r"cannot read the vocabulary 'mine', which is a plugin's. It reads"):
         client("tag", {"input": Mine()})
+
+
+def test_what_a_client_is_put_together_from_has_no_name_twice() -> None:
+    """Tokens for a source and subwords for its target are read by one program."""
+    both = {"input": fitted({"kind": "tokens"}), "target": fitted({"kind": "subwords"})}
+    for vocabularies in (both, {"input": both["target"], "target": both["input"]}):
+        names: list[str] = []
+        for node in ast.parse(client("transduce", vocabularies)).body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                names.append(node.name)
+            elif isinstance(node, ast.Assign):
+                names += [n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)]
+        assert len(names) == len(set(names)) and "MARKS" in names

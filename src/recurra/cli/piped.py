@@ -15,8 +15,9 @@ CHUNK = 1 << 12
 """Bytes that are read at once at most; fewer where no more are there."""
 PIECE = 1 << 12
 """Characters of a line that are waited for before a piece of it is passed on; shorter lines stay whole."""
-_BETWEEN = re.compile(r".*\s(?=[^\s/>])", re.DOTALL)
-"""Up to the last white space with a word behind it; "<br />" is one."""
+_BETWEEN = re.compile(r".*[ \t\n\r\f\v](?=[^\s/>])", re.DOTALL)
+"""Up to the last space, tab or line end with a word behind it; "<br />" is one, and so are words that a no-break space
+joins."""
 
 
 class Piece(NamedTuple):

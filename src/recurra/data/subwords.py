@@ -13,6 +13,7 @@ import numpy as np
 
 from recurra.data.tokens import Text
 from recurra.data.vocabulary import UNKNOWN_CHARACTER, checked_ids
+from recurra.data.words import MARKS, SPLITTER
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import part
 
@@ -29,6 +30,8 @@ SMALLEST = 1 + len(BYTE_OF) + 1
 SPACE = "▁"
 """Stands for a space where pieces are shown."""
 _HALF = re.compile("[\ud800-\udfff]")
+_CUTS = rf"'(?:[sdmt]|ll|ve|re)| ?\p{{L}}[\p{{L}}{MARKS}]*| ?\p{{N}}+| ?[^\s\p{{L}}\p{{N}}]+|\s+(?!\S)|\s+"
+"""What no piece goes beyond: GPT-2's own, with combining marks and joiners as parts of a word."""
 _STEP = 1e-4
 """How far apart the trainer of "unigram" puts the scores of bytes that it has none for."""
 
@@ -64,6 +67,7 @@ class Subwords:
         self.model = model
         self.lower = lower
         self.min_count = min_count
+        self.splitter = SPLITTER
         self._tokenizer: Tokenizer | None = None
         self._take([UNKNOWN_CHARACTER, *BYTE_OF], None)
 
@@ -83,7 +87,7 @@ class Subwords:
         alphabet, room = list(BYTE_OF), self.size - 1
         if self.model == "bpe":
             learnt = Tokenizer(models.BPE())
-            learnt.pre_tokenizer = _by_bytes()
+            learnt.pre_tokenizer = _by_bytes(self.splitter)
             learnt.train_from_iterator(
                 written,
                 trainers.BpeTrainer(
@@ -93,7 +97,7 @@ class Subwords:
             numbers = learnt.get_vocab()
             return self._take([UNKNOWN_CHARACTER, *sorted(numbers, key=numbers.__getitem__)], None)
         learnt = Tokenizer(models.Unigram())
-        learnt.pre_tokenizer = _by_bytes()
+        learnt.pre_tokenizer = _by_bytes(self.splitter)
         with _one_thread():
             learnt.train_from_iterator(
                 written, trainers.UnigramTrainer(vocab_size=room, initial_alphabet=alphabet, show_progress=False)
@@ -140,10 +144,11 @@ class Subwords:
         return float((ids == self.unknown).mean()) if ids.size else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Kind, settings, pieces, and the scores of "unigram"."""
+        """Kind, settings, how texts are cut into words, pieces, and the scores of "unigram"."""
         settings = {"size": self.size, "model": self.model, "lower": self.lower, "min_count": self.min_count}
         scores = {} if self.scores is None else {"scores": self.scores}
-        return {"kind": "subwords", "settings": settings, "symbols": self.symbols, **scores}
+        by = {"splitter": self.splitter}
+        return {"kind": "subwords", "settings": settings, **by, "symbols": self.symbols, **scores}
 
     def _take(self, symbols: Sequence[str], scores: Sequence[float] | None) -> Self:
         self.symbols = list(symbols)
@@ -161,7 +166,7 @@ class Subwords:
             tokenizer = Tokenizer(models.BPE(vocab=numbers, merges=_merges(self.symbols, numbers)))
         else:
             tokenizer = Tokenizer(models.Unigram(list(zip(self.symbols, self.scores, strict=True))))
-        tokenizer.pre_tokenizer = _by_bytes()
+        tokenizer.pre_tokenizer = _by_bytes(self.splitter)
         return tokenizer
 
     def _written(self, text: Text) -> str:
@@ -171,11 +176,14 @@ class Subwords:
         return f" {text}" if text else ""
 
 
-def _by_bytes() -> Any:
+def _by_bytes(splitter: int) -> Any:
     """What cuts a text into words, each with the space before it, and writes them in `BYTE_OF`."""
-    from tokenizers.pre_tokenizers import ByteLevel
+    from tokenizers import Regex
+    from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 
-    return ByteLevel(add_prefix_space=False)
+    if splitter == 1:  # cuts at combining marks
+        return ByteLevel(add_prefix_space=False)
+    return Sequence([Split(Regex(_CUTS), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
 def _merges(symbols: Sequence[str], numbers: dict[str, int]) -> list[tuple[str, str]]:

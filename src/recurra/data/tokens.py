@@ -12,7 +12,7 @@ import numpy as np
 from recurra.data.join import join_words
 from recurra.data.vectors import read_vectors, vectors_path
 from recurra.data.vocabulary import UNKNOWN_WORD, checked_ids
-from recurra.data.words import split_words, with_zeros
+from recurra.data.words import SPLITTER, split_words, with_zeros
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import part
 from recurra.types import Example
@@ -28,10 +28,10 @@ Text = str | Sequence[str]
 class Tokens:
     """The tokens of many sequences, the most frequent first. Number 0 is `<unk>`, the unknown token, and the padding.
 
-    Examples that hold a text are split: "space" where the white space is, "words" into words, numbers, marks and
-    tags in <>, each Chinese character a word, or into all their "characters". `lower` and `digits` (every digit a 0)
-    change what a token is looked up by. Tokens seen fewer than `min_count` times in `fit`, or beyond `max_size`
-    symbols, are unknown. Before `fit` all are.
+    Examples that hold a text are split: "space" at spaces, tabs and line ends, "words" into words, numbers, marks and
+    tags in <>, each Chinese character a word (see `split_words`), or into all their "characters". `lower` and `digits`
+    (every digit a 0) change what a token is looked up by. Tokens seen fewer than `min_count` times in `fit`, or beyond
+    `max_size` symbols, are unknown. Before `fit` all are.
 
     `vectors` names a set of word vectors or a file of them (see `read_vectors`). Its words become symbols after those
     of the training text, and a token that is no symbol is looked up in lower case before it is unknown.
@@ -64,6 +64,7 @@ class Tokens:
         """[V, D] after `fit` with vectors; a row of zeros where there is none."""
         self.coverage: tuple[float, float] | None = None
         """The shares, 0 to 1, of the training text's distinct tokens and of all its tokens that have a vector."""
+        self.splitter = SPLITTER
         self.restore([UNKNOWN_WORD])
 
     def __len__(self) -> int:
@@ -149,7 +150,7 @@ class Tokens:
         return float((ids == self.unknown).mean()) if ids.size else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Kind, settings and symbols, without vectors."""
+        """Kind, settings, how texts are split, and symbols; without vectors."""
         settings = {
             "split": self.split,
             "lower": self.lower,
@@ -158,12 +159,13 @@ class Tokens:
             "max_size": self.max_size,
             "vectors": self.named_vectors,
         }
-        return {"kind": "tokens", "settings": settings, "symbols": self.symbols}
+        by = {} if self.split == "characters" else {"splitter": self.splitter}
+        return {"kind": "tokens", "settings": settings, **by, "symbols": self.symbols}
 
     def _split(self, text: Text) -> list[str]:
         if not isinstance(text, str) or self.split == "characters":
             return list(text)
-        return split_words(text, self.split)
+        return split_words(text, self.split, self.splitter)
 
     def _keys(self, tokens: Sequence[str]) -> list[str]:
         """What tokens are looked up by."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 import numpy as np
 
 from recurra.data.join import join_words
-from recurra.data.words import split_words, with_zeros
+from recurra.data.words import SPLITTER, split_words, with_zeros
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import part
 
@@ -144,8 +144,8 @@ class Byte:
 class Word:
     """The words of a text, the most frequent first; each `\\n` is the symbol `end_of_line`.
 
-    `split`: "space" as the white space parts them; "words" at marks too, as the vocabulary of tokens does (see
-    `split_words`). `lower` and `digits` (every digit a 0) change what a word is looked up by, and what is decoded.
+    `split`: "space" as spaces, tabs and line ends part them; "words" at marks too, as the vocabulary of tokens does
+    (see `split_words`). `lower` and `digits` (every digit a 0) change what a word is looked up by, and what is decoded.
     A last line without `\\n` gets no `end_of_line`, so that a prompt can be continued. Words seen fewer than
     `min_count` times in `fit`, or beyond `max_size` symbols, become `<unk>`, which may also be in the text already.
     Before `fit` every word is unknown. Decoding joins the words of a line with single spaces, those of the split
@@ -179,6 +179,7 @@ class Word:
         self.end_of_line = end_of_line
         self.split = split
         self.digits = digits
+        self.splitter = SPLITTER
         self.restore([UNKNOWN_WORD, end_of_line])
 
     @property
@@ -233,16 +234,17 @@ class Word:
             "split": self.split,
             "digits": self.digits,
         }
-        return {"kind": "word", "settings": settings, "symbols": self.symbols}
+        return {"kind": "word", "settings": settings, "splitter": self.splitter, "symbols": self.symbols}
 
     def _words(self, text: str) -> list[str]:
         text = text.lower() if self.lower else text
         if self.split == "space" and not self.digits:
-            return text.replace("\n", f" {self.end_of_line} ").split()
+            marked = text.replace("\n", f" {self.end_of_line} ")
+            return split_words(marked, "space", self.splitter)
         words: list[str] = []
         for number, line in enumerate(text.split("\n")):
             words += [self.end_of_line] if number else []
-            found = split_words(line, self.split)
+            found = split_words(line, self.split, self.splitter)
             words += map(with_zeros, found) if self.digits else found
         return words
 

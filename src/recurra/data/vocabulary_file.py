@@ -9,6 +9,7 @@ from typing import Any
 
 from recurra import registry
 from recurra.data.vocabulary import Saved, Vocabulary
+from recurra.data.words import SPLITTER
 from recurra.errors import CheckpointError, TrainingError
 
 VERSION = 1
@@ -18,7 +19,8 @@ VERSION_OF_ALL = 2
 def from_json(record: Mapping[str, Any]) -> Any:
     """The vocabulary whose `to_json` gave `record`. Raises `CheckpointError` where keys are missing or do not fit.
 
-    A record with "scores", a number for each symbol, is of a vocabulary whose `restore` takes them.
+    A record with "scores", a number for each symbol, is of a vocabulary whose `restore` takes them. One of words that
+    does not say which "splitter" found them is of the first.
     """
     try:
         kind, settings, symbols = record["kind"], record["settings"], record["symbols"]
@@ -28,6 +30,13 @@ def from_json(record: Mapping[str, Any]) -> Any:
     if not strings or not isinstance(settings, dict):
         raise CheckpointError("a vocabulary's kind is a string, its settings an object, its symbols a list of strings.")
     vocabulary: Any = registry.construct("vocabulary", {**settings, "kind": kind})
+    if hasattr(vocabulary, "splitter"):
+        vocabulary.splitter = record.get("splitter", 1)
+        if vocabulary.splitter not in range(1, SPLITTER + 1) or isinstance(vocabulary.splitter, bool):
+            raise CheckpointError(
+                f"a vocabulary whose words were found by splitter {vocabulary.splitter!r}, this recurra has 1 to "
+                f"{SPLITTER}. Use the recurra that wrote it."
+            )
     return vocabulary.restore(symbols, record["scores"]) if "scores" in record else vocabulary.restore(symbols)
 
 

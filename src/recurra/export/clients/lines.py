@@ -11,7 +11,7 @@ def numbers_of(vocabulary: dict, text: str) -> list[int]:
     words: list[str] = []
     for number, line in enumerate((text.lower() if said["lower"] else text).split("\n")):
         words += [said["end_of_line"]] if number else []
-        found = split_words(line, said["split"])
+        found = split_words(line, said["split"], vocabulary.get("splitter", 1))
         words += [with_zeros(word) for word in found] if said["digits"] else found
     return [numbers.get(word, numbers["<unk>"]) for word in words]
 

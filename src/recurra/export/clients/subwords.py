@@ -6,18 +6,22 @@ import re
 import sys
 import unicodedata
 
+from recurra.data.words import MARKS
+
 SHOWN = [byte for byte in range(256) if chr(byte).isprintable() and chr(byte) != " "]
 LETTER = {byte: chr(byte) for byte in SHOWN} | {b: chr(256 + k) for k, b in enumerate(sorted({*range(256)} - {*SHOWN}))}
 """The character that each byte is written as in a piece."""
 DIGITS = "".join(c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c)[0] == "N")
-WORD = re.compile(rf"'(?:[sdmt]|ll|ve|re)| ?[^\W_{DIGITS}]+| ?[{DIGITS}]+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
+LETTERS = (rf"[^\W_{DIGITS}]+", rf"[^\W_{DIGITS}](?:[^\W_{DIGITS}]|[{MARKS}])*")
+"""A word by the first splitter, which cuts at combining marks, and by the second."""
+CUTS = [re.compile(rf"'(?:[sdmt]|ll|ve|re)| ?{w}| ?[{DIGITS}]+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+") for w in LETTERS]
 
 
 def numbers_of(vocabulary: dict, text: str) -> list[int]:
     said, numbers = vocabulary["settings"], {symbol: n for n, symbol in enumerate(vocabulary["symbols"])}
     cut = likeliest if said["model"] == "unigram" else joined
-    found = []
-    for word in WORD.findall(f" {text.lower() if said['lower'] else text}" if text else ""):
+    found, cuts = [], CUTS[vocabulary.get("splitter", 1) - 1]
+    for word in cuts.findall(f" {text.lower() if said['lower'] else text}" if text else ""):
         letters = "".join(LETTER[byte] for byte in word.encode())
         found += [numbers[piece] for piece in cut(letters, numbers, vocabulary.get("scores", []))]
     return found

@@ -7,8 +7,8 @@ from recurra.data.words import split_words, with_zeros
 
 
 def tokens_of(vocabulary: dict, text: str) -> list[str]:
-    split = vocabulary["settings"]["split"]
-    return list(text) if split == "characters" else split_words(text, split)
+    split, by = vocabulary["settings"]["split"], vocabulary.get("splitter", 1)
+    return list(text) if split == "characters" else split_words(text, split, by)
 
 
 def numbers_of(vocabulary: dict, text: str | list[str]) -> list[int]:
