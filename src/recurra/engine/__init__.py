@@ -3,7 +3,8 @@
 `reference` is the equations in a plain loop, `torch` the derived backward through time in torch operations, `native`
 the same compiled for this processor, `triton` the same as kernels for a GPU, `aten` torch's own kernel where it has one
 for the cell. `auto` takes on the CPU what was measured faster: `native`, or `torch` where nothing can be compiled (said
-once); a plain LSTM in 32 or 16 bits without lengths goes to `aten` (oneDNN), unless it is trained and large; a single
+once); a plain LSTM in 32 or 16 bits without lengths goes to `aten` (oneDNN), unless it is trained and large or oneDNN
+has none for this processor, as of bfloat16 where there is no AVX-512; a single
 step that nothing is learnt from, as decoders take them, goes to `reference`, since others arrange the weights first,
 which takes longer than the step. On a GPU, where nothing was measured, it takes `aten` for any cell of torch's and
 `torch` for the others.
@@ -55,13 +56,14 @@ def choose(backend: str, layer: Layer, x: Tensor, units: int = 0, learns: bool =
         if len(layer.time.sizes) == 1 and not learns and not torch.is_autocast_enabled("cpu"):
             return "reference"
         onednn = kernel and layer.cell.name == "lstm" and layer.time.lengths is None and x.dtype != torch.float64
+        onednn = onednn and aten.lacks(layer, x, learns) is None
         if onednn and not (learns and (units >= WIDE or units * layer.time.rows >= LARGE)):
             return "aten"
         if (reason := build.no_compiler()) is not None:
             build.say_once(f"{reason}; layers run on backend 'torch', which is slower")
             return "aten" if onednn else "torch"
         return "torch" if compiled.refuses(layer, x) else "native"
-    if backend == "aten" and (reason := aten.refuses(layer)) is not None:
+    if backend == "aten" and (reason := aten.refuses(layer) or aten.lacks(layer, x, learns)) is not None:
         raise ConfigError(f"backend 'aten' cannot run this layer: {reason}. Use backend='auto'.")
     if backend == "native" and (reason := compiled.refuses(layer, x)) is not None:
         raise ConfigError(f"backend 'native' cannot run this layer: {reason}. Use backend='auto'.")

@@ -5,13 +5,16 @@ Not derived from the equations: tested equal to them. It knows no masks, zoneout
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
 from torch import _VF, Tensor
 
 from recurra.engine import reference
+from recurra.engine.bptt import autocast
 from recurra.engine.layer import Layer
 from recurra.equations.derive import PLAIN
 
@@ -31,6 +34,41 @@ def refuses(layer: Layer) -> str | None:
         return "torch's kernels know no recurrent dropout, zoneout or projection here"
     if layer.truncate or layer.record is not None:
         return "torch's kernels neither truncate the backward nor record gradient norms"
+    return None
+
+
+def lacks(layer: Layer, x: Tensor, learns: bool) -> str | None:
+    """Why this processor cannot run torch's kernel for the layer on x of this type; None: it can.
+
+    Found out by running it once, as small as can be: what oneDNN has differs by type and processor, and a processor's
+    flags do not say it (ONEDNN_MAX_CPU_ISA takes away what they promise).
+    """
+    if x.device.type != "cpu":
+        return None
+    return _lacks(layer.cell.name, x.dtype, autocast(x), learns, bool(torch.backends.mkldnn.enabled))
+
+
+@cache
+def _lacks(cell: str, dtype: torch.dtype, short: torch.dtype | None, learns: bool, onednn: bool) -> str | None:
+    """`onednn`: whether torch is to use it now, which changes the answer."""
+    kernel, gates = KERNELS[cell], {"lstm": 4, "gru": 3}.get(cell, 1)
+    device = torch.device("cpu")
+    with torch.inference_mode(False), torch.set_grad_enabled(learns):
+        x = torch.zeros(1, 1, 1, dtype=dtype, device=device)
+        weights = [torch.zeros(gates, 1, dtype=dtype, device=device, requires_grad=learns) for _ in range(2)]
+        try:
+            with torch.autocast("cpu", short, enabled=short is not None):
+                y = kernel(x, (x, x) if cell == "lstm" else x, weights, False, 1, 0.0, False, False, False)[0]
+            if learns:
+                torch.autograd.grad(y.sum(), weights)
+        except RuntimeError as error:
+            if "could not create a primitive" not in str(error):
+                raise
+            limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
+            return (
+                f"torch (oneDNN) has no {cell} of {short or dtype} for this processor"
+                f"{f', as ONEDNN_MAX_CPU_ISA={limit} leaves it' if limit else ''}"
+            )
     return None
 
 

@@ -1,0 +1,159 @@
+"""Every recipe in every precision on processors that are not this one, each kind of processor a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recurra import config as configuration
+from recurra import registry
+
+FIXTURES = Path(__file__).parent / "fixtures"
+SMALL: dict[str, Any] = {
+    **dict.fromkeys(("embedder.size", "core.hidden_size", "task.decoder.hidden_size"), 8),
+    "batching.streams": 2,
+    "batching.steps": 12,
+    "batching.size": 16,
+    "baseline.order": 2,
+    "vocabulary.size": 300,
+    "vocabulary.max_size": 60,
+    "task.decoder.num_layers": 1,
+    "core.num_layers": 1,
+}
+TRAINING = {
+    "epochs": 1,
+    "schedule": "constant",
+    "learning_rate": 0.01,
+    "threads": 1,
+    "device": "cpu",
+    "average": 0.0,
+    "max_minutes": None,
+    "evaluate_every": 1.0,
+}
+SHARES = {"set": None, "valid_fraction": 0.2, "test_fraction": 0.2}
+PROCESSORS = {
+    "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "RECURRA_INSTRUCTIONS": "avx2", "ATEN_CPU_CAPABILITY": "avx2"},
+    "SSE4.1": {"ONEDNN_MAX_CPU_ISA": "SSE41", "RECURRA_INSTRUCTIONS": "portable", "ATEN_CPU_CAPABILITY": "default"},
+}
+
+
+def prose(folder: Path) -> Path:
+    text = (FIXTURES / "prose.txt").read_text(encoding="utf-8")
+    return write(folder / "text.txt", text[:1500])
+
+
+def poems(folder: Path) -> Path:
+    lines = (FIXTURES / "poems.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    return write(folder / "poems.jsonl", "".join(lines[:40]))
+
+
+def stories(folder: Path) -> Path:
+    draw = random.Random(0)
+    lines = []
+    for _ in range(12):
+        place = draw.choice(["attic", "yard"])
+        lines += [f"1 Ann went to the {place}.", f"2 Where is Ann?\t{place}\t1"]
+    return write(folder / "stories.txt", "\n".join(lines))
+
+
+def labelled(folder: Path) -> Path:
+    draw = random.Random(0)
+    rows = []
+    for _ in range(24):
+        place = draw.choice(["Bern", "Rome"])
+        label = draw.choice(["fare", "flight"])
+        rows.append({"tokens": ["a", label, "to", place], "tags": ["O", "O", "O", "B-to"], "label": label})
+    return write(folder / "rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def words(folder: Path) -> Path:
+    return write(folder / "words.txt", "what is the fare\na flight to Bern\n" * 12)
+
+
+def pairs(folder: Path) -> Path:
+    draw = random.Random(0)
+    lines = []
+    for _ in range(24):
+        size, animal = draw.choice([("old", "老"), ("big", "大")]), draw.choice([("dog", "狗"), ("bird", "鸟")])
+        lines.append(f"The {size[0]} {animal[0]} sings\t那 {size[1]} {animal[1]} 唱\n")
+    return write(folder / "pairs.tsv", "".join(lines))
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+FILES: dict[str, Callable[[Path], Path]] = {
+    "generate": prose,
+    "fill": prose,
+    "answer": stories,
+    "tag": labelled,
+    "classify": labelled,
+    "transduce": pairs,
+    "poem": poems,
+    "segment": words,
+}
+"""By recipe, else by task."""
+
+
+def jobs(folder: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    """Recipe, file, settings."""
+    files = {name: str(make(folder)) for name, make in FILES.items()}
+    found = []
+    for recipe in configuration.recipe_names():
+        config = configuration.load_recipe(recipe)
+        chosen = {name: value for name, value in SMALL.items() if _has(config, name)}
+        chosen |= {f"training.{name}": value for name, value in TRAINING.items()}
+        chosen |= {f"data.{name}": value for name, value in SHARES.items()}
+        found.append((recipe, files[recipe if recipe in files else config["task"]["kind"]], chosen))
+    return found
+
+
+def _has(config: dict[str, Any], name: str) -> bool:
+    """Whether the part of a table has a setting."""
+    section, _, key = name.rpartition(".")
+    table: Any = config
+    for part in section.split("."):
+        table = table.get(part, {})
+    kind = section.rpartition(".")[2]
+    return isinstance(table, dict) and "kind" in table and key in registry.defaults(kind, table["kind"])
+
+
+CHILD = """
+import json, math, sys
+import torch
+import recurra
+
+for recipe, file, settings in json.load(open(sys.argv[1], encoding="utf-8")):
+    losses = {}
+    for precision in sys.argv[3:]:
+        settings["training.precision"] = precision
+        run = recurra.train(recipe, file, out=f"{sys.argv[2]}/{recipe}-{precision}", settings=settings)
+        lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+        losses[precision] = [line["loss"] for line in lines if "loss" in line]
+        assert losses[precision] and all(map(math.isfinite, losses[precision])), (recipe, precision)
+        print(recipe, precision, run.report["precision"])
+    for short, exact in zip(losses["bf16"], losses.get("float32", losses["bf16"]), strict=True):
+        assert abs(short - exact) < 0.1 * exact + 0.05, (recipe, losses)  # the same training, rounded
+"""
+
+
+@pytest.mark.parametrize(("processor", "precisions"), [("AVX2", ["float32", "bf16"]), ("SSE4.1", ["bf16"])])
+def test_every_recipe_is_trained_in_every_precision(processor: str, precisions: list[str], tmp_path: Path) -> None:
+    found = jobs(tmp_path)
+    write(tmp_path / "jobs.json", json.dumps(found))
+    command = [sys.executable, "-c", CHILD, str(tmp_path / "jobs.json"), str(tmp_path), *precisions]
+    env = os.environ | PROCESSORS[processor]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    said = [tuple(line.split()) for line in done.stdout.splitlines()]
+    assert said == [(recipe, precision, precision) for recipe, *_ in found for precision in precisions]
