@@ -18,6 +18,18 @@ class ConfigError(RecurraError):
     """A setting is unknown, of the wrong type or out of range."""
 
 
+class WrongValue(ConfigError, ValueError):
+    """A setting has a value, or a tensor values or a dtype, that are not allowed; a ValueError, as in torch.nn."""
+
+
+class WrongType(ConfigError, TypeError):
+    """A setting or tensor is of another type than is expected; a TypeError, as in torch.nn."""
+
+
+class WrongTensor(ConfigError, RuntimeError):
+    """A tensor has another shape, or is on another device, than the layer expects; a RuntimeError, as in torch.nn."""
+
+
 class UnknownName(ConfigError):
     """A name nothing is registered under; the message suggests the nearest ones."""
 

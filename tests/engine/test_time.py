@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
@@ -14,7 +16,7 @@ from recurra.testing.cells import relative
 
 def test_rows_are_those_of_a_packed_sequence() -> None:
     x, lengths = torch.randn(7, 5, 3), torch.tensor([3, 7, 1, 7, 4])
-    packed, time = pack_padded_sequence(x, lengths, enforce_sorted=False), Time.of(lengths, 7)
+    packed, time = pack_padded_sequence(x, lengths, enforce_sorted=False), Time.of(lengths, 7, 5)
     assert torch.equal(time.pack(x), packed.data)
     assert list(time.sizes) == packed.batch_sizes.tolist()
     back = time.unpack(time.pack(x), 7)
@@ -25,18 +27,41 @@ def test_rows_are_those_of_a_packed_sequence() -> None:
 
 def test_reverse_turns_every_sequence_within_its_length() -> None:
     x, lengths = torch.randn(6, 4, 2), torch.tensor([2, 0, 6, 3])
-    time = Time.of(lengths, 6)
+    time = Time.of(lengths, 6, 4)
     turned = time.unpack(time.reverse(time.pack(x)), 6)
     for b, n in enumerate(lengths):
         assert torch.equal(turned[:n, b], x[:n, b].flip(0))
     assert torch.equal(time.reverse(time.reverse(time.pack(x))), time.pack(x))
 
 
-def test_lengths_out_of_range_are_refused() -> None:
-    with pytest.raises(ConfigError, match="from 0 to 4"):
-        Time.of(torch.tensor([5]), 4)
-    with pytest.raises(ConfigError, match="from 0 to 4"):
-        Time.of(torch.tensor([-1]), 4)
+@pytest.mark.parametrize(
+    "lengths, error, sentence",
+    [
+        (torch.tensor([5, 1, 1]), ValueError, "from 0 to 4 .* they go from 1 to 5"),
+        (torch.tensor([-1, 1, 1]), ValueError, "from 0 to 4 .* they go from -1 to 1"),
+        (torch.tensor([1, 2]), RuntimeError, r"shape \(2,\), expected \[3\]"),
+        (torch.tensor([1, 2, 3, 4]), RuntimeError, r"shape \(4,\), expected \[3\]"),
+        (torch.tensor([[1, 2, 3]]), RuntimeError, r"shape \(1, 3\), expected \[3\]"),
+        (torch.tensor(2), RuntimeError, r"shape \(\), expected \[3\]"),
+        (torch.tensor([1.0, 2.9, 3.0]), TypeError, "torch.float32, expected whole numbers"),
+        (torch.tensor([True, False, True]), TypeError, "torch.bool, expected whole numbers"),
+        ([1, 2, 3], TypeError, "lengths is a list, expected a tensor"),
+    ],
+)
+def test_lengths_that_do_not_fit_are_refused(lengths: Any, error: type[Exception], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as raised:
+        Time.of(lengths, 4, 3)
+    assert isinstance(raised.value, error)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8])
+def test_lengths_may_be_any_whole_numbers(dtype: torch.dtype) -> None:
+    time = Time.of(torch.tensor([3, 0, 4], dtype=dtype), 4, 3)
+    assert (time.batch, time.sizes) == (3, (2, 2, 2, 1))
+
+
+def test_no_sequence_needs_no_length() -> None:
+    assert Time.of(torch.tensor([], dtype=torch.int64), 4, 0).rows == 0
 
 
 @pytest.mark.parametrize("backend", ["torch", "aten"])

@@ -214,7 +214,7 @@ def test_a_cell_that_reads_the_layer_below_and_a_mask(lengths: list[int] | None)
     with pytest.raises(ConfigError, match=r"reads lower\('c'\), which Recurrent does not feed|reads mask"):
         Recurrent(deep, 3, 4)
     torch.manual_seed(0)
-    time = Time.full(5, 3) if lengths is None else Time.of(torch.tensor(lengths), 5)
+    time = Time.full(5, 3) if lengths is None else Time.of(torch.tensor(lengths), 5, 3)
     shapes = {"weight_ih": (8, 3), "weight_hh": (8, 4), "bias_ih": (8,), "bias_hh": (8,), "see": (4,)}
     weights = {n: torch.randn(s, dtype=torch.float64, requires_grad=True) for n, s in shapes.items()}
     x, below, keep = (torch.randn(time.rows, w, dtype=torch.float64, requires_grad=True) for w in (3, 4, 4))

@@ -12,7 +12,35 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from recurra.errors import ConfigError
+from recurra.errors import WrongTensor, WrongType, WrongValue
+
+WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def check_lengths(lengths: Tensor, steps: int, batch: int) -> Tensor:
+    """`lengths` as they came: [B] whole numbers from 0 to `steps`, one for each of `batch` sequences.
+
+    Everything that takes lengths calls it, since lengths that do not fit read another sequence's rows.
+    Raises WrongType for what is no tensor of whole numbers, WrongTensor for another number of them, WrongValue for one
+    that is negative or over `steps`.
+    """
+    if not isinstance(lengths, Tensor):
+        raise WrongType(
+            f"lengths is a {type(lengths).__name__}, expected a tensor [{batch}] of whole numbers, one for each "
+            "sequence: torch.tensor(lengths)."
+        )
+    if lengths.dtype not in WHOLE:
+        raise WrongType(f"lengths are {lengths.dtype}, expected whole numbers (torch.int64): they count time steps.")
+    if lengths.shape != (batch,):
+        raise WrongTensor(f"lengths have shape {tuple(lengths.shape)}, expected [{batch}], one for each sequence.")
+    if batch:
+        shortest, longest = torch.stack(lengths.detach().aminmax()).tolist()
+        if shortest < 0 or longest > steps:
+            raise WrongValue(
+                f"lengths must be one number from 0 to {steps} (the padded steps) per sequence, they go from "
+                f"{shortest} to {longest}."
+            )
+    return lengths
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +63,9 @@ class Time:
         return Time(batch, (batch,) * steps)
 
     @staticmethod
-    def of(lengths: Tensor, steps: int) -> Time:
-        """From a tensor of lengths [B], zeros allowed; raises ConfigError when one is negative or over `steps`."""
-        lengths = lengths.detach().to("cpu", torch.int64)
-        if lengths.ndim != 1 or (len(lengths) and (int(lengths.min()) < 0 or int(lengths.max()) > steps)):
-            raise ConfigError(
-                f"lengths must be one number from 0 to {steps} (the padded steps) per sequence, "
-                f"got a {tuple(lengths.shape)} tensor from {lengths.min()} to {lengths.max()}."
-            )
+    def of(lengths: Tensor, steps: int, batch: int) -> Time:
+        """From the lengths [B] of `batch` sequences of `steps` padded steps; raises as `check_lengths`."""
+        lengths = check_lengths(lengths, steps, batch).detach().to("cpu", torch.int64)
         values, order = torch.sort(lengths, descending=True, stable=True)
         alive = len(lengths) - torch.cumsum(torch.bincount(lengths, minlength=steps + 1), 0)
         sizes = tuple(int(n) for n in alive[:steps] if n > 0)

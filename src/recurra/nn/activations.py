@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from recurra.engine.time import check_lengths
+from recurra.nn.attention import places
+
 
 def mean_square(y: Tensor, lengths: Tensor | None = None) -> Tensor:
     """mean_{t, b, j} y[t, b, j]², over the steps that are no padding: activation regularisation.
@@ -12,7 +15,8 @@ def mean_square(y: Tensor, lengths: Tensor | None = None) -> Tensor:
     Shapes: y [T, B, H], zero behind a sequence's end; lengths [B]; result [], 0 where there is no step.
     Source: Merity, McCann & Socher 2017, Revisiting activation regularization for language RNNs, section 3.
     """
-    steps = y.shape[0] * y.shape[1] if lengths is None else int(lengths.sum())
+    T, B = y.shape[:2]
+    steps = T * B if lengths is None else int(check_lengths(lengths, T, B).sum())
     return _squares(y) / max(1, steps * y.shape[2])
 
 
@@ -25,8 +29,8 @@ def mean_square_change(y: Tensor, lengths: Tensor | None = None) -> Tensor:
     changes = y[1:] - y[:-1]
     pairs = changes.shape[0] * changes.shape[1]
     if lengths is not None:
-        later = torch.arange(1, len(y), device=y.device)[:, None] < lengths.to(y.device)  # [T − 1, B]
-        changes, pairs = changes * later[..., None], int(later.sum())
+        later = places(lengths, y)[1:]  # [T − 1, B, 1]
+        changes, pairs = changes * later, int(later.sum())
     return _squares(changes) / max(1, pairs * y.shape[2])
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from recurra.engine.time import check_lengths
 from recurra.errors import ConfigError, did_you_mean
 
 Kind = Literal["additive", "dot", "general"]
@@ -28,9 +29,14 @@ LAUNCHED_BYTES = 2**26
 """The same elsewhere, where a few large pieces are quicker than many small ones."""
 
 
-def places(lengths: Tensor, steps: int) -> Tensor:
-    """Which steps of sequences of these lengths [B] there are: [T, B, 1]."""
-    return (torch.arange(steps, device=lengths.device)[:, None] < lengths)[:, :, None]
+def places(lengths: Tensor, like: Tensor) -> Tensor:
+    """Which steps of `like` [T, B, …] there are in sequences of these lengths [B]: [T, B, 1], on its device.
+
+    Raises as recurra.engine.time.check_lengths.
+    """
+    T, B = like.shape[:2]
+    lengths = check_lengths(lengths, T, B).to(like.device)
+    return (torch.arange(T, device=like.device)[:, None] < lengths)[:, :, None]
 
 
 def attend(
@@ -107,7 +113,7 @@ class Attention(nn.Module):
         zeros are remembered."""
         values, mask = y.transpose(0, 1), None
         if lengths is not None:
-            there = places(lengths.to(y.device), y.shape[1])
+            there = places(lengths, values)
             values = values.masked_fill(~there, 0)
             mask = there | ~there[:1]  # an empty sequence attends to its zeros: its softmax is no 0 / 0
         return values, self.keys(values) if self.kind == "additive" else None, mask

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
+from recurra.engine.time import check_lengths
 from recurra.errors import ConfigError
 from recurra.nn.attention import places
 
@@ -27,12 +28,11 @@ def summary(source: Source) -> Tensor:
     """
     y, lengths = source.y, source.lengths
     B, T, H = y.shape
-    if lengths is None:
-        lengths = torch.full((B,), T, device=y.device)
+    lengths = torch.full((B,), T) if lengths is None else check_lengths(lengths, T, B)
     lengths = lengths.to(y.device)
     states = recurrent_states(source)
     if states is None:
-        there = places(lengths, T).transpose(0, 1)
+        there = places(lengths, y.transpose(0, 1)).transpose(0, 1)
         return y.masked_fill(~there, 0).sum(1) / lengths.clamp(min=1)[:, None]
     if states[0].shape[2] != H:
         return torch.cat((states[0][-2], states[0][-1]), 1)

@@ -143,11 +143,7 @@ def _time(emissions: Tensor, transitions: Tensor, lengths: Tensor | None) -> Tim
     if emissions.ndim != 3 or emissions.shape[2] != K:
         raise ConfigError(f"CRF: emissions have shape {tuple(emissions.shape)}, expected [time, batch, {K} tags].")
     T, B, _ = emissions.shape
-    if lengths is None:
-        return Time.full(T, B)
-    if lengths.shape != (B,):
-        raise ConfigError(f"CRF: lengths have shape {tuple(lengths.shape)}, expected [{B}], one for each sequence.")
-    return Time.of(lengths, T)
+    return Time.full(T, B) if lengths is None else Time.of(lengths, T, B)
 
 
 def _exact(emissions: Tensor, transitions: Tensor) -> torch.dtype:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-import torch
 from torch import Tensor, nn
 
+from recurra.nn.attention import places
 from recurra.registry import part
 from recurra.types import Lengths, Sizes
 
@@ -29,6 +29,5 @@ class Identity(nn.Module):
     def forward(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, None]:
         if structure.values is None:
             return x, None
-        ends = structure.values.to(x.device)
-        behind = (torch.arange(x.shape[1], device=x.device)[:, None] >= ends)[:, :, None]  # [T, B, 1]
-        return x.transpose(0, 1).masked_fill(behind, 0).transpose(0, 1), None
+        rows = x.transpose(0, 1)
+        return rows.masked_fill(~places(structure.values, rows), 0).transpose(0, 1), None

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recurra.engine.time import check_lengths
 from recurra.errors import ConfigError
+from recurra.nn.attention import places
 
 GATE = -2.5
 """Where the gates' biases start: a sentence is passed over unless it has to do with the question."""
@@ -62,13 +64,12 @@ class Memory(nn.Module):
 
     def _read(self, m: Tensor, q: Tensor, lengths: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """The result, and of each hop the weights [B, S, S] of all its sentences (row t) summed over directions."""
-        S = m.shape[1]
-        if not S:
-            return q, []
         there = None
         if lengths is not None:
-            there = (torch.arange(S, device=m.device) < lengths.to(m.device)[:, None])[:, :, None]  # [B, S, 1]
+            there = places(lengths, m.transpose(0, 1)).transpose(0, 1)  # [B, S, 1]
             m = m.masked_fill(~there, 0)
+        if not m.shape[1]:
+            return q, []
         met, hops = q[:, None].expand_as(m), []
         for k, forwards in enumerate(self.forwards):
             now, a = forwards(m, met, there)
@@ -142,7 +143,7 @@ def find_segments(numbers: Tensor, lengths: Tensor | None) -> Segments:
     device = numbers.device
     starts = torch.ones(B, T, dtype=torch.bool, device=device)
     starts[:, 1:] = numbers[:, 1:] != numbers[:, :-1]
-    ends = torch.full((B,), T, device=device) if lengths is None else lengths.to(device)
+    ends = (torch.full((B,), T) if lengths is None else check_lengths(lengths, T, B)).to(device)
     starts &= torch.arange(T, device=device) < ends[:, None]
     number = starts.sum(1)
     sequence, begin = starts.nonzero(as_tuple=True)  # sequence by sequence, in order

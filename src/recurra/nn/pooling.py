@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from recurra.engine.time import check_lengths
 from recurra.errors import ConfigError, did_you_mean
 
 Kind = Literal["last", "mean", "max", "attention"]
@@ -41,11 +42,9 @@ class Pooling(nn.Module):
 
     def forward(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         B, T, H = y.shape
+        lengths = (torch.full((B,), T) if lengths is None else check_lengths(lengths, T, B)).to(y.device)
         if T == 0:
             return y.new_zeros(B, H)
-        if lengths is None:
-            lengths = torch.full((B,), T, device=y.device)
-        lengths = lengths.to(y.device)
         valid = (torch.arange(T, device=y.device) < lengths[:, None])[:, :, None]  # [B, T, 1]
         empty = (lengths == 0)[:, None]
         if self.kind == "last":

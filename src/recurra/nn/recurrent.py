@@ -16,8 +16,9 @@ from recurra.engine.native.step import StepLayer
 from recurra.equations.derive import Variant, derive
 from recurra.equations.gates import watched
 from recurra.equations.language import Cell
-from recurra.errors import ConfigError, did_you_mean
+from recurra.errors import ConfigError, WrongValue, did_you_mean
 from recurra.nn.dropout import draw_mask, dropout
+from recurra.nn.given import check_input, check_packed, check_states
 from recurra.registry import find
 
 State = tuple[Tensor, ...]
@@ -139,6 +140,13 @@ class Recurrent(nn.Module):
         return self.cell if layer else self.cell.lowest
 
     @property
+    def _weight(self) -> Tensor:
+        """Some weight, for the type and the device of all."""
+        name, _ = next(self._shapes(0))
+        weight: Tensor = getattr(self, self._key(name, 0, False))
+        return weight
+
+    @property
     def _directions(self) -> tuple[bool, ...]:
         return (False, True) if self.bidirectional else (False,)
 
@@ -210,16 +218,14 @@ class Recurrent(nn.Module):
         """
         watch = _Watch(record, trace)
         if isinstance(x, PackedSequence):
+            if lengths is not None:
+                raise WrongValue("x is a PackedSequence, which has its own lengths: call the layer without lengths.")
             return self._forward_packed(x, state, watch)
-        if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
-            raise ConfigError(
-                f"x has shape {tuple(x.shape)}, expected [{'batch, time' if self.batch_first else 'time, batch'}, "
-                f"{self.input_size}] or [time, {self.input_size}]."
-            )
+        check_input(x, self._weight, self.input_size, self.batch_first)
         batched = x.ndim == 3
         x = x[:, None] if not batched else x.transpose(0, 1) if self.batch_first else x
         T, B, _ = x.shape
-        time = Time.full(T, B) if lengths is None else Time.of(lengths, T)
+        time = Time.full(T, B) if lengths is None else Time.of(lengths, T, B)
         initial = self._initial(state, B, x, batched)
         rows, finals = self._stack(time.pack(x), time, initial, watch)
         y = time.unpack(rows, T)
@@ -230,6 +236,7 @@ class Recurrent(nn.Module):
     def _forward_packed(
         self, x: PackedSequence, state: Tensor | State | None, watch: _Watch
     ) -> tuple[PackedSequence, Tensor | State]:
+        check_packed(x, self._weight, self.input_size)
         sizes = x.batch_sizes
         lengths = (sizes[:, None] > torch.arange(int(sizes[0]))).sum(0)
         time = Time(int(sizes[0]), tuple(sizes.tolist()), x.sorted_indices, lengths)
@@ -243,15 +250,12 @@ class Recurrent(nn.Module):
         count = self.num_layers * len(self._directions)
         widths = [self.proj_size or self.hidden_size, *[self.hidden_size] * (len(self.cell.state) - 1)]
         if state is None:
-            dtype = next(self.parameters()).dtype
+            dtype = self._weight.dtype
             return tuple(torch.zeros(count, batch, w, dtype=dtype, device=x.device) for w in widths)
         states = (state,) if isinstance(state, Tensor) else tuple(state)
         if not batched:
             states = tuple(s[:, None] if s.ndim == 2 else s for s in states)
-        expected = [(count, batch, w) for w in widths]
-        if [tuple(s.shape) for s in states] != expected:
-            got = [tuple(s.shape) for s in states]
-            raise ConfigError(f"state of {self.cell.name!r} has shapes {got}, expected {expected} ({self.cell.state}).")
+        check_states(states, [(count, batch, w) for w in widths], self.cell, self._weight)
         return states
 
     def _stack(self, rows: Tensor, time: Time, initial: State, watch: _Watch) -> tuple[Tensor, State]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError
+from recurra.nn.attention import places
 from recurra.nn.recurrent import Recurrent
 from recurra.registry import part
 from recurra.types import Sizes
@@ -61,7 +62,7 @@ class ConvolutionSpelling(nn.Module):
             symbols = F.embedding(spellings.reshape(-1), symbols)
             numbers = torch.arange(U * C, device=spellings.device).view(U, C)
         outside = len(symbols)  # the number of a row of zeros
-        behind = torch.arange(C, device=spellings.device) >= lengths.to(spellings.device)[:, None]  # [U, C]
+        behind = ~places(lengths, spellings.t())[:, :, 0].t()  # [U, C]
         before = (self.width - 1) // 2
         numbers = F.pad(numbers.masked_fill(behind, outside), (before, self.width - 1 - before), value=outside)
         table = F.pad(symbols @ self.weight.flatten(1), (0, 0, 0, 1)).view(outside + 1, self.width, self.filters)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError
+from recurra.nn.attention import places
 from recurra.nn.watch import LayerTrace
 from recurra.registry import part
 from recurra.types import Lengths, Sizes
@@ -91,8 +92,8 @@ class Tdnn(nn.Module):
         rows, lengths = x.transpose(0, 1), structure.values  # [T, B, D]
         behind = None
         if lengths is not None:
+            behind = ~places(lengths, rows)
             lengths = lengths.to(x.device)
-            behind = (torch.arange(len(rows), device=x.device)[:, None] >= lengths)[:, :, None]  # [T, B, 1]
             rows = rows.masked_fill(behind, 0)
         states = self._initial(rows, state)
         kept = []

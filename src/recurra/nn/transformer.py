@@ -85,8 +85,8 @@ class TransformerCore(nn.Module):
         rows = x.transpose(0, 1)  # [T, B, D]
         T, lengths, there = len(rows), structure.values, None
         if lengths is not None:
+            there = places(lengths, rows)
             lengths = lengths.to(x.device)
-            there = places(lengths, T)
             rows = rows.masked_fill(~there, 0)
         past, seen = self._initial(rows, state)
         steps = torch.arange(T, device=x.device)[:, None]

@@ -67,7 +67,7 @@ class TransformerDecoder(nn.Module):
         """The state before the first step."""
         memory, mask = source.y.transpose(0, 1), None
         if source.lengths is not None:
-            there = places(source.lengths.to(memory.device), len(memory))
+            there = places(source.lengths, memory)
             memory = memory.masked_fill(~there, 0)
             mask = there | ~there[:1]  # an empty source is attended to as zeros: its softmax is no 0 / 0
         nothing = memory.new_zeros(0, memory.shape[1], self.hidden_size)

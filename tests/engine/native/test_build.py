@@ -393,7 +393,7 @@ def test_an_unknown_processor_takes_what_runs_everywhere(fresh: Path, monkeypatc
 
 def test_auto_hands_over_what_onednn_does_faster(fresh: Path) -> None:
     """A plain LSTM without a backward, or small, to torch's kernel; trained and wide, or ragged, to native code."""
-    full, ragged = Time.full(3, 2), Time.of(torch.tensor([1, 3]), 3)
+    full, ragged = Time.full(3, 2), Time.of(torch.tensor([1, 3]), 3, 2)
     x = torch.randn(6, 4)
     lstm, gru = find("cell", "lstm"), find("cell", "gru")
     assert choose("auto", Layer(lstm, full), x, 256, learns=False) == "aten"
