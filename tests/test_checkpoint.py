@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from recurra import checkpoint
+from recurra import checkpoint, storage
 from recurra.errors import CheckpointError
 
 
@@ -163,7 +163,7 @@ def test_failed_write_leaves_the_old_file(
 def test_new_run_folder(tmp_path: Path) -> None:
     run = checkpoint.create_run(tmp_path / "a" / "b")
     assert run.path.is_dir()
-    checkpoint.write_text(run.config, "description = 'ä'\n")
+    storage.write_text(run.config, "description = 'ä'\n")
     assert checkpoint.open_run(run.path) == run
     assert run.config.read_text(encoding="utf-8") == "description = 'ä'\n"
     assert stat.S_IMODE(run.config.stat().st_mode) & stat.S_IRUSR
@@ -191,7 +191,7 @@ def test_run_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_read_only_folder_is_noticed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "open", failing(errno.EROFS))
+    monkeypatch.setattr(os, "open", failing(errno.EROFS))
     with pytest.raises(CheckpointError, match=r"metrics.jsonl cannot be written \(Read-only file system\)"):
         checkpoint.create_run(tmp_path / "run")
 

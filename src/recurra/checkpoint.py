@@ -10,14 +10,12 @@
     ├─ spectrum.jsonl       where training.record_spectrum asks for it: spectra of the recurrent weights
     └─ report.json          the scores, beside the baseline's
 
-Every safetensors file carries its format's version and a checksum of its tensors in its metadata. A file is renamed
-into its place only when it is complete and on the disk, so that the last good one always stands.
+Every safetensors file carries its format's version and a checksum of its tensors in its metadata. Files are written by
+`recurra.storage`: the last good one always stands.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import os
 import zlib
@@ -31,6 +29,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from recurra import storage
 from recurra.errors import CheckpointError
 
 FORMAT = 1
@@ -79,16 +78,20 @@ class RunFolder:
     def report(self) -> Path:
         return self.path / "report.json"
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them, whether they are there or not."""
+        written = (self.config, self.vocabulary, self.model, self.resume, self.metrics, self.report)
+        return (*written, self.gradients, self.spectrum)
+
 
 def create_run(path: str | Path) -> RunFolder:
     """Make the folder of a new run and try writing there. A folder that holds a run already is refused."""
     check_free(path)
     run = RunFolder(Path(path))
-    try:
-        run.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(unwritable(run.path, error)) from error
-    write(run.metrics, b"")
+    storage.make_folder(run.path)
+    check_places(run)
+    storage.write(run.metrics, b"")
     return run
 
 
@@ -96,7 +99,7 @@ def check_free(path: str | Path) -> None:
     """Raise `CheckpointError` for a folder that holds a run already."""
     run = RunFolder(Path(path))
     for held in (run.config, run.model, run.resume):
-        if held.exists():
+        if os.path.lexists(held):
             raise CheckpointError(
                 f"{run.path} already holds a run ({held.name}). Name another folder with --out, "
                 f"go on with this one by --resume, or delete it."
@@ -116,35 +119,21 @@ def open_run(path: str | Path) -> RunFolder:
     return run
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it there: whatever happens, the old one or the new one stands, whole."""
-    beside = path.with_name(path.name + ".part")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise CheckpointError(unwritable(path, error)) from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """`write` for text, as UTF-8."""
-    write(path, text.encode("utf-8"))
+def check_places(run: RunFolder) -> None:
+    """Raise `CheckpointError` where a link, or anything but a file, stands in the place of one of a run's files."""
+    for file in run.files:
+        storage.check_place(file)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`write` for a JSON value."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    """Write a JSON value; raises as `storage.write`."""
+    storage.write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
     """A JSON file's value; raises `CheckpointError` if it is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(storage.read_text(path))
     except OSError as error:
         raise CheckpointError(_unreadable(path, error)) from error
     except ValueError as error:
@@ -155,17 +144,18 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """Write tensors as safetensors, with the format's version and a checksum in the metadata."""
     held = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
     marks = {"recurra_format": str(FORMAT), "checksum": _checksum(held)}
-    write(path, safetensors.torch.save(held, {**metadata, **marks}))
+    storage.write(path, safetensors.torch.save(held, {**metadata, **marks}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors, on the CPU, and metadata; raises `CheckpointError` for a missing, cut, corrupt or foreign file."""
-    if not path.is_file():
+    if not path.exists():
         raise CheckpointError(
             f"{path} is missing. Training writes it within its first minute: train again, "
             f"or copy the file back if it was moved."
         )
     try:
+        storage.check_readable(path)
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
             version = metadata.get("recurra_format")
@@ -250,13 +240,3 @@ def _foreign(path: Path, version: str | None) -> str:
 
 def _unreadable(path: Path, error: OSError) -> str:
     return f"{path} cannot be read ({error.strerror or error}). Is the run directory complete, and yours to read?"
-
-
-def unwritable(path: Path, error: OSError) -> str:
-    """The sentence about a file that could not be written, with the next move."""
-    reason = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{path} cannot be written, the disk is full ({reason}). Free some space; what was saved before stands."
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"{path} cannot be written ({reason}). Name a folder that you may write to with --out."
-    return f"{path} cannot be written ({reason}). Name another folder with --out."

@@ -39,7 +39,7 @@ class UnknownName(ConfigError):
 
 
 class CheckpointError(RecurraError):
-    """A run directory or checkpoint is missing, cut, corrupt or of another version."""
+    """A run directory or checkpoint is missing, cut, corrupt or of another version, or a file cannot be written."""
 
 
 class NotCausal(RecurraError):

@@ -122,7 +122,7 @@ def test_a_disk_that_fills_while_training_goes_on(copied: Path, monkeypatch: pyt
     sync = os.fsync
 
     def full(descriptor: int) -> None:
-        if Path(f"/proc/self/fd/{descriptor}").readlink().suffixes == [".safetensors", ".part"]:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().suffixes[::2] == [".safetensors", ".part"]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(descriptor)
 
@@ -133,3 +133,18 @@ def test_a_disk_that_fills_while_training_goes_on(copied: Path, monkeypatch: pyt
     assert {name: (copied / name).read_bytes() for name in files} == before
     monkeypatch.setattr(os, "fsync", sync)
     assert cli.call(["train", str(copied), "--resume", "--set", "training.epochs=2"]) == 0
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "report.json", "config.toml", "gradients.jsonl"])
+def test_a_run_of_a_stranger_writes_nowhere_else(name: str, copied: Path, tmp_path: Path, capsys) -> None:
+    own = tmp_path / "own"
+    kept = b"mine\n" if name.endswith(".jsonl") else (copied / name).read_bytes()
+    own.write_bytes(kept)
+    for prepared in (f"{name}.part", f"{name}.new", f".{name}"):
+        (copied / prepared).symlink_to(own)
+    assert cli.call(["train", str(copied), "--resume", "--set", "training.epochs=2"]) == 0
+    (copied / name).unlink(missing_ok=True)
+    (copied / name).symlink_to(own)
+    said = sentence(capsys, "train", str(copied), "--resume", "--set", "training.epochs=3")
+    assert f"{copied / name} cannot be written: it is a link to {own}, expected a regular file. Delete it" in said
+    assert own.read_bytes() == kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,19 @@ def test_what_cannot_be_exported_is_one_sentence(run: Path, capsys: pytest.Captu
     Path("full/notes").touch()
     assert "full holds something else than an export" in sentence(capsys, "export", str(run), "--out", "full")
     assert "gone.onnx is no run. A run is" in sentence(capsys, "predict", "gone.onnx", "The")
+
+
+def test_a_run_of_a_stranger_exports_nowhere_else(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = shutil.copytree(run, tmp_path / "copied")
+    (tmp_path / "own").mkdir()
+    (copied / "onnx").symlink_to(tmp_path / "own")
+    assert "onnx is a link, expected a folder of the run's own" in sentence(capsys, "export", str(copied))
+    (copied / "onnx").unlink()
+    (copied / "onnx").mkdir()
+    (copied / "onnx" / "model.onnx").write_bytes(b"")
+    (copied / "onnx" / "vocabulary.json").symlink_to(tmp_path / "mine")
+    said = sentence(capsys, "export", str(copied))
+    assert "vocabulary.json cannot be written: it is a link to " in said
+    assert list((tmp_path / "own").iterdir()) == [] and not (tmp_path / "mine").exists()

@@ -74,3 +74,11 @@ def test_the_first_line_for_a_run_that_labels(runs, here, capsys):
     Path("my.txt").write_text("\n \n", encoding="utf-8")
     assert "no line with any text" in sentence(capsys, "inspect", runs[0], "--file", "my.txt")
     assert "of its own" in answered(capsys, "inspect", runs[0])["origin"]
+
+
+def test_no_page_is_written_through_a_link(run: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.html").write_text("mine")
+    Path("report.html").symlink_to("mine.html")
+    said = sentence(capsys, "inspect", str(run), "--out", "report.html")
+    assert "report.html cannot be written: it is a link to mine.html, expected a regular file. Delete it, or" in said
+    assert Path("mine.html").read_text() == "mine"

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from recurra import checkpoint, cli, load
+from recurra import cli, load, storage
 from recurra.errors import CheckpointError
 
 from .conftest import COLUMNS, TABLE, sentence, train
@@ -227,7 +227,7 @@ def test_a_state_that_cannot_be_kept_is_refused_before_reading(
         raise CheckpointError("Name another folder with --out.") from OSError(28, "No space left")
 
     piped(monkeypatch, "the\n")
-    monkeypatch.setattr(checkpoint, "write", refuse)
+    monkeypatch.setattr(storage, "write", refuse)
     said = sentence(capsys, "stream", str(run), "--state", str(tmp_path / "s"))
     assert said.endswith("s could not be written (No space left), so the state is lost.") and "--out" not in said
 
@@ -273,3 +273,10 @@ def test_answers_come_while_the_input_is_open(run: Path) -> None:
 def test_a_real_pipe_has_what_is_read_from(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"the\n"), encoding="utf-8"))
     assert answered(capsys, str(run))[0]["text"] == "the"
+
+
+def test_no_state_is_kept_through_a_link(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "state").symlink_to(tmp_path / "mine")
+    said = sentence(capsys, "stream", str(run), "--state", str(tmp_path / "state"))
+    assert "state cannot be written: it is a link to " in said
+    assert not (tmp_path / "mine").exists()

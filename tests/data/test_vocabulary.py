@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from recurra.data.tokens import Labels, Tokens
 from recurra.data.vocabulary import Byte, Character, Vocabulary, Word
 from recurra.data.vocabulary_file import from_json, load, load_all, save, save_all
-from recurra.errors import CheckpointError, ConfigError, DataError, TrainingError, UnknownName
+from recurra.errors import CheckpointError, ConfigError, DataError, UnknownName
 from recurra.registry import construct, names
 
 PROSE = (Path(__file__).parent.parent / "fixtures" / "prose.txt").read_text(encoding="utf-8")
@@ -238,7 +238,7 @@ def test_vocabularies_of_several_fields(tmp_path: Path) -> None:
     for name, vocabulary in again.items():
         assert type(vocabulary) is type(made[name])
         assert vocabulary.to_json() == made[name].to_json()
-    assert not list(tmp_path.glob("*.new"))
+    assert [file.name for file in tmp_path.iterdir()] == ["v"]
 
 
 def test_one_vocabulary_is_that_of_the_input(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(
-        TrainingError, match=r"v: cannot be written \(No such file or directory\)\. Choose another --out"
+        CheckpointError, match=r"v cannot be written \(No such file or directory\)\. Name another folder with --out"
     ):
         save(Byte(), tmp_path / "absent" / "v")
 

@@ -338,7 +338,7 @@ def test_log_that_cannot_be_written(trainer: Make) -> None:
     made = trainer(log_every=1)
 
     class Full:
-        def write(self, text: str) -> None:
+        def write(self, data: bytes) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         def close(self) -> None:

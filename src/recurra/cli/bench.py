@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from recurra import registry
+from recurra import registry, storage
 from recurra.cli.options import Json, Plugins
 from recurra.errors import ConfigError, UnknownName
 
@@ -53,6 +53,8 @@ def bench(
         if name not in known:
             raise UnknownName("cell", name, known)
     wanted = [_sizes(text) for text in shape or ()]
+    if out is not None:
+        storage.check_place(out)
     from recurra.bench import cells
     from recurra.bench.interleaved import machine
 
@@ -67,7 +69,7 @@ def bench(
             print(f"{row['cell']:<26} {row['shape']:<24} {row['threads']:>7}  {figures}".rstrip(), flush=True)
         if out is not None:
             found = {"machine": machine(), "what": "recurra bench cells", "results": rows}
-            out.write_text(json_format.dumps(found, indent=1), encoding="utf-8")
+            storage.write_text(out, json_format.dumps(found, indent=1))
     if json:
         print(json_format.dumps({"machine": machine(), "results": rows}))
 

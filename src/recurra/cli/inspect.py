@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from recurra import workflow
+from recurra import storage, workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
 from recurra.config import parse_settings
 from recurra.errors import ConfigError
@@ -50,6 +50,8 @@ def inspect(
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
         what = "is a folder" if out.is_dir() else f"cannot be written: there is no folder {out.parent}"
         raise ConfigError(f"--out {out} {what}. Name a file, --out report.html")
+    if out is not None:
+        storage.check_place(out)
     found = workflow.inspect(
         run,
         text=text,
@@ -63,7 +65,7 @@ def inspect(
     from recurra.diagnostics.report import page, summary
 
     if out is not None:
-        out.write_text(page(found), encoding="utf-8")
+        storage.write_text(out, page(found))
     if json:
         print(json_format.dumps(found.as_json(), ensure_ascii=False))
         return

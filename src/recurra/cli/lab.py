@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from recurra import registry
+from recurra import registry, storage
 from recurra.cli.options import Json, Plugins, Threads
 from recurra.errors import ConfigError, UnknownName
 
@@ -229,8 +229,8 @@ def _outcome_pictures(found: Sequence[Outcome]) -> dict[str, str]:
 
 
 def _keep(out: Path, name: str, whole: Mapping[str, object] | None, pictures: Mapping[str, str]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(out)
     if whole is not None:
-        (out / f"{name}.json").write_text(json_format.dumps(whole), encoding="utf-8")
+        storage.write_text(out / f"{name}.json", json_format.dumps(whole))
     for kind, picture in pictures.items():
-        (out / f"{name}-{kind}.svg").write_text(picture, encoding="utf-8")
+        storage.write_text(out / f"{name}-{kind}.svg", picture)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from recurra import workflow
+from recurra import storage, workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
 from recurra.cli.piped import PIECE, Piece, arriving, between_words, pieces
 from recurra.config import parse_settings
@@ -167,6 +167,7 @@ def _check_state(state: Path) -> None:
     """Refuse a file that nothing could be kept in, before anything is read: by trying to write beside it."""
     if state.is_dir():
         raise ConfigError(f"--state {state} is a folder, expected a file to keep the state in. Name one in it.")
+    storage.check_place(state)
     try:
         with tempfile.TemporaryFile(dir=state.parent):
             pass

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recurra import registry
+from recurra import registry, storage
 from recurra.data.vocabulary import Saved, Vocabulary
 from recurra.data.words import SPLITTER
-from recurra.errors import CheckpointError, TrainingError
+from recurra.errors import CheckpointError
 
 VERSION = 1
 VERSION_OF_ALL = 2
@@ -41,10 +41,7 @@ def from_json(record: Mapping[str, Any]) -> Any:
 
 
 def save(vocabulary: Saved, path: str | Path) -> None:
-    """Write a vocabulary as JSON in UTF-8, one symbol a line; written beside and renamed.
-
-    Raises `TrainingError` where the file cannot be written.
-    """
+    """Write a vocabulary as JSON in UTF-8, one symbol a line. Raises `CheckpointError` where it cannot be written."""
     _write({"version": VERSION, **vocabulary.to_json()}, Path(path))
 
 
@@ -84,18 +81,13 @@ def load_all(path: str | Path) -> dict[str, Any]:
 
 
 def _write(record: Mapping[str, Any], path: Path) -> None:
-    beside = path.with_name(f"{path.name}.new")
     written = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
-    try:
-        beside.write_bytes(written.encode("utf-8", errors="backslashreplace"))  # a lone surrogate, the JSON way
-        beside.replace(path)
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be written ({error.strerror}). Choose another --out.") from error
+    storage.write(path, written.encode("utf-8", errors="backslashreplace"))  # a lone surrogate, the JSON way
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(storage.read_text(path))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}). Is its folder a run?") from error
     except ValueError as error:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra import storage
 from recurra.checkpoint import RunFolder
 from recurra.diagnostics.plain import plain
 from recurra.errors import CheckpointError
@@ -78,7 +79,7 @@ def _steps(lines: list[dict[str, Any]]) -> NDArray[np.int64]:
 def _lines(path: Path, what: str, setting: str) -> list[dict[str, Any]]:
     """The whole lines of a file; one that a crash cut off ends it."""
     found: list[dict[str, Any]] = []
-    for line in path.read_bytes().splitlines() if path.is_file() else ():
+    for line in storage.read(path).splitlines() if path.is_file() else ():
         try:
             found.append(json.loads(line))
         except ValueError:

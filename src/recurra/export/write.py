@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from recurra import checkpoint
+from recurra import checkpoint, storage
 from recurra.data import vocabulary_file
 from recurra.errors import ConfigError, DataError
 from recurra.export import CLIENT, MODEL, README, STEP, VOCABULARY, check
@@ -28,6 +28,9 @@ from recurra.export.tasks import TASKS
 
 SECTIONS = ("reader", "vocabulary", "target", "batching", "embedder", "core", "task", "search", "baseline")
 """What an export keeps of a config: nothing of where the data lay, or how it was trained."""
+REPORT = "report.json"
+KILLED = 3600.0
+"""Seconds after which what is half written was left by a process that was killed."""
 
 
 @dataclass(frozen=True)
@@ -79,21 +82,22 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
         rounded = _compared(run, files)
         if "score" not in rounded:
             rounded["difference"] = max(check.difference(part, files[name]) for name, part in parts.items())
-    out.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(out)
+    storage.sweep(out, (*files, VOCABULARY, CLIENT, README, REPORT), older=KILLED)
     for name, data in files.items():
-        checkpoint.write(out / name, data)
+        storage.write(out / name, data)
         nodes = tuple(sorted(_recurrent_nodes(protos[name].graph)))
         found[name] = File(out / name, len(data), differences[name], nodes)
     if STEP not in files:
-        (out / STEP).unlink(missing_ok=True)  # of an earlier export of another run
+        storage.remove(out / STEP)  # of an earlier export of another run
     vocabulary_file.save_all(model.vocabularies, out / VOCABULARY)
     if lacking:
-        (out / CLIENT).unlink(missing_ok=True)
+        storage.remove(out / CLIENT)
     else:
-        checkpoint.write_text(out / CLIENT, program)
-    checkpoint.write_text(out / README, _readme(run, protos, lacking))
+        storage.write_text(out / CLIENT, program)
+    storage.write_text(out / README, _readme(run, protos, lacking))
     if run.does == "fill":  # what a text with several blanks is refused by
-        checkpoint.write_json(out / "report.json", {"unknown_share": run.report.get("unknown_share", {})})
+        checkpoint.write_json(out / REPORT, {"unknown_share": run.report.get("unknown_share", {})})
     return Export(out, tuple(found.values()), rounded, lacking)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recurra import storage
 from recurra.diagnostics.plain import plain
 from recurra.errors import ConfigError, DataError, UnknownName
 from recurra.lab.networks import CELLS, layer
@@ -203,7 +204,7 @@ def _read(file: Path | None) -> dict[str, Outcome]:
     if file is None or not file.exists():
         return {}
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = json.loads(storage.read_text(file))
         return {found.trial.key: found for found in map(Outcome.from_json, stored["outcomes"])}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
@@ -215,7 +216,5 @@ def _write(file: Path | None, kept: Mapping[str, Outcome]) -> None:
     """Whole or not at all: a run that is cut off leaves the file as it was."""
     if file is None:
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}")
-    beside.write_text(json.dumps({"outcomes": [one.as_json() for one in kept.values()]}, indent=1), encoding="utf-8")
-    beside.replace(file)
+    storage.make_folder(file.parent)
+    storage.write_text(file, json.dumps({"outcomes": [one.as_json() for one in kept.values()]}, indent=1))

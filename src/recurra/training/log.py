@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TextIO
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-from recurra import checkpoint
+from recurra import storage
 from recurra.errors import TrainingError
 
 Happening = Literal["step", "evaluation", "checkpoint", "end"]
@@ -139,33 +139,29 @@ class MetricsLog:
     def __init__(self, path: Path, keep: int | None = None) -> None:
         """Begin the file anew, or `keep` its lines up to that step: a resumed run writes the later ones again."""
         self._path = path
-        kept = b"" if keep is None else _up_to(path, keep)
-        checkpoint.write(path, kept)
-        try:
-            self._file: TextIO = path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise TrainingError(checkpoint.unwritable(path, error)) from error
+        self._file = storage.begin(path, b"" if keep is None else _up_to(path, keep))
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append a line, at once on its way to the disk."""
         try:
-            self._file.write(json.dumps(line) + "\n")
-            self._file.flush()
+            rest = (json.dumps(line) + "\n").encode()
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
-            raise TrainingError(checkpoint.unwritable(self._path, error)) from error
+            raise TrainingError(storage.unwritable(self._path, error)) from error
 
     def close(self) -> None:
         """Close the file."""
         try:
             self._file.close()
         except OSError as error:
-            raise TrainingError(checkpoint.unwritable(self._path, error)) from error
+            raise TrainingError(storage.unwritable(self._path, error)) from error
 
 
 def _up_to(path: Path, step: int) -> bytes:
     """The whole lines of an older log up to a step; a line that was cut off by a crash ends it."""
     kept = []
-    for line in path.read_bytes().splitlines(keepends=True) if path.is_file() else ():
+    for line in storage.read(path).splitlines(keepends=True) if path.exists() else ():
         try:
             if json.loads(line)["step"] > step:
                 break

@@ -128,10 +128,13 @@ def export(
     check_format(to)
     check_run(run)
     check_installed("onnx", "onnxruntime")
+    own = Path(run) / "onnx"
+    if out is None and own.is_symlink():
+        raise ConfigError(f"{own} is a link, expected a folder of the run's own. Name the folder to write to by --out.")
     from recurra.export.write import export as write
     from recurra.serving.run import load_run
 
-    return write(load_run(run, plugins, "cpu"), Path(out) if out is not None else Path(run) / "onnx", int8)
+    return write(load_run(run, plugins, "cpu"), own if out is None else Path(out), int8)
 
 
 def inspect(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import recurra
-from recurra import checkpoint, registry
+from recurra import checkpoint, registry, storage
 from recurra import config as configuration
 from recurra.checkpoint import RunFolder
 from recurra.config import Config
@@ -66,6 +66,8 @@ def execute(
     if not plan.resume:
         checkpoint.check_free(plan.out)
     folder = checkpoint.open_run(plan.out) if plan.resume else None
+    if folder is not None:
+        checkpoint.check_places(folder)
     material = open_material(config, task, folder)
     config = material.config
     torch.manual_seed(training.seed)
@@ -94,7 +96,7 @@ def execute(
     folder = folder or checkpoint.create_run(plan.out)
     vocabulary_file.save_all(material.vocabularies, folder.vocabulary)
     checkpoint.write_json(folder.report, report)
-    checkpoint.write_text(folder.config, configuration.dump_toml(config))
+    storage.write_text(folder.config, configuration.dump_toml(config))
     trainer = Trainer(
         model,
         training,
@@ -180,7 +182,7 @@ def _results(run: Run, material: Material, result: Result, trainer: Trainer) -> 
 
 def _speed(run: Run) -> float | None:
     """Targets trained on per second, the median over the lines of the log; None where it has no such line."""
-    lines = map(json.loads, RunFolder(run.path).metrics.read_text(encoding="utf-8").splitlines())
+    lines = map(json.loads, storage.read_text(RunFolder(run.path).metrics).splitlines())
     speeds = [line["symbols_per_second"] for line in lines if "symbols_per_second" in line]
     return statistics.median(speeds) if speeds else None
 
