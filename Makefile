@@ -4,7 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check format env clean
+# What computes, and what travels to other processors.
+SLICE := tests/engine/native tests/nn/test_step.py tests/nn/test_recurrent.py tests/training/test_trainer.py \
+	tests/training/test_resume.py tests/export/test_export.py tests/test_adapted_scores.py tests/test_precisions.py
+
+.PHONY: demo test test-instructions check format env clean
 
 demo: $(VENV)/.installed
 	rm -rf runs/demo
@@ -14,6 +18,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --ignore tests/test_readme.py
 	$(BIN)/python -m pytest tests/test_readme.py
+
+test-instructions: $(VENV)/.installed-dev
+	for set in avx512 avx2 portable; do \
+		$(BIN)/python -m pytest --numprocesses auto --instructions $$set $(SLICE) || exit 1; \
+	done
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -2,6 +2,14 @@
 
 Compiled code is kept beside pytest's own cache, so that a second run need not compile, and the user's is left alone.
 How fast inputs are drawn depends on what else the machine does, so no test fails for it.
+
+`--shift-seeds N` adds N to every seed that a test or a training sets in its process: a test that fails for some N
+asserts the luck of one training.
+
+`--instructions avx512|avx2|portable` runs the tests as on a processor that has no wider ones: recurra's kernels,
+oneDNN's and torch's alike, in the processes that tests start, too. Where this processor lacks them nothing is run.
+
+Where RECURRA_SKIPPED names a file, every test that was left out is written behind its end, with the reason.
 """
 
 from __future__ import annotations
@@ -9,9 +17,65 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("RECURRA_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
 settings.register_profile("recurra", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("recurra")
+
+
+INSTRUCTIONS = {"avx512": ("AVX512_CORE", "avx512"), "avx2": ("AVX2", "avx2"), "portable": ("SSE41", "default")}
+"""Ours → oneDNN's and torch's own names for them."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--instructions", choices=list(INSTRUCTIONS), help="no wider instructions than these")
+    parser.addoption("--shift-seeds", type=int, default=0, metavar="N", help="add N to every seed that is set")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if instructions := config.getoption("--instructions"):
+        restrict(instructions)
+    if shift := config.getoption("--shift-seeds"):
+        shift_seeds(shift)
+
+
+def restrict(instructions: str) -> None:
+    """For this process, whose torch reads these variables when it is imported, and all that it starts."""
+    onednn, aten = INSTRUCTIONS[instructions]
+    os.environ |= {
+        "RECURRA_INSTRUCTIONS": instructions,
+        "ONEDNN_MAX_CPU_ISA": onednn,
+        "ATEN_CPU_CAPABILITY": aten,
+    }
+    from recurra.engine.native import build
+
+    if missing := set(build.INSTRUCTIONS[instructions][1]) - build.processor():
+        pytest.exit(f"this processor lacks {', '.join(sorted(missing))}: nothing to run", returncode=0)
+
+
+def shift_seeds(shift: int) -> None:
+    """From now on torch.manual_seed and numpy's default_rng take a whole number for `shift` more."""
+    import numpy as np
+    import torch
+
+    manual_seed, default_rng = torch.manual_seed, np.random.default_rng
+
+    def shifted(seed: object = None) -> object:
+        return seed + shift if isinstance(seed, int) else seed
+
+    torch.manual_seed = torch.random.manual_seed = lambda seed: manual_seed(shifted(seed))
+    np.random.default_rng = lambda seed=None: default_rng(shifted(seed))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A line a skipped test or file: its name, a tabulator, why."""
+    file = os.environ.get("RECURRA_SKIPPED")
+    if not file:
+        return
+    with Path(file).open("a", encoding="utf-8") as out:
+        for report in terminalreporter.stats.get("skipped", []):
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            out.write(f"{report.nodeid}\t{reason.removeprefix('Skipped: ')}\n")
