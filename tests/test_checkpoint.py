@@ -208,8 +208,8 @@ def test_json_files(tmp_path: Path) -> None:
     checkpoint.write_json(path, {"loss": 1.5, "symbols": ["ä"]})
     assert checkpoint.read_json(path) == {"loss": 1.5, "symbols": ["ä"]}
     path.write_text('{"loss": 1.5,', encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r"report.json is no JSON: .* Restore the file, or train again"):
+    with pytest.raises(CheckpointError, match=r"report.json:1: no JSON \(.*column 14\)\. Copy it again from where"):
         checkpoint.read_json(path)
     path.unlink()
-    with pytest.raises(CheckpointError, match=r"report.json cannot be read \(No such file or directory\)"):
+    with pytest.raises(CheckpointError, match=r"report.json: cannot be read \(No such file or directory\)"):
         checkpoint.read_json(path)

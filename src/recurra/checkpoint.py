@@ -29,8 +29,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from recurra import storage
+from recurra import forms, storage
 from recurra.errors import CheckpointError
+from recurra.forms.files import REPORT
 
 FORMAT = 1
 """Version of the files' layout; raised when an older recurra could not read them any more."""
@@ -130,14 +131,15 @@ def write_json(path: Path, value: Any) -> None:
     storage.write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """A JSON file's value; raises `CheckpointError` if it is missing or broken."""
-    try:
-        return json.loads(storage.read_text(path))
-    except OSError as error:
-        raise CheckpointError(_unreadable(path, error)) from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is no JSON: {error}. Restore the file, or train again.") from error
+def read_json(path: Path, form: forms.Form = forms.ANYTHING) -> Any:
+    """A JSON file's value; raises `CheckpointError` if it is missing, broken or not of the form."""
+    return forms.json_file(path, form)
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """What report.json says. Raises `CheckpointError` if it is missing, broken, or holds what no training wrote."""
+    report: dict[str, Any] = read_json(path, REPORT)
+    return report
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -195,13 +197,21 @@ def restore_weights(model: nn.Module, saved: Mapping[str, Tensor], path: Path) -
         trouble = "has no" if name in own else "has, and the model has not,"
         raise CheckpointError(f"{path} {trouble} weights {name!r}: {_OTHER_MODEL}")
     for name, tensor in own.items():
-        if tensor.shape != saved[name].shape:
-            raise CheckpointError(
-                f"{path}: {name!r} is {list(saved[name].shape)}, the model's is {list(tensor.shape)}: {_OTHER_MODEL}"
-            )
+        check_tensor(path, name, saved[name], tensor, _OTHER_MODEL)
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(saved[name])
+
+
+def check_tensor(path: Path, name: str, saved: Tensor, like: Tensor, move: str) -> None:
+    """Raise `CheckpointError` for a tensor of a file that is not of the shape and type of `like`, or not finite where
+    that is."""
+    if saved.shape != like.shape:
+        raise CheckpointError(f"{path}: {name!r} is {list(saved.shape)}, the model's is {list(like.shape)}: {move}")
+    if saved.dtype != like.dtype:
+        raise CheckpointError(f"{path}: {name!r} is of {saved.dtype}, the model's is of {like.dtype}: {move}")
+    if saved.is_floating_point() and not bool(saved.isfinite().all()) and bool(like.isfinite().all()):
+        raise CheckpointError(f"{path}: {name!r} holds numbers that are not finite, expected finite ones. {_AGAIN}")
 
 
 def save_model(path: Path, model: nn.Module, metadata: Mapping[str, str] | None = None) -> None:

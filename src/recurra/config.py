@@ -17,11 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from recurra import registry
+from recurra import forms, registry
 from recurra.errors import ConfigError, UnknownName, did_you_mean
 
 Config = dict[str, Any]
 
+LARGEST = 1 << 20
+"""Bytes of a recipe."""
+DEEPEST = 16
+"""Levels of tables and lists in a recipe."""
+SHOWN = 200
+"""Characters of a setting that a message shows."""
+_TOO_DEEP = f"tables or lists nested deeper than {DEEPEST} levels"
 RECIPES = Path(__file__).parent / "recipes"
 PARTS = ("reader", "vocabulary", "batching", "embedder", "core", "task", "baseline")
 """Sections filled by a part of the kind of the same name."""
@@ -72,15 +79,34 @@ def recipe_path(recipe: str | Path) -> Path:
 def load_recipe(recipe: str | Path) -> Config:
     """Read a recipe by its name or path."""
     path = recipe_path(recipe)
+    like = "A recipe looks like `recurra recipes show char-lm`."
     try:
-        return read(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML: {error}. A recipe looks like `recurra recipes show char-lm`.") from error
+        return read(forms.read_bytes(path, LARGEST, ConfigError, like).decode("utf-8-sig"))
+    except ValueError as error:
+        raise ConfigError(f"{path} is no TOML: {error}. {like}") from error
 
 
 def read(text: str) -> Config:
-    """Read TOML, with "none" as None."""
-    return _with_none(tomllib.loads(text))
+    """Read TOML, with "none" as None. Raises ValueError for what is none, for dates, and for too deep nesting."""
+    try:
+        found = tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError(_TOO_DEEP) from error
+    if forms.depth_beyond(found, DEEPEST):
+        raise ValueError(_TOO_DEEP)
+    _check_values(found)
+    return _with_none(found)
+
+
+def _check_values(value: Any) -> None:
+    """Refuse what TOML has a word for and no setting is: a date or a time, and a number of more than 64 bits."""
+    if isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_values(inner)
+    elif not isinstance(value, (str, int, float)):
+        raise ValueError(f"{value} is a date or a time, which no setting is")
+    elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f"{forms.shown(value)} is beyond 64 bits")
 
 
 def parse_settings(overrides: Iterable[str]) -> dict[str, Any]:
@@ -88,14 +114,15 @@ def parse_settings(overrides: Iterable[str]) -> dict[str, Any]:
     settings = {}
     for text in overrides:
         name, equals, written = (word.strip() for word in text.partition("="))
+        cut = text if len(text) <= SHOWN else text[:SHOWN] + "…"
         if not equals or not written:
             raise ConfigError(f"--set {text} is no setting. Write --set section.key=value: --set core.hidden_size=512.")
         try:
             settings[name] = read(f"value = {written}")["value"]
-        except tomllib.TOMLDecodeError as error:
-            if re.match(r"[\[{\"']", written):
-                raise ConfigError(f"--set {text}: {error}. Is a bracket or a quote missing?") from error
-            settings[name] = read(f"value = {json.dumps(written)}")["value"]
+        except ValueError as error:
+            if re.match(r"[\[{\"']", written) or not isinstance(error, tomllib.TOMLDecodeError):
+                raise ConfigError(f"--set {cut}: {error}. Is a bracket or a quote missing?") from error
+            settings[name] = _with_none(written)
     return settings
 
 
@@ -117,10 +144,19 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
             if not isinstance(table, dict):
                 whole = ".".join(path[:depth])
                 raise ConfigError(f"{whole} = {table!r} has no keys, so {name} cannot be set. Set {whole} itself.")
+        _check_writable(name, value)
         if last == "kind" and table.get("kind") != value:
             table.clear()
         table[last] = _with_none(value)
     return config
+
+
+def _check_writable(name: str, value: Any) -> None:
+    """Refuse a text that a recipe cannot hold: half a character, as names of files that are no UTF-8 come with."""
+    try:
+        _written(value).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{name} = {ascii(value)[:SHOWN]} is no UTF-8. Write it anew, or rename the file.") from error
 
 
 def told_of_kinds(config: Config, settings: Mapping[str, Any]) -> list[str]:

@@ -63,10 +63,14 @@ def begin(path: Path, data: bytes = b"") -> BinaryIO:
         raise CheckpointError(unwritable(path, error)) from error
 
 
-def read(path: Path) -> bytes:
-    """The bytes of a regular file. Raises `OSError`, also for anything else: a pipe or a device might never end."""
+def read(path: Path, most: int | None = None) -> bytes:
+    """The bytes of a regular file. Raises `OSError`, also for anything else: a pipe or a device might never end; and
+    for a file of more than `most` bytes."""
     with os.fdopen(_opened(path), "rb") as file:
-        return file.read()
+        size = os.fstat(file.fileno()).st_size
+        if most is not None and size > most:
+            raise OSError(errno.EFBIG, f"it has {size:,} bytes, expected {most:,} at most")
+        return file.read(-1 if most is None else most)
 
 
 def read_text(path: Path) -> str:

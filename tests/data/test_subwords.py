@@ -191,7 +191,7 @@ def test_labels_are_not_learnt_from_subwords() -> None:
         (
             "unigram",
             {"scores": ["a"] * len(LEARNT["unigram"])},
-            r"a unigram vocabulary of [0-9]+ subwords has as many scores",
+            r"scores.0. is .a., expected a finite number",
         ),
     ],
 )

@@ -95,6 +95,6 @@ def test_what_is_refused(call, said: str) -> None:
 def test_another_file_is_left_alone(tmp_path: Path, content: str) -> None:
     file = tmp_path / "memory.json"
     file.write_text(content)
-    with pytest.raises(DataError, match="is not what an experiment on memory left there"):
+    with pytest.raises(DataError, match="not what an experiment on memory left there"):
         list(outcomes([], minutes=1.0, file=file))
     assert file.read_text() == content

@@ -13,7 +13,7 @@ from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example
 
-_NUMBERED = re.compile(r"([0-9]+) +(.*\S) *")
+_NUMBERED = re.compile(r"([0-9]{1,18}) +(.*\S) *")
 
 
 @part("reader", "stories")

@@ -65,7 +65,7 @@ def prompt(text: str) -> str:
     Raises `DataError` for another form than `FORMS`, and for a form without a title.
     """
     found = _FORM.match(text)
-    form = USUAL if found is None else f"{int(found[1])}x{int(found[2])}"
+    form = USUAL if found is None else "x".join(map(str, _sizes(found)))
     title = " ".join((text if found is None else text[found.end() :]).split())
     if form not in FORMS:
         raise DataError(
@@ -84,7 +84,12 @@ def form_of(source: str) -> tuple[int, int]:
         raise DataError(
             f'{shortened(source)} begins with no form, expected {", ".join(FORMS)} before the title: "5x8 春望".'
         )
-    return int(found[1]), int(found[2])
+    return _sizes(found)
+
+
+def _sizes(found: re.Match[str]) -> tuple[int, int]:
+    """The two numbers of a form, of nine digits at most: Python reads no number of thousands."""
+    return int(found[1][:9]), int(found[2][:9])
 
 
 def verses(text: str) -> list[str]:

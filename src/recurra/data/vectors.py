@@ -47,7 +47,7 @@ def read_vectors(path: str | Path, encoding: str = "utf-8") -> tuple[list[str], 
     size, said = 0, None
     for number, line in _lines(path, encoding):
         parts = line.split(" ")
-        if number == 1 and len(parts) == 2 and all(part.isdecimal() for part in parts):
+        if number == 1 and len(parts) == 2 and all(part.isdecimal() and len(part) < 19 for part in parts):
             said, size = int(parts[0]), int(parts[1])
             continue
         size = size or len(parts) - 1

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recurra import registry, storage
+from recurra import forms, registry, storage
 from recurra.data.vocabulary import Saved, Vocabulary
 from recurra.data.words import SPLITTER
-from recurra.errors import CheckpointError
+from recurra.errors import CheckpointError, ConfigError
+from recurra.forms import ANYTHING, Table
+from recurra.forms.files import VOCABULARY
 
 VERSION = 1
 VERSION_OF_ALL = 2
+_AGAIN = "Copy the run again or train anew."
 
 
 def from_json(record: Mapping[str, Any]) -> Any:
@@ -22,14 +25,8 @@ def from_json(record: Mapping[str, Any]) -> Any:
     A record with "scores", a number for each symbol, is of a vocabulary whose `restore` takes them. One of words that
     does not say which "splitter" found them is of the first.
     """
-    try:
-        kind, settings, symbols = record["kind"], record["settings"], record["symbols"]
-    except (KeyError, TypeError) as error:
-        raise CheckpointError("a vocabulary's record has the keys kind, settings and symbols.") from error
-    strings = isinstance(kind, str) and isinstance(symbols, list) and all(isinstance(s, str) for s in symbols)
-    if not strings or not isinstance(settings, dict):
-        raise CheckpointError("a vocabulary's kind is a string, its settings an object, its symbols a list of strings.")
-    vocabulary: Any = registry.construct("vocabulary", {**settings, "kind": kind})
+    forms.checked(record, VOCABULARY, "a vocabulary's record", CheckpointError, "")
+    vocabulary: Any = registry.construct("vocabulary", {**record["settings"], "kind": record["kind"]})
     if hasattr(vocabulary, "splitter"):
         vocabulary.splitter = record.get("splitter", 1)
         if vocabulary.splitter not in range(1, SPLITTER + 1) or isinstance(vocabulary.splitter, bool):
@@ -37,7 +34,7 @@ def from_json(record: Mapping[str, Any]) -> Any:
                 f"a vocabulary whose words were found by splitter {vocabulary.splitter!r}, this recurra has 1 to "
                 f"{SPLITTER}. Use the recurra that wrote it."
             )
-    return vocabulary.restore(symbols, record["scores"]) if "scores" in record else vocabulary.restore(symbols)
+    return vocabulary.restore(record["symbols"], *([record["scores"]] if "scores" in record else ()))
 
 
 def save(vocabulary: Saved, path: str | Path) -> None:
@@ -74,9 +71,7 @@ def load_all(path: str | Path) -> dict[str, Any]:
         raise _other_version(path, record, VERSION_OF_ALL)
     records = record.get("vocabularies")
     if not isinstance(records, dict) or not records:
-        raise CheckpointError(
-            f"{path}: expected an object `vocabularies`, name to vocabulary. Copy the run again or train anew."
-        )
+        raise CheckpointError(f"{path}: expected an object `vocabularies`, name to vocabulary. {_AGAIN}")
     return {name: _restored(path, of, f"vocabulary {name!r}: ") for name, of in records.items()}
 
 
@@ -86,24 +81,19 @@ def _write(record: Mapping[str, Any], path: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(storage.read_text(path))
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}). Is its folder a run?") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path}: not sound JSON ({error}). Copy the run again or train anew.") from error
-    return record if isinstance(record, dict) else {}
+    record: dict[str, Any] = forms.json_file(path, Table({"version": ANYTHING}), move=_AGAIN)
+    return record
 
 
 def _other_version(path: Path, record: Mapping[str, Any], expected: int) -> CheckpointError:
     return CheckpointError(
-        f"{path}: a vocabulary of version {record.get('version')}, expected {expected}. Use the recurra of then "
-        "or train anew."
+        f"{path}: a vocabulary of version {forms.shown(record.get('version'))}, expected {expected}. "
+        "Use the recurra of then or train anew."
     )
 
 
 def _restored(path: Path, record: Mapping[str, Any], which: str = "") -> Any:
     try:
         return from_json(record)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {which}{error} Copy the run again or train anew.") from error
+    except (CheckpointError, ConfigError) as error:
+        raise CheckpointError(f"{path}: {which}{str(error).strip()} {_AGAIN}") from error

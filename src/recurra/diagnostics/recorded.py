@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra import storage
 from recurra.checkpoint import RunFolder
 from recurra.diagnostics.plain import plain
 from recurra.errors import CheckpointError
+from recurra.forms import Form
+from recurra.forms.files import GRADIENTS, SPECTRA
+from recurra.training.log import recorded_lines
 
 Series = NDArray[np.float64]
 
@@ -52,7 +53,7 @@ class RecordedSpectra:
 
 def recorded_gradients(run: str | Path) -> RecordedGradients:
     """What `training.record_gradients` left in a run's folder. Raises `CheckpointError` where it left nothing."""
-    lines = _lines(RunFolder(Path(run)).gradients, "gradients", "training.record_gradients=50")
+    lines = _lines(RunFolder(Path(run)).gradients, GRADIENTS, "gradients", "training.record_gradients=50")
     names = list(dict.fromkeys(name for line in lines for name in line["norms"]))
     longest = max((len(norms) for line in lines for norms in line["norms"].values()), default=0)
     out = {name: np.full((len(lines), longest), np.nan) for name in names}
@@ -64,7 +65,7 @@ def recorded_gradients(run: str | Path) -> RecordedGradients:
 
 def recorded_spectra(run: str | Path) -> RecordedSpectra:
     """What `training.record_spectrum` left in a run's folder. Raises `CheckpointError` where it left nothing."""
-    lines = _lines(RunFolder(Path(run)).spectrum, "spectra", "training.record_spectrum=true")
+    lines = _lines(RunFolder(Path(run)).spectrum, SPECTRA, "spectra", "training.record_spectrum=true")
     found = {
         kind: {name: np.array([line[kind].get(name, np.nan) for line in lines]) for name in lines[0][kind]}
         for kind in ("norm", "radius")
@@ -76,14 +77,9 @@ def _steps(lines: list[dict[str, Any]]) -> NDArray[np.int64]:
     return np.array([line["step"] for line in lines], np.int64)
 
 
-def _lines(path: Path, what: str, setting: str) -> list[dict[str, Any]]:
+def _lines(path: Path, form: Form, what: str, setting: str) -> list[dict[str, Any]]:
     """The whole lines of a file; one that a crash cut off ends it."""
-    found: list[dict[str, Any]] = []
-    for line in storage.read(path).splitlines() if path.is_file() else ():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            break
+    found = recorded_lines(path, form)
     if not found:
         raise CheckpointError(f"{path} holds no {what}: the training did not record them. Train with --set {setting}")
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -11,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra import registry
+from recurra import forms, registry
 from recurra.data import vocabulary_file
 from recurra.errors import CheckpointError
 from recurra.export import MODEL, STEP, VOCABULARY
 from recurra.export.check import session
 from recurra.export.clients.common import mark_of
+from recurra.forms import Table
+from recurra.forms.files import EXPORT
 from recurra.nn.memory import find_segments
 from recurra.nn.softmax import IGNORED
 from recurra.serving.run import RUNS, Run, learns_from
@@ -146,7 +147,7 @@ class OnnxModel:
         self.task: Any = OnnxTask(registry.construct("task", config["task"]), kind, self._model, self._step)
         self.vocabularies, self.config = dict(symbols), dict(config)
         self.vocabulary: Any = symbols["input"]
-        self.parameter_count = int(self._model.metadata["parameters"])
+        self.parameter_count = int(self._model.metadata["parameters"])  # `load_export` looked at it
 
     def train(self, mode: bool = True) -> OnnxModel:
         """Nothing to do: dropout is not in the files."""
@@ -212,13 +213,23 @@ def stand_in(run: Any, files: Mapping[str, bytes]) -> Run:
 
 def _check_together(folder: Path, files: Mapping[str, Asked]) -> None:
     """Raise `CheckpointError` for files that are not of one export; those written before they told it are taken."""
-    own = json.loads((folder / VOCABULARY).read_text(encoding="utf-8")).get("vocabularies")
+    own = forms.json_file(folder / VOCABULARY, Table(), move=WHOLE).get("vocabularies")
     for name, asked in files.items():
         said = asked.metadata
         if said.get("vocabulary", mark_of(own)) != mark_of(own):
             raise CheckpointError(f"{folder / VOCABULARY} is of another model than {name}.onnx beside it. {WHOLE}")
         if said.get("file", f"{name}.onnx") != f"{name}.onnx" or said.get("run") != files["model"].metadata.get("run"):
             raise CheckpointError(f"{folder / f'{name}.onnx'} is of another model than {MODEL} beside it. {WHOLE}")
+
+
+def _config(folder: Path, model: Asked) -> dict[str, Any]:
+    """The settings in a file's metadata."""
+    count = model.metadata.get("parameters", "")
+    if not (count.isdecimal() and len(count) < 19):
+        raise CheckpointError(f"{folder / MODEL}: parameters is {forms.shown(count)}, expected a whole number. {WHOLE}")
+    said = model.metadata.get("config", "")
+    config: dict[str, Any] = forms.read_json_text(said, f"{folder / MODEL}: config", EXPORT, move=WHOLE)
+    return config
 
 
 def load_export(folder: Path) -> Run:
@@ -231,7 +242,7 @@ def load_export(folder: Path) -> Run:
             + (f"format {found}" if found else "no recurra_format")
             + f", expected {FORMAT}: an export of this recurra's. Export the run again."
         )
-    config = json.loads(model.metadata["config"])
+    config = _config(folder, model)
     files = {"model": model}
     if config["task"]["kind"] in ("generate", "transduce"):
         if not (folder / STEP).is_file():

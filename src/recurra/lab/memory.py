@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra import storage
+from recurra import forms, storage
 from recurra.diagnostics.plain import plain
 from recurra.errors import ConfigError, DataError, UnknownName
+from recurra.forms import Items, Table
 from recurra.lab.networks import CELLS, layer
 from recurra.lab.problems import PROBLEMS, Problem
 
@@ -203,13 +204,13 @@ def _done(found: Outcome | None, steps: int, share: float) -> bool:
 def _read(file: Path | None) -> dict[str, Outcome]:
     if file is None or not file.exists():
         return {}
+    move = "Name another folder, or delete the file."
+    whose = f"It is not what an experiment on memory left there. {move}"
+    stored = forms.json_file(file, Table({"outcomes": Items(Table())}), DataError, whose)
     try:
-        stored = json.loads(storage.read_text(file))
         return {found.trial.key: found for found in map(Outcome.from_json, stored["outcomes"])}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(
-            f"{file} is not what an experiment on memory left there ({error}). Name another folder, or delete the file."
-        ) from error
+        raise DataError(f"{file} is not what an experiment on memory left there ({error}). {move}") from error
 
 
 def _write(file: Path | None, kept: Mapping[str, Outcome]) -> None:

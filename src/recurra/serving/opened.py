@@ -28,8 +28,7 @@ class OpenedRun:
     @property
     def report(self) -> dict[str, Any]:
         """What training wrote down: scores beside the baselines, split, seed, commands, minutes."""
-        report: dict[str, Any] = checkpoint.read_json(RunFolder(self.path).report)
-        return report
+        return checkpoint.read_report(RunFolder(self.path).report)
 
     def session(self, step: How = "auto") -> Session:
         """One stream of this run, to be read symbol by symbol: see `Session`, and for `step` `open_session`.

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from recurra import checkpoint
+from recurra import checkpoint, forms
 from recurra.decoding.sample import prompt_ids, sample
 from recurra.decoding.state import leaves, rebuilt
 from recurra.errors import CheckpointError, ConfigError
+from recurra.forms.files import SESSION
 from recurra.model import Model
 from recurra.serving.stepping import How, joined, parted
 from recurra.serving.stream import Given, Said, Stream, Symbol, stream_of
@@ -140,7 +142,7 @@ class Session:
 
     def save(self, path: str | Path) -> None:
         """Write the state into a safetensors file. Raises `CheckpointError` where it cannot be written."""
-        parts = dict(zip(KEPT, (self.state, self._memory, self._said), strict=True))
+        parts = dict(zip(KEPT, self._parts(), strict=True))
         tensors = {f"{name}.{k}": t.clone() for name, part in parts.items() for k, t in enumerate(leaves(part))}
         about = {"run": self._stream.weights, "count": self.count, "last": self._last and self._last._asdict()}
         checkpoint.save_tensors(Path(path), tensors, {"session": json.dumps(about)})
@@ -166,17 +168,24 @@ class Session:
             return self.reset()
         if last.number >= len(self._stream.vocabulary):
             raise _damaged(path, f"symbol number {last.number} of {len(self._stream.vocabulary)}")
-        like = Session(self._stream)
-        like._read_one(last)  # for how a state is nested
+        once, twice = Session(self._stream), Session(self._stream)  # for how a state is nested, and what of it grows
+        for like in (once, twice, twice):
+            like._read_one(last)
         device, found = next(self._stream.model.parameters()).device, []
-        for name, nest in zip(KEPT, (like.state, like._memory, like._said), strict=True):
+        for name, nest, later in zip(KEPT, once._parts(), twice._parts(), strict=True):
             names = [f"{name}.{k}" for k in range(len(leaves(nest)))]
             if missing := [each for each in names if each not in tensors]:
                 raise _damaged(path, f"no {missing[0]}")
+            for each, first, second in zip(names, leaves(nest), leaves(later), strict=True):
+                _check_like(path, each, tensors[each], first, second)
             found.append(rebuilt(nest, (tensors[each].to(device) for each in names)))
         own, memory, said = found
         self._take(self._stream.steps.taken(own), memory, said, last, count)
         return self
+
+    def _parts(self) -> tuple[Any, Any, Any]:
+        """What is kept of what was read; see `KEPT`."""
+        return self.state, self._memory, self._said
 
     def _take(self, state: Any, memory: Any, said: Said | None, last: Symbol | None, count: int) -> None:
         self._state, self._memory, self._said, self._last, self.count = state, memory, said, last, count
@@ -211,21 +220,28 @@ def _about(path: Path, written: str) -> tuple[str, int, Symbol | None]:
 
     The file's checksum is of its tensors alone: raises `CheckpointError` where this is damaged.
     """
-    try:
-        about = json.loads(written)
-        run, count, last = about["run"], about["count"], about["last"] and Symbol(**about["last"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, repr(error)) from error
-    whole = type(count) is int and (count > 0) is isinstance(last, Symbol)
-    if not whole or (last and not (isinstance(last.written, str) and type(last.number) is int and last.number >= 0)):
+    about = forms.read_json_text(written, "session", SESSION, partial(_damaged, path), "")
+    count, last = about["count"], about["last"] and Symbol(**about["last"])
+    if (count > 0) is not isinstance(last, Symbol):
         raise _damaged(path, f"count {count!r}, last {last!r}")
-    return str(run), count, last or None
+    return str(about["run"]), count, last
+
+
+def _check_like(path: Path, name: str, saved: Tensor, once: Tensor, twice: Tensor) -> None:
+    """Raise `CheckpointError` for a tensor of another type than after one symbol and after two, of another shape where
+    those two have the same, or with numbers that are not finite."""
+    sizes = zip(saved.shape, once.shape, twice.shape, strict=False)
+    same = saved.dim() == once.dim() and all(own == a or a != b for own, a, b in sizes)
+    if not same or saved.dtype != once.dtype:
+        raise _damaged(path, f"{name} is {saved.dtype} {list(saved.shape)}, not {once.dtype} {list(once.shape)}")
+    if saved.is_floating_point() and not bool(saved.isfinite().all()) and bool(once.isfinite().all()):
+        raise _damaged(path, f"{name} holds numbers that are not finite")
 
 
 def _damaged(path: Path, what: str) -> CheckpointError:
     return CheckpointError(
-        f"{path} is damaged: what it says of the session cannot be read ({what}). Copy it again from where it was "
-        "whole, or begin anew."
+        f"{path} is damaged: what it says of the session cannot be read ({what.strip()}). Copy it again "
+        "from where it was whole, or begin anew."
     )
 
 

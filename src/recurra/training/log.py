@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-from recurra import storage
-from recurra.errors import TrainingError
+from recurra import forms, storage
+from recurra.errors import CheckpointError, TrainingError
+from recurra.forms import Form
+from recurra.forms.files import STEP
 
 Happening = Literal["step", "evaluation", "checkpoint", "end"]
 
@@ -158,14 +161,30 @@ class MetricsLog:
             raise TrainingError(storage.unwritable(self._path, error)) from error
 
 
+def recorded_lines(path: Path, form: Form) -> list[dict[str, Any]]:
+    """The whole lines of a log of JSON objects; one that a crash cut off ends it.
+
+    Raises `CheckpointError` for a file that cannot be read, and for a line that is whole but not of the form.
+    """
+    return [found for _, found in _recorded(path, form)]
+
+
+def _recorded(path: Path, form: Form) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The whole lines as they are, and what they hold."""
+    raw = forms.read_bytes(path) if path.is_file() else b""
+    for number, line in enumerate(raw.splitlines(keepends=True), start=1):
+        if not line.endswith(b"\n"):
+            return
+        yield line, forms.json_bytes(line, f"{path}:{number}", form)
+
+
 def _up_to(path: Path, step: int) -> bytes:
-    """The whole lines of an older log up to a step; a line that was cut off by a crash ends it."""
+    """The whole lines of an older log up to a step. A line that a crash cut off or spoilt ends it: the training goes on
+    without the rest of its log."""
     kept = []
-    for line in storage.read(path).splitlines(keepends=True) if path.exists() else ():
-        try:
-            if json.loads(line)["step"] > step:
+    with contextlib.suppress(CheckpointError):
+        for line, found in _recorded(path, STEP):
+            if found["step"] > step:
                 break
-        except (ValueError, KeyError, TypeError):
-            break
-        kept.append(line)
+            kept.append(line)
     return b"".join(kept)

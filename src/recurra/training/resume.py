@@ -7,7 +7,7 @@ the form of the carried state and the optimiser's name stand as JSON in the meta
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from recurra import checkpoint
+from recurra import checkpoint, forms
 from recurra.errors import CheckpointError
+from recurra.forms.files import COUNTERS
 from recurra.training.average import Average
+
+_ONE = torch.zeros(())
+"""What an optimiser's own count of steps is like."""
 
 
 @dataclass
@@ -100,10 +104,13 @@ def load(
     """
     tensors, metadata = checkpoint.load_tensors(path)
     try:
-        counters, form = Counters(**json.loads(metadata["counters"])), json.loads(metadata["carried"])
+        written, form = metadata["counters"], metadata["carried"]
         generator, former = tensors["generator.cpu"], metadata["optimiser"]
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
         raise CheckpointError(f"{path} holds no training to resume ({error!r} is wrong). Train again.") from error
+    counters = Counters(**forms.read_json_text(written, f"{path}: counters", COUNTERS))
+    leaves = _under("carried.", tensors)
+    carried = _carried(path, form, [leaves[key].to(device) for key in sorted(leaves, key=_order)])
     if former != type(optimiser).__name__:
         raise CheckpointError(
             f"{path} was saved by the optimiser {former}, the settings now say {type(optimiser).__name__}. "
@@ -116,28 +123,56 @@ def load(
         raise CheckpointError(
             f"{path} was saved {was} training.average, the settings now say otherwise. Resume with the same setting."
         )
+    state = _optimiser_state(path, optimiser, _under("optimiser.", tensors))
+    for index, mean in enumerate(average.means if average is not None else ()):
+        if str(index) not in means:
+            raise CheckpointError(f"{path} has no average.{index}. {forms.AGAIN}")
+        checkpoint.check_tensor(path, f"average.{index}", means[str(index)], mean, forms.AGAIN)
     checkpoint.restore_weights(model, _under("weights.", tensors), path)
-    _restore_optimiser(optimiser, _under("optimiser.", tensors))
-    if average is not None:
-        for index, mean in enumerate(average.means):
-            mean.copy_(means[str(index)])
-    torch.set_rng_state(generator)
-    if device.type == "cuda" and "generator.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["generator.cuda"], device)
-    leaves = _under("carried.", tensors)
-    return counters, average, _unflatten(form, [leaves[str(index)].to(device) for index in range(len(leaves))])
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    for index, mean in enumerate(average.means if average is not None else ()):
+        mean.copy_(means[str(index)])
+    try:
+        torch.set_rng_state(generator)
+        if device.type == "cuda" and "generator.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["generator.cuda"], device)
+    except (RuntimeError, TypeError) as error:
+        raise CheckpointError(f"{path}: its generator is no state of torch's ({error}). {forms.AGAIN}") from error
+    return counters, average, carried
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _restore_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def _order(key: str) -> int:
+    return int(key) if key.isdecimal() and len(key) < 9 else -1
+
+
+def _optimiser_state(path: Path, optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """The state of an optimiser by the number of the parameter: each tensor of its parameter's form, or one number."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = tensor
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+        index, _, key = name.partition(".")
+        number = _order(index)
+        if not 0 <= number < len(parameters) or not key:
+            raise CheckpointError(f"{path} holds optimiser.{name}, which is of none of the parameters. {forms.AGAIN}")
+        like = parameters[number].detach()
+        checkpoint.check_tensor(path, f"optimiser.{name}", tensor, like if tensor.dim() else _ONE, forms.AGAIN)
+        state.setdefault(number, {})[key] = tensor
+    return state
+
+
+def _carried(path: Path, written: str, leaves: list[Tensor]) -> Any:
+    """A carried state, put together from its tensors."""
+    form = forms.read_json_text(written, f"{path}: carried")
+    try:
+        return _unflatten(form, leaves)
+    except (TypeError, IndexError) as error:
+        raise CheckpointError(
+            f"{path}: its carried state is {written[:60]!r} of {len(leaves)} tensors. {forms.AGAIN}"
+        ) from error
 
 
 def _flatten(carried: Any, leaves: list[Tensor]) -> Any:
@@ -150,8 +185,9 @@ def _flatten(carried: Any, leaves: list[Tensor]) -> Any:
     return [_flatten(inner, leaves) for inner in carried]
 
 
-def _unflatten(form: Any, leaves: Iterable[Tensor]) -> Any:
-    leaves = list(leaves)
+def _unflatten(form: Any, leaves: Sequence[Tensor]) -> Any:
     if form is None:
         return None
-    return leaves[form] if isinstance(form, int) else tuple(_unflatten(inner, leaves) for inner in form)
+    if not isinstance(form, list):
+        return leaves[range(len(leaves))[form]]
+    return tuple(_unflatten(inner, leaves) for inner in form)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -18,9 +17,10 @@ from recurra.checkpoint import RunFolder
 from recurra.config import Config
 from recurra.data import vocabulary_file
 from recurra.errors import CheckpointError, DataError
+from recurra.forms.files import METRICS
 from recurra.model import Model, make_parts
 from recurra.serving.run import Run, learns_from, load_run
-from recurra.training.log import Progress, Result
+from recurra.training.log import Progress, Result, recorded_lines
 from recurra.training.settings import Training
 from recurra.training.trainer import Trainer
 from recurra.training.unfreezing import Unfreezing
@@ -75,7 +75,7 @@ def execute(
     if hasattr(model.embedder, "describe"):
         model.embedder.describe(model.vocabulary.symbols)
     material.adapt(model)
-    start, origin = start_of(config), None if folder is None else checkpoint.read_json(folder.report).get("init")
+    start, origin = start_of(config), None if folder is None else checkpoint.read_report(folder.report).get("init")
     started: list[str] = []
     if start is not None and folder is None:
         origin, started = _start(model, start, material)
@@ -149,7 +149,7 @@ def open_material(config: Config, task: Any, folder: RunFolder | None) -> Materi
     """The data a task needs, read and encoded; with the vocabularies of the run where one goes on."""
     known = None if folder is None else vocabulary_file.load_all(folder.vocabulary)
     material: Material = MATERIALS[learns_from(task)](config, known)
-    if folder is not None and checkpoint.read_json(folder.report).get("data") != material.fingerprint:
+    if folder is not None and checkpoint.read_report(folder.report).get("data") != material.fingerprint:
         raise DataError(
             f"the training data are others than when {folder.path} was started, so its training cannot go on. "
             "Put the former files back, or train anew with another --out."
@@ -159,7 +159,7 @@ def open_material(config: Config, task: Any, folder: RunFolder | None) -> Materi
 
 def _commands(folder: RunFolder | None, command: str | None) -> list[str]:
     """The commands that led to the run, one for each time it was gone on with."""
-    before = [] if folder is None else checkpoint.read_json(folder.report).get("commands", [])
+    before = [] if folder is None else checkpoint.read_report(folder.report).get("commands", [])
     return [*before, *([command] if command else [])]
 
 
@@ -182,7 +182,7 @@ def _results(run: Run, material: Material, result: Result, trainer: Trainer) -> 
 
 def _speed(run: Run) -> float | None:
     """Targets trained on per second, the median over the lines of the log; None where it has no such line."""
-    lines = map(json.loads, storage.read_text(RunFolder(run.path).metrics).splitlines())
+    lines = recorded_lines(RunFolder(run.path).metrics, METRICS)
     speeds = [line["symbols_per_second"] for line in lines if "symbols_per_second" in line]
     return statistics.median(speeds) if speeds else None
 

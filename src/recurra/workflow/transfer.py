@@ -197,12 +197,13 @@ def _fits(own: Tensor, found: Tensor, layer: int | None, width: int) -> bool:
 
 
 def _fingerprint(run: RunFolder) -> str | None:
-    report: dict[str, Any] = checkpoint.read_json(run.report) if run.report.is_file() else {}
+    report = checkpoint.read_report(run.report) if run.report.is_file() else {}
     return report.get("data")
 
 
 def _steps(metadata: Mapping[str, str]) -> int | None:
-    return int(metadata["step"]) if "step" in metadata else None
+    written = metadata.get("step", "")
+    return int(written) if written.isdecimal() and len(written) < 19 else None
 
 
 def _some(vocabulary: Vocabulary) -> str:

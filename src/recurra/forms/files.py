@@ -1,0 +1,111 @@
+"""What each of our files holds."""
+
+from __future__ import annotations
+
+from recurra.forms.schema import NOTHING, TRUTH, Either, Items, Number, Table, Text, Whole
+
+COUNT = Whole(0)
+SAID = Text()
+SCORE = Number(finite=False)
+"""A perplexity may be beyond what a float holds."""
+TOKENS = Items(SAID)
+
+_ROW = Table({"name": SAID, "size": COUNT, "unit": SAID}, {"note": SAID}, Either((SCORE, SAID)))
+_ADAPTED = Table(
+    {"name": SAID},
+    {
+        "settings": Table(others=Either((SCORE, SAID, TRUTH, NOTHING))),
+        "seconds": Table(others=Number(0)),
+        "tried": Items(Table(others=SCORE)),
+        "tuned_on": COUNT,
+        "note": SAID,
+    },
+    Either((SCORE, SAID)),
+)
+_CELL = Either((SCORE, SAID, NOTHING))
+_SCORES = Table(
+    {"model": Table(others=SCORE)},
+    {
+        "baseline": Items(_ROW),
+        "adapted": Items(_ADAPTED),
+        "notes": Items(SAID),
+        "parameters": COUNT,
+        "runs": COUNT,
+        "symbols": COUNT,
+        "streams": COUNT,
+        "examples": COUNT,
+        "cut": COUNT,
+        "tokens": Either((COUNT, Table(others=COUNT))),
+        "search": SAID,
+        "unknown_share": Number(0),
+        "examples_per_second": Number(0),
+        "places_per_second": Number(0),
+        "tables": Table(others=Table({"columns": Items(SAID), "rows": Items(Items(_CELL))})),
+    },
+)
+_SHOWN = Table(
+    optional={
+        "source": Either((SAID, TOKENS)),
+        "tokens": Either((SAID, TOKENS)),
+        "target": Either((SAID, TOKENS)),
+        "references": Items(Either((SAID, TOKENS))),
+        "lines": TOKENS,
+        "tags": TOKENS,
+        "segments": TOKENS,
+        "label": SAID,
+        "labels": TOKENS,
+        "truth": SAID,
+    }
+)
+REPORT = Table(
+    optional={
+        **dict.fromkeys(("recurra", "torch", "split", "data", "device", "precision", "ended", "unit"), SAID),
+        **dict.fromkeys(("parameters", "threads", "steps", "pairs", "judged"), COUNT),
+        "unknown_share": Table(others=Number(0)),
+        "init": Table(optional={"names": TOKENS}),
+        "seed": Whole(),
+        "epochs": Number(0),
+        "targets_per_second": Either((Number(0), NOTHING)),
+        "minutes": Table(others=Number(0)),
+        "commands": Items(SAID),
+        "notes": Items(SAID),
+        "scores": Table(others=_SCORES),
+        "sample": Table(optional={"text": SAID, "seed": Whole(), "temperature": Number(0), "length": COUNT}),
+        "shown": Items(_SHOWN),
+    }
+)
+"""report.json. Every key may be missing: a run that was stopped has some of them alone."""
+
+STEP = Table({"step": COUNT})
+"""A line of any log of a training."""
+METRICS = Table({"step": COUNT}, others=Either((SCORE, TRUTH)))
+"""A line of metrics.jsonl."""
+GRADIENTS = Table({"step": COUNT, "norms": Table(others=Items(SCORE))})
+"""A line of gradients.jsonl."""
+SPECTRA = Table({"step": COUNT, "norm": Table(others=SCORE), "radius": Table(others=SCORE)})
+"""A line of spectrum.jsonl."""
+
+COUNTERS = Table(
+    others=None,
+    optional={
+        **dict.fromkeys(("epoch", "batch", "batches", "step", "marks", "best_step"), COUNT),
+        **{name: Number(0) for name in ("seconds", "evaluated_at", "evaluation_seconds")},
+        "history": Items(Number()),
+        "best": Either((Number(), NOTHING)),
+        "averaged_from": Either((COUNT, NOTHING)),
+        "evaluated_step": Whole(-1),
+    },
+)
+"""The counters of resume.safetensors."""
+
+VOCABULARY = Table(
+    {"kind": SAID, "settings": Table(), "symbols": Items(Text(halves=True))},
+    {"scores": Items(Number())},
+)
+"""The record of one vocabulary."""
+SYMBOL = Table({"number": COUNT, "written": Text(halves=True)}, others=None)
+"""A symbol that a session read last."""
+SESSION = Table({"run": SAID, "count": COUNT, "last": Either((SYMBOL, NOTHING))})
+"""What a session's file says beside its tensors."""
+EXPORT = Table({"task": Table({"kind": SAID}), "core": Table({"kind": SAID})}, {"description": SAID}, Table())
+"""The settings in an export's metadata."""
