@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 import recurra
-from recurra import cli, workflow
+from recurra import cli, storage, workflow
 from recurra import export as room
 from recurra.errors import CheckpointError, ConfigError, NotCausal, RecurraError
 from recurra.export import check, write
@@ -118,16 +120,67 @@ def test_weights_in_eight_bits_are_smaller_and_nearly_the_same(
     run = run_of(make_model("char-lm", settings), here / "run")
     exact = write.export(run, here / "exact")
     small = write.export(run, here / "small", int8=True)
-    assert exact.rounded == {} and 0 < small.rounded["difference"] < 0.2
+    assert exact.rounded == {} and 0 < small.rounded["difference"] < small.rounded["limit"] == 0.2
+    assert all(file.difference < 1e-5 for file in exact.files)
+    assert max(file.difference for file in small.files) == small.rounded["difference"]
     monkeypatch.setattr(workflow, "export", lambda *_, **__: small)
     assert cli.call(["export", "run", "--int8"]) == 0
-    assert "\nno score before and after: there are no training data." in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"differ by {small.rounded['difference']:.1e} of their largest at most, 0.2 is the limit" in shown
+    assert "\nno score before and after: there are no training data." in shown
     poems = run_of(make_model("poem"), here / "run")
     assert "drawn at random" in write.export(poems, here / "poems", int8=True).rounded["reason"]
     assert all(a.size > 2 * b.size for a, b in zip(exact.files, small.files, strict=True))
     assert len(load_export(here / "small").predict("the", length=9)) == 9
     scan = run_of(make_model("char-lm", {**settings, "core.cell": "ugrnn"}), here / "run")
     assert 0 < write.export(scan, here / "scan", int8=True).rounded["difference"] < 0.2
+
+
+def weights(graph: Any) -> Iterator[Any]:
+    """The tensors kept in a graph and in the graphs inside it."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from weights(attribute.g)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings"),
+    [("char-lm", {"core.cell": "lstm"}), ("char-lm", {"core.cell": "ugrnn"}), ("slots", {}), ("translate", {})],
+)
+def test_eight_bit_products_fit_where_two_are_added_in_sixteen_bits(
+    recipe: str, settings: dict[str, Any], here: Path
+) -> None:
+    written = write.export(run_of(make_model(recipe, settings), here / "run"), here / "out", int8=True)
+    for file in written.files:
+        arrays = [numpy_helper.to_array(tensor) for tensor in weights(onnx.load(str(file.path)).graph)]
+        products = [array.astype(int) for array in arrays if array.dtype == np.int8 and array.size > 1]
+        assert products and all(array.min() >= -64 and array.max() <= 64 for array in products)
+        assert max(abs(array).max() for array in products) == 64  # and the range is used
+
+
+def test_what_is_checked_is_the_file_that_was_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that became another one on its way to the disk is not left there."""
+    run = run_of(make_model("classifier"), here / "run")
+    other = run_of(make_model("classifier", {"embedder.size": 9}), here / "run")
+    write.export(other, here / "other", int8=True)
+    true = storage.write
+
+    def swapped(path: Path, data: bytes) -> None:
+        true(path, (here / "other" / "model.onnx").read_bytes() if path.suffix == ".onnx" else data)
+
+    monkeypatch.setattr(storage, "write", swapped)
+    with pytest.raises(RecurraError, match=r"model.onnx with weights in eight bits answers otherwise .* 0.2 at most"):
+        write.export(run, here / "out", int8=True)
+    assert not (here / "out" / "model.onnx").exists()
+
+
+def test_weights_that_eight_bits_are_too_few_for_are_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "ROUNDED", 1e-7)
+    with pytest.raises(RecurraError, match=r"expected 1e-07 at most. Nothing was written. Export it without --int8"):
+        write.export(run_of(make_model("classifier"), here / "run"), here / "out", int8=True)
+    assert not (here / "out").exists()
 
 
 def test_a_file_that_differs_is_refused_and_nothing_is_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,11 @@ def _print(written: Export) -> None:
         nodes = f"{', '.join(file.nodes)}; " if file.nodes else ""
         print(f"{file.path}: {file.size / 1e6:,.1f} MB; {nodes}differs from torch by {file.difference:.1e} at most")
     rounded = written.rounded
+    if rounded:
+        print(
+            f"weights in eight bits: outputs differ by {rounded['difference']:.1e} of their largest at most, "
+            f"{rounded['limit']:g} is the limit"
+        )
     if "metric" in rounded:
         name = rounded["metric"].replace("_", " ")
         score, after = rounded["score"], rounded["rounded"]
@@ -58,7 +63,6 @@ def _print(written: Export) -> None:
             f"weights in eight bits: {name} {after:.4f} on {rounded['data']}, {score:.4f} before ({after - score:+.4f})"
         )
     elif rounded:
-        print(f"weights in eight bits: outputs differ by {rounded['difference']:.1e} of their largest at most")
         print(f"no score before and after: {rounded['reason']}")
     folder = written.folder
     if written.no_client:

@@ -1,4 +1,4 @@
-"""An ONNX file beside torch, before it is written: the same inputs at several sizes, the same outputs."""
+"""An ONNX file beside torch, before it is written and where it lies: same inputs at several sizes, same outputs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ SIZES = ((1, 1), (3, 5), (4, 11))
 """(batch, time) at which files are compared."""
 TOLERANCE = 1e-5
 """The largest difference of an output, as a share of its largest entry where that is above 1."""
+ROUNDED = 0.2
+"""The same of a file whose weights are rounded to eight bits."""
 
 
 def session(model: bytes | str) -> Any:
@@ -27,19 +29,21 @@ def session(model: bytes | str) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def difference(part: Part, model: bytes, sizes: Sequence[tuple[int, int]] = SIZES) -> float:
-    """The largest difference between what onnxruntime and torch say, over all outputs and sizes."""
+def difference(part: Part, model: bytes | str, sizes: Sequence[tuple[int, int]] = SIZES) -> float:
+    """The largest difference between what onnxruntime and torch say, over all outputs and sizes; `model` is a file's
+    bytes, or its path."""
     opened = session(model)
     return max(_at(part, opened, *size) for size in sizes)
 
 
-def check(part: Part, model: bytes) -> float:
-    """The difference; raises `RecurraError` where it is above `TOLERANCE`."""
-    found = difference(part, model)
-    if not found <= TOLERANCE:
+def check(part: Part, model: bytes | str, rounded: bool = False) -> float:
+    """The difference; raises `RecurraError` where it is above `TOLERANCE`, above `ROUNDED` of `rounded` weights."""
+    found, limit = difference(part, model), ROUNDED if rounded else TOLERANCE
+    if not found <= limit:
+        move = "Export it without --int8." if rounded else "Please report this with the run's config.toml."
         raise RecurraError(
-            f"{part.file}.onnx answers otherwise than the run: by {found:.2g}, expected {TOLERANCE:g} at most. Nothing "
-            "was written. Please report this with the run's config.toml."
+            f"{part.file}.onnx{' with weights in eight bits' if rounded else ''} answers otherwise than the run: by "
+            f"{found:.2g}, expected {limit:g} at most. Nothing was written. {move}"
         )
     return found
 

@@ -24,6 +24,7 @@ from recurra.export.cores import CORES
 from recurra.export.decoders import DECODERS
 from recurra.export.embedders import EMBEDDERS, SPELLINGS
 from recurra.export.opened import FORMAT, stand_in
+from recurra.export.parts import Part
 from recurra.export.tasks import TASKS
 
 SECTIONS = ("reader", "vocabulary", "target", "batching", "embedder", "core", "task", "search", "baseline")
@@ -41,7 +42,7 @@ class File:
     size: int
     """Bytes."""
     difference: float
-    """From torch, before its weights were rounded."""
+    """From torch, of the file as it lies there."""
     nodes: tuple[str, ...]
     """The recurrent nodes in it: LSTM, GRU, RNN, Scan."""
 
@@ -53,8 +54,8 @@ class Export:
     folder: Path
     files: tuple[File, ...]
     rounded: dict[str, Any] = field(default_factory=dict)
-    """With weights in eight bits: "metric", the run's "score" and that of the files, "rounded", on "data"; or, where
-    there is no score, the "reason" and the largest "difference" of an output."""
+    """With weights in eight bits: the largest "difference" of an output and the "limit" it was held to; "metric", the
+    run's "score" and that of the files, "rounded", on "data", or the "reason" why there is no score."""
     no_client: str = ""
     """Why there is no client.py; empty: there is one."""
 
@@ -75,19 +76,20 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
     parts = {f"{part.file}.onnx": part for part in TASKS[model.config["task"]["kind"]](model)}
     protos = {name: part.graph.model(_metadata(run, name, int8)) for name, part in parts.items()}
     exact = {name: proto.SerializeToString() for name, proto in protos.items()}
-    differences = {name: check.check(part, exact[name]) for name, part in parts.items()}
+    for name, part in parts.items():
+        check.check(part, exact[name])
     files, rounded = exact, {}
     if int8:
         files = {name: _rounded(protos[name]) for name in protos}
-        rounded = _compared(run, files)
-        if "score" not in rounded:
-            rounded["difference"] = max(check.difference(part, files[name]) for name, part in parts.items())
+        apart = [check.check(part, files[name], rounded=True) for name, part in parts.items()]
+        rounded = {"difference": max(apart), "limit": check.ROUNDED, **_compared(run, files)}
     storage.make_folder(out)
     storage.sweep(out, (*files, VOCABULARY, CLIENT, README, REPORT), older=KILLED)
     for name, data in files.items():
         storage.write(out / name, data)
+    for name, difference in _as_written(out, parts, int8).items():
         nodes = tuple(sorted(_recurrent_nodes(protos[name].graph)))
-        found[name] = File(out / name, len(data), differences[name], nodes)
+        found[name] = File(out / name, len(files[name]), difference, nodes)
     if STEP not in files:
         storage.remove(out / STEP)  # of an earlier export of another run
     vocabulary_file.save_all(model.vocabularies, out / VOCABULARY)
@@ -140,8 +142,22 @@ def _metadata(run: Any, name: str, int8: bool) -> dict[str, str]:
     }
 
 
+def _as_written(out: Path, parts: Mapping[str, Part], int8: bool) -> dict[str, float]:
+    """The differences from torch of the files as they lie there; where one answers otherwise all are taken away."""
+    try:
+        return {name: check.check(part, str(out / name), int8) for name, part in parts.items()}
+    except Exception:
+        for name in parts:
+            storage.remove(out / name)
+        raise
+
+
 def _rounded(proto: onnx.ModelProto) -> bytes:
-    """The file with the weights of products, embeddings and LSTMs in eight bits."""
+    """The file with the weights of products, embeddings and LSTMs in eight bits.
+
+    Weights go from −64 to 64. A processor without eight-bit dot products (VNNI) adds two products of an input of 0 to
+    255 and a weight in sixteen bits, where 2 · 255 · 64 has room and 2 · 255 · 127 has not; and files travel.
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     options = {"EnableSubgraph": True, "DefaultTensorType": onnx.TensorProto.FLOAT}
@@ -149,7 +165,7 @@ def _rounded(proto: onnx.ModelProto) -> bytes:
         place = Path(folder) / MODEL
         whole = Path(folder) / "float32.onnx"
         onnx.save(proto, str(whole))
-        quantize_dynamic(whole, place, weight_type=QuantType.QInt8, extra_options=options)
+        quantize_dynamic(whole, place, weight_type=QuantType.QInt8, reduce_range=True, extra_options=options)
         made = onnx.load(str(place))
     helper.set_model_props(made, {prop.key: prop.value for prop in proto.metadata_props})
     data: bytes = made.SerializeToString()
