@@ -351,3 +351,11 @@ def _with_none(value: Any) -> Any:
     if isinstance(value, list):
         return [_with_none(inner) for inner in value]
     return None if value == "none" else value
+
+
+def check_seed(seed: Any, name: str = "seed") -> int:
+    """The seed as it is. Raises `ConfigError` for what no generator takes."""
+    whole = hasattr(seed, "__index__") and not isinstance(seed, bool)
+    if not (whole and 0 <= seed < 2**63 - 1):
+        raise ConfigError(f"{name} = {seed!r}, expected a whole number from 0 to 2⁶³ − 2.")
+    return int(seed)

@@ -148,3 +148,11 @@ def test_a_run_of_a_stranger_writes_nowhere_else(name: str, copied: Path, tmp_pa
     said = sentence(capsys, "train", str(copied), "--resume", "--set", "training.epochs=3")
     assert f"{copied / name} cannot be written: it is a link to {own}, expected a regular file. Delete it" in said
     assert own.read_bytes() == kept
+
+
+@pytest.mark.parametrize("words", [["lab", "gradients"], ["lab", "memory"], ["predict", "run", "a"], ["stream", "run"]])
+@pytest.mark.parametrize("seed", ["-1", str(2**63)])
+def test_a_seed_that_nothing_is_drawn_with(words: list[str], seed: str, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = sentence(capsys, *words, "--seed", seed)
+    assert f"seed = {seed}, expected a whole number from 0 to 2⁶³ − 2." in said

@@ -78,5 +78,7 @@ def test_sniff(tmp_path: Path) -> None:
     reader = DictionaryReader()
     path = write(tmp_path / "d", ";;; c\nTWO  T UW\nA  AH\nA(1)  EY\n")
     assert reader.sniff(path) == "a word, two spaces and its phonemes a line"
+    for newer in ("'bout B AW1 T\na(2) EY1\naalborg AO1 L B AO0 R G # place, danish\n", "ABBEY AE B IY\n"):
+        assert reader.sniff(write(tmp_path / "n", newer)) == "a word, a space and its sounds in ARPAbet a line"
     for other in ("A dog runs.\n", "a\tb c\n", ";;; c\n"):
         assert reader.sniff(write(tmp_path / "e", other)) is None

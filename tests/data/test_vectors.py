@@ -53,7 +53,12 @@ def test_another_encoding(tmp_path: Path) -> None:
         ("a 1 2\nb 1 x\n", r":2: could not convert string to float: 'x', expected 2 numbers after the word 'b'"),
         ("a 1 2\nb 1 nan\n", r":2: the vector of 'b' is not finite in float32\. Leave the word out"),
         ("a 1 2\n\n c d 1 1e40\n", r":3: the vector of ' c d' is not finite"),
-        ("3 2\na 1 2\nb 1 2\n", r": 2 words, expected 3 as its first line says\. Copy or download"),
+        ("3 2\na 1 2\nb 1 2\n", r": 2 words, expected 3 as .* says\. Copy .* first line should be 2 2\."),
+        ("1 2\na 1 2\nb 1 2\nc 1 2\n", r": 3 words, expected 1 as .* first line should be 3 2\."),
+        (
+            "a 1 2\n95 98 1 2\n",
+            r":2: 3 numbers after the word, expected 2\. .* If '95 98' is a word, leave its line out",
+        ),
         ("\n\n", r": no word vectors, expected lines of a word and its numbers\. Name another"),
     ],
 )
@@ -88,3 +93,15 @@ def test_the_named_set() -> None:
     assert vectors.shape == (25_000, 100) and len(set(words)) == 25_000
     near = vectors @ vectors[words.index("france")] / np.linalg.norm(vectors, axis=1)
     assert {words[k] for k in np.argsort(-near)[:8]} >= {"france", "paris"}
+
+
+@pytest.mark.parametrize("header", ["", "3 2\n", "2 2\n"])
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_thousands_are_words_and_a_count_may_leave_one_word_out(tmp_path: Path, header: str, first: int) -> None:
+    """The name of the end of a line, for one, is not counted by every program."""
+    rows = ["10 000 0.5 1", "1 000 000 2 3", "the 4 5"]
+    rows = rows[first:] + rows[:first]
+    (tmp_path / "v.txt").write_text(header + "\n".join(rows), encoding="utf-8")
+    words, found = read_vectors(tmp_path / "v.txt")
+    assert words == [row.rsplit(" ", 2)[0] for row in rows]
+    assert found.tolist() == [[float(number) for number in row.split(" ")[-2:]] for row in rows]

@@ -93,3 +93,7 @@ def everything(model: Table, b: int, end: int, longest: int) -> list[Sequence]:
             steps = [model.after(b, tokens[:t])[token] for t, token in enumerate((*tokens, end))]
             found.append(Sequence(float(sum(steps)), tokens))
     return found
+
+
+FINITE = r"the model's log-probabilities are not finite\. Are its weights\? Use an earlier ch"
+NONE = r"none may follow: all log-probabilities are −inf\. Does a mask or a form rule out everything"

@@ -15,7 +15,7 @@ from recurra.decoding.greedy import greedy
 from recurra.decoding.sample import distribution
 from recurra.errors import ConfigError, RecurraError
 
-from .conftest import Table, everything
+from .conftest import FINITE, NONE, Table, everything
 
 END = 2
 
@@ -87,6 +87,9 @@ def test_the_longest_are_cut() -> None:
         ({"temperature": float("inf")}, r"temperature = inf, expected"),
         ({"top_k": 0}, r"top_k = 0, expected 1 or more symbols to choose from"),
         ({"top_p": 1.5}, r"top_p = 1.5, expected a share above 0 and up to 1"),
+        ({"seed": -1}, r"seed = -1, expected a whole number from 0 to 2⁶³ − 2\."),
+        ({"seed": 2**64}, r"seed = 18446744073709551616, expected a whole number from 0 to 2⁶³ − 2\."),
+        ({"seed": [1, -3]}, r"a seed of -3, expected whole numbers from 0\."),
         ({"seed": [1, 2, 3]}, r"3 seeds for 2 sources, expected one for each, or one number for all\."),
     ],
 )
@@ -103,5 +106,6 @@ def test_a_broken_distribution_is_refused(broken: Any) -> None:
     def step(state: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
         return (torch.tensor([-torch.inf, -0.5, -1.0]) if state[0, 0] < 2 else bad).repeat(2, 1), state + 1
 
-    with pytest.raises(RecurraError, match=r"after 2 symbols the model's log-probabilities are not finite\. Are its w"):
+    said = f"after 2 symbols {NONE if broken == -torch.inf else FINITE}"
+    with pytest.raises(RecurraError, match=said):
         draw(step, torch.zeros(2, 1), torch.tensor([0, 0]), end=0, longest=5)

@@ -13,6 +13,8 @@ from recurra.data.vocabulary import Byte, Character, Word
 from recurra.decoding.sample import distribution, prompt_ids, sample
 from recurra.errors import ConfigError, RecurraError
 
+from .conftest import FINITE, NONE
+
 P = np.array([0.07, 0.31, 0.02, 0.0, 0.23, 0.13, 0.24])
 V = len(P)
 with np.errstate(divide="ignore"):
@@ -147,6 +149,9 @@ def test_arrays_and_tensors_give_the_same(batched: bool, dtype: torch.dtype | No
         ({"top_p": 0.0}, r"top_p = 0.0, expected a share above 0 and up to 1"),
         ({"top_p": 1.01}, r"top_p = 1.01, expected a share"),
         ({"length": -1}, r"length = -1, expected 0 or more symbols to draw"),
+        ({"seed": -1}, r"seed = -1, expected a whole number from 0 to 2⁶³ − 2\."),
+        ({"seed": 10**400}, r"seed = 1000.*, expected a whole number from 0"),
+        ({"seed": 1.5}, r"seed = 1\.5, expected a whole number"),
         ({"prompt": []}, r"the prompt has no symbol, expected one or more. `prompt_ids` gives one"),
     ],
 )
@@ -161,7 +166,7 @@ def test_a_broken_distribution_is_refused(log_p: Any, temperature: float) -> Non
     def step(state: int, token: int) -> tuple[Any, int]:
         return (LOG_P if state < 2 else log_p), state + 1
 
-    with pytest.raises(RecurraError, match=r"after 2 symbols drawn .* not finite. Are its weights\? Use an earlier ch"):
+    with pytest.raises(RecurraError, match=f"after 2 symbols drawn {NONE if log_p.max() == -np.inf else FINITE}"):
         sample(step, 0, [0], 5, temperature=temperature)
 
 

@@ -11,6 +11,7 @@ import torch
 from recurra.errors import ConfigError
 from recurra.lab.gradients import Decay, decay, decays
 from recurra.lab.matrices import non_normal, orthogonal
+from recurra.lab.memory import trials
 from recurra.lab.networks import layer
 
 
@@ -101,6 +102,8 @@ def test_norms_are_those_of_derivatives_one_at_a_time() -> None:
     [
         (lambda: list(decays(lags=3)), "lags = 3, expected 4 or more"),
         (lambda: list(decays(lags=8000)), "lags = 8000, expected 3000 at most: what grows by a tenth a step"),
+        (lambda: list(decays(seed=-1)), "seed = -1, expected a whole number from 0 to 2⁶³ − 2"),
+        (lambda: trials(["adding"], ["gru"], [4], [True], seed=2**63), "seed = 9223372036854775808, expected a whole"),
         (lambda: list(decays(hidden=1)), "hidden = 1, expected 2 or more"),
         (lambda: list(decays(hidden=5)), "5 units, expected an even number"),
         (lambda: layer("light-lstm-without", 2, 2), "unknown cell"),

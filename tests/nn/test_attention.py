@@ -100,6 +100,21 @@ def test_attend_both_ways(causal: bool, scale: float | None) -> None:
         assert torch.allclose(first, second, atol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("weights", [False, True])
+def test_a_query_that_no_place_counts_for_sees_nothing(weights: bool, dtype: torch.dtype) -> None:
+    """Not 0 / 0: neither its result nor anybody's gradient."""
+    leaves = [random(B, 2, T, n) for n in (Q, Q, S)]
+    q, k, v = (x.to(dtype) for x in leaves)
+    mask = torch.ones(B, 1, T, T, dtype=torch.bool)
+    mask[0, :, 1] = mask[-1] = False
+    c, alpha = attend(q, k, v, mask, weights=weights)
+    assert not c[0, :, 1].any() and not c[-1].any() and c[0, :, 0].all()
+    assert alpha is None or not alpha.masked_fill(mask, 0).any()
+    for found in torch.autograd.grad(c.double().sum(), leaves):
+        assert found.isfinite().all() and not found[-1].any()
+
+
 def test_the_backward_of_docs_maths() -> None:
     """∂L/∂e_j = α_j c̄ · (m_j − c), as docs/maths/attention.md has it."""
     e, m, c_bar = random(T), random(T, S), random(S)

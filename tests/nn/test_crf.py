@@ -262,3 +262,49 @@ def test_what_does_not_fit_is_refused() -> None:
         crf.log_partition(e, torch.tensor((1, 2)))
     with pytest.raises(ConfigError, match=r"lengths must be one number from 0 to 4"):
         crf.log_partition(e, torch.tensor((1, 2, 5)))
+
+
+def forbidding(seed: int) -> tuple[Tensor, Tensor, Parts, tuple[int, ...]]:
+    """Random scores, many of them −∞, of every part or of the emissions alone; every fourth time no transition is
+    allowed."""
+    e, tags, parts = drawn(4, 3, 3, seed=seed)
+    g = torch.Generator().manual_seed(seed)
+    for scores in (e, *(parts if seed % 2 else ())):
+        scores[torch.rand(scores.shape, generator=g) < 0.35] = -math.inf
+    if seed % 4 == 3:
+        parts[0].fill_(-math.inf)
+    return e, tags, parts, LENGTHS[seed % 4]
+
+
+@pytest.mark.parametrize("wide", [torch.float32, torch.float64])
+@pytest.mark.parametrize("seed", range(16))
+def test_where_nothing_is_allowed_log_z_is_minus_infinity_and_gradients_are_zeros(seed: int, wide: torch.dtype) -> None:
+    e, tags, parts, lengths = forbidding(seed)
+    expected = []
+    for b, n in enumerate(lengths):
+        scores = [score(e[:n, b], path, parts) for path in paths(n, 3) if n]
+        expected.append(torch.logsumexp(torch.stack(scores), 0) if n else torch.zeros((), dtype=torch.float64))
+    none = torch.stack(expected) == -math.inf
+    leaves = [t.to(wide).requires_grad_() for t in (e, *parts)]
+    given = torch.tensor(lengths)
+    z = log_partition(*leaves, given)
+    torch.testing.assert_close(z.double(), torch.stack(expected), rtol=1e-5, atol=1e-5)
+    found = gradients(z.sum(), leaves)
+    assert all(g.isfinite().all() for g in found) and not found[0][:, none].any()
+    assert not marginals(*leaves, given)[:, none].any() and marginals(*leaves, given).isfinite().all()
+    for known in (tags, tags.masked_fill(torch.rand(tags.shape) < 0.5, IGNORED)):
+        loss = negative_log_likelihood(leaves[0], known, *leaves[1:], given)
+        assert not loss.isnan().any() and (loss[none] == math.inf).all()
+        assert all(g.isfinite().all() for g in gradients(loss.sum(), leaves))
+    if not none.any():
+        assert (viterbi(*leaves, given) >= 0).sum() == sum(lengths)
+        return
+    first = int(none.nonzero()[0])
+    with pytest.raises(ConfigError, match=rf"no tags are allowed for sequence {first}.* of 3: each way through it"):
+        viterbi(*leaves, given)
+
+
+def test_the_scores_that_are_drawn_allow_some_sequences_and_others_not() -> None:
+    every = map(forbidding, range(16))
+    closed = [log_partition(e, *parts, torch.tensor(lengths)) == -math.inf for e, _, parts, lengths in every]
+    assert 3 < sum(int(each.sum()) for each in closed) < 30

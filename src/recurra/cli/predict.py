@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from recurra import workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
 from recurra.cli.report import print_answers, print_fills, print_targets
-from recurra.config import parse_settings
+from recurra.config import check_seed, parse_settings
 from recurra.data.files import check_encoding, decoded, numbered, read_lines
 from recurra.errors import ConfigError
 from recurra.workflow.plan import check_reading
@@ -103,6 +103,8 @@ def predict(
     """
     settings = parse_settings(set_ or ())
     check_reading(settings, input is not None)
+    if seed is not None:
+        check_seed(seed, "--seed")
     choice = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     choice |= {"beam": beam, "n_best": n_best, "length_penalty": length_penalty, "no_repeat": no_repeat}
     choice |= {"alignment": alignment, "form": form, "n": n, "top": top}

@@ -16,7 +16,7 @@ from cyclopts import Parameter
 from recurra import storage, workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
 from recurra.cli.piped import PIECE, Piece, arriving, between_words, pieces
-from recurra.config import parse_settings
+from recurra.config import check_seed, parse_settings
 from recurra.data.files import check_encoding
 from recurra.errors import CheckpointError, ConfigError
 from recurra.workflow.plan import check_reading
@@ -78,6 +78,8 @@ def stream(
     """
     settings = parse_settings(set_ or ())
     check_reading(settings, True)
+    if seed is not None:
+        check_seed(seed, "--seed")
     said = {"continue": continue_, "temperature": temperature, "seed": seed, "top": top, "state": state}
     said = {name: value for name, value in said.items() if value is not None}
     _check(said)

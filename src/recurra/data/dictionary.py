@@ -15,16 +15,20 @@ from recurra.types import Example
 COMMENT = ";;;"
 _VARIANT = re.compile(r"(.+)\(\d+\)")
 _LINE = re.compile(r"\S+  +\S+(?: \S+)*\s*")
+_SOUND = (
+    "(?:AA|AE|AH|AO|AW|AY|B|CH|D|DH|EH|ER|EY|F|G|HH|IH|IY|JH|K|L|M|N|NG|OW|OY|P|R|S|SH|T|TH|UH|UW|V|W|Y|Z|ZH)[012]?"
+)
+_ARPABET = re.compile(rf"\S+ {_SOUND}(?: {_SOUND})*\s*(?:#.*)?")
 
 
 @part("reader", "dictionary")
 class DictionaryReader:
     """One example a word: as `source` the word, as `targets` all its pronunciations, as `place` its first line.
 
-    A line is `WORD  PH ON EM ES`: a word, white space, phonemes parted by white space; where a tab comes before the
-    phonemes, the word may hold spaces. Further pronunciations of a word stand in lines of their own, anywhere, for the
-    same word or for `WORD(1)`, `WORD(2)`. Blank lines, lines that begin with `;;;` and what follows a `#` among the
-    phonemes are left out.
+    A line is `WORD  PH ON EM ES`: a word, white space (one space in the newer cmudict), phonemes parted by white space;
+    where a tab comes before the phonemes, the word may hold spaces. Further pronunciations of a word stand in lines of
+    their own, anywhere, for the same word or for `WORD(1)`, `WORD(2)`. Blank lines, lines that begin with `;;;` and
+    what follows a `#` among the phonemes are left out.
 
     Raises `DataError` for a word without a pronunciation, and for a file without words.
     """
@@ -54,11 +58,15 @@ class DictionaryReader:
             yield {"source": word, "targets": list(said), "place": places[word]}
 
     def sniff(self, path: str | Path) -> str | None:
-        """Why this reader takes the file; None if most of its lines do not part a word by two spaces."""
+        """Why this reader takes the file; None if most of its lines do not part a word by two spaces, nor by one from
+        the sounds of English as the cmudict writes them."""
         lines = [line for line in head_lines(Path(path), self.encoding) if line.strip()]
         entries = [line for line in lines if not line.startswith(COMMENT)]
         said = nearly_all("\t" not in line and _LINE.fullmatch(line) is not None for line in entries)
-        return "a word, two spaces and its phonemes a line" if said else None
+        if said:
+            return "a word, two spaces and its phonemes a line"
+        sounds = nearly_all(_ARPABET.fullmatch(line) is not None for line in entries)
+        return "a word, a space and its sounds in ARPAbet a line" if sounds else None
 
 
 def _entry(line: str, place: str) -> tuple[str, str]:

@@ -110,7 +110,8 @@ class AutoReader:
         if self.gives == "pairs":
             return DataError(
                 f"{path}: no reader knows this file by its look, tried {', '.join(PAIRS)}. Name its format: --set "
-                "reader.kind=pairs (source and target parted by a tab), or one of the others."
+                "reader.kind=pairs (source and target parted by a tab), dictionary (a word, a space and its sounds), "
+                "or another of them."
             )
         likely = "columns" if "\n\n" in text.strip() else "table"
         return DataError(

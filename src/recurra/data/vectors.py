@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from array import array
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ import numpy as np
 from recurra.data.files import GZIP, check_file
 from recurra.data.sets import find_vectors, vector_names
 from recurra.errors import DataError, did_you_mean
+
+_THOUSANDS = re.compile(r"\d{1,3}(?: \d{3})+ ")
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +40,8 @@ def read_vectors(path: str | Path, encoding: str = "utf-8") -> tuple[list[str], 
     """The words and their vectors [N, D], in the order of the file; plain or in gzip.
 
     A line is a word and D numbers, parted by single spaces. What stands before the last D numbers is the word, with
-    its spaces if it has any. A first line of two whole numbers, as word2vec writes it, says N and D.
+    its spaces if it has any, as in `10 000`. A first line of two whole numbers, as word2vec writes it, says N and D;
+    some programs leave a word of their own out of that N, so one more is taken, too.
 
     Raises `DataError` with path and line for another D, for what is no finite number, and for a file cut off.
     """
@@ -45,16 +50,22 @@ def read_vectors(path: str | Path, encoding: str = "utf-8") -> tuple[list[str], 
     numbers = array("f")
     lines: list[int] = []
     size, said = 0, None
-    for number, line in _lines(path, encoding):
+    rows = _lines(path, encoding)
+    head = list(islice(rows, 100))
+    for number, line in chain(head, rows):
         parts = line.split(" ")
         if number == 1 and len(parts) == 2 and all(part.isdecimal() and len(part) < 19 for part in parts):
             said, size = int(parts[0]), int(parts[1])
             continue
-        size = size or len(parts) - 1
-        if len(parts) <= size or (len(parts) > size + 1 and _is_number(parts[1])) or not size:
+        if not size:  # as the first line says whose word is not 10 000
+            size = len(next((each for _, each in head if not _THOUSANDS.match(each)), line).split(" ")) - 1
+        word = " ".join(parts[:-size])
+        several = len(parts) > size + 1 and _is_number(parts[1]) and not _THOUSANDS.fullmatch(f"{word} ")
+        if len(parts) <= size or several or not size:
             raise DataError(
                 f"{path}:{number}: {len(parts) - 1} numbers after the word, expected {size or '1 or more'}. "
                 "Is the line cut off, or the file no text file of word vectors?"
+                + (f" If {word!r} is a word, leave its line out." if several else "")
             )
         try:
             numbers.extend(map(float, parts[-size:]))
@@ -62,13 +73,14 @@ def read_vectors(path: str | Path, encoding: str = "utf-8") -> tuple[list[str], 
             raise DataError(
                 f"{path}:{number}: {error}, expected {size} numbers after the word {parts[0]!r}."
             ) from error
-        words.append(" ".join(parts[:-size]))
+        words.append(word)
         lines.append(number)
     if not words:
         raise DataError(f"{path}: no word vectors, expected lines of a word and its numbers. Name another file.")
-    if said is not None and said != len(words):
+    if said is not None and not 0 <= len(words) - said <= 1:
         raise DataError(
-            f"{path}: {len(words):,} words, expected {said:,} as its first line says. Copy or download it again."
+            f"{path}: {len(words):,} words, expected {said:,} as its first line says. Copy or download it again; if it "
+            f"is whole, its first line should be {len(words)} {size}."
         )
     vectors = np.frombuffer(numbers, np.float32).reshape(len(words), size).copy()
     wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))

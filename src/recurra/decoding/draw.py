@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.config import check_seed
 from recurra.decoding.greedy import follow, greedy
 from recurra.decoding.hypothesis import Hypothesis, Step, check_best, check_cuts, not_finite
 from recurra.decoding.sample import distribution
@@ -38,6 +39,10 @@ def draw(
     generator is touched.
     """
     check_cuts(temperature, top_k, top_p)
+    if isinstance(seed, (int, np.integer)):
+        check_seed(seed)
+    elif any(one < 0 for one in seed):
+        raise ConfigError(f"a seed of {min(seed)}, expected whole numbers from 0.")
     if temperature == 0:
         return greedy(step, state, begin, end=end, longest=longest)
     if isinstance(seed, (int, np.integer)):

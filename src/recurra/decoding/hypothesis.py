@@ -70,7 +70,7 @@ def check_shape(log_p: Tensor, N: int, end: int) -> None:
 def check_best(highest: NDArray[np.float64], read: int) -> None:
     """Refuse rows of log-probabilities by their highest values, [N], where these are not finite or above 0."""
     if not np.isfinite(highest).all():
-        raise not_finite(read)
+        raise no_symbol(read) if (highest == -np.inf).any() else not_finite(read)
     if (highest > ABOVE_ZERO).any():
         raise ConfigError(
             f"step gave a log-probability of {highest.max():.4g}, expected 0 or less. Is a log_softmax missing?"
@@ -85,6 +85,14 @@ def check_cuts(temperature: float, top_k: int | None, top_p: float | None) -> No
         raise ConfigError(f"top_k = {top_k}, expected 1 or more symbols to choose from, or none for all.")
     if top_p is not None and not 0 < top_p <= 1:
         raise ConfigError(f"top_p = {top_p}, expected a share above 0 and up to 1, or none for all.")
+
+
+def no_symbol(read: int, how: str = "") -> RecurraError:
+    """The error of a step that rules every symbol out; `how` as in `not_finite`."""
+    return RecurraError(
+        f"after {read} symbols{how} none may follow: all log-probabilities are −inf. Does a mask or a form rule out "
+        "everything, the end mark too? Leave it one symbol."
+    )
 
 
 def not_finite(read: int, how: str = "") -> RecurraError:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from recurra.decoding.hypothesis import check_cuts, not_finite
+from recurra.config import check_seed
+from recurra.decoding.hypothesis import check_cuts, no_symbol, not_finite
 from recurra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def sample(
     if length < 0:
         raise ConfigError(f"length = {length}, expected 0 or more symbols to draw.")
     check_cuts(temperature, top_k, top_p)
+    seed = check_seed(seed)
     prompt = np.asarray(prompt, np.int64).reshape(-1)
     if not len(prompt):
         raise ConfigError("the prompt has no symbol, expected one or more. `prompt_ids` gives one to start from.")
@@ -65,8 +67,13 @@ def distribution(
     log_p: NDArray[np.floating], *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
 ) -> NDArray[np.float64]:
     """What `sample` draws from, [V]: p^(1/temperature), cut to the `top_k` most likely symbols, then to the fewest of
-    these that together hold a share `top_p` (Holtzman et al. 2020); what is cut off is 0, the rest sums to 1."""
+    these that together hold a share `top_p` (Holtzman et al. 2020); what is cut off is 0, the rest sums to 1.
+
+    Raises ConfigError where the highest of `log_p` is no finite number: then there is nothing to draw from.
+    """
     log_p = np.asarray(log_p, np.float64)
+    if not np.isfinite(log_p.max()):
+        raise ConfigError(f"the highest log-probability is {log_p.max()}, expected a finite one: nothing can be drawn.")
     with np.errstate(over="ignore"):  # a quotient beyond all numbers is −∞: beside the likeliest, a share of 0
         p: NDArray[np.float64] = np.exp((log_p - log_p.max()) / temperature)
     p /= p.sum()
@@ -106,6 +113,8 @@ def _vector(log_p: Any, drawn: int) -> NDArray[np.float64]:
         vector = vector[0]
     if vector.ndim != 1:
         raise ConfigError(f"step gave log-probabilities of shape {list(vector.shape)}, expected [V] or [1, V].")
+    if vector.size and vector.max() == -np.inf:
+        raise no_symbol(drawn, " drawn")
     if np.isnan(vector).any() or not np.isfinite(vector.max()):
         raise not_finite(drawn, " drawn")
     return vector

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.config import check_seed
 from recurra.diagnostics.gradients import Curve, Flow, measure
 from recurra.diagnostics.plain import plain
 from recurra.engine import Trace
@@ -78,6 +79,7 @@ def decays(
         )
     if hidden < 2:
         raise ConfigError(f"hidden = {hidden}, expected 2 or more.")
+    check_seed(seed)
     weights = {f"W = {scale} Q": scale * orthogonal(hidden, seed) for scale in SCALES}
     weights["non-normal W"] = non_normal(hidden, seed)
     for group, cell in (("linear", "rnn-identity"), ("tanh", "rnn-tanh")):

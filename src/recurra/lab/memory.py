@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra import forms, storage
+from recurra.config import check_seed
 from recurra.diagnostics.plain import plain
 from recurra.errors import ConfigError, DataError, UnknownName
 from recurra.forms import Items, Table
@@ -100,6 +101,7 @@ def trials(
     for lag in lags:
         if lag < 2:
             raise ConfigError(f"lag {lag}, expected 2 or more steps to remember over.")
+    check_seed(seed)
     if hidden < 1 or not learning_rate > 0:
         raise ConfigError(f"{hidden} units at a learning rate of {learning_rate}, expected both above 0.")
     every = product(problems, lags, cells, clipped)

@@ -52,8 +52,8 @@ def attend(
     """Scaled dot-product attention: α = softmax(q · kᵀ · scale), c = α v; and α where `weights` asks for it.
 
     Shapes: query [B, N, U, d], keys [B, N, T, d], values [B, N, T, e]; c [B, N, U, e], α [B, N, U, T].
-    `mask`, true where a place counts, broadcasts to α; every query needs one such place. `causal` in its stead: query u
-    sees the places up to u. `scale`: 1/√d where none is given (Vaswani et al. 2017, eq. 1).
+    `mask`, true where a place counts, broadcasts to α; of a query that no place counts for, α and c are 0. `causal` in
+    its stead: query u sees the places up to u. `scale`: 1/√d where none is given (Vaswani et al. 2017, eq. 1).
     """
     if not weights and not _backward_is_slow(query, keys, values):
         attended = F.scaled_dot_product_attention(query, keys, values, mask, is_causal=causal, scale=scale)
@@ -73,8 +73,12 @@ def _backward_is_slow(query: Tensor, keys: Tensor, values: Tensor) -> bool:
 
 
 def _softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Softmax over the last axis, of the places that count."""
-    return (scores if mask is None else scores.masked_fill(~mask, -math.inf)).softmax(-1)
+    """Softmax over the last axis, of the places that count; zeros where none does."""
+    if mask is None:
+        return scores.softmax(-1)
+    # Not −∞, whose softmax is 0 / 0 where no place counts, and in backward as well.
+    alpha = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)
+    return alpha.masked_fill(~mask.any(-1, keepdim=True), 0)
 
 
 class Attention(nn.Module):

@@ -3,6 +3,9 @@
 The score of tags y for emissions e is start[y_1] + Σ_t e_t[y_t] + Σ_t transitions[y_t−1, y_t] + end[y_T]; its
 probability is exp(score) / Z. Emissions are [T, B, K], time first, `lengths` [B] or None where all sequences are full;
 a sequence of no steps counts nothing. What stands behind the end of a sequence is never read.
+
+Scores of −∞ forbid a tag or a transition. Where they leave a sequence no path, log Z is −∞, −log p of any tags ∞, all
+marginals 0, and so is what it adds to gradients; the search for the best path refuses it.
 """
 
 from __future__ import annotations
@@ -81,14 +84,15 @@ def negative_log_likelihood(
         other = (tags[:, :, None] != torch.arange(K, device=tags.device)) & (tags != IGNORED)[:, :, None]
         allowed = emissions.masked_fill(other, -math.inf)
         everything = _Chain.apply(emissions, transitions, start, end, None, time)
-        return everything - _Chain.apply(allowed, transitions, start, end, None, time)
+        some = _Chain.apply(allowed, transitions, start, end, None, time)
+        return (everything - some).masked_fill(some == -math.inf, math.inf)
     return _Chain.apply(emissions, transitions, start, end, gold, time)
 
 
 def log_partition(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor | None = None
 ) -> Tensor:
-    """log Z of each sequence, [B]; 0 for a sequence of no steps."""
+    """log Z of each sequence, [B]; 0 for a sequence of no steps, −∞ for one that every path is forbidden to."""
     return _Chain.apply(emissions, transitions, start, end, None, _time(emissions, transitions, lengths))
 
 
@@ -99,7 +103,7 @@ def marginals(
     time = _time(emissions, transitions, lengths)
     with torch.no_grad(), torch.autocast(emissions.device.type, enabled=False):
         rows, A, logs = _scores(emissions, transitions, start, end, time)
-        sums = _forward(rows, A, A.max(), time, logs)
+        sums = _forward(rows, A, _finite(A.max()), time, logs)
         shares, _ = _backward(sums, sums.alpha.new_ones(time.alive), time)
     return time.unpack(shares, len(emissions)).to(emissions.dtype)
 
@@ -110,7 +114,8 @@ def viterbi(
 ) -> Tensor:
     """The tags of the highest score, int64 [B, T]; `IGNORED` behind the ends.
 
-    Best scores are kept without the tags they came from; those are found again for the best path alone.
+    Best scores are kept without the tags they came from; those are found again for the best path alone. Raises
+    ConfigError for a sequence that every path is forbidden to.
     """
     time = _time(emissions, transitions, lengths)
     T, B, _ = emissions.shape
@@ -122,7 +127,8 @@ def viterbi(
         if t:
             before = best[starts[t - 1] : starts[t - 1] + n]
             rows += torch.cat([(part[:, None] + into).amax(2) for part in before.split(TOGETHER)])
-        rows -= rows.amax(1, keepdim=True)  # long sequences keep their precision
+        rows -= _finite(rows.amax(1, keepdim=True))  # long sequences keep their precision
+    _check_allowed(best, time)
     tags = emissions.new_zeros(time.rows, dtype=torch.int64)
     ahead = 0  # sequences that go on after this step
     for t in range(len(time.sizes) - 1, -1, -1):
@@ -144,6 +150,25 @@ def _time(emissions: Tensor, transitions: Tensor, lengths: Tensor | None) -> Tim
         raise ConfigError(f"CRF: emissions have shape {tuple(emissions.shape)}, expected [time, batch, {K} tags].")
     T, B, _ = emissions.shape
     return Time.full(T, B) if lengths is None else Time.of(lengths, T, B)
+
+
+def _finite(largest: Tensor) -> Tensor:
+    """What may be taken off: nothing of scores that are −∞ all."""
+    return largest.masked_fill(largest == -math.inf, 0)
+
+
+def _check_allowed(best: Tensor, time: Time) -> None:
+    """Refuse sequences without a path, by the best scores [N, K] of their rows."""
+    last, _, position = _bounds(time, best.device)
+    closed = best[last].amax(1) == -math.inf if time.alive else best.new_zeros(0, dtype=torch.bool)
+    if bool(closed.any()):
+        none = torch.zeros(time.batch, dtype=torch.bool, device=best.device)
+        none[position[last[closed]]] = True
+        numbers = time.unsort(none).nonzero()[:, 0].tolist()
+        raise ConfigError(
+            f"CRF: no tags are allowed for sequence {', '.join(map(str, numbers[:6]))} of {time.batch}: each way "
+            "through it meets a score of −inf. Allow a transition, a start or an end more, or mend the emissions."
+        )
 
 
 def _exact(emissions: Tensor, transitions: Tensor) -> torch.dtype:
@@ -207,8 +232,9 @@ def _reach(dtype: torch.dtype, K: int) -> float:
 
 
 def _forward(rows: Tensor, transitions: Tensor, largest: Tensor, time: Time, logs: bool) -> _Sums:
-    """The forward recursion; `rows` is used up."""
-    peak = rows.amax(1, keepdim=True)
+    """The forward recursion; `rows` is used up. A row that nothing is allowed in has log_scale −∞, and what follows it
+    no share."""
+    peak = _finite(rows.amax(1, keepdim=True))
     P = transitions - largest
     factor = rows.sub_(peak)
     if not logs:
@@ -222,16 +248,16 @@ def _forward(rows: Tensor, transitions: Tensor, largest: Tensor, time: Time, log
         if logs:
             now.copy_(e if before is None else (before[:, :, None] + P).logsumexp(1).add_(e))
             torch.logsumexp(now, 1, keepdim=True, out=s)
-            now.sub_(s)
+            now.sub_(_finite(s))
             continue
         if before is None:
             now.copy_(e)
         else:
             torch.mm(before, P, out=now).mul_(e)
         torch.sum(now, 1, keepdim=True, out=s)
-        now.div_(s)
+        now.div_(s.masked_fill(s == 0, 1))
     log_scale = (peak + (scale if logs else scale.log()))[:, 0]
-    factor = factor.sub_(scale) if logs else factor.div_(scale)
+    factor = factor.sub_(_finite(scale)) if logs else factor.div_(scale.masked_fill(scale == 0, 1))
     return _Sums(alpha, factor, P, log_scale, logs)
 
 
@@ -273,25 +299,29 @@ class _Chain(torch.autograd.Function):
     ) -> Tensor:
         with torch.autocast(emissions.device.type, enabled=False):
             rows, A, logs = _scores(emissions, transitions, start, end, time)
-            largest = A.max()
+            largest = _finite(A.max())
             _, previous, position = _bounds(time, rows.device)
             # Differences row by row, summed in float64: log Z and the score are large and nearly the same.
             score = rows.gather(1, gold[:, None])[:, 0] if gold is not None else rows.new_zeros(time.rows)
             sums = _forward(rows, A, largest, time, logs)
-            value = (sums.log_scale - score).double()
+            closed = sums.log_scale == -math.inf
+            value = (sums.log_scale.masked_fill(closed, 0) - score).double()
             value[time.alive :] += (largest - (0 if gold is None else A[gold[previous], gold[time.alive :]])).double()
             total = value.new_zeros(time.batch).index_add_(0, position, value)
-        ctx.save_for_backward(sums.alpha, sums.factor, sums.P, gold)
+            none = torch.zeros(time.batch, dtype=torch.bool, device=rows.device)
+            none[position[closed]] = True  # sequences that no path goes through
+            total = total.masked_fill(none, -math.inf if gold is None else math.inf)
+        ctx.save_for_backward(sums.alpha, sums.factor, sums.P, gold, none)
         ctx.rest = (time, logs, emissions.shape, tuple(t.dtype for t in (emissions, transitions, start, end)))
         return time.unsort(total).to(_exact(emissions, transitions))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        alpha, factor, P, gold = ctx.saved_tensors
+        alpha, factor, P, gold, none = ctx.saved_tensors
         time, logs, (T, _, K), dtypes = ctx.rest
         with torch.autocast(alpha.device.type, enabled=False):
-            grad = time.sort(grad)[: time.alive].to(alpha.dtype)
+            grad = time.sort(grad).masked_fill(none, 0)[: time.alive].to(alpha.dtype)
             rows, grad_A = _backward(_Sums(alpha, factor, P, alpha, logs), grad, time)
             last, previous, position = _bounds(time, rows.device)
             if gold is not None:

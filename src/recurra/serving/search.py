@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recurra import registry
+from recurra.config import check_seed
 from recurra.errors import ConfigError
 
 DRAWS = ("temperature", "top_k", "top_p", "seed")
@@ -45,11 +46,13 @@ class Search:
     """Sources written for in each validation, at most: evenly spaced among them, by greedy search."""
 
     def __post_init__(self) -> None:
-        least_of = {**dict.fromkeys(("beam", "n_best", "top_k", "longest", "valid"), 1), "no_repeat": 0, "seed": 0}
+        least_of = {**dict.fromkeys(("beam", "n_best", "top_k", "longest", "valid"), 1), "no_repeat": 0}
         for key, least in least_of.items():
             value = getattr(self, key)
             if value is not None and value < least:
                 raise ConfigError(f"search.{key} = {value}, expected {least} or more.")
+        if self.seed is not None:
+            check_seed(self.seed, "search.seed")
         if not 0 <= self.length_penalty <= 10:
             raise ConfigError(f"search.length_penalty = {self.length_penalty}, expected 0 (none) to 10; 0.6 is usual.")
         if self.temperature is not None and not 0 <= self.temperature < math.inf:

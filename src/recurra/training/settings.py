@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from recurra import registry
+from recurra.config import check_seed
 from recurra.errors import ConfigError, did_you_mean
 from recurra.training.optimisers import OptimiserPart
 from recurra.training.schedules import Schedule
@@ -93,7 +94,7 @@ class Training:
             self._require("average", "a decay such as 0.999, 0 ≤ value < 1", lambda value: 0 <= value < 1)
         self._require("record_gradients", "a whole number of updates, or 0 for never", lambda value: value >= 0)
         self._require("learning_rate", "a finite number", math.isfinite)
-        self._require("seed", "a whole number from 0 to 2⁶³ − 2", lambda value: 0 <= value < 2**63 - 1)
+        check_seed(self.seed, "training.seed")
         self.optimiser_part()
         self.schedule_part()
         self.triggered()
