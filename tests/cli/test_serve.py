@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -135,6 +136,29 @@ def asked(address: str, path: str, body: Any) -> tuple[int, bytes]:
             return answer.status, answer.read()
     except urllib.error.HTTPError as refused:
         return refused.code, refused.read()
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
+def test_streams_nobody_ends_do_not_keep_it_open(run: Path, signals: list[signal.Signals]) -> None:
+    words = [sys.executable, "-m", "recurra", "serve", str(run), "--port", "0"]
+    body = json.dumps({"input": "a", "options": {"length": 2000, "top": 50}}).encode()
+    head = "POST /api/models/run/{} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    head += "Content-Length: {}\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        served = stack.enter_context(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        stack.callback(served.kill)
+        assert served.stdout is not None
+        port = int(served.stdout.readline().split()[-1].rstrip("/").rpartition(":")[2])
+        for k in range(8):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            client.sendall(head.format("generate", len(body) + (k >= 4)).encode() + body)  # half of them half sent
+            if k < 4:
+                assert client.recv(15) == b"HTTP/1.1 200 OK"
+        for each in signals:
+            served.send_signal(each)
+            time.sleep(0.3)
+        out, err = served.communicate(timeout=30)
+    assert (served.returncode, out, err) == (0, "closed\n", "")
 
 
 def test_requests_in_flight_are_told_that_it_closes(run: Path) -> None:

@@ -13,6 +13,7 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 from pydantic import ValidationError
 
 from recurra.serving.server import bodies
+from recurra.serving.server.bodies import MOST
 from recurra.serving.server.problems import Problem
 from recurra.serving.server.routes import read
 
@@ -80,6 +81,28 @@ def test_a_body_that_is_no_json(api: Any, content: Any, status: int, error: str)
     answer = api.send("POST", f"/api/{PREDICT}", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == status
     assert answer.json()["error"].startswith(error) and answer.json()["next"]
+
+
+@pytest.mark.parametrize(
+    "number", ["1e400", "-1e400", "NaN", "Infinity", "1" + "0" * 400, "-1" + "0" * 400, str(MOST + 1)]
+)
+@pytest.mark.parametrize(
+    "name", [each for each, field in bodies.Options.model_fields.items() if field.annotation != bool | None]
+)
+def test_a_number_beyond_all_numbers(api: Any, name: str, number: str) -> None:
+    content = f'{{"inputs": ["the"], "options": {{"{name}": {number}}}}}'
+    answer = api.send(
+        "POST", "/api/models/pairs/predict", content=content, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 422 and len(answer.text) < 500
+    assert answer.json()["error"] == f"options.{name} is not what is expected"
+
+
+@pytest.mark.parametrize("number", [MOST, -MOST, float(MOST)])
+def test_the_largest_numbers_are_answered_in_words(api: Any, number: Any) -> None:
+    for name in ("length_penalty", "top_p"):
+        said = api.refused(422, "models/pairs/predict", {"inputs": ["the"], "options": {name: number}})
+        assert name in said["error"] and "expected" in said["error"]
 
 
 @pytest.mark.parametrize(("said", "status"), [("application/json; charset=utf-8", 200), ("text/plain", 415), ("", 415)])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -190,6 +192,30 @@ def test_a_close_cuts_off_what_does_not_end(monkeypatch: pytest.MonkeyPatch, cap
 
     served(unending, 2, work)
     assert lost == [1] and not caplog.records
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_close_gives_up_what_does_not_heed_it(monkeypatch: pytest.MonkeyPatch, caplog: Any, times: int) -> None:
+    monkeypatch.setattr(connections, "CUT_AFTER", 0.1 if times == 1 else 60)
+    monkeypatch.setattr(connections, "GIVEN_UP_AFTER", 0.1)
+    asked: list[asyncio.Task[Any] | None] = []
+
+    async def deaf(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(asyncio.current_task())
+        await asyncio.Event().wait()
+
+    async def work(connect: Connect, server: Any) -> Any:
+        for _ in range(2):
+            (await connect()).send(HEAD + b"\r\n")
+        await asyncio.sleep(0.1)
+        for _ in range(times):
+            server.handle_exit(signal.SIGINT, None)
+        server._captured_signals.clear()  # or they would end pytest
+
+    began = time.monotonic()
+    served(deaf, 2, work)
+    assert [task.cancelled() for task in asked if task] == [False, False] and not caplog.records
+    assert time.monotonic() - began < connections.CLOSING
 
 
 def test_an_answer_nobody_reads_is_thrown_away() -> None:

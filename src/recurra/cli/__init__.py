@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -52,7 +53,9 @@ WRONG, INTERRUPTED, CLOSED = 2, 130, 141
 
 def main() -> None:
     """The console script."""
-    sys.exit(call(sys.argv[1:]))
+    code = call(sys.argv[1:])
+    gc.freeze()  # or Python would look for cycles among torch's objects as it ends, which takes a second or more
+    sys.exit(code)
 
 
 def call(arguments: Sequence[str]) -> int:

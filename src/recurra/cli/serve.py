@@ -31,7 +31,7 @@ def serve(
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
-    """Serve runs: a page to try them, and a JSON API. Ctrl-C ends it.
+    """Serve runs: a page to try them, and a JSON API. Ctrl-C ends it, a second one at once.
 
     Parameters
     ----------

@@ -6,13 +6,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
-Number = StrictInt | StrictFloat
+MOST = 1 << 62
+"""A number is no further from 0: JSON knows no bound, but what computes with it does."""
+Whole = Annotated[StrictInt, Field(ge=-MOST, le=MOST)]
+Number = Annotated[StrictInt | StrictFloat, Field(ge=-MOST, le=MOST)]  # which nan is not, either
 LISTED = 100_000
 """Elements of a list that are looked at, whatever the limits are."""
 First = Field(fail_fast=True, max_length=LISTED)
 """Of a list of what it should not hold, the first is said: errors for all of them would take seconds."""
 Tokens = Annotated[list[StrictStr], First]
-Numbers = Annotated[list[StrictInt], First]
+Numbers = Annotated[list[Whole], First]
 Input = StrictStr | Tokens
 
 
@@ -34,24 +37,24 @@ class Body(BaseModel):
 class Options(Body):
     """Each is for some kinds of models alone; GET /api/models says which."""
 
-    top: StrictInt | None = Field(default=None, description="Alternatives of a symbol, a label or a blank.")
-    length: StrictInt | None = Field(default=None, description="Symbols to generate.")
+    top: Whole | None = Field(default=None, description="Alternatives of a symbol, a label or a blank.")
+    length: Whole | None = Field(default=None, description="Symbols to generate.")
     temperature: Annotated[Number, Field(ge=0, le=1000)] | None = Field(
         default=None, description="Below 1 the likely becomes likelier; 0 takes the likeliest always."
     )
-    top_k: StrictInt | None = Field(default=None, description="Draw among the so many likeliest symbols only.")
+    top_k: Whole | None = Field(default=None, description="Draw among the so many likeliest symbols only.")
     top_p: Number | None = Field(
         default=None, description="Draw among the likeliest symbols that together have this probability."
     )
     seed: Annotated[StrictInt, Field(ge=0, lt=1 << 62)] | None = Field(
         default=None, description="The same seed draws the same."
     )
-    beam: StrictInt | None = Field(default=None, description="Hypotheses kept beside each other in the search.")
-    n_best: StrictInt | None = Field(default=None, description="Hypotheses to give, the best first.")
+    beam: Whole | None = Field(default=None, description="Hypotheses kept beside each other in the search.")
+    n_best: Whole | None = Field(default=None, description="Hypotheses to give, the best first.")
     length_penalty: Number | None = Field(
         default=None, description="0 prefers short targets, more prefers longer ones."
     )
-    no_repeat: StrictInt | None = Field(default=None, description="No run of so many symbols stands in a target twice.")
+    no_repeat: Whole | None = Field(default=None, description="No run of so many symbols stands in a target twice.")
     form: StrictBool | None = Field(default=None, description="Write poems in exactly the form asked for.")
     attention: StrictBool | None = Field(default=None, description="Give the attention map, too.")
 
@@ -78,7 +81,7 @@ class Feed(Body):
     """What a session reads next: a text, symbols by their numbers, or tokens."""
 
     input: StrictStr | Numbers | Tokens
-    top: StrictInt = 5
+    top: Whole = 5
 
 
 class Inspect(Body):

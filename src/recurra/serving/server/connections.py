@@ -9,6 +9,7 @@ import json
 import socket
 from collections.abc import Callable, MutableMapping
 from itertools import count
+from types import FrameType
 from typing import Any
 
 import h11
@@ -24,8 +25,10 @@ LEFTOVER_SECONDS = 2.0
 """In which what is left of a body must come behind an answer that did not wait for it, or the connection is closed."""
 CUT_AFTER = 2.5
 """Seconds after which connections that are still open are cut off when the server closes."""
-CLOSING = 3
-"""Seconds that requests have when the server closes."""
+GIVEN_UP_AFTER = 0.5
+"""Seconds behind that after which requests that are still being answered are given up."""
+CLOSING = 4
+"""Seconds after which uvicorn itself would wait no longer, and would say so."""
 TURNS = count()
 """In which order connections began to be idle: of a clock, many are made in one tick."""
 
@@ -130,17 +133,61 @@ class Connection(H11Protocol):
         self.transport.close()
 
 
-class Server(uvicorn.Server):
-    """A server that says `leave` as soon as it closes, and waits for no client."""
+class Crowd:
+    """An ASGI application that gives another so many requests at a time, and gives them up when it is told to."""
 
-    def __init__(self, config: uvicorn.Config, leave: Callable[[], None]) -> None:
+    def __init__(self, app: App, most: int) -> None:
+        self._app, self._most = app, most
+        self._asked: set[asyncio.Task[Any] | None] = set()
+        self._given_up = False
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif len(self._asked) >= self._most:
+            await refuse(_crowded(self._most), send)
+        else:
+            task = asyncio.current_task()
+            self._asked.add(task)
+            try:
+                await self._app(scope, receive, send)
+            except asyncio.CancelledError:
+                if not self._given_up:
+                    raise
+            finally:
+                self._asked.discard(task)
+
+    def give_up(self) -> None:
+        """Answer nobody any more."""
+        self._given_up = True
+        for task in self._asked:
+            if task is not None:
+                task.cancel()
+
+
+class Server(uvicorn.Server):
+    """A server that says `leave` as soon as it closes, and waits for no client; told twice, it cuts off at once."""
+
+    def __init__(self, config: uvicorn.Config, crowd: Crowd, leave: Callable[[], None]) -> None:
         super().__init__(config)
-        self._leave = leave
+        self._crowd, self._leave = crowd, leave
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._at_once = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal came."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
+            return
+        self._at_once = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cut)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close."""
         self._leave()
-        cut = asyncio.get_running_loop().call_later(CUT_AFTER, self._cut)
+        self._loop = asyncio.get_running_loop()
+        cut = self._loop.call_later(0 if self._at_once else CUT_AFTER, self._cut)
         await super().shutdown(sockets)
         cut.cancel()
 
@@ -148,31 +195,14 @@ class Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if isinstance(connection, Connection):
                 connection.transport.abort()
-
-
-class Crowd:
-    """An ASGI application that gives another so many requests at a time."""
-
-    def __init__(self, app: App, most: int) -> None:
-        self._app, self._most, self._asked = app, most, 0
-
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-        elif self._asked >= self._most:
-            await refuse(_crowded(self._most), send)
-        else:
-            self._asked += 1
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                self._asked -= 1
+        asyncio.get_running_loop().call_later(GIVEN_UP_AFTER, self._crowd.give_up)
 
 
 def make_server(app: App, connections: int, leave: Callable[[], None]) -> Server:
     """What serves an application, `connections` requests at a time; `leave` is called as soon as it closes."""
+    crowd = Crowd(app, connections)
     config = uvicorn.Config(
-        Crowd(app, connections),
+        crowd,
         http=type("Connection", (Connection,), {"most": connections}),
         log_level="warning",
         access_log=False,
@@ -183,7 +213,7 @@ def make_server(app: App, connections: int, leave: Callable[[], None]) -> Server
         ws="none",
         lifespan="on",
     )
-    return Server(config, leave)
+    return Server(config, crowd, leave)
 
 
 def _crowded(most: int) -> Problem:

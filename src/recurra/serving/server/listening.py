@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import ipaddress
+import signal
 import socket
 from collections.abc import Callable, Collection
 from typing import Any
@@ -82,7 +83,12 @@ def address_of(bound: socket.socket, host: str) -> str:
 
 
 def listen(app: Any, bound: socket.socket, connections: int, leave: Callable[[], None] = lambda: None) -> None:
-    """Serve until Ctrl-C, `connections` requests at a time; `leave` is called as soon as the server closes."""
+    """Serve until Ctrl-C or SIGTERM, which both end as `KeyboardInterrupt`, `connections` requests at a time; `leave`
+    is called as soon as the server closes."""
     from recurra.serving.server.connections import make_server
 
-    make_server(app, connections, leave).run(sockets=[bound])
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        make_server(app, connections, leave).run(sockets=[bound])
+    finally:
+        signal.signal(signal.SIGTERM, before)

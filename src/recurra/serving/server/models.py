@@ -88,6 +88,7 @@ class Models:
 
     def __init__(self, runs: Sequence[Run], limits: Limits | None = None, threads: int = 1) -> None:
         self.limits = limits or Limits()
+        self._left = 0.0
         names = names_of([run.path for run in runs])
         self.by_name: Mapping[str, Served] = {
             name: Served(name, run, self.limits, threads) for name, run in zip(names, runs, strict=True)
@@ -100,17 +101,18 @@ class Models:
 
     def leave(self) -> None:
         """Answer whoever waits by 503, now, and, in the event loop, a little later whoever is being computed for."""
+        self._left = self._left or time.monotonic()
         for served in self.by_name.values():
             served.worker.leave()
             asyncio.get_running_loop().call_later(CLOSING, served.worker.abandon)
 
     def close(self) -> None:
         """Stop all threads, but wait no longer than a few seconds for what is being computed."""
-        begun = time.monotonic()
+        left = self._left or time.monotonic()
         for served in self.by_name.values():
             served.worker.leave()
         for served in self.by_name.values():
-            served.worker.close(max(0.0, begun + CLOSING - time.monotonic()))
+            served.worker.close(max(0.0, left + CLOSING - time.monotonic()))
 
     def find(self, name: str) -> Served:
         """The model of a name. Raises `Problem` for one there is not."""

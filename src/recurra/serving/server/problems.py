@@ -16,7 +16,7 @@ SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxlong = SHORT.maxother = SHOWN
 CLOSED = 499
 """What is logged of a request whose client has left; nobody reads it."""
-TYPES = ("str", "list[str]", "list[int]")
+TYPES = ("str", "list[str]", "list[constrained-int]")
 """What a place is called by where a value may be of several types."""
 
 
