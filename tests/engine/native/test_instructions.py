@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from recurra.engine.native import build
+from recurra.engine.native import build, products
 
 CELLS = ("lstm", "gru-reset-before", "layer-norm-lstm", "min-gru")
 CHECKS = """
@@ -47,12 +48,77 @@ for name in CELLS:
 print("done")
 """
 
+TILES = """
+import inspect
+import torch
+from recurra.engine.native import products
+from recurra.equations.language import Cell
+from recurra.nn import Recurrent
+from recurra.registry import find
+from recurra.testing.cells import EXACT, relative
 
-@pytest.mark.parametrize("instructions", ["avx512", "avx2", "portable"])
-def test_four_cells(python, instructions: str) -> None:
+torch.manual_seed(0)
+NAMES = [f"g{k}" for k in range(25)]
+
+def many(**given):
+    return sum(given[name] * (-1) ** k for k, name in enumerate(NAMES)) / 5 + given["h"] / 2
+
+many.__signature__ = inspect.Signature([inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in (*NAMES, "h")])
+MANY = Cell("many", tuple(NAMES), ("h",), many, "more gates than two blocks of units leave room for", True, {})
+
+# Every number of rows that a tile may have, and units that leave vectors and panels partly empty.
+for cell in (*(find("cell", n) for n in ("rnn-tanh", "mgu", "gru", "lstm")), MANY):
+    for units in (7, 19, 33):
+        layer = Recurrent(cell, 9, units, dtype=torch.float64)
+        for batch in (*range(1, 15), 25):
+            x = torch.randn(2, batch, 9, dtype=torch.float64, requires_grad=True)
+            weight = torch.randn(2, batch, units, dtype=torch.float64)
+            found = []
+            for layer.backend in ("native", "torch"):
+                y, _ = layer(x)
+                found.append([y, *torch.autograd.grad((y * weight).sum(), [x, *layer.parameters()])])
+            for k, (mine, theirs) in enumerate(zip(*found, strict=True)):
+                assert relative(mine, theirs) <= EXACT, (cell.name, units, batch, k)
+
+# Products over all steps, also of sizes that are left to torch; their rows lie apart in memory.
+for dtype, tolerance in ((torch.float64, EXACT), (torch.float32, 1e-5)):
+    for rows in (*range(1, 14), 97, 203):
+        for depth in (1, 16, 391):
+            for columns in (1, 15, 33, 64, 130):
+                a, b = torch.randn(rows, depth + 1, dtype=dtype)[:, :depth], torch.randn(depth, columns, dtype=dtype)
+                bias, left = torch.randn(columns, dtype=dtype), torch.randn(depth, rows + 2, dtype=dtype)[:, :rows]
+                out = torch.full((rows, columns + 3), 7.0, dtype=dtype)
+                products._multiply(a, b, out[:, :columns], bias)
+                assert relative(out[:, :columns], a.double() @ b.double() + bias) <= tolerance, (rows, depth, columns)
+                products._sum_of_rows(left, b, out[:, :columns])
+                assert relative(out[:, :columns], left.t().double() @ b.double()) <= tolerance, (rows, depth, columns)
+                assert (out[:, columns:] == 7).all()
+print("done")
+"""
+
+
+def run(python, text: str, instructions: str) -> None:
     missing = set(build.INSTRUCTIONS[instructions][1]) - build.processor()
     if missing:
         pytest.skip(f"this processor lacks {', '.join(sorted(missing))}")
-    text = CHECKS.replace("INSTRUCTIONS", repr(instructions)).replace("CELLS", repr(CELLS))
     done = python(text, timeout=300, RECURRA_INSTRUCTIONS=instructions)
     assert done.stdout == "done\n", done.stderr
+
+
+@pytest.mark.parametrize("instructions", ["avx512", "avx2", "portable"])
+def test_four_cells(python, instructions: str) -> None:
+    run(python, CHECKS.replace("INSTRUCTIONS", repr(instructions)).replace("CELLS", repr(CELLS)), instructions)
+
+
+@pytest.mark.parametrize("instructions", ["avx512", "avx2", "portable"])
+def test_tiles_of_every_size(python, instructions: str) -> None:
+    run(python, TILES, instructions)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "columns", "ours"), [("avx512", 208, False), ("avx2", 208, True), ("portable", 256, False)]
+)
+def test_which_products_are_made_of_our_tiles(instructions: str, columns: int, ours: bool, monkeypatch) -> None:
+    monkeypatch.setattr(build, "instructions", lambda: instructions)
+    a, b = torch.randn(products.FEWEST, 64), torch.randn(64, columns)
+    assert products._ours(a, b) == ours

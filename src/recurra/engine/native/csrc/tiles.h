@@ -5,14 +5,17 @@
 
 namespace {
 
-constexpr long WIDEST = 6;        // vectors of a tile's row
+constexpr long WIDEST = WIDTH == 32 ? 2 : 6;  // vectors of a tile's row
 constexpr long MOST_ROWS = 12;    // rows of a tile
 constexpr long MOST_VECTORS = 48; // of all gates in a tile's row
 
-// Rows of a tile of `n` vectors a row: as many as leave registers for the factors.
+// Rows of a tile of `n` vectors a row: as many as leave registers for the factors. AVX2 has half as many registers as
+// AVX-512 of half the length: tiles of two vectors fetch least for what they compute.
 constexpr long tile_rows(long n) {
 #if WIDTH == 64
     return n <= 2 ? 12 : n == 3 ? 8 : n == 4 ? 6 : n == 5 ? 5 : 4;
+#elif WIDTH == 32
+    return 6;
 #else
     return n <= 2 ? 5 : n == 3 ? 4 : n == 4 ? 3 : 2;
 #endif
@@ -43,8 +46,10 @@ void narrow_row(const REAL *from, long n, uint16_t *to) {
     for (; k < n; k++) to[k] = narrow(from[k]);
 }
 
-// Unit blocks of a panel: few gates share a tile with several blocks of units.
-constexpr long blocks_of(long gates) { return gates == 1 ? 4 : gates == 2 ? 2 : 1; }
+// Unit blocks of a panel: few gates share a tile with several blocks of units; blocks of short vectors come in pairs.
+constexpr long blocks_of(long gates) {
+    return gates == 1 ? 4 : gates == 2 || (WIDTH == 32 && 2 * gates <= MOST_VECTORS) ? 2 : 1;
+}
 
 // C[R][n vectors] = start + A[R][K] * panel[K][n vectors]
 template <long R, long N>
@@ -168,7 +173,7 @@ template <long N> Tiles tile_of(long R) {
     switch (R) {
 #define CASE(r) \
     case r:     \
-        if constexpr (r <= tile_rows(N)) return {tile<r, N>, tile_low<r, N>, tile_integer<r, N>};
+        if constexpr (N <= WIDEST && r <= tile_rows(N)) return {tile<r, N>, tile_low<r, N>, tile_integer<r, N>};
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
 #undef CASE
     }
@@ -192,7 +197,7 @@ struct Chunks {
     long count, first, larger;  // the first `larger` chunks have first + 1 vectors
     explicit Chunks(long vectors) {
         count = (vectors + WIDEST - 1) / WIDEST;
-        if (vectors > 4 && vectors % 4 == 0) count = vectors / 4;
+        if (WIDEST > 4 && vectors > 4 && vectors % 4 == 0) count = vectors / 4;
         first = vectors / count;
         larger = vectors % count;
     }

@@ -8,9 +8,11 @@ constexpr long SLAB = 32;         // tiles of a left factor that meet a panel wh
 constexpr long SUMMED = 384;      // rows of both factors whose sum is taken at once, so that their pieces stay in cache
 constexpr long LEFT_COLUMNS = 96; // columns of the left factor that are packed at once
 
+constexpr long ACROSS = std::min(WIDEST, blocks_of(1));  // vectors of a tile's row: a chunk of a panel of one gate
+
 // C[rows][units] = start + A[rows][depth] * packed, panels of one gate.
 void multiply(const REAL *A, long lda, long rows, const REAL *packed, long depth, long units, REAL *C, long ldc) {
-    constexpr long N = blocks_of(1), span = N * W, most = tile_rows(N), slab = SLAB * most;
+    constexpr long N = ACROSS, span = N * W, most = tile_rows(N), slab = SLAB * most;
     const long panel_size = chunk_size(depth, N, 0);
     alignas(64) REAL buffer[most * span];
     for (long r0 = 0; r0 < rows; r0 += slab) {
@@ -53,37 +55,33 @@ template <long R, long N> void sum_tile(const REAL *A, const REAL *B, long K, RE
         for (long j = 0; j < N; j++) store(C + r * ldc + j * W, sum[r][j]);
 }
 
-// Brings the rows of two matrices near while something else is computed, a few at each of `times` calls.
+// Brings a matrix near while something else is computed, a few rows at each of `times` calls.
 struct Fetch {
-    const REAL *A, *B;
-    long lda, rows, ldb, columns, left, each;
-    Fetch(const REAL *A, long lda, long rows, const REAL *B, long ldb, long columns, long depth, long times)
-        : A(A), B(B), lda(lda), rows(rows), ldb(ldb), columns(columns), left(depth), each((depth + times - 1) / times) {}
+    const REAL *at;
+    long stride, columns, left, each;
+    Fetch(const REAL *at, long stride, long rows, long columns, long times)
+        : at(at), stride(stride), columns(columns), left(rows), each((rows + times - 1) / times) {}
     void some() {
-        constexpr long line = 64 / sizeof(REAL);
-        for (long k = 0; k < each && left > 0; k++, left--, A += lda, B += ldb) {
-            for (long i = 0; i < rows; i += line) __builtin_prefetch(A + i, 0, 2);
-            for (long i = 0; i < columns; i += line) __builtin_prefetch(B + i, 0, 2);
-        }
+        for (long k = 0; k < each && left > 0; k++, left--, at += stride)
+            for (long i = 0; i < columns; i += 64 / sizeof(REAL)) __builtin_prefetch(at + i, 0, 2);
     }
 };
 
 // Entries that `sum_of_rows` needs for itself.
 long summing_room(long columns) {
-    constexpr long span = blocks_of(1) * W;
-    return SUMMED * ((columns + span - 1) / span * span + LEFT_COLUMNS) + tile_rows(blocks_of(1)) * span;
+    constexpr long span = ACROSS * W;
+    return SUMMED * ((columns + span - 1) / span * span + LEFT_COLUMNS) + tile_rows(ACROSS) * span;
 }
 
 // C[rows][columns] = A[K][rows] transposed * B[K][columns]: the sum of the outer products of their K rows.
 void sum_of_rows(const REAL *A, long lda, const REAL *B, long ldb, long K, long rows, long columns, REAL *C, long ldc,
                  REAL *room) {
-    constexpr long N = blocks_of(1), R = tile_rows(N), span = N * W;
+    constexpr long N = ACROSS, R = tile_rows(N), span = N * W;
     const long panels = (columns + span - 1) / span;
     REAL *right = room, *left = right + SUMMED * panels * span, *buffer = left + SUMMED * LEFT_COLUMNS;
     for (long k0 = 0; k0 < K; k0 += SUMMED) {
         const long depth = std::min(SUMMED, K - k0), next = std::min(SUMMED, K - k0 - depth);
-        const long tiles = (rows + R - 1) / R * panels;
-        Fetch fetch(A + (k0 + depth) * lda, lda, rows, B + (k0 + depth) * ldb, ldb, columns, next, tiles);
+        Fetch below(B + (k0 + depth) * ldb, ldb, next, columns, (rows + R - 1) / R * panels);
         for (long p = 0; p < panels; p++) {
             const long width = std::min(span, columns - p * span);
             for (long k = 0; k < depth; k++) {
@@ -94,21 +92,24 @@ void sum_of_rows(const REAL *A, long lda, const REAL *B, long ldb, long K, long 
         }
         for (long m0 = 0; m0 < rows; m0 += LEFT_COLUMNS) {
             const long here = std::min(LEFT_COLUMNS, rows - m0);
-            for (long m = 0; m < here; m += R) {
-                const long n = std::min(R, here - m);
-                const REAL *from = A + k0 * lda + m0 + m;
-                REAL *to = left + m * depth;
-                for (long k = 0; n == R && k < depth; k++) memcpy(to + k * R, from + k * lda, R * sizeof(REAL));
-                for (long k = 0; n < R && k < depth; k++)
-                    for (long r = 0; r < R; r++) to[k * R + r] = r < n ? from[k * lda + r] : 0;
+            const long whole = here / R * R;
+            for (long k = 0; k < depth; k++) {
+                const REAL *from = A + (k0 + k) * lda + m0;
+                for (long m = 0; m < whole; m += R) memcpy(left + m * depth + k * R, from + m, R * sizeof(REAL));
+                for (long r = 0; whole < here && r < R; r++)
+                    left[whole * depth + k * R + r] = whole + r < here ? from[whole + r] : 0;
             }
+            const bool more = m0 + here < rows;
+            Fetch beside(more ? A + k0 * lda + m0 + here : A + (k0 + depth) * lda, lda, more ? depth : next,
+                         std::min(LEFT_COLUMNS, more ? rows - m0 - here : rows), (here + R - 1) / R * panels);
             for (long p = 0; p < panels; p++) {
                 const long width = std::min(span, columns - p * span);
                 for (long m = 0; m < here; m += R) {
                     const long n = std::min(R, here - m);
                     REAL *to = C + (m0 + m) * ldc + p * span;
                     const REAL *l = left + m * depth, *r = right + p * depth * span;
-                    fetch.some();
+                    below.some();
+                    beside.some();
                     if (n == R && width == span) {
                         sum_tile<R, N>(l, r, depth, to, ldc, k0 > 0);
                         continue;
