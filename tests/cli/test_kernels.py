@@ -8,8 +8,9 @@ import pytest
 
 from recurra import cli, registry
 from recurra.engine.native import build
+from recurra.engine.native.compiler import asked_version
 
-CACHED = (build.instructions, build.compiler, build._version, build.cache_folder)
+CACHED = (build.instructions, build.compiler, asked_version, build.cache_folder)
 
 
 @pytest.fixture

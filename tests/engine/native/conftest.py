@@ -11,10 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from recurra.engine.native import build, machine
+from recurra.engine.native import build, compiler, machine
 
 CACHED = (
-    *(build.processor, build.instructions, build.compiler, build._version, build.cache_folder, build.say_once),
+    *(
+        build.processor,
+        build.instructions,
+        compiler.compiler,
+        compiler.asked_version,
+        build.cache_folder,
+        build.say_once,
+    ),
     *(machine.kernel, machine.machine),
 )
 
@@ -73,8 +80,8 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], P
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
         log.touch()
         monkeypatch.setenv("CXX", str(file))
-        build.compiler.cache_clear()
-        build._version.cache_clear()
+        compiler.compiler.cache_clear()
+        compiler.asked_version.cache_clear()
         return log
 
     return made

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from recurra.engine import Layer, Time, choose
-from recurra.engine.native import build
+from recurra.engine.native import build, compiler
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent
 from recurra.registry import find
@@ -67,7 +67,7 @@ def test_whatever_the_code_depends_on_makes_another_file(fresh: Path, tmp_path: 
         found.append(build.target("some", text(1), "float"))
     with monkeypatch.context() as patch:
         patch.setenv("CXX", "g++ -fno-inline")
-        build.compiler.cache_clear()
+        compiler.compiler.cache_clear()
         found.append(build.target("some", text(1), "float"))
     script(REAL, version="echo g++ 99; exit")
     found.append(build.target("some", text(1), "float"))
@@ -107,7 +107,7 @@ def test_what_is_said_can_be_replaced(fresh: Path, monkeypatch, capsys) -> None:
 
 
 PROCESS = f"""
-from recurra.engine.native import build
+from recurra.engine.native import build, compiler
 print(build.library("some", {text(7)!r}, "float").answer())
 """
 
@@ -215,8 +215,8 @@ def test_without_a_compiler_auto_takes_torch_and_says_so_once(fresh: Path, monke
 
 def test_an_empty_cxx_is_none(fresh: Path, monkeypatch) -> None:
     monkeypatch.setenv("CXX", " ")
-    assert build.compiler() == (shutil.which("g++") or shutil.which("c++"),)
-    assert build.no_compiler() is None
+    assert compiler.compiler() == (shutil.which("g++") or shutil.which("c++"),)
+    assert compiler.no_compiler() is None
 
 
 def test_a_compiler_of_several_words(fresh: Path, monkeypatch) -> None:
@@ -226,7 +226,108 @@ def test_a_compiler_of_several_words(fresh: Path, monkeypatch) -> None:
 
 def test_a_compiler_without_a_version(fresh: Path, script) -> None:
     script(REAL, version="exit 3")
-    with pytest.raises(build.BuildError, match=r"--version failed: .*exit status 3.*CXX"):
+    with pytest.raises(build.BuildError, match=r"--version failed: exit status 3. Name another compiler with CXX"):
+        answer()
+
+
+def test_a_compiler_that_never_says_its_version(fresh: Path, script, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(compiler, "VERSION_SECONDS", 0.5)
+    script(REAL, version="sleep 60 & sleep 60")  # what it starts holds its pipes open
+    began = time.monotonic()
+    layer, x = Recurrent("gru", 3, 4), torch.randn(5, 2, 3)
+    y = [layer(x)[0] for _ in range(3)]
+    assert time.monotonic() - began < 20
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "--version failed: " in said and "did not end within 0.5 seconds" in said and "backend 'torch'" in said
+    layer.backend = "torch"
+    assert torch.equal(layer(x)[0], y[0])
+
+
+def test_a_compiler_that_says_nothing(fresh: Path, script) -> None:
+    script(REAL, version="echo; exit 0")
+    with pytest.raises(build.BuildError, match=r"--version says nothing: that is no C\+\+ compiler. Name another"):
+        answer()
+
+
+def test_a_version_that_is_no_text(fresh: Path, script) -> None:
+    script(REAL, version="printf 'g\\377\\n'; exit")
+    assert answer() == 7
+
+
+def test_a_compiler_that_never_ends(fresh: Path, script, monkeypatch) -> None:
+    monkeypatch.setattr(build, "COMPILE_SECONDS", 0.5)
+    log = script("cat; sleep 60 & sleep 60")
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(build.BuildError, match=r"cxx did not end within 0.5 seconds"):
+            answer()
+    assert time.monotonic() - began < 20 and calls(log) == 1 and files(fresh) == []
+
+
+@pytest.mark.parametrize("cxx", ['g++ "', "g++ \\", "'"])
+def test_quotes_that_do_not_end(fresh: Path, monkeypatch, capsys, cxx: str) -> None:
+    monkeypatch.setenv("CXX", cxx)
+    with pytest.raises(build.BuildError, match=r"there is no C\+\+ compiler \(CXX = .*: no (closing|escaped)"):
+        answer()
+    Recurrent("gru", 3, 4)(torch.randn(5, 2, 3))
+    assert capsys.readouterr().err.count("backend 'torch', which is slower") == 1
+
+
+def test_a_folder_is_no_compiler(fresh: Path, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CXX", str(tmp_path))
+    with pytest.raises(build.BuildError, match=r"CXX = .* is no program"):
+        answer()
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_library_that_lacks_what_it_is_for(fresh: Path, script, capsys, cached: bool) -> None:
+    log = script(REAL if cached else 'exec g++ -shared -fPIC -x c++ /dev/null -o "$last"')
+    if cached:
+        build.library("some", text(7), "float")
+        build._failed.clear()
+    for _ in range(2):
+        with pytest.raises(build.BuildError, match=r"some-float-.*\.so holds no question: what made it is no C\+\+"):
+            build.library("some", text(7), "float", symbols=["question"])
+    assert calls(log) == 1 and files(fresh) == []
+
+
+def test_a_cell_of_a_compiler_that_makes_empty_libraries(fresh: Path, script, capsys) -> None:
+    script('exec g++ -shared -fPIC -x c++ /dev/null -o "$last"')
+    layer, x = Recurrent("gru", 3, 4), torch.randn(5, 2, 3)
+    found = layer(x)[0]
+    assert "holds no recurra_run" in capsys.readouterr().err
+    layer.backend = "torch"
+    assert torch.equal(layer(x)[0], found)
+
+
+@pytest.mark.parametrize("what", ["pipe", "link to a device", "link to a pipe", "folder", "too large"])
+def test_what_is_no_file_in_a_librarys_place(fresh: Path, what: str) -> None:
+    file = build.target("some", text(7), "float")
+    if what == "pipe":
+        os.mkfifo(file)
+    elif what == "link to a device":
+        file.symlink_to("/dev/zero")
+    elif what == "link to a pipe":
+        os.mkfifo(fresh / "pipe")
+        file.symlink_to(fresh / "pipe")
+    elif what == "too large":
+        with file.open("wb") as sparse:
+            sparse.truncate(build.LARGEST_LIBRARY + 1)
+    else:
+        file.mkdir()
+        with pytest.raises(build.BuildError, match="cannot be made or loaded"):
+            answer()
+        return
+    assert not build.sound(file)
+    assert answer() == 7 and file.is_file() and not file.is_symlink()
+
+
+def test_a_source_that_is_a_pipe(fresh: Path, tmp_path: Path, monkeypatch) -> None:
+    sources = tmp_path / "csrc"
+    shutil.copytree(build.SOURCES, sources)
+    os.mkfifo(sources / "more.h")
+    monkeypatch.setattr(build, "SOURCES", sources)
+    with pytest.raises(build.BuildError, match=r"more\.h is no file, expected a source of recurra's"):
         answer()
 
 
@@ -323,7 +424,7 @@ def test_a_folder_of_somebody_else_is_not_trusted(fresh: Path, capsys) -> None:
 
 OWN = """
 import os, sys
-from recurra.engine.native import build
+from recurra.engine.native import build, compiler
 folder = build.cache_folder()
 if not (child := os.fork()):
     sys.exit(0)

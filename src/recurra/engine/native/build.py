@@ -17,15 +17,16 @@ import re
 import shlex
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from recurra.errors import ConfigError, RecurraError, did_you_mean
+from recurra.engine.native.compiler import COMPILE_SECONDS, BuildError, called, compiler, no_compiler, version
+from recurra.errors import ConfigError, did_you_mean
 
 SOURCES = Path(__file__).parent / "csrc"
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math")
@@ -41,16 +42,14 @@ INSTRUCTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Instruction set → compiler flags, and what the processor must have; the first that fits is taken."""
 HASH = hashlib.sha256().digest_size
+LARGEST_LIBRARY = 1 << 28
+"""Bytes of a file that is taken for a library."""
 RUBBISH = 3600.0
 """Seconds after which the folder of a build is one that was killed."""
 
 _lock = threading.Lock()
 _failed: dict[Path, str] = {}
 """Library → why it could not be made by this process; it is not tried at every call."""
-
-
-class BuildError(RecurraError):
-    """Native code could not be compiled or loaded; behind the first line stand the compiler's own words."""
 
 
 @cache
@@ -84,31 +83,6 @@ def instructions() -> str:
             f"RECURRA_INSTRUCTIONS = {asked!r}, but this processor lacks {missing}. It has: {', '.join(fit)}."
         )
     return asked
-
-
-@cache
-def compiler() -> tuple[str, ...] | None:
-    """The words that call a C++ compiler: the environment's CXX, else g++ or c++; None where there is none."""
-    words = shlex.split(os.environ.get("CXX", ""))
-    found = shutil.which(words[0]) if words else shutil.which("g++") or shutil.which("c++")
-    return None if found is None else (found, *words[1:])
-
-
-def no_compiler() -> str | None:
-    """Why nothing can be compiled, as half a sentence; None: it can."""
-    if compiler() is not None:
-        return None
-    asked = os.environ.get("CXX", "")
-    return f"there is no C++ compiler ({f'CXX = {asked!r} is no program' if asked.strip() else 'g++'})"
-
-
-@cache
-def _version(words: tuple[str, ...]) -> str:
-    command = [*words, "--version"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.partition("\n")[0]
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise BuildError(f"{shlex.join(command)} failed: {error}. Name another compiler with CXX.") from None
 
 
 @cache
@@ -149,19 +123,22 @@ def target(name: str, text: str | None, real: str, openmp: bool = False) -> Path
 
 
 def sound(file: Path) -> bool:
-    """Whether a library is there, whole and unchanged since it was compiled."""
+    """Whether a library is there, whole and unchanged since it was compiled: a file, for a pipe would be waited for."""
     try:
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_LIBRARY:
+            return False
         content = file.read_bytes()
     except OSError:
         return False
     return hashlib.sha256(content[:-HASH]).digest() == content[-HASH:]
 
 
-def library(name: str, text: str | None, real: str, openmp: bool = False) -> ctypes.CDLL:
+def library(name: str, text: str | None, real: str, openmp: bool = False, symbols: Sequence[str] = ()) -> ctypes.CDLL:
     """The shared library of a C++ text (None: csrc/<name>.cpp) for this processor, compiled if it is not in the cache.
 
-    `real` is "float" or "double". Raises `BuildError` without a compiler, where it fails, or where what it made cannot
-    be loaded.
+    `real` is "float" or "double", `symbols` are names that it must hold. Raises `BuildError` without a compiler, where
+    it fails, or where what it made cannot be loaded or lacks a symbol.
     """
     with _lock:
         file, command, source = _recipe(name, text, real, openmp)
@@ -170,18 +147,33 @@ def library(name: str, text: str | None, real: str, openmp: bool = False) -> cty
         try:
             if sound(file):
                 try:
-                    return ctypes.CDLL(str(file))
+                    return _loaded(file, symbols)
                 except OSError:
                     pass  # made on a system with other libraries: once more, here
             say(f"compiling {name} for {real} and {instructions()} (once; kept in {file.parent})")
             _compile(command, source, file)
-            return ctypes.CDLL(str(file))
+            return _loaded(file, symbols)
         except OSError as error:
             _failed[file] = f"{file} cannot be made or loaded: {error}. RECURRA_CACHE names another folder."
             raise BuildError(_failed[file]) from None
         except BuildError as error:
             _failed[file] = str(error)
             raise
+
+
+def _loaded(file: Path, symbols: Sequence[str]) -> ctypes.CDLL:
+    """A library that holds the symbols; one that does not is deleted, for another process to make it anew."""
+    found = ctypes.CDLL(str(file))
+    for symbol in symbols:
+        try:
+            ctypes.c_byte.in_dll(found, symbol)
+        except ValueError:
+            file.unlink(missing_ok=True)
+            raise BuildError(
+                f"{file.name} holds no {symbol}: what made it is no C++ compiler, or its flags hide symbols. Name "
+                "another compiler with CXX."
+            ) from None
+    return found
 
 
 def say(sentence: str) -> None:
@@ -205,13 +197,19 @@ def _recipe(name: str, text: str | None, real: str, openmp: bool) -> tuple[Path,
     words = compiler()
     if words is None:
         raise BuildError(f"{no_compiler()}. Install one, or use backend='torch'.")
-    source = text if text is not None else (SOURCES / f"{name}.cpp").read_text(encoding="utf-8")
+    source = text if text is not None else _read(SOURCES / f"{name}.cpp")
     flags = [*FLAGS, *INSTRUCTIONS[instructions()][0], f"-DREAL={real}", *(("-fopenmp",) if openmp else ())]
-    headers = [h.read_text(encoding="utf-8") for h in sorted(SOURCES.glob("*.h"))]
-    key = "\0".join((source, *headers, *words[1:], *flags, _version(words), platform.machine()))
+    headers = [_read(h) for h in sorted(SOURCES.glob("*.h"))]
+    key = "\0".join((source, *headers, *words[1:], *flags, version(words), platform.machine()))
     digest = hashlib.sha256(key.encode()).hexdigest()[:20]
     readable = re.sub(r"[^\w.-]+", "-", name)[:80]
     return cache_folder() / f"{readable}-{real}-{instructions()}-{digest}.so", [*words, *flags], source
+
+
+def _read(file: Path) -> str:
+    if not file.is_file():
+        raise BuildError(f"{file} is no file, expected a source of recurra's. Install recurra anew.")
+    return file.read_text(encoding="utf-8")
 
 
 def _compile(words: list[str], source: str, file: Path) -> None:
@@ -220,7 +218,7 @@ def _compile(words: list[str], source: str, file: Path) -> None:
         text, made = Path(folder, "source.cpp"), Path(folder, "made.so")
         text.write_text(source, encoding="utf-8")
         command = [*words, f"-I{SOURCES}", str(text), "-o", str(made)]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        done = called(command, COMPILE_SECONDS)
         if done.returncode or not made.is_file():
             raise BuildError(
                 f"{words[0]} could not compile {file.name} (exit code {done.returncode})\n"

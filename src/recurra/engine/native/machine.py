@@ -33,7 +33,6 @@ ROOM = 16
 @cache
 def kernel(real: str) -> ctypes.CDLL:
     """The time loop for a type."""
-    found = build.library("kernel", None, real, openmp=True)
     pointer, long = ctypes.c_void_p, ctypes.c_long
     signatures: dict[str, tuple[list[Any], Any]] = {
         "run": ([pointer, ctypes.c_double], None),
@@ -44,6 +43,7 @@ def kernel(real: str) -> ctypes.CDLL:
         "summing_room": ([long], long),
         "sum_of_rows": ([*[pointer, long] * 2, *[long] * 3, pointer, long, long, pointer], None),
     }
+    found = build.library("kernel", None, real, openmp=True, symbols=[f"recurra_{name}" for name in signatures])
     for name, (given, back) in signatures.items():
         function = getattr(found, f"recurra_{name}")
         function.argtypes, function.restype = given, back
@@ -91,7 +91,9 @@ def machine(
     Raises `BuildError` where they cannot be compiled.
     """
     kernel(real)
-    library = build.library(f"cell-{cell.name}", cell_source(cell, variant, also, inside, record), real)
+    library = build.library(
+        f"cell-{cell.name}", cell_source(cell, variant, also, inside, record), real, symbols=["recurra_points"]
+    )
     made = native(cell, variant, also, inside, record)
     points = points_of(made)
     numbers = addresses(library, points)
