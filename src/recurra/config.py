@@ -225,6 +225,7 @@ def check(config: Config) -> None:
         for section, kind in FILLED.items():
             if section in whole:
                 settings = {key: value for key, value in whole[section].items() if key != "kind"}
+                registry.check_keys(kind, whole[section], section)  # first of all that the kind is a name
                 registry.checked(registry.find(kind, whole[section]["kind"]), settings, where=section)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from recurra import registry
 from recurra.data.vocabulary import Vocabulary
 from recurra.engine import Record
-from recurra.errors import ConfigError
+from recurra.errors import CheckpointError, ConfigError
 from recurra.nn.watch import Watched
 from recurra.types import Batch, Output, Sizes
 
@@ -50,8 +50,9 @@ class Model(nn.Module):
         Raises ConfigError for a missing section, an unknown part or key, and for parts that do not go together.
         """
         embedder, core, task = make_parts(config)
+        vocabularies = _Fields(vocabularies)
         _check_numbering(task, vocabularies["input"])
-        fields = {name: len(symbols) for name, symbols in vocabularies.items() if name != "input"}
+        fields = _Fields({name: len(symbols) for name, symbols in vocabularies.items() if name != "input"})
         marks = getattr(task, "marks", 0)  # symbols of the task's own in the input, numbered after the vocabulary's
         sizes = Sizes(vocabulary=len(vocabularies["input"]) + marks, fields=fields)
         embedder = embedder.build(sizes)
@@ -89,6 +90,16 @@ class Model(nn.Module):
         token = torch.as_tensor(token, dtype=torch.int64, device=device).reshape(-1)
         log_p, state = self.task.step(self.embedder, self.core, state, token)
         return log_p, state
+
+
+class _Fields(dict[str, Any]):
+    """By the names of fields, one of which a run's file may lack."""
+
+    def __missing__(self, name: str) -> Any:
+        raise CheckpointError(
+            f"there is no vocabulary of the {name}, only of {', '.join(map(repr, self)) or 'nothing'}. "
+            "Copy the run again or train anew."
+        )
 
 
 def make_parts(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:

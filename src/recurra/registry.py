@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import math
 import sys
 import traceback
 import types as builtin_types
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recurra.errors import ConfigError, UnknownName, did_you_mean
+from recurra.forms import shown
 
 Part = TypeVar("Part")
 
@@ -100,7 +102,7 @@ def check_keys(kind: str, settings: Mapping[str, Any], where: str) -> None:
 
     A part that is no class with an `__init__`, its own or inherited, or a plugin's, is not looked into: `checked` does.
     """
-    if settings.get("kind") not in _declarations(kind):
+    if "kind" not in settings or _kind(kind, settings, where) not in _declarations(kind):
         return
     constructor = _method(*_declarations(kind)[settings["kind"]], "__init__")
     if constructor is not None:
@@ -147,6 +149,7 @@ def _method(module: str, node: ast.AST, name: str) -> ast.FunctionDef | None:
     return None
 
 
+@cache
 def _class(module: str, name: str) -> tuple[str, ast.ClassDef] | None:
     """The module and the definition of a class that a module of ours names."""
     for node in ast.parse(_source(module).read_text(encoding="utf-8")).body:
@@ -195,8 +198,17 @@ def construct(kind: str, settings: Mapping[str, Any], where: str | None = None) 
     settings, where = dict(settings), where or kind
     if "kind" not in settings:
         raise ConfigError(f"[{where}] names no kind. Known: {', '.join(names(kind))}.")
-    maker = find(kind, settings.pop("kind"))
+    maker = find(kind, _kind(kind, settings, where))
+    del settings["kind"]
     return maker(**checked(maker, settings, where=where))
+
+
+def _kind(kind: str, settings: Mapping[str, Any], where: str) -> str:
+    """The name in `settings["kind"]`; raises `ConfigError` for what is none."""
+    name = settings["kind"]
+    if isinstance(name, str):
+        return name
+    raise ConfigError(f"{where}.kind = {name!r} is a {type(name).__name__}, expected the name of a {kind}.")
 
 
 def checked(maker: Callable[..., Any], settings: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -242,10 +254,21 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     elif hint is type(None) and value is None:
         return None
     elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        return _finite(value, where)
     elif isinstance(hint, type) and isinstance(value, hint) and (hint is not int or not isinstance(value, bool)):
         return value
     raise ConfigError(f"{where} = {value!r} is a {type(value).__name__}, expected {_written(hint)}.")
+
+
+def _finite(value: float, where: str) -> float:
+    """A number as a float; raises `ConfigError` for NaN, ±∞, and what no float holds."""
+    try:
+        held = float(value)
+    except OverflowError:
+        held = math.inf
+    if math.isfinite(held):
+        return held
+    raise ConfigError(f"{where} = {shown(value)}, expected a finite number.")
 
 
 def _written(hint: Any) -> str:

@@ -7,7 +7,7 @@ the form of the carried state and the optimiser's name stand as JSON in the meta
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,12 @@ from recurra.errors import CheckpointError
 from recurra.forms.files import COUNTERS
 from recurra.training.average import Average
 
+KEPT = {
+    "SGD": frozenset({"momentum_buffer"}),
+    "Adam": frozenset({"step", "exp_avg", "exp_avg_sq"}),
+    "AdamW": frozenset({"step", "exp_avg", "exp_avg_sq"}),
+}
+"""What torch's optimisers keep of a parameter that has learnt; of a plugin's, it is the same of every parameter."""
 _ONE = torch.zeros(())
 """What an optimiser's own count of steps is like."""
 
@@ -161,18 +167,22 @@ def _optimiser_state(path: Path, optimiser: Optimizer, tensors: Mapping[str, Ten
         like = parameters[number].detach()
         checkpoint.check_tensor(path, f"optimiser.{name}", tensor, like if tensor.dim() else _ONE, forms.AGAIN)
         state.setdefault(number, {})[key] = tensor
+    wanted = KEPT.get(type(optimiser).__name__, frozenset(next(iter(state.values()), {})))
+    for number, held in state.items():
+        if held.keys() != wanted:
+            raise CheckpointError(
+                f"{path} holds {', '.join(sorted(held))} of parameter {number} for the optimiser, expected "
+                f"{', '.join(sorted(wanted)) or 'nothing'}. {forms.AGAIN}"
+            )
     return state
 
 
 def _carried(path: Path, written: str, leaves: list[Tensor]) -> Any:
     """A carried state, put together from its tensors."""
     form = forms.read_json_text(written, f"{path}: carried")
-    try:
-        return _unflatten(form, leaves)
-    except (TypeError, IndexError) as error:
-        raise CheckpointError(
-            f"{path}: its carried state is {written[:60]!r} of {len(leaves)} tensors. {forms.AGAIN}"
-        ) from error
+    if list(_numbers(form)) != list(range(len(leaves))):
+        raise CheckpointError(f"{path}: its carried state is {written[:60]!r} of {len(leaves)} tensors. {forms.AGAIN}")
+    return _unflatten(form, leaves)
 
 
 def _flatten(carried: Any, leaves: list[Tensor]) -> Any:
@@ -188,6 +198,10 @@ def _flatten(carried: Any, leaves: list[Tensor]) -> Any:
 def _unflatten(form: Any, leaves: Sequence[Tensor]) -> Any:
     if form is None:
         return None
-    if not isinstance(form, list):
-        return leaves[range(len(leaves))[form]]
-    return tuple(_unflatten(inner, leaves) for inner in form)
+    return leaves[form] if isinstance(form, int) else tuple(_unflatten(inner, leaves) for inner in form)
+
+
+def _numbers(form: Any) -> Iterator[Any]:
+    """What stands in the form of a carried state in the places of tensors."""
+    for inner in form if isinstance(form, list) else () if form is None else (form,):
+        yield from _numbers(inner) if isinstance(inner, list) else () if inner is None else (inner,)

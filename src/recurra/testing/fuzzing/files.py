@@ -76,7 +76,7 @@ class Readers:
         for k, raw in enumerate(files):
             name = "aligned/" + ("seq.in", "seq.out", "label")[k % 3] if kind == "aligned" else f"{k}.txt"
             paths.append(self._folder / name)
-            _write(paths[-1], raw)
+            write(paths[-1], raw)
         if kind == "aligned":
             paths = [self._folder / "aligned"]
         reader = construct("reader", {"kind": kind, "encoding": encoding})
@@ -114,7 +114,7 @@ class Vectors:
         return mutated(random.choice(self._samples), random, self._samples)
 
     def take(self, given: bytes) -> bool:
-        _write(self._path, given)
+        write(self._path, given)
         words, vectors = read_vectors(self._path)
         assert vectors.dtype == np.float32
         assert vectors.shape[0] == len(words) > 0, "words and vectors differ in number"
@@ -168,7 +168,7 @@ class Codecs:
     def take(self, given: bytes) -> bool:
         what, raw = given[:5], given[5:]
         if what == b"file ":
-            _write(self._path, raw)
+            write(self._path, raw)
             for vocabulary in vocabulary_file.load_all(self._path).values():
                 self._use(vocabulary, _TEXT)
                 again = vocabulary_file.from_json(json.loads(json.dumps(vocabulary.to_json())))
@@ -211,10 +211,11 @@ def _halves(raw: bytes) -> str:
     return raw.decode("utf-8", errors="surrogateescape")
 
 
-def _write(path: Path, raw: bytes) -> None:
-    """Opened as the system does it: this is done a million times."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+def write(path: Path, raw: bytes) -> None:
+    """Opened as the system does it, and cut afterwards: file systems bring a file that was emptied to the disk."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT)
     try:
         os.write(file, raw)
+        os.ftruncate(file, len(raw))
     finally:
         os.close(file)

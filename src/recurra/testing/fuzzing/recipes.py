@@ -12,6 +12,7 @@ from recurra.engine import generate  # noqa: F401  (what equations are derived b
 from recurra.equations.derive import derive
 from recurra.equations.parse import parse
 from recurra.model import make_parts
+from recurra.testing.fuzzing.files import write
 from recurra.testing.fuzzing.mutations import CHARACTERS, NUMBERS, mutated
 from recurra.training.settings import Training
 from recurra.workflow.agreement import check_agreement
@@ -67,14 +68,15 @@ class Recipes:
 
     def take(self, given: bytes) -> bool:
         raw, *settings = given.split(b"\x1e")
-        self._path.write_bytes(raw)
+        write(self._path, raw)
         config = configuration.load_recipe(self._path)
         said = configuration.parse_settings([each.decode("utf-8", "replace") for each in settings])
         configuration.told_of_kinds(config, said)
         configuration.check_names(config)
         config = configuration.with_settings(config, said)
         configuration.check(config)
-        assert configuration.read(configuration.dump_toml(config)) == _lists(config), "other settings once written"
+        again = configuration.read(configuration.dump_toml(config))
+        assert repr(again) == repr(_lists(config)), "other settings once written"
         embedder, core, task = make_parts(config)
         check_agreement(config, embedder, core, task)
         Training(**registry.checked(Training, config["training"], where="training"))
