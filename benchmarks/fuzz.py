@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import Any
 
 KINDS = {
-    "readers": ("files", "Readers", 400_000),
-    "vectors": ("files", "Vectors", 300_000),
-    "codecs": ("files", "Codecs", 60_000),
-    "recipes": ("recipes", "Recipes", 60_000),
-    "equations": ("recipes", "Equations", 150_000),
-    "bodies": ("bodies", "Bodies", 30_000),
-    "runs": ("runs", "Runs", 10_000),
+    "readers": ("files", "Readers", 300_000),
+    "vectors": ("files", "Vectors", 420_000),
+    "codecs": ("files", "Codecs", 40_000),
+    "recipes": ("recipes", "Recipes", 40_000),
+    "equations": ("recipes", "Equations", 180_000),
+    "bodies": ("bodies", "Bodies", 22_000),
+    "runs": ("runs", "Runs", 8_000),
 }
 """Kind → module, class, and its share of a million inputs."""
 ROUND = 1_000

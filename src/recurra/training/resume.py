@@ -164,8 +164,9 @@ def _optimiser_state(path: Path, optimiser: Optimizer, tensors: Mapping[str, Ten
         number = _order(index)
         if not 0 <= number < len(parameters) or not key:
             raise CheckpointError(f"{path} holds optimiser.{name}, which is of none of the parameters. {forms.AGAIN}")
-        like = parameters[number].detach()
-        checkpoint.check_tensor(path, f"optimiser.{name}", tensor, like if tensor.dim() else _ONE, forms.AGAIN)
+        one = key == "step" or (type(optimiser).__name__ not in KEPT and not tensor.dim())
+        like = _ONE if one else parameters[number].detach()
+        checkpoint.check_tensor(path, f"optimiser.{name}", tensor, like, forms.AGAIN)
         state.setdefault(number, {})[key] = tensor
     wanted = KEPT.get(type(optimiser).__name__, frozenset(next(iter(state.values()), {})))
     for number, held in state.items():
