@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import Any
 
 KINDS = {
-    "readers": ("files", "Readers", 300_000),
-    "vectors": ("files", "Vectors", 420_000),
-    "codecs": ("files", "Codecs", 40_000),
-    "recipes": ("recipes", "Recipes", 40_000),
-    "equations": ("recipes", "Equations", 180_000),
-    "bodies": ("bodies", "Bodies", 22_000),
-    "runs": ("runs", "Runs", 8_000),
+    "readers": ("files", "Readers", 220_000),
+    "vectors": ("files", "Vectors", 480_000),
+    "codecs": ("files", "Codecs", 30_000),
+    "recipes": ("recipes", "Recipes", 20_000),
+    "equations": ("recipes", "Equations", 235_000),
+    "bodies": ("bodies", "Bodies", 15_000),
+    "runs": ("runs", "Runs", 5_000),
 }
 """Kind → module, class, and its share of a million inputs."""
 ROUND = 1_000

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra import config
+from recurra import config, registry
 from recurra.errors import ConfigError
 
 NAMES = config.recipe_names()
@@ -285,3 +286,54 @@ values = st.recursive(
 @given(st.dictionaries(text, st.dictionaries(text, values, max_size=4) | text, max_size=4))
 def test_what_is_written_is_read_back(recipe: dict) -> None:
     assert config.read(config.dump_toml(recipe)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a = " + "[" * 9999, r"nested deeper than 16 levels"),
+        ("a = " + "[" * 17 + "]" * 17, r"nested deeper than 16 levels"),
+        ("a = " + "9" * 5000, r"Exceeds the limit"),
+        ("a = 9223372036854775808", r"9223372036854775808 is beyond 64 bits"),
+        ("a = [1979-05-27]", r"1979-05-27 is a date or a time, which no setting is"),
+        ("[a]\nb = 07:32:00", r"07:32:00 is a date or a time"),
+    ],
+)
+def test_toml_that_no_recipe_is_written_in(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(ConfigError, match=rf"a\.toml is no TOML: .*{said}"):
+        config.load_recipe(tmp_path / "a.toml")
+
+
+def test_a_recipe_beyond_its_size_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_bytes(b"#" * (config.LARGEST + 1))
+    with pytest.raises(ConfigError, match=r"it has 1,048,577 bytes, expected 1,048,576 at most"):
+        config.load_recipe(tmp_path / "a.toml")
+
+
+def test_settings_of_any_characters_are_read_or_refused() -> None:
+    assert config.parse_settings(["a.b=\U0001f469 x"]) == {"a.b": "\U0001f469 x"}
+    for value, said in (("[" * 9999, "nested deeper"), ("9" * 5000, "Exceeds the limit"), ("1979-05-27", "is a date")):
+        with pytest.raises(ConfigError, match=said) as error:
+            config.parse_settings([f"a.b={value}"])
+        assert len(str(error.value)) < 500
+    with pytest.raises(ConfigError, match=r"core\.cell = '\\udcff' is no UTF-8"):
+        config.with_settings({}, {"core.cell": "\udcff"})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400])
+def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
+    with pytest.raises(ConfigError, match=r"core\.dropout = .*, expected a finite number|is a int, expected"):
+        registry.construct("core", {"kind": "recurrent", "dropout": value})
+
+
+@pytest.mark.parametrize("kind", [[], {}, 5, 1.5, True])
+def test_a_kind_is_a_name(kind: object) -> None:
+    recipe = config.load_recipe("tagger")
+    for table in (recipe["core"], recipe["embedder"]["spelling"]):
+        before, table["kind"] = table["kind"], kind
+        with pytest.raises(ConfigError, match=r"\.?kind = .*, expected the name of a (core|spelling)"):
+            config.check(recipe)
+        table["kind"] = before
+    with pytest.raises(ConfigError, match=r"core\.kind = .*, expected the name of a core"):
+        registry.construct("core", {"kind": kind})

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from recurra.config import with_settings
+from recurra.data.tokens import Labels, Tokens
 from recurra.data.vocabulary import Character
 from recurra.decoding.sample import prompt_ids, sample
-from recurra.errors import ConfigError, UnknownName
+from recurra.errors import CheckpointError, ConfigError, UnknownName
 from recurra.model import Model
 from recurra.types import Batch
 
@@ -131,3 +132,16 @@ def test_unknown_names_and_keys_are_refused() -> None:
         made(task__kind="genrate")
     with pytest.raises(ConfigError, match=r"unknown key task\.tide"):
         made(task__tide=True)
+
+
+@pytest.mark.parametrize(("lacking", "said"), [("input", "of the input, only of 'label'"), ("label", "of the label")])
+def test_a_vocabulary_that_is_not_there_is_named(lacking: str, said: str) -> None:
+    config = {
+        "embedder": {"kind": "symbols", "size": 4},
+        "core": {"kind": "recurrent", "cell": "gru", "hidden_size": 4},
+        "task": {"kind": "classify"},
+    }
+    symbols = {"input": Tokens().fit([["a", "b"]]), "label": Labels().fit([["x", "y"]])}
+    del symbols[lacking]
+    with pytest.raises(CheckpointError, match=f"there is no vocabulary {said}"):
+        Model.from_config(config, symbols)

@@ -163,3 +163,9 @@ def test_the_twenty_tasks(number: int) -> None:
         examples = list(StoryReader().read(path))
         assert len(examples) == 1000
         assert all(example["tokens"][-1] == "?" and example["label"] for example in examples)
+
+
+def test_a_line_number_beyond_all_lines(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("9" * 5000 + " Mary went home.\n")
+    with pytest.raises(DataError, match=r"a:1: .*expected a number and a sentence"):
+        list(StoryReader().read(tmp_path / "a"))

@@ -157,3 +157,8 @@ def test_the_tang_poems_are_in_their_forms() -> None:
     assert sum(sum(map(is_character, poem["target"])) for poem in poems) == 1_378_232
     forms = Counter(poem["source"].split()[0] for poem in poems)
     assert forms == {"5x4": 3743, "7x4": 10311, "5x8": 14315, "7x8": 7894}
+
+
+def test_a_form_of_numbers_beyond_all_poems() -> None:
+    with pytest.raises(DataError, match=r"999999999x4 in .* is a form no poem is written in"):
+        prompt("9" * 5000 + "x4 春望")

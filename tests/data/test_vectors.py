@@ -105,3 +105,9 @@ def test_thousands_are_words_and_a_count_may_leave_one_word_out(tmp_path: Path, 
     words, found = read_vectors(tmp_path / "v.txt")
     assert words == [row.rsplit(" ", 2)[0] for row in rows]
     assert found.tolist() == [[float(number) for number in row.split(" ")[-2:]] for row in rows]
+
+
+def test_a_first_line_of_numbers_beyond_all_files(tmp_path: Path) -> None:
+    (tmp_path / "a.vec").write_text(f"3 {'9' * 5000}\nthe 0.1 0.2\n")
+    with pytest.raises(DataError, match=r"a\.vec:"):
+        read_vectors(tmp_path / "a.vec")

@@ -128,9 +128,32 @@ def test_a_wrong_state_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t[None], r"core.0 is torch.float64 \[1, "),
+        (lambda t: torch.cat((t, t), -1), r"core.0 is torch.float64 "),
+        (lambda t: t.float(), r"core.0 is torch.float32 "),
+        (lambda t: t * torch.inf, r"core.0 holds numbers that are not finite"),
+    ],
+)
+def test_a_tensor_of_another_form_is_refused(change: Any, said: str, tmp_path: Path) -> None:
+    session = open_session(made(), HERE)
+    session.feed("the")
+    session.save(tmp_path / "state")
+    tensors, metadata = checkpoint.load_tensors(tmp_path / "state")
+    tensors["core.0"] = change(tensors["core.0"])
+    checkpoint.save_tensors(tmp_path / "state", tensors, {"session": metadata["session"]})
+    with pytest.raises(CheckpointError, match=said):
+        session.load(tmp_path / "state")
+
+
+@pytest.mark.parametrize(
     "change",
     [
         lambda about: "{",
+        lambda about: "[" * 9999,
+        lambda about: json.dumps(about | {"count": 10**400}),
+        lambda about: json.dumps(about | {"last": {"written": "e", "number": 1, "more": 1}}),
         lambda about: "[1]",
         lambda about: json.dumps({"run": about["run"], "count": 3}),
         lambda about: json.dumps(about | {"count": "3"}),

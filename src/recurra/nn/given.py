@@ -49,8 +49,8 @@ def check_packed(x: PackedSequence, weight: Tensor, width: int) -> None:
 
 def check_states(states: Sequence[Tensor], shapes: Sequence[tuple[int, ...]], cell: Cell, weight: Tensor) -> None:
     """Raises as `check_input` unless the states have these shapes, the type and the device of the weights."""
-    if [tuple(s.shape) for s in states] != list(shapes):
-        got = [tuple(s.shape) for s in states]
+    got = [tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__ for s in states]
+    if got != list(shapes):
         raise WrongTensor(f"state of {cell.name!r} has shapes {got}, expected {list(shapes)} ({cell.state}).")
     for name, state in zip(cell.state, states, strict=True):
         _same_kind(f"state {name}", state, weight)
