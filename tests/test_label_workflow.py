@@ -20,6 +20,7 @@ from recurra.data.encode import Encoder
 from recurra.errors import ConfigError, DataError
 from recurra.serving.labels import LabelRun, answers
 from recurra.training.log import Event
+from recurra.workflow.labels import _doubts
 from recurra.workflow.plan import make_plan
 from recurra.workflow.training import execute
 
@@ -407,3 +408,12 @@ def test_tags_without_spans_are_judged_by_accuracy_in_a_run_of_their_own(tmp_pat
     assert recurra.train("tagger", file, out=out, resume=True, settings={**settings, "training.epochs": 4}).report[
         "epochs"
     ] == pytest.approx(4)
+
+
+def test_tags_that_stand_for_none_are_counted() -> None:
+    """`_` in a column of tags; where every tag is one, nothing can be learnt anyway."""
+    train = [{"tokens": ["a", "b"], "tags": ["_", "X"]}, {"tokens": ["c"], "tags": ["_"]}]
+    assert _doubts(train, ["tags"]) == [
+        "2 of 3 tags are '_', as files of columns write what is not known: it is learnt like any other."
+    ]
+    assert not _doubts([{"tokens": ["a"], "tags": ["X"]}], ["tags"])

@@ -35,7 +35,7 @@ def read(path: Path, **settings: Any) -> list[Any]:
 
 
 WORDS = st.text(st.characters(exclude_characters=" \t\r\n\0", codec="utf-8"), min_size=1).filter(
-    lambda word: not word.startswith(("\ufeff", "-DOCSTART-"))
+    lambda word: word != "#" and not word.startswith(("\ufeff", "-DOCSTART-"))
 )
 
 
@@ -79,6 +79,28 @@ def test_files_are_read_in_the_order_given_each_with_its_own_width(tmp_path: Pat
     assert [e["tokens"] for e in found] == [["b"], ["a"]]
 
 
+COMMENTED = [
+    ("# newdoc\n# sent_id = 1\n# text = a b\na X\nb Y\n\n# text = c\n# 3 en\nc X\n", {}, [["a", "b"], ["c"]]),
+    ("# text = a\na B C D\nb B C E\n", {}, [["a", "b"]]),  # as many columns
+    ("# O\nMAGA O\n\na B-x\n", {}, [["#", "MAGA"], ["a"]]),  # a word with a tag that others have
+    ("a X\n# SYM\n", {}, [["a", "#"]]),  # within a sentence
+    ("# global columns\na\tX\n\n# O\nb\tX\n", {}, [["a"], ["b"]]),
+    ("# en\na X\n\n# de\nb X\n", {"comments": True}, [["a"], ["b"]]),
+    ("# en\na X\n\n# de\nb X\n", {"comments": False}, [["#", "a"], ["#", "b"]]),
+    ("# X\n", {}, [["#"]]),
+    ("-DOCSTART- O\n\n# text = a\na O\n", {}, [["a"]]),
+]
+
+
+@pytest.mark.parametrize(("text", "settings", "tokens"), COMMENTED)
+def test_comments_before_a_sentence_are_no_words(
+    tmp_path: Path, text: str, settings: dict[str, Any], tokens: list[list[str]]
+) -> None:
+    path = written(tmp_path, text.encode())
+    assert [e["tokens"] for e in read(path, **settings)] == tokens
+    assert ColumnsReader(**settings).sniff(written(tmp_path, (text + "\n").encode() + b"b O\na B-x\n\n" * 40))
+
+
 def test_symbols_that_look_blank_are_tokens(tmp_path: Path) -> None:
     assert read(written(tmp_path, "\u3000 O\n\xa0\tO\n\u2028 O".encode()))[0]["tokens"] == ["\u3000", "\xa0", "\u2028"]
 
@@ -117,12 +139,19 @@ BROKEN: dict[str, tuple[bytes, dict[str, Any], str]] = {
         {},
         ":2: 'Word\\tPOS\\tTag' looks like a header, expected a token and its tag. Leave this line out of the file.",
     ),
-    "a comment": (b"a O\n\n# 2 en\nb O\n", {}, ":3: 3 columns, expected 2 as in line 1: '# 2 en'. Lines of comment, "),
-    "a comment first": (
-        b"# 1 en\na O\n",
+    "a comment in a sentence": (
+        b"a O\n# 2 en\nb O\n",
         {},
-        ":2: 2 columns, expected 3 as in line 1: 'a O'. Lines of comment, '# …', are not left out: take them out of",
+        ":2: 3 columns, expected 2 as in line 1: '# 2 en'. A comment, '# …', may stand before a sentence, not in it: ",
     ),
+    "a comment or a word": (
+        b"a O\n\n# en\nb O\n",
+        {},
+        ":3: '# en' may be a comment, or a word with a tag that no other word has. Say which: --set "
+        "reader.kind=columns --set reader.comments=true (or false)",
+    ),
+    "no comments": (b"a O\n\n# 2 en\nb O\n", {"comments": False}, ":3: 3 columns, expected 2 as in line 1: '# 2 en'. "),
+    "comments alone": (b"# text = a\n\n# newdoc\n", {}, ": no example in it, expected lines of a token and its tag."),
     "one column": (
         b"a O\nb\n",
         {},

@@ -29,7 +29,7 @@ SENTENCES = [
     row("4", "10 000", upos="NUM", xpos="CD", lemma="10000", deprel="obj"),
     "",
     "",
-    row("1", "#", upos="SYM"),
+    row("1", "#", upos="SYM", xpos="$", lemma="#", deprel="dep"),
 ]
 
 
@@ -73,6 +73,11 @@ BROKEN = {
     ),
     "a missing blank line": ([row("1", "a"), row("2", "b"), row("1", "c")], ":3: word number '1', expected 3. "),
     "no number": ([row("a", "a")], ":1: word number 'a', expected 1. "),
+    "words without a tag": (
+        [row("1", "a", upos="X"), row("2", "b"), "", row("1-2", "cd"), row("1", "c"), row("1.1", "e")],
+        ":2: 2 of 3 words have no upos ('_'), this one is the first. Name another column: --set reader.kind=conllu "
+        "--set reader.tag=…; to learn '_' as a tag too: --set reader.tag=upos --set reader.empty=tag",
+    ),
     "comments alone": (["# a", ""], ": no example in it, expected lines of ten columns (CoNLL-U). "),
 }
 
@@ -98,3 +103,13 @@ def test_sniff(tmp_path: Path, lines: list[str], taken: bool) -> None:
     path = tmp_path / "file"
     path.write_text("\n".join(lines), encoding="utf-8")
     assert ConlluReader().sniff(path) == ("numbered words in ten columns (CoNLL-U)" if taken else None)
+
+
+def test_values_that_are_not_given(tmp_path: Path) -> None:
+    """`_` is a tag of features alone, and a lemma of itself, unless somebody says so."""
+    lines = [row("1", "a", upos="X", lemma="a"), row("2", "_", lemma="_")]
+    assert read(tmp_path, lines, tag="feats")[0]["tags"] == ["_", "_"]
+    assert read(tmp_path, lines, tag="lemma")[0]["tags"] == ["a", "_"]
+    assert read(tmp_path, lines, tag="upos", empty="tag")[0]["tags"] == ["X", "_"]
+    with pytest.raises(DataError, match=r":1: 2 of 2 words have no xpos"):
+        read(tmp_path, lines, tag="xpos")

@@ -152,6 +152,16 @@ BROKEN: dict[str, tuple[str, dict[str, Any], str]] = {
         ":4: ' d\",y\\n' after the quoted cell '\"c\"', expected a separator or a line end. "
         'Write quotes inside as "", or: --set reader.kind=table --set reader.quoted=false',
     ),
+    "a cell of many lines": (
+        'text,label\n"a",x\n"' + "b" * 60 + "c\n" * 40 + 'd",y\n',
+        {},
+        ":3: the quoted cell '\"" + "b" * 38 + "…' goes on for 41 lines, expected 40 at most. Is a '\"' inside a text?",
+    ),
+    "rows swallowed": (
+        'text,label\na,x\n"b it said,y\nc,x\nd,y\n"e",x\n',
+        {},
+        ":6: 'e\",x\\n' after the quoted cell",
+    ),
     "a header alone": ("text,label\n\n", {}, ": no example in it, expected rows of a text and its label"),
     "empty": ("", {}, ": the file is empty, expected text. Name another file."),
 }
@@ -205,3 +215,32 @@ def test_sniff(tmp_path: Path, name: str, text: str, reason: str | None) -> None
     path = tmp_path / name
     path.write_text(text)
     assert TableReader().sniff(path) == reason
+
+
+SWALLOWED = [
+    ('text,label\na,x\n"b it said,y\nc,x\nd,y\ne of ",x\nf,y\n', {}, 3),
+    ('text,label\na,x\nb,y\n"b it said,y\ne of ",x\n', {}, 4),
+    ('label,text\nx,a\ny,b\ny,"b it said\nx,e of "\n', {}, 4),
+    ('label,text\nx,a\ny,b\ny,"b it said\nx,c\nx,d\ny,e of "\n', {}, 4),
+    ('1;x;"a\nb"\n2;x;c\n3;y;"d\n4;x;d\ne"\n', {"header": False, "text": 2, "label": 1}, 4),
+]
+
+
+@pytest.mark.parametrize(("text", "settings", "line"), SWALLOWED)
+def test_a_quote_that_is_closed_by_that_of_another_row_is_told(
+    tmp_path: Path, text: str, settings: dict[str, Any], line: int
+) -> None:
+    with pytest.raises(
+        DataError, match=rf"table.csv:{line}: the quoted cell .* that look like rows of their own\. Is a"
+    ):
+        read(tmp_path, text, name="table.csv", **settings)
+    assert read(tmp_path, text, name="table.csv", quoted=True, **settings)
+    assert settings or len(read(tmp_path, text, name="table.csv", quoted=False)) == text.count("\n") - 1
+
+
+def test_cells_of_several_lines_are_cells(tmp_path: Path) -> None:
+    """Commas and line ends alone make no row: a label does."""
+    poem = "Nature's first green is gold,\nHer hardest hue to hold,\nx, y\n\nHer early leaf's a \"flower\","
+    rows = [("a", "x"), ("b", "label"), (poem, "x")]
+    text = "text,label\n" + "".join(f'"{cell.replace(chr(34), chr(34) * 2)}",{label}\n' for cell, label in rows)
+    assert pairs(read(tmp_path, text, name="table.csv")) == rows

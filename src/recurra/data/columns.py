@@ -9,7 +9,7 @@ from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
 from sys import intern
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from recurra.data.files import blank_split, check_encoding, counted, head_lines, nearly_all, read_lines, shortened, some
 from recurra.errors import ConfigError, DataError
@@ -17,6 +17,9 @@ from recurra.registry import part
 from recurra.types import Example
 
 DOCUMENT = "-DOCSTART-"
+COMMENT = "# "
+_KEYED = re.compile(r"# *(?:[\w.:-]+ *=(?: |$)|(?:newdoc|newpar)(?: id = |$))")
+"""As CoNLL-U writes what it knows of a sentence: `# sent_id = 3`."""
 _POSITIONED = re.compile(r"(.[^0-9]*)[0-9]+")
 _HEADER = ({"token", "tokens", "word", "words", "form"}, {"tag", "tags", "label", "labels", "ner", "pos", "upos"})
 """What the columns of tokens and tags are called where there is a header."""
@@ -32,19 +35,32 @@ class ColumnsReader:
     sentence and are no words. With `strip_position` a token is a character and its position in a word,
     which is left out (`科0` is `科`, `310` the 3 of a long number).
 
-    Raises `DataError` for another number of columns, a column that is not there, and an empty token or tag. Whether the
+    `comments`: whether lines that begin with `# ` before a sentence's first word are left out. "auto": those of the
+    form `# key = value` are, and those with another number of columns; where there are as many, the line is a word if
+    its tag is that of another word, and refused if it is not.
+
+    Raises `DataError` for another number of columns, a column that is not there, an empty token or tag, and a line that
+    may be a comment or a word. Whether the
     tags make sense is not asked here: see `recurra.data.spans`.
     """
 
     fields: ClassVar[Mapping[str, str]] = {"tokens": "tokens", "tags": "tags"}
 
-    def __init__(self, encoding: str = "utf-8", token: int = 0, tag: int = -1, strip_position: bool = False) -> None:
+    def __init__(
+        self,
+        encoding: str = "utf-8",
+        token: int = 0,
+        tag: int = -1,
+        strip_position: bool = False,
+        comments: bool | Literal["auto"] = "auto",
+    ) -> None:
         if token == tag:
             raise ConfigError(f"reader.token and reader.tag are both column {tag}. Set one of them to another column.")
         self.encoding = check_encoding(encoding)
         self.token = token
         self.tag = tag
         self.strip_position = strip_position
+        self.comments = comments
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The sentences of the files, in the order given."""
@@ -54,6 +70,8 @@ class ColumnsReader:
     def sniff(self, path: str | Path) -> str | None:
         """Why this reader takes the file; None if its lines differ in their columns or the last hold no tags."""
         lines = head_lines(Path(path), self.encoding)
+        sure = [line for line in lines if not line.startswith(COMMENT)]
+        lines = sure if any(line.strip(" \t") for line in sure) else lines
         blank = [not line.strip(" \t") for line in lines]
         rows = [_cells(line) for line, b in zip(lines, blank, strict=True) if not b and not line.startswith(DOCUMENT)]
         width = max(Counter(map(len, rows)).items(), key=itemgetter(1), default=(0, 0))[0]
@@ -68,34 +86,36 @@ class ColumnsReader:
         return None
 
     def _sentences(self, path: Path) -> Iterator[Example]:
+        lines = list(read_lines(path, self.encoding))
+        first, form = _form(lines)
+        width = len(_cells(form))
+        token, tag = self._wanted(width, f"{path}:{first}") if width else (0, 0)
         tokens: list[str] = []
         tags: list[str] = []
-        begin = width = first = 0
-        commented = False
-        token = tag = 0
-        for number, line in read_lines(path, self.encoding):
+        begin, known = 0, self._known(lines, width, tag)
+        for number, line in lines:
             if not line.strip(" \t") or line.startswith(DOCUMENT):
                 if tokens:
                     yield {"tokens": tokens, "tags": tags, "place": f"{path}:{begin}"}
                     tokens, tags = [], []
                 continue
             cells = _cells(line)
-            if not width:
-                width, first, commented = len(cells), number, line.startswith("# ")
-                token, tag = self._wanted(width, f"{path}:{number}")
-                if cells[token].lower() in _HEADER[0] and cells[tag].lower() in _HEADER[1]:
-                    raise DataError(
-                        f"{path}:{number}: {shortened(line)} looks like a header, expected a token and its tag. "
-                        "Leave this line out of the file."
-                    )
-            elif len(cells) != width:
-                comment = line.startswith("#") or commented
+            if not tokens and line.startswith(COMMENT):
+                other = len(cells) != width or ("\t" in form and "\t" not in line)
+                if self._is_comment(line, other, not known or cells[tag] in known, f"{path}:{number}"):
+                    continue
+            if number == first and cells[token].lower() in _HEADER[0] and cells[tag].lower() in _HEADER[1]:
+                raise DataError(
+                    f"{path}:{number}: {shortened(line)} looks like a header, expected a token and its tag. "
+                    "Leave this line out of the file."
+                )
+            if len(cells) != width:
                 raise DataError(
                     f"{path}:{number}: {counted(len(cells), 'column')}, expected {width} as in line {first}: "
                     f"{shortened(line)}. "
                     + (
-                        "Lines of comment, '# …', are not left out: take them out of the file."
-                        if comment
+                        "A comment, '# …', may stand before a sentence, not in it: take it out of the file."
+                        if line.startswith("#")
                         else "Is a token or tag missing, or a blank line between sentences?"
                     )
                 )
@@ -109,6 +129,27 @@ class ColumnsReader:
             tags.append(intern(cells[tag]))
         if tokens:
             yield {"tokens": tokens, "tags": tags, "place": f"{path}:{begin}"}
+
+    def _known(self, lines: list[tuple[int, str]], width: int, tag: int) -> frozenset[str]:
+        """The tags of words that do not begin like a comment; where it is asked for and there may be comments."""
+        if self.comments != "auto" or not any(line.startswith(COMMENT) for _, line in lines):
+            return frozenset()
+        rows = (_cells(line) for _, line in lines if line.strip(" \t") and not line.startswith((COMMENT, DOCUMENT)))
+        return frozenset(row[tag] for row in rows if len(row) == width)
+
+    def _is_comment(self, line: str, other: bool, known: bool, place: str) -> bool:
+        """Whether a line before a sentence's first word, one that begins with `# `, is none of its words. `other`: it
+        has not the form of a word; `known`: its tag is one."""
+        if self.comments != "auto":
+            return self.comments
+        if _KEYED.match(line) or other:
+            return True
+        if known:
+            return False
+        raise DataError(
+            f"{place}: {shortened(line)} may be a comment, or a word with a tag that no other word has. Say "
+            "which: --set reader.kind=columns --set reader.comments=true (or false)"
+        )
 
     def _wanted(self, width: int, place: str) -> tuple[int, int]:
         """The token's and the tag's columns, counted from the left."""
@@ -138,6 +179,13 @@ class ColumnsReader:
                 "Leave out --set reader.strip_position=true."
             )
         return match[1]
+
+
+def _form(lines: list[tuple[int, str]]) -> tuple[int, str]:
+    """Number and text of the first line that is a word for sure; if none is, of the first that may be; else 0, ""."""
+    written = [(number, line) for number, line in lines if line.strip(" \t") and not line.startswith(DOCUMENT)]
+    sure = (one for one in written if not one[1].startswith(COMMENT))
+    return next(sure, next((one for one in written if not _KEYED.match(one[1])), (0, "")))
 
 
 def _cells(line: str) -> list[str]:

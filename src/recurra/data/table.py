@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -15,6 +15,13 @@ from recurra.types import Example
 _SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";"}
 _QUOTING = ",;"
 _BY_NAME = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+LINES = 40
+"""Of a quoted cell, at most, where nobody said that cells are quoted: a '"' that is not closed swallows rows."""
+_QUOTES = (
+    'Is a \'"\' inside a text? Write it as "" in a quoted cell, or read quotes as they are: --set reader.kind=table '
+    "--set reader.quoted=false; if the cell is right: --set reader.quoted=true"
+)
+Row = tuple[int, list[str]]
 _QUOTED = re.compile(r'"([^"]*+(?:""[^"]*+)*+)"')
 
 
@@ -25,7 +32,8 @@ class TableReader:
     `text` and `label` are columns by the name in the header, or by number from 0 (from -1 backwards). `separator` is
     told by the file's name (.csv, .tsv), else by its first line, where a tab goes before a comma, a comma before a
     semicolon. `quoted` cells begin and end with `"`, hold `""` for `"`, and may hold separators and line ends; "auto":
-    those of a CSV do, in a TSV a `"` is a character like any other, unless all cells of the first line are quoted.
+    those of a CSV do, in a TSV a `"` is a character like any other, unless all cells of the first line are quoted;
+    and a cell of more than 40 lines, or one that holds what looks like rows, is refused: "true" takes it.
     White space around the names in the header is left out. With `label_separator` a cell of labels gives `labels`,
     maybe none.
 
@@ -81,7 +89,7 @@ class TableReader:
         return f"a table by its name, *{_suffix(path)}" if _suffix(path) in _BY_NAME else None
 
     def _examples(self, path: Path) -> Iterator[Example]:
-        rows = self._rows(path)
+        separator, rows = self._rows(path)
         columns: dict[str, int] = {}
         width = 0
         names: list[str] = []
@@ -97,6 +105,8 @@ class TableReader:
                         f"{place}: reader.text = {self.text!r} and reader.label = {self.label!r} are the same column. "
                         "Set one of them to another."
                     )
+                if self.quoted == "auto":
+                    _check_swallowed(path, separator, rows[self.header :], width, columns["label"])
                 if self.header:
                     continue
             if len(cells) != width:
@@ -122,8 +132,8 @@ class TableReader:
             text += "Is there a separator (tab or comma) inside the text?"
         return text + ' Cells in "…": --set reader.kind=table --set reader.quoted=true'
 
-    def _rows(self, path: Path) -> Iterator[tuple[int, list[str]]]:
-        """The rows that are not blank, each with the line it begins in."""
+    def _rows(self, path: Path) -> tuple[str, list[Row]]:
+        """What parts the columns, and the rows that are not blank, each with the line it begins in."""
         text = read_text(path, self.encoding)
         text = text if "\n" in text else text.replace("\r", "\n")
         first = next((line for _, line in numbered(text) if line.strip()), "")
@@ -135,12 +145,10 @@ class TableReader:
             )
         all_quoted = all(_QUOTED.fullmatch(cell) for cell in first.split(separator))
         if (separator in _QUOTING or all_quoted) if self.quoted == "auto" else self.quoted:
-            rows = _quoted_rows(text, separator, path)
+            rows = _quoted_rows(text, separator, path, LINES if self.quoted == "auto" else None)
         else:
             rows = ((number, line.split(separator)) for number, line in numbered(text))
-        for number, cells in rows:
-            if len(cells) > 1 or cells[0].strip():
-                yield number, cells
+        return separator, [(number, cells) for number, cells in rows if len(cells) > 1 or cells[0].strip()]
 
     def _separator(self, path: Path, first: str) -> str | None:
         if self.separator != "auto":
@@ -151,8 +159,8 @@ class TableReader:
         return next((separator for separator in ("\t", ",", ";") if separator in first), None)
 
 
-def _quoted_rows(text: str, separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Rows whose cells may be in `"…"`, with the lines they begin in (RFC 4180)."""
+def _quoted_rows(text: str, separator: str, path: Path, most: int | None) -> Iterator[Row]:
+    """Rows whose cells may be in `"…"`, of `most` lines, with the lines they begin in (RFC 4180)."""
     bare = re.compile(f"[^{separator}\n]*")
     cells: list[str] = []
     at, line, begin = 0, 1, 1
@@ -167,7 +175,13 @@ def _quoted_rows(text: str, separator: str, path: Path) -> Iterator[tuple[int, l
                     "reader.quoted=false"
                 )
             cells.append(match[1].replace('""', '"'))
-            line += match[1].count("\n")
+            breaks = match[1].count("\n")
+            if most is not None and breaks >= most:
+                raise DataError(
+                    f"{path}:{line}: the quoted cell {shortened(text[at : at + 60])} goes on for {breaks + 1} lines, "
+                    f"expected {most} at most. {_QUOTES}"
+                )
+            line += breaks
         else:
             match = bare.match(text, at)
             assert match is not None  # it may be empty
@@ -185,6 +199,31 @@ def _quoted_rows(text: str, separator: str, path: Path) -> Iterator[tuple[int, l
             line += 1
             begin = line
         at = end + 1
+
+
+def _check_swallowed(path: Path, separator: str, rows: Sequence[Row], width: int, label: int) -> None:
+    """Raise `DataError` for a cell of several lines that look like rows, with a label that other rows have: its `"` was
+    opened inside a text, and closed by one that another row opened."""
+    labels = {cells[label].strip() for _, cells in rows if len(cells) == width and not any("\n" in c for c in cells)}
+
+    def is_row(line: str, first: int, last: int) -> bool:
+        """Whether a line holds the cells first … last, its label among them."""
+        cells = line.split(separator)
+        return len(cells) == last - first + 1 and first <= label <= last and cells[label - first].strip() in labels
+
+    for begin, cells in rows:
+        line = begin
+        for column, cell in enumerate(cells):
+            top, *between = cell.split("\n")
+            if between:
+                bottom = between.pop()
+                held = [is_row(top, column, width - 1), *(is_row(each, 0, width - 1) for each in between)]
+                if any((*held, is_row(bottom, 0, column))):
+                    raise DataError(
+                        f"{path}:{line}: the quoted cell {shortened(cell)} goes on for {cell.count(chr(10)) + 1} lines "
+                        f"that look like rows of their own. {_QUOTES}"
+                    )
+            line += cell.count("\n")
 
 
 def _column(name: str, wanted: str | int, cells: list[str], place: str) -> int:

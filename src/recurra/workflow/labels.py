@@ -150,10 +150,16 @@ def _of(part: str, note: str) -> str:
 
 
 def _doubts(train: Sequence[Example], fields: Sequence[str]) -> list[str]:
-    """A sentence for each field with so many names that they seem to be something else: numbers of rows, texts."""
+    """A sentence for each field with so many names that they seem to be something else, numbers of rows or texts; and
+    for one with names that stand for none."""
     doubts = []
     for field in fields:
         names = [name for example in train for name in ([example[field]] if field == "label" else example[field])]
+        if 0 < (nameless := names.count("_")) < len(names):
+            doubts.append(
+                f"{nameless:,} of {len(names):,} {field.removesuffix('s')}s are '_', as files of columns write what is "
+                "not known: it is learnt like any other."
+            )
         distinct = len(set(names))
         if distinct >= MANY and 2 * distinct > len(names):
             doubts.append(
