@@ -18,14 +18,14 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from recurra.engine import aten, bptt, reference
+from recurra.engine import aten, bptt, demands, reference
 from recurra.engine.layer import Layer, Record
 from recurra.engine.native import backend as compiled
 from recurra.engine.native import build
 from recurra.engine.time import Time
 from recurra.engine.trace import Trace
 from recurra.engine.triton import backend as fused
-from recurra.errors import ConfigError, did_you_mean
+from recurra.errors import ConfigError, WrongTensor, did_you_mean
 
 __all__ = ["Backend", "Layer", "Record", "Time", "Trace", "check_backend", "choose", "run"]
 
@@ -82,10 +82,21 @@ def run(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """One layer in one direction over packed rows.
 
-    x [N, I], states [alive, ·] in the order of the rows; gives h [N, ·] and the final states [alive, ·].
+    x [N, I], states [alive, ·] in the order of the rows; gives h [N, ·] and the final states [alive, ·]. Raises
+    WrongTensor or WrongValue for tensors other than `demands` says, on every backend.
     """
+    stored, turned = demands.check(layer, x, state, weights, masks)
+    if turned:
+        x, state = demands.plain(x), tuple(map(demands.plain, state))
+        weights, masks = ({n: demands.plain(t) for n, t in given.items()} for given in (weights, masks))
+    if not stored and backend in ("native", "triton"):
+        raise WrongTensor(
+            f"backend {backend!r} reads memory, and a tensor has none (one of torch.func's, a fake or a meta one). "
+            "Use backend='auto'."
+        )
     learns = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *state, *weights.values()))
-    chosen = "reference" if layer.trace is not None else choose(backend, layer, x, state[0].shape[1], learns)
+    traced = layer.trace is not None or (not stored and backend == "auto")
+    chosen = "reference" if traced else choose(backend, layer, x, state[0].shape[1], learns)
     engine = {
         "reference": reference.run,
         "torch": bptt.run,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from recurra.engine import reference
+from recurra.engine.demands import plain
 from recurra.engine.generate import generate
 from recurra.engine.layer import Layer, Record
 
@@ -109,7 +110,7 @@ class _ThroughTime(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, layer: Layer, own: tuple[str, ...], names: tuple[str, ...], x: Tensor, *rest: Tensor) -> Any:
-        low = autocast(x)
+        inputs, low = (x, *rest), autocast(x)
         with torch.autocast(x.device.type, enabled=False):
             if low is not None:
                 x = x.float()
@@ -139,7 +140,7 @@ class _ThroughTime(torch.autograd.Function):
             finals = tuple(torch.cat(p) for p in zip(current, *reversed(tails), strict=True)) if tails else current
             y = torch.cat(outputs) if len(outputs) > 1 else outputs[0].detach() if outputs else _nothing(states, layer)
         flat = [t for histories, kept in saved for t in (*histories, *kept.values())]
-        ctx.save_for_backward(x, *rest, *flat)
+        ctx.save_for_backward(*inputs, *flat)
         ctx.layer, ctx.own, ctx.names, ctx.low = layer, own, names, low
         ctx.set_materialize_grads(False)
         return (y, *(f.clone() if f is s else f for f, s in zip(finals, states, strict=True)))
@@ -149,13 +150,17 @@ class _ThroughTime(torch.autograd.Function):
         layer: Layer = ctx.layer
         cell = layer.cell
         count = 1 + len(cell.state) + len(ctx.names)
-        inputs, flat = ctx.saved_tensors[:count], list(ctx.saved_tensors[count:])
+        everything = ctx.saved_tensors
+        inputs, flat = everything[:count], everything[count:]
         if torch.is_grad_enabled():
             return (None, None, None, *again(layer, ctx, inputs, grads))
+        if ctx.low is not None:
+            inputs = tuple(i.float() for i in inputs)
         x, states = inputs[0], inputs[1 : 1 + len(cell.state)]
         tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
         w = Weights({n: tensors[n] for n in ctx.own}, ctx.low, states[-1].shape[1])
         code = generate(cell, layer.variant, layer.also)
+        grads = tuple(None if g is None else plain(g) for g in grads)
         gy = grads[0]
         widths = [states[k].shape[1] for k in layer.given]
         if gy is None:
@@ -266,11 +271,13 @@ def again(layer: Layer, ctx: Any, inputs: Sequence[Tensor], grads: Sequence[Tens
     """The gradients as functions that can be differentiated again: the forward once more by the reference loop."""
     with torch.enable_grad():
         fresh = [i if n else i.detach() for i, n in zip(inputs, ctx.needs_input_grad[3:], strict=True)]
-        states = tuple(fresh[1 : 1 + len(layer.cell.state)])
-        tensors = dict(zip(ctx.names, fresh[1 + len(layer.cell.state) :], strict=True))
+        mixed = len({f.dtype for f in fresh}) > 1  # under autocast
+        used = [f.float() for f in fresh] if mixed else fresh
+        states = tuple(used[1 : 1 + len(layer.cell.state)])
+        tensors = dict(zip(ctx.names, used[1 + len(layer.cell.state) :], strict=True))
         weights = {n: tensors[n] for n in ctx.own}
         masks = {n: t for n, t in tensors.items() if n not in ctx.own}
-        y, finals = reference.run(layer, fresh[0], states, weights, masks)
+        y, finals = reference.run(layer, used[0], states, weights, masks)
         pairs = [(o, g) for o, g in zip((y, *finals), grads, strict=True) if g is not None and o.requires_grad]
         wanted = [f for f, n in zip(fresh, ctx.needs_input_grad[3:], strict=True) if n]
         found = iter(

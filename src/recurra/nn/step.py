@@ -7,8 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from recurra.engine.demands import address, describe
 from recurra.engine.native.step import LOW, Steps
-from recurra.errors import ConfigError, did_you_mean
+from recurra.errors import ConfigError, WrongTensor, did_you_mean
 from recurra.nn.recurrent import Recurrent
 
 
@@ -45,24 +46,29 @@ class Step:
             for k in range(len(layer.cell.state))
         ]
         self._steps = Steps(layer.step_layers(), batch, layer.input_size, self.widths, weights)
-        last = self._steps.offsets[-1][layer.cell.state[0]]
-        self._output = ((batch, self.widths[1]), (self.widths[1], 1), last)
+        self._output = torch.zeros(batch, self.widths[1], dtype=some.dtype, device="cpu")
         self._input, self._entries = torch.Size((batch, layer.input_size)), self._steps.entries
         self._dtype, self._call = some.dtype, self._steps.call
 
     def start(self) -> Tensor:
         """States of zeros."""
-        return torch.zeros(self._steps.entries, dtype=self._dtype)
+        return torch.zeros(self._entries, dtype=self._dtype, device="cpu")
 
     def __call__(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        if x.shape != self._input or x.dtype != self._dtype or not x.is_contiguous():
-            given = f"{tuple(x.shape)} of {x.dtype}"
-            raise ConfigError(f"x is {given}, expected {tuple(self._input)} of {self._dtype}, contiguous.")
-        if state.numel() != self._entries or state.dtype != self._dtype or not state.is_contiguous():
-            raise ConfigError("state is none of this step's: take it from start(), join(…) or the call before.")
-        after = torch.empty_like(state)
-        self._call(x.data_ptr(), state.data_ptr(), after.data_ptr())
-        return after.as_strided(*self._output), after
+        here, before = address(x, self._dtype), address(state, self._dtype)
+        if not here or x.shape != self._input:
+            raise WrongTensor(
+                f"x is {describe(x)}, expected {list(self._input)} of {self._dtype}, contiguous, in the CPU's memory: "
+                f"convert it with x.to('cpu', {self._dtype}).contiguous()."
+            )
+        if not before or state.numel() != self._entries:
+            raise WrongTensor(
+                f"state is {describe(state)}, which is none of this step's ({self._entries} entries of {self._dtype}): "
+                "take it from start(), join(…) or the call before."
+            )
+        after, y = torch.empty_like(state), torch.empty_like(self._output)
+        self._call(here, before, after.data_ptr(), y.data_ptr())
+        return y, after
 
     def split(self, state: Tensor) -> tuple[Tensor, ...]:
         """The layer's own states, each [layers, B, H]."""

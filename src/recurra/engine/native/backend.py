@@ -5,7 +5,7 @@ Memory between forward and backward, for N packed rows: the kept values and the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from recurra.engine.bptt import again, autocast
+from recurra.engine.demands import rows
 from recurra.engine.layer import Layer
 from recurra.engine.native import build, memory, whole
 from recurra.engine.native.machine import REALS, Clock, Machine, machine, pack, products
@@ -47,6 +48,15 @@ def run(
     return outputs[0], tuple(outputs[1:])
 
 
+def _split(
+    layer: Layer, names: tuple[str, ...], inputs: Sequence[Tensor], low: bool
+) -> tuple[Tensor, Sequence[Tensor], dict[str, Tensor]]:
+    """x, the states, and the other tensors by name, wide."""
+    found = [t.float() for t in inputs] if low else inputs
+    states = len(layer.cell.state)
+    return found[0], found[1 : 1 + states], dict(zip(names, found[1 + states :], strict=True))
+
+
 def _machine(layer: Layer, x: Tensor, tensors: Mapping[str, Tensor]) -> Machine:
     inside = x.shape[1] <= FEW_INPUTS and "weight_ih" in tensors
     return machine(layer.cell, layer.variant, REALS[x.dtype], layer.also, inside, layer.record is not None)
@@ -62,16 +72,13 @@ class _Native(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, layer: Layer, own: tuple[str, ...], names: tuple[str, ...], x: Tensor, *rest: Tensor) -> Any:
         cell, time = layer.cell, layer.time
-        low = autocast(x) is not None
-        if low:
-            x, rest = x.float(), tuple(r.float() for r in rest)
-        states = rest[: len(cell.state)]
-        tensors = dict(zip(names, rest[len(cell.state) :], strict=True))
+        inputs, low = (x, *rest), autocast(x) is not None
+        x, states, tensors = _split(layer, names, inputs, low)
         found = _machine(layer, x, tensors)
         widths = whole.entries(x, states, tensors)
         n, alive = x.shape[0], time.alive
         arrays = whole.values(tensors)
-        arrays["x"] = whole.rows(x)
+        arrays["x"] = rows(x)
         inside = any(op.weight == "ih" for op in products(found.native.forward))
         keep = any(ctx.needs_input_grad)
         if "weight_ih" in tensors and (not inside or (keep and found.native.reads_inputs)):
@@ -99,7 +106,7 @@ class _Native(torch.autograd.Function):
         }
         if not found.native.reads_inputs:
             saved.pop("A_ih", None)
-        ctx.save_for_backward(x, *rest, *saved.values())
+        ctx.save_for_backward(*inputs, *saved.values())
         ctx.layer, ctx.own, ctx.names, ctx.saved, ctx.low = layer, own, names, tuple(saved), low
         ctx.set_materialize_grads(False)
         given = [histories[k][alive:] for k in layer.given]
@@ -109,17 +116,16 @@ class _Native(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         layer: Layer = ctx.layer
         cell, time = layer.cell, layer.time
-        count = 1 + len(cell.state) + len(ctx.names)
-        inputs = ctx.saved_tensors[:count]
+        count, everything = 1 + len(cell.state) + len(ctx.names), ctx.saved_tensors
+        inputs = everything[:count]
         if torch.is_grad_enabled():
             return (None, None, None, *again(layer, ctx, inputs, grads))
-        x, states = inputs[0], inputs[1 : 1 + len(cell.state)]
-        tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
+        x, states, tensors = _split(layer, ctx.names, inputs, ctx.low)
         found = _machine(layer, x, tensors)
         widths = whole.entries(x, states, tensors)
         n = x.shape[0]
         arrays = whole.values(tensors)
-        arrays |= dict(zip(ctx.saved, ctx.saved_tensors[count:], strict=True)) | {"x": whole.rows(x)}
+        arrays |= dict(zip(ctx.saved, everything[count:], strict=True)) | {"x": rows(x)}
         given = whole.arriving(layer, x, states, grads)
         arrays |= given
         clock = Clock.of(time, torch.get_num_threads())

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.engine.demands import rows
 from recurra.engine.layer import NORM_EPSILON
 from recurra.engine.native import build, memory
 from recurra.engine.native.plan import Native, native
@@ -36,7 +37,7 @@ def kernel(real: str) -> ctypes.CDLL:
     pointer, long = ctypes.c_void_p, ctypes.c_long
     signatures: dict[str, tuple[list[Any], Any]] = {
         "run": ([pointer, ctypes.c_double], None),
-        "step": ([pointer] * 4, None),
+        "step": ([pointer] * 5, None),
         "packed_size": ([long] * 4, long),
         "pack": ([pointer, *[long] * 2, pointer, *[long] * 4, pointer], None),
         "multiply": ([pointer, long, long, pointer, long, long, pointer, long, long], None),
@@ -237,6 +238,7 @@ def pack(
     matrix: Tensor, gates: int, bias: Tensor | None = None, transposed: bool = False, low: int = 0
 ) -> tuple[Tensor, int]:
     """A weight [gates · units, depth] as panels, and the depth; transposed, the product with it from the other side."""
+    bias = None if bias is None else rows(bias)
     row, column = matrix.stride()
     if transposed:
         (depth, units), row, column = matrix.shape, column, row

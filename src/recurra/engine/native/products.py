@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from recurra.engine.demands import rows
 from recurra.engine.native import build, memory
 from recurra.engine.native.machine import REALS, kernel, pack
-from recurra.engine.native.whole import rows
 
 FEWEST = 1024
 """Rows over which a product that packs its factors first is the faster one."""

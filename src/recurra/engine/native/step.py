@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.engine.demands import check_kind, check_weights, plain
 from recurra.engine.layer import NORM_EPSILON
 from recurra.engine.native import build
 from recurra.engine.native.machine import REALS, ROOM, addresses, kernel, pack, prepared
@@ -30,8 +31,8 @@ class StepLayer:
 
     cell: Cell
     variant: Variant
-    tensors: Mapping[str, Tensor]
-    masks: Mapping[str, Tensor]
+    tensors: dict[str, Tensor]
+    masks: dict[str, Tensor]
 
 
 class Steps:
@@ -54,23 +55,26 @@ class Steps:
         self.entries = int(begins[-1])
         calls = [self._call(layer, k, batch, widths, LOW[weights]) for k, layer in enumerate(layers)]
         self._calls = np.stack(calls)
-        stack = self._keep(np.array([self._calls.ctypes.data, len(layers), 0], np.int64))
-        stack[2:].view(np.float64)[0] = NORM_EPSILON
+        output = self.offsets[-1][states[0]]
+        stack = self._keep(np.array([self._calls.ctypes.data, len(layers), 0, output, sizes[0]], np.int64))
+        stack[2:3].view(np.float64)[0] = NORM_EPSILON
         self.call = partial(kernel(REALS[dtype]).recurra_step, stack.ctypes.data)
-        """`call(x, before, after)`: the addresses of x [B, I] and of the flat states."""
+        """`call(x, before, after, y)`: the addresses of x [B, I], of the flat states, and of the output [B, P]."""
 
     def _keep(self, array: Any) -> Any:
         self._held.append(array)
         return array
 
     def _call(self, layer: StepLayer, depth: int, batch: int, sizes: tuple[int, int], low: int) -> np.ndarray:
+        inputs = sizes[1] if depth else self._inputs
+        check_weights(layer.cell, layer.variant, layer.tensors, (inputs, *sizes))
+        some = next(iter(layer.tensors.values()))
+        check_kind((layer.tensors | layer.masks).items(), some)
         sweep = single_step(layer.cell, layer.variant)
         points = list(dict.fromkeys(op.point for op in sweep.ops if op.point is not None))
-        some = next(iter(layer.tensors.values()))
         real = REALS[some.dtype]
         library = self._keep(build.library(f"step-{layer.cell.name}", write_points(points), real))
         found = self._keep(prepared(sweep, addresses(library, points)))
-        inputs = sizes[1] if depth else self._inputs
         widths = (*sizes, 1, inputs)
         values = self._keep(np.zeros((len(found.homes), 3), np.int64))
         scratch = 0
@@ -94,13 +98,13 @@ class Steps:
         for k, op in enumerate(sweep.ops):
             ops[k, 8] = widths[found.widths[k]]
             if op.kind == "product":
-                weight = layer.tensors[f"weight_{op.weight}"].detach()
+                weight = plain(layer.tensors[f"weight_{op.weight}"].detach())
                 bias = layer.tensors.get(f"bias_{op.weight}")
                 panels, ops[k, 6] = pack(weight, op.gates, None if bias is None else bias.detach(), low=low)
                 ops[k, 5], ops[k, 9] = self._keep(panels).data_ptr(), low
                 deepest = max(deepest, int(ops[k, 6]) + 4)
-        area = self._keep(torch.empty(max(1, scratch), dtype=some.dtype))
-        narrow = self._keep(torch.empty(batch * (deepest + 2), dtype=torch.int16))
+        area = self._keep(torch.empty(max(1, scratch), dtype=some.dtype, device="cpu"))
+        narrow = self._keep(torch.empty(batch * (deepest + 2), dtype=torch.int16, device="cpu"))
         clock = self._keep(np.array([batch, 0, 0, batch], np.int64))  # sizes, starts, and the border of the one thread
         at = clock.ctypes.data
         head = [values.ctypes.data, len(values), ops.ctypes.data, len(ops), at, at + 8, 1, batch, 0, 0, 1, at + 16]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from recurra.engine.demands import rows
 from recurra.engine.layer import Layer
 from recurra.engine.native.plan import Native
 from recurra.engine.native.sweep import Home
@@ -20,11 +21,6 @@ Multiply = Callable[[Tensor, Tensor, Tensor], None]
 """`multiply(a, b, out)`: out = a · b."""
 New = Callable[[int, int, Tensor], Tensor]
 """`new(rows, columns, like)`: an array with anything in it, of the type and on the device of `like`."""
-
-
-def rows(tensor: Tensor) -> Tensor:
-    """With the entries of a row side by side."""
-    return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous()
 
 
 def entries(x: Tensor, state: Sequence[Tensor], weights: Mapping[str, Tensor]) -> Widths:

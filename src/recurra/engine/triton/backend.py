@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from recurra.engine.bptt import again, autocast
+from recurra.engine.demands import rows
 from recurra.engine.layer import Layer
 from recurra.engine.native import whole
 from recurra.engine.native.plan import Native
@@ -100,7 +101,7 @@ class _Triton(torch.autograd.Function):
         made = code(cell, layer.variant, layer.also)
         native, widths = made.native, whole.entries(x, states, tensors)
         n, alive = x.shape[0], time.alive
-        arrays = {"x": whole.rows(x)} | whole.values(tensors)
+        arrays = {"x": rows(x)} | whole.values(tensors)
         if "weight_ih" in tensors:
             matrix, bias = tensors["weight_ih"].t(), tensors.get("bias_ih")
             arrays["A_ih"] = torch.mm(x, matrix) if bias is None else torch.addmm(bias, x, matrix)
@@ -128,8 +129,8 @@ class _Triton(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         layer: Layer = ctx.layer
         cell = layer.cell
-        count = 1 + len(cell.state) + len(ctx.names)
-        inputs = ctx.saved_tensors[:count]
+        count, everything = 1 + len(cell.state) + len(ctx.names), ctx.saved_tensors
+        inputs = everything[:count]
         if torch.is_grad_enabled():
             return (None, None, None, *again(layer, ctx, inputs, grads))
         x, states = inputs[0], inputs[1 : 1 + len(cell.state)]
@@ -137,8 +138,8 @@ class _Triton(torch.autograd.Function):
         made = code(cell, layer.variant, layer.also)
         native, widths = made.native, whole.entries(x, states, tensors)
         n = x.shape[0]
-        arrays = {"x": whole.rows(x)} | whole.values(tensors)
-        arrays |= dict(zip(ctx.saved, ctx.saved_tensors[count:], strict=True))
+        arrays = {"x": rows(x)} | whole.values(tensors)
+        arrays |= dict(zip(ctx.saved, everything[count:], strict=True))
         given = whole.arriving(layer, x, states, grads)
         arrays |= given
         arrays |= _filled(native, n, layer.time.alive, widths, arrays)

@@ -208,8 +208,8 @@ EXPORT void recurra_run(const Call *call, double epsilon) {
     for (long k = 0; k < call->threads; k++) sweep(*call, k, epsilon);
 }
 
-// A single step of each layer; their states stand behind each other in `before` and `after`.
-EXPORT void recurra_step(const Stack *stack, const REAL *x, const REAL *before, REAL *after) {
+// A single step of each layer; their states stand behind each other in `before` and `after`. `y` is a copy of the output.
+EXPORT void recurra_step(const Stack *stack, const REAL *x, const REAL *before, REAL *after, REAL *y) {
     for (long k = 0; k < stack->layers; k++) {
         Call &call = stack->calls[k];
         call.x = x;
@@ -217,6 +217,7 @@ EXPORT void recurra_step(const Stack *stack, const REAL *x, const REAL *before, 
         call.after = after;
         sweep(call, 0, stack->epsilon);
     }
+    memcpy(y, after + stack->output, stack->outputs * sizeof(REAL));
 }
 
 EXPORT long recurra_packed_size(long depth, long gates, long units, long low) {

@@ -70,4 +70,6 @@ struct Stack {
     Call *calls;
     long layers;
     double epsilon;
+    long output;   // where the highest layer's output begins in the states, and its entries
+    long outputs;
 };
