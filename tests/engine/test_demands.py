@@ -144,7 +144,7 @@ def test_one_tensor_of_another_type_is_refused_by_all(name: str, backend: str) -
     for dtype, other in ((torch.float32, torch.float64), (torch.float64, torch.float32), (torch.float32, torch.int64)):
         tensors = _given("peephole-lstm", dtype)
         assert _run("peephole-lstm", tensors, backend).isfinite().all()
-        with pytest.raises(WrongValue, match="one type is expected|expected floating"):
+        with pytest.raises(WrongValue, match=r"one type is expected|expected floating"):
             _run("peephole-lstm", tensors | {name: tensors[name].to(other)}, backend)
 
 
@@ -163,7 +163,7 @@ def test_one_tensor_of_another_shape_is_refused_by_all(name: str, backend: str) 
 def test_what_has_no_memory_or_lies_elsewhere(backend: str) -> None:
     tensors = _given("gru")
     for name in ("x", "state h", "bias_hh", "mask_zoneout_h"):
-        with pytest.raises(WrongTensor, match="on meta, the layer's weights are on cpu|on cpu"):
+        with pytest.raises(WrongTensor, match=r"on meta, the layer's weights are on cpu|on cpu"):
             _run("gru", tensors | {name: tensors[name].to("meta")}, backend)
     with pytest.raises(WrongTensor, match=r"weight_hh is torch.sparse_coo, expected a dense tensor"):
         _run("gru", tensors | {"weight_hh": tensors["weight_hh"].to_sparse()}, backend)
@@ -218,7 +218,7 @@ def test_autocast_mixes_what_it_may() -> None:
             layer.backend = backend
             given = x if backend == "native" else x.bfloat16()
             torch.testing.assert_close(layer(given)[0].float(), expected, atol=0.03, rtol=0.03)
-            with pytest.raises(WrongValue, match="torch.float64"):
+            with pytest.raises(WrongValue, match=r"torch\.float64"):
                 functional_call(layer, {"bias_hh_l0": torch.zeros(12, dtype=torch.float64)}, (x,))
 
 
