@@ -10,8 +10,8 @@
     ├─ spectrum.jsonl       where training.record_spectrum asks for it: spectra of the recurrent weights
     └─ report.json          the scores, beside the baseline's
 
-Every safetensors file carries its format's version and a checksum of its tensors in its metadata. Files are written by
-`recurra.storage`: the last good one always stands.
+Every safetensors file carries its format's version and a checksum of its tensors in its metadata, and weights the mark
+of their vocabularies. Files are written by `recurra.storage`: the last good one always stands.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra import forms, storage
+from recurra.data.mark import mark_of
+from recurra.data.vocabulary import Saved
 from recurra.errors import CheckpointError
 from recurra.forms.files import REPORT
 
@@ -216,12 +218,31 @@ def check_tensor(path: Path, name: str, saved: Tensor, like: Tensor, move: str) 
 
 def save_model(path: Path, model: nn.Module, metadata: Mapping[str, str] | None = None) -> None:
     """Write a model's weights."""
-    save_tensors(path, weights(model), metadata or {})
+    save_tensors(path, weights(model), {**(metadata or {}), **vocabulary_mark(model)})
+
+
+def vocabulary_mark(model: nn.Module) -> dict[str, str]:
+    """What the metadata of weights say of the vocabularies they were trained with, where a model has any."""
+    vocabularies: Mapping[str, Saved] = getattr(model, "vocabularies", {})
+    mark = mark_of({name: vocabulary.to_json() for name, vocabulary in vocabularies.items()})
+    return {"vocabulary": mark} if vocabularies else {}
+
+
+def check_vocabulary(path: Path, metadata: Mapping[str, str], vocabularies: Mapping[str, Saved]) -> None:
+    """Raise `CheckpointError` where the weights in `path` were trained with other vocabularies than those beside them;
+    what was written before weights knew theirs is taken."""
+    own = mark_of({name: vocabulary.to_json() for name, vocabulary in vocabularies.items()})
+    if vocabularies and metadata.get("vocabulary", own) != own:
+        raise CheckpointError(
+            f"{path} was trained with another vocabulary than that in {RunFolder(path.parent).vocabulary}: its numbers "
+            "mean other symbols. Copy both files from the same run again."
+        )
 
 
 def load_model(path: Path, model: Model) -> Model:
-    """Read weights into a model built from the same configuration, and return it."""
-    tensors, _ = load_tensors(path)
+    """Read weights into a model built from the same configuration and vocabularies, and return it."""
+    tensors, metadata = load_tensors(path)
+    check_vocabulary(path, metadata, getattr(model, "vocabularies", {}))
     restore_weights(model, tensors, path)
     return model
 

@@ -87,7 +87,8 @@ def client(task: str, vocabularies: Mapping[str, Any], search: Search | None = N
         readers[name] = VOCABULARIES[kind]
     modules = [f"recurra.export.clients.{name}" for name in dict.fromkeys(readers.values())]
     found, imports = _definitions("recurra.export.clients.common")
-    for module in ("recurra.data.words", "recurra.data.join", *modules, f"recurra.export.clients.{TASKS[task]}"):
+    data = [f"recurra.data.{name}" for name in ("mark", "words", "join")]
+    for module in (*data, *modules, f"recurra.export.clients.{TASKS[task]}"):
         definitions, own = _definitions(module, apart=len(modules) > 1 and module in modules)
         found += definitions
         imports += own

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from recurra import forms, registry
 from recurra.data import vocabulary_file
+from recurra.data.mark import mark_of
 from recurra.errors import CheckpointError
 from recurra.export import MODEL, STEP, VOCABULARY
 from recurra.export.check import session
-from recurra.export.clients.common import mark_of
 from recurra.forms import Table
 from recurra.forms.files import EXPORT
 from recurra.nn.memory import find_segments

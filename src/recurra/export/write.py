@@ -16,10 +16,10 @@ from onnx import helper
 
 from recurra import checkpoint, storage
 from recurra.data import vocabulary_file
+from recurra.data.mark import mark_of
 from recurra.errors import ConfigError, DataError
 from recurra.export import CLIENT, MODEL, README, STEP, VOCABULARY, check
 from recurra.export.client import client, no_client
-from recurra.export.clients.common import mark_of
 from recurra.export.cores import CORES
 from recurra.export.decoders import DECODERS
 from recurra.export.embedders import EMBEDDERS, SPELLINGS

@@ -92,6 +92,7 @@ def save(
         "counters": json.dumps(asdict(counters)),
         "carried": json.dumps(form),
         "optimiser": type(optimiser).__name__,
+        **checkpoint.vocabulary_mark(model),
     }
     checkpoint.save_tensors(path, tensors, metadata)
 
@@ -109,6 +110,7 @@ def load(
     Raises `CheckpointError` if the file is missing, cut or corrupt, or was saved with other settings.
     """
     tensors, metadata = checkpoint.load_tensors(path)
+    checkpoint.check_vocabulary(path, metadata, getattr(model, "vocabularies", {}))
     try:
         written, form = metadata["counters"], metadata["carried"]
         generator, former = tensors["generator.cpu"], metadata["optimiser"]

@@ -81,7 +81,9 @@ def take(model: Model, path: Path, counts: NDArray[np.int64]) -> Taken:
     """
     run = checkpoint.open_run(path)
     tensors, metadata = checkpoint.load_tensors(run.model)
-    theirs: Vocabulary = vocabulary_file.load_all(run.vocabulary)["input"]
+    vocabularies = vocabulary_file.load_all(run.vocabulary)
+    checkpoint.check_vocabulary(run.model, metadata, vocabularies)
+    theirs: Vocabulary = vocabularies["input"]
     if VECTORS not in tensors:
         raise CheckpointError(f"{run.model} has no vectors of symbols ({VECTORS}). Start from another run.")
     rows = _rows(model.vocabulary, theirs)

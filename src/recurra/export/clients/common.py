@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+
+from recurra.data.mark import mark_of
 
 HERE = Path(__file__).parent
 
@@ -20,11 +21,6 @@ def vocabularies() -> dict:
 def vocabulary(name: str) -> dict:
     """A vocabulary of the run: its kind, its settings, and symbols[n], the name of number n."""
     return vocabularies()[name]
-
-
-def mark_of(records: dict) -> str:
-    """What tells vocabularies from others; the models hold that of theirs."""
-    return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Asked:
