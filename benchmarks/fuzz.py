@@ -5,7 +5,8 @@
 Each kind runs in a process of its own, which is watched: one that dies, or that no alarm wakes, leaves its last input
 as a finding and is started again behind it. What is found is written beside the result, FOLDER.findings/KIND-NUMBER.bin
 and its trace; `--again KIND NUMBER` does one input again. A result that is there already is gone on with. A crash is
-anything but a result or a RecurraError: an exception, more than 5 seconds, more memory than --memory, a dead process.
+anything but a result or a RecurraError: an exception, more than 5 seconds of the processor, more memory than
+--memory, a dead process.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ KINDS = {
     "equations": ("recipes", "Equations", 235_000),
     "bodies": ("bodies", "Bodies", 15_000),
     "runs": ("runs", "Runs", 5_000),
+    "exports": ("exports", "Exports", 3_000),
 }
 """Kind → module, class, and its share of a million inputs."""
 ROUND = 1_000
 """Inputs between two writings of the result."""
-STUCK = 60.0
+STUCK = 150.0
 """Seconds without a new input after which a process is ended."""
 
 

@@ -5,9 +5,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 1_500
+"""Characters of a message."""
+
 
 class RecurraError(Exception):
-    """Base of all errors that a user can mend; the command line prints it as one sentence and exits with 2."""
+    """Base of all errors that a user can mend; the command line prints it as one sentence and exits with 2.
+
+    A message quotes what is wrong in a file or a setting, which may be of any length: beyond 1,500 characters its middle
+    is left out, so that where it is and the next move are read.
+    """
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return said if len(said) <= LONGEST else f"{said[: LONGEST * 2 // 3]} … {said[-LONGEST // 3 :]}"
 
 
 class DataError(RecurraError):

@@ -20,14 +20,16 @@ SLICE = {
     "recipes": {"Recipes": 120, "Equations": 700},
     "bodies": {"Bodies": 120},
     "runs": {"Runs": 40},
+    "exports": {"Exports": 25},
 }
 
 
 @pytest.mark.parametrize(("module", "kind"), [(module, kind) for module, kinds in SLICE.items() for kind in kinds])
 def test_no_input_crashes(module: str, kind: str, tmp_path: Path) -> None:
-    pytest.importorskip("fastapi" if kind == "Bodies" else "numpy")
+    for needed in {"Bodies": ("fastapi",), "Exports": ("onnx", "onnxruntime")}.get(kind, ()):
+        pytest.importorskip(needed)
     found, counts = getattr(importlib.import_module(f"recurra.testing.fuzzing.{module}"), kind)(tmp_path), Counts()
-    findings = list(fuzz(found, 1, range(SLICE[module][kind]), counts, longest=60.0))
+    findings = list(fuzz(found, 1, range(SLICE[module][kind]), counts, longest=30.0))
     assert not findings, "\n".join(f"{each.number}: {each.trace}\n{each.given[:500]!r}" for each in findings)
     assert counts.inputs == SLICE[module][kind] == counts.accepted + counts.refused
     assert counts.accepted and counts.refused  # or they are all of one sort, and little is tried

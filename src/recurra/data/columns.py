@@ -175,7 +175,7 @@ class ColumnsReader:
         match = _POSITIONED.fullmatch(token)
         if not match:
             raise DataError(
-                f"{path}:{number}: token {token!r}, expected a character and its position, like '科0'. "
+                f"{path}:{number}: token {shortened(token)}, expected a character and its position, like '科0'. "
                 "Leave out --set reader.strip_position=true."
             )
         return match[1]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recurra.data.files import GZIP, check_file
+from recurra.data.files import GZIP, check_file, shortened
 from recurra.data.sets import find_vectors, vector_names
 from recurra.errors import DataError, did_you_mean
 
@@ -65,13 +65,14 @@ def read_vectors(path: str | Path, encoding: str = "utf-8") -> tuple[list[str], 
             raise DataError(
                 f"{path}:{number}: {len(parts) - 1} numbers after the word, expected {size or '1 or more'}. "
                 "Is the line cut off, or the file no text file of word vectors?"
-                + (f" If {word!r} is a word, leave its line out." if several else "")
+                + (f" If {shortened(word)} is a word, leave its line out." if several else "")
             )
         try:
             numbers.extend(map(float, parts[-size:]))
         except ValueError as error:
             raise DataError(
-                f"{path}:{number}: {error}, expected {size} numbers after the word {parts[0]!r}."
+                f"{path}:{number}: {shortened(str(error), 80)}, expected {size} numbers after the word "
+                f"{shortened(parts[0])}."
             ) from error
         words.append(word)
         lines.append(number)
@@ -87,7 +88,8 @@ def read_vectors(path: str | Path, encoding: str = "utf-8") -> tuple[list[str], 
     if len(wrong):
         k = int(wrong[0])
         raise DataError(
-            f"{path}:{lines[k]}: the vector of {words[k]!r} is not finite in float32. Leave the word out of the file."
+            f"{path}:{lines[k]}: the vector of {shortened(words[k])} is not finite in float32. Leave the word out of "
+            "the file."
         )
     return words, vectors
 

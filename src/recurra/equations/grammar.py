@@ -9,6 +9,7 @@ import ast
 import inspect
 import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -120,7 +121,9 @@ class Equation:
 def read(source: Source) -> list[Equation]:
     """The equations of a text; raises ConfigError with line and column for anything that is none."""
     try:
-        tree = ast.parse("\n".join(source.lines))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of Python's own taste: "1if"
+            tree = ast.parse("\n".join(source.lines))
     except SyntaxError as error:
         place = error.lineno or 1, error.offset or 1
         raise source.at(

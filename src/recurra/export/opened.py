@@ -43,7 +43,10 @@ class Asked:
 
     @property
     def metadata(self) -> dict[str, str]:
-        found: dict[str, str] = self.session.get_modelmeta().custom_metadata_map
+        try:
+            found: dict[str, str] = self.session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise CheckpointError(f"the metadata of an exported model are no UTF-8 ({error}). {WHOLE}") from error
         return found
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
