@@ -12,8 +12,8 @@ LONGEST = 1_500
 class RecurraError(Exception):
     """Base of all errors that a user can mend; the command line prints it as one sentence and exits with 2.
 
-    A message quotes what is wrong in a file or a setting, which may be of any length: beyond 1,500 characters its middle
-    is left out, so that where it is and the next move are read.
+    A message quotes what is wrong in a file or a setting, which may be of any length: beyond 1,500 characters its
+    middle is left out, so that where it is and the next move are read.
     """
 
     def __str__(self) -> str:

@@ -231,3 +231,9 @@ def test_sniff_looks_at_the_tag_column_asked_for(tmp_path: Path) -> None:
     assert ColumnsReader(tag=1, token=0).sniff(path) is None
     assert ColumnsReader(tag=3).sniff(path) is ColumnsReader(tag=-4).sniff(path) is None
     assert ColumnsReader(tag=-3, token=1).sniff(path) is not None
+
+
+def test_a_comment_of_fewer_columns_than_the_tag_is_one(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("# b\n1\tto\tTO\tO\n2\tgo\tVB\tB-x\n")
+    found = list(ColumnsReader().read(tmp_path / "a"))
+    assert [example["tags"] for example in found] == [["O", "B-x"]]

@@ -102,7 +102,7 @@ class ColumnsReader:
             cells = _cells(line)
             if not tokens and line.startswith(COMMENT):
                 other = len(cells) != width or ("\t" in form and "\t" not in line)
-                if self._is_comment(line, other, not known or cells[tag] in known, f"{path}:{number}"):
+                if self._is_comment(line, other, other or not known or cells[tag] in known, f"{path}:{number}"):
                     continue
             if number == first and cells[token].lower() in _HEADER[0] and cells[tag].lower() in _HEADER[1]:
                 raise DataError(

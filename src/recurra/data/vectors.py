@@ -71,8 +71,7 @@ def read_vectors(path: str | Path, encoding: str = "utf-8") -> tuple[list[str], 
             numbers.extend(map(float, parts[-size:]))
         except ValueError as error:
             raise DataError(
-                f"{path}:{number}: {shortened(str(error), 80)}, expected {size} numbers after the word "
-                f"{shortened(parts[0])}."
+                f"{path}:{number}: {error}, expected {size} numbers after the word {shortened(parts[0])}."
             ) from error
         words.append(word)
         lines.append(number)
