@@ -45,40 +45,78 @@ template <class F> static inline V lanes(V x, F f) {
 
 typedef int32_t I __attribute__((vector_size(WIDTH)));
 
-// e^x, float: x = n ln 2 + r, |r| <= ln 2 / 2, polynomial of degree 7 in r; at most 1 unit in the last place.
+// The larger and the smaller of two; the second where one of them is no number.
+static inline V larger(V a, V b) {
+#if defined(__AVX512F__) && WIDTH == 64
+    return SINGLE ? (V)_mm512_max_ps((__m512)a, (__m512)b) : (V)_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif defined(__AVX2__) && WIDTH == 32
+    return SINGLE ? (V)_mm256_max_ps((__m256)a, (__m256)b) : (V)_mm256_max_pd((__m256d)a, (__m256d)b);
+#else
+    return a > b ? a : b;
+#endif
+}
+static inline V smaller(V a, V b) {
+#if defined(__AVX512F__) && WIDTH == 64
+    return SINGLE ? (V)_mm512_min_ps((__m512)a, (__m512)b) : (V)_mm512_min_pd((__m512d)a, (__m512d)b);
+#elif defined(__AVX2__) && WIDTH == 32
+    return SINGLE ? (V)_mm256_min_ps((__m256)a, (__m256)b) : (V)_mm256_min_pd((__m256d)a, (__m256d)b);
+#else
+    return a < b ? a : b;
+#endif
+}
+
+// e^x of floats between -87.3 and 88.72 is 2^n (1 + m): x = n ln 2 + r, |r| <= ln 2 / 2, m a polynomial in r of degree 7.
+// `power` is n, in bits where an exponent stands; at most 1 unit in the last place.
+struct Parts {
+    V m;
+    I power;
+};
+static inline Parts parts(V x) {
+    V shifted = x * (REAL)1.44269504f + (REAL)12582912;  // 1.5 * 2^23: the integer n stands in the last bits
+    V n = shifted - (REAL)12582912;
+    V r = x - n * (REAL)0.693359375f;
+    r = r + n * (REAL)2.12194440e-4f;
+    V p = r * (REAL)1.9875691500e-4f + (REAL)1.3981999507e-3f;
+    p = p * r + (REAL)8.3334519073e-3f;
+    p = p * r + (REAL)4.1665795894e-2f;
+    p = p * r + (REAL)1.6666665459e-1f;
+    p = p * r + (REAL)5.0000001201e-1f;
+    return {p * (r * r) + r, (I)shifted << 23};
+}
+static inline V within(V x) { return smaller(all((REAL)88.72), larger(all((REAL)-87.3), x)); }
+
 static inline V exp_v(V x) {
     if constexpr (SINGLE) {
-        const V low = all(-87.3f), high = all(88.72f);
-        V y = x < low ? low : x;
-        y = y > high ? high : y;
-        V shifted = y * (REAL)1.44269504f + (REAL)12582912;  // 1.5 * 2^23: the integer n stands in the last bits
-        V n = shifted - (REAL)12582912;
-        V r = y - n * (REAL)0.693359375f;
-        r = r + n * (REAL)2.12194440e-4f;
-        V p = r * (REAL)1.9875691500e-4f + (REAL)1.3981999507e-3f;
-        p = p * r + (REAL)8.3334519073e-3f;
-        p = p * r + (REAL)4.1665795894e-2f;
-        p = p * r + (REAL)1.6666665459e-1f;
-        p = p * r + (REAL)5.0000001201e-1f;
-        p = p * (r * r) + r + (REAL)1;
-        V scaled = (V)((I)p + ((I)shifted << 23));
-        return x < low ? V{} : x > high ? all(INFINITY) : scaled;
+        const auto [m, power] = parts(within(x));
+        V scaled = (V)((I)(m + (REAL)1) + power);
+        return x < all((REAL)-87.3) ? V{} : x > all((REAL)88.72) ? all(INFINITY) : scaled;
     } else {
         return lanes(x, [](REAL v) { return std::exp(v); });
     }
 }
-static inline V sigmoid(V x) { return (REAL)1 / ((REAL)1 + exp_v(-x)); }
+static inline V sigmoid(V x) {
+    if constexpr (SINGLE) {
+        const auto [m, power] = parts(within(-x));
+        V s = (REAL)1 / ((REAL)1 + (V)((I)(m + (REAL)1) + power));
+        return x < all((REAL)-88.72) ? V{} : s;
+    } else {
+        return (REAL)1 / ((REAL)1 + exp_v(-x));
+    }
+}
 static inline V exp(V x) { return exp_v(x); }
+// A polynomial near 0, where 1 - 2 / (e^2|x| + 1) would lose digits; beyond 20 a tanh is 1.
 static inline V tanh(V x) {
     if constexpr (SINGLE) {
-        V a = x < V{} ? -x : x, z = x * x;
+        const I sign = (I)x & (I{} + INT32_MIN);
+        V a = (V)((I)x ^ sign), z = x * x;
         V p = z * (REAL)-5.70498872745e-3f + (REAL)2.06390887954e-2f;
         p = p * z + (REAL)-5.37397155531e-2f;
         p = p * z + (REAL)1.33314422036e-1f;
         p = p * z + (REAL)-3.33332819422e-1f;
-        p = p * z * x + x;
-        V q = (REAL)1 - (REAL)2 / (exp_v(a + a) + (REAL)1);
-        return a < all((REAL)0.625) ? p : x < V{} ? -q : q;
+        p = p * z * a + a;
+        const auto [m, power] = parts(smaller(all(40), a + a));
+        V q = (REAL)1 - (REAL)2 / ((V)((I)(m + (REAL)1) + power) + (REAL)1);
+        return (V)((I)(a < all((REAL)0.625) ? p : q) | sign);
     } else {
         return lanes(x, [](REAL v) { return std::tanh(v); });
     }

@@ -23,6 +23,8 @@ void multiply(const REAL *A, long lda, long rows, const REAL *packed, long depth
             for (long part = 0, r = r0; part < parts; part++) {
                 const long n = here / parts + (part < here % parts);
                 const Tile tile = find_tile(N, n).plain;
+                for (long i = 0; i < n; i++)
+                    for (long j = 0; j < width; j += 64 / sizeof(REAL)) __builtin_prefetch(C + (r + i) * ldc + u + j, 1);
                 if (width == span) {
                     tile(A + r * lda, lda, panel + span, panel, depth, C + r * ldc + u, ldc);
                 } else {
