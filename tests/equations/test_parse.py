@@ -222,7 +222,7 @@ NO_CELL = {
     "h = tanh(\0f)": ":1:1",
     "h = " + "(" * 300 + "f" + ")" * 300: "1:",
     "h = " + "-" * 3000 + "f": ":1:1: ",
-    "h = " + " + ".join(["tanh(f)"] * 20_000): ":1:1: ",
+    "h = " + " + ".join(["tanh(f)"] * 20_000): ": 200,001 characters of equations, expected 20,000 at most.",
     "tanh(f)": "1:1: a line that assigns nothing is not part of the language: write a name and = before it.",
     "h = g = tanh(f)": "1:5: a second = in a line: write one line for each name.",
     "h.input = tanh(f)": "1:1: what stands before = must be a name of its own: h = …",

@@ -13,6 +13,7 @@ it that one seam hands back.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ from recurra.equations.functions import DERIVATIVES, SYMBOLS
 from recurra.equations.keep import smallest_cut
 from recurra.equations.language import Cell, Expression
 from recurra.errors import ConfigError
+
+MOST_OPERATIONS = 1_000
+"""Of the pointwise statements of a step, forward and backward together."""
+LARGEST_WHOLE = 1 << 20
+"""Whole numbers up to here are kept exact, so that 2 / 2 is 1; others as floats."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +223,8 @@ class _Lowering:
         match node.op:
             case "number":
                 number = float(node.label)
-                return sp.Integer(int(number)) if number.is_integer() else sp.Float(number)
+                small = number.is_integer() and abs(number) <= LARGEST_WHOLE
+                return sp.Integer(int(number)) if small else sp.Float(number)
             case "gate" | "gate_input" | "gate_recurrent":
                 return symbol("a_" + node.label + {"gate": "", "gate_input": "_in", "gate_recurrent": "_rec"}[node.op])
             case "state":
@@ -385,15 +392,44 @@ def _renamed(statement: Statement, name: str, value: sp.Expr) -> Statement:
             return NormTransposed(outs, rename(grads), rename(results), scale)
 
 
+def _check_size(cell: Cell, statements: Iterable[Statement]) -> None:
+    """Refuse a step that nobody could compile, and numbers that no float holds."""
+    values = [st.value for st in statements if isinstance(st, Pointwise)]
+    if (operations := sum(int(value.count_ops()) for value in values)) > MOST_OPERATIONS:
+        raise ConfigError(
+            f"cell {cell.name!r} takes {operations:,} operations a step forward and backward, expected "
+            f"{MOST_OPERATIONS:,} at most: write fewer equations."
+        )
+    for number in set().union(*(value.atoms(sp.Number) for value in values)):
+        if not number.is_finite or not math.isfinite(_as_float(number)):
+            raise ConfigError(f"cell {cell.name!r} comes to a number that is too large: {str(number)[:40]}")
+
+
+def _as_float(number: sp.Number) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
 @lru_cache(maxsize=256)
 def derive(cell: Cell, variant: Variant = PLAIN) -> Derivation:
     """The vector-Jacobian product of one step of any cell.
 
-    Raises ConfigError when the variant does not fit the cell (a projection of an h that is used unit by unit).
+    Raises ConfigError when the variant does not fit the cell (a projection of an h that is used unit by unit), and for
+    equations that come to more operations, deeper nesting or larger numbers than a step may have.
     """
-    forward = _Lowering(cell, variant).run()
-    backward, gradients, weights = _backward(forward, cell)
-    backward = _tidy(backward, gradients, weights)
+    try:
+        forward = _Lowering(cell, variant).run()
+        _check_size(cell, forward)
+        backward, gradients, weights = _backward(forward, cell)
+        _check_size(cell, (*forward, *backward))
+        backward = _tidy(backward, gradients, weights)
+    except RecursionError:
+        raise ConfigError(
+            f"cell {cell.name!r}: its equations are nested too deeply when they are put into one another. Put a "
+            "function between, or write fewer of them."
+        ) from None
     made = {n for st in forward for n in names_out(st)}
     same = constants(cell, forward)
     free = {"x", *same, *cell.state, *(f"{s}_prev" for s in cell.state)}

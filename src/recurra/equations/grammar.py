@@ -36,6 +36,13 @@ SAID = ("name", "start", "parts", "width", "state")
 """Arguments that are no values of the step, but written out."""
 SEVERAL = 'p, q = layer_norm(a, b) or p, q = project(v, "name", parts=2)'
 HIGHEST_POWER, MOST_PARTS = 16, 16
+MOST_CHARACTERS = 20_000
+"""Of a text of equations."""
+MOST_LINES = 100
+"""Equations of a text."""
+DEEPEST = 64
+"""How many operators and functions may stand within one another in a line; a sum of n terms is n - 1 deep."""
+LEAVES = (ast.Constant, ast.Name, ast.Attribute)
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _RESERVED = re.compile(
@@ -119,7 +126,7 @@ class Equation:
 
 
 def read(source: Source) -> list[Equation]:
-    """The equations of a text; raises ConfigError with line and column for anything that is none."""
+    """The equations of a text; raises ConfigError with line and column for anything that is none, or too much."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # of Python's own taste: "1if"
@@ -131,10 +138,23 @@ def read(source: Source) -> list[Equation]:
         ) from None
     except (ValueError, RecursionError, MemoryError):
         raise source.at(1, 1, "this is no text of equations, or nested too deeply.") from None
-    try:
-        return list(_Grammar(source).equations(tree))
-    except RecursionError:
-        raise source.at(1, 1, "an equation is nested too deeply: give its parts names of their own.") from None
+    if len(tree.body) > MOST_LINES:
+        raise source.error(tree.body[MOST_LINES], f"a line too many: a cell has {MOST_LINES} equations at most.")
+    for line in tree.body:
+        _check_depth(source, line)
+    return list(_Grammar(source).equations(tree))
+
+
+def _check_depth(source: Source, line: ast.stmt) -> None:
+    """Refuse what would be too deep for whoever walks it by calling itself."""
+    nodes: list[tuple[ast.AST, int]] = [(line, -1)]
+    while nodes:
+        node, depth = nodes.pop()
+        if depth >= DEEPEST and isinstance(node, ast.expr) and not isinstance(node, LEAVES):
+            raise source.error(
+                node, f"nested more than {DEEPEST} deep: give parts of this equation names of their own."
+            )
+        nodes += [(inner, depth + 1) for inner in ast.iter_child_nodes(node)]
 
 
 def check_name(name: str) -> str | None:

@@ -23,7 +23,7 @@ Values have H units, but for x and what is made of it alone, which are as wide a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from typing import Any, Literal
@@ -32,6 +32,8 @@ from recurra.errors import ConfigError
 from recurra.registry import find
 
 Number = int | float
+MOST_NODES = 400
+"""Operators, functions and symbols of a cell's equations, each counted once."""
 
 
 class Expression:
@@ -205,6 +207,21 @@ def _without_lower(roots: tuple[Expression, ...]) -> tuple[Expression, ...]:
     return tuple(made[id(r)] for r in roots)
 
 
+def _check_seams(name: str, nodes: Iterable[Expression]) -> None:
+    """Refuse a product or a norm of what is the same at every step: numbers and parameters alone."""
+    same: set[int] = set()
+    for node in nodes:
+        if node.op in ("project", "norm_row"):
+            if fixed := [argument for argument in node.args if id(argument) in same]:
+                called = "project" if node.op == "project" else "layer_norm"
+                raise ConfigError(
+                    f"cell {name!r}: {called} takes values of the step, here is {fixed[0].label or 'a formula'}, which "
+                    "is the same at every step. Make a parameter of the result: unit(…)."
+                )
+        elif node.op in ("number", "unit", "scalar") or (node.args and all(id(a) in same for a in node.args)):
+            same.add(id(node))
+
+
 @dataclass(frozen=True, eq=False)
 class Cell:
     """A recurrent cell: names and equations, nothing of time, batches or tensors. Made by the decorator `cell`."""
@@ -246,11 +263,17 @@ class Cell:
     @cached_property
     def nodes(self) -> tuple[Expression, ...]:
         nodes = tuple(walk(*self.results))
+        if len(nodes) > MOST_NODES:
+            raise ConfigError(
+                f"cell {self.name!r} has {len(nodes):,} operators, functions and symbols, expected {MOST_NODES:,} "
+                "at most: write fewer equations."
+            )
         known = {id(s) for s in self.symbols.values()}
         known |= {id(p) for s in self.symbols.values() if isinstance(s, Gate) for p in (s.input, s.recurrent)}
         for node in nodes:
             if node.op in ("gate", "gate_input", "gate_recurrent", "state") and id(node) not in known:
                 raise ConfigError(f"cell {self.name!r} mentions {node!r}, which is none of its own symbols.")
+        _check_seams(self.name, nodes)
         products = ["ih", "hh", "hr", *(n.label for n in nodes if n.op == "project")]
         for name in products:
             if products.count(name) > 1:

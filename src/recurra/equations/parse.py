@@ -38,7 +38,7 @@ from functools import lru_cache, reduce
 from typing import Any
 
 from recurra import registry
-from recurra.equations.grammar import FUNCTIONS, POINTWISE, Equation, Read, Source, check_name, read
+from recurra.equations.grammar import FUNCTIONS, MOST_CHARACTERS, POINTWISE, Equation, Read, Source, check_name, read
 from recurra.equations.language import Cell, Expression, Gate, raw_input
 from recurra.errors import ConfigError, did_you_mean
 
@@ -97,6 +97,8 @@ class _Said:
 
 def _above(text: str, where: str) -> tuple[Source, dict[str, _Said], str]:
     """The text without what stands above its equations, which is left blank; that; and the comment before all."""
+    if len(text) > MOST_CHARACTERS:
+        raise ConfigError(f"{where}: {len(text):,} characters of equations, expected {MOST_CHARACTERS:,} at most.")
     lines = text.expandtabs().replace("\r\n", "\n").replace("\r", "\n").split("\n")
     indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
     lines = [line[indent:] for line in lines]
@@ -271,12 +273,13 @@ class _Reader:
                 inner = self.value(operand, values)
                 return -inner if isinstance(node.op, ast.USub) else inner
             case ast.BinOp(op=ast.Pow(), right=ast.Constant(value=int(power))):
-                return self.number(node, lambda: reduce(operator.mul, [self.value(node.left, values)] * power))
+                base = _inexact(self.value(node.left, values))
+                return self.number(node, lambda: reduce(operator.mul, [base] * power))
             case ast.BinOp():
                 left, right = self.value(node.left, values), self.value(node.right, values)
                 if isinstance(node.op, ast.Div) and not isinstance(right, Expression) and right == 0:
                     raise self.source.error(node.right, "a division by zero.")
-                return self.number(node, lambda: OPERATORS[type(node.op)](left, right))
+                return self.number(node, lambda: OPERATORS[type(node.op)](_inexact(left), _inexact(right)))
             case ast.Call(func=ast.Name(id=function)):
                 return self.call(node, function, values)
         raise AssertionError(ast.dump(node))
@@ -299,7 +302,14 @@ class _Reader:
             raise self.source.error(node, f"{label!r} is no state of the layer below{states}")
         if function != "lower" and label in (*self.gates, *self.state):
             raise self.source.error(node, f"{label!r} is a gate or a state: give the parameter another name.")
-        if function in (*POINTWISE, "layer_norm") and any(isinstance(value, (int, float)) for value in taken):
+        if function in (*POINTWISE, "layer_norm", "project") and any(
+            isinstance(value, (int, float)) for value in taken
+        ):
             hint = "k + relu(a - k) is maximum(a, k)." if function == "maximum" else "Write its result."
             raise self.source.error(node, f"{function} takes values of the step, here is a number. {hint}")
         return FUNCTIONS[function](*taken, **named)
+
+
+def _inexact(value: Any) -> Any:
+    """A number as a float: exact ones of many steps would have more digits than there is memory."""
+    return float(value) if isinstance(value, int) else value

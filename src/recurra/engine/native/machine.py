@@ -91,6 +91,9 @@ def machine(
 
     Raises `BuildError` where they cannot be compiled.
     """
+    made = native(cell, variant, also, inside, record)
+    for sweep in (made.forward, made.inference, made.backward):
+        _check_room(cell, sweep)
     kernel(real)
     library = build.library(
         f"cell-{cell.name}", cell_source(cell, variant, also, inside, record), real, symbols=["recurra_points"]
@@ -100,6 +103,17 @@ def machine(
     numbers = addresses(library, points)
     forward, inference, backward = (prepared(s, numbers) for s in (made.forward, made.inference, made.backward))
     return Machine(made, forward, inference, backward, library)
+
+
+def _check_room(cell: Cell, sweep: Sweep) -> None:
+    """Raise `BuildError` for a step of more values or gates than the time loop has room for."""
+    homes = {a for op in sweep.ops for a in (arguments(op.point) if op.point else op.homes) if isinstance(a, Home)}
+    gates = max((op.gates for op in sweep.ops), default=0)
+    if len(homes) > MOST_VALUES or gates > MOST_GATES:
+        raise build.BuildError(
+            f"the cell {cell.name!r} has {len(homes)} values and {gates} gates at a step, native code has room for "
+            f"{MOST_VALUES} and {MOST_GATES}"
+        )
 
 
 def addresses(library: ctypes.CDLL, points: Sequence[Point]) -> dict[Point, int]:
@@ -132,7 +146,6 @@ def prepared(sweep: Sweep, places: Mapping[Point, int]) -> Prepared:
         argument = number(op.argument) if op.argument is not None else 0
         ops[k, :5] = KINDS[op.kind], address, entries.ctypes.data, len(entries), argument
         ops[k, 7] = op.gates
-    assert len(numbers) <= MOST_VALUES and max((op.gates for op in sweep.ops), default=0) <= MOST_GATES
     arrays = tuple(dict.fromkeys(home.array for home in numbers))
     homes = np.array([(arrays.index(h.array), h.column, WIDTHS.index(h.width), h.mode) for h in numbers], np.int64)
     widths = tuple(WIDTHS.index(op.width) for op in sweep.ops)
