@@ -28,6 +28,7 @@ DEEPEST = 16
 """Levels of tables and lists in a recipe."""
 SHOWN = 200
 """Characters of a setting that a message shows."""
+_LIKE = "A recipe looks like `recurra recipes show char-lm`."
 _TOO_DEEP = f"tables or lists nested deeper than {DEEPEST} levels"
 RECIPES = Path(__file__).parent / "recipes"
 PARTS = ("reader", "vocabulary", "batching", "embedder", "core", "task", "baseline")
@@ -79,11 +80,15 @@ def recipe_path(recipe: str | Path) -> Path:
 def load_recipe(recipe: str | Path) -> Config:
     """Read a recipe by its name or path."""
     path = recipe_path(recipe)
-    like = "A recipe looks like `recurra recipes show char-lm`."
     try:
-        return read(forms.read_bytes(path, LARGEST, ConfigError, like).decode("utf-8-sig"))
+        return read(recipe_text(path))
     except ValueError as error:
-        raise ConfigError(f"{path} is no TOML: {error}. {like}") from error
+        raise ConfigError(f"{path} is no TOML: {error}. {_LIKE}") from error
+
+
+def recipe_text(recipe: str | Path) -> str:
+    """A recipe as it is written, by its name or path."""
+    return forms.read_text(recipe_path(recipe), LARGEST, ConfigError, _LIKE)
 
 
 def read(text: str) -> Config:

@@ -63,7 +63,7 @@ def test_equations_in_a_file(tmp_path, capsys) -> None:
     [
         (b"h = tanh(s)\nh = h + q\n", "cell.txt:2:9: unknown name 'q'."),
         (b"h = tahn(s)\n", "cell.txt:1:5: unknown function 'tahn': did you mean 'tanh'"),
-        (b"h = tanh(\xff)\n", "cell.txt: byte 0xff is not valid utf-8. Save it as UTF-8."),
+        (b"h = tanh(\xff)\n", "cell.txt:1: byte 0xff is not valid UTF-8. Save it as UTF-8."),
         (None, "cell.txt: no such file"),
     ],
 )

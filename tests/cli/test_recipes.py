@@ -44,3 +44,11 @@ def test_copy(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
 def test_wrong_words(words: list[str], message: str, capsys) -> None:
     assert cli.call(["recipes", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_recipe_that_is_no_utf8_is_said_so(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.toml").write_bytes(b'description = "x"\n# \xff\n')
+    for words in (["show", "bad.toml"], ["copy", "bad.toml", "other.toml"]):
+        assert cli.call(["recipes", *words]) == 2
+        assert "bad.toml:2: byte 0xff is not valid UTF-8. A recipe looks like" in capsys.readouterr().err

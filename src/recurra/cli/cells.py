@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from recurra import registry
+from recurra import forms, registry
 from recurra.cli.options import Json, Plugins
+from recurra.config import LARGEST
 from recurra.errors import ConfigError, DataError, UnknownName
 
 if TYPE_CHECKING:
@@ -69,10 +70,8 @@ def _read(file: Path) -> Cell:
     from recurra.equations.parse import parse
 
     check_files([file])
-    try:
-        return parse(file.read_text(encoding="utf-8"), name=file.name, where=str(file))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: byte {error.object[error.start]:#x} is not valid utf-8. Save it as UTF-8.") from error
+    text = forms.read_text(file, LARGEST, DataError, "Save it as UTF-8.")
+    return parse(text, name=file.name, where=str(file))
 
 
 def _sentence(name: str) -> str:

@@ -44,13 +44,13 @@ def recipes(
     if action == "show" and json:
         print(json_format.dumps(config.load_recipe(name), ensure_ascii=False))
     elif action == "show":
-        print(config.recipe_path(name).read_text(encoding="utf-8"), end="")
+        print(config.recipe_text(name), end="")
     else:
         print(_copy(name, to or Path(f"{name}.toml")))
 
 
 def _copy(name: str, to: Path) -> str:
-    text = config.recipe_path(name).read_text(encoding="utf-8")
+    text = config.recipe_text(name)
     try:
         with to.open("x", encoding="utf-8") as file:
             file.write(text)

@@ -4,7 +4,16 @@
 of them raise the error they are given with the file, the place in it, what is there and what was expected. No torch.
 """
 
-from recurra.forms.reading import AGAIN, DEEPEST, depth_beyond, json_bytes, json_file, read_bytes, read_json_text
+from recurra.forms.reading import (
+    AGAIN,
+    DEEPEST,
+    depth_beyond,
+    json_bytes,
+    json_file,
+    read_bytes,
+    read_json_text,
+    read_text,
+)
 from recurra.forms.schema import (
     ANYTHING,
     NOTHING,
@@ -39,5 +48,6 @@ __all__ = [
     "json_file",
     "read_bytes",
     "read_json_text",
+    "read_text",
     "shown",
 ]

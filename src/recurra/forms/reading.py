@@ -30,6 +30,11 @@ def read_bytes(path: Path, most: int = LARGEST, error: Failure = CheckpointError
         raise error(f"{path}: cannot be read ({reason}). Is its folder whole, and yours to read? {move}") from problem
 
 
+def read_text(path: Path, most: int = LARGEST, error: Failure = CheckpointError, move: str = AGAIN) -> str:
+    """`read_bytes` for text in UTF-8, with or without a byte-order mark; raises `error` for another encoding, too."""
+    return _text(read_bytes(path, most, error, move), str(path), error, move)
+
+
 def json_file(
     path: Path, form: Form = ANYTHING, error: Failure = CheckpointError, move: str = AGAIN, most: int = LARGEST
 ) -> Any:
@@ -41,12 +46,7 @@ def json_bytes(
     raw: bytes, name: str, form: Form = ANYTHING, error: Failure = CheckpointError, move: str = AGAIN
 ) -> Any:
     """The value of JSON in UTF-8, of this form. Raises `error` as `read_json_text` does, and for another encoding."""
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = raw.count(b"\n", 0, problem.start) + 1
-        raise error(f"{name}:{line}: byte 0x{raw[problem.start]:02x} is not valid UTF-8. {move}") from problem
-    return read_json_text(text, name, form, error, move)
+    return read_json_text(_text(raw, name, error, move), name, form, error, move)
 
 
 def read_json_text(
@@ -82,6 +82,14 @@ def depth_beyond(value: Any, deepest: int) -> bool:
         if not level:
             return False
     return bool(level)
+
+
+def _text(raw: bytes, name: str, error: Failure, move: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = raw.count(b"\n", 0, problem.start) + 1
+        raise error(f"{name}:{line}: byte 0x{raw[problem.start]:02x} is not valid UTF-8. {move}") from problem
 
 
 def _too_deep(name: str, move: str) -> str:
