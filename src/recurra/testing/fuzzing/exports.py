@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import onnx
 
@@ -48,7 +49,7 @@ class Exports:
         folder = next(each for each in self._files if each.name == name)
         (folder / file).write_bytes(raw)
         try:
-            run = load_export(folder)
+            run: Any = load_export(folder)
             if run.does == "write":
                 run.predict("the", length=3)
             else:
