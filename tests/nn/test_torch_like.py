@@ -115,8 +115,9 @@ def test_sum_of_directions_is_a_special_readout() -> None:
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        ({"hidden_size": 0}, "hidden_size = 0, expected at least 1"),
-        ({"dropout": 1.0}, "dropout = 1.0, expected a share"),
+        ({"hidden_size": 0}, "hidden_size must be greater than zero, it is 0"),
+        ({"dropout": 1.1}, "dropout = 1.1, expected a share from 0 to 1"),
+        ({"zoneout": 1.0}, "zoneout = 1.0, expected a share from 0 to below 1"),
         ({"proj_size": 4}, "proj_size = 4, expected 0"),
         ({"merge": "mean"}, "merge = 'mean', expected 'concat' or 'sum'"),
         ({"backend": "tourch"}, "unknown backend 'tourch': did you mean 'torch'"),
@@ -138,13 +139,13 @@ def test_copies_and_pickles_as_torch_nn_does() -> None:
 
 def test_wrong_shapes_are_refused() -> None:
     layer = recurra.nn.LSTM(3, 4)
-    with pytest.raises(ConfigError, match=r"x has shape \(5, 2, 4\)"):
+    with pytest.raises(ConfigError, match=r"input has shape \(5, 2, 4\)"):
         layer(torch.randn(5, 2, 4))
     with pytest.raises(ConfigError, match="state of 'lstm' has shapes"):
         layer(torch.randn(5, 2, 3), (torch.zeros(1, 3, 4), torch.zeros(1, 3, 4)))
     with pytest.raises(ConfigError, match="lengths must be one number from 0 to 5"):
         layer(torch.randn(5, 2, 3), None, torch.tensor([1, 6]))
-    with pytest.raises(ConfigError, match="nonlinearity = 'elu'"):
+    with pytest.raises(ConfigError, match="Unknown nonlinearity 'elu', expected 'tanh'"):
         recurra.nn.RNN(3, 4, nonlinearity="elu")
     with pytest.raises(ConfigError, match="backend 'aten' cannot run this layer"):
         recurra.nn.Recurrent("min-gru", 3, 4, backend="aten")(torch.randn(5, 2, 3))

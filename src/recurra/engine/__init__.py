@@ -94,6 +94,8 @@ def run(
             f"backend {backend!r} reads memory, and a tensor has none (one of torch.func's, a fake or a meta one). "
             "Use backend='auto'."
         )
+    if not layer.time.rows:
+        return _nothing(layer, x, state, weights), state
     learns = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *state, *weights.values()))
     traced = layer.trace is not None or (not stored and backend == "auto")
     chosen = "reference" if traced else choose(backend, layer, x, state[0].shape[1], learns)
@@ -112,3 +114,9 @@ def run(
         first = str(error).partition("\n")[0].rstrip(".")
         build.say_once(f"{first}; such layers run on backend 'torch', which is slower (backend='native' says more)")
         return bptt.run(layer, x, state, weights, masks)
+
+
+def _nothing(layer: Layer, x: Tensor, state: tuple[Tensor, ...], weights: Mapping[str, Tensor]) -> Tensor:
+    """h of no rows [0, ·], which every weight has a gradient of: zeros."""
+    width = sum(state[k].shape[1] for k in layer.given)
+    return x.new_zeros(0, width) + sum(t.sum() for t in (x, *state, *weights.values()))

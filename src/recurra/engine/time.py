@@ -127,14 +127,14 @@ class Time:
     def unpack(self, rows: Tensor, steps: int) -> Tensor:
         """[N, D] → [T, B, D], zeros where no step is."""
         if self.lengths is None:
-            return rows.view(steps, self.batch, -1)
+            return rows.view(steps, self.batch, rows.shape[1])
         out = rows.new_zeros(steps * self.batch, rows.shape[-1])
-        return out.index_copy(0, self.padded_rows.to(rows.device), rows).view(steps, self.batch, -1)
+        return out.index_copy(0, self.padded_rows.to(rows.device), rows).view(steps, self.batch, rows.shape[1])
 
     def reverse(self, rows: Tensor) -> Tensor:
         """Packed rows with every sequence turned round within its own length."""
         if self.lengths is None:
-            return rows.view(len(self.sizes), self.batch, -1).flip(0).view(rows.shape)
+            return rows.view(len(self.sizes), self.batch, rows.shape[1]).flip(0).view(rows.shape)
         return rows.index_select(0, self.backwards.to(rows.device))
 
     def sort(self, state: Tensor) -> Tensor:

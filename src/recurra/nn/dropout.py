@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 def draw_mask(shape: Sequence[int], share: float, like: Tensor) -> Tensor:
     """Entries that are 0 with probability `share` and 1 / (1 − share) otherwise, of the type and place of `like`."""
+    if share >= 1:
+        return like.new_zeros(tuple(shape))
     exact = torch.promote_types(like.dtype, torch.float32)
     # Uniform numbers, compared: measured four times faster on a CPU than `bernoulli_`, which F.dropout calls.
     mask = torch.empty(shape, dtype=exact, device=like.device).uniform_()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -18,20 +20,26 @@ from recurra.equations.gates import watched
 from recurra.equations.language import Cell
 from recurra.errors import ConfigError, WrongValue, did_you_mean
 from recurra.nn.dropout import draw_mask, dropout
-from recurra.nn.given import check_input, check_packed, check_states
+from recurra.nn.given import check_input, check_packed, check_shares, check_sizes, check_states, check_switches
 from recurra.registry import find
 
 State = tuple[Tensor, ...]
+
+OPTIONS = (
+    "proj_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional",  # as torch.nn, and in its order
+    "merge", "variational", "recurrent_dropout", "weight_dropout", "zoneout", "truncate", "backend",
+)  # fmt: skip
+"""What `repr` says of a layer where it is not as by default."""
 
 
 class Recurrent(nn.Module):
     """A recurrent network of any cell, with the constructor, call and parameter names of torch.nn.LSTM.
 
-    Call: `y, state = layer(x, state=None, lengths=None)`.
-    Shapes: x [T, B, I] ([B, T, I] with batch_first, [T, I] without a batch), or a PackedSequence; y [T, B, H'] with
-    H' = H, or proj_size, times two where bidirectional results are concatenated; each state
-    [num_layers · directions, B, H]; lengths [B], zeros allowed, y is zero behind them. A cell with one state takes and
-    gives that tensor, one with several a tuple.
+    Call: `y, state = layer(input, hx=None, lengths=None)`.
+    Shapes: input [T, B, I] ([B, T, I] with batch_first, [T, I] without a batch), T at least 1, or a PackedSequence;
+    y [T, B, H'] with H' = H, or proj_size, times two where bidirectional results are concatenated; each state
+    [num_layers · directions, B, H], without a batch [num_layers · directions, H]; lengths [B], whole numbers from 0 to
+    T, y is zero behind them. A cell with one state takes and gives that tensor, one with several a tuple.
     Parameters of layer k: `weight_ih_lk` [gates·H, I], `weight_hh_lk` [gates·H, H], `bias_ih_lk`, `bias_hh_lk`, then
     the cell's own, `<name>_lk`; `_reverse` behind the names of the backward direction. Gates stand in the cell's order.
     Options: `dropout` between layers, with `variational` by one mask a sequence for all its time steps (Gal &
@@ -44,7 +52,8 @@ class Recurrent(nn.Module):
     backward is cut; `merge`, how two directions are joined.
     A cell that reads `lower(…)` sees the layer below it in its own direction; the lowest layer, which has none below,
     lacks the gates and parameters that only served for it.
-    Raises ConfigError for options that do not fit, before any tensor is made.
+    Raises ConfigError for options that do not fit, before any tensor is made, and for calls that do not; of its kinds
+    (recurra.errors) the one that is also what torch.nn raises there.
     """
 
     def __init__(
@@ -72,19 +81,18 @@ class Recurrent(nn.Module):
         super().__init__()
         self.cell: Cell = find("cell", cell) if isinstance(cell, str) else cell
         check_backend(backend)
-        for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-            if size < 1:
-                raise ConfigError(f"{name} = {size}, expected at least 1.")
-        shares = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "weight_dropout": weight_dropout}
-        for name, share in (shares | {"zoneout": zoneout}).items():
-            if not 0 <= share < 1:
-                raise ConfigError(f"{name} = {share}, expected a share from 0 to below 1.")
-        if not 0 <= proj_size < hidden_size:
-            raise ConfigError(
-                f"proj_size = {proj_size}, expected 0 (no projection) to below hidden_size = {hidden_size}."
-            )
+        check_sizes(input_size, hidden_size, num_layers, proj_size)
+        check_shares(
+            dropout=dropout, recurrent_dropout=recurrent_dropout, weight_dropout=weight_dropout, zoneout=zoneout
+        )
+        check_switches(bias=bias, batch_first=batch_first, bidirectional=bidirectional, variational=variational)
         if merge not in ("concat", "sum"):
-            raise ConfigError(f"merge = {merge!r}, expected 'concat' or 'sum'.")
+            raise WrongValue(f"merge = {merge!r}, expected 'concat' or 'sum'.")
+        if dropout and num_layers == 1:
+            warnings.warn(
+                f"dropout = {dropout} works between layers, but num_layers = 1: nothing is dropped.",
+                stacklevel=2 if type(self) is Recurrent else 3,  # the line that makes the layer, also of a subclass
+            )
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias and self.cell.bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size, self.merge = bidirectional, proj_size, merge
@@ -199,15 +207,34 @@ class Recurrent(nn.Module):
     def flatten_parameters(self) -> None:
         """Nothing to do; torch.nn's layers have it."""
 
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters of each layer and direction, in order."""
+        return [
+            [getattr(self, self._key(name, k, reverse)) for name, _ in self._shapes(k)]
+            for k in range(self.num_layers)
+            for reverse in self._directions
+        ]
+
+    @property
+    def _flat_weights(self) -> list[Tensor]:
+        """All of them in one list, which tools for torch.nn's layers read."""
+        return [weight for weights in self.all_weights for weight in weights]
+
     def extra_repr(self) -> str:
-        words = [repr(self.cell.name), str(self.input_size), str(self.hidden_size), f"num_layers={self.num_layers}"]
-        words += [f"{n}={getattr(self, n)}" for n in ("bidirectional", "proj_size", "dropout") if getattr(self, n)]
-        return ", ".join(words)
+        return f"{self.cell.name!r}, {self._described()}"
+
+    def _described(self) -> str:
+        """The sizes, then the options that are not as by default, in the order of torch.nn's layers."""
+        named = {n: p.default for n, p in inspect.signature(Recurrent).parameters.items()}
+        named["bias"] = self.cell.bias
+        options = [f"{n}={getattr(self, n)!r}" for n in OPTIONS if getattr(self, n) != named[n]]
+        return ", ".join([str(self.input_size), str(self.hidden_size), *options])
 
     def forward(
         self,
-        x: Tensor | PackedSequence,
-        state: Tensor | State | None = None,
+        input: Tensor | PackedSequence,
+        hx: Tensor | State | None = None,
         lengths: Tensor | None = None,
         record: list[Record] | None = None,
         trace: list[Trace] | None = None,
@@ -217,16 +244,17 @@ class Recurrent(nn.Module):
         `trace`: a list that gets one `Trace` each, of gates and states; the layers then run on "reference".
         """
         watch = _Watch(record, trace)
-        if isinstance(x, PackedSequence):
+        if isinstance(input, PackedSequence):
             if lengths is not None:
-                raise WrongValue("x is a PackedSequence, which has its own lengths: call the layer without lengths.")
-            return self._forward_packed(x, state, watch)
+                raise WrongValue("input is a PackedSequence, which has lengths of its own: call the layer without any.")
+            return self._forward_packed(input, hx, watch)
+        x = input
         check_input(x, self._weight, self.input_size, self.batch_first)
         batched = x.ndim == 3
         x = x[:, None] if not batched else x.transpose(0, 1) if self.batch_first else x
         T, B, _ = x.shape
         time = Time.full(T, B) if lengths is None else Time.of(lengths, T, B)
-        initial = self._initial(state, B, x, batched)
+        initial = self._initial(hx, B, x, batched)
         rows, finals = self._stack(time.pack(x), time, initial, watch)
         y = time.unpack(rows, T)
         y = y[:, 0] if not batched else y.transpose(0, 1) if self.batch_first else y
@@ -234,29 +262,28 @@ class Recurrent(nn.Module):
         return y, finals if len(finals) > 1 else finals[0]
 
     def _forward_packed(
-        self, x: PackedSequence, state: Tensor | State | None, watch: _Watch
+        self, x: PackedSequence, hx: Tensor | State | None, watch: _Watch
     ) -> tuple[PackedSequence, Tensor | State]:
         check_packed(x, self._weight, self.input_size)
         sizes = x.batch_sizes
         lengths = (sizes[:, None] > torch.arange(int(sizes[0]))).sum(0)
         time = Time(int(sizes[0]), tuple(sizes.tolist()), x.sorted_indices, lengths)
-        initial = self._initial(state, time.batch, x.data, True)
+        initial = self._initial(hx, time.batch, x.data, True)
         rows, finals = self._stack(x.data, time, initial, watch)
         y = PackedSequence(rows, sizes, x.sorted_indices, x.unsorted_indices)
         return y, finals if len(finals) > 1 else finals[0]
 
-    def _initial(self, state: Tensor | State | None, batch: int, x: Tensor, batched: bool) -> State:
+    def _initial(self, hx: Tensor | State | None, batch: int, x: Tensor, batched: bool) -> State:
         """States [layers · directions, B, ·], zeros where none is given."""
         count = self.num_layers * len(self._directions)
         widths = [self.proj_size or self.hidden_size, *[self.hidden_size] * (len(self.cell.state) - 1)]
-        if state is None:
+        if hx is None:
             dtype = self._weight.dtype
             return tuple(torch.zeros(count, batch, w, dtype=dtype, device=x.device) for w in widths)
-        states = (state,) if isinstance(state, Tensor) else tuple(state)
-        if not batched:
-            states = tuple(s[:, None] if s.ndim == 2 else s for s in states)
-        check_states(states, [(count, batch, w) for w in widths], self.cell, self._weight)
-        return states
+        states = (hx,) if isinstance(hx, Tensor) else tuple(hx)
+        shapes = [(count, batch, w) if batched else (count, w) for w in widths]
+        check_states(states, shapes, self.cell, self._weight)
+        return states if batched else tuple(s[:, None] for s in states)
 
     def _stack(self, rows: Tensor, time: Time, initial: State, watch: _Watch) -> tuple[Tensor, State]:
         """All layers over packed rows [N, I]; states come and go in the caller's order of sequences."""
