@@ -17,6 +17,7 @@ from recurra.engine import reference
 from recurra.engine.demands import plain
 from recurra.engine.generate import generate
 from recurra.engine.layer import Layer, Record
+from recurra.engine.short import factor
 
 CACHED = 262144
 """Entries of one array, rows · H, that the backward works on at a time; measured with 1 MiB of L2 cache a core."""
@@ -31,7 +32,7 @@ class Weights:
         self.gradients: dict[str, Tensor] = {}
         """Sums over the stretches of time seen so far."""
         self.matrices = {
-            n.removeprefix("weight_"): t if low is None else t.to(low) for n, t in tensors.items() if t.ndim == 2
+            n.removeprefix("weight_"): t if low is None else factor(t, low) for n, t in tensors.items() if t.ndim == 2
         }
         self.units = tensors["weight_hr"].shape[1] if "weight_hr" in tensors else units
         """Hidden units H, before a projection."""
@@ -50,7 +51,7 @@ class Weights:
             bias = bias + self.tensors[f"bias_{also}"]
         if low is None:
             return torch.mm(v, self.turned[name]) if bias is None else torch.addmm(bias, v, self.turned[name])
-        wide = torch.mm(v.to(low), self.turned[name]).to(torch.float32)
+        wide = torch.mm(factor(v, low), self.turned[name]).to(torch.float32)
         return wide if bias is None else wide.add_(bias)
 
     def accumulate(self, name: str, v: Tensor, slab: Tensor, low: torch.dtype | None) -> None:
@@ -58,14 +59,14 @@ class Weights:
         if low is None:
             slab.addmm_(v, self.turned[name])
         else:
-            slab.add_(torch.mm(v.to(low), self.turned[name]))
+            slab.add_(torch.mm(factor(v, low), self.turned[name]))
 
     def transposed(
         self, name: str, d: Tensor, low: torch.dtype | None, first: int = 0, end: int | None = None
     ) -> Tensor:
         """d · W, or d times the rows `first` to `end` of W."""
         matrix = self.matrices[name] if end is None else self.matrices[name][first:end]
-        return torch.mm(d, matrix) if low is None else torch.mm(d.to(low), matrix).to(torch.float32)
+        return torch.mm(d, matrix) if low is None else torch.mm(factor(d, low), matrix).to(torch.float32)
 
     def add_gradient(self, name: str, d: Tensor, v: Tensor, first: int, end: int, low: torch.dtype | None) -> None:
         """Rows `first` to `end` of ∇W += dᵀ · v, the sum over all rows of local error times local input; ∇b += Σ d."""
@@ -73,7 +74,7 @@ class Weights:
         if low is None:
             total.addmm_(d.t(), v)
         else:
-            total.add_(torch.mm(d.t().to(low), v.to(low)))
+            total.add_(torch.mm(factor(d.t(), low), factor(v, low)))
         for bias in {"ih": ["bias_ih"], "hh": ["bias_hh"]}.get(name, []):
             if bias in self.tensors:
                 self._total(bias)[first:end] += d.sum(0)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recurra.engine.short import factor
 from recurra.errors import ConfigError
 
 IGNORED = -100
@@ -145,14 +146,15 @@ def _run(
     grad_x, grad_weight, grad_bias = (new(t) if w else None for t, w in zip((x, weight, bias), wanted, strict=True))
     loss = x.new_zeros((), dtype=exact)
     with torch.autocast(x.device.type, enabled=False):
-        x_low, weight_low = x.to(product), weight.to(product)
+        x_low, weight_low = (factor(t, product) for t in (x, weight))
         buffer = x.new_empty(min(chunk, N), len(weight), dtype=exact)
         buffer_low = buffer if product == exact else torch.empty_like(buffer, dtype=product)
+        wide = x_low.dtype == exact
         for start in range(0, N, chunk):
             rows = slice(start, min(start + chunk, N))
             t = target[rows, None]
             z, z_low = buffer[: len(t)], buffer_low[: len(t)]  # [chunk, V]
-            if product == exact:
+            if wide:
                 torch.addmm(bias, x_low[rows], weight_low.t(), out=z)
             else:
                 z.copy_(torch.mm(x_low[rows], weight_low.t(), out=z_low)).add_(bias)
@@ -165,6 +167,8 @@ def _run(
             z.scatter_add_(1, t, z.new_full((1, 1), -share).expand(len(t), 1))  # ŷ − y
             if product != exact:
                 z_low.copy_(z)
+                if wide:
+                    z_low = z.copy_(z_low)
             first = start == 0
             if grad_x is not None:
                 _product(grad_x[rows], z_low, weight_low, True)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from recurra.engine import short
 from recurra.errors import ConfigError, DataError
 from recurra.types import Batch, Lengths, Output
 
@@ -94,24 +95,12 @@ def find_precision(name: str, device: torch.device) -> str:
     """The precision called `auto`: `bf16` where the device multiplies bfloat16 by itself, else `float32`."""
     if name != "auto":
         return name
-    return "bf16" if _multiplies_bf16(device) else "float32"
-
-
-def _multiplies_bf16(device: torch.device) -> bool:
-    """Whether torch knows that products of bfloat16 are the device's own; what it cannot tell is a no."""
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            return torch.cuda.is_bf16_supported(including_emulation=False)
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported") if device.type == "cpu" else ()
-    known = [getattr(torch.cpu, name, None) for name in names]
-    return any(supported() for supported in known if supported is not None)
+    return "bf16" if short.multiplies(device) else "float32"
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """The context of a forward pass; it can be entered again and again."""
-    if precision == "bf16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
+    return short.autocast(device) if precision == "bf16" else nullcontext()
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:

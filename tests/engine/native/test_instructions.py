@@ -1,4 +1,4 @@
-"""The narrower instruction sets mean the same as the widest one, each in a process of its own."""
+"""All instruction sets mean the same, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -45,6 +45,52 @@ for name in CELLS:
         assert error <= max(2e-2, own), (name, k, error, own)
     rounded = cells.relative(found["native"][0], exact[0])
     assert rounded > 1e-4, (name, rounded)  # the products are short indeed
+print("done")
+"""
+STEPS = """
+import torch
+from recurra.engine.native import build
+from recurra.nn import Recurrent, Step
+from recurra.testing.cells import relative
+
+assert build.instructions() == INSTRUCTIONS, build.instructions()
+
+def integers(t, half):
+    # Rows of eight bits as numbers, and their scales; weights are rounded half away from zero, the other factor up.
+    scale = t.abs().amax(1, keepdim=True) / 127
+    return ((t / scale).double() + half).floor() if half else (t / scale).double().round(), scale.double()
+
+def product(v, w, weights):
+    if weights == "bfloat16":
+        return v.bfloat16().double() @ w.bfloat16().double().t()
+    if weights == "int8":
+        (a, left), (b, right) = integers(v, 0.5), integers(w, 0)
+        return a @ b.t() * left * right.t()
+    return v.double() @ w.double().t()
+
+def expected(layer, x, h, c, weights):
+    parts = product(x, layer.weight_ih_l0, weights) + product(h, layer.weight_hh_l0, weights)
+    i, f, g, o = (parts + layer.bias_ih_l0 + layer.bias_hh_l0).chunk(4, 1)
+    c = f.sigmoid() * c.double() + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+for hidden, inputs in ((20, 7), (37, 37), (128, 66)):
+    for batch in (1, 2, 3, 5, 8, 13):
+        for weights in ("float32", "bfloat16", "int8"):
+            torch.manual_seed(hidden + batch)
+            layer = Recurrent("lstm", inputs, hidden).eval()
+            x, h, c = torch.randn(batch, inputs), torch.randn(1, batch, hidden), torch.randn(1, batch, hidden)
+            step = Step(layer, batch, weights)
+            y, after = step(x, step.join((h, c)))
+            with torch.no_grad():
+                h_after, c_after = expected(layer, x, h[0], c[0], weights)
+            for mine, theirs in ((y, h_after), (step.split(after)[1][0], c_after)):
+                most = 1e-3 if weights == "int8" else 2e-6  # a factor half way between two integers may be either
+                assert relative(mine, theirs) < most, (hidden, batch, weights, relative(mine, theirs))
+            if weights == "int8":  # what is no number is no number afterwards either
+                x[0, 1] = float("nan")
+                y = step(x, step.join((h, c)))[0]
+                assert y[0].isnan().all() and not y[1:].isnan().any()
 print("done")
 """
 
@@ -108,6 +154,11 @@ def run(python, text: str, instructions: str) -> None:
 @pytest.mark.parametrize("instructions", ["avx512", "avx2", "portable"])
 def test_four_cells(python, instructions: str) -> None:
     run(python, CHECKS.replace("INSTRUCTIONS", repr(instructions)).replace("CELLS", repr(CELLS)), instructions)
+
+
+@pytest.mark.parametrize("instructions", ["avx512-bf16", "avx512", "avx2", "portable"])
+def test_single_steps(python, instructions: str) -> None:
+    run(python, STEPS.replace("INSTRUCTIONS", repr(instructions)), instructions)
 
 
 @pytest.mark.parametrize("instructions", ["avx512", "avx2", "portable"])

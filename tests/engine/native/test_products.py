@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from recurra.engine.native import products
 from recurra.engine.native.build import instructions
 from recurra.engine.native.machine import REALS
-from recurra.engine.native.products import FEWEST, SPANS, product
+from recurra.engine.native.products import FEWEST, SPANS, product, rounded
 
 TILED = pytest.mark.skipif(instructions() not in SPANS, reason=f"{instructions()} is left to torch")
 
@@ -76,15 +78,32 @@ def test_our_sums_of_rows_are_torchs_products(
 @pytest.mark.parametrize(
     ("rows", "depth", "columns"), [(3, 64, 64), (FEWEST, 1, 64), (FEWEST, 64, 1), (FEWEST, 64, 70), (0, 64, 64)]
 )
+@pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("low", [False, True])
 def test_what_does_not_fit_our_tiles_is_torchs(
-    rows: int, depth: int, columns: int, low: bool, monkeypatch: pytest.MonkeyPatch
+    rows: int, depth: int, columns: int, low: bool, own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b, bias = _factors(rows, depth, columns, torch.float32)
+    short = (a.bfloat16(), b.bfloat16()) if low else (a, b)
+    exact = torch.matmul(short[0].double(), short[1].double())
+    monkeypatch.setattr(products, "multiplies", lambda device: own)
+    factors = (rounded(a), rounded(b)) if low else (a, b)
+    assert factors[0].dtype == (torch.bfloat16 if low and own else torch.float32)
+    assert torch.equal(factors[0].float(), short[0].float()) and torch.equal(factors[1].float(), short[1].float())
     monkeypatch.setattr(products, "kernel", None)
+    loose = low and own  # results of bfloat16
     for given in (None, bias):
         out = a.new_empty(rows, columns)
-        product(a, b, out, given, low=low)
-        short = (a.bfloat16(), b.bfloat16()) if low else (a, b)
-        exact = torch.matmul(short[0].double(), short[1].double()) + (0 if given is None else given)
-        assert torch.allclose(out.double(), exact, 2e-2 if low else 1e-5, 0.3 if low else 1e-4)
+        product(*factors, out, given)
+        wanted = exact + (0 if given is None else given)
+        assert torch.allclose(out.double(), wanted, 2e-2 if loose else 1e-5, 0.3 if loose else 1e-4)
+
+
+def test_rounding_is_torchs() -> None:
+    torch.manual_seed(0)
+    numbers = torch.randn(5, 1000) * 10.0 ** torch.arange(-37, 38, 15)[:, None]
+    numbers[0, :6] = torch.tensor([0.0, -0.0, math.inf, -math.inf, math.nan, 3.4e38])
+    found = products.rounded(numbers.t())  # strided
+    assert torch.equal(
+        found.float().nan_to_num(7.0, 8.0, 9.0), numbers.t().bfloat16().float().nan_to_num(7.0, 8.0, 9.0)
+    )

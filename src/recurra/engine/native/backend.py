@@ -6,7 +6,6 @@ Memory between forward and backward, for N packed rows: the kept values and the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,10 +15,10 @@ from recurra.engine.bptt import again, autocast
 from recurra.engine.demands import rows
 from recurra.engine.layer import Layer
 from recurra.engine.native import build, memory, whole
-from recurra.engine.native.machine import REALS, Clock, Machine, machine, pack, products
+from recurra.engine.native.machine import REALS, Clock, Machine, low_kind, machine, pack, products
 from recurra.engine.native.machine import run as run_sweep
 from recurra.engine.native.plan import RECORDED
-from recurra.engine.native.products import product
+from recurra.engine.native.products import product, rounded
 from recurra.engine.native.sweep import Mode
 
 FEW_INPUTS = 8
@@ -85,19 +84,21 @@ class _Native(torch.autograd.Function):
             matrix = tensors["weight_ih"]
             arrays["A_ih"] = _new(n, matrix.shape[0], x)
             if not inside:
-                product(arrays["x"], matrix.t(), arrays["A_ih"], tensors.get("bias_ih"), low=low)
+                factors = (rounded(arrays["x"]), rounded(matrix)) if low else (arrays["x"], matrix)
+                product(factors[0], factors[1].t(), arrays["A_ih"], tensors.get("bias_ih"))
         for name, initial in zip(cell.state, states, strict=True):
             arrays[f"hist_{name}"] = history = _new(alive + n, initial.shape[1], x)
             history[:alive] = initial
         if keep:
             sizes = whole.columns(found.native.kept.values(), widths)
             arrays |= {name: _new(n, count, x) for name, count in sizes.items()}
+        clock = Clock.of(time, torch.get_num_threads())
+        kind = low_kind(low, clock.rows // clock.threads)
         packed = {
-            op.weight: pack(tensors[f"weight_{op.weight}"], op.gates, tensors.get(f"bias_{op.weight}"), low=low)
+            op.weight: pack(tensors[f"weight_{op.weight}"], op.gates, tensors.get(f"bias_{op.weight}"), low=kind)
             for op in products(found.native.forward)
         }
-        clock = Clock.of(time, torch.get_num_threads())
-        run_sweep(found.forward if keep else found.inference, clock, arrays, packed, tuple(widths.values()), low=low)
+        run_sweep(found.forward if keep else found.inference, clock, arrays, packed, tuple(widths.values()), low=kind)
         histories = [arrays[f"hist_{s}"] for s in cell.state]
         last = slice(n, n + alive) if time.lengths is None else time.last
         finals = [h[last].clone() for h in histories]
@@ -130,8 +131,9 @@ class _Native(torch.autograd.Function):
         arrays |= given
         clock = Clock.of(time, torch.get_num_threads())
         _backward_arrays(found, n, widths, clock.threads, x, arrays)
+        kind = low_kind(ctx.low, clock.rows // clock.threads)
         packed = {
-            op.weight: pack(tensors[f"weight_{op.weight}"], 1, transposed=True, low=ctx.low)
+            op.weight: pack(tensors[f"weight_{op.weight}"], 1, transposed=True, low=kind)
             for op in products(found.native.backward)
         }
         run_sweep(
@@ -140,7 +142,7 @@ class _Native(torch.autograd.Function):
             arrays,
             packed,
             tuple(widths.values()),
-            low=ctx.low,
+            low=kind,
             backwards=True,
             truncate=layer.truncate,
         )
@@ -148,10 +150,14 @@ class _Native(torch.autograd.Function):
             layer.record.add_all(arrays[RECORDED], time.sizes)
         if ctx.low:
             arrays |= _short(found, arrays)
-        multiply = partial(product, low=ctx.low)
-        back = whole.gradients(found.native, layer, tensors, arrays, widths, ctx.own, multiply)
-        wanted = ctx.needs_input_grad[3]
-        dx = whole.input_gradient(found.native, tensors, arrays, widths["H"], multiply, _new) if wanted else None
+        back = whole.gradients(found.native, layer, tensors, arrays, widths, ctx.own, product)
+        if ctx.low and "weight_ih" in tensors:
+            tensors |= {"weight_ih": rounded(tensors["weight_ih"])}
+        dx = None
+        if ctx.needs_input_grad[3]:
+            dx = whole.input_gradient(
+                found.native, tensors, arrays, widths["H"], product, lambda rows, width, _: _new(rows, width, x)
+            )
         return (
             None,
             None,
@@ -174,10 +180,10 @@ def _backward_arrays(
 
 
 def _short(found: Machine, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What the products over all steps read, in bfloat16: each array is rounded once."""
+    """What the products over all steps read, rounded to bfloat16: each array once."""
     names = {array for places in found.native.columns.values() for array, _ in places}
     for argument, _ in found.native.derivation.weight_gradients.values():
         home = found.native.kept.get(argument)
         before = f"hist_{argument.removesuffix('_prev')}"
         names.add(before if argument.endswith("_prev") else home.array if home is not None else argument)
-    return {name: arrays[name].bfloat16() for name in names}
+    return {name: rounded(arrays[name]) for name in names}

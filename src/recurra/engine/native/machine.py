@@ -29,6 +29,10 @@ MOST_VALUES, MOST_GATES = 96, 48
 WIDTHS = ("H", "P", "1", "I")
 ROOM = 16
 """Entries that the step's own arrays are rounded up to."""
+EXACT, PAIRS, INTEGERS, ROUNDED = range(4)
+"""How factors are kept, as csrc/tiles.h numbers it."""
+MANY_ROWS = 8
+"""Rows of a thread from which on widening weights of bfloat16 in every step costs more than their traffic saves."""
 
 
 @cache
@@ -41,6 +45,7 @@ def kernel(real: str) -> ctypes.CDLL:
         "packed_size": ([long] * 4, long),
         "pack": ([pointer, *[long] * 2, pointer, *[long] * 4, pointer], None),
         "multiply": ([pointer, long, long, pointer, long, long, pointer, long, long], None),
+        "round": ([pointer, long, pointer, long], None),
         "summing_room": ([long], long),
         "sum_of_rows": ([*[pointer, long] * 2, *[long] * 3, pointer, long, long, pointer], None),
     }
@@ -210,14 +215,14 @@ def run(
     packed: Mapping[str, tuple[Tensor, int]],
     widths: tuple[int, ...],
     *,
-    low: bool = False,
+    low: int = EXACT,
     backwards: bool = False,
     truncate: int = 0,
 ) -> None:
     """Let a sweep run over all steps.
 
     `tensors`: arrays by name, rows × columns with columns side by side; those not named are the step's own. `packed`:
-    weight → its panels and the depth of its product, in bfloat16 if `low`. `widths`: entries of WIDTHS.
+    weight → its panels and the depth of its product, kept as `low` says. `widths`: entries of WIDTHS.
     """
     some = next(iter(tensors.values()))
     dtype, rows = some.dtype, clock.rows
@@ -227,19 +232,19 @@ def run(
     bases = np.array([(0, 0) if t is None else (t.data_ptr(), t.stride(0)) for t in arrays], np.int64)
     values, ops = values.copy(), ops.copy()
     values[:, :2] += bases[prepared.homes[:, 0]]
-    deepest = 0
+    narrow_size = 0
     for k, weight in prepared.products:
         panels, depth = packed[weight]
         ops[k, 5:7], ops[k, 9] = (panels.data_ptr(), depth), low
-        deepest = max(deepest, depth + 1)
+        narrow_size = max(narrow_size, rows * room_for_low(depth)) if low else 0
     area = memory.empty(max(1, scratch * clock.threads), dtype)
-    narrow = memory.empty(rows * deepest * clock.threads, torch.bfloat16) if low else area
+    narrow = memory.empty(narrow_size * clock.threads, torch.float32) if low else area
     at, place, place_of_ops = clock.sizes.ctypes.data, values.ctypes.data, ops.ctypes.data
     call = np.array(
         [
             *(place, len(values), place_of_ops, len(ops), at, clock.starts.ctypes.data, len(clock.sizes), rows),
             *(backwards, truncate, clock.threads, clock.split.ctypes.data),
-            *(area.data_ptr(), scratch, narrow.data_ptr(), rows * deepest),
+            *(area.data_ptr(), scratch, narrow.data_ptr(), narrow_size),
             *(0, 0, 0),
         ],
         np.int64,
@@ -247,8 +252,22 @@ def run(
     kernel(REALS[dtype]).recurra_run(call.ctypes.data, NORM_EPSILON)
 
 
+def room_for_low(depth: int) -> int:
+    """Floats a row that a product with narrower factors needs for the left one: itself, and its scale."""
+    return depth + 5
+
+
+def low_kind(low: bool, rows: int) -> int:
+    """How the factors of a loop's products are kept where they are `low`, bfloat16: two to a float's place, which the
+    processor multiplies so, or where `rows` rows a thread read the weights too few times to be worth widening them
+    before; else rounded, as floats."""
+    if not low:
+        return EXACT
+    return PAIRS if build.instructions() == "avx512-bf16" or rows < MANY_ROWS else ROUNDED
+
+
 def pack(
-    matrix: Tensor, gates: int, bias: Tensor | None = None, transposed: bool = False, low: int = 0
+    matrix: Tensor, gates: int, bias: Tensor | None = None, transposed: bool = False, low: int = EXACT
 ) -> tuple[Tensor, int]:
     """A weight [gates · units, depth] as panels, and the depth; transposed, the product with it from the other side."""
     bias = None if bias is None else rows(bias)

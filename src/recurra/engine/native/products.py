@@ -12,6 +12,7 @@ from torch import Tensor
 from recurra.engine.demands import rows
 from recurra.engine.native import build, memory
 from recurra.engine.native.machine import REALS, kernel, pack
+from recurra.engine.short import multiplies
 
 FEWEST = 1024
 """Rows over which a product that packs its factors first is the faster one."""
@@ -22,13 +23,15 @@ NARROWEST = 64
 """Rows, columns and depth below which a product stays torch's."""
 ROWS_A_THREAD = 24
 """Rows of a product that a thread of its own is woken for."""
+ENTRIES_A_THREAD = 1 << 16
+"""Entries that are rounded for which one is."""
 
 
-def product(a: Tensor, b: Tensor, out: Tensor, bias: Tensor | None = None, *, low: bool = False) -> None:
-    """out [M, K] = a [M, N] · b [N, K] + bias [K], with `low` of factors rounded to bfloat16."""
-    if low:
+def product(a: Tensor, b: Tensor, out: Tensor, bias: Tensor | None = None) -> None:
+    """out [M, K] = a [M, N] · b [N, K] + bias [K]; the factors are of the type of `out`, or `rounded` ones."""
+    if a.dtype == torch.bfloat16:
         short = memory.empty(out.numel(), torch.bfloat16).view(out.shape)
-        out.copy_(torch.mm(a.bfloat16(), b.bfloat16(), out=short))
+        out.copy_(torch.mm(a, b, out=short))
         if bias is not None:
             out += bias
     elif not _ours(a, b):
@@ -81,3 +84,13 @@ def _sum_of_rows(a: Tensor, b: Tensor, out: Tensor) -> None:
     room = memory.empty(threads * library.recurra_summing_room(columns), a.dtype)
     factors = (a.data_ptr(), a.stride(0), b.data_ptr(), b.stride(0), len(a), count, columns)
     library.recurra_sum_of_rows(*factors, out.data_ptr(), out.stride(0), threads, room.data_ptr())
+
+
+def rounded(t: Tensor) -> Tensor:
+    """t rounded to bfloat16 for a product over all steps: of that type, or of float32 where that is the faster one."""
+    if multiplies(t.device):
+        return memory.empty(t.numel(), torch.bfloat16).view(t.shape).copy_(t)
+    found, t = memory.empty(t.numel(), torch.float32).view(t.shape), t.contiguous()
+    threads = max(1, min(torch.get_num_threads(), t.numel() // ENTRIES_A_THREAD))
+    kernel(REALS[t.dtype]).recurra_round(t.data_ptr(), t.numel(), found.data_ptr(), threads)
+    return found

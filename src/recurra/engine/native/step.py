@@ -14,15 +14,26 @@ from torch import Tensor
 from recurra.engine.demands import check_kind, check_weights, plain
 from recurra.engine.layer import NORM_EPSILON
 from recurra.engine.native import build
-from recurra.engine.native.machine import REALS, ROOM, addresses, kernel, pack, prepared
+from recurra.engine.native.machine import (
+    EXACT,
+    INTEGERS,
+    PAIRS,
+    REALS,
+    ROOM,
+    addresses,
+    kernel,
+    pack,
+    prepared,
+    room_for_low,
+)
 from recurra.engine.native.plan import single_step
 from recurra.engine.native.sweep import Mode
 from recurra.engine.native.write import write_points
 from recurra.equations.derive import Variant
 from recurra.equations.language import Cell
 
-LOW = {"float32": 0, "bfloat16": 1, "int8": 2}
-"""Types of packed weights, as csrc/kernel.h numbers them."""
+LOW = {"float32": EXACT, "bfloat16": PAIRS, "int8": INTEGERS}
+"""Types of packed weights, and how they are kept."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ class Steps:
                 values[k] = scratch, entries, Mode.SCRATCH
                 scratch += -(-batch * entries // ROOM) * ROOM
         ops = self._keep(found.ops.copy())
-        deepest = 0
+        room = 0
         for k, op in enumerate(sweep.ops):
             ops[k, 8] = widths[found.widths[k]]
             if op.kind == "product":
@@ -102,9 +113,9 @@ class Steps:
                 bias = layer.tensors.get(f"bias_{op.weight}")
                 panels, ops[k, 6] = pack(weight, op.gates, None if bias is None else bias.detach(), low=low)
                 ops[k, 5], ops[k, 9] = self._keep(panels).data_ptr(), low
-                deepest = max(deepest, int(ops[k, 6]) + 4)
+                room = max(room, batch * room_for_low(int(ops[k, 6])))
         area = self._keep(torch.empty(max(1, scratch), dtype=some.dtype, device="cpu"))
-        narrow = self._keep(torch.empty(batch * (deepest + 2), dtype=torch.int16, device="cpu"))
+        narrow = self._keep(torch.empty(room, dtype=torch.float32, device="cpu"))
         clock = self._keep(np.array([batch, 0, 0, batch], np.int64))  # sizes, starts, and the border of the one thread
         at = clock.ctypes.data
         head = [values.ctypes.data, len(values), ops.ctypes.data, len(ops), at, at + 8, 1, batch, 0, 0, 1, at + 16]

@@ -29,25 +29,27 @@ REAL *row_of(const Value &v, long t, long r, long thread, const Call &c, REAL *s
     }
 }
 
-void product(const Op &op, const Place *at, long rows, REAL *buffer, uint16_t *low) {
+void product(const Op &op, const Place *at, long rows, REAL *buffer, float *room) {
     const long blocks = blocks_of(op.gates), vectors = op.gates * blocks, span = blocks * W;
     const Chunks chunks(vectors);
     const REAL *panel = (const REAL *)op.packed;
     const long ldc = vectors * W;
     const REAL *A = at[op.argument].pointer;
     const long lda = at[op.argument].stride, even = (op.depth + 1) / 2 * 2, fourfold = (op.depth + 3) / 4 * 4;
-    float *scales = (float *)low;
-    uint8_t *integers = (uint8_t *)(scales + rows);
-    if (op.low == 2)
-        for (long r = 0; r < rows; r++) {
-            scales[r] = quantise(A + r * lda, op.depth, integers + r * fourfold);
-            for (long k = op.depth; k < fourfold; k++) integers[r * fourfold + k] = 0;
-        }
-    if (op.low == 1)
-        for (long r = 0; r < rows; r++) {
-            narrow_row(A + r * lda, op.depth, low + r * even);
+    float *scales = room;
+    Integer *integers = (Integer *)(scales + rows);
+    Low *low = (Low *)room;
+    for (long r = 0; op.low && r < rows; r++) {
+        const REAL *row = A + r * lda;
+        if (op.low == INTEGERS)
+            scales[r] = quantise(row, op.depth, integers + r * fourfold);
+        else if (op.low == ROUNDED)
+            narrow_row(row, op.depth, room + r * even);
+        else {
+            narrow_row(row, op.depth, low + r * even);
             if (op.depth < even) low[r * even + op.depth] = 0;
         }
+    }
     long most = MOST_ROWS;
     for (long k = 0; k < chunks.count; k++) most = std::min(most, tile_rows(chunks.size(k)));
     const long parts = (rows + most - 1) / most;
@@ -73,10 +75,12 @@ void product(const Op &op, const Place *at, long rows, REAL *buffer, uint16_t *l
             for (long k = 0, column = 0; k < chunks.count; k++) {
                 const long N = chunks.size(k);
                 REAL *C = buffer + column * W;
-                if (op.low == 2)
+                if (op.low == INTEGERS)
                     find_tile(N, n).integer(integers + r * fourfold, fourfold, (const int8_t *)(chunk + 3 * N * W), chunk,
                                             scales + r, fourfold, C, ldc);
-                else if (op.low)
+                else if (op.low == ROUNDED)
+                    find_tile(N, n).plain((const REAL *)room + r * even, even, chunk + N * W, chunk, op.depth, C, ldc);
+                else if (op.low == PAIRS)
                     find_tile(N, n).low(low + r * even, even, (const uint16_t *)(chunk + N * W), chunk, even, C, ldc);
                 else
                     find_tile(N, n).plain(A + r * lda, lda, chunk + N * W, chunk, op.depth, C, ldc);
@@ -237,6 +241,15 @@ EXPORT void recurra_multiply(const REAL *A, long lda, long rows, const REAL *pac
     for (long k = 0; k < threads; k++) {
         const long first = rows * k / threads, last = rows * (k + 1) / threads;
         multiply(A + first * lda, lda, last - first, packed, depth, units, C + first * ldc, ldc);
+    }
+}
+
+// Each entry as the nearest of bfloat16.
+EXPORT void recurra_round(const REAL *from, long n, float *to, long threads) {
+#pragma omp parallel for schedule(static, 1) num_threads(threads) if (threads > 1)
+    for (long k = 0; k < threads; k++) {
+        const long first = n * k / threads;
+        narrow_row(from + first, n * (k + 1) / threads - first, to + first);
     }
 }
 

@@ -58,7 +58,7 @@ struct Call {
     const long *split;   // threads + 1 row borders
     REAL *scratch;
     long scratch_size;   // entries a thread
-    uint16_t *low;       // room for a product's left factor in few bits
+    float *low;          // room for a product's left factor in few bits
     long low_size;       // entries a thread
     const REAL *x;       // of a single step
     const REAL *before;

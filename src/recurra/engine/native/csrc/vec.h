@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#if defined(__AVX512F__) || defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 #ifndef REAL
@@ -44,6 +44,24 @@ template <class F> static inline V lanes(V x, F f) {
 }
 
 typedef int32_t I __attribute__((vector_size(WIDTH)));
+typedef int16_t I16 __attribute__((vector_size(WIDTH)));
+typedef uint32_t Bits __attribute__((vector_size(WIDTH)));
+typedef uint32_t LooseBits __attribute__((vector_size(WIDTH), aligned(1), may_alias));
+
+static inline Bits load_bits(const void *p) { return *(const LooseBits *)p; }
+
+// Of integers of sixteen bits: the sums of the products of each two neighbours.
+static inline I sums_of_pairs(I a, I b) {
+#if defined(__AVX512BW__) && WIDTH == 64
+    return (I)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__) && WIDTH == 32
+    return (I)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#elif defined(__SSE2__) && WIDTH == 16
+    return (I)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#else
+    return (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
+#endif
+}
 
 // The larger and the smaller of two; the second where one of them is no number.
 static inline V larger(V a, V b) {
