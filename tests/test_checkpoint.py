@@ -54,7 +54,7 @@ def test_model_comes_back_to_the_last_bit(tmp_path: Path) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"model.safetensors is missing\. Training writes it within its first"):
+    with pytest.raises(CheckpointError, match=r"model.safetensors is missing\. Training writes it before its first"):
         checkpoint.load_model(tmp_path / "model.safetensors", Tied())
 
 

@@ -155,8 +155,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors, on the CPU, and metadata; raises `CheckpointError` for a missing, cut, corrupt or foreign file."""
     if not path.exists():
         raise CheckpointError(
-            f"{path} is missing. Training writes it within its first minute: train again, "
-            f"or copy the file back if it was moved."
+            f"{path} is missing. Training writes it before its first step: go on with recurra train {path.parent} "
+            f"--resume, or copy the file back if it was moved."
         )
     try:
         storage.check_readable(path)

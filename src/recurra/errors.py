@@ -61,6 +61,15 @@ class TrainingError(RecurraError):
     """Training cannot go on: a loss or gradient that is not finite, a full disk, a folder that cannot be written."""
 
 
+class Stopped(KeyboardInterrupt):
+    """A training was asked to end, and did: the message says what stands and how to go on."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal
+        """As shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`": did you mean 'lstm'?"` when something similar is known, else `"."`."""
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.55)

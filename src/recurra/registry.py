@@ -302,6 +302,14 @@ def load_plugin(path: str | Path) -> None:
     _plugins[path.resolve()] = source
 
 
+def plugin_source(path: str | Path) -> bytes:
+    """The content of a plugin as it was loaded. Raises `ConfigError` for one that was not."""
+    try:
+        return _plugins[Path(path).resolve()]
+    except KeyError:
+        raise ConfigError(f"plugin {path} is not loaded. Load it first: registry.load_plugin({str(path)!r})") from None
+
+
 def _place(error: Exception, path: Path) -> str:
     """File and line of a plugin where it failed: the last line of its own that the error came through."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]

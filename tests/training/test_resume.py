@@ -21,7 +21,7 @@ from recurra.training import evaluation as module
 from recurra.training.average import Average
 from recurra.training.interrupt import Interrupt
 from recurra.training.log import Event, MetricsLog
-from recurra.training.resume import _flatten, _unflatten
+from recurra.training.resume import _flatten, _unflatten, has_state
 
 Make = Callable[..., Any]
 
@@ -235,8 +235,69 @@ def test_other_average_is_refused(trainer: Make, before: float, after: Any, was:
 
 
 def test_no_state_to_resume(trainer: Make) -> None:
-    with pytest.raises(CheckpointError, match=r"resume.safetensors is missing\. Training writes it within its first"):
+    with pytest.raises(CheckpointError, match=r"resume.safetensors is missing\. Training writes it before its first"):
         trainer().fit(resume=True)
+
+
+class Killed(BaseException):
+    """Stands for a process that is killed: nothing of ours catches it."""
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_killed_before_its_first_step_and_gone_on_with(trainer: Make, average: float) -> None:
+    def kill(event: Event) -> None:
+        raise Killed
+
+    whole = trainer("whole", average=average)
+    whole.fit()
+    with pytest.raises(Killed):
+        trainer("parts", average=average, progress=kill).fit()
+    torch.manual_seed(12345)
+    again = trainer("parts", average=average)
+    assert has_state(again.run)
+    again.fit(resume=True)
+    same(checkpoint.load_tensors(whole.run.model)[0], checkpoint.load_tensors(again.run.model)[0])
+    same(checkpoint.load_tensors(whole.run.resume)[0], checkpoint.load_tensors(again.run.resume)[0])
+
+
+def test_a_run_without_a_state_begins_at_step_0_unless_weights_were_trained(trainer: Make) -> None:
+    made = trainer(progress=interrupt_at(3))
+    assert not has_state(made.run)
+    checkpoint.save_model(made.run.model, made.model, {"step": "0"})  # killed between the first two files
+    assert not has_state(made.run)
+    made.fit()
+    assert has_state(made.run)
+    made.run.resume.unlink()
+    with pytest.raises(CheckpointError, match=r"resume.safetensors is missing, and model.safetensors holds weights"):
+        has_state(made.run)
+    made.run.model.unlink()
+    assert not has_state(made.run)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_what_ends_a_process_ends_a_training_in_order(trainer: Make, number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+
+    def send(event: Event) -> None:
+        if event.kind == "step" and event.step == 3:
+            os.kill(os.getpid(), number)
+
+    made = trainer(progress=send)
+    result = made.fit()
+    assert (result.interrupted, result.step, result.signal) == (True, 3, number)
+    assert json.loads(checkpoint.load_tensors(made.run.resume)[1]["counters"])["step"] == 3
+    assert signal.getsignal(number) is before
+
+
+def test_handlers_of_the_program_around_are_left_alone() -> None:
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        with Interrupt() as interrupt:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert came == [signal.SIGTERM] and not interrupt.requested
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_model_weights_are_no_state_to_resume(trainer: Make) -> None:

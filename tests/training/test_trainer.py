@@ -141,11 +141,12 @@ def test_log_has_a_line_every_n_steps(trainer: Make) -> None:
 def test_events(trainer: Make) -> None:
     events: list[Event] = []
     trainer(batches=4, epochs=1, progress=events.append).fit()
-    assert [event.kind for event in events] == ["step"] * 4 + ["evaluation", "checkpoint", "checkpoint", "end"]
-    assert [event.progress for event in events[:4]] == [0.25, 0.5, 0.75, 1.0]
-    assert events[4].best
-    assert events[4].valid is not None
-    assert all(math.isfinite(event.loss) for event in events)
+    kinds = ["checkpoint", *["step"] * 4, "evaluation", "checkpoint", "checkpoint", "end"]
+    assert [event.kind for event in events] == kinds
+    assert [event.progress for event in events[:5]] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert events[5].best
+    assert events[5].valid is not None
+    assert math.isnan(events[0].loss) and all(math.isfinite(event.loss) for event in events[1:])
 
 
 def test_averaged_weights_are_validated_and_kept(trainer: Make, toy: Make, chunks: Any) -> None:

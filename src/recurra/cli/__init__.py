@@ -23,7 +23,7 @@ from recurra.cli.recipes import recipes
 from recurra.cli.serve import serve
 from recurra.cli.stream import stream
 from recurra.cli.train import train
-from recurra.errors import RecurraError
+from recurra.errors import RecurraError, Stopped
 
 VERBS: dict[str, Callable[..., None]] = {
     "train": train,
@@ -92,7 +92,7 @@ def call(arguments: Sequence[str]) -> int:
             f"\nrecurra: {str(interrupt) or 'interrupted; what was saved before is kept'}",
             file=sys.stderr,
         )
-        return INTERRUPTED
+        return interrupt.exit_code if isinstance(interrupt, Stopped) else INTERRUPTED
     return 0
 
 

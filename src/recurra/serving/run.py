@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from recurra import checkpoint, registry
+from recurra import checkpoint
 from recurra import config as configuration
+from recurra import plugins as own_files
 from recurra.data import vocabulary_file
+from recurra.errors import ConfigError, UnknownName
 from recurra.model import Model
 from recurra.serving.fills import FillRun
 from recurra.serving.labels import LabelRun
@@ -39,11 +41,14 @@ def learns_from(task: Any) -> Literal["text", "labels", "pairs", "sentences"]:
 
 def load_run(path: str | Path, plugins: Iterable[str | Path] = (), device: str = "auto") -> Run:
     """Open a run directory. Raises `CheckpointError` for one that is missing, cut, corrupt or of another version."""
-    for plugin in plugins:
-        registry.load_plugin(plugin)
+    plugins = [*plugins]
+    own_files.load(plugins)
     folder = checkpoint.open_run(path)
     config = configuration.load_recipe(folder.config)
-    configuration.check(config)
+    try:
+        configuration.check(config)
+    except UnknownName as error:
+        raise ConfigError(f"{error} {own_files.hint(folder.path, plugins)}") from error
     model = Model.from_config(config, vocabulary_file.load_all(folder.vocabulary))
     place = find_device(device)
     checkpoint.load_model(folder.model, model).to(place).eval()

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first asks for an orderly end, the second ends at once."""
+"""Ctrl-C, and what else asks a process to end: the first asks for an orderly end, the second ends at once."""
 
 from __future__ import annotations
 
@@ -7,30 +7,44 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from recurra.errors import Stopped
+
+ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What system services, schedulers and closed terminals send; taken over only from the system's own handling."""
+
 
 class Interrupt:
-    """A context in which the first SIGINT sets `requested` and the second raises KeyboardInterrupt.
+    """A context in which the first SIGINT, SIGTERM or SIGHUP sets `requested`, the second raises KeyboardInterrupt.
 
     Signals reach the main thread only, and a process started to ignore them goes on doing so: there nothing changes.
     """
 
     def __init__(self) -> None:
-        self.requested = False
-        self._former: Any = None
+        self.signal: int | None = None
+        """The first that came."""
+        self._former: dict[int, Any] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether one came."""
+        return self.signal is not None
 
     def __enter__(self) -> Interrupt:
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            self._former = signal.signal(signal.SIGINT, self._handle)
+        if threading.current_thread() is threading.main_thread():
+            if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+                self._former[signal.SIGINT] = signal.signal(signal.SIGINT, self._handle)
+            for number in ENDS:
+                if signal.getsignal(number) is signal.SIG_DFL:
+                    self._former[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._former is not None:
-            signal.signal(signal.SIGINT, self._former)
+        for number, former in self._former.items():
+            signal.signal(number, former)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+            raise Stopped("stopped at once; what was saved before stands", number)
+        self.signal = number

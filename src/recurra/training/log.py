@@ -46,7 +46,7 @@ Reason = Literal["epochs", "time", "patience", "interrupted"]
 
 @dataclass(frozen=True)
 class Result:
-    """How a training ended: by its `epochs`, its `time`, its `patience`, or `interrupted` by Ctrl-C."""
+    """How a training ended: by its `epochs`, its `time`, its `patience`, or `interrupted` by Ctrl-C or SIGTERM."""
 
     reason: Reason
     step: int
@@ -59,6 +59,8 @@ class Result:
     best_step: int
     history: tuple[float, ...]
     """Validations like `best`, one every `evaluate_every` epochs."""
+    signal: int | None = None
+    """The number of the signal it was interrupted by."""
 
     @property
     def interrupted(self) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from recurra import checkpoint, forms
+from recurra.checkpoint import RunFolder
 from recurra.errors import CheckpointError
 from recurra.forms.files import COUNTERS
 from recurra.training.average import Average
@@ -95,6 +96,21 @@ def save(
         **checkpoint.vocabulary_mark(model),
     }
     checkpoint.save_tensors(path, tensors, metadata)
+
+
+def has_state(run: RunFolder) -> bool:
+    """Whether a run has a state to go on from. One that was killed before its first one begins at step 0.
+
+    Raises `CheckpointError` where the state is missing and weights are there that were trained.
+    """
+    if run.resume.exists():
+        return True
+    if run.model.exists() and checkpoint.load_tensors(run.model)[1].get("step", "0") != "0":
+        raise CheckpointError(
+            f"{run.resume} is missing, and {run.model.name} holds weights that were trained, which training anew from "
+            f"step 0 would replace. Copy the file back, or move {run.model.name} away to begin at step 0."
+        )
+    return False
 
 
 def load(

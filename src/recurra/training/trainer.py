@@ -41,7 +41,7 @@ from recurra.types import Batch
 __all__ = ["Result", "Trainer", "Training"]
 
 FIRST_SAVE = 30.0
-"""Seconds until the first checkpoint, if no validation came before: well within a minute."""
+"""Seconds until the first checkpoint after that of step 0, if no validation came before: well within a minute."""
 SAVE_EVERY = 300.0
 """Seconds from one resume state to the next, so that a crash costs no more than that."""
 GENERATOR_OFFSET = 1
@@ -88,7 +88,7 @@ class Trainer:
         self._carried: Any = None
         self._learning_rate = settings.learning_rate
         self._step_seconds = 0.0
-        self._saved_at: float | None = None
+        self._saved_at, self._saved_step = 0.0, 0
         self._started = clock()
 
     def fit(self, *, resume: bool = False) -> Result:
@@ -103,7 +103,7 @@ class Trainer:
             self.counters, self.average, self._carried = resumption.load(
                 self.run.resume, self.model, self.optimiser, self._make_average, self.device
             )
-            self._saved_at = self.counters.seconds
+            self._saved_at, self._saved_step = self.counters.seconds, self.counters.step
         else:
             torch.manual_seed(self.settings.seed + GENERATOR_OFFSET)
         keep = self.counters.step if resume else None
@@ -114,6 +114,8 @@ class Trainer:
         self.model.train()
         try:
             with self._interrupt:
+                if not resume:
+                    self._save()  # whatever happens from here on, the run can be gone on with
                 return self._finish(self._loop())
         finally:
             self._log.close()
@@ -137,8 +139,7 @@ class Trainer:
             self.step()
             if counters.step % self.settings.log_every == 0:
                 self._write_line()
-            since = self._elapsed() - (self._saved_at or 0.0)
-            if since >= (FIRST_SAVE if self._saved_at is None else SAVE_EVERY):
+            if self._elapsed() - self._saved_at >= (SAVE_EVERY if self._saved_step else FIRST_SAVE):
                 self._write_line()
                 self._save()
 
@@ -260,6 +261,7 @@ class Trainer:
             best=counters.best,
             best_step=counters.best_step,
             history=tuple(counters.history),
+            signal=self._interrupt.signal,
         )
 
     def _save(self) -> None:
@@ -269,6 +271,7 @@ class Trainer:
             with self._averaged():
                 self._save_model()
         self.counters.seconds = self._saved_at = self._elapsed()
+        self._saved_step = self.counters.step
         resumption.save(
             self.run.resume, self.model, self.optimiser, self.average, self._carried, self.counters, self.device
         )

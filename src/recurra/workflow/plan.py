@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from recurra import config as configuration
+from recurra import plugins as own_files
 from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.corpus import check_files, check_sources
 from recurra.data.sets import set_reader
 from recurra.data.sniff import ORDER, PAIRS
-from recurra.errors import CheckpointError, ConfigError, did_you_mean
+from recurra.errors import CheckpointError, ConfigError, UnknownName, did_you_mean
 from recurra.export import export_folder
 from recurra.serving.search import make_search
 from recurra.training.settings import Training
@@ -50,6 +51,8 @@ class Plan:
     resume: bool = False
     notes: tuple[str, ...] = ()
     """What is to be said before anything else."""
+    plugins: tuple[Path, ...] = ()
+    """Those that were loaded."""
 
 
 def make_plan(
@@ -69,8 +72,8 @@ def make_plan(
     called like a recipe of ours does not hide that recipe.
     """
     files, valid, test = list(files), list(valid), list(test)
-    for plugin in plugins:
-        registry.load_plugin(plugin)
+    mine = tuple(Path(plugin) for plugin in plugins)
+    own_files.load(mine)
     folder = Path(recipe)
     named = str(recipe) in configuration.recipe_names() and (out is not None or not resume)
     again = (folder / "config.toml").is_file() and not named
@@ -82,6 +85,7 @@ def make_plan(
     if again and out is not None and folder.resolve() != Path(out).resolve():
         raise ConfigError(f"--resume goes on in {folder}, --out says {out}. Leave --out away.")
     out = folder if again else Path(out or "run")
+    changed = own_files.check(out, mine) if resume else []
     config = configuration.load_recipe(folder / "config.toml" if again else recipe)
     if files and config.get("data", {}).get("set"):
         config["data"]["set"] = None  # files stand in its place
@@ -89,7 +93,12 @@ def make_plan(
     notes = configuration.told_of_kinds(config, settings or {})
     config = configuration.with_settings(config, {**_named(files, valid, test), **(settings or {})})
     _check_reader_keys(config)
-    configuration.check_names(config)
+    try:
+        configuration.check_names(config)
+    except UnknownName as error:
+        if not again:
+            raise
+        raise ConfigError(f"{error} {own_files.hint(out, mine)}") from error
     _check_equations(config)
     Training(**registry.checked(Training, config["training"], where="training"))
     make_search(config.get("search", {}))
@@ -100,7 +109,7 @@ def make_plan(
     _check_set(config)
     if resume:
         config = _resumed(config, out)
-    return Plan(config, out, resume, () if resume else tuple(notes))
+    return Plan(config, out, resume, tuple(changed if resume else notes), mine)
 
 
 def _with_start(config: Config, settings: Mapping[str, Any], going_on: Path | None) -> Config:

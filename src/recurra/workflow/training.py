@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import statistics
 import time
 from collections.abc import Callable
@@ -13,13 +14,16 @@ import torch
 import recurra
 from recurra import checkpoint, registry, storage
 from recurra import config as configuration
+from recurra import plugins as own_files
 from recurra.checkpoint import RunFolder
 from recurra.config import Config
 from recurra.data import vocabulary_file
-from recurra.errors import CheckpointError, DataError
+from recurra.errors import CheckpointError, DataError, Stopped
 from recurra.forms.files import METRICS
 from recurra.model import Model, make_parts
 from recurra.serving.run import Run, learns_from, load_run
+from recurra.training import resume as resumption
+from recurra.training.lock import locked
 from recurra.training.log import Progress, Result, recorded_lines
 from recurra.training.settings import Training
 from recurra.training.trainer import Trainer
@@ -54,20 +58,29 @@ def execute(
     """Train, score the best weights, write the report, and open the run.
 
     `say` is told in sentences what was found and done, `progress` every step; `command` goes into the report.
-    Ctrl-C ends training in order and raises `KeyboardInterrupt`, which says how to go on.
+    Ctrl-C and SIGTERM end training in order and raise `Stopped`, a `KeyboardInterrupt` that says how to go on.
+    A run that was killed before its first checkpoint is gone on with from step 0.
     """
-    config, begun = plan.config, time.monotonic()
     for note in plan.notes:
         say(note)
-    configuration.check(config)
+    configuration.check(plan.config)
+    with locked(plan.out, say):
+        folder = checkpoint.open_run(plan.out) if plan.resume else None
+        if folder is None:
+            checkpoint.check_free(plan.out)
+        else:
+            checkpoint.check_places(folder)
+        storage.sweep(plan.out, [file.name for file in RunFolder(plan.out).files])
+        return _execute(plan, folder, say, progress, command)
+
+
+def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress, command: str | None) -> Run:
+    """`execute` while no other training writes in the folder; `folder`: of the run that goes on."""
+    config, begun = plan.config, time.monotonic()
     embedder, core, task = make_parts(config)  # parts that do not go together are refused before any data are read
     check_agreement(config, embedder, core, task)
     training = Training(**registry.checked(Training, config["training"], where="training"))
-    if not plan.resume:
-        checkpoint.check_free(plan.out)
-    folder = checkpoint.open_run(plan.out) if plan.resume else None
-    if folder is not None:
-        checkpoint.check_places(folder)
+    going_on = folder is not None and resumption.has_state(folder)
     material = open_material(config, task, folder)
     config = material.config
     torch.manual_seed(training.seed)
@@ -77,7 +90,7 @@ def execute(
     material.adapt(model)
     start, origin = start_of(config), None if folder is None else checkpoint.read_report(folder.report).get("init")
     started: list[str] = []
-    if start is not None and folder is None:
+    if start is not None and not going_on:
         origin, started = _start(model, start, material)
     report = {
         "recurra": recurra.__version__,
@@ -89,10 +102,13 @@ def execute(
         **({} if origin is None else {"init": origin}),
         "seed": training.seed,
         "commands": _commands(folder, command),
+        **({own_files.KEY: own_files.record(plan.plugins)} if plan.plugins else {}),
     }
     *before, last = material.told()
     for sentence in (*before, f"{last} Model: {model.parameter_count:,} parameters.", *started):
         say(sentence)
+    if folder is not None and not going_on:
+        say(f"{folder.path} was stopped before its first checkpoint: it begins at step 0.")
     folder = folder or checkpoint.create_run(plan.out)
     vocabulary_file.save_all(material.vocabularies, folder.vocabulary)
     checkpoint.write_json(folder.report, report)
@@ -108,11 +124,13 @@ def execute(
         progress=progress,
     )
     fitting = time.monotonic()
-    result = trainer.fit(resume=plan.resume)
+    result = trainer.fit(resume=going_on)
     fitted = time.monotonic() - fitting
     if result.interrupted:
-        raise KeyboardInterrupt(
-            f"stopped after step {result.step:,} and saved. Go on: recurra train {folder.path} --resume"
+        plugged = "".join(f" --plugin {path}" for path in plan.plugins)
+        raise Stopped(
+            f"stopped after step {result.step:,} and saved. Go on: recurra train {folder.path} --resume{plugged}",
+            result.signal or signal.SIGINT,
         )
     say(_ended(result, training))
     run = load_run(folder.path, device=training.device)
