@@ -6,13 +6,12 @@ They are named, never loaded: what a run's folder says is no reason to execute a
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from recurra import registry, storage
-from recurra.errors import ConfigError
+from recurra import forms, registry
+from recurra.errors import CheckpointError, ConfigError
+from recurra.forms.files import REPORT
 
 KEY = "plugins"
 """Where they stand in a run's report.json."""
@@ -68,7 +67,7 @@ def _hash(path: str | Path) -> str:
 def _recorded(run: Path) -> list[tuple[str, str]]:
     """Path and hash of each, as the report has them; a report that cannot be read is not this module's to name."""
     try:
-        report: Any = json.loads(storage.read_text(run / "report.json"))
-        return [(str(each["path"]), str(each["sha256"])) for each in report.get(KEY, [])]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        report = forms.json_file(run / "report.json", REPORT)
+    except CheckpointError:
         return []
+    return [(each["path"], each["sha256"]) for each in report.get(KEY, [])]

@@ -68,6 +68,7 @@ REPORT = Table(
         "targets_per_second": Either((Number(0), NOTHING)),
         "minutes": Table(others=Number(0)),
         "commands": Items(SAID),
+        "plugins": Items(Table({"path": SAID, "sha256": SAID})),
         "notes": Items(SAID),
         "scores": Table(others=_SCORES),
         "sample": Table(optional={"text": SAID, "seed": Whole(), "temperature": Number(0), "length": COUNT}),
