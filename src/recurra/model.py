@@ -15,6 +15,7 @@ from recurra import registry
 from recurra.data.vocabulary import Vocabulary
 from recurra.engine import Record
 from recurra.errors import CheckpointError, ConfigError
+from recurra.nn.room import Room
 from recurra.nn.watch import Watched
 from recurra.types import Batch, Output, Sizes
 
@@ -47,7 +48,8 @@ class Model(nn.Module):
         `vocabularies` by field: "input" always, and whatever else embedder and task know by symbols, such as "tags" or
         "target".
 
-        Raises ConfigError for a missing section, an unknown part or key, and for parts that do not go together.
+        Raises ConfigError for a missing section, an unknown part or key, for parts that do not go together, and for
+        more weights than this machine has memory for.
         """
         embedder, core, task = make_parts(config)
         vocabularies = _Fields(vocabularies)
@@ -55,10 +57,13 @@ class Model(nn.Module):
         fields = _Fields({name: len(symbols) for name, symbols in vocabularies.items() if name != "input"})
         marks = getattr(task, "marks", 0)  # symbols of the task's own in the input, numbered after the vocabulary's
         sizes = Sizes(vocabulary=len(vocabularies["input"]) + marks, fields=fields)
-        embedder = embedder.build(sizes)
+        with Room("embedder", config["embedder"]):
+            embedder = embedder.build(sizes)
         sizes = replace(sizes, embedding=embedder.output_size)
-        core = core.build(sizes)
-        task = task.build(replace(sizes, core=core.output_size))
+        with Room("core", config["core"]):
+            core = core.build(sizes)
+        with Room("task", config["task"]):
+            task = task.build(replace(sizes, core=core.output_size))
         return cls(embedder, core, task, vocabularies, config)
 
     @property

@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from recurra.bench.interleaved import turns
 from recurra.equations.language import Cell
 from recurra.errors import RecurraError
+from recurra.limits import check_threads
 from recurra.nn import Recurrent
 from recurra.registry import find
 from recurra.testing import check_cell
@@ -67,6 +68,7 @@ def measure(names: Sequence[str], shapes: Sequence[Shape], threads: Sequence[int
                     f"no figures for {name!r}, it does not pass the conformance suite: {error}"
                 ) from error
         for count in threads:
+            check_threads("threads", count)
             torch.set_num_threads(count)
             for shape in shapes:
                 for name in names:

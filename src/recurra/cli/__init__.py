@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError
 
 from recurra import __version__
+from recurra.cli import faults
 from recurra.cli.bench import bench
 from recurra.cli.cells import cells
 from recurra.cli.evaluate import evaluate
@@ -78,14 +79,13 @@ def call(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         print(f"recurra: {error}", file=sys.stderr)
         return WRONG
-    except UnicodeEncodeError as error:
+    except (RecursionError, MemoryError, OverflowError, RuntimeError, ValueError) as error:
+        said = _unwritable(error) if isinstance(error, UnicodeEncodeError) else faults.sentence(error)
+        if said is None:
+            raise
         if debug:
             traceback.print_exc()
-        print(
-            f"recurra: {error.object[error.start]!a} cannot be written in {error.encoding}, the encoding of the "
-            "output. Set the environment variable PYTHONIOENCODING=utf-8.",
-            file=sys.stderr,
-        )
+        print(f"recurra: {said}", file=sys.stderr)
         return WRONG
     except KeyboardInterrupt as interrupt:
         print(
@@ -94,6 +94,13 @@ def call(arguments: Sequence[str]) -> int:
         )
         return interrupt.exit_code if isinstance(interrupt, Stopped) else INTERRUPTED
     return 0
+
+
+def _unwritable(error: UnicodeEncodeError) -> str:
+    return (
+        f"{error.object[error.start]!a} cannot be written in {error.encoding}, the encoding of the output. Set the "
+        "environment variable PYTHONIOENCODING=utf-8."
+    )
 
 
 def _app() -> App:

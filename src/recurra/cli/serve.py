@@ -14,6 +14,7 @@ from recurra import __version__, workflow
 from recurra.cli.options import Device, Json, Plugins, Threads
 from recurra.errors import ConfigError
 from recurra.export import export_folder
+from recurra.limits import check_threads
 from recurra.serving.server.limits import Limits
 from recurra.serving.server.listening import address_of, bind, check_address, check_installed, hosts_of, listen
 from recurra.workflow.plan import check_run
@@ -51,8 +52,7 @@ def serve(
             check_run(run)
     token = token if token is not None else os.environ.get(TOKEN) or None
     check_address(host, port, token)
-    if threads < 1:
-        raise ConfigError(f"--threads {threads}, expected 1 or more.")
+    check_threads("--threads", threads)
     check_installed()
     with bind(host, port) as bound:
         opened = [workflow.load(run, plugin or (), device) for run in runs]

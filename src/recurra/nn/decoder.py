@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from recurra.engine import Backend, Layer, Time, reference
 from recurra.errors import ConfigError, did_you_mean
+from recurra.limits import check_layers, check_size
 from recurra.nn import attention as attentions
 from recurra.nn import bridge as bridges
 from recurra.nn.bridge import Bridge, States, summary
@@ -109,6 +110,7 @@ class RecurrentDecoder(nn.Module):
     ) -> None:
         super().__init__()
         for name, number in (("hidden_size", hidden_size), ("num_layers", num_layers), ("readout_size", readout_size)):
+            (check_layers if name == "num_layers" else check_size)(f"task.decoder.{name}", number or 1)
             if number is not None and number < 1:
                 raise ConfigError(f"task.decoder.{name} = {number}, expected 1 or more.")
         if not 0 <= dropout < 1:

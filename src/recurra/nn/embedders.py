@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from recurra import registry
 from recurra.errors import ConfigError
+from recurra.limits import check_size
 from recurra.nn.dropout import draw_mask, dropout
 from recurra.registry import part
 from recurra.types import Batch, Sizes
@@ -32,6 +33,7 @@ class Rows(nn.Module, ABC):
         row_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        check_size("embedder.size", size)
         if size < 1:
             raise ConfigError(f"embedder.size = {size}, expected 1 or more.")
         for name, share in (("dropout", dropout), ("row_dropout", row_dropout)):
@@ -119,6 +121,7 @@ class WordEmbedder(nn.Module):
         spelling: dict | None = None,
     ) -> None:
         super().__init__()
+        check_size("embedder.size", size)
         if size < 1:
             raise ConfigError(f"embedder.size = {size}, expected 1 or more.")
         for name, share in (("dropout", dropout), ("word_dropout", word_dropout)):

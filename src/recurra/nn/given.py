@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.equations.language import Cell
 from recurra.errors import WrongTensor, WrongType, WrongValue
+from recurra.limits import check_layers, check_size
 
 
 def check_sizes(input_size: int, hidden_size: int, num_layers: int, proj_size: int) -> None:
@@ -22,6 +23,7 @@ def check_sizes(input_size: int, hidden_size: int, num_layers: int, proj_size: i
     for name, size in named.items():
         if not isinstance(size, int) or isinstance(size, bool):
             raise WrongType(f"{name} should be of type int, got: {type(size).__name__} ({size!r}).")
+        (check_layers if name == "num_layers" else check_size)(name, size)
         if name != "proj_size" and size < 1:
             raise WrongValue(f"{name} must be greater than zero, it is {size}.")
     if not 0 <= proj_size < hidden_size:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError
+from recurra.limits import check_size
 from recurra.nn.attention import places
 from recurra.nn.recurrent import Recurrent
 from recurra.registry import part
@@ -107,6 +108,7 @@ class RecurrentSpelling(nn.Module):
 
 
 def _positive(name: str, number: int) -> None:
+    check_size(f"embedder.spelling.{name}", number)
     if number < 1:
         raise ConfigError(f"embedder.spelling.{name} = {number}, expected 1 or more.")
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError
+from recurra.limits import check_layers, check_size
 from recurra.nn.attention import places
 from recurra.nn.watch import LayerTrace
 from recurra.registry import part
@@ -44,8 +45,10 @@ class Tdnn(nn.Module):
         super().__init__()
         named = (("hidden_size", hidden_size), ("num_layers", num_layers), ("dilation", dilation))
         for name, number in named:
+            (check_layers if name == "num_layers" else check_size)(f"core.{name}", number)
             if number < 1:
                 raise ConfigError(f"core.{name} = {number}, expected 1 or more.")
+        check_layers("core.delays", delays)
         if delays < 0:
             raise ConfigError(f"core.delays = {delays}, expected 0 (the present step alone) or more.")
         if not 0 <= dropout < 1:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError, did_you_mean
+from recurra.limits import check_layers, check_size
 from recurra.nn.attention import places
 from recurra.nn.multi_head import MultiHead, Pair, angles, linear, rotation
 from recurra.nn.watch import LayerTrace
@@ -212,6 +213,7 @@ def check_settings(
     """Raises ConfigError for settings no Transformer can have."""
     named = {"hidden_size": hidden_size, "num_layers": num_layers, "heads": heads, "feed_forward": feed_forward}
     for name, number in named.items():
+        (check_layers if name == "num_layers" else check_size)(f"{where}.{name}", number)
         if number < 1:
             raise ConfigError(f"{where}.{name} = {number}, expected 1 or more.")
     if hidden_size % heads:

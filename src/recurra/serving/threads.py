@@ -7,15 +7,15 @@ from contextlib import contextmanager
 
 import torch
 
-from recurra.errors import ConfigError
+from recurra.limits import check_threads
 
 
 @contextmanager
 def threads_set(count: int | None) -> Iterator[None]:
     """Inside, torch uses so many processor threads; None changes nothing."""
     before = torch.get_num_threads()
-    if count is not None and count < 1:
-        raise ConfigError(f"threads = {count}, expected 1 or more.")
+    if count is not None:
+        check_threads("threads", count)
     torch.set_num_threads(before if count is None else count)
     try:
         yield

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError
+from recurra.limits import check_layers
 from recurra.nn.memory import Memory, find_segments, in_order
 from recurra.nn.softmax import IGNORED
 from recurra.registry import part
@@ -47,6 +48,7 @@ class Answer(nn.Module):
 
     def __init__(self, hops: int = 2, both: bool = True, dropout: float = 0.0) -> None:
         super().__init__()
+        check_layers("task.hops", hops)
         if hops < 1:
             raise ConfigError(f"task.hops = {hops}, expected 1 or more.")
         if not 0 <= dropout < 1:

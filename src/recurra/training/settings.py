@@ -10,6 +10,7 @@ from typing import Any, Literal
 from recurra import registry
 from recurra.config import check_seed
 from recurra.errors import ConfigError, did_you_mean
+from recurra.limits import check_threads
 from recurra.training.optimisers import OptimiserPart
 from recurra.training.schedules import Schedule
 
@@ -90,6 +91,8 @@ class Training:
             self._require(key, "a number above 0", lambda value: value > 0)
         for key in ("accumulate", "epochs", "patience", "log_every", "threads"):
             self._require(key, "a whole number from 1", lambda value: value >= 1)
+        if self.threads is not None:
+            check_threads("training.threads", self.threads)
         if not isinstance(self.average, dict):
             self._require("average", "a decay such as 0.999, 0 ≤ value < 1", lambda value: 0 <= value < 1)
         self._require("record_gradients", "a whole number of updates, or 0 for never", lambda value: value >= 0)
