@@ -40,8 +40,9 @@ def check_backend(backend: str) -> None:
 
 
 WIDE = 256
-LARGE = 4_000_000
-"""Units, and units times rows, from which a trained LSTM was measured faster on `native` than on oneDNN."""
+LARGE = {"avx512-bf16": 1_000_000, "avx512": 1_000_000, "avx2": 200_000, "portable": 4_000_000}
+"""Units, and units times rows by instruction set, from which a trained LSTM was measured faster on `native` than on
+oneDNN."""
 
 
 def choose(backend: str, layer: Layer, x: Tensor, units: int = 0, learns: bool = True) -> str:
@@ -57,7 +58,8 @@ def choose(backend: str, layer: Layer, x: Tensor, units: int = 0, learns: bool =
             return "reference"
         onednn = kernel and layer.cell.name == "lstm" and layer.time.lengths is None and x.dtype != torch.float64
         onednn = onednn and aten.lacks(layer, x, learns) is None
-        if onednn and not (learns and (units >= WIDE or units * layer.time.rows >= LARGE)):
+        large = LARGE[build.instructions()]
+        if onednn and not (learns and (units >= WIDE or units * layer.time.rows >= large)):
             return "aten"
         if (reason := build.no_compiler()) is not None:
             build.say_once(f"{reason}; layers run on backend 'torch', which is slower")

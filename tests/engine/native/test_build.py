@@ -506,6 +506,17 @@ def test_auto_hands_over_what_onednn_does_faster(fresh: Path) -> None:
     assert choose("auto", Layer(gru, full), x, 8, learns=False) == "native"
 
 
+@pytest.mark.parametrize(
+    ("instructions", "rows", "chosen"),
+    [("avx2", 2000, "aten"), ("avx2", 3200, "native"), ("avx512", 6400, "aten"), ("avx512-bf16", 16_000, "native")],
+)
+def test_from_which_size_auto_trains_an_lstm_itself(fresh: Path, monkeypatch, instructions, rows, chosen) -> None:
+    """Earlier with AVX2, where oneDNN's kernel is slower."""
+    monkeypatch.setattr(build, "instructions", lambda: instructions)
+    layer = Layer(find("cell", "lstm"), Time.full(rows // 64, 64))
+    assert choose("auto", layer, torch.randn(6, 4), 64, learns=True) == chosen
+
+
 def test_auto_takes_a_single_step_as_it_is_written(fresh: Path) -> None:
     """What another engine arranges for a whole sequence takes longer than one step; a backward and autocast aside."""
     layer, x = Layer(find("cell", "lstm"), Time.full(1, 2)), torch.randn(2, 4)
