@@ -9,8 +9,10 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from recurra.data import vocabulary_file
+from recurra.data import vocabulary_file, words
 from recurra.data.tokens import Tokens
 from recurra.data.vocabulary import Word
 from recurra.data.words import MARKS, split_words
@@ -85,3 +87,15 @@ def test_a_splitter_that_is_not_here_is_refused(splitter: object) -> None:
     record = {**Tokens().to_json(), "splitter": splitter}
     with pytest.raises(CheckpointError, match=r"this recurra has 1 to 2\. Use the recurra that wrote it"):
         vocabulary_file.from_json(record)
+
+
+SIGNS = st.text(
+    st.one_of(st.characters(), st.sampled_from("a字1.'’ \t\n\x1c\x85\xa0\u3000\u0301\u093f\u200d\u200b\xad👩"))
+)
+
+
+@given(SIGNS)
+def test_a_text_without_any_of_these_is_parted_by_the_quicker_way_alike(text: str) -> None:
+    seen = words.INVISIBLE.sub("", text.replace(words.BREAK, " "))
+    assert split_words(text, "words") == words._WORD.findall(seen)
+    assert split_words(text, "space") == words._APART.findall(text)

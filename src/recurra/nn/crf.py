@@ -121,13 +121,14 @@ def viterbi(
     T, B, _ = emissions.shape
     best = _rows(emissions, start, end, time, _exact(emissions, transitions))
     into = transitions.to(best.dtype).t().contiguous()  # [K to, K from]
+    least = torch.finfo(best.dtype).min  # in the place of −∞, from which −∞ cannot be taken
     starts = time.starts.tolist()
     for t, n in enumerate(time.sizes):
         rows = best[starts[t] : starts[t] + n]
         if t:
             before = best[starts[t - 1] : starts[t - 1] + n]
             rows += torch.cat([(part[:, None] + into).amax(2) for part in before.split(TOGETHER)])
-        rows -= _finite(rows.amax(1, keepdim=True))  # long sequences keep their precision
+        rows -= rows.amax(1, keepdim=True).clamp_(min=least)  # long sequences keep their precision
     _check_allowed(best, time)
     tags = emissions.new_zeros(time.rows, dtype=torch.int64)
     ahead = 0  # sequences that go on after this step
@@ -240,6 +241,7 @@ def _forward(rows: Tensor, transitions: Tensor, largest: Tensor, time: Time, log
     if not logs:
         P, factor = P.exp_(), factor.exp_()
     alpha, scale = torch.empty_like(factor), torch.empty_like(peak)
+    least = torch.finfo(factor.dtype).tiny  # far below any sum that is not 0
     starts = time.starts.tolist()
     for t, n in enumerate(time.sizes):
         here = slice(starts[t], starts[t] + n)
@@ -255,7 +257,7 @@ def _forward(rows: Tensor, transitions: Tensor, largest: Tensor, time: Time, log
         else:
             torch.mm(before, P, out=now).mul_(e)
         torch.sum(now, 1, keepdim=True, out=s)
-        now.div_(s.masked_fill(s == 0, 1))
+        now.div_(s.clamp(min=least))
     log_scale = (peak + (scale if logs else scale.log()))[:, 0]
     factor = factor.sub_(_finite(scale)) if logs else factor.div_(scale.masked_fill(scale == 0, 1))
     return _Sums(alpha, factor, P, log_scale, logs)
