@@ -321,7 +321,7 @@ def test_settings_of_any_characters_are_read_or_refused() -> None:
         config.with_settings({}, {"core.cell": "\udcff"})
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400, 1e39, -1e39])
 def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(ConfigError, match=r"core\.dropout = .*, expected a finite number|is a int, expected"):
         registry.construct("core", {"kind": "recurrent", "dropout": value})

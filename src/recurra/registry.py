@@ -38,6 +38,8 @@ ROOMS = {
     "baseline": "baselines",
 }
 
+LARGEST = (2 - 2**-23) * 2.0**127
+"""The largest number of 32 bits, 3.4e38: weights are of them."""
 _parts: dict[tuple[str, str], Any] = {}
 _origins: dict[tuple[str, str], str] = {}
 """The module each part was registered by."""
@@ -261,14 +263,14 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
 
 
 def _finite(value: float, where: str) -> float:
-    """A number as a float; raises `ConfigError` for NaN, ±∞, and what no float holds."""
+    """A number as a float; raises `ConfigError` for NaN, ±∞, and what no float of 32 bits holds."""
     try:
         held = float(value)
     except OverflowError:
         held = math.inf
-    if math.isfinite(held):
+    if abs(held) <= LARGEST:  # which NaN is not
         return held
-    raise ConfigError(f"{where} = {shown(value)}, expected a finite number.")
+    raise ConfigError(f"{where} = {shown(value)}, expected a finite number of 32 bits.")
 
 
 def _written(hint: Any) -> str:
