@@ -12,6 +12,7 @@ from pathlib import Path
 import recurra.cells
 from recurra.equations import show
 from recurra.equations.language import Cell
+from recurra.equations.starts import write_starts
 from recurra.registry import find, names
 
 HERE = Path(__file__).parent
@@ -44,6 +45,7 @@ def _section(cell: Cell) -> str:
         (
             f"## {words[0]}",
             f"Source: {words[1].removeprefix('source: ')}.",
+            *([f"Weights start: `{write_starts(cell.start)}`; the others uniform in ±1/√H."] if cell.start else []),
             f"```math\n{forward}\n```",
             f"K{kept[1:]}.",
             "Backward: $`\\bar g`$ arrives from outside, $`\\delta v = \\partial L / \\partial v`$, $`e(v)`$ is the "

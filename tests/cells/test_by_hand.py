@@ -190,6 +190,17 @@ def _(w: W, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tanh(c) * sig(a["o"]), c
 
 
+@by_hand("multiplicative-lstm-2016")
+def _(w: W, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Krause et al. 2016: c = f ⊙ c + i ⊙ ĥ and h = tanh(c ⊙ o), nothing squashed before the gate."""
+    h, c = state
+    seen = images(w, "ih", "mifho", x)
+    m = seen["m"] * images(w, "hh", "m", h)["m"]
+    a = {g: seen[g] + v for g, v in images(w, "mixed", "ifho", m).items()}
+    c = sig(a["f"]) * c + sig(a["i"]) * a["h"]
+    return tanh(c * sig(a["o"])), c
+
+
 @by_hand("mogrifier-lstm")
 def _(w: W, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     h, c = state

@@ -43,7 +43,7 @@ def equal_on_both_backends(layer: Recurrent, x: torch.Tensor, tolerance: float =
 
 
 def test_irnn_starts_by_adding_up() -> None:
-    """W_hh is the identity, the biases are zero, in every layer and direction; W_ih is drawn."""
+    """W_hh is the identity, the biases are zero, in every layer and direction; W_ih is drawn, and small."""
     layer = Recurrent("irnn", 3, 4, 2, bidirectional=True)
     for name, parameter in layer.named_parameters():
         if name.startswith("weight_hh"):
@@ -52,6 +52,7 @@ def test_irnn_starts_by_adding_up() -> None:
             assert not parameter.any(), name
         else:
             assert parameter.unique().numel() == parameter.numel(), name
+            assert parameter.abs().max() < 0.006, name
     assert Recurrent("irnn", 3, 4, bias=False).weight_hh_l0.equal(torch.eye(4))
 
 
@@ -75,7 +76,9 @@ def test_mistakes_in_a_start_are_named() -> None:
 
     with pytest.raises(ConfigError, match=r"'weight_hx' starts.*weight_hh.* Its weights: weight_ih, weight_hh"):
         made(weight_hx=1.0)
-    with pytest.raises(ConfigError, match="starts weight_hh at 'orthogonal', expected a number or 'identity'"):
+    with pytest.raises(
+        ConfigError, match="starts weight_hh at 'orthogonal', expected a number, 'identity' or a distribution"
+    ):
         made(weight_hh="orthogonal")
 
 

@@ -6,6 +6,8 @@ from recurra.equations.language import Expression, Gate, cell, lower, project, s
 from recurra.registry import part
 
 E = Expression
+TRANSFORM = -2.0
+"""Where transform gates' biases start: nearly shut, as in the paper's experiments, so that a step keeps most of h."""
 
 
 @part("cell", "rhn")
@@ -13,13 +15,14 @@ E = Expression
     gates="n t",
     state="h",
     source="Zilly, Srivastava, Koutník & Schmidhuber 2017, Recurrent highway networks, eq. 6-9; depth 3, c = 1 - t",
+    start={"bias_ih": {"t": TRANSFORM}, "bias_hh": {"t": 0.0}},
 )
 def rhn(n: E, t: E, h: E) -> E:
     """The recurrent highway network of depth three: x enters the first highway layer of a step, h runs through all."""
     for layer in (1, 2, 3):
         if layer > 1:
             n, t = project(h, f"layer{layer}", 2)
-            n, t = n + unit(f"shift_n{layer}"), t + unit(f"shift_t{layer}")
+            n, t = n + unit(f"shift_n{layer}"), t + unit(f"shift_t{layer}", TRANSFORM)
         t = sigmoid(t)
         h = t * tanh(n) + (1 - t) * h
     return h

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recurra.equations.language import Expression, cell, relu, tanh
+from recurra.equations.starts import normal
 from recurra.registry import part
 
 SOURCE = "Elman 1990, Finding structure in time"
@@ -34,8 +35,8 @@ def rnn_identity(s: Expression, h: Expression) -> Expression:
     gates="s",
     state="h",
     source="Le, Jaitly & Hinton 2015, A simple way to initialize recurrent networks of rectified linear units",
-    start={"weight_hh": "identity", "bias_ih": 0.0, "bias_hh": 0.0},
+    start={"weight_hh": "identity", "weight_ih": normal(0, 0.001), "bias_ih": 0.0, "bias_hh": 0.0},
 )
 def irnn(s: Expression, h: Expression) -> Expression:
-    """Rectified units that start by adding up their input: W_hh is the identity, the biases are zero."""
+    """Rectified units that start by adding up a little of their input: W_hh is 1, W_ih from N(0, 0.001²), biases 0."""
     return relu(s)

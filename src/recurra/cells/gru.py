@@ -9,7 +9,11 @@ E = Expression
 
 
 @part("cell", "gru")
-@cell(gates="r z n", state="h", source="Cho et al. 2014, v3; reset after the product as in torch.nn.GRU and cuDNN")
+@cell(
+    gates="r z n",
+    state="h",
+    source="Cho et al. 2014, arXiv:1406.1078v1, whose later versions reset before the product; as torch.nn.GRU",
+)
 def gru(r: E, z: E, n: Gate, h: E) -> E:
     """The GRU with the reset after the recurrent product; z keeps the old state."""
     r, z = sigmoid(r), sigmoid(z)
@@ -18,7 +22,7 @@ def gru(r: E, z: E, n: Gate, h: E) -> E:
 
 
 @part("cell", "gru-reset-before")
-@cell(name="gru-reset-before", gates="r z n", state="h", source="Cho et al. 2014, eq. 5-8")
+@cell(name="gru-reset-before", gates="r z n", state="h", source="Cho et al. 2014, arXiv:1406.1078v3, eq. 5-8")
 def gru_reset_before(r: E, z: E, n: Gate, h: E) -> E:
     """The GRU with the reset before the recurrent product; z keeps the old state."""
     r, z = sigmoid(r), sigmoid(z)

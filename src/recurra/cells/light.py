@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recurra.equations.language import Expression, Gate, cell, project, scalar, sigmoid, tanh, unit
+from recurra.equations.starts import log_uniform
 from recurra.registry import part
 
 E = Expression
@@ -29,10 +30,13 @@ def ugrnn(n: E, g: E, h: E) -> E:
 @cell(
     gates="f g",
     state="h",
-    source="van der Westhuizen & Lasenby 2018, The unreasonable effectiveness of the forget gate; beta = 1",
+    source="van der Westhuizen & Lasenby 2018, The unreasonable effectiveness of the forget gate; beta = 1; the forget "
+    "gate's bias starts as in Tallec & Ollivier 2018, Can recurrent neural networks warp time?, for up to 784 steps",
+    start={"bias_ih": {"f": log_uniform(1, 783), "g": 0.0}, "bias_hh": 0.0},
 )
 def janet(f: E, g: E, h: E) -> E:
     """Just another network: the LSTM with its forget gate alone, which lets in a little more than it forgets."""
+    # The start gives an input gate the negative of the forget gate's bias; here it comes with 1 − σ.
     return sigmoid(f) * h + (1 - sigmoid(f - 1)) * tanh(g)
 
 
@@ -52,10 +56,10 @@ def ran(i: E, f: E, n: Gate, h: E, c: E) -> tuple[E, E]:
     gates="s",
     state="h",
     bias=False,
-    source="Kusupati et al. 2018, FastGRNN, section 3.2; zeta and nu start as in the authors' code",
+    source="Kusupati et al. 2018, FastGRNN, section 3.2; zeta, nu and the biases start as in the authors' code",
 )
 def fast_grnn(s: E, h: E) -> E:
     """The gated network whose gate and candidate share their matrices; two numbers weigh what is written."""
-    z = sigmoid(s + unit("shift_z"))
-    new = tanh(s + unit("shift_n"))
+    z = sigmoid(s + unit("shift_z", 1.0))
+    new = tanh(s + unit("shift_n", 1.0))
     return (sigmoid(scalar("zeta", 1.0)) * (1 - z) + sigmoid(scalar("nu", -4.0))) * new + z * h

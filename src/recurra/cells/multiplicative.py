@@ -13,13 +13,28 @@ E = Expression
     name="multiplicative-lstm",
     gates="m i f g o",
     state="h c",
-    source="Krause, Lu, Murray & Renals 2016, Multiplicative LSTM for sequence modelling, section 3",
+    source="Krause, Lu, Murray & Renals 2016, Multiplicative LSTM for sequence modelling, section 3, with the LSTM's "
+    "own squashing as in Radford, Jozefowicz & Sutskever 2017, Learning to generate reviews",
 )
 def multiplicative_lstm(m: Gate, i: Gate, f: Gate, g: Gate, o: Gate, h: E, c: E) -> tuple[E, E]:
     """The LSTM whose gates see, in h's place, the products of x and of h multiplied unit by unit."""
     a_i, a_f, a_g, a_o = project(m.input * m.recurrent, "mixed", 4)
     c = sigmoid(f.input + a_f) * c + sigmoid(i.input + a_i) * tanh(g.input + a_g)
     return sigmoid(o.input + a_o) * tanh(c), c
+
+
+@part("cell", "multiplicative-lstm-2016")
+@cell(
+    name="multiplicative-lstm-2016",
+    gates="m i f g o",
+    state="h c",
+    source="Krause, Lu, Murray & Renals 2016, Multiplicative LSTM for sequence modelling, eq. 15-16",
+)
+def multiplicative_lstm_2016(m: Gate, i: Gate, f: Gate, g: Gate, o: Gate, h: E, c: E) -> tuple[E, E]:
+    """The multiplicative LSTM whose candidate enters the memory as it is; its output is squashed behind the gate."""
+    a_i, a_f, a_g, a_o = project(m.input * m.recurrent, "mixed", 4)
+    c = sigmoid(f.input + a_f) * c + sigmoid(i.input + a_i) * (g.input + a_g)
+    return tanh(c * sigmoid(o.input + a_o)), c
 
 
 @part("cell", "mogrifier-lstm")

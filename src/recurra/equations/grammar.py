@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from recurra.equations import language
+from recurra.equations.starts import DISTRIBUTIONS, Drawn, read_start
 from recurra.errors import ConfigError, did_you_mean
 
 POINTWISE = {
@@ -329,10 +330,19 @@ class _Grammar:
         if self.parameters.setdefault(label, made) != made:
             raise self.wrong(node, f"{label!r} is already a {self.parameters[label][0]} with another first value.")
 
-    def first_value(self, node: ast.expr) -> float:
+    def first_value(self, node: ast.expr) -> float | Drawn:
         match node:
+            case ast.Call(func=ast.Name(id=name)) if name in DISTRIBUTIONS:
+                try:
+                    drawn = read_start(ast.unparse(node))
+                except ConfigError as error:
+                    raise self.wrong(node, str(error)) from None
+                assert isinstance(drawn, Drawn)
+                return drawn
             case ast.Constant():
                 return self.number(node)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant() as number):
                 return -self.number(number)
-        raise self.wrong(node, "a first value is a plain number, such as 1.0.")
+        raise self.wrong(
+            node, "a first value is a plain number, such as 1.0, or a distribution, such as normal(0, 0.01)."
+        )

@@ -23,11 +23,12 @@ Values have H units, but for x and what is made of it alone, which are as wide a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from typing import Any, Literal
 
+from recurra.equations.starts import Drawn, Starts
 from recurra.errors import ConfigError
 from recurra.registry import find
 
@@ -46,7 +47,7 @@ class Expression:
         op: str,
         args: tuple[Expression, ...] = (),
         label: str = "",
-        start: float | None = None,
+        start: float | Drawn | None = None,
         parts: int = 1,
         wide: bool = False,
     ) -> None:
@@ -122,12 +123,13 @@ def maximum(a: Expression | Number, b: Expression | Number) -> Expression:
     return Expression("function", (_wrap(a), _wrap(b)), "maximum")
 
 
-def unit(name: str, start: float | None = None) -> Expression:
-    """A learned vector with one entry per unit [H], e.g. a peephole. `start`: its first value (default: drawn)."""
+def unit(name: str, start: float | Drawn | None = None) -> Expression:
+    """A learned vector with one entry per unit [H], e.g. a peephole. `start`: its first value, or the distribution its
+    values are drawn from (default: uniform in ±1/√H)."""
     return Expression("unit", label=name, start=start)
 
 
-def scalar(name: str, start: float | None = None) -> Expression:
+def scalar(name: str, start: float | Drawn | None = None) -> Expression:
     """A single learned number."""
     return Expression("scalar", label=name, start=start)
 
@@ -233,9 +235,8 @@ class Cell:
     source: str
     bias: bool = True
     """Whether the products add biases; a cell that normalises them writes its own shift."""
-    start: Mapping[str, float | Literal["identity"]] = field(default_factory=dict)
-    """Weight (`weight_hh`, `bias_ih`, `weight_<product>`, …) → its first value; "identity" for every square of H rows.
-    Weights not named are drawn."""
+    start: Starts = field(default_factory=dict)
+    """What weights start from, whole or gate by gate; weights and gates not named are uniform in ±1/√H."""
 
     remade: tuple[Callable[..., Any], tuple[str, ...]] | None = None
     """The call that makes it again from a pickle; None: it is found by its registered name."""
@@ -378,9 +379,10 @@ def cell(
     source: str,
     name: str | None = None,
     bias: bool = True,
-    start: Mapping[str, float | Literal["identity"]] | None = None,
+    start: Starts | None = None,
 ) -> Callable[[Callable[..., Any]], Cell]:
-    """Decorator: a function of symbols becomes a `Cell`. `gates` and `state` are names separated by spaces."""
+    """Decorator: a function of symbols becomes a `Cell`. `gates` and `state` are names separated by spaces; `start` as
+    recurra.equations.starts has it."""
 
     def make(equations: Callable[..., Any]) -> Cell:
         words = (*gates.split(), *state.split())

@@ -18,8 +18,10 @@ What a name is:
   state, behind the output.
 - Every other name is a value of this step, assigned before it is read.
 
-What could be either is refused, with the line to add. Two more may stand above the equations: `source: …`, and
-`bias: no` for products without biases. A comment before everything else is the cell's sentence.
+What could be either is refused, with the line to add. Three more may stand above the equations: `source: …`;
+`bias: no` for products without biases; and what weights start from, whole or gate by gate, as recurra.equations.starts
+reads it: `start: weight_hh = identity; bias_ih.f = log_uniform(1, 783); bias_hh = 0`. A comment before everything else
+is the cell's sentence.
 
 There are numbers, + - * /, whole powers, `x` (the layer's input itself), the functions of `language`,
 `unit("name", start)`, `scalar("name", start)`, `lower("state")`, `project(v, "name")`, and several values at once by
@@ -40,9 +42,10 @@ from typing import Any
 from recurra import registry
 from recurra.equations.grammar import FUNCTIONS, MOST_CHARACTERS, POINTWISE, Equation, Read, Source, check_name, read
 from recurra.equations.language import Cell, Expression, Gate, raw_input
+from recurra.equations.starts import DISTRIBUTIONS, Starts, read_starts
 from recurra.errors import ConfigError, did_you_mean
 
-ABOVE = ("gates", "state", "source", "bias")
+ABOVE = ("gates", "state", "source", "bias", "start")
 """What may be said above the equations."""
 OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -73,6 +76,7 @@ def _parse(text: str, name: str, where: str) -> Cell:
         equations=reader.step(),
         source=reader.said("source") or where,
         bias=reader.bias(),
+        start=reader.start(),
         remade=(parse, (text, name, where)),
     )
     if not cell.input_gates and not any(node.op == "x" for node in cell.nodes):
@@ -153,6 +157,12 @@ class _Reader:
         if self.said("bias") not in ("", "yes", "no"):
             raise self.source.at(self.above["bias"].line, 1, f"bias: {self.said('bias')}, expected yes or no.")
         return self.said("bias") != "no"
+
+    def start(self) -> Starts:
+        try:
+            return read_starts(self.said("start"))
+        except ConfigError as error:
+            raise self.source.at(self.above["start"].line, 1, f"start: {error}") from None
 
     def names(self, key: str) -> tuple[str, ...]:
         """The names of a line above the equations."""
@@ -296,6 +306,8 @@ class _Reader:
     def call(self, node: ast.Call, function: str, values: Mapping[str, Any]) -> Any:
         taken = [self.value(argument, values) for argument in node.args]
         named = {str(keyword.arg): self.value(keyword.value, values) for keyword in node.keywords}
+        if function in DISTRIBUTIONS:
+            return DISTRIBUTIONS[function](*taken)
         label = next((word for word in (*taken, *named.values()) if isinstance(word, str)), None)
         if function == "lower" and label not in self.state:
             states = f"{did_you_mean(str(label), self.state)} States: {', '.join(self.state)}."

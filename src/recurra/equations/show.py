@@ -20,6 +20,7 @@ from recurra.equations.derive import (
     derive,
 )
 from recurra.equations.language import Cell
+from recurra.equations.starts import write_starts
 
 GREEK = {"sigmoid": "σ", "tanh": "tanh", "softplus": "softplus", "maximum": "max", "step": "step"}
 
@@ -74,7 +75,8 @@ def _text(st: Statement) -> str:
 def text(cell: Cell) -> str:
     """Equations forward, what is kept, and the derived backward, one statement a line."""
     d = derive(cell, PLAIN)
-    lines = [f"{cell.name}: {cell.equations.__doc__ or ''}".strip(), f"source: {cell.source}", ""]
+    lines = [f"{cell.name}: {cell.equations.__doc__ or ''}".strip(), f"source: {cell.source}"]
+    lines += [f"start: {write_starts(cell.start)}", ""] if cell.start else [""]
     lines += ["forward (′ marks the step before)", *(f"  {_text(st)}" for st in d.forward), ""]
     lines += [f"kept for the backward, besides states: {' '.join(map(_word, d.kept)) or 'nothing'}", ""]
     lines += ["backward (ḡ arrives from outside, δv is ∂L/∂v, e(v) the part of it a product or norm hands back)"]

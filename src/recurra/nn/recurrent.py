@@ -18,9 +18,10 @@ from recurra.engine.native.step import StepLayer
 from recurra.equations.derive import Variant, derive
 from recurra.equations.gates import watched
 from recurra.equations.language import Cell
-from recurra.errors import ConfigError, WrongValue, did_you_mean
+from recurra.errors import ConfigError, WrongValue
 from recurra.nn.dropout import draw_mask, dropout
 from recurra.nn.given import check_input, check_packed, check_shares, check_sizes, check_states, check_switches
+from recurra.nn.starts import check_starts, draw, gates_of
 from recurra.registry import find
 
 State = tuple[Tensor, ...]
@@ -133,15 +134,7 @@ class Recurrent(nn.Module):
                     f"cell {cell.name!r} reads lower({state!r}), which is no state of the layer below. "
                     f"States: {', '.join(cell.state)}."
                 )
-
-        for name, start in cell.start.items():
-            if name not in cell.weights:
-                raise ConfigError(
-                    f"cell {cell.name!r} says how {name!r} starts{did_you_mean(name, cell.weights)} "
-                    f"Its weights: {', '.join(cell.weights)}."
-                )
-            if isinstance(start, str) and start != "identity":
-                raise ConfigError(f"cell {cell.name!r} starts {name} at {start!r}, expected a number or 'identity'.")
+        check_starts(cell)
 
     def _cell(self, layer: int) -> Cell:
         """The cell of a layer; the lowest has nothing below it."""
@@ -194,15 +187,10 @@ class Recurrent(nn.Module):
         bound = 1 / math.sqrt(self.hidden_size)
         starts = {n: p.start for n, p in self.cell.parameters.items() if p.start is not None} | dict(self.cell.start)
         for key, parameter in self.named_parameters():
-            start = starts.get(key.removesuffix("_reverse").rpartition("_l")[0])
-            if start is None:
-                nn.init.uniform_(parameter, -bound, bound)
-            elif start == "identity":
-                with torch.no_grad():
-                    for square in parameter.split(self.hidden_size):
-                        nn.init.eye_(square)
-            else:
-                nn.init.constant_(parameter, float(start))
+            name, _, layer = key.removesuffix("_reverse").rpartition("_l")
+            start = starts.get(name)
+            gates = () if start is None else gates_of(self._cell(int(layer)), name)
+            draw(parameter, start, gates, self.hidden_size, bound)
 
     def flatten_parameters(self) -> None:
         """Nothing to do; torch.nn's layers have it."""
