@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from recurra import cli
+from recurra.engine import short
 
 from .conftest import PROSE, tiny
 
@@ -32,12 +33,27 @@ def test_train_reports_scores_beside_the_baseline(tmp_path, capsys) -> None:
 def test_the_report_says_which_precision_auto_was(
     native: bool, precision: str, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(short, "multiplies", lambda device: native)
     out = tmp_path / "run"
     assert cli.call(["train", "char-lm", str(PROSE), "--out", str(out), "--precision", "auto", *tiny()]) == 0
-    assert f"\nseed 0, 1 threads, cpu, {precision}, torch " in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert f"\nseed 0, 1 threads, cpu, {precision}, torch " in said.out
     assert json.loads((out / "report.json").read_text(encoding="utf-8"))["precision"] == precision
+    assert "precision bf16" not in said.out + said.err  # `auto` needs no warning
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_where_bfloat16_gains_nothing_it_is_said_before_training_and_in_the_report(
+    native: bool, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(short, "multiplies", lambda device: native)
+    out = tmp_path / "run"
+    assert cli.call(["train", "char-lm", str(PROSE), "--out", str(out), "--precision", "bf16", *tiny()]) == 0
+    said, note = capsys.readouterr(), "precision bf16: this processor does not multiply bfloat16"
+    before, begun, _ = said.err.partition("epoch ")
+    assert begun and (note in before) is (note in said.out) is not native
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert report["precision"] == "bf16" and ("precision_note" in report) is not native
 
 
 def test_json_is_one_object_on_stdout(tmp_path, capsys) -> None:

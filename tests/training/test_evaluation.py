@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from recurra.engine import short
 from recurra.errors import ConfigError
-from recurra.training.evaluation import detached, evaluate, find_device, find_precision
+from recurra.training.evaluation import detached, evaluate, find_device, find_precision, precision_note
 
 Make = Callable[..., Any]
 
@@ -32,6 +33,8 @@ BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 @pytest.mark.parametrize("name", BF16)
 def test_auto_is_bf16_where_the_processor_multiplies_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
+    for limit in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(limit, raising=False)
     for asked in BF16:
         monkeypatch.setattr(torch.cpu, asked, lambda: False)
     assert find_precision("auto", cpu) == "float32"
@@ -40,6 +43,16 @@ def test_auto_is_bf16_where_the_processor_multiplies_it(name: str, monkeypatch: 
     assert find_precision("auto", cpu) == "bf16"
     assert find_precision("float32", cpu) == "float32"
     assert find_precision("auto", torch.device("mps")) == "float32"
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_precision_that_gains_nothing_has_a_note(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(short, "multiplies", lambda device: native)
+    cpu = torch.device("cpu")
+    assert precision_note("float32", cpu) is None and (precision_note("bf16", cpu) is None) is native
+    if not native:
+        assert "does not multiply bfloat16" in str(precision_note("bf16", cpu))
+        assert "torch knows of no products of bfloat16 on mps" in str(precision_note("bf16", torch.device("mps")))
 
 
 def test_auto_is_float32_where_torch_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ def print_report(run: Path, report: Mapping[str, Any]) -> None:
         f"torch {report['torch']}; {minutes['training']:.1f} minutes of training, "
         f"{minutes['around']:.1f} of reading and scoring"
     )
+    if "precision_note" in report:
+        print(report["precision_note"])
     if report.get("targets_per_second"):
         print(f"training speed: {report['targets_per_second']:,.0f} {report['unit']} per second")
     for command in report["commands"]:

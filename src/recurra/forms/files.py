@@ -59,7 +59,9 @@ _SHOWN = Table(
 )
 REPORT = Table(
     optional={
-        **dict.fromkeys(("recurra", "torch", "split", "data", "device", "precision", "ended", "unit"), SAID),
+        **dict.fromkeys(
+            ("recurra", "torch", "split", "data", "device", "precision", "precision_note", "ended", "unit"), SAID
+        ),
         **dict.fromkeys(("parameters", "threads", "steps", "pairs", "judged"), COUNT),
         "unknown_share": Table(others=Number(0)),
         "init": Table(optional={"names": TOKENS}),

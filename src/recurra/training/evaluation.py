@@ -98,6 +98,19 @@ def find_precision(name: str, device: torch.device) -> str:
     return "bf16" if short.multiplies(device) else "float32"
 
 
+def precision_note(precision: str, device: torch.device) -> str | None:
+    """What to know of a precision before training with it on this device; None: nothing."""
+    if precision != "bf16" or short.multiplies(device):
+        return None
+    if device.type != "cpu":
+        return f"precision bf16: torch knows of no products of bfloat16 on {device}, so it may be slower than float32."
+    return (
+        "precision bf16: this processor does not multiply bfloat16, so products are made in float32 of rounded factors "
+        "and nothing is gained; measured with AVX2, training took 1.0 to 1.2 times as long as in float32. "
+        "--precision auto takes float32 here."
+    )
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """The context of a forward pass; it can be entered again and again."""
     return short.autocast(device) if precision == "bf16" else nullcontext()

@@ -23,6 +23,7 @@ from recurra.forms.files import METRICS
 from recurra.model import Model, make_parts
 from recurra.serving.run import Run, learns_from, load_run
 from recurra.training import resume as resumption
+from recurra.training.evaluation import precision_note
 from recurra.training.lock import locked
 from recurra.training.log import Progress, Result, recorded_lines
 from recurra.training.settings import Training
@@ -123,6 +124,8 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
         unfreezing=_unfreezing(model, start, origin),
         progress=progress,
     )
+    if remark := precision_note(trainer.precision, trainer.device):
+        say(remark)
     fitting = time.monotonic()
     result = trainer.fit(resume=going_on)
     fitted = time.monotonic() - fitting
@@ -188,6 +191,7 @@ def _results(run: Run, material: Material, result: Result, trainer: Trainer) -> 
         "threads": torch.get_num_threads(),
         "device": str(run.device),
         "precision": trainer.precision,
+        **({"precision_note": note} if (note := precision_note(trainer.precision, trainer.device)) else {}),
         "ended": result.reason,
         "steps": result.step,
         "epochs": result.epochs,
