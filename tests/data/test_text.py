@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recurra import storage
 from recurra.data.text import TextReader
 from recurra.errors import ConfigError, DataError
 from recurra.registry import construct, names
@@ -146,12 +147,12 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_failing_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(path: Path) -> bytes:
+    def fail(path: Path, most: int | None = None) -> bytes:
         raise OSError(5, "Input/output error")
 
     path = tmp_path / "text"
     path.write_text("x")
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr(storage, "read", fail)
     with pytest.raises(DataError, match=r"text: cannot be read \(Input/output error\)\. Check who may read it\."):
         one(path)
 

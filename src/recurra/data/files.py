@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import gzip
 import io
 import zlib
@@ -11,11 +12,16 @@ from dataclasses import dataclass
 from encodings.aliases import aliases
 from pathlib import Path
 
+from recurra import storage
 from recurra.errors import ConfigError, DataError, did_you_mean
 from recurra.types import Example
 
 GZIP = b"\x1f\x8b"
 SNIFFED = 1 << 16  # bytes
+LARGEST = 1 << 32
+"""Bytes of a file, 4 GiB, packed or unpacked: it is held in memory."""
+RATIO, ALWAYS = 200, 1 << 26
+"""A file in gzip may unpack to so many times its size, or to 64 MiB; text to 3 to 20 times."""
 NO_TEXT = {
     b"PK\x03\x04": "a zip archive (or a spreadsheet, which is one)",
     b"BZh": "packed by bzip2",
@@ -52,13 +58,18 @@ def check_encoding(encoding: str) -> str:
 
 
 def check_file(path: Path) -> None:
-    """Raise `DataError` for a path that is a folder, or not there."""
+    """Raise `DataError` for a path that is a folder, a pipe or a device, or not there; none of them is waited for."""
     if path.is_dir():
         raise DataError(f"{path}: a folder, expected a text file. Name the files in it, e.g. {path / '*.txt'}.")
     if not path.exists():
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(
             f"{path}: no such file{did_you_mean(path.name, siblings)} Check the name and the current folder."
+        )
+    if not path.is_file():
+        raise DataError(
+            f"{path}: a pipe or a device, expected a file, which can be read again. Save what comes out of it, and "
+            "name that file."
         )
 
 
@@ -113,6 +124,8 @@ def numbered(text: str) -> Iterator[tuple[int, str]]:
 
 def read_head(path: Path, encoding: str) -> Head | None:
     """The first 64 KiB of a file; None where they are no text in this encoding, or nothing at all."""
+    if not path.is_file():
+        return None
     try:
         with path.open("rb") as file:
             head = file.read(SNIFFED)
@@ -205,19 +218,39 @@ def _likely(raw: bytes) -> str:
 def _bytes(path: Path) -> bytes:
     check_file(path)
     try:
-        return path.read_bytes()
+        return storage.read(path, LARGEST)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise DataError(f"{path}: {error.strerror}. Split it into several files, or leave some out.") from error
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check who may read it.") from error
+
+
+def most_unpacked(packed: int, held: bool = True) -> int:
+    """Bytes that so many bytes in gzip may unpack to; `held`: in memory, all of them at once."""
+    found = max(ALWAYS, RATIO * packed)
+    return min(LARGEST, found) if held else found
+
+
+def too_much(name: str, packed: int, most: int) -> DataError:
+    """The error about a file in gzip that unpacks to more than `most` bytes."""
+    return DataError(
+        f"{name}: {packed:,} bytes in gzip unpack to more than {most:,}, which no text does. Is it what "
+        "you think? If so, unpack it and name the file."
+    )
 
 
 def _unpacked(name: str, raw: bytes) -> bytes:
     if not raw.startswith(GZIP):
         return raw
     try:
-        return gzip.decompress(raw)
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+            found = file.read(most_unpacked(len(raw)) + 1)
     except EOFError as error:
         raise DataError(
             f"{name}: the gzip file is cut off after {len(raw):,} bytes. Copy or download it again."
         ) from error
     except (OSError, zlib.error) as error:
         raise DataError(f"{name}: not a sound gzip file ({error}). Copy or download it again.") from error
+    if len(found) > most_unpacked(len(raw)):
+        raise too_much(name, len(raw), most_unpacked(len(raw)))
+    return found

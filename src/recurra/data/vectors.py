@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recurra.data.files import GZIP, check_file, shortened
+from recurra.data.files import GZIP, check_file, most_unpacked, shortened, too_much
 from recurra.data.sets import find_vectors, vector_names
 from recurra.errors import DataError, did_you_mean
 
@@ -34,6 +34,10 @@ def vectors_path(name: str | Path) -> Path:
             f"{did_you_mean(str(name), vector_names())} Known: {', '.join(vector_names())}."
         )
     return path
+
+
+LONGEST_LINE = 1 << 20
+"""Bytes of a line: a word and its vector."""
 
 
 def read_vectors(path: str | Path, encoding: str = "utf-8") -> tuple[list[str], NDArray[np.float32]]:
@@ -101,7 +105,14 @@ def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
         with path.open("rb") as probe:
             packed = probe.read(len(GZIP)) == GZIP
         with gzip.open(path) if packed else path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
+            size = path.stat().st_size
+            most = left = most_unpacked(size, held=False) if packed else size
+            for number, raw in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), start=1):
+                left -= len(raw)
+                if len(raw) > LONGEST_LINE:
+                    raise DataError(f"{path}:{number}: a line of more than {LONGEST_LINE:,} bytes, expected a vector.")
+                if packed and left < 0:
+                    raise too_much(str(path), size, most)
                 line = raw.decode(encoding).removeprefix("\ufeff" if number == 1 else "").rstrip(" \r\n")
                 if line:
                     yield number, line
