@@ -109,7 +109,11 @@ def _stop_within_an_epoch(path: Path) -> None:
         if event.kind == "step" and event.epoch > 1:
             signal.raise_signal(signal.SIGINT)
 
-    assert _trainer(path, interrupt).fit(resume=True).interrupted
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
+    try:
+        assert _trainer(path, interrupt).fit(resume=True).interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True)
