@@ -160,6 +160,17 @@ def test_eight_bit_products_fit_where_two_are_added_in_sixteen_bits(
         assert max(abs(array).max() for array in products) == 64  # and the range is used
 
 
+def test_eight_bits_of_before_are_refused(here: Path) -> None:
+    """They answer otherwise on some processors, and nobody would see it."""
+    write.export(run_of(make_model("classifier"), here / "run"), here / "out", int8=True)
+    assert load_export(here / "out").does == "label"
+    whole = onnx.load(str(here / "out" / "model.onnx"))
+    helper.set_model_props(whole, {p.key: p.value for p in whole.metadata_props if p.key != "range"})
+    onnx.save(whole, str(here / "out" / "model.onnx"))
+    with pytest.raises(CheckpointError, match=r"overflow on processors without .* Export the run again with --int8\."):
+        load_export(here / "out")
+
+
 def test_what_is_checked_is_the_file_that_was_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that became another one on its way to the disk is not left there."""
     run = run_of(make_model("classifier"), here / "run")

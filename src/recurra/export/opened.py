@@ -245,6 +245,11 @@ def load_export(folder: Path) -> Run:
             + (f"format {found}" if found else "no recurra_format")
             + f", expected {FORMAT}: an export of this recurra's. Export the run again."
         )
+    if model.metadata.get("weights") == "int8" and model.metadata.get("range") != "64":
+        raise CheckpointError(
+            f"{folder / MODEL} has weights in eight bits whose sums overflow on processors without eight-bit dot "
+            "products (VNNI), expected weights from −64 to 64. Export the run again with --int8."
+        )
     config = _config(folder, model)
     files = {"model": model}
     if config["task"]["kind"] in ("generate", "transduce"):

@@ -135,6 +135,7 @@ def _metadata(run: Any, name: str, int8: bool) -> dict[str, str]:
         "recurra_format": FORMAT,
         "file": name,
         "weights": "int8" if int8 else "float32",
+        **({"range": "64"} if int8 else {}),
         "parameters": str(run.model.parameter_count),
         "run": checkpoint.fingerprint(run.model),
         "vocabulary": mark_of({name: each.to_json() for name, each in run.model.vocabularies.items()}),
