@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import traceback
@@ -54,9 +53,7 @@ WRONG, INTERRUPTED, CLOSED = 2, 130, 141
 
 def main() -> None:
     """The console script."""
-    code = call(sys.argv[1:])
-    gc.freeze()  # or Python would look for cycles among torch's objects as it ends, which takes a second or more
-    sys.exit(code)
+    sys.exit(call(sys.argv[1:]))
 
 
 def call(arguments: Sequence[str]) -> int:
