@@ -13,7 +13,7 @@ ROWS = re.findall(r"^\| .+ \| (\d[\d,.]*)\D*? \| `([\w.]+)\.(\w+)` \|$", PAGE, r
 
 
 def test_the_page_has_its_rows() -> None:
-    assert len(ROWS) == PAGE.count("| `recurra.") - 2  # memory, and the registry's, which are no constants
+    assert len(ROWS) == PAGE.count("| `recurra.") - 2  # of memory and of numbers, which are more than a constant
 
 
 @pytest.mark.parametrize(("said", "module", "name"), ROWS, ids=[f"{row[1]}.{row[2]}" for row in ROWS])
