@@ -44,8 +44,6 @@ from recurra.checkpoint import RunFolder
 
 HUNG = 300.0
 """Seconds after which a process that should end counts as hanging."""
-FRESH = 20
-"""Every so many trials start Python anew."""
 STAGES = ("before there was a run", "before the first checkpoint", "while it trained", "behind the last step")
 COMMON = (
     *("training.device=cpu", "training.threads=1", "training.log_every=1", "training.evaluate_every=0.25"),
@@ -125,7 +123,9 @@ class Process:
     """The command line in a process of its own, started anew or forked from this one."""
 
     def __init__(self, words: Sequence[str], log: Path, fresh: bool) -> None:
-        self.begun, self._popen = time.monotonic(), None
+        self.begun = time.monotonic()
+        self._code: int | None = None
+        self._popen: subprocess.Popen[bytes] | None = None
         if fresh:
             with log.open("ab") as file:
                 command = [sys.executable, "-m", "recurra", *words]
@@ -149,8 +149,10 @@ class Process:
         """The exit code, negative for a signal; None while it runs."""
         if self._popen is not None:
             return self._popen.poll()
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        return os.waitstatus_to_exitcode(status) if pid else None
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
 
     def wait(self, seconds: float = HUNG) -> int | None:
         """The exit code; None: it hung, and was killed."""
@@ -173,13 +175,13 @@ class Process:
         return True
 
 
-def reference(task: Task, folder: Path) -> Reference:
+def reference(task: Task, folder: Path, anew: bool) -> Reference:
     """Train undisturbed: here, for all that is compiled and derived once a process; then once for each way to start."""
     run, seconds = RunFolder(folder), {}
     with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(io.StringIO()):
         if cli.call(task.words(folder)):
             raise SystemExit(f"{task.recipe} cannot be trained: {said.getvalue()}")
-    for fresh in (False, True):
+    for fresh in (False, True) if anew else (False,):
         shutil.rmtree(folder)
         process = Process(task.words(folder), folder.with_suffix(".log"), fresh)
         if process.wait() != 0:
@@ -224,9 +226,9 @@ def stage(run: RunFolder, last: int) -> str:
     return STAGES[2] if step_of(run) < last else STAGES[3]
 
 
-def trial(number: int, name: str, task: Task, like: Reference, home: Path, seed: int) -> dict[str, Any]:
+def trial(number: int, name: str, task: Task, like: Reference, home: Path, seed: int, fresh: bool) -> dict[str, Any]:
     """One trial; "lost" says why a run is lost, "differs" what is otherwise than undisturbed."""
-    draw, fresh, begun = random.Random(f"{seed} {number}"), number % FRESH == FRESH - 1, time.monotonic()
+    draw, begun = random.Random(f"{seed} {number}"), time.monotonic()
     folder, log = home / f"trial-{number}", home / f"trial-{number}.log"
     run, words, length = RunFolder(folder), task.words(folder), like.seconds[fresh]
     found: dict[str, Any] = {"trial": number, "task": name, "fresh": fresh, "killed": [], "half_written": 0}
@@ -294,6 +296,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fresh", type=int, default=20, help="every so many trials start Python anew; 0: none")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     known = tasks()
@@ -305,8 +308,9 @@ def main() -> None:
     for number in range(len(done), arguments.trials):
         name = [*known][number % len(known)]
         if name not in likes:
-            likes[name] = reference(known[name], home / known[name].recipe)
-        done.append(trial(number, name, known[name], likes[name], home, arguments.seed))
+            likes[name] = reference(known[name], home / known[name].recipe, arguments.fresh > 0)
+        fresh = arguments.fresh > 0 and number % arguments.fresh == arguments.fresh - 1
+        done.append(trial(number, name, known[name], likes[name], home, arguments.seed, fresh))
         about = {"machine": machine(), "what": "benchmarks/kill_trainings.py", "seed": arguments.seed}
         storage.write_text(arguments.out, json.dumps({**about, "trials": done}, indent=1) + "\n")
         wrong = done[-1].get("lost") or done[-1].get("differs")
