@@ -8,7 +8,8 @@
     ├─ metrics.jsonl        one JSON object a line: how training went
     ├─ gradients.jsonl      where training.record_gradients asks for it: how far gradients reached back
     ├─ spectrum.jsonl       where training.record_spectrum asks for it: spectra of the recurrent weights
-    └─ report.json          the scores, beside the baseline's
+    ├─ report.json          the scores, beside the baseline's
+    └─ training.lock        while a training holds the folder: which process does
 
 Every safetensors file carries its format's version and a checksum of its tensors in its metadata, and weights the mark
 of their vocabularies. Files are written by `recurra.storage`: the last good one always stands.
