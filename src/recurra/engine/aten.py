@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from torch import _VF, Tensor
+from torch.autograd.graph import get_gradient_edge
 
-from recurra.engine import reference
-from recurra.engine.bptt import autocast
+from recurra.engine.bptt import again, autocast, readable
 from recurra.engine.layer import Layer
 from recurra.equations.derive import PLAIN
 
@@ -79,7 +79,7 @@ def run(
     if not layer.time.sizes:
         return x.new_zeros(0, state[0].shape[1]), state
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *state, *weights.values())):
-        out = _Twice.apply(layer, tuple(weights), x, *state, *weights.values())
+        out = _Twice.apply(layer, tuple(weights), tuple(weights), x, *state, *weights.values())
     else:
         out = _kernel(layer, x, state, tuple(weights.values()))
     return out[0], tuple(out[1:])
@@ -98,42 +98,62 @@ def _kernel(layer: Layer, x: Tensor, state: tuple[Tensor, ...], flat: tuple[Tens
     return (y, *(f[0] for f in finals))
 
 
-class _Twice(torch.autograd.Function):
-    """torch's kernel with its own backward, and the reference loop where that backward is differentiated again."""
+class _Enter(torch.autograd.Function):
+    """The same tensors at the beginning of a graph that holds none of them: their gradients are asked for at its edge,
+    so its backward never runs."""
 
     @staticmethod
-    def forward(ctx: Any, layer: Layer, names: tuple[str, ...], x: Tensor, *rest: Tensor) -> Any:
-        states = len(layer.cell.state)
-        ctx.layer, ctx.names = layer, names
-        ctx.save_for_backward(x, *rest)
-        with torch.enable_grad():
-            fresh = [t.detach().requires_grad_(n) for t, n in zip((x, *rest), ctx.needs_input_grad[2:], strict=True)]
-            ctx.inner = _kernel(layer, fresh[0], tuple(fresh[1 : 1 + states]), tuple(fresh[1 + states :]))
-        ctx.fresh = fresh
+    def forward(ctx: Any, token: Tensor, *tensors: Tensor) -> Any:
+        return tuple(t.detach() for t in tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        raise AssertionError("the gradients are taken before this")
+
+
+class _Twice(torch.autograd.Function):
+    """torch's kernel with its own backward, and the reference loop where that backward is differentiated again.
+
+    The kernel's graph holds numbers in the place of tensors. The tensors are saved with this function's, so that they
+    are freed with them, and a second backward is refused as everywhere.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, layer: Layer, own: tuple[str, ...], names: tuple[str, ...], *inputs: Tensor) -> Any:
+        need, states = ctx.needs_input_grad[3:], len(layer.cell.state)
+        ctx.layer, ctx.own, ctx.names = layer, own, names
+        kept: list[Tensor] = []
+        ctx.shelf = shelf = {}
+
+        def put(tensor: Tensor) -> int:
+            kept.append(tensor.detach())
+            return len(kept) - 1
+
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(put, shelf.__getitem__):
+            token = torch.empty(0, device=inputs[0].device, requires_grad=True)
+            entered = iter(_Enter.apply(token, *(t for t, n in zip(inputs, need, strict=True) if n)))
+            fresh = [next(entered) if n else t.detach() for t, n in zip(inputs, need, strict=True)]
+            outputs = _kernel(layer, fresh[0], tuple(fresh[1 : 1 + states]), tuple(fresh[1 + states :]))
+        ctx.outputs = [get_gradient_edge(o) for o in outputs]
+        ctx.wanted = [get_gradient_edge(f) for f, n in zip(fresh, need, strict=True) if n]
+        ctx.save_for_backward(*inputs, *kept)
+        kept.clear()  # the graph holds `put`, and with it the list
         ctx.set_materialize_grads(False)
-        return tuple(t.detach() for t in ctx.inner)
+        return tuple(o.detach() for o in outputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        need = ctx.needs_input_grad[2:]
-        again = torch.is_grad_enabled()
-        if again:
-            fresh, states = ctx.saved_tensors, len(ctx.layer.cell.state)
-            weights = dict(zip(ctx.names, fresh[1 + states :], strict=True))
-            y, finals = reference.run(ctx.layer, fresh[0], tuple(fresh[1 : 1 + states]), weights, {})
-            outputs = (y, *finals)
-        else:
-            fresh, outputs = ctx.fresh, ctx.inner
-        pairs = [(o, g.to(o.dtype)) for o, g in zip(outputs, grads, strict=True) if g is not None]
-        wanted = [f for f, n in zip(fresh, need, strict=True) if n]
-        found = iter(
-            torch.autograd.grad(
-                [o for o, _ in pairs],
-                wanted,
-                [g for _, g in pairs],
-                retain_graph=True,
-                create_graph=again,
-                allow_unused=True,
+        need, everything = ctx.needs_input_grad[3:], ctx.saved_tensors
+        if torch.is_grad_enabled() or not readable(grads):
+            return (None, None, None, *again(ctx.layer, ctx, everything[: len(need)], grads))
+        pairs = [(o, g) for o, g in zip(ctx.outputs, grads, strict=True) if g is not None]
+        ctx.shelf.update(enumerate(everything[len(need) :]))
+        try:
+            found = iter(
+                torch.autograd.grad(
+                    [o for o, _ in pairs], ctx.wanted, [g for _, g in pairs], retain_graph=True, allow_unused=True
+                )
             )
-        )
-        return (None, None, *(next(found) if n else None for n in need))
+        finally:
+            ctx.shelf.clear()
+        return (None, None, None, *(next(found) if n else None for n in need))

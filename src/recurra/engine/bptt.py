@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from recurra.engine import reference
-from recurra.engine.demands import plain
+from recurra.engine.demands import plain, stored
 from recurra.engine.generate import generate
 from recurra.engine.layer import Layer, Record
 from recurra.engine.short import factor
@@ -153,7 +153,7 @@ class _ThroughTime(torch.autograd.Function):
         count = 1 + len(cell.state) + len(ctx.names)
         everything = ctx.saved_tensors
         inputs, flat = everything[:count], everything[count:]
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or not readable(grads):
             return (None, None, None, *again(layer, ctx, inputs, grads))
         if ctx.low is not None:
             inputs = tuple(i.float() for i in inputs)
@@ -268,8 +268,16 @@ def _whole(names: Sequence[str], histories: Sequence[Tensor], sizes: Sequence[in
     return out
 
 
+def readable(grads: Sequence[Tensor | None]) -> bool:
+    """Whether these are gradients as they come one by one: many at once, as `is_grads_batched` and a vectorised
+    jacobian hand them in, have no memory of their own, and only torch's own operations carry them."""
+    return all(g is None or stored(g) for g in grads)
+
+
 def again(layer: Layer, ctx: Any, inputs: Sequence[Tensor], grads: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """The gradients as functions that can be differentiated again: the forward once more by the reference loop."""
+    """The gradients by torch's own operations, the forward once more by the reference loop: they can be differentiated
+    again, and taken of many at once."""
+    graph = torch.is_grad_enabled()
     with torch.enable_grad():
         fresh = [i if n else i.detach() for i, n in zip(inputs, ctx.needs_input_grad[3:], strict=True)]
         mixed = len({f.dtype for f in fresh}) > 1  # under autocast
@@ -279,11 +287,11 @@ def again(layer: Layer, ctx: Any, inputs: Sequence[Tensor], grads: Sequence[Tens
         weights = {n: tensors[n] for n in ctx.own}
         masks = {n: t for n, t in tensors.items() if n not in ctx.own}
         y, finals = reference.run(layer, used[0], states, weights, masks)
-        pairs = [(o, g) for o, g in zip((y, *finals), grads, strict=True) if g is not None and o.requires_grad]
+        pairs = [(o, g.to(o.dtype)) for o, g in zip((y, *finals), grads, strict=True) if g is not None and o.requires_grad]
         wanted = [f for f, n in zip(fresh, ctx.needs_input_grad[3:], strict=True) if n]
         found = iter(
             torch.autograd.grad(
-                [o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=True, allow_unused=True
+                [o for o, _ in pairs], wanted, [g for _, g in pairs], create_graph=graph, allow_unused=True
             )
         )
         return [next(found) if n else None for n in ctx.needs_input_grad[3:]]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.engine.bptt import again, autocast
+from recurra.engine.bptt import again, autocast, readable
 from recurra.engine.demands import rows
 from recurra.engine.layer import Layer
 from recurra.engine.native import build, memory, whole
@@ -119,7 +119,7 @@ class _Native(torch.autograd.Function):
         cell, time = layer.cell, layer.time
         count, everything = 1 + len(cell.state) + len(ctx.names), ctx.saved_tensors
         inputs = everything[:count]
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or not readable(grads):
             return (None, None, None, *again(layer, ctx, inputs, grads))
         x, states, tensors = _split(layer, ctx.names, inputs, ctx.low)
         found = _machine(layer, x, tensors)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.engine.bptt import again, autocast
+from recurra.engine.bptt import again, autocast, readable
 from recurra.engine.demands import rows
 from recurra.engine.layer import Layer
 from recurra.engine.native import whole
@@ -131,7 +131,7 @@ class _Triton(torch.autograd.Function):
         cell = layer.cell
         count, everything = 1 + len(cell.state) + len(ctx.names), ctx.saved_tensors
         inputs = everything[:count]
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or not readable(grads):
             return (None, None, None, *again(layer, ctx, inputs, grads))
         x, states = inputs[0], inputs[1 : 1 + len(cell.state)]
         tensors = dict(zip(ctx.names, inputs[1 + len(cell.state) :], strict=True))
