@@ -25,7 +25,7 @@ from recurra.engine.native import build
 from recurra.engine.time import Time
 from recurra.engine.trace import Trace
 from recurra.engine.triton import backend as fused
-from recurra.errors import ConfigError, WrongTensor, did_you_mean
+from recurra.errors import ConfigError, did_you_mean
 
 __all__ = ["Backend", "Layer", "Record", "Time", "Trace", "check_backend", "choose", "run"]
 
@@ -85,22 +85,18 @@ def run(
     """One layer in one direction over packed rows.
 
     x [N, I], states [alive, ·] in the order of the rows; gives h [N, ·] and the final states [alive, ·]. Raises
-    WrongTensor or WrongValue for tensors other than `demands` says, on every backend.
+    WrongTensor or WrongValue for tensors other than `demands` says, on every backend. What torch.func's transforms hand
+    in has no memory that native code or a kernel could read: whatever the backend, it runs on "reference".
     """
     stored, turned = demands.check(layer, x, state, weights, masks)
     if turned:
         x, state = demands.plain(x), tuple(map(demands.plain, state))
         weights, masks = ({n: demands.plain(t) for n, t in given.items()} for given in (weights, masks))
-    if not stored and backend in ("native", "triton"):
-        raise WrongTensor(
-            f"backend {backend!r} reads memory, and a tensor has none (one of torch.func's, a fake or a meta one). "
-            "Use backend='auto'."
-        )
     if not layer.time.rows:
         return _nothing(layer, x, state, weights), state
     learns = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *state, *weights.values()))
-    traced = layer.trace is not None or (not stored and backend == "auto")
-    chosen = "reference" if traced else choose(backend, layer, x, state[0].shape[1], learns)
+    written = layer.trace is not None or (not stored and x.device.type != "meta")
+    chosen = "reference" if written else choose(backend, layer, x, state[0].shape[1], learns)
     engine = {
         "reference": reference.run,
         "torch": bptt.run,

@@ -94,7 +94,7 @@ def _kernel(layer: Layer, x: Tensor, state: tuple[Tensor, ...], flat: tuple[Tens
         y, *finals = kernel(rows, hidden, flat, biased, 1, 0.0, False, False, False)
         y = y.reshape(x.shape[0], -1)
     else:
-        y, *finals = kernel(x, torch.tensor(time.sizes), hidden, flat, biased, 1, 0.0, False, False)
+        y, *finals = kernel(x, torch.tensor(time.sizes, device="cpu"), hidden, flat, biased, 1, 0.0, False, False)
     return (y, *(f[0] for f in finals))
 
 
@@ -123,7 +123,8 @@ class _Twice(torch.autograd.Function):
         need, states = ctx.needs_input_grad[3:], len(layer.cell.state)
         ctx.layer, ctx.own, ctx.names = layer, own, names
         kept: list[Tensor] = []
-        ctx.shelf = shelf = {}
+        shelf: dict[int, Tensor] = {}
+        ctx.shelf = shelf
 
         def put(tensor: Tensor) -> int:
             kept.append(tensor.detach())

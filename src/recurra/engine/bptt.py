@@ -95,7 +95,7 @@ def run(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """As `reference.run`, by the derived backward."""
     names = (*weights, *masks)
-    outputs = _ThroughTime.apply(layer, tuple(weights), names, x, *state, *weights.values(), *masks.values())
+    outputs = ThroughTime.apply(layer, tuple(weights), names, x, *state, *weights.values(), *masks.values())
     return outputs[0], tuple(outputs[1:])
 
 
@@ -106,7 +106,7 @@ def _stretches(layer: Layer) -> list[tuple[int, int]]:
     return [(t, min(t + every, steps)) for t in range(0, steps, every)]
 
 
-class _ThroughTime(torch.autograd.Function):
+class ThroughTime(torch.autograd.Function):
     """x [N, I], states [alive, ·] → h [N, ·], final states [alive, ·]."""
 
     @staticmethod
@@ -287,7 +287,9 @@ def again(layer: Layer, ctx: Any, inputs: Sequence[Tensor], grads: Sequence[Tens
         weights = {n: tensors[n] for n in ctx.own}
         masks = {n: t for n, t in tensors.items() if n not in ctx.own}
         y, finals = reference.run(layer, used[0], states, weights, masks)
-        pairs = [(o, g.to(o.dtype)) for o, g in zip((y, *finals), grads, strict=True) if g is not None and o.requires_grad]
+        pairs = [
+            (o, g.to(o.dtype)) for o, g in zip((y, *finals), grads, strict=True) if g is not None and o.requires_grad
+        ]
         wanted = [f for f, n in zip(fresh, ctx.needs_input_grad[3:], strict=True) if n]
         found = iter(
             torch.autograd.grad(

@@ -42,21 +42,21 @@ class Record:
     def values(self) -> Tensor:
         """[T] norms over all sequences, in order of time steps (of the direction's own time)."""
         if not self.norms:
-            return torch.zeros(0)
+            return torch.zeros(0, device="cpu")
         return torch.stack([torch.linalg.vector_norm(self.norms[t]) for t in sorted(self.norms)])
 
     @property
     def from_the_end(self) -> Tensor:
         """[T] means over the sequences that have such a step, by steps from a sequence's own end: the last first."""
         if not self.norms:
-            return torch.zeros(0)
+            return torch.zeros(0, device="cpu")
         steps = sorted(self.norms)
-        T, sizes = len(steps), torch.tensor([len(self.norms[t]) for t in steps])
+        T, sizes = len(steps), torch.tensor([len(self.norms[t]) for t in steps], device="cpu")
         norms = torch.cat([self.norms[t] for t in steps])
         if sizes[0] == sizes[-1]:
             return norms.view(T, -1).mean(1).flip(0)
         # Sequences alive at step t are the first sizes[t]; one ends where it is not among the first sizes[t + 1].
-        lengths = (sizes[:, None] > torch.arange(int(sizes[0]))).sum(0)
+        lengths = (sizes[:, None] > torch.arange(int(sizes[0]), device="cpu")).sum(0)
         rows = torch.cat([lengths[: sizes[t]] - 1 - t for t in range(T)]).to(norms.device)
         total = norms.new_zeros(T).index_add_(0, rows, norms)
         return total / torch.bincount(rows, minlength=T)

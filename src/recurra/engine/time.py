@@ -69,7 +69,7 @@ class Time:
         values, order = torch.sort(lengths, descending=True, stable=True)
         alive = len(lengths) - torch.cumsum(torch.bincount(lengths, minlength=steps + 1), 0)
         sizes = tuple(int(n) for n in alive[:steps] if n > 0)
-        in_order = bool(torch.equal(order, torch.arange(len(order))))
+        in_order = bool(torch.equal(order, torch.arange(len(order), device="cpu")))
         return Time(len(lengths), sizes, None if in_order else order, values)
 
     @property
@@ -78,20 +78,26 @@ class Time:
         return self.sizes[0] if self.sizes else 0
 
     @property
+    def steps(self) -> int:
+        """Steps of the longest sequence."""
+        return len(self.sizes)
+
+    @property
     def rows(self) -> int:
         return sum(self.sizes)
 
     @cached_property
     def starts(self) -> Tensor:
         """First packed row of each step."""
-        sizes = torch.tensor((0, *self.sizes))
-        return torch.cumsum(sizes, 0)[:-1] if len(self.sizes) else torch.zeros(0, dtype=torch.int64)
+        sizes = torch.tensor((0, *self.sizes), device="cpu")
+        return torch.cumsum(sizes, 0)[:-1] if len(self.sizes) else torch.zeros(0, dtype=torch.int64, device="cpu")
 
     @cached_property
     def place(self) -> tuple[Tensor, Tensor]:
         """For each packed row its time step and its sorted position, [N] each."""
-        step = torch.repeat_interleave(torch.arange(len(self.sizes)), torch.tensor(self.sizes, dtype=torch.int64))
-        return step, torch.arange(self.rows) - self.starts[step]
+        sizes = torch.tensor(self.sizes, dtype=torch.int64, device="cpu")
+        step = torch.repeat_interleave(torch.arange(len(self.sizes), device="cpu"), sizes)
+        return step, torch.arange(self.rows, device="cpu") - self.starts[step]
 
     @cached_property
     def padded_rows(self) -> Tensor:
@@ -110,7 +116,7 @@ class Time:
     def last(self) -> Tensor:
         """For each sorted sequence its last row, counted behind `alive` rows of initial states; for empty ones 0."""
         assert self.lengths is not None
-        position = torch.arange(self.alive)
+        position = torch.arange(self.alive, device="cpu")
         return self.alive + self.starts[self.lengths[: self.alive] - 1] + position
 
     @cached_property

@@ -7,14 +7,15 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.engine import Layer, Record, Time, Trace, check_backend, run
+from recurra.engine import Layer, Record, Time, Trace, check_backend, operator, run
 from recurra.engine.native.step import StepLayer
+from recurra.engine.padded import Padded, traced
 from recurra.equations.derive import Variant, derive
 from recurra.equations.gates import watched
 from recurra.equations.language import Cell
@@ -112,6 +113,7 @@ class Recurrent(nn.Module):
                 for name, shape in self._shapes(k):
                     parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
                     self.register_parameter(self._key(name, k, reverse), parameter)
+        self._plans = self._planned()
         self.reset_parameters()
 
     def _check_cell(self) -> None:
@@ -241,7 +243,7 @@ class Recurrent(nn.Module):
         batched = x.ndim == 3
         x = x[:, None] if not batched else x.transpose(0, 1) if self.batch_first else x
         T, B, _ = x.shape
-        time = Time.full(T, B) if lengths is None else Time.of(lengths, T, B)
+        time = self._time(x, lengths, watch)
         initial = self._initial(hx, B, x, batched)
         rows, finals = self._stack(time.pack(x), time, initial, watch)
         y = time.unpack(rows, T)
@@ -254,12 +256,27 @@ class Recurrent(nn.Module):
     ) -> tuple[PackedSequence, Tensor | State]:
         check_packed(x, self._weight, self.input_size)
         sizes = x.batch_sizes
-        lengths = (sizes[:, None] > torch.arange(int(sizes[0]))).sum(0)
+        lengths = (sizes[:, None] > torch.arange(int(sizes[0]), device="cpu")).sum(0)
         time = Time(int(sizes[0]), tuple(sizes.tolist()), x.sorted_indices, lengths)
         initial = self._initial(hx, time.batch, x.data, True)
         rows, finals = self._stack(x.data, time, initial, watch)
         y = PackedSequence(rows, sizes, x.sorted_indices, x.unsorted_indices)
         return y, finals if len(finals) > 1 else finals[0]
+
+    def _time(self, x: Tensor, lengths: Tensor | None, watch: _Watch) -> Time | Padded:
+        """The rows of x [T, B, I] in time; where only shapes are known, or a call is recorded, those of all steps."""
+        T, B, _ = x.shape
+        if traced(x) and self.backend != "reference" and watch.record is None and watch.trace is None:
+            return Padded(T, B, lengths)
+        return Time.full(T, B) if lengths is None else Time.of(lengths, T, B)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._plans = self._planned()
+
+    def _planned(self) -> list[str]:
+        """What the layers' equations are called in a traced program."""
+        return [operator.plan(self._cell(k), self.variant) for k in range(self.num_layers)]
 
     def _initial(self, hx: Tensor | State | None, batch: int, x: Tensor, batched: bool) -> State:
         """States [layers · directions, B, ·], zeros where none is given."""
@@ -273,7 +290,7 @@ class Recurrent(nn.Module):
         check_states(states, shapes, self.cell, self._weight)
         return states if batched else tuple(s[:, None] for s in states)
 
-    def _stack(self, rows: Tensor, time: Time, initial: State, watch: _Watch) -> tuple[Tensor, State]:
+    def _stack(self, rows: Tensor, time: Time | Padded, initial: State, watch: _Watch) -> tuple[Tensor, State]:
         """All layers over packed rows [N, I]; states come and go in the caller's order of sequences."""
         states = tuple(time.sort(s.transpose(0, 1)).transpose(0, 1) for s in initial)
         finals: list[State] = []
@@ -292,20 +309,20 @@ class Recurrent(nn.Module):
         joined = tuple(torch.stack(s) for s in zip(*finals, strict=True))
         return rows, tuple(time.unsort(s.transpose(0, 1)).transpose(0, 1) for s in joined)
 
-    def _between_layers(self, rows: Tensor, time: Time) -> Tensor:
+    def _between_layers(self, rows: Tensor, time: Time | Padded) -> Tensor:
         """What the layer above reads of packed rows [N, H']."""
         if not self.variational or not self.training or not self.dropout or not time.rows:
             return nn.functional.dropout(rows, self.dropout, self.training)
-        if time.rows == len(time.sizes) * time.alive:  # of one length: no mask is held for more than one step
-            steps = rows.unflatten(0, (len(time.sizes), time.alive))
-            return dropout(steps, self.dropout, True, variational=True).flatten(0, 1)
+        if time.rows == time.steps * time.alive:  # of one length: no mask is held for more than one step
+            steps = rows if rows.ndim == 3 else rows.unflatten(0, (time.steps, time.alive))
+            return dropout(steps, self.dropout, True, variational=True).view(rows.shape)
         mask = draw_mask((time.alive, rows.shape[1]), self.dropout, rows)
         return rows * mask.index_select(0, time.place[1].to(rows.device))
 
     def _direction(
         self,
         rows: Tensor,
-        time: Time,
+        time: Time | Padded,
         state: State,
         k: int,
         reverse: bool,
@@ -314,10 +331,9 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
         """One layer in one direction: y, the final state, and what the layer above reads of this one's states, as
         `below` is of the one underneath; both in the direction's own time."""
-        kept, seen = watch.layer(self._cell(k), time, k, reverse)
+        kept, seen = (None, None) if isinstance(time, Padded) else watch.layer(self._cell(k), time, k, reverse)
         handed = self.cell.reads_below if k < self.num_layers - 1 else ()
         also = tuple(s for s in handed if s != self.cell.state[0])
-        layer = Layer(self._cell(k), time, self.variant, self.truncate, kept, seen, also)
         weights = {n: getattr(self, self._key(n, k, reverse)) for n, _ in self._shapes(k)}
         if self.weight_dropout and self.training:
             matrix = weights["weight_hh"]
@@ -326,11 +342,17 @@ class Recurrent(nn.Module):
             seen.recurrent = weights.get("weight_hh")
         masks = self._masks(time, state) | dict(below)
         x = time.reverse(rows) if reverse else rows
-        y, final = run(layer, x, tuple(s[: time.alive] for s in state), weights, masks, self.backend)
+        if isinstance(time, Padded):
+            cut = (self.truncate, also)
+            y, final = operator.run(self._plans[k], cut, time, x, state, weights, masks, self.backend)
+        else:
+            layer = Layer(self._cell(k), time, self.variant, self.truncate, kept, seen, also)
+            y, final = run(layer, x, tuple(s[: time.alive] for s in state), weights, masks, self.backend)
         if time.alive < time.batch:
             final = tuple(torch.cat((f, s[time.alive :])) for f, s in zip(final, state, strict=True))
-        y, *rest = y.split([state[s].shape[1] for s in layer.given], 1) if also else (y,)
-        values = dict(zip((self.cell.state[0], *also), (y, *rest), strict=True))
+        given = (self.cell.state[0], *also)
+        y, *rest = y.split([state[self.cell.state.index(s)].shape[1] for s in given], -1) if also else (y,)
+        values = dict(zip(given, (y, *rest), strict=True))
         return (time.reverse(y) if reverse else y), final, {f"lower_{s}": values[s] for s in handed}
 
     def step_layers(self) -> list[StepLayer]:
@@ -347,7 +369,7 @@ class Recurrent(nn.Module):
             layers.append(StepLayer(self._cell(k), self.variant, tensors, masks))
         return layers
 
-    def _masks(self, time: Time, state: State) -> dict[str, Tensor]:
+    def _masks(self, time: Time | Padded, state: State) -> dict[str, Tensor]:
         """Masks for all packed rows: fixed per sequence for the recurrent product, per step for zoneout."""
         masks = {}
         if self.variant.recurrent_mask:

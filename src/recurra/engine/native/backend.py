@@ -43,7 +43,7 @@ def run(
     if not layer.time.sizes:
         return x.new_zeros(0, sum(state[k].shape[1] for k in layer.given)), state
     names = (*weights, *masks)
-    outputs = _Native.apply(layer, tuple(weights), names, x, *state, *weights.values(), *masks.values())
+    outputs = NativeFunction.apply(layer, tuple(weights), names, x, *state, *weights.values(), *masks.values())
     return outputs[0], tuple(outputs[1:])
 
 
@@ -65,7 +65,7 @@ def _new(rows: int, width: int, like: Tensor) -> Tensor:
     return memory.empty(rows * width, like.dtype).view(rows, width)
 
 
-class _Native(torch.autograd.Function):
+class NativeFunction(torch.autograd.Function):
     """x [N, I], states [alive, ·] → h [N, ·], final states [alive, ·]."""
 
     @staticmethod

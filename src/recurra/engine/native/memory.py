@@ -36,7 +36,7 @@ def empty(entries: int, dtype: torch.dtype) -> Tensor:
     what the counts of its storage's users say, so a graph that is kept keeps its arrays."""
     size = entries * dtype.itemsize
     if size < SMALLEST:
-        return torch.empty(entries, dtype=dtype)
+        return torch.empty(entries, dtype=dtype, device="cpu")
     global _requests
     with _lock:
         _requests += 1
@@ -52,7 +52,7 @@ def empty(entries: int, dtype: torch.dtype) -> Tensor:
             del _held[0]
         # An array of inference mode could not be used for training.
         with torch.inference_mode(False):
-            made = torch.empty(entries + entries // 8, dtype=dtype)
+            made = torch.empty(entries + entries // 8, dtype=dtype, device="cpu")
         _held.append(_Held(made.untyped_storage().nbytes(), dtype, made, _requests))
         return made[:entries]
 
@@ -67,7 +67,7 @@ def _users(array: Tensor) -> tuple[int, int]:
     return int(torch._C._storage_Use_Count(storage._cdata)), sys.getrefcount(storage)
 
 
-_ALONE = _users(torch.empty(1))
+_ALONE = _users(torch.empty(1, device="cpu"))
 
 
 def _new_lock() -> None:

@@ -44,7 +44,7 @@ def run(
     if not layer.time.sizes:
         return x.new_zeros(0, sum(state[k].shape[1] for k in layer.given)), state
     names = (*weights, *masks)
-    outputs = _Triton.apply(layer, tuple(weights), names, x, *state, *weights.values(), *masks.values())
+    outputs = TritonFunction.apply(layer, tuple(weights), names, x, *state, *weights.values(), *masks.values())
     return outputs[0], tuple(outputs[1:])
 
 
@@ -90,7 +90,7 @@ def _sweep(
     graphs.run(key, steps, {"x": arrays["x"]} | read | matrices, loop.written(sweep) & read.keys())
 
 
-class _Triton(torch.autograd.Function):
+class TritonFunction(torch.autograd.Function):
     """x [N, I], states [alive, ·] → h [N, ·], final states [alive, ·]."""
 
     @staticmethod
