@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from recurra import engine
 from recurra.engine import aten
+from recurra.engine.native import backend, build
 from recurra.nn import Recurrent
 
 PROCESSORS = ("AVX512_CORE", "AVX2", "AVX", "SSE41")
@@ -72,3 +74,26 @@ def test_other_errors_are_not_taken_for_a_lack(monkeypatch: pytest.MonkeyPatch) 
             Recurrent("lstm", 3, 4)(torch.randn(2, 1, 3))
     finally:
         aten._lacks.cache_clear()
+
+
+class Taken(Exception):
+    """An engine was taken."""
+
+
+@pytest.mark.parametrize(("widens", "taken"), [(False, "aten"), (True, "native")])
+def test_a_kernel_of_bfloat16_that_the_processor_does_not_multiply_is_left_alone(
+    widens: bool, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(name: str) -> Any:
+        def raises(*given: Any) -> None:
+            raise Taken(name)
+
+        return raises
+
+    monkeypatch.setattr(aten, "run", run("aten"))
+    monkeypatch.setattr(backend, "run", run("native"))
+    monkeypatch.setattr(aten, "lacks", lambda *given: None)
+    monkeypatch.setattr(build, "no_compiler", lambda: None)
+    monkeypatch.setattr(engine, "widens", lambda device, low: widens)
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(Taken, match=taken):
+        Recurrent("lstm", 3, 4)(torch.randn(2, 1, 3))

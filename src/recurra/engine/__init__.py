@@ -3,10 +3,10 @@
 `reference` is the equations in a plain loop, `torch` the derived backward through time in torch operations, `native`
 the same compiled for this processor, `triton` the same as kernels for a GPU, `aten` torch's own kernel where it has one
 for the cell. `auto` takes on the CPU what was measured faster: `native`, or `torch` where nothing can be compiled (said
-once); a plain LSTM in 32 or 16 bits without lengths goes to `aten` (oneDNN), unless it is trained and large or oneDNN
-has none for this processor, as of bfloat16 where there is no AVX-512; a single
-step that nothing is learnt from, as decoders take them, goes to `reference`, since others arrange the weights first,
-which takes longer than the step. On a GPU, where nothing was measured, it takes `aten` for any cell of torch's and
+once); a plain LSTM in 32 or 16 bits without lengths goes to `aten` (oneDNN), unless it is trained and large, or of
+bfloat16 where the processor does not multiply that: there oneDNN has a slow one or none; a single step that nothing is
+learnt from, as decoders take them, goes to `reference`, since others arrange the weights first, which takes longer than
+the step. On a GPU, where nothing was measured, it takes `aten` for any cell of torch's and
 `torch` for the others.
 """
 
@@ -19,9 +19,11 @@ import torch
 from torch import Tensor
 
 from recurra.engine import aten, bptt, demands, reference
+from recurra.engine.bptt import autocast
 from recurra.engine.layer import Layer, Record
 from recurra.engine.native import backend as compiled
 from recurra.engine.native import build
+from recurra.engine.short import widens
 from recurra.engine.time import Time
 from recurra.engine.trace import Trace
 from recurra.engine.triton import backend as fused
@@ -57,7 +59,7 @@ def choose(backend: str, layer: Layer, x: Tensor, units: int = 0, learns: bool =
         if len(layer.time.sizes) == 1 and not learns and not torch.is_autocast_enabled("cpu"):
             return "reference"
         onednn = kernel and layer.cell.name == "lstm" and layer.time.lengths is None and x.dtype != torch.float64
-        onednn = onednn and aten.lacks(layer, x, learns) is None
+        onednn = onednn and not widens(x.device, autocast(x)) and aten.lacks(layer, x, learns) is None
         large = LARGE[build.instructions()]
         if onednn and not (learns and (units >= WIDE or units * layer.time.rows >= large)):
             return "aten"
