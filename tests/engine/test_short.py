@@ -82,6 +82,14 @@ def test_a_weight_is_rounded_once_and_anew_after_it_has_changed(without: None) -
     assert layer.weight.grad is not None
 
 
+@pytest.mark.parametrize("layer", [torch.nn.LSTM(3, 4), torch.nn.GRU(3, 4), torch.nn.RNN(3, 4)])
+def test_torchs_own_layers_run_in_float32(layer: torch.nn.Module, without: None) -> None:
+    x = torch.randn(5, 2, 3)
+    with short.autocast(CPU):
+        y = layer(x)[0]
+    assert y.dtype == torch.float32 and torch.equal(y, layer(x.bfloat16().float())[0])
+
+
 def test_attention(without: None) -> None:
     torch.manual_seed(0)
     q, k, v = torch.randn(3, 1, 2, 5, 4).unbind()

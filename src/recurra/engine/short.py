@@ -58,8 +58,10 @@ FACTORS: Mapping[Callable[..., Any], tuple[int, int]] = {
     **dict.fromkeys((torch.matmul, Tensor.matmul, torch.mm, Tensor.mm), (0, 2)),
     **dict.fromkeys((torch.addmm, Tensor.addmm, torch.baddbmm, torch.einsum), (1, 3)),
     F.scaled_dot_product_attention: (0, 3),
+    **dict.fromkeys((torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu), (0, 1)),
 }
-"""torch's products that autocast rounds the factors of, and which arguments those are, from and up to."""
+"""torch's products that autocast rounds the factors of, and which arguments those are, from and up to; of its own
+recurrent layers x alone, and that they run in float32 is what matters: oneDNN may have no LSTM of bfloat16."""
 
 
 class _Widened(TorchFunctionMode):
