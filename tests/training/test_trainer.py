@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from recurra import checkpoint
+from recurra.engine import short
 from recurra.errors import CheckpointError, DataError, TrainingError
 from recurra.training import evaluation as module
 from recurra.training.evaluation import Score, evaluate
@@ -267,7 +268,8 @@ def test_bf16_keeps_weights_in_float32(trainer: Make, toy: Make) -> None:
     seen = []
     model.head.register_forward_hook(lambda layer, inputs, output: seen.append(output.dtype))
     assert trainer(model=model, epochs=1, precision="bf16").fit().best < 3
-    assert set(seen) == {torch.bfloat16}
+    own = short.multiplies(torch.device("cpu"))  # else products of rounded factors in float32
+    assert set(seen) == {torch.bfloat16 if own else torch.float32}
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
