@@ -7,10 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from recurra.engine import aten, bptt
+from recurra.engine.native import backend as compiled_engine
 from recurra.engine.native import build
-from recurra.errors import ConfigError
+from recurra.equations.language import cell, sigmoid, tanh
+from recurra.errors import ConfigError, WrongValue
 from recurra.nn import Recurrent
 
 LENGTHS = (4, 0, 6)
@@ -130,23 +135,130 @@ def test_another_default_device_changes_nothing(backend: str) -> None:
             torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])
 
 
-def test_what_is_watched_is_not_traced() -> None:
-    """Records and traces are lists that a call fills: such a call runs as it does untraced."""
+def test_records_and_traces_are_filled_beside_a_compiled_program() -> None:
+    layer, x = made("gru", num_layers=2)
+    expected: tuple[list[Any], list[Any]] = ([], [])
+    found: tuple[list[Any], list[Any]] = ([], [])
+    oracle = outcome(lambda *given: layer(*given, *expected), layer, x, None)
+    compiled = torch.compile(layer, backend="aot_eager")
+    for one, other in zip(outcome(lambda *given: compiled(*given, *found), layer, x, None), oracle, strict=True):
+        torch.testing.assert_close(one, other)
+    for one, other in zip(found[0], expected[0], strict=True):
+        torch.testing.assert_close(one.values, other.values)
+    assert [len(t.states) for t in found[1]] == [6, 6]
+
+
+def test_a_recorded_program_refuses_to_fill_lists() -> None:
     layer, x = made("gru")
-    record: list[Any] = []
-    layer(x, None, None, record)[0].sum().backward()
-    assert len(record) == 1 and record[0].values.shape == (6,)
+    for lists in (([], None), (None, [])):
+        with pytest.raises(WrongValue, match="hand them to the layer itself"):
+            torch.export.export(layer, (x.detach(), None, None, *lists))
+        assert lists in (([], None), (None, []))
+        with pytest.raises(torch._dynamo.exc.Unsupported, match="no such list"):
+            torch.compile(layer, fullgraph=True, backend="aot_eager")(x, None, None, *lists)
 
 
-def test_a_program_of_another_process_says_what_it_lacks() -> None:
-    from recurra.engine import operator
+class Packing(nn.Module):
+    """A model that packs its input."""
 
+    def __init__(self, layer: Recurrent) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        y, _ = pad_packed_sequence(self.layer(pack_padded_sequence(2 * x, lengths))[0])
+        return y.square()
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_packed_sequences_run_beside_a_compiled_program() -> None:
     layer, x = made("gru")
+    model, lengths = Packing(layer), torch.tensor([6, 4, 1])
+    expected = torch.autograd.grad(model(x, lengths).sum(), list(layer.parameters()))
+    compiled = torch.compile(model, backend="aot_eager")
+    found = torch.autograd.grad(compiled(x, lengths).sum(), list(layer.parameters()))
+    for one, oracle in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, oracle)
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="the padded tensor with lengths="):
+        torch.compile(layer, fullgraph=True, backend="aot_eager")(pack_padded_sequence(x.detach(), lengths))
+    with pytest.raises(WrongValue, match="give the layer the padded tensor and lengths="):
+        torch.export.export(layer, (pack_padded_sequence(x.detach(), lengths),))
+    with pytest.raises(WrongValue, match="give the layer the padded tensor and lengths="):
+        torch.jit.trace(model, (x.detach(), lengths))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_torchs_kernel_is_never_exchanged_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph break runs what was asked for; where there is none, the layer is refused."""
+    layer, x = made("lstm", backend="aten")
+    ran = []
+    kernel = aten.run
+    monkeypatch.setattr(aten, "run", lambda *given: ran.append(1) or kernel(*given))
+    expected = outcome(layer, layer, x, None)
+    for found, oracle in zip(outcome(torch.compile(layer, backend="aot_eager"), layer, x, None), expected, strict=True):
+        torch.testing.assert_close(found, oracle)
+    assert len(ran) == 2
+    torch._dynamo.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="take backend='auto'"):
+        torch.compile(layer, fullgraph=True, backend="aot_eager")(x)
+    for record in (torch.export.export, torch.jit.trace):
+        with pytest.raises(ConfigError, match="Make the layer with backend='auto'"):
+            record(layer, (x.detach(),))
+
+
+@pytest.mark.parametrize("backend", ["torch", *(["native"] if build.no_compiler() is None else [])])
+def test_the_backend_asked_for_runs_in_a_program(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = made("gru", backend=backend)
     program = torch.export.export(layer, (x.detach(),)).module()
-    kept = dict(operator._plans)
-    operator._plans.clear()
-    try:
-        with pytest.raises(ConfigError, match=r"this program was made in another process, where 'gru#"):
-            program(x)
-    finally:
-        operator._plans.update(kept)
+    engines = {"torch": bptt.ThroughTime, "native": compiled_engine.NativeFunction}
+    ran = []
+    for name, engine in engines.items():
+        forward = engine.forward
+
+        def seen(*given: Any, name: str = name, forward: Any = forward) -> Any:
+            ran.append(name)
+            return forward(*given)
+
+        monkeypatch.setattr(engine, "forward", staticmethod(seen))
+    program(x)
+    assert ran == [backend]
+
+
+def test_a_program_made_of_fakes_refuses_torchs_kernel_when_it_runs() -> None:
+    layer, x = made("lstm", backend="aten")
+    weights = {n: p.detach() for n, p in layer.named_parameters()}
+
+    def call(weights: dict[str, Tensor], x: Tensor) -> Any:
+        return torch.func.functional_call(layer, weights, (x,))[0]
+
+    program = make_fx(call, tracing_mode="fake")(weights, x.detach())
+    with pytest.raises(ConfigError, match="Make the layer with backend='auto'"):
+        program(weights, x.detach())
+
+
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+def test_autocast_is_as_it_was_recorded(low: torch.dtype) -> None:
+    layer, x = made("gru")
+    given = x.detach().to(low)
+    with torch.autocast("cpu", low):
+        expected = layer(given)[0]
+        program = torch.export.export(layer, (given,)).module()
+    torch.testing.assert_close(program(given)[0], expected)
+    assert not torch.equal(expected, layer(given.float())[0])
+
+
+def test_another_cell_of_a_kernels_name_does_not_run_on_it() -> None:
+    """torch's kernels are found by name; a cell of one's own may have any."""
+
+    @cell(name="lstm", gates="i f g o", state="h c", source="none: forgets nothing")
+    def other(i: Any, f: Any, g: Any, o: Any, h: Any, c: Any) -> Any:
+        c = c + sigmoid(i) * tanh(g) + 0 * f
+        return sigmoid(o) * tanh(c), c
+
+    torch.manual_seed(0)
+    x, plain = torch.randn(6, 3, 4), Recurrent(other, 4, 5, backend="reference")
+    auto = Recurrent(other, 4, 5)
+    auto.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(auto(x)[0], plain(x)[0])
+    with pytest.raises(ConfigError, match="another of that name"):
+        Recurrent(other, 4, 5, backend="aten")(x)

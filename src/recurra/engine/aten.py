@@ -17,6 +17,7 @@ from torch.autograd.graph import get_gradient_edge
 from recurra.engine.bptt import again, autocast, readable
 from recurra.engine.layer import Layer
 from recurra.equations.derive import PLAIN
+from recurra.registry import find
 
 KERNELS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "lstm": _VF.lstm,
@@ -30,6 +31,8 @@ def refuses(layer: Layer) -> str | None:
     """Why torch has no kernel for this layer; None: it has one."""
     if layer.cell.name not in KERNELS:
         return f"torch has no kernel for the cell {layer.cell.name!r} (it has {', '.join(KERNELS)})"
+    if layer.cell is not find("cell", layer.cell.name):
+        return f"torch's kernel is for the registered cell {layer.cell.name!r}, this is another of that name"
     if layer.variant != PLAIN:
         return "torch's kernels know no recurrent dropout, zoneout or projection here"
     if layer.truncate or layer.record is not None:

@@ -3,17 +3,22 @@
 They see shapes in and shapes out, and call the engine when the program runs. Its backward runs the forward once more,
 since what an engine keeps in between has no shape that is known beforehand where there are lengths. It is used for
 tracing only: an operator costs tens of microseconds a call that a plain one does not.
+
+What a program holds of a layer is one string of its own, so that it means the same in another process: the
+`signature`, the names of the tensors, the backend, and the short type of autocast. "auto" takes here "native" on the
+CPU where it can, and "torch" elsewhere; another backend runs as it was asked for, or is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from recurra.engine import bptt, demands
+from recurra.engine import bptt, demands, signature
 from recurra.engine.layer import Layer
 from recurra.engine.native import backend as compiled
 from recurra.engine.native import build
@@ -24,22 +29,16 @@ from recurra.equations.derive import Variant
 from recurra.equations.language import Cell
 from recurra.errors import ConfigError
 
-_plans: dict[str, tuple[Cell, Variant]] = {}
-"""What layers of this process are, by the name that stands in a traced program."""
-
-
-def plan(cell: Cell, variant: Variant) -> str:
-    """The name of a layer's equations in a traced program."""
-    for name, found in _plans.items():
-        if found == (cell, variant):
-            return name
-    name = f"{cell.name}#{sum(n.startswith(cell.name + '#') for n in _plans)}"
-    _plans[name] = (cell, variant)
-    return name
+ENGINES = ("auto", "torch", "native", "triton", "aten")
+SHORT = ("", "bfloat16", "float16")
+NO_KERNEL = (
+    "backend 'aten' cannot run in a recorded program (torch.compile, torch.export, torch.jit.trace): its gradients are "
+    "those of a graph of its own. Make the layer with backend='auto', or call it outside of the program."
+)
 
 
 def run(
-    name: str,
+    said: str,
     layer: tuple[int, tuple[str, ...]],
     time: Padded,
     x: Tensor,
@@ -50,17 +49,43 @@ def run(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """As `engine.run`, over x [T, B, I] to y [T, B, ·] and states [B, ·].
 
-    `layer`: `truncate` and `also` of Layer; `name`: as of `plan`.
+    `said`: the layer's `signature`; `layer`: `truncate` and `also` of Layer.
     """
     truncate, also = layer
     device = x.device.type
     low = str(torch.get_autocast_dtype(device)).removeprefix("torch.") if torch.is_autocast_enabled(device) else ""
     if x.dtype == torch.float64:
         low = ""
-    words = ";".join((name, ",".join(weights), ",".join(masks), ",".join(also), backend, low))
+    words = "\n".join((said, ",".join(weights), ",".join(masks), ",".join(also), backend, low))
     tensors = [*weights.values(), *masks.values()]
     y, *finals = torch.ops.recurra.layer(x, time.lengths, list(state), tensors, words, truncate)
     return y, tuple(finals)
+
+
+class _Words(NamedTuple):
+    """What the operator's string says."""
+
+    cell: Cell
+    variant: Variant
+    own: tuple[str, ...]
+    masks: tuple[str, ...]
+    also: tuple[str, ...]
+    backend: str
+    low: str
+
+
+@lru_cache(maxsize=256)
+def _read(words: str) -> _Words:
+    """Raises ConfigError for a layer that is not here as it was where the program was made."""
+    said, *rest = words.split("\n")
+    cell, variant = signature.read(said)
+    if len(rest) == 5:
+        own, masks, also = (tuple(names.split(",")) if names else () for names in rest[:3])
+        if set(also) <= set(cell.state) and rest[3] in ENGINES and rest[4] in SHORT:
+            return _Words(cell, variant, own, masks, also, rest[3], rest[4])
+    raise ConfigError(
+        f"a layer of a recorded program is not as this version of recurra writes it: {rest}. {signature.AGAIN}"
+    )
 
 
 class _Call:
@@ -75,38 +100,45 @@ class _Call:
         words: str,
         cut: int,
     ) -> None:
-        name, own, drawn, also, backend, self.low = words.split(";")
-        if name not in _plans:
-            raise ConfigError(
-                f"this program was made in another process, where {name!r} named a layer's equations: make the layer "
-                "here first, as it was there, or export the run with `recurra export`."
-            )
-        cell, variant = _plans[name]
-        self.own, masks = tuple(own.split(",")) if own else (), tuple(drawn.split(",")) if drawn else ()
+        cell, variant, self.own, masks, also, backend, self.low = _read(words)
         self.names = (*self.own, *masks)
+        if len(self.names) != len(tensors) or len(cell.state) != len(state):
+            raise ConfigError(
+                f"a layer of {cell.name!r} in a recorded program has {len(tensors)} weights and {len(state)} states, "
+                f"expected {len(self.names)} and {len(cell.state)}. {signature.AGAIN}"
+            )
         T, B, _ = x.shape
         self.steps, self.time = T, Time.full(T, B) if lengths is None else Time.of(lengths, T, B)
-        self.layer = Layer(cell, self.time, variant, cut, also=tuple(also.split(",")) if also else ())
+        self.layer = Layer(cell, self.time, variant, cut, also=also)
         given = [t if k < len(self.own) else self.rows(t) for k, t in enumerate(tensors)]
         self.state = [self.time.sort(s)[: self.time.alive] for s in state]
         self.inputs = (self.time.pack(x), *self.state, *given)
         values = dict(zip(self.names, given, strict=True))
         weights = {n: values[n] for n in self.own}
-        demands.check(self.layer, self.inputs[0], tuple(self.state), weights, {n: values[n] for n in masks})
-        self.strict, self.engine = backend == "native", self.choose(backend)
+        with self.mixed():
+            demands.check(self.layer, self.inputs[0], tuple(self.state), weights, {n: values[n] for n in masks})
+            self.free, self.engine = backend == "auto", self.choose(backend)
+
+    def mixed(self) -> torch.autocast:
+        """Autocast as it was where the program was recorded, whatever it is where it runs."""
+        short = getattr(torch, self.low) if self.low else None
+        return torch.autocast(self.inputs[0].device.type, short, enabled=short is not None)
 
     def choose(self, backend: str) -> Any:
+        """The engine asked for, if it can run this layer; of "auto" what the head of this file says."""
         x = self.inputs[0]
-        if backend == "triton":
-            if (reason := fused.refuses(self.layer, x)) is not None:
-                raise ConfigError(f"backend 'triton' cannot run this layer: {reason}. Use backend='auto'.")
-            return fused.TritonFunction
-        if backend == "torch" or x.device.type != "cpu":
+        if backend == "torch":
             return bptt.ThroughTime
-        reason = compiled.refuses(self.layer, x)
-        if reason is not None and backend == "native":
-            raise ConfigError(f"backend 'native' cannot run this layer: {reason}. Use backend='auto'.")
-        return bptt.ThroughTime if reason is not None else compiled.NativeFunction
+        if backend == "aten":
+            raise ConfigError(NO_KERNEL)
+        reason = fused.refuses(self.layer, x) if backend == "triton" else compiled.refuses(self.layer, x)
+        if backend == "auto":
+            if x.device.type == "cpu" and (lacking := build.no_compiler()) is not None:
+                build.say_once(f"{lacking}; layers run on backend 'torch', which is slower")
+            return compiled.NativeFunction if reason is None else bptt.ThroughTime
+        if reason is not None:
+            raise ConfigError(f"backend {backend!r} cannot run this layer: {reason}. Use backend='auto'.")
+        return compiled.NativeFunction if backend == "native" else fused.TritonFunction
 
     def rows(self, padded: Tensor) -> Tensor:
         return self.time.pack(padded.reshape(self.steps, self.time.batch, padded.shape[-1]))
@@ -120,13 +152,11 @@ class _Call:
                 self.inputs[0].new_zeros(0, sum(self.state[k].shape[1] for k in self.layer.given)),
                 self.state,
             )
-        short = getattr(torch, self.low) if self.low else None
-        device = self.inputs[0].device.type
-        with torch.no_grad(), torch.autocast(device, short, enabled=short is not None):
+        with torch.no_grad(), self.mixed():
             try:
                 y, *finals = self.engine.forward(context, self.layer, self.own, self.names, *self.inputs)
             except build.BuildError as error:
-                if self.strict:
+                if not self.free:
                     raise
                 first = str(error).partition("\n")[0].rstrip(".")
                 build.say_once(f"{first}; such layers run on backend 'torch', which is slower")
@@ -168,10 +198,9 @@ def _forward(
 def _forward_shapes(
     x: Tensor, lengths: Tensor | None, state: Sequence[Tensor], tensors: Sequence[Tensor], words: str, truncate: int
 ) -> list[Tensor]:
-    name, _, _, also, _, low = words.split(";")
-    cell = _plans[name][0]
-    given = (0, *(cell.state.index(s) for s in also.split(",") if s))
-    dtype = torch.float32 if low else x.dtype
+    found = _read(words)
+    given = (0, *map(found.cell.state.index, found.also))
+    dtype = torch.float32 if found.low else x.dtype
     y = x.new_empty((x.shape[0], x.shape[1], sum(state[k].shape[1] for k in given)), dtype=dtype)
     return [y, *(s.new_empty(s.shape, dtype=dtype) for s in state)]
 
@@ -192,8 +221,7 @@ def _backward(
     if not call.time.sizes:
         return [torch.zeros_like(x), *(g.clone() for g in grads[1:]), *map(torch.zeros_like, tensors)]
     late = [call.time.sort(g)[: call.time.alive] for g in grads[1:]]
-    short = getattr(torch, call.low) if call.low else None
-    with torch.no_grad(), torch.autocast(x.device.type, short, enabled=short is not None):
+    with torch.no_grad(), call.mixed():
         found = call.engine.backward(context, call.time.pack(grads[0]), *late)[3:]
     out = []
     for k, (g, given) in enumerate(zip(found, inputs, strict=True)):

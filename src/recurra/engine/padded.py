@@ -14,11 +14,14 @@ from torch import Tensor
 from recurra.engine.demands import PLAIN
 
 
+def recorded() -> bool:
+    """Whether torch.compile, torch.export or torch.jit.trace is making a program of what is called."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
 def traced(x: Tensor) -> bool:
     """Whether a call with x is being recorded, or has shapes only."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
-        return True
-    return type(x).__torch_dispatch__ is not PLAIN
+    return recorded() or type(x).__torch_dispatch__ is not PLAIN
 
 
 @dataclass(frozen=True, eq=False)

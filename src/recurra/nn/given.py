@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from recurra.engine.operator import NO_KERNEL
 from recurra.equations.language import Cell
-from recurra.errors import WrongTensor, WrongType, WrongValue
+from recurra.errors import ConfigError, WrongTensor, WrongType, WrongValue
 from recurra.limits import check_layers, check_size
 
 
@@ -80,6 +81,22 @@ def check_packed(x: PackedSequence, weight: Tensor, width: int) -> None:
             f"input is a PackedSequence of {counts[0]} sequences with sorted_indices of shape {tuple(order.shape)}: "
             "make it with pack_padded_sequence."
         )
+
+
+def check_recorded(packed: bool, watched: bool, backend: str) -> None:
+    """Raises WrongValue for a call that no recorded program can hold."""
+    if packed:
+        raise WrongValue(
+            "input is a PackedSequence, whose counts are values, and a recorded program (torch.compile, torch.export, "
+            "torch.jit.trace) knows shapes: give the layer the padded tensor and lengths=."
+        )
+    if watched:
+        raise WrongValue(
+            "record and trace are lists that a call fills, which a recorded program (torch.compile, torch.export, "
+            "torch.jit.trace) does not do: leave them out of it, and hand them to the layer itself."
+        )
+    if backend == "aten":
+        raise ConfigError(NO_KERNEL)
 
 
 def check_states(states: Sequence[Tensor], shapes: Sequence[tuple[int, ...]], cell: Cell, weight: Tensor) -> None:

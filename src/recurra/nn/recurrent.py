@@ -13,15 +13,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.engine import Layer, Record, Time, Trace, check_backend, operator, run
+from recurra.engine import Layer, Record, Time, Trace, check_backend, operator, run, signature
 from recurra.engine.native.step import StepLayer
-from recurra.engine.padded import Padded, traced
+from recurra.engine.padded import Padded, recorded, traced
 from recurra.equations.derive import Variant, derive
 from recurra.equations.gates import watched
 from recurra.equations.language import Cell
 from recurra.errors import ConfigError, WrongValue
 from recurra.nn.dropout import draw_mask, dropout
-from recurra.nn.given import check_input, check_packed, check_shares, check_sizes, check_states, check_switches
+from recurra.nn.given import (
+    check_input,
+    check_packed,
+    check_recorded,
+    check_shares,
+    check_sizes,
+    check_states,
+    check_switches,
+)
 from recurra.nn.starts import check_starts, draw, gates_of
 from recurra.registry import find
 
@@ -113,7 +121,7 @@ class Recurrent(nn.Module):
                 for name, shape in self._shapes(k):
                     parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
                     self.register_parameter(self._key(name, k, reverse), parameter)
-        self._plans = self._planned()
+        self._signatures = self._signed()
         self.reset_parameters()
 
     def _check_cell(self) -> None:
@@ -233,6 +241,23 @@ class Recurrent(nn.Module):
 
         `trace`: a list that gets one `Trace` each, of gates and states; the layers then run on "reference".
         """
+        if recorded():
+            watched, packed = record is not None or trace is not None, isinstance(input, PackedSequence)
+            if torch.compiler.is_dynamo_compiling() and (packed or watched or self.backend == "aten"):
+                from recurra.nn.outside import outside  # loads torch's compiler, which is there by now
+
+                return outside(self._call, input, hx, lengths, record, trace)
+            check_recorded(packed, watched, self.backend)
+        return self._call(input, hx, lengths, record, trace)
+
+    def _call(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Tensor | State | None,
+        lengths: Tensor | None,
+        record: list[Record] | None,
+        trace: list[Trace] | None,
+    ) -> tuple[Tensor | PackedSequence, Tensor | State]:
         watch = _Watch(record, trace)
         if isinstance(input, PackedSequence):
             if lengths is not None:
@@ -272,11 +297,11 @@ class Recurrent(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._plans = self._planned()
+        self._signatures = self._signed()
 
-    def _planned(self) -> list[str]:
-        """What the layers' equations are called in a traced program."""
-        return [operator.plan(self._cell(k), self.variant) for k in range(self.num_layers)]
+    def _signed(self) -> list[str]:
+        """What a recorded program holds of each layer's equations."""
+        return [signature.write(self.cell, self.variant, k == 0) for k in range(self.num_layers)]
 
     def _initial(self, hx: Tensor | State | None, batch: int, x: Tensor, batched: bool) -> State:
         """States [layers · directions, B, ·], zeros where none is given."""
@@ -344,7 +369,7 @@ class Recurrent(nn.Module):
         x = time.reverse(rows) if reverse else rows
         if isinstance(time, Padded):
             cut = (self.truncate, also)
-            y, final = operator.run(self._plans[k], cut, time, x, state, weights, masks, self.backend)
+            y, final = operator.run(self._signatures[k], cut, time, x, state, weights, masks, self.backend)
         else:
             layer = Layer(self._cell(k), time, self.variant, self.truncate, kept, seen, also)
             y, final = run(layer, x, tuple(s[: time.alive] for s in state), weights, masks, self.backend)
