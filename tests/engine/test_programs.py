@@ -154,6 +154,7 @@ def test_a_signature_is_read_as_it_was_written() -> None:
         ('"cell"', '"sell"', "Export the layer again"),
         ("{", "[" * 5000 + "{", "nested|no JSON"),
         ("\nweight_ih,", "\n", "has 4 weights and 1 states, expected 3 and 1"),
+        ("\nauto\n", "\naten\n", "Make the layer with backend='auto'"),
         ("\nauto\n", "\nreference\n", "not as this version of recurra writes it"),
         ("\nauto\n", "\nauto\nfloat8", "not as this version of recurra writes it"),
         ("\n\n", "\n\nz", "not as this version of recurra writes it"),

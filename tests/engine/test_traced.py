@@ -224,16 +224,25 @@ def test_the_backend_asked_for_runs_in_a_program(backend: str, monkeypatch: pyte
     assert ran == [backend]
 
 
-def test_a_program_made_of_fakes_refuses_torchs_kernel_when_it_runs() -> None:
-    layer, x = made("lstm", backend="aten")
+@pytest.mark.parametrize("mode", ["real", "fake"])
+def test_a_graph_made_by_make_fx_computes_when_it_is_called(mode: Any) -> None:
+    layer, x = made("gru")
     weights = {n: p.detach() for n, p in layer.named_parameters()}
 
-    def call(weights: dict[str, Tensor], x: Tensor) -> Any:
+    def call(weights: dict[str, Tensor], x: Any) -> Any:
         return torch.func.functional_call(layer, weights, (x,))[0]
 
-    program = make_fx(call, tracing_mode="fake")(weights, x.detach())
+    program = make_fx(call, tracing_mode=mode)(weights, x.detach())
+    other = torch.randn(6, 3, 4)
+    torch.testing.assert_close(program(weights, other), layer(other)[0])
+    packed = pack_padded_sequence(x.detach(), torch.tensor([6, 4, 1]))
+    with pytest.raises(WrongValue, match="give the layer the padded tensor and lengths="):
+        make_fx(lambda weights, rows: call(weights, packed._replace(data=rows))[0], tracing_mode=mode)(
+            weights, packed.data
+        )
+    layer.backend = "aten"
     with pytest.raises(ConfigError, match="Make the layer with backend='auto'"):
-        program(weights, x.detach())
+        make_fx(call, tracing_mode=mode)(weights, x.detach())
 
 
 @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])

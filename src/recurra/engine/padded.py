@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from recurra.engine.demands import PLAIN
 
 
 def recorded() -> bool:
-    """Whether torch.compile, torch.export or torch.jit.trace is making a program of what is called."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    """Whether torch.compile, torch.export, torch.jit.trace or make_fx is making a program of what is called."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing() or get_proxy_mode() is not None
 
 
 def traced(x: Tensor) -> bool:
