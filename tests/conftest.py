@@ -15,6 +15,7 @@ Where RECURRA_SKIPPED names a file, every test that was left out is written behi
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,9 @@ from hypothesis import HealthCheck, settings
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("RECURRA_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "compiled"))
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs and nohup ignore
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 settings.register_profile("recurra", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("recurra")
 

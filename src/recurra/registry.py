@@ -250,6 +250,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
                 return _convert(value, option, where)
             except ConfigError:
                 continue
+        if float in arguments and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return _finite(value, where)  # which says what is wrong with a number
     elif origin in (tuple, list) and isinstance(value, (list, tuple)):
         inner = arguments[0] if arguments else Any
         return origin(_convert(v, inner, where) for v in value)

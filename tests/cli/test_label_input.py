@@ -28,11 +28,30 @@ def good() -> list[str]:
     return ["--valid", write("good.conll", COLUMNS), "--test", "good.conll"]
 
 
+def conllu(sentences: int, without: int) -> str:
+    """Sentences of four words, the third of the first ones without a tag of its language."""
+    return "".join(
+        "".join(
+            f"{k}\tw{k}\tw{k}\tNOUN\t{'_' if k == 3 and n < without else 'NN'}\t_\t0\troot\t_\t_\n" for k in range(1, 5)
+        )
+        + "\n"
+        for n in range(sentences)
+    )
+
+
 PAGE_SAYS: dict[str, Callable[[], list[str]]] = {
     "a column missing in a line": lambda: train("tagger", write("my.conll", f"a O\n\nc\n{COLUMNS}")),
     "fewer tags than words": lambda: train("slots", folder({"seq.in": "to New York\n", "seq.out": "O B-to\n"})),
     "a bracket missing": lambda: train("classifier", write("bad.trees", "(3 (2 It) (4 works)\n")),
     "JSON that is none": lambda: train("classifier", write("bad.jsonl", '{"text": "a"}\n{"text": "a" "label": 1}\n')),
+    "a quote inside a text": lambda: train(
+        "classifier", write("shop.csv", TABLE.splitlines()[0] + "\na,yes" * 5 + '\n"it said' + "\nb" * 49 + '",yes\n')
+    ),
+    "words without a tag": lambda: train(
+        "tagger",
+        write("my.conllu", conllu(102, without=12)),
+        settings=[*SMALL, "reader.kind=conllu", "reader.tag=xpos"],
+    ),
     "another column name": lambda: train("classifier", write("hotels.tsv", "label\ttext_a\nx\ta\n")),
     "another encoding": lambda: train("classifier", write("trec.txt", b"HUM:ind Who ?\n" * 65 + b"LOC:city \xf0 ?\n")),
     "labels where tags are wanted": lambda: train("tagger", write("table.csv", TABLE)),

@@ -46,7 +46,7 @@ TOKEN = "sixteen-and-more-letters"
             ("RUN", "--host", "nowhere.invalid", "--token", TOKEN),
             "--host nowhere.invalid is no address of this machine",
         ),
-        (("RUN", "--threads", "0"), "--threads 0, expected 1 or more"),
+        (("RUN", "--threads", "0"), "--threads = 0, expected 1 or more"),
     ],
 )
 def test_what_cannot_be_served(run: Path, here: Path, capsys: Any, words: tuple[str, ...], said: str) -> None:

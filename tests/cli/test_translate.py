@@ -154,7 +154,7 @@ def test_evaluate_alone_and_together(runs: dict[str, str], capsys: pytest.Captur
         (["hebrew", "a", "--beam", "2", "--n-best", "3"], "search.n_best = 3 of a beam of 2, expected 2 at most."),
         (["hebrew", "a", "--beam", "2", "--temperature", "1"], "search.beam is for a beam, search.temperature draws"),
         (["hebrew", "a", "--temperature", "-1"], "search.temperature = -1.0, expected 0 (always the likeliest"),
-        (["hebrew", "a", "--temperature", "nan"], "search.temperature = nan, expected 0"),
+        (["hebrew", "a", "--temperature", "nan"], "search.temperature = NaN, expected a finite number"),
         (["hebrew", "a", "--top-p", "2"], "search.top_p = 2.0, expected a share above 0 and up to 1."),
         (["hebrew", "a", "--length-penalty", "-1"], "search.length_penalty = -1.0, expected 0 (none) to 10"),
         (["hebrew", "a", "--no-repeat", "-1"], "search.no_repeat = -1, expected 0 or more."),

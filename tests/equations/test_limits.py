@@ -40,7 +40,7 @@ def test_numbers_do_not_grow_for_ever(line: str, times: int, first: str) -> None
 
 def test_numbers_are_computed_as_floats() -> None:
     cell = cell_of("gates: s\na = 2\na = a * a\na = a ** 3 / 2 - 1\nh = tanh(s + a * h)")
-    assert [node.label for node in cell.nodes if node.op == "number"] == ["31.0"]
+    assert [node.label for node in cell.nodes if node.op == "number"] == ["31"]
     layer, x = Recurrent(cell, 3, 4), torch.randn(5, 2, 3)
     same = Recurrent(parse("gates: s\nh = tanh(s + 31 * h)", name="same"), 3, 4)
     same.load_state_dict(layer.state_dict())

@@ -43,7 +43,9 @@ REPORT = {
     "minutes": {"training": 0.5},
     "commands": ["recurra train"],
     "sample": {"text": TEXT},
-    "scores": {"valid": {"model": {"loss": 1.5}, "baseline": [{"name": "nothing", "size": 1, "loss": 2.5}]}},
+    "scores": {
+        "valid": {"model": {"loss": 1.5}, "baseline": [{"name": "nothing", "size": 1, "unit": "rows", "loss": 2.5}]}
+    },
 }
 
 

@@ -21,11 +21,11 @@ from recurra.serving.search import Search, search_as_said
         ({"temperature": 1.0}, {"n_best": 2, "top_k": 3}, "search.n_best is for a beam"),
         ({"temperature": 1.0, "n_best": 2}, {}, "search.n_best = 2 is for a beam, but the targets are drawn"),
         ({}, {"length_penalty": -1.0}, "search.length_penalty = -1.0, expected 0 (none) to 10"),
-        ({}, {"length_penalty": math.nan}, "search.length_penalty = nan, expected"),
+        ({}, {"length_penalty": math.nan}, "search.length_penalty = NaN, expected a finite number"),
         ({}, {"no_repeat": -1}, "search.no_repeat = -1, expected 0 or more."),
         ({}, {"top_k": 0}, "search.top_k = 0, expected 1 or more."),
         ({}, {"top_p": 1.5}, "search.top_p = 1.5, expected a share above 0 and up to 1."),
-        ({}, {"seed": -1}, "search.seed = -1, expected 0 or more."),
+        ({}, {"seed": -1}, "search.seed = -1, expected a whole number from 0"),
         ({}, {"valid": 0}, "search.valid = 0, expected 1 or more."),
     ],
 )

@@ -283,7 +283,7 @@ def test_tied_needs_an_embedder_with_a_matrix() -> None:
         ({"dropout": -0.5}, r"task.dropout = -0.5, expected"),
         ({"init_range": -1.0}, r"task.init_range = -1.0, expected more than 0"),
         ({"activation_penalty": -1.0}, r"task.activation_penalty = -1.0, expected a finite number from 0, which is no"),
-        ({"slowness_penalty": math.inf}, r"task.slowness_penalty = inf, expected a finite number from 0"),
+        ({"slowness_penalty": math.inf}, r"task.slowness_penalty = Infinity, expected a finite number"),
         ({"softmax": "adaptve"}, r"unknown softmax 'adaptve': did you mean 'adaptive'\? Known: adaptive, full"),
         ({"softmax": {"cutoffs": [3]}}, r"unknown softmax 'None'"),
         ({"softmax": {"kind": "adaptive", "cutofs": [3]}}, r"key task.softmax.cutofs: did you mean 'cutoffs'"),

@@ -95,7 +95,7 @@ def test_warmup_cosine_at_its_ends(warmup: float) -> None:
         {"kind": "plateau", "improvement": -0.1},
         {"kind": "plateau", "floor": 2.0},
         {"kind": "warmup-cosine", "warmup": 1.1},
-        {"kind": "warmup-cosine", "floor": math.nan},
+        {"kind": "warmup-cosine", "floor": -0.1},
     ],
 )
 def test_values_out_of_range_are_refused(settings: dict[str, object]) -> None:

@@ -98,11 +98,20 @@ class Gate(Expression):
         self.recurrent = Expression("gate_recurrent", label=name)
 
 
+def _digits(value: Number) -> str:
+    """A number as it is written in an expression; raises ConfigError for one beyond all floats."""
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ConfigError("a number of an equation is beyond what a float holds, about 1.8 · 10³⁰⁸.") from None
+    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+
+
 def _wrap(value: Expression | Number) -> Expression:
     if isinstance(value, Expression):
         return value
     if isinstance(value, (int, float)):
-        return Expression("number", label=repr(value))
+        return Expression("number", label=_digits(value))
     raise ConfigError(f"{value!r} is a {type(value).__name__}; equations take symbols and numbers.")
 
 

@@ -51,7 +51,7 @@ class RecurrentCore(nn.Module):
             "cell": parse(equations) if equations is not None else cell or "lstm",
             "hidden_size": hidden_size,
             "num_layers": num_layers,
-            "dropout": dropout,
+            "dropout": dropout if num_layers > 1 else 0.0,  # a recipe may vary its layers, and has none between one
             "variational": variational,
             "recurrent_dropout": recurrent_dropout,
             "weight_dropout": weight_dropout,

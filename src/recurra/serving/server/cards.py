@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from recurra.checkpoint import RunFolder
 from recurra.errors import CheckpointError, NotCausal
 from recurra.serving.run import Run
 from recurra.serving.server.answering import GENERATING, ONLY, longest
@@ -38,8 +39,10 @@ def card(name: str, run: Run, limits: Limits) -> dict[str, Any]:
     config, model, task = run.config, run.model, run.model.task
     try:
         report = run.report
-    except CheckpointError:  # training was stopped before its end
-        report = {}
+    except CheckpointError:
+        if RunFolder(run.path).report.exists():
+            raise
+        report = {}  # training was stopped before its end
     core = {key: config["core"][key] for key in CORE if key in config["core"]}
     verb, asks = _asks(run)
     return {
