@@ -121,7 +121,7 @@ class Recurrent(nn.Module):
                 for name, shape in self._shapes(k):
                     parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
                     self.register_parameter(self._key(name, k, reverse), parameter)
-        self._signatures = self._signed()
+        self._signatures, self._names = self._signed(), self._named()
         self.reset_parameters()
 
     def _check_cell(self) -> None:
@@ -153,8 +153,7 @@ class Recurrent(nn.Module):
     @property
     def _weight(self) -> Tensor:
         """Some weight, for the type and the device of all."""
-        name, _ = next(self._shapes(0))
-        weight: Tensor = getattr(self, self._key(name, 0, False))
+        weight: Tensor = getattr(self, self._names[0, False][0][1])
         return weight
 
     @property
@@ -187,6 +186,14 @@ class Recurrent(nn.Module):
             yield "weight_hr", (P, H)
         yield from ((f"weight_{n}", cell.product_shape(n, H, width)) for n in cell.products)
         yield from ((n, (H if p.op == "unit" else 1,)) for n, p in cell.parameters.items())
+
+    def _named(self) -> dict[tuple[int, bool], list[tuple[str, str]]]:
+        """Layer and direction → the engine's name of each weight, and the module's."""
+        return {
+            (k, reverse): [(name, self._key(name, k, reverse)) for name, _ in self._shapes(k)]
+            for k in range(self.num_layers)
+            for reverse in self._directions
+        }
 
     @staticmethod
     def _key(name: str, layer: int, reverse: bool) -> str:
@@ -297,7 +304,7 @@ class Recurrent(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._signatures = self._signed()
+        self._signatures, self._names = self._signed(), self._named()
 
     def _signed(self) -> list[str]:
         """What a recorded program holds of each layer's equations."""
@@ -359,7 +366,7 @@ class Recurrent(nn.Module):
         kept, seen = (None, None) if isinstance(time, Padded) else watch.layer(self._cell(k), time, k, reverse)
         handed = self.cell.reads_below if k < self.num_layers - 1 else ()
         also = tuple(s for s in handed if s != self.cell.state[0])
-        weights = {n: getattr(self, self._key(n, k, reverse)) for n, _ in self._shapes(k)}
+        weights = {name: getattr(self, key) for name, key in self._names[k, reverse]}
         if self.weight_dropout and self.training:
             matrix = weights["weight_hh"]
             weights["weight_hh"] = matrix * draw_mask(matrix.shape, self.weight_dropout, matrix)
