@@ -39,7 +39,7 @@ def test_numbers_repeat_by_seed_and_clipping_changes_them() -> None:
 def test_time_ends_a_training_and_a_loss_that_is_not_finite() -> None:
     late = train(Trial("adding", "rnn-tanh", 4, True, hidden=4), seconds=0.0, steps=30)
     assert (late.end, late.steps, late.solved) == ("time", 1, None) and len(late.curve) == 2
-    wild = train(Trial("adding", "irnn", 500, False, hidden=8, learning_rate=1.0), seconds=LONG, steps=20)
+    wild = train(Trial("adding", "rnn-identity", 500, False, hidden=8, learning_rate=30.0), seconds=LONG, steps=40)
     assert wild.end == "diverged" and math.isinf(wild.largest) and wild.error > 0
     assert Outcome.from_json(json.loads(json.dumps(wild.as_json()))).end == "diverged"
 
