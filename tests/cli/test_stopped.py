@@ -47,8 +47,8 @@ def step_of(run: Path) -> int:
     return int(json.loads(checkpoint.load_tensors(run / "resume.safetensors")[1]["counters"])["step"])
 
 
-def killed_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """The next training is killed when it would write the file of this name."""
+def kill_at(monkeypatch: pytest.MonkeyPatch, name: str, out: Path) -> None:
+    """A training into `out` that is killed when it would write the file of this name."""
     real = storage._put
 
     def put(path: Path, data: bytes) -> int:
@@ -56,7 +56,9 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
             raise Killed
         return real(path, data)
 
-    monkeypatch.setattr(storage, "_put", put)
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(storage, "_put", put)
+        cli.call(words(out))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "resume.safetensors"])
@@ -64,9 +66,7 @@ def test_killed_between_its_config_and_the_first_checkpoint(
     name: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        killed_at(patched, name)
-        cli.call(words(out))
+    kill_at(monkeypatch, name, out)
     assert (out / "config.toml").is_file() and not (out / "resume.safetensors").exists()
     half = out / f".model.safetensors.{'0' * 32}.part"
     half.write_bytes(b"half")
@@ -81,9 +81,7 @@ def test_killed_before_there_was_a_run(
     name: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        killed_at(patched, name)
-        cli.call(words(out))
+    kill_at(monkeypatch, name, out)
     assert f"{out} is no run" in sentence(capsys, *words(out), "--resume")
     assert cli.call(words(out)) == 0
     assert tensors(out) == tensors(run)

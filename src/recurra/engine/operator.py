@@ -243,8 +243,7 @@ def _backward_shapes(
     lengths: Tensor | None,
     state: Sequence[Tensor],
     tensors: Sequence[Tensor],
-    words: str,
-    truncate: int,
+    *_: Any,
 ) -> list[Tensor]:
     return [torch.empty_like(t, memory_format=torch.contiguous_format) for t in (x, *state, *tensors)]
 

@@ -215,11 +215,7 @@ class Recurrent(nn.Module):
     @property
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters of each layer and direction, in order."""
-        return [
-            [getattr(self, self._key(name, k, reverse)) for name, _ in self._shapes(k)]
-            for k in range(self.num_layers)
-            for reverse in self._directions
-        ]
+        return [[getattr(self, key) for _, key in names] for names in self._names.values()]
 
     @property
     def _flat_weights(self) -> list[Tensor]:
@@ -397,7 +393,7 @@ class Recurrent(nn.Module):
         masks["mask_recurrent"] = some.new_ones(sizes[self.cell.state[0]])
         layers = []
         for k in range(self.num_layers):
-            tensors = {n: getattr(self, self._key(n, k, False)) for n, _ in self._shapes(k)}
+            tensors = {name: getattr(self, key) for name, key in self._names[k, False]}
             layers.append(StepLayer(self._cell(k), self.variant, tensors, masks))
         return layers
 

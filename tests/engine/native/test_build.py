@@ -125,7 +125,7 @@ def test_two_processes_at_once(fresh: Path, script) -> None:
 
 
 def test_a_killed_build_leaves_nothing_that_is_taken_for_a_library(fresh: Path, script) -> None:
-    log = script('echo "half" > "$last"\nsleep 60')
+    log = script('echo "half" > "$last"\nsleep 5')
     process = subprocess.Popen([sys.executable, "-c", PROCESS], start_new_session=True, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 60
     while not calls(log) and time.monotonic() < end:
