@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # What computes, and what travels to other processors; tests that restrict themselves are among all tests.
-SLICE := tests/engine/native/test_memory.py tests/engine/test_demands.py tests/engine/test_record.py tests/nn/test_step.py \
-	tests/nn/test_recurrent.py tests/training/test_trainer.py tests/training/test_resume.py tests/export/test_export.py \
+SLICE := tests/engine/native/test_memory.py tests/engine/test_choose.py tests/engine/test_demands.py tests/engine/test_record.py \
+	tests/nn/test_step.py tests/nn/test_recurrent.py tests/training/test_trainer.py tests/training/test_resume.py tests/export/test_export.py \
 	tests/test_adapted_scores.py
 
 .PHONY: demo test test-instructions check format env clean

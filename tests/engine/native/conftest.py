@@ -26,6 +26,25 @@ CACHED = (
 )
 
 
+REAL = 'exec g++ "$@"'
+
+
+def text(number: int) -> str:
+    return f'extern "C" __attribute__((visibility("default"))) int answer() {{ return {number}; }}'
+
+
+def answer(number: int = 7, name: str = "some") -> int:
+    return int(build.library(name, text(number), "float").answer())
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(f.name for f in folder.iterdir())
+
+
+def calls(log: Path) -> int:
+    return len(log.read_text().splitlines())
+
+
 def forget() -> None:
     """What this process has found out about compilers, folders and libraries."""
     for found in CACHED:

@@ -16,32 +16,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from recurra.engine import Layer, Time, choose
 from recurra.engine.native import build, compiler
-from recurra.engine.short import widens
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent
-from recurra.registry import find
 
-REAL = 'exec g++ "$@"'
+from .conftest import REAL, answer, calls, files, text
+
 MAKES_RUBBISH = 'echo "no library" > "$last"'
 """A compiler that says all is well; the last of its words is the file it should make."""
-
-
-def text(number: int) -> str:
-    return f'extern "C" __attribute__((visibility("default"))) int answer() {{ return {number}; }}'
-
-
-def answer(number: int = 7, name: str = "some") -> int:
-    return int(build.library(name, text(number), "float").answer())
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(f.name for f in folder.iterdir())
-
-
-def calls(log: Path) -> int:
-    return len(log.read_text().splitlines())
 
 
 def made() -> Path:
@@ -212,72 +194,6 @@ def test_without_a_compiler_auto_takes_torch_and_says_so_once(fresh: Path, monke
     with pytest.raises(build.BuildError, match=r"CXX = .* is no program.*Install one, or use backend='torch'"):
         build.target("kernel", None, "float")
     assert capsys.readouterr().err == ""
-
-
-def test_an_empty_cxx_is_none(fresh: Path, monkeypatch) -> None:
-    monkeypatch.setenv("CXX", " ")
-    assert compiler.compiler() == (shutil.which("g++") or shutil.which("c++"),)
-    assert compiler.no_compiler() is None
-
-
-def test_a_compiler_of_several_words(fresh: Path, monkeypatch) -> None:
-    monkeypatch.setenv("CXX", "env LC_ALL=C g++ -O1")
-    assert answer() == 7
-
-
-def test_a_compiler_without_a_version(fresh: Path, script) -> None:
-    script(REAL, version="exit 3")
-    with pytest.raises(build.BuildError, match=r"--version failed: exit status 3. Name another compiler with CXX"):
-        answer()
-
-
-def test_a_compiler_that_never_says_its_version(fresh: Path, script, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(compiler, "VERSION_SECONDS", 0.5)
-    script(REAL, version="sleep 60 & sleep 60")  # what it starts holds its pipes open
-    began = time.monotonic()
-    layer, x = Recurrent("gru", 3, 4), torch.randn(5, 2, 3)
-    y = [layer(x)[0] for _ in range(3)]
-    assert time.monotonic() - began < 20
-    (said,) = capsys.readouterr().err.splitlines()
-    assert "--version failed: " in said and "did not end within 0.5 seconds" in said and "backend 'torch'" in said
-    layer.backend = "torch"
-    assert torch.equal(layer(x)[0], y[0])
-
-
-def test_a_compiler_that_says_nothing(fresh: Path, script) -> None:
-    script(REAL, version="echo; exit 0")
-    with pytest.raises(build.BuildError, match=r"--version says nothing: that is no C\+\+ compiler. Name another"):
-        answer()
-
-
-def test_a_version_that_is_no_text(fresh: Path, script) -> None:
-    script(REAL, version="printf 'g\\377\\n'; exit")
-    assert answer() == 7
-
-
-def test_a_compiler_that_never_ends(fresh: Path, script, monkeypatch) -> None:
-    monkeypatch.setattr(build, "COMPILE_SECONDS", 0.5)
-    log = script("cat; sleep 60 & sleep 60")
-    began = time.monotonic()
-    for _ in range(2):
-        with pytest.raises(build.BuildError, match=r"cxx did not end within 0.5 seconds"):
-            answer()
-    assert time.monotonic() - began < 20 and calls(log) == 1 and files(fresh) == []
-
-
-@pytest.mark.parametrize("cxx", ['g++ "', "g++ \\", "'"])
-def test_quotes_that_do_not_end(fresh: Path, monkeypatch, capsys, cxx: str) -> None:
-    monkeypatch.setenv("CXX", cxx)
-    with pytest.raises(build.BuildError, match=r"there is no C\+\+ compiler \(CXX = .*: no (closing|escaped)"):
-        answer()
-    Recurrent("gru", 3, 4)(torch.randn(5, 2, 3))
-    assert capsys.readouterr().err.count("backend 'torch', which is slower") == 1
-
-
-def test_a_folder_is_no_compiler(fresh: Path, monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("CXX", str(tmp_path))
-    with pytest.raises(build.BuildError, match=r"CXX = .* is no program"):
-        answer()
 
 
 @pytest.mark.parametrize("cached", [False, True])
@@ -491,39 +407,3 @@ def test_an_unknown_processor_takes_what_runs_everywhere(fresh: Path, monkeypatc
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError()))
     assert build.processor() == frozenset()
     assert build.instructions() == "portable"
-
-
-def test_auto_hands_over_what_onednn_does_faster(fresh: Path) -> None:
-    """A plain LSTM without a backward, or small, to torch's kernel; trained and wide, or ragged, to native code."""
-    full, ragged = Time.full(3, 2), Time.of(torch.tensor([1, 3]), 3, 2)
-    x = torch.randn(6, 4)
-    lstm, gru = find("cell", "lstm"), find("cell", "gru")
-    assert choose("auto", Layer(lstm, full), x, 256, learns=False) == "aten"
-    assert choose("auto", Layer(lstm, full), x, 200, learns=True) == "aten"
-    assert choose("auto", Layer(lstm, full), x, 256, learns=True) == "native"
-    assert choose("auto", Layer(lstm, full), x.double(), 200) == "native"
-    assert choose("auto", Layer(lstm, ragged), x[:4], 200) == "native"
-    assert choose("auto", Layer(lstm, Time.full(1000, 64)), x, 128) == "native"
-    assert choose("auto", Layer(gru, full), x, 8, learns=False) == "native"
-
-
-@pytest.mark.parametrize(
-    ("instructions", "rows", "chosen"),
-    [("avx2", 2000, "aten"), ("avx2", 3200, "native"), ("avx512", 6400, "aten"), ("avx512-bf16", 16_000, "native")],
-)
-def test_from_which_size_auto_trains_an_lstm_itself(fresh: Path, monkeypatch, instructions, rows, chosen) -> None:
-    """Earlier with AVX2, where oneDNN's kernel is slower."""
-    monkeypatch.setattr(build, "instructions", lambda: instructions)
-    layer = Layer(find("cell", "lstm"), Time.full(rows // 64, 64))
-    assert choose("auto", layer, torch.randn(6, 4), 64, learns=True) == chosen
-
-
-def test_auto_takes_a_single_step_as_it_is_written(fresh: Path) -> None:
-    """What another engine arranges for a whole sequence takes longer than one step; a backward and autocast aside."""
-    layer, x = Layer(find("cell", "lstm"), Time.full(1, 2)), torch.randn(2, 4)
-    assert choose("auto", layer, x, 256, learns=False) == "reference"
-    assert choose("auto", layer, x, 256, learns=True) == "native"
-    assert choose("aten", layer, x, 256, learns=False) == "aten"
-    with torch.autocast("cpu", torch.bfloat16):
-        expected = "native" if widens(x.device, torch.bfloat16) else "aten"
-        assert choose("auto", layer, x, 256, learns=False) == expected
