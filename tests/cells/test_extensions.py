@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recurra.equations.derive import derive, names_out
+from recurra.equations.derive import derive
 from recurra.equations.language import (
     Expression,
     cell,
@@ -19,6 +19,7 @@ from recurra.equations.language import (
     tanh,
     unit,
 )
+from recurra.equations.statements import names_out
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent
 from recurra.registry import find

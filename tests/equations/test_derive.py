@@ -14,16 +14,7 @@ import torch
 
 from recurra.engine import Layer, Time, run
 from recurra.equations import show
-from recurra.equations.derive import (
-    Norm,
-    NormTransposed,
-    Pointwise,
-    Product,
-    ProductTransposed,
-    Variant,
-    derive,
-    symbol,
-)
+from recurra.equations.derive import Variant, derive
 from recurra.equations.keep import smallest_cut
 from recurra.equations.language import (
     Expression,
@@ -38,6 +29,7 @@ from recurra.equations.language import (
     tanh,
     unit,
 )
+from recurra.equations.statements import Norm, NormTransposed, Pointwise, Product, ProductTransposed, symbol
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent
 from recurra.registry import find, names

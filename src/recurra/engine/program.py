@@ -13,23 +13,19 @@ from functools import cached_property, lru_cache
 
 import sympy as sp
 
-from recurra.equations.derive import (
-    PLAIN,
-    Derivation,
+from recurra.equations.derive import PLAIN, Derivation, Variant, constants, derive
+from recurra.equations.language import Cell
+from recurra.equations.statements import (
     Norm,
     NormTransposed,
     Pointwise,
     Product,
     ProductTransposed,
     Statement,
-    Variant,
-    constants,
-    derive,
     names_in,
     names_out,
     symbol,
 )
-from recurra.equations.language import Cell
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from recurra.engine.program import Program
 from recurra.engine.writer import Writer, reads
-from recurra.equations.derive import Norm, NormTransposed, Pointwise, ProductTransposed, Statement, names_out
+from recurra.equations.statements import Norm, NormTransposed, Pointwise, ProductTransposed, Statement, names_out
 
 Run = tuple[str, str, str]
 """Columns of a slab, and the first and last row of the weight that they belong to."""

@@ -7,7 +7,7 @@ import sympy as sp
 from recurra.engine.emit import IN_PLACE
 from recurra.engine.program import Phase, Program
 from recurra.engine.writer import Writer, reads
-from recurra.equations.derive import Norm, Pointwise, Product, Statement, names_in
+from recurra.equations.statements import Norm, Pointwise, Product, Statement, names_in
 
 
 def write_forward(program: Program) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from recurra.engine.emit import Lines
 from recurra.engine.program import Program
-from recurra.equations.derive import Statement, names_in
+from recurra.equations.statements import Statement, names_in
 
 GIVEN = ("mask_", "lower_")
 """Beginnings of the names of values that come with the input, one row per packed row."""

@@ -24,60 +24,23 @@ import sympy as sp
 from recurra.equations.functions import DERIVATIVES, SYMBOLS
 from recurra.equations.keep import smallest_cut
 from recurra.equations.language import Cell, Expression
+from recurra.equations.statements import (
+    Norm,
+    NormTransposed,
+    Pointwise,
+    Product,
+    ProductTransposed,
+    Statement,
+    names_in,
+    names_out,
+    symbol,
+)
 from recurra.errors import ConfigError
 
 MOST_OPERATIONS = 1_000
 """Of the pointwise statements of a step, forward and backward together."""
 LARGEST_WHOLE = 1 << 20
 """Whole numbers up to here are kept exact, so that 2 / 2 is 1; others as floats."""
-
-
-@dataclass(frozen=True)
-class Pointwise:
-    """`name` = `value`, unit by unit."""
-
-    name: str
-    value: sp.Expr
-
-
-@dataclass(frozen=True)
-class Product:
-    """`outs`, side by side, = `argument` · Wᵀ, where `weight` names W (and its bias)."""
-
-    outs: tuple[str, ...]
-    weight: str
-    argument: str
-
-
-@dataclass(frozen=True)
-class ProductTransposed:
-    """`out` = `grads`, side by side, · W."""
-
-    out: str
-    weight: str
-    grads: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Norm:
-    """`outs` = the row of `arguments` at mean 0 and variance 1; `scale` keeps 1/σ, one number a row."""
-
-    outs: tuple[str, ...]
-    arguments: tuple[str, ...]
-    scale: str
-
-
-@dataclass(frozen=True)
-class NormTransposed:
-    """`outs` = scale · (ȳ - mean(ȳ) - y · mean(ȳ · y)) over the row, with ȳ = `grads` and y = `results`."""
-
-    outs: tuple[str, ...]
-    grads: tuple[str, ...]
-    results: tuple[str, ...]
-    scale: str
-
-
-Statement = Pointwise | Product | ProductTransposed | Norm | NormTransposed
 
 
 @dataclass(frozen=True)
@@ -116,25 +79,6 @@ class Derivation:
     """Gates mentioned only whole: input and recurrent part are added before anything else and share one gradient."""
 
 
-def symbol(name: str) -> sp.Symbol:
-    return sp.Symbol(name, real=True)
-
-
-def names_in(statement: Statement) -> tuple[str, ...]:
-    """The values a statement reads."""
-    match statement:
-        case Pointwise(_, value):
-            return tuple(sorted(str(s) for s in value.free_symbols))
-        case Product(_, _, argument):
-            return (argument,)
-        case ProductTransposed(_, _, grads):
-            return grads
-        case Norm(_, arguments, _):
-            return arguments
-        case NormTransposed(_, grads, results, scale):
-            return (*grads, *results, scale)
-
-
 def constants(cell: Cell, statements: Iterable[Statement]) -> frozenset[str]:
     """The cell's parameters, and the values that pointwise statements make of them alone: the same at every step."""
     found = set(cell.parameters)
@@ -142,19 +86,6 @@ def constants(cell: Cell, statements: Iterable[Statement]) -> frozenset[str]:
         if isinstance(st, Pointwise) and names_in(st) and found.issuperset(names_in(st)):
             found.add(st.name)
     return frozenset(found)
-
-
-def names_out(statement: Statement) -> tuple[str, ...]:
-    """The values a statement makes."""
-    match statement:
-        case Pointwise(name, _):
-            return (name,)
-        case Product(outs, _, _) | NormTransposed(outs, _, _, _):
-            return outs
-        case Norm(outs, _, scale):
-            return (*outs, scale)
-        case ProductTransposed(out, _, _):
-            return (out,)
 
 
 class _Lowering:

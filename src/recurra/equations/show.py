@@ -8,19 +8,10 @@ import sympy as sp
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
-from recurra.equations.derive import (
-    PLAIN,
-    Derivation,
-    Norm,
-    NormTransposed,
-    Pointwise,
-    Product,
-    ProductTransposed,
-    Statement,
-    derive,
-)
+from recurra.equations.derive import PLAIN, Derivation, derive
 from recurra.equations.language import Cell
 from recurra.equations.starts import write_starts
+from recurra.equations.statements import Norm, NormTransposed, Pointwise, Product, ProductTransposed, Statement
 
 GREEK = {"sigmoid": "σ", "tanh": "tanh", "softplus": "softplus", "maximum": "max", "step": "step"}
 

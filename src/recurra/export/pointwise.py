@@ -10,7 +10,7 @@ import sympy as sp
 from torch import Tensor
 
 from recurra.engine.layer import NORM_EPSILON
-from recurra.equations.derive import Norm, Pointwise, Product, Statement
+from recurra.equations.statements import Norm, Pointwise, Product, Statement
 from recurra.export.graph import FLOAT, Graph
 
 Values = MutableMapping[str, str]

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from recurra.engine.program import Program, program
 from recurra.engine.writer import reads
-from recurra.equations.derive import Statement, Variant, names_out
+from recurra.equations.derive import Variant
 from recurra.equations.language import Cell
+from recurra.equations.statements import Statement, names_out
 from recurra.export import pointwise
 from recurra.export.graph import BOOL, FLOAT, Graph
 

@@ -15,7 +15,8 @@ from triton.compiler import ASTSource, compile
 from recurra.engine.native.sweep import Home, Mode, Point
 from recurra.engine.triton import kernels
 from recurra.engine.triton.write import CLOCK, HEAD, Kernel, write_point
-from recurra.equations.derive import PLAIN, Pointwise, Variant, symbol
+from recurra.equations.derive import PLAIN, Variant
+from recurra.equations.statements import Pointwise, symbol
 from recurra.equations.functions import SYMBOLS
 from recurra.registry import find
 

@@ -92,7 +92,7 @@ import torch
 from recurra.engine.native.sweep import Home, Mode, Point
 from recurra.engine.triton import kernels
 from recurra.engine.triton.write import HEAD, Kernel, write_point
-from recurra.equations.derive import Pointwise, symbol
+from recurra.equations.statements import Pointwise, symbol
 from recurra.equations.functions import SYMBOLS
 
 warnings.simplefilter("ignore")  # NumPy's, of what overflows

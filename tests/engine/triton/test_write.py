@@ -13,8 +13,9 @@ from recurra.engine.native.plan import native as derived
 from recurra.engine.native.sweep import Mode, Point
 from recurra.engine.triton import kernels
 from recurra.engine.triton.write import CLOCK, ROWS, address, expression, kernels_of, write
-from recurra.equations.derive import PLAIN, Variant, symbol
+from recurra.equations.derive import PLAIN, Variant
 from recurra.equations.functions import SYMBOLS
+from recurra.equations.statements import symbol
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent
 from recurra.registry import find

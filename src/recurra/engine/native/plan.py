@@ -10,20 +10,18 @@ import sympy as sp
 
 from recurra.engine.native.sweep import Home, Mode, Sweep, Sweeper
 from recurra.engine.program import program
-from recurra.equations.derive import (
-    Derivation,
+from recurra.equations.derive import Derivation, Variant, derive
+from recurra.equations.language import Cell
+from recurra.equations.statements import (
     Norm,
     Pointwise,
     Product,
     ProductTransposed,
     Statement,
-    Variant,
-    derive,
     names_in,
     names_out,
     symbol,
 )
-from recurra.equations.language import Cell
 
 RECORDED = "recorded"
 """The array that holds the gradient of every step's h where it is asked for."""

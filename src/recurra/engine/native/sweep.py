@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from recurra.engine.program import shared
-from recurra.equations.derive import (
+from recurra.equations.statements import (
     Norm,
     NormTransposed,
     Pointwise,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from recurra.engine.native.infix import Infix
 from recurra.engine.native.plan import Native
 from recurra.engine.native.sweep import Home, Mode, Point
-from recurra.equations.derive import Pointwise
+from recurra.equations.statements import Pointwise
 
 HEAD = '#include "vec.h"\n'
 CPP = Infix(number=lambda value: f"(REAL){value!r}", wide="all({})".format)

@@ -14,9 +14,10 @@ from torch.nn import functional as F
 from recurra.engine.native.plan import Native, native
 from recurra.engine.native.sweep import Home, Mode, Op, Point
 from recurra.engine.triton.write import HEAD, Kernel, kernels_of, write, write_point
-from recurra.equations.derive import Pointwise, Variant, symbol
+from recurra.equations.derive import Variant
 from recurra.equations.functions import SYMBOLS
 from recurra.equations.language import Cell
+from recurra.equations.statements import Pointwise, symbol
 
 INTERPRETER = "TRITON_INTERPRET"
 """The environment variable that, set before triton is imported, lets kernels run on the CPU; for tests."""

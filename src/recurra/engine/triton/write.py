@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from recurra.engine.native.infix import Infix
 from recurra.engine.native.plan import Native
 from recurra.engine.native.sweep import Home, Mode, Op, Point
-from recurra.equations.derive import Pointwise
 from recurra.equations.functions import SYMBOLS
+from recurra.equations.statements import Pointwise
 
 TILE = "tile"
 expression = Infix(number=repr, wide="tl.full((ROWS, UNITS), {}, REAL)".format)

@@ -1,0 +1,87 @@
+"""The statements that a cell's step is made of, forward and backward: pointwise ones, and the seams between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """`name` = `value`, unit by unit."""
+
+    name: str
+    value: sp.Expr
+
+
+@dataclass(frozen=True)
+class Product:
+    """`outs`, side by side, = `argument` · Wᵀ, where `weight` names W (and its bias)."""
+
+    outs: tuple[str, ...]
+    weight: str
+    argument: str
+
+
+@dataclass(frozen=True)
+class ProductTransposed:
+    """`out` = `grads`, side by side, · W."""
+
+    out: str
+    weight: str
+    grads: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Norm:
+    """`outs` = the row of `arguments` at mean 0 and variance 1; `scale` keeps 1/σ, one number a row."""
+
+    outs: tuple[str, ...]
+    arguments: tuple[str, ...]
+    scale: str
+
+
+@dataclass(frozen=True)
+class NormTransposed:
+    """`outs` = scale · (ȳ - mean(ȳ) - y · mean(ȳ · y)) over the row, with ȳ = `grads` and y = `results`."""
+
+    outs: tuple[str, ...]
+    grads: tuple[str, ...]
+    results: tuple[str, ...]
+    scale: str
+
+
+Statement = Pointwise | Product | ProductTransposed | Norm | NormTransposed
+
+
+def symbol(name: str) -> sp.Symbol:
+    return sp.Symbol(name, real=True)
+
+
+def names_in(statement: Statement) -> tuple[str, ...]:
+    """The values a statement reads."""
+    match statement:
+        case Pointwise(_, value):
+            return tuple(sorted(str(s) for s in value.free_symbols))
+        case Product(_, _, argument):
+            return (argument,)
+        case ProductTransposed(_, _, grads):
+            return grads
+        case Norm(_, arguments, _):
+            return arguments
+        case NormTransposed(_, grads, results, scale):
+            return (*grads, *results, scale)
+
+
+def names_out(statement: Statement) -> tuple[str, ...]:
+    """The values a statement makes."""
+    match statement:
+        case Pointwise(name, _):
+            return (name,)
+        case Product(outs, _, _) | NormTransposed(outs, _, _, _):
+            return outs
+        case Norm(outs, _, scale):
+            return (*outs, scale)
+        case ProductTransposed(out, _, _):
+            return (out,)
