@@ -26,9 +26,33 @@ class Batch:
 
     fields: Mapping[str, Tensor]
     structure: Lengths = Lengths()
+    """The lengths of the input, and of every field that is as long as it."""
     first: bool = True
     rate: float = 1.0
     """Factor of the learning rate in the step that this batch is for."""
+    lengths: Mapping[str, Tensor] = field(default_factory=dict)
+    """Lengths [B] of each other field that is padded, by its name: of a target with its own number of steps."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a task's batches: which part of an example it comes from, and what makes an array of it.
+
+    `Field(("tags",), {"kind": "labels"}, along=True, learned=True)` is the tags of a tagger.
+    """
+
+    of: tuple[str, ...]
+    """Names of an example's fields; the first that the example has is taken."""
+    codec: Mapping[str, Any]
+    """Settings of the codec where the recipe names none: `{"kind": "word", …}`."""
+    along: bool = False
+    """As long as the input, step by step; raises `DataError` where an example's is not."""
+    learned: bool = False
+    """A target: in every example of the training data, missing where the model is asked."""
+    ended: bool = False
+    """An end mark follows the last step, numbered after the codec's symbols."""
+    record: str | None = None
+    """The name that its codec is saved under, where that is not the field's own."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +60,9 @@ class Sizes:
     """What only the data know; handed to `build` of embedder, core and task, in this order."""
 
     vocabulary: int = 0
-    """Number of symbols V."""
+    """Number of symbols V; 0 where the input is vectors."""
+    width: int = 0
+    """Numbers in a step of an input of vectors; 0 where it is symbols."""
     embedding: int = 0
     """Width D of the embedder's output; set once the embedder is built."""
     core: int = 0
