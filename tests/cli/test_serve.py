@@ -21,8 +21,8 @@ import pytest
 
 from recurra import cli
 from recurra.errors import ConfigError
-from recurra.serving.server import listening
-from recurra.serving.server.listening import address_of, bind, hosts_of, is_loopback
+from recurra.server import listening
+from recurra.server.listening import address_of, bind, hosts_of, is_loopback
 
 from .conftest import sentence
 

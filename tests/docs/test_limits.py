@@ -18,7 +18,7 @@ def test_the_page_has_its_rows() -> None:
 
 @pytest.mark.parametrize(("said", "module", "name"), ROWS, ids=[f"{row[1]}.{row[2]}" for row in ROWS])
 def test_a_limit_is_the_constant(said: str, module: str, name: str) -> None:
-    if module.startswith("recurra.serving.server"):
+    if module.startswith("recurra.server"):
         pytest.importorskip("fastapi", reason="the extra serve is not installed")
         pytest.importorskip("uvicorn", reason="the extra serve is not installed")
     assert float(said.replace(",", "")) == getattr(importlib.import_module(module), name)

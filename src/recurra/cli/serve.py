@@ -15,8 +15,8 @@ from recurra.cli.options import Device, Json, Plugins, Threads
 from recurra.errors import ConfigError
 from recurra.export import export_folder
 from recurra.limits import check_threads
-from recurra.serving.server.limits import Limits
-from recurra.serving.server.listening import address_of, bind, check_address, check_installed, hosts_of, listen
+from recurra.server.limits import Limits
+from recurra.server.listening import address_of, bind, check_address, check_installed, hosts_of, listen
 from recurra.workflow.plan import check_run
 
 TOKEN = "RECURRA_TOKEN"
@@ -56,8 +56,8 @@ def serve(
     check_installed()
     with bind(host, port) as bound:
         opened = [workflow.load(run, plugin or (), device) for run in runs]
-        from recurra.serving.server.api import make_app
-        from recurra.serving.server.models import Models
+        from recurra.server.api import make_app
+        from recurra.server.models import Models
 
         models = Models(opened, Limits(), threads)
         bound.listen()

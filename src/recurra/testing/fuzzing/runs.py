@@ -188,8 +188,8 @@ class Runs:
     def _use(self, name: str, whole: _Whole, file: str) -> None:
         folder = RunFolder(whole.path)
         if file == "report.json":
-            from recurra.serving.server.cards import card
-            from recurra.serving.server.limits import Limits
+            from recurra.server.cards import card
+            from recurra.server.limits import Limits
 
             json.dumps(whole.run.report)
             card(name, whole.run, Limits())

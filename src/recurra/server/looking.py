@@ -1,0 +1,112 @@
+"""What goes on in a model while it reads one input, as JSON numbers: gates, gradient flow, expectations, attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from recurra.data.encode import Encoder
+from recurra.diagnostics import alignment, gates, gradient_flow, next_symbols, self_attention
+from recurra.diagnostics.gates import Gates
+from recurra.diagnostics.plain import plain
+from recurra.diagnostics.reading import read
+from recurra.diagnostics.report.findings import most_changing
+from recurra.errors import RecurraError
+from recurra.server.limits import Limits
+from recurra.server.problems import too_long
+from recurra.serving.blanks import BLANK, read_line
+from recurra.serving.stopped import Stopped
+
+UNITS = 6
+"""Units whose states are given symbol by symbol: those that change most."""
+HEADS = 8
+"""Heads of self-attention that are given."""
+
+
+def look(
+    run: Any, text: str, target: str | None, limits: Limits, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
+    """Everything that can be said of one input; what cannot is a sentence in "left_out".
+
+    Raises `DataError` for a text without a token, `Problem` for one that is too long, `Stopped` where `stop()` says so
+    between two things.
+    """
+    model, given = run.model, _given(run, text, target)
+    tokens = read(model, given).tokens
+    if len(tokens) > limits.looked_at:
+        raise too_long("the text to look inside at", limits.looked_at, len(tokens), "symbols")
+    left_out: dict[str, str] = {}
+
+    def tried(name: str, found: Callable[[], Any]) -> Any:
+        if stop():
+            raise Stopped
+        try:
+            return found()
+        except RecurraError as error:
+            left_out[name] = str(error)
+            return None
+
+    seen = tried("gates", lambda: gates(model, given))
+    return {
+        "tokens": list(tokens),
+        "gradient_flow": tried("gradient_flow", lambda: _flow(gradient_flow(model, given))),
+        "gates": None if seen is None else _gates(seen),
+        "units": [] if seen is None else [unit.as_json() for unit in most_changing(seen, UNITS)],
+        "next_symbols": tried("next_symbols", lambda: [place.as_json() for place in next_symbols(model, given)]),
+        "alignment": tried("alignment", lambda: alignment(model, given).as_json()),
+        "self_attention": tried(
+            "self_attention", lambda: [head.as_json() for head in self_attention(model, given)[:HEADS]]
+        ),
+        "left_out": left_out,
+    }
+
+
+def _given(run: Any, text: str, target: str | None) -> Any:
+    """The input as an example; a blank is read as the unknown symbol."""
+    if run.does == "fill" and BLANK in text:
+        return {"tokens": read_line(text, run.model.vocabulary).tokens}
+    if run.does == "translate":
+        return {"source": text} if target is None else {"source": text, "target": target}
+    if run.does == "write":
+        return {"text": text}
+    return {"tokens": Encoder(run.model.vocabularies).tokens({"text": text})}
+
+
+def _flow(found: Any) -> dict[str, Any]:
+    """The flow of each layer and direction; the mean over the followed steps stands for all of them."""
+    return {
+        "steps": list(found.steps),
+        "notes": list(found.notes),
+        "flows": [
+            {
+                "layer": flow.layer,
+                "direction": flow.direction,
+                "state": flow.state,
+                "mean": plain(flow.mean),
+                "bound": plain(flow.bound),
+                "slope": plain(flow.slope),
+                "horizon": flow.horizon,
+                "verdict": flow.verdict,
+                "advice": flow.advice,
+            }
+            for flow in found.main
+        ],
+    }
+
+
+def _gates(found: Gates) -> dict[str, Any]:
+    """Saturation of every gate, and its mean over the units at each token."""
+    whole = found.as_json()
+    for said, one in zip(whole["gates"], found.gates, strict=True):
+        said["over_text"] = plain(one.values.mean(1))
+    whole["kept"] = [
+        {**{name: each[name] for name in ("layer", "direction", "state")}, "median": _median(each["time_constants"])}
+        for each in whole["kept"]
+    ]
+    return whole
+
+
+def _median(values: list[float | None]) -> float | None:
+    """The middle of some, of which None is beyond all."""
+    ordered = sorted(values, key=lambda value: float("inf") if value is None else value)
+    return ordered[len(ordered) // 2]

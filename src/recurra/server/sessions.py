@@ -1,0 +1,107 @@
+"""Streams that clients hold by an id: so many at a time, and none for longer than it is used. Needs no torch."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from recurra.server.limits import Limits
+from recurra.server.problems import Problem, too_many
+
+TOO_SLOW = 504
+
+
+@dataclass
+class Held:
+    """A session, when it was used last, and whether it is being fed."""
+
+    session: Any
+    used: float
+    fed: bool = False
+
+
+class Sessions:
+    """The sessions of one model, in the event loop's thread."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits, self._clock = limits, clock
+        self._held: dict[str, Held] = {}
+
+    def __len__(self) -> int:
+        self._expire()
+        return len(self._held)
+
+    def check_room(self) -> None:
+        """Raise `Problem` where there are as many as there may be."""
+        if len(self) >= self._limits.sessions:
+            raise too_many("sessions of this model", self._limits.sessions, 60)
+
+    def add(self, session: Any) -> str:
+        """Hold a session; its id, which nobody can guess."""
+        self.check_room()
+        name = secrets.token_urlsafe(12)
+        self._held[name] = Held(session, self._clock())
+        return name
+
+    def find(self, name: str) -> Any:
+        """The session of an id, which is now in use. Raises `Problem` for one there is not."""
+        return self._find(name).session
+
+    @contextmanager
+    def fed(self, name: str) -> Iterator[Any]:
+        """The session of an id, which is fed inside by nobody else, so that symbols are read in the order they were
+        sent. Raises `Problem` for one that is being fed; what takes too long inside says that it may have been read."""
+        held = self._find(name)
+        if held.fed:
+            raise Problem(
+                409,
+                "this session is being fed",
+                expected="one request at a time, so that its symbols stay in order",
+                got=name,
+                next="Wait for the answer to the other, or fork the session.",
+            )
+        held.fed = True
+        try:
+            yield held.session
+        except Problem as problem:
+            raise _may_be_read(problem) if problem.status == TOO_SLOW else problem from None
+        finally:
+            held.fed, held.used = False, self._clock()
+
+    def drop(self, name: str) -> None:
+        """Close a session. Raises `Problem` for one there is not."""
+        self.find(name)
+        del self._held[name]
+
+    def _find(self, name: str) -> Held:
+        self._expire()
+        if name not in self._held:
+            raise Problem(
+                404,
+                "there is no such session",
+                expected=f"the id of one that was used in the last {self._limits.session_idle:g} seconds",
+                got=name,
+                next="Open another: POST to …/sessions.",
+            )
+        held = self._held[name]
+        held.used = self._clock()
+        return held
+
+    def _expire(self) -> None:
+        oldest = self._clock() - self._limits.session_idle
+        for name in [name for name, held in self._held.items() if held.used < oldest and not held.fed]:
+            del self._held[name]
+
+
+def _may_be_read(problem: Problem) -> Problem:
+    return Problem(
+        problem.status,
+        problem.error,
+        expected=problem.expected,
+        next='The symbols may have been read all the same: feed "", whose count says how many were, before going on.',
+        headers=problem.headers,
+    )

@@ -1,0 +1,119 @@
+// A drawing for each kind of answer; see server/kinds.py for what each holds.
+
+import { heatMap, lineChart, MOST } from "./charts.js";
+import { direction, h, number, percent } from "./dom.js";
+import { Written } from "./written.js";
+
+const KINDS = {
+  label(part) {
+    const names = part.several ? part.labels : [part.label];
+    const head = part.bars.length && names.length ? null : h("h3", {}, names.join(", ") || "None of the labels");
+    return h("div", {}, head, part.bars.length > 0 && bars(part.bars.map(bar => [bar.label, bar.p]), new Set(names)));
+  },
+
+  spans(part) {
+    const colours = new Map();
+    const colour = label => { if (!colours.has(label)) colours.set(label, colours.size % 8); return `c${colours.get(label)}`; };
+    const line = h("p", { class: "spans", dir: direction(part.tokens.join(" ")) });
+    const between = part.spaced ? " " : "";
+    let place = 0, plain = 0;
+    for (const span of part.spans) {
+      for (; place < span.begin; place++) line.append(part.tokens[place], between);
+      const words = h("bdi", {}, part.tokens.slice(span.begin, span.end).join(between));
+      const look = span.label ? colour(span.label) : `c${plain++ % 2}`;
+      const title = span.p === null ? span.label : `${span.label} ${percent(span.p)}`;
+      line.append(h("mark", { class: look, title }, words, span.label && h("small", {}, span.label)), between);
+      place = span.end;
+    }
+    for (; place < part.tokens.length; place++) line.append(part.tokens[place], between);
+    const rows = part.spans.map(span => [h("bdi", {}, part.tokens.slice(span.begin, span.end).join(between)), span.label || "–", percent(span.p)]);
+    return h("div", {}, line, part.spans.length ? listed(["text", "label", "probability"], rows) : h("p", { class: "soft" }, "Nothing is marked."));
+  },
+
+  text(part) {
+    const view = new Written(part.prompt);
+    part.symbols.forEach(symbol => view.add(symbol));
+    return view.node;
+  },
+
+  pair(part) {
+    const node = h("div", {}, h("p", { class: "target", dir: "auto" }, part.lines ? part.lines.join("\n") : part.target || "–"));
+    if (!part.ended) node.append(h("p", { class: "soft" }, "Cut off at the longest length allowed."));
+    if (part.unknown.source) node.append(h("p", { class: "soft" }, `${part.unknown.source} symbol(s) of the input are unknown to the model.`));
+    if (part.hypotheses.length > 1) {
+      node.append(h("ol", {}, part.hypotheses.map(one => h("li", { dir: "auto" }, one.target, h("span", { class: "soft" }, `  ${number(one.score)}`)))));
+    }
+    if (part.map) {
+      node.append(h("details", { open: true }, h("summary", {}, "Attention"), attention(part.map)));
+    }
+    if (part.map_left_out) node.append(h("p", { class: "soft" }, part.map_left_out));
+    return node;
+  },
+
+  choices(part) {
+    const line = h("p", { class: "target", dir: direction(part.tokens.join(" ")) });
+    const best = new Map(part.blanks.map(blank => [blank.place, blank.sides[0]?.choices[0]?.symbol ?? "___"]));
+    part.tokens.forEach((token, k) => line.append(best.has(k) ? h("span", { class: "blank" }, h("bdi", {}, best.get(k))) : token, part.spaced ? " " : ""));
+    const node = h("div", {}, line);
+    if (part.unknown.length) node.append(h("p", { class: "soft" }, `Unknown to the model: ${part.unknown.join(", ")}`));
+    const names = { both: "from both sides", left: "from the left alone" };
+    part.blanks.forEach((blank, k) => {
+      const sides = blank.sides.map(side => h("div", {},
+        h("h3", {}, (part.blanks.length > 1 ? `${k + 1}. blank, ` : "") + (names[side.name] ?? side.name)),
+        bars(side.choices.map(one => [one.symbol, one.p]), new Set([side.choices[0]?.symbol]))));
+      node.append(h("div", { class: "columns" }, sides));
+    });
+    return node;
+  },
+
+  number(part) {
+    return h("div", {}, part.name && h("h3", {}, part.name), h("p", { class: "big" }, `${number(part.value)} ${part.unit}`));
+  },
+
+  series(part) {
+    const given = part.given ?? [], begin = Math.max(0, given.length - 1);
+    const joined = given.length ? [given[begin], ...part.forecast] : part.forecast;
+    const x = joined.map((_, k) => begin + k);
+    const lines = [{ name: "forecast", values: joined, x, dashed: true, colour: 1 }];
+    if (given.length) lines.unshift({ name: "given", values: given, colour: 0 });
+    const ahead = part.forecast.map((_, k) => given.length + k);
+    const band = part.low && part.high ? { low: part.low, high: part.high, x: ahead } : null;
+    const rows = part.forecast.map((value, k) => [String(k + 1), number(value), ...(band ? [number(part.low[k]), number(part.high[k])] : [])]);
+    return h("div", {}, lineChart(lines, "steps", part.unit || "value", { band }), listed(["step ahead", "forecast", ...(band ? ["low", "high"] : [])], rows));
+  },
+};
+
+export function drawn(part) {
+  const draw = KINDS[part.kind];
+  return draw ? draw(part) : h("pre", {}, JSON.stringify(part, null, 1));
+}
+
+export function answer(parts) {
+  return h("div", { class: "answer" }, parts.map(drawn));
+}
+
+// Rows are written and columns read; a target that is far longer than its source goes across.
+function attention({ rows, columns, weights }) {
+  if (rows.length <= 24 || rows.length <= 2 * columns.length) return begun(rows, columns, weights, "Attention: rows are written, columns are read");
+  const turned = columns.map((_, c) => weights.map(row => row[c]));
+  return begun(columns, rows, turned, "Attention: columns are written, rows are read");
+}
+
+// So much of a map as can be looked at.
+function begun(rows, columns, weights, named) {
+  const map = heatMap(rows.slice(0, MOST), columns.slice(0, MOST), weights.slice(0, MOST).map(row => row.slice(0, MOST)), named);
+  if (Math.max(rows.length, columns.length) > MOST) map.append(h("p", { class: "soft small" }, `The first ${MOST} symbols of each are shown.`));
+  return map;
+}
+
+function bars(rows, first) {
+  return h("ul", { class: "bars" }, rows.map(([name, p]) => h("li", { class: first.has(name) && "first" },
+    h("bdi", { class: "name" }, name), h("span", { class: "track", "aria-hidden": "true" }, h("span", { class: "fill", "--p": p.toFixed(4) })), h("span", { class: "p" }, percent(p)))));
+}
+
+function listed(head, rows) {
+  return h("details", {}, h("summary", {}, "As a table"),
+    h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "table" }, h("table", {},
+      h("thead", {}, h("tr", {}, head.map(name => h("th", { scope: "col" }, name)))),
+      h("tbody", {}, rows.map(row => h("tr", {}, row.map(cell => h("td", {}, cell))))))));
+}
