@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recurra.bench.interleaved import interleaved, machine
-from recurra.nn.adaptive_softmax import AdaptiveSoftmax
+from recurra.nn.emissions.adaptive import AdaptiveSoftmax
 from recurra.nn.softmax import linear_cross_entropy
 
 N = 1280

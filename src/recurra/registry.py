@@ -32,6 +32,7 @@ ROOMS = {
     "embedder": "nn",
     "core": "nn",
     "decoder": "nn",
+    "emission": "nn",
     "task": "tasks",
     "optimiser": "training",
     "schedule": "training",
@@ -40,6 +41,8 @@ ROOMS = {
 
 LARGEST = (2 - 2**-23) * 2.0**127
 """The largest number of 32 bits, 3.4e38: weights are of them."""
+_UNNAMED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+"""Parameters that take anything, as those of an `nn.Module` without a constructor do: no setting has their name."""
 _parts: dict[tuple[str, str], Any] = {}
 _origins: dict[tuple[str, str], str] = {}
 """The module each part was registered by."""
@@ -227,7 +230,8 @@ def checked(maker: Callable[..., Any], settings: Mapping[str, Any], where: str) 
 def _keywords(maker: Callable[..., Any]) -> tuple[Mapping[str, inspect.Parameter], Mapping[str, Any]]:
     """Parameters and their types; a server asks for those of a batching with every request."""
     hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
-    return inspect.signature(maker).parameters, hints
+    named = {name: p for name, p in inspect.signature(maker).parameters.items() if p.kind not in _UNNAMED}
+    return named, hints
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra import registry
+from recurra.checkpoint import weights
 from recurra.data.vocabulary import Character, Word
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model, make_parts
@@ -294,3 +295,18 @@ def test_tied_needs_an_embedder_with_a_matrix() -> None:
 def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         made(**settings)
+
+
+def test_weights_keep_the_names_that_older_runs_have() -> None:
+    for softmax, names in (
+        ("full", ["bias", "weight"]),
+        (ADAPTIVE, [f"adaptive.{n}" for n in ("head", "bias", "down.0", "down.1", "up.0", "up.1")]),
+    ):
+        assert list(weights(made(softmax=softmax)[2])) == names
+
+
+def test_any_emission_of_a_symbol_will_do_and_no_other() -> None:
+    _, _, task = made(softmax="categorical")
+    assert task.emission.outputs == ("log_probabilities",)
+    with pytest.raises(ConfigError, match=r"unknown softmax 'gaussian'. Known: adaptive, full"):
+        made(softmax="gaussian")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from recurra.export.graph import FLOAT, Graph
+from recurra.nn.emissions.adaptive import AdaptiveSoftmax
+from recurra.nn.emissions.categorical import Categorical
 
 
 def log_probabilities(graph: Graph, y: str, weight: Tensor, bias: Tensor) -> str:
@@ -16,7 +19,12 @@ def log_probabilities(graph: Graph, y: str, weight: Tensor, bias: Tensor) -> str
     return graph.softmax(graph.matmul(y, weight, bias), log=True)
 
 
-def adaptive(graph: Graph, y: str, softmax: Any) -> str:
+def categorical(graph: Graph, y: str, softmax: Any, tied_to: Tensor | None) -> str:
+    """The log-probabilities of all symbols by a `Categorical`, perhaps of another's matrix."""
+    return log_probabilities(graph, y, softmax.weight if tied_to is None else tied_to, softmax.bias)
+
+
+def adaptive(graph: Graph, y: str, softmax: Any, tied_to: None) -> str:
     """The log-probabilities of all symbols by an `AdaptiveSoftmax`."""
     first = softmax.cutoffs[0]
     head = log_probabilities(graph, y, softmax.head, softmax.bias)
@@ -25,6 +33,10 @@ def adaptive(graph: Graph, y: str, softmax: Any) -> str:
         tail = graph.softmax(graph.matmul(graph.matmul(y, down), up), log=True)
         parts.append(graph.op("Add", tail, graph.slice(head, first + i, first + i + 1, -1)))
     return graph.concat(parts, -1)
+
+
+EMISSIONS: dict[type, Callable[[Graph, str, Any, Any], str]] = {Categorical: categorical, AdaptiveSoftmax: adaptive}
+"""What a step's symbol is drawn from: the graph, y, the emission, and the matrix that it is tied to, if it is."""
 
 
 def pooled(graph: Graph, layer: Any, y: str, lengths: str, both: bool) -> str:

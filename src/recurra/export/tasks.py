@@ -40,10 +40,7 @@ def generate(model: Model) -> list[Part]:
     form, V = CORES[model.config["core"]["kind"]], len(model.vocabulary)
 
     def head(graph: Graph, y: str) -> str:
-        if task.adaptive is not None:
-            return heads.adaptive(graph, y, task.adaptive)
-        weight = embedder.weight if task.tied else task.weight
-        return heads.log_probabilities(graph, y, weight, task.bias)
+        return heads.EMISSIONS[type(task.emission)](graph, y, task.emission, embedder.weight if task.tied else None)
 
     whole = read_sequences(model, "model", stateful=True)
     graph, slots = whole.graph, whole.slots

@@ -7,14 +7,15 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from recurra import registry
 from recurra.errors import ConfigError, DataError, UnknownName
 from recurra.nn.activations import mean_square, mean_square_change
-from recurra.nn.adaptive_softmax import AdaptiveSoftmax
 from recurra.nn.dropout import dropout
-from recurra.nn.softmax import IGNORED, linear_cross_entropy, linear_log_probability
-from recurra.registry import checked, part
+from recurra.nn.emissions.adaptive import AdaptiveSoftmax
+from recurra.nn.emissions.categorical import Categorical
+from recurra.nn.softmax import IGNORED
+from recurra.registry import part
 from recurra.tasks.scores import perplexity
 from recurra.tasks.steps import only_steps
 from recurra.types import Batch, Lengths, Output, Sizes
@@ -28,8 +29,9 @@ class Generate(nn.Module):
     those of the same units at all time steps of a sequence (Gal & Ghahramani 2016). With `tied`, V is the embedder's
     matrix (Press & Wolf 2017) and c alone is the task's own; the embedder then wants an `init_range`, since
     vectors from N(0, 1) make the first predictions far too sure. `softmax` is "full", as above, or adaptive, for large
-    vocabularies: `{"kind": "adaptive", "cutoffs": [2000, 10000], "factor": 4}` (Grave et al. 2017). Weights start from
-    U(−init_range, init_range); without one V starts from U(−1/√H, 1/√H) and c from 0.
+    vocabularies: `{"kind": "adaptive", "cutoffs": [2000, 10000], "factor": 4}` (Grave et al. 2017), or any other
+    registered emission of a symbol. Weights start from U(−init_range, init_range); without one V starts from
+    U(−1/√H, 1/√H) and c from 0.
     In training α = `activation_penalty` and β = `slowness_penalty` add to the loss of a token, means over all entries,
     α mean (m ⊙ h_t)² + β mean (h_{t+1} − h_t)², m ⊙ h being h after its dropout. That is the output's `penalty`: the
     loss is without it, and so are all logs and scores.
@@ -43,9 +45,6 @@ class Generate(nn.Module):
     """What its targets are."""
     causal = True
     """The core may not see what it is to predict."""
-
-    weight: nn.Parameter | None
-    bias: nn.Parameter
 
     def __init__(
         self,
@@ -69,8 +68,11 @@ class Generate(nn.Module):
         self.activation_penalty, self.slowness_penalty = activation_penalty, slowness_penalty
         self.tied = tied
         self.init_range = init_range
-        self.adaptive = _adaptive(softmax)
-        if tied and self.adaptive is not None:
+        emission = _emission(softmax)
+        if isinstance(emission, AdaptiveSoftmax):
+            self.adaptive = emission  # the name its weights have in a run's file
+        self.emission = emission
+        if tied and not isinstance(emission, Categorical):
             raise ConfigError(
                 "task.tied makes the embedder's matrix the output's, which an adaptive softmax has not. "
                 'Set task.tied = false, or task.softmax = "full".'
@@ -79,7 +81,7 @@ class Generate(nn.Module):
     @property
     def by_frequency(self) -> bool:
         """Whether symbols must be numbered by falling frequency; known before `build`."""
-        return self.adaptive is not None
+        return bool(self.emission.target == "ranked symbol")
 
     def build(self, sizes: Sizes) -> Self:
         """Make the output layer from `sizes.core` units to `sizes.vocabulary` symbols."""
@@ -88,16 +90,12 @@ class Generate(nn.Module):
                 f"task.tied wants embedder and core of one size, but the embedder's is {sizes.embedding} and the "
                 f"core's {sizes.core}. Set embedder.size = {sizes.core}, or task.tied = false."
             )
-        if self.adaptive is not None:
-            self.adaptive.build(sizes.core, sizes.vocabulary, self.init_range)
-            return self
-        self.bias = nn.Parameter(torch.zeros(sizes.vocabulary))
-        self.weight = None if self.tied else nn.Parameter(torch.empty(sizes.vocabulary, sizes.core))
-        if self.init_range is not None:
-            nn.init.uniform_(self.bias, -self.init_range, self.init_range)
-        if self.weight is not None:
-            r = 1 / math.sqrt(sizes.core) if self.init_range is None else self.init_range
-            nn.init.uniform_(self.weight, -r, r)
+        if isinstance(self.emission, Categorical):
+            self.emission.build(sizes.core, sizes.vocabulary, self.init_range, self.tied)
+            # Registered here too: the names they have in a run's file.
+            self.bias, self.weight = self.emission.bias, self.emission.weight
+        else:
+            self.emission.build(sizes.core, sizes.vocabulary, self.init_range)
         return self
 
     def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
@@ -106,7 +104,7 @@ class Generate(nn.Module):
         h = y.transpose(0, 1)  # [T, B, H], as it lies in memory
         y = dropout(h, self.dropout, self.training, self.variational)
         target, sequences = _targets(batch)
-        loss = self._loss(embedder, y.flatten(0, 1), target.t().reshape(-1))
+        loss = self.emission.loss(y, target.t(), **self._tied_to(embedder))
         targets = int((target != IGNORED).sum())
         penalty = self._penalty(h, y, batch.structure.values)
         return Output(loss, targets, sequences, state, penalty=None if penalty is None else targets * penalty)
@@ -135,13 +133,9 @@ class Generate(nn.Module):
         """What each symbol's score is made of: log p of the targets [T, B], 0 where there is none; the core's outputs
         h [T, B, H] they were predicted from; and the core's final state. Dropout is off only after `eval()`."""
         y, state = core(embedder(batch), batch.structure, state)
-        y, target = y.transpose(0, 1), _targets(batch)[0].t().reshape(-1)
-        rows = dropout(y, self.dropout, self.training, self.variational).flatten(0, 1)
-        if self.adaptive is not None:
-            log_p = self.adaptive.log_probability(rows, target)
-        else:
-            log_p = linear_log_probability(rows, self._weight(embedder), self.bias, target)
-        return log_p.view(y.shape[:2]), y, state
+        y = y.transpose(0, 1)
+        dropped = dropout(y, self.dropout, self.training, self.variational)
+        return self.emission.log_p(dropped, _targets(batch)[0].t(), **self._tied_to(embedder)), y, state
 
     def metrics(self, loss_sum: float, targets: int) -> dict[str, float]:
         """Perplexity, bits and nats per symbol of a loss summed over `targets` symbols."""
@@ -160,40 +154,40 @@ class Generate(nn.Module):
             penalty = slowness if penalty is None else penalty + slowness
         return penalty
 
-    def _loss(self, embedder: nn.Module, y: Tensor, target: Tensor) -> Tensor:
-        if self.adaptive is not None:
-            return self.adaptive.loss(y, target)
-        return linear_cross_entropy(y, self._weight(embedder), self.bias, target)
-
     def _next(self, embedder: nn.Module, y: Tensor) -> Tensor:
         """Log-probabilities [B, V] of the symbols behind y [B, H]."""
-        if self.adaptive is not None:
-            return self.adaptive.log_probabilities(y)
-        return F.log_softmax(F.linear(y, self._weight(embedder), self.bias), 1)
+        log_p: Tensor = self.emission.distribution(y, **self._tied_to(embedder))["log_probabilities"]
+        return log_p
 
-    def _weight(self, embedder: nn.Module) -> Tensor:
-        weight = getattr(embedder, "weight", None) if self.tied else self.weight
+    def _tied_to(self, embedder: nn.Module) -> dict[str, Tensor]:
+        """The matrix that a tied output is the embedder's; nothing for another."""
+        if not self.tied:
+            return {}
+        weight = getattr(embedder, "weight", None)
         if not isinstance(weight, Tensor):
             raise ConfigError(
                 f"task.tied wants an embedder with a matrix `weight` [V, D], but {type(embedder).__name__} has none. "
                 'Set embedder.kind = "symbols", or task.tied = false.'
             )
-        return weight
+        return {"weight": weight}
 
 
-def _adaptive(softmax: str | dict) -> AdaptiveSoftmax | None:
-    """The adaptive softmax that `task.softmax` asks for; None: the full one."""
+def _emission(softmax: str | dict) -> Any:
+    """The emission that `task.softmax` asks for."""
     settings = {"kind": softmax} if isinstance(softmax, str) else dict(softmax)
-    kind = settings.pop("kind", None)
-    if kind == "adaptive":
-        return AdaptiveSoftmax(**checked(AdaptiveSoftmax, settings, where="task.softmax"))
-    if kind != "full":
-        raise UnknownName("softmax", str(kind), ("adaptive", "full"))
-    if settings:
-        raise ConfigError(
-            f'task.softmax.{min(settings)} is for the adaptive softmax. Set task.softmax.kind = "adaptive".'
-        )
-    return None
+    kind = settings.get("kind")
+    if kind == "full":
+        if len(settings) > 1:
+            raise ConfigError(
+                f"task.softmax.{min(settings.keys() - {'kind'})} is for the adaptive softmax. "
+                'Set task.softmax.kind = "adaptive".'
+            )
+        return Categorical()
+    if kind in registry.names("emission"):
+        emission = registry.construct("emission", settings, where="task.softmax")
+        if "symbol" in emission.target:
+            return emission
+    raise UnknownName("softmax", str(kind), ("adaptive", "full"))
 
 
 def _targets(batch: Batch) -> tuple[Tensor, int]:

@@ -3,6 +3,7 @@
 from recurra.testing.cells import CELL_CHECKS, CONFIGURATIONS, check_cell
 from recurra.testing.cores import CORE_CHECKS, check_core
 from recurra.testing.decoders import DECODER_CHECKS, check_decoder
+from recurra.testing.emissions import EMISSION_CHECKS, check_emission
 from recurra.testing.readers import READER_CHECKS, check_reader
 from recurra.testing.tasks import TASK_CHECKS, check_task
 
@@ -11,11 +12,13 @@ __all__ = [
     "CONFIGURATIONS",
     "CORE_CHECKS",
     "DECODER_CHECKS",
+    "EMISSION_CHECKS",
     "READER_CHECKS",
     "TASK_CHECKS",
     "check_cell",
     "check_core",
     "check_decoder",
+    "check_emission",
     "check_reader",
     "check_task",
 ]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError
+from recurra.nn.emissions.categorical import draw_symbols
+from recurra.nn.emissions.contract import Distribution, Target
 from recurra.nn.softmax import linear_cross_entropy, linear_log_probability
+from recurra.registry import part
 
 
+@part("emission", "adaptive")
 class AdaptiveSoftmax(nn.Module):
     """The distribution of a symbol, over a head of frequent symbols and clusters of rare ones.
 
@@ -30,6 +34,11 @@ class AdaptiveSoftmax(nn.Module):
     Source: Grave, Joulin, Cissé, Grangier & Jégou 2017, Efficient softmax approximation for GPUs.
     """
 
+    target: ClassVar[Target] = "ranked symbol"
+    outputs: ClassVar[tuple[str, ...]] = ("log_probabilities",)
+    """[..., V]"""
+    likelihood: ClassVar[bool] = True
+
     head: nn.Parameter
     bias: nn.Parameter
 
@@ -43,8 +52,10 @@ class AdaptiveSoftmax(nn.Module):
             raise ConfigError(f"task.softmax.factor = {factor}, expected 1 (clusters as wide as the head) or more.")
         self.cutoffs, self.factor = cutoffs, factor
 
-    def build(self, H: int, V: int, init_range: float | None = None) -> Self:
-        """Make the weights for h [H] and V symbols: U(−r, r), r = `init_range` or 1/√(what a row sees); bias from 0."""
+    def build(self, width: int, size: int, init_range: float | None = None) -> Self:
+        """Make the weights for h [width] and `size` symbols: U(−r, r), r = `init_range` or 1/√(what a row sees); bias
+        from 0."""
+        H, V = width, size
         if self.cutoffs[-1] >= V:
             raise ConfigError(
                 f"task.softmax.cutoffs = {list(self.cutoffs)}, expected numbers below the vocabulary's {V:,} symbols. "
@@ -63,15 +74,13 @@ class AdaptiveSoftmax(nn.Module):
         self.up = nn.ParameterList(_uniform(*shape, init_range) for shape in zip(sizes, widths, strict=True))
         return self
 
-    def loss(self, x: Tensor, target: Tensor) -> Tensor:
-        """−Σ_n log p(target_n), natural logarithm; rows whose target is `IGNORED` count for nothing.
+    def loss(self, y: Tensor, target: Tensor) -> Tensor:
+        """−Σ log p(target | y).
 
         The logits of head and clusters are held a chunk of rows at a time, as in `linear_cross_entropy`: no memory
         grows with N · V. Under autocast the products are in its type.
-
-        Shapes: x [N, H], target [N]; result [].
         """
-        in_head, clusters = self._assigned(target)
+        x, (in_head, clusters) = y.flatten(0, -2), self._assigned(target.reshape(-1))
         total = linear_cross_entropy(x, self.head, self.bias, in_head)
         for (rows, t), down, up in zip(clusters, self.down, self.up, strict=True):
             narrow = F.linear(x.index_select(0, rows), down)
@@ -79,23 +88,29 @@ class AdaptiveSoftmax(nn.Module):
         return total
 
     @torch.no_grad()
-    def log_probability(self, x: Tensor, target: Tensor) -> Tensor:
-        """log p(target_n) of every row for itself, [N], 0 where the target is `IGNORED`; not differentiable."""
-        in_head, clusters = self._assigned(target)
+    def log_p(self, y: Tensor, target: Tensor) -> Tensor:
+        """log p(target | y), [...]; not differentiable."""
+        x, (in_head, clusters) = y.flatten(0, -2), self._assigned(target.reshape(-1))
         found = linear_log_probability(x, self.head, self.bias, in_head)
         for (rows, t), down, up in zip(clusters, self.down, self.up, strict=True):
             narrow = F.linear(x.index_select(0, rows), down)
             found[rows] += linear_log_probability(narrow, up, up.new_zeros(len(up)), t)
-        return found
+        return found.view(target.shape)
 
-    def log_probabilities(self, x: Tensor) -> Tensor:
-        """The log-probabilities of all symbols: x [N, H] → [N, V]."""
-        first, head = self.cutoffs[0], F.log_softmax(F.linear(x, self.head, self.bias), 1)
+    def distribution(self, y: Tensor) -> dict[str, Tensor]:
+        """log p of every symbol."""
+        first, head = self.cutoffs[0], F.log_softmax(F.linear(y, self.head, self.bias), -1)
         tails = [
-            F.log_softmax(F.linear(F.linear(x, down), up), 1) + head[:, first + i, None]
+            F.log_softmax(F.linear(F.linear(y, down), up), -1) + head[..., first + i, None]
             for i, (down, up) in enumerate(zip(self.down, self.up, strict=True))
         ]
-        return torch.cat((head[:, :first], *tails), 1)
+        return {"log_probabilities": torch.cat((head[..., :first], *tails), -1)}
+
+    def sample(
+        self, given: Distribution, *, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Symbols [...]; temperature 0: the likeliest."""
+        return draw_symbols(given["log_probabilities"], temperature, generator)
 
     def _assigned(self, target: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """The head's targets [N]; and of each cluster, the rows whose target it holds and their targets within it."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recurra.errors import ConfigError
 from recurra.nn import softmax
-from recurra.nn.adaptive_softmax import AdaptiveSoftmax
+from recurra.nn.emissions.adaptive import AdaptiveSoftmax
 from recurra.nn.softmax import IGNORED
 
 N, H, V = 40, 12, 31
@@ -73,11 +73,11 @@ def test_loss_and_all_gradients_are_torchs(
 @pytest.mark.parametrize(("cutoffs", "factor"), SHAPES)
 def test_log_probabilities_are_torchs_and_a_distribution(cutoffs: tuple[int, ...], factor: float) -> None:
     output, (x, target) = made(cutoffs, factor), rows()
-    log_p = output.log_probabilities(x)
+    log_p = output.distribution(x)["log_probabilities"]
     assert_close([log_p], [torchs(output).log_prob(x)])
     assert torch.allclose(log_p.exp().sum(1), torch.ones(N).double(), rtol=1e-12)
-    assert_close([output.log_probability(x, target)], [log_p.gather(1, target[:, None])[:, 0]])
-    assert not output.log_probability(x, target).requires_grad
+    assert_close([output.log_p(x, target)], [log_p.gather(1, target[:, None])[:, 0]])
+    assert not output.log_p(x, target).requires_grad
 
 
 def test_padding_counts_for_nothing() -> None:
@@ -88,7 +88,7 @@ def test_padding_counts_for_nothing() -> None:
     found, alone = output.loss(x, padded), output.loss(x[kept], target[kept])
     assert_close([found], [alone])
     assert_close(torch.autograd.grad(found, leaves), torch.autograd.grad(alone, leaves))
-    log_p = output.log_probability(x, padded)
+    log_p = output.log_p(x, padded)
     assert not log_p[~kept].any()
     assert_close([log_p.sum()], [-found])
 

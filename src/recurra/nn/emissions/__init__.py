@@ -1,0 +1,1 @@
+"""What the output of one step is drawn from: its distribution, its loss and its samples."""
