@@ -37,6 +37,7 @@ INSTRUCTIONS = {"avx512": ("AVX512_CORE", "avx512"), "avx2": ("AVX2", "avx2"), "
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--instructions", choices=list(INSTRUCTIONS), help="no wider instructions than these")
     parser.addoption("--shift-seeds", type=int, default=0, metavar="N", help="add N to every seed that is set")
+    parser.addoption("--regold", action="store_true", help="make the golden files of tests/golden anew")
 
 
 def pytest_configure(config: pytest.Config) -> None:
