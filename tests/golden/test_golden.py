@@ -35,6 +35,8 @@ SIZES = {"batch": 2, "time": 4, "source": 4, "stories": 2, "places": 2, "words":
 """Of the axes of an export's inputs."""
 NUMBERS = {"lengths": [4, 3], "counts": [2, 1], "spelling_lengths": [3, 1, 2], "rows": [0, 1], "steps": [2, 0]}
 """Inputs of an export that are no symbols. (A row for each sentence is one of the batch.)"""
+COMPILING = re.compile(r"recurra: compiling .*\n")
+"""Said where code is not kept from before."""
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -62,7 +64,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
             "code": code,
             "out": [json.loads(line) for line in out.splitlines()] if "--json" in words else out.split("\n"),
         }
-        err = re.sub(r"recurra: compiling .*\n", "", err)  # where its code is not kept from before
+        err = COMPILING.sub("", err)
         return {**found, "err": err} if err else found
 
     return call
@@ -115,6 +117,7 @@ def test_the_report_of_a_training(run: str, kept: Any, tmp_path: Path, capsys: p
     out, err = (re.sub(r"[\d,.]*\d", "#", text) for text in capsys.readouterr())
     report = re.split(r"a sample|the first of them", out)[0].replace(str(tmp_path), "")
     report = re.sub(r"command: .*", "command", report)
+    err = COMPILING.sub("", err)
     kept(run).check("train", {"out": re.sub(r" +", " ", report), "err": re.sub(r" +", " ", err)})
 
 
