@@ -14,7 +14,7 @@ import recurra
 from recurra import config as configuration
 from recurra import workflow
 from recurra.errors import ConfigError, DataError
-from recurra.serving.blanks import read_line
+from recurra.data.blanks import read_line
 from recurra.serving.fills import FillRun
 from recurra.workflow.plan import make_plan
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
+from recurra.data.blanks import count_blanks
 from recurra.server.kinds import parts_of
 from recurra.server.limits import Limits, size_of
 from recurra.server.problems import Problem, too_long
-from recurra.serving.blanks import count_blanks
 from recurra.serving.run import Run
 
 DRAWING = ("temperature", "top_k", "top_p", "seed")

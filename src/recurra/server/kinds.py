@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from recurra.data.blanks import BLANK
 from recurra.data.spans import spans
-from recurra.serving.blanks import BLANK
 
 Answer = Mapping[str, Any]
 Part = dict[str, Any]

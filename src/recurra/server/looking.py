@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from recurra.data.blanks import BLANK, read_line
 from recurra.data.encode import Encoder
 from recurra.diagnostics import alignment, gates, gradient_flow, next_symbols, self_attention
 from recurra.diagnostics.gates import Gates
@@ -14,7 +15,6 @@ from recurra.diagnostics.report.findings import most_changing
 from recurra.errors import RecurraError
 from recurra.server.limits import Limits
 from recurra.server.problems import too_long
-from recurra.serving.blanks import BLANK, read_line
 from recurra.serving.stopped import Stopped
 
 UNITS = 6

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from recurra import registry
+from recurra.data.blanks import BLANK, Line, read_line
 from recurra.data.encode import Encoder
 from recurra.errors import ConfigError
-from recurra.serving.blanks import BLANK, Line, read_line
 from recurra.serving.opened import OpenedRun
 from recurra.serving.reading import examples_to_score
 from recurra.serving.stopped import Stopped

@@ -1,0 +1,45 @@
+"""One label of a whole sequence, or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from recurra.answers.answer import one_line
+
+
+@dataclass(frozen=True)
+class Label:
+    """The names a sequence is given. `several`: each is a decision of its own, and there may be none."""
+
+    kind: ClassVar[str] = "label"
+    names: tuple[str, ...]
+    several: bool = False
+    likeliest: Sequence[tuple[str, float]] = ()
+    """The likeliest labels with their probabilities, where they were asked for."""
+    tokens: tuple[str, ...] | None = None
+    """What was labelled, to be shown beside it; None where it is no tokens, or another part shows them."""
+    place: str = ""
+    """Where a sequence that is no tokens comes from."""
+
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"place": self.place} if self.place else {}
+        found |= {} if self.tokens is None else {"tokens": list(self.tokens)}
+        found |= {"labels": list(self.names)} if self.several else {"label": self.names[0]}
+        if self.likeliest:
+            found["likeliest"] = self._likeliest()
+        return found
+
+    def text(self) -> str:
+        names = " ".join(self.names) or "(none)"
+        if self.tokens is None:
+            return f"{names}\t{self.place}" if self.place else f"# label = {names}"
+        return f"{names}\t{one_line(self.tokens)}"
+
+    def page(self) -> dict[str, Any]:
+        named: dict[str, Any] = {"labels": list(self.names)} if self.several else {"label": self.names[0]}
+        return {**named, "bars": self._likeliest(), "several": self.several}
+
+    def _likeliest(self) -> list[dict[str, Any]]:
+        return [{"label": name, "p": p} for name, p in self.likeliest]

@@ -1,0 +1,47 @@
+"""Which of some rows sound or act at each step: a piano roll, frames of activity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+WIDTH = 80
+"""Steps that a terminal shows, the last ones."""
+
+
+@dataclass(frozen=True)
+class Roll:
+    """Rows by name, the lowest first, and of each step the rows that are on."""
+
+    kind: ClassVar[str] = "roll"
+    rows: tuple[str, ...]
+    steps: Sequence[Sequence[int]]
+    given: int = 0
+    """Of the steps so many were given; the others are the model's."""
+    seconds: float | None = None
+    """Seconds a step, where that is known."""
+
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"rows": list(self.rows), "steps": [list(step) for step in self.steps]}
+        return {**found, "given": self.given, **({} if self.seconds is None else {"seconds": self.seconds})}
+
+    def text(self) -> str:
+        """A line for each row that is ever on, the highest first; what was given is ▒, what is new █."""
+        first = max(0, len(self.steps) - WIDTH)
+        shown = [set(step) for step in self.steps[first:]]
+        used = sorted({row for step in shown for row in step}, reverse=True)
+        width = max((len(self.rows[row]) for row in used), default=0)
+        return "\n".join(
+            f"{self.rows[row]:>{width}} "
+            + "".join(("▒" if first + t < self.given else "█") if row in step else "·" for t, step in enumerate(shown))
+            for row in used
+        )
+
+    def page(self) -> dict[str, Any]:
+        return {
+            "rows": list(self.rows),
+            "steps": [list(step) for step in self.steps],
+            "given": self.given,
+            "seconds": self.seconds,
+        }

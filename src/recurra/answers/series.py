@@ -1,0 +1,70 @@
+"""Numbers in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 60
+"""Steps of what was given that a terminal shows, the last ones."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """What was given and what is forecast behind it, with a range where there is one; of several variables, one part
+    each."""
+
+    kind: ClassVar[str] = "series"
+    given: Sequence[float]
+    forecast: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    name: str = ""
+    unit: str = ""
+
+    def json(self) -> dict[str, Any]:
+        found = {
+            "given": _numbers(self.given),
+            "forecast": _numbers(self.forecast),
+            "low": None if self.low is None else _numbers(self.low),
+            "high": None if self.high is None else _numbers(self.high),
+            "unit": self.unit,
+        }
+        return {self.name: found} if self.name else found
+
+    def text(self) -> str:
+        """A line of bars, what is forecast behind the bar │, then a line for each step that is forecast."""
+        shown = [*_numbers(self.given)[-WIDTH:]]
+        bars = _bars([*shown, *_numbers(self.forecast)])
+        head = f"{self.name}{f' [{self.unit}]' if self.unit else ''}".strip()
+        lines = [head] if head else []
+        lines.append(f"{bars[: len(shown)]}│{bars[len(shown) :]}")
+        for k, value in enumerate(_numbers(self.forecast)):
+            between = ""
+            if self.low is not None and self.high is not None:
+                between = f"\t{float(self.low[k]):.4g} to {float(self.high[k]):.4g}"
+            lines.append(f"+{k + 1}\t{value:.4g}{between}")
+        return "\n".join([*lines, ""])
+
+    def page(self) -> dict[str, Any]:
+        found = {name: getattr(self, name) for name in ("given", "forecast", "low", "high")}
+        numbers = {name: None if values is None else _numbers(values) for name, values in found.items()}
+        return {**numbers, "name": self.name, "unit": self.unit}
+
+
+def _numbers(values: Sequence[float]) -> list[float]:
+    return [float(value) for value in values]
+
+
+def _bars(values: Sequence[float]) -> str:
+    """A bar for each number; a blank for one that is missing."""
+    array = np.asarray(values, np.float64)
+    known = array[np.isfinite(array)]
+    if not len(known):
+        return " " * len(array)
+    low, spread = known.min(), float(np.ptp(known)) or 1.0
+    return "".join(BARS[int((v - low) / spread * (len(BARS) - 1) + 0.5)] if np.isfinite(v) else " " for v in array)

@@ -1,0 +1,57 @@
+"""Tags over tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from recurra.answers.letters import is_spaced
+from recurra.data.spans import spans
+
+BOUNDARIES = frozenset("BMIES")
+"""Tags that part a text without naming its parts."""
+
+
+@dataclass(frozen=True)
+class Spans:
+    """A tag for each token; tags like B-PER and I-PER make spans."""
+
+    kind: ClassVar[str] = "spans"
+    tokens: tuple[str, ...]
+    tags: tuple[str, ...]
+    p: Sequence[float] | None = None
+    """The probability of each tag, where it was asked for."""
+    single: bool = False
+    """Whether each tag stands for itself, as those of parts of speech do."""
+
+    @property
+    def segments(self) -> list[str] | None:
+        """The pieces that tags without types (B, M, E, S) part a text into; None for other tags."""
+        if not self.tags or any(tag not in BOUNDARIES for tag in self.tags):
+            return None
+        return ["".join(self.tokens[begin:end]) for _, begin, end in spans(self.tags)]
+
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"tokens": list(self.tokens), "tags": list(self.tags)}
+        if self.p is not None:
+            found["p"] = list(self.p)
+        segments = self.segments
+        return found if segments is None else {**found, "segments": segments}
+
+    def text(self) -> str:
+        segments = self.segments
+        if segments is not None:
+            return " ".join(segments)
+        return "".join(f"{token}\t{tag}\n" for token, tag in zip(self.tokens, self.tags, strict=True))
+
+    def page(self) -> dict[str, Any]:
+        found = [(tag, k, k + 1) for k, tag in enumerate(self.tags)] if self.single else spans(self.tags)
+        return {
+            "tokens": list(self.tokens),
+            "spaced": is_spaced(self.tokens),
+            "spans": [
+                {"label": label, "begin": begin, "end": end, "p": min(self.p[begin:end]) if self.p else None}
+                for label, begin, end in found
+            ],
+        }
