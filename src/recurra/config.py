@@ -1,7 +1,7 @@
 """Recipes and settings: a nested dict of sections, read from TOML, overridden from the command line, checked, written.
 
-A section names the part that fills its place (`kind`) and that part's keywords; `[data]`, `[search]`, `[init]` and
-`[training]` have no kind.
+A section names the part that fills its place (`kind`) and that part's keywords; `[data]`, `[search]`, `[evaluation]`,
+`[init]` and `[training]` have no kind.
 `[alternative.NAME.SECTION]` says what is otherwise where the settings choose the core NAME instead of the recipe's.
 TOML has no null: the word "none" stands for a value that is left out on purpose (`clip_norm = "none"`).
 """
@@ -37,7 +37,7 @@ FILLED = {**{section: section for section in PARTS}, "target": "vocabulary"}
 """Section → the kind of part that fills it. `[target]`, the symbols of what is written, may be left out."""
 BY_A_WORD = ("cell", "optimiser", "schedule")
 """Kinds of part that a key called like them names by a word alone, as `cell = "lstm"` does."""
-SECTIONS = ("description", "data", *FILLED, "search", "init", "training", "alternative")
+SECTIONS = ("description", "data", *FILLED, "search", "evaluation", "init", "training", "alternative")
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,20 @@ class Data:
     """Where the validation text is cut off. "start" leaves what lies nearest to the test in the training text."""
     drop_repeats: bool = False
     """Of examples: leave those out of training whose very text is validated or tested on, and tell how many."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The keys of `[evaluation]`: what is measured besides what the task measures itself."""
+
+    metrics: tuple[str, ...] = ()
+    """Registered parts "metric", by name."""
+
+
+def metrics_of(config: Config) -> tuple[str, ...]:
+    """The further metrics that a config names. Raises `ConfigError` for what is no list of names."""
+    settings = config.get("evaluation", {})
+    return Evaluation(**registry.checked(Evaluation, settings, where="evaluation")).metrics
 
 
 def recipe_names() -> list[str]:
@@ -246,6 +260,9 @@ def check_names(config: Config) -> None:
             raise UnknownName(kind, name, registry.names(kind))
     for kind, settings, where in _tables_of_parts(config):
         registry.check_keys(kind, settings, where)
+    for name in metrics_of(config):
+        if name not in registry.names("metric"):
+            raise UnknownName("metric", name, registry.names("metric"))
 
 
 def _check_sections(config: Config) -> None:

@@ -34,6 +34,7 @@ ROOMS = {
     "decoder": "nn",
     "emission": "nn",
     "task": "tasks",
+    "metric": "tasks",
     "optimiser": "training",
     "schedule": "training",
     "baseline": "baselines",

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 
 from recurra import registry
+from recurra.config import metrics_of
 from recurra.data.encode import Encoder
 from recurra.data.spans import spans
 from recurra.errors import ConfigError
@@ -20,6 +21,7 @@ from recurra.serving.opened import OpenedRun
 from recurra.serving.reading import examples_to_score
 from recurra.serving.stopped import Stopped
 from recurra.serving.threads import threads_set
+from recurra.tasks.metrics import with_metrics
 from recurra.training.evaluation import autocast, moved
 from recurra.types import Batch, Example
 
@@ -107,7 +109,8 @@ class LabelRun(OpenedRun):
         known: dict[str, Sequence[str]] = {
             name: self.model.vocabularies[name].symbols for name in ("tags", "label") if name in encoder.vocabularies
         }
-        scored = task.score(gold, found, known)
+        further = metrics_of(self.config)
+        scored = with_metrics(task.score(gold, found, known), further, gold, found)
         ids = [encoder.vocabularies["input"].encode(example["tokens"]) for example in gold]
         tokens = sum(map(len, ids))
         unknown = sum(encoder.vocabularies["input"].unknown_share(each) * len(each) for each in ids)
@@ -126,7 +129,7 @@ class LabelRun(OpenedRun):
             fitted = task.prepare(_tokenised(train, encoder))[0]
             result["baseline"] = [
                 {"name": row.name, "size": row.size, "unit": row.unit, "note": row.note}
-                | task.score(gold, row.predictions, known).metrics
+                | with_metrics(task.score(gold, row.predictions, known), further, gold, row.predictions).metrics
                 for row in registry.construct("baseline", self.config["baseline"]).rows(fitted, gold)
             ]
         return result

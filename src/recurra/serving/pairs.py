@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from recurra import registry
+from recurra.config import metrics_of
 from recurra.data.buckets import BucketEpoch
 from recurra.data.files import counted
 from recurra.data.pair_encode import PairEncoder, source_of, targets_of
@@ -30,6 +31,7 @@ from recurra.serving.translate import (
     translate,
     without_targets,
 )
+from recurra.tasks.metrics import with_metrics
 from recurra.types import Example
 
 SHOWN = 3
@@ -168,6 +170,7 @@ class PairRun(OpenedRun):
         Poems are written twice, freely and with their form kept; see `recurra.serving.poems.score_poems`.
         """
         runs, search, task = [self, *beside], search or self.search, self.model.task
+        further = metrics_of(self.config)
         _check_together(runs)
         encoded = PairEncoder(self.model.vocabularies).encode_all(examples)
         if self.writes_poems:
@@ -177,12 +180,14 @@ class PairRun(OpenedRun):
         found = self._written(runs, examples, search)
         seconds = time.perf_counter() - begun
         texts = _texts(found, len(examples))
+        predicted = [{"target": text} for text in texts]
         beside_it: list[dict[str, Any]] = []
         if self.writes_poems:
             kept = _texts(self._written(runs, examples, replace(search, form=True)), len(examples))
             scored, beside_it = score_poems(self.model, self.device, examples, train, texts, kept)
         else:
-            scored = task.score(examples, [{"target": text} for text in texts])
+            scored = task.score(examples, predicted)
+        with_metrics(scored, further, examples, predicted)
         tokens = {name: sum(len(each[name]) - 1 for each in encoded if name in each) for name in ("input", "target")}
         unknown = sum(self._unknown(each["input"]) for each in encoded)
         cut = sum(not written[0].hypothesis.ended for written in found.values())
@@ -206,7 +211,7 @@ class PairRun(OpenedRun):
             others = [{"kind": kind} for kind in task.baselines if kind != own["kind"]]
             result["baseline"] = [
                 {"name": row.name, "size": row.size, "unit": row.unit, "note": row.note}
-                | task.score(examples, row.predictions).metrics
+                | with_metrics(task.score(examples, row.predictions), further, examples, row.predictions).metrics
                 for settings in (own, *others)
                 for row in registry.construct("baseline", settings).rows(train, examples)
             ]

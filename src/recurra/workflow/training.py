@@ -22,6 +22,7 @@ from recurra.errors import CheckpointError, DataError, Stopped
 from recurra.forms.files import METRICS
 from recurra.model import Model, make_parts
 from recurra.serving.run import Run, learns_from, load_run
+from recurra.tasks.metrics import check_metrics
 from recurra.training import resume as resumption
 from recurra.training.evaluation import precision_note
 from recurra.training.lock import locked
@@ -80,6 +81,7 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
     config, begun = plan.config, time.monotonic()
     embedder, core, task = make_parts(config)  # parts that do not go together are refused before any data are read
     check_agreement(config, embedder, core, task)
+    check_metrics(configuration.metrics_of(config), task)
     training = Training(**registry.checked(Training, config["training"], where="training"))
     going_on = folder is not None and resumption.has_state(folder)
     material = open_material(config, task, folder)
