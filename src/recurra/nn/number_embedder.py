@@ -1,0 +1,54 @@
+"""Vectors of numbers as the core's input."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from torch import Tensor, nn
+
+from recurra.errors import ConfigError
+from recurra.limits import check_size
+from recurra.nn.dropout import dropout
+from recurra.registry import part
+from recurra.types import Batch, Sizes
+
+
+@part("embedder", "numbers")
+class NumberEmbedder(nn.Module):
+    """x_t = W v_t + b of a vector of numbers v_t at each step; without a `size` v_t as it is.
+
+    Reads the field "input" [B, T, W], as a codec of numbers gives it; gives [B, T, D], time first in memory. `dropout`
+    zeroes single entries of x. Raises ConfigError for a share or size out of range, `build` for an input of symbols.
+    """
+
+    linear: nn.Linear | None
+
+    def __init__(self, size: int | None = None, dropout: float = 0.0) -> None:
+        super().__init__()
+        if size is not None:
+            check_size("embedder.size", size)
+        if size is not None and size < 1:
+            raise ConfigError(f'embedder.size = {size}, expected 1 or more, or "none" for the numbers as they are.')
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"embedder.dropout = {dropout}, expected 0 or more and less than 1.")
+        self.size, self.dropout = size, dropout
+
+    @property
+    def output_size(self) -> int:
+        return self.width if self.size is None else self.size
+
+    def build(self, sizes: Sizes) -> Self:
+        """Make the layer for vectors of `sizes.width` numbers."""
+        if not sizes.width:
+            raise ConfigError(
+                "embedder.kind = 'numbers' reads numbers, but the input is symbols. Set embedder.kind = 'symbols', or "
+                "name a reader of numbers."
+            )
+        self.width = sizes.width
+        self.linear = None if self.size is None else nn.Linear(sizes.width, self.size)
+        return self
+
+    def forward(self, batch: Batch) -> Tensor:
+        given = batch.fields["input"].transpose(0, 1)  # [T, B, W]
+        x = given if self.linear is None else self.linear(given.to(self.linear.weight.dtype))
+        return dropout(x, self.dropout, self.training).transpose(0, 1)

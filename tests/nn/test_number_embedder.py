@@ -1,0 +1,53 @@
+"""Vectors of numbers as the core's input: as they are, or by one layer."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recurra.errors import ConfigError
+from recurra.registry import construct
+from recurra.types import Batch, Sizes
+
+
+def test_numbers_as_they_are() -> None:
+    embedder = construct("embedder", {"kind": "numbers"}).build(Sizes(width=3))
+    given = torch.randn(2, 5, 3)
+    assert embedder.output_size == 3 and torch.equal(embedder(Batch({"input": given})), given)
+    assert not list(embedder.parameters())
+
+
+def test_numbers_by_a_layer() -> None:
+    embedder = construct("embedder", {"kind": "numbers", "size": 4}).build(Sizes(width=3))
+    given = torch.randn(2, 5, 3)
+    x = embedder(Batch({"input": given.double()}))
+    weight, bias = embedder.linear.weight, embedder.linear.bias
+    torch.testing.assert_close(x, torch.einsum("btw,dw->btd", given, weight) + bias)
+    assert x.shape == (2, 5, 4) and embedder.output_size == 4 and x.transpose(0, 1).is_contiguous()
+    x.sum().backward()
+    assert all(parameter.grad is not None for parameter in embedder.parameters())
+
+
+def test_dropout_in_training_only() -> None:
+    embedder = construct("embedder", {"kind": "numbers", "dropout": 0.5}).build(Sizes(width=3))
+    given = Batch({"input": torch.ones(4, 50, 3)})
+    assert set(embedder(given).unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(embedder.eval()(given), given.fields["input"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 0}, r'embedder\.size = 0, expected 1 or more, or "none" for the numbers as they are\.'),
+        ({"dropout": 1.0}, r"embedder\.dropout = 1\.0, expected 0 or more and less than 1\."),
+        ({"size": 1 << 40}, r"embedder\.size"),
+    ],
+)
+def test_settings_out_of_range(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        construct("embedder", {"kind": "numbers", **settings})
+
+
+def test_symbols_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"reads numbers, but the input is symbols. Set embedder.kind = 'symbols'"):
+        construct("embedder", {"kind": "numbers"}).build(Sizes(vocabulary=7))
