@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from recurra.bench.interleaved import machine, turns
 from recurra.data.vocabulary import Character
 from recurra.model import Model
-from recurra.serving.session import open_session
+from recurra.streaming.session import open_session
 
 CHARACTERS = "".join(chr(33 + k) for k in range(64))  # and the unknown one
 EMBEDDING, UNITS, EACH = 64, 512, 200

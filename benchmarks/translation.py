@@ -26,9 +26,9 @@ from recurra.bench.interleaved import machine, turns
 from recurra.checkpoint import RunFolder
 from recurra.data.encode import IGNORED
 from recurra.data.pair_encode import PairEncoder
+from recurra.decoding.search import Search
 from recurra.model import Model
 from recurra.serving.pairs import without_targets
-from recurra.serving.search import Search
 from recurra.serving.translate import translate
 from recurra.training.evaluation import Batches
 from recurra.training.trainer import Trainer, Training

@@ -16,7 +16,7 @@ from recurra import cli, workflow
 from recurra.data.streams import Streams
 from recurra.errors import ConfigError, DataError
 from recurra.serving import adapted_scores as module
-from recurra.serving.adapted_scores import cache_losses
+from recurra.runs.adapted_scores import cache_losses
 from recurra.serving.texts import TextRun as Run
 from recurra.training.dynamic import evaluate_dynamically, mean_squares
 from recurra.training.evaluation import Score

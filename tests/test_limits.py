@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from recurra import limits
+from recurra.asking.threads import threads_set
 from recurra.bench.cells import measure
 from recurra.data.tokens import Labels, Tokens
 from recurra.errors import ConfigError
@@ -21,7 +22,6 @@ from recurra.nn.room import Room
 from recurra.nn.spelling import ConvolutionSpelling
 from recurra.nn.tdnn import Tdnn
 from recurra.nn.transformer import TransformerCore
-from recurra.serving.threads import threads_set
 from recurra.tasks.answer import Answer
 from recurra.training.settings import Training
 

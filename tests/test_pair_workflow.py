@@ -18,9 +18,9 @@ import recurra
 from recurra import config as configuration
 from recurra import workflow
 from recurra.data.pair_encode import PairEncoder
+from recurra.decoding.search import Search
 from recurra.errors import ConfigError, DataError
 from recurra.serving.pairs import PairRun
-from recurra.serving.search import Search
 from recurra.serving.translate import search_batch
 from recurra.training.log import Event
 from recurra.types import Batch

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recurra.serving.run import Run as Run
+    from recurra.runs.run import Run as Run
     from recurra.workflow import inspect as inspect
     from recurra.workflow import load as load
     from recurra.workflow import train as train
@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 __all__ = ["Run", "__version__", "inspect", "load", "train"]
 
 _HOMES = {
-    "Run": "recurra.serving.run",
+    "Run": "recurra.runs.run",
     "inspect": "recurra.workflow",
     "load": "recurra.workflow",
     "train": "recurra.workflow",

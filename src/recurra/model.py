@@ -1,4 +1,4 @@
-"""A model: embedder, core and task, built from a config and the vocabularies of the fields."""
+"""A model: embedder, core and task, built from a config and the codecs of the fields."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from recurra import registry
-from recurra.data.vocabulary import Vocabulary
+from recurra.data.fields import Codecs
 from recurra.engine import Record
 from recurra.errors import CheckpointError, ConfigError
 from recurra.nn.room import Room
 from recurra.nn.watch import Watched
+from recurra.tasks.contract import KeepsApart, Numbers
 from recurra.types import Batch, Output, Sizes
 
 
@@ -31,32 +32,32 @@ class Model(nn.Module):
         embedder: nn.Module,
         core: nn.Module,
         task: nn.Module,
-        vocabularies: Mapping[str, Vocabulary],
+        codecs: Codecs,
         config: Mapping[str, Any],
     ) -> None:
         super().__init__()
         self.embedder: Any = embedder
         self.core = core
         self.task: Any = task
-        self.vocabularies = dict(vocabularies)
+        self.codecs = codecs
         self.config = copy.deepcopy(dict(config))
+        self.name = "model"
+        """What messages call it."""
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], vocabularies: Mapping[str, Vocabulary]) -> Self:
+    def from_config(cls, config: Mapping[str, Any], codecs: Codecs | Mapping[str, Any]) -> Self:
         """Build the parts that the sections embedder, core and task name, with fresh weights.
 
-        `vocabularies` by field: "input" always, and whatever else embedder and task know by symbols, such as "tags" or
-        "target".
+        `codecs`: those of the fields of embedder and task, or, of a run, fitted ones by the name they are saved under.
 
         Raises ConfigError for a missing section, an unknown part or key, for parts that do not go together, and for
-        more weights than this machine has memory for.
+        more weights than this machine has memory for; CheckpointError where a codec is missing.
         """
         embedder, core, task = make_parts(config)
-        vocabularies = _Fields(vocabularies)
-        _check_numbering(task, vocabularies["input"])
-        fields = _Fields({name: len(symbols) for name, symbols in vocabularies.items() if name != "input"})
-        marks = getattr(task, "marks", 0)  # symbols of the task's own in the input, numbered after the vocabulary's
-        sizes = Sizes(vocabulary=len(vocabularies["input"]) + marks, fields=fields)
+        if not isinstance(codecs, Codecs):
+            codecs = make_codecs(config, embedder, task, codecs)
+        sizes = sizes_of(codecs)
+        _check_numbering(task, codecs["input"])
         with Room("embedder", config["embedder"]):
             embedder = embedder.build(sizes)
         sizes = replace(sizes, embedding=embedder.output_size)
@@ -64,12 +65,7 @@ class Model(nn.Module):
             core = core.build(sizes)
         with Room("task", config["task"]):
             task = task.build(replace(sizes, core=core.output_size))
-        return cls(embedder, core, task, vocabularies, config)
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The symbols of the input."""
-        return self.vocabularies["input"]
+        return cls(embedder, core, task, codecs, config)
 
     @property
     def parameter_count(self) -> int:
@@ -85,6 +81,11 @@ class Model(nn.Module):
         output: Output = self.task(self.embedder, core, batch, state)
         return output
 
+    def measure(self, batch: Batch, state: Any = None) -> Output:
+        """The loss of a batch with all that the metrics of a task that is scored by its loss are made of."""
+        output: Output = self.task.measure(self.embedder, self.core, batch, state)
+        return output
+
     @torch.no_grad()
     def step(self, state: Any, token: int | Tensor) -> tuple[Tensor, Any]:
         """Read one symbol of each sequence; give the log-probabilities [B, V] of the next, and the new state.
@@ -97,14 +98,38 @@ class Model(nn.Module):
         return log_p, state
 
 
-class _Fields(dict[str, Any]):
-    """By the names of fields, one of which a run's file may lack."""
+def make_codecs(config: Mapping[str, Any], embedder: Any, task: Any, known: Mapping[str, Any] | None = None) -> Codecs:
+    """The codecs of the fields that an embedder and a task read, as the sections of a config say, or their own.
 
-    def __missing__(self, name: str) -> Any:
+    `known`: those of a run, by the name they are saved under. Raises CheckpointError where one is missing.
+    """
+    fields = {**task.fields, **getattr(embedder, "fields", {})}
+    settings: dict[str, Any] = {}
+    for section, name in (("vocabulary", "input"), ("input", "input"), ("target", "target")):
+        if section in config and name in fields:
+            settings[name] = config[section]
+    if "target" in fields and "target" not in settings and fields["target"].codec == fields["input"].codec:
+        settings |= {"target": settings["input"]} if "input" in settings else {}
+    codecs = Codecs(fields, settings, known)
+    missing = [] if known is None else sorted(codecs.saved.keys() - known.keys())
+    if missing:
         raise CheckpointError(
-            f"there is no vocabulary of the {name}, only of {', '.join(map(repr, self)) or 'nothing'}. "
+            f"there is no vocabulary of the {missing[0]}, only of {', '.join(map(repr, known or ())) or 'nothing'}. "
             "Copy the run again or train anew."
         )
+    return codecs
+
+
+def sizes_of(codecs: Codecs) -> Sizes:
+    """What codecs know of sizes. The end mark of an input is one of its symbols, that of a target is the task's own."""
+    codec, field = codecs["input"], codecs.fields["input"]
+    symbols = hasattr(codec, "symbols")
+    return Sizes(
+        vocabulary=codec.size + field.ended if symbols else 0,
+        unknown=codec.unknown if symbols else None,
+        width=0 if symbols else codec.size,
+        fields={name: codecs[name].size for name in codecs if name != "input"},
+    )
 
 
 def make_parts(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
@@ -122,19 +147,19 @@ def make_parts(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
             f"the task {config['task']['kind']!r} predicts what comes next, but this core also reads from the end. "
             f"Set {'core.causal = true' if 'causal' in keywords else 'core.bidirectional = false'}."
         )
-    if getattr(task, "apart", False) and not getattr(core, "apart", False):
+    if isinstance(task, KeepsApart) and task.apart and not getattr(core, "apart", False):
         raise ConfigError(
             f"the task {config['task']['kind']!r} predicts a symbol from both sides of it, but this core does not keep "
             "what it read forwards and backwards apart: it would see the symbol itself. Set core.kind = 'both-ways'."
         )
     if "vocabulary" in config:
-        _check_numbering(task, registry.find("vocabulary", config["vocabulary"]["kind"]))
+        _check_numbering(task, registry.find("codec", config["vocabulary"]["kind"]))
     return embedder, core, task
 
 
 def _check_numbering(task: Any, vocabulary: Any) -> None:
     """Refuse a vocabulary that is not numbered by frequency where the task wants it so."""
-    if getattr(task, "by_frequency", False) and not getattr(vocabulary, "by_frequency", False):
+    if isinstance(task, Numbers) and task.by_frequency and not getattr(vocabulary, "by_frequency", False):
         name = vocabulary.__name__ if isinstance(vocabulary, type) else type(vocabulary).__name__
         raise ConfigError(
             f"an adaptive softmax wants symbols numbered by falling frequency, those of the vocabulary {name} are not. "

@@ -10,10 +10,12 @@ import importlib
 import inspect
 import math
 import sys
+import textwrap
 import traceback
 import types as builtin_types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -132,6 +134,52 @@ def defaults(kind: str, name: str) -> dict[str, Any]:
     positional = zip(reversed(named.args), reversed(named.defaults), strict=False)
     both = (*reversed([*positional]), *zip(named.kwonlyargs, named.kw_defaults, strict=True))
     return {argument.arg: ast.literal_eval(value) for argument, value in both if value is not None}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option that a part takes when it is used, as its dataclass says it in the source."""
+
+    name: str
+    hint: str
+    """Its type as it is written."""
+    help: str
+
+
+def options(task: str) -> list[Option]:
+    """What a task takes at prediction, by the fields of its `Options`; imports no part of ours."""
+    found = _declarations("task").get(task)
+    if found is not None:
+        module, node = found
+        named = next(
+            (inner.value.id for inner in getattr(node, "body", ()) if _is_options(inner)),
+            None,
+        )
+        held = None if named is None else _class(module, named)
+        return [] if held is None else _fields(held[1])
+    maker = find("task", task).Options
+    return _fields(ast.parse(textwrap.dedent(inspect.getsource(maker))).body[0])
+
+
+def _is_options(node: ast.AST) -> bool:
+    target = node.target if isinstance(node, ast.AnnAssign) else None
+    target = node.targets[0] if isinstance(node, ast.Assign) else target
+    return (
+        isinstance(target, ast.Name) and target.id == "Options" and isinstance(getattr(node, "value", None), ast.Name)
+    )
+
+
+def _fields(node: ast.AST) -> list[Option]:
+    """The fields of a dataclass, each with the string below it."""
+    found: list[Option] = []
+    for inner in getattr(node, "body", ()):
+        if isinstance(inner, ast.AnnAssign) and isinstance(inner.target, ast.Name):
+            hint = ast.unparse(inner.annotation)
+            if not hint.startswith("ClassVar"):
+                found.append(Option(inner.target.id, hint, ""))
+        elif isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Constant) and found and not found[-1].help:
+            found[-1] = replace(found[-1], help=" ".join(str(inner.value.value).split()))
+    return found
 
 
 def has_method(kind: str, name: str, method: str) -> bool:

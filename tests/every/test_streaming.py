@@ -18,8 +18,8 @@ from recurra.errors import NotCausal
 from recurra.model import Model
 from recurra.nn.crf import marginals
 from recurra.registry import names
-from recurra.serving.session import Session, advance, open_session
-from recurra.serving.stepping import How
+from recurra.streaming.session import Session, advance, open_session
+from recurra.streaming.stepping import How
 from recurra.testing.cores import core_settings
 from recurra.types import Batch, Lengths
 
@@ -103,7 +103,7 @@ def oracle(model: Model, text: Any) -> list[dict[str, Tensor]]:
     found = []
     for n in range(1, ids.shape[1] + 1):
         batch = Batch({"input": ids[:, :n]})
-        said = model.task.potentials(model.embedder, model.core, batch)
+        said = model.task.ask(model.embedder, model.core, batch)
         if "transitions" in said:
             parts = said["transitions"], said["start"], torch.zeros_like(said["end"])
             said["filtered_tag"] = marginals(said.pop("tags").transpose(0, 1), *parts)[-1].log()

@@ -15,8 +15,8 @@ from recurra.server import events as events_module
 from recurra.server.events import Streaming
 from recurra.server.generating import UNREAD, Channel, Writing
 from recurra.server.voices import Prose
-from recurra.serving.stopped import Stopped
-from recurra.serving.stream import Stream
+from recurra.asking.stopped import Stopped
+from recurra.streaming.stream import Stream
 
 from .conftest import make_run, read_events
 

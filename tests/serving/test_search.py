@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from recurra.decoding.search import Search, search_as_said
 from recurra.errors import ConfigError
-from recurra.serving.search import Search, search_as_said
 
 
 @pytest.mark.parametrize(

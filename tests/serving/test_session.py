@@ -18,8 +18,8 @@ from recurra.decoding.sample import sample
 from recurra.engine.native import build
 from recurra.errors import CheckpointError, ConfigError, DataError, NotCausal
 from recurra.model import Model
-from recurra.serving.session import advance, open_session
-from recurra.serving.stepping import PackedSteps
+from recurra.streaming.session import advance, open_session
+from recurra.streaming.stepping import PackedSteps
 from recurra.types import Batch
 
 TEXT = "the quick brown fox jumps over the lazy dog\n"

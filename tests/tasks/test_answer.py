@@ -85,7 +85,7 @@ def test_the_loss_and_the_answers(settings: dict[str, Any]) -> None:
     leaves = [p for part in (embedder, core, task) for p in part.parameters()]
     for a, b in zip(torch.autograd.grad(output.loss, leaves), torch.autograd.grad(loss, leaves), strict=True):
         assert (a - b).abs().max() <= 1e-11 * b.abs().max()
-    potentials = task.potentials(embedder, core, given)
+    potentials = task.ask(embedder, core, given)
     assert torch.allclose(potentials["label"][full], z.log_softmax(1), rtol=0, atol=1e-12)
     said = task.decode(potentials, given.structure)["label"]
     assert [said[b] for b in full] == z.argmax(1).tolist() and len(said) == B

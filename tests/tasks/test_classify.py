@@ -77,7 +77,7 @@ def test_one_label(pooling: str) -> None:
     leaves = [p for part in (embedder, core, task) for p in part.parameters()]
     for a, b in zip(torch.autograd.grad(output.loss, leaves), torch.autograd.grad(loss, leaves), strict=True):
         assert (a - b).abs().max() <= 1e-12 * b.abs().max()
-    potentials = task.potentials(embedder, core, given)
+    potentials = task.ask(embedder, core, given)
     assert torch.allclose(potentials["label"][FULL], z.log_softmax(1), rtol=0, atol=1e-12)
     said = task.decode(potentials, given.structure)["label"]
     assert [said[b] for b in FULL] == z.argmax(1).tolist() and len(said) == B
@@ -97,7 +97,7 @@ def test_several_labels(pooling: str) -> None:
     output = task(embedder, core, given)
     assert torch.allclose(output.loss, loss, rtol=1e-12)
     assert (output.targets, output.sequences) == (3, 3)
-    potentials = task.potentials(embedder, core, given)
+    potentials = task.ask(embedder, core, given)
     assert torch.allclose(potentials["labels"][FULL], z, rtol=0, atol=1e-12)
     said = task.decode(potentials, given.structure)["labels"]
     assert [said[b] for b in FULL] == [[k for k in range(L) if row[k] > 0.5] for row in p]
@@ -169,7 +169,7 @@ def test_last_is_where_each_direction_has_seen_everything() -> None:
     _, finals = core(embedder(given), given.structure)
     pooled = finals[0].transpose(0, 1).flatten(1)[FULL]  # h of both directions
     z = F.linear(pooled, task.label.linear.weight, task.label.linear.bias)
-    found = task.potentials(embedder, core, given)["label"][FULL]
+    found = task.ask(embedder, core, given)["label"][FULL]
     assert torch.allclose(found, z.log_softmax(1), rtol=0, atol=1e-12)
 
 

@@ -55,11 +55,11 @@ for name in names("core"):
 def test_no_place_sees_its_own_symbol(core: dict[str, Any], sides: str, lengths: Tensor | None) -> None:
     embedder, built, task = parts(core, sides=sides)
     input = sequences()
-    before = task.potentials(embedder, built, Batch({"input": input}, Lengths(lengths)))
+    before = task.ask(embedder, built, Batch({"input": input}, Lengths(lengths)))
     for t in range(T):
         changed = input.clone()
         changed[:, t] = (changed[:, t] + 1) % V
-        after = task.potentials(embedder, built, Batch({"input": changed}, Lengths(lengths)))
+        after = task.ask(embedder, built, Batch({"input": changed}, Lengths(lengths)))
         for side, log_p in after.items():
             assert torch.equal(log_p[:, t], before[side][:, t]), (side, t)
             kept = torch.ones(len(input), dtype=torch.bool) if lengths is None else lengths > t
@@ -111,7 +111,7 @@ def test_ranks_loss_and_potentials_agree(tied: bool) -> None:
     assert torch.allclose(output.details["answers"] + output.details["left"], output.loss, rtol=1e-12)
     assert (output.targets, output.sequences) == (int(LENGTHS.sum()), 3)
     places = (torch.tensor((0, 0, 2)), torch.tensor((1, 5, 0)))
-    for side, log_p in task.potentials(embedder, core, batch, places).items():
+    for side, log_p in task.ask(embedder, core, batch, places).items():
         assert torch.allclose(log_p, potentials[side][places], rtol=0, atol=1e-12)
 
 

@@ -86,7 +86,7 @@ def test_softmax_is_a_plain_model() -> None:
     found, expected = torch.autograd.grad(output.loss, leaves), torch.autograd.grad(loss, leaves)
     for a, b in zip(found, expected, strict=True):
         assert (a - b).abs().max() <= 1e-12 * b.abs().max()
-    potentials = task.potentials(embedder, core, given)
+    potentials = task.ask(embedder, core, given)
     assert set(potentials) == {"tags"}
     assert torch.allclose(potentials["tags"], z.log_softmax(2), rtol=0, atol=1e-12)
     best = z.argmax(2).tolist()
@@ -111,7 +111,7 @@ def test_crf_is_the_sum_over_all_sequences() -> None:
     output = task(embedder, core, given)
     assert torch.allclose(output.loss, loss, rtol=1e-12)
     assert (output.targets, output.sequences) == (10, 3)
-    potentials = task.potentials(embedder, core, given)
+    potentials = task.ask(embedder, core, given)
     assert set(potentials) == {"tags", "transitions", "start", "end"}
     assert torch.allclose(potentials["tags"], z, rtol=0, atol=1e-12)
     assert task.decode(potentials, given.structure) == {"tags": best}
@@ -128,7 +128,7 @@ def test_the_labels_loss_is_weighed_and_added(decoder: str) -> None:
     logits = F.linear(pooled, task.label.linear.weight, task.label.linear.bias)
     of_label = F.cross_entropy(logits, given.fields["label"][[0, 3]], reduction="sum")
     together = task(embedder, core, given)
-    potentials = task.potentials(embedder, core, given)
+    potentials = task.ask(embedder, core, given)
     assert torch.allclose(potentials["label"][[0, 3]], logits.log_softmax(1), rtol=0, atol=1e-12)
     decoded = task.decode(potentials, given.structure)
     assert decoded["label"] == potentials["label"].argmax(1).tolist() and len(decoded["tags"]) == B
@@ -156,7 +156,7 @@ def test_unknown_tags_are_no_targets(decoder: str) -> None:
 def test_an_ensembles_potentials_are_averaged_entry_by_entry(decoder: str) -> None:
     given = batch([5, 2, 0, 3])
     models = [made(decoder=decoder, intent=True) for _ in range(3)]
-    each = [task.potentials(embedder, core, given) for embedder, core, task in models]
+    each = [task.ask(embedder, core, given) for embedder, core, task in models]
     mean = {name: torch.stack([p[name] for p in each]).mean(0) for name in each[0]}
     task = models[0][2]
     decoded = task.decode(mean, given.structure)

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from recurra.engine import short
+from recurra.engine.device import find_device, find_precision, precision_note
 from recurra.errors import ConfigError
-from recurra.training.evaluation import detached, evaluate, find_device, find_precision, precision_note
+from recurra.training.evaluation import detached, evaluate
 
 Make = Callable[..., Any]
 

@@ -16,6 +16,8 @@
 
 from recurra.answers.answer import Answer as Answer
 from recurra.answers.answer import Part as Part
+from recurra.answers.answer import notes_of as notes_of
+from recurra.answers.answer import one_line as one_line
 from recurra.answers.choices import Blank as Blank
 from recurra.answers.choices import Choices as Choices
 from recurra.answers.label import Label as Label

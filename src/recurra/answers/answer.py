@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 
@@ -47,14 +48,30 @@ class Answer(Mapping[str, Any]):
         """The parts as the page draws them."""
         return [{"kind": part.kind, **part.page()} for part in self.parts]
 
+    @cached_property
+    def _json(self) -> dict[str, Any]:
+        return self.json()
+
     def __getitem__(self, name: str) -> Any:
-        return self.json()[name]
+        return self._json[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.json())
+        return iter(self._json)
 
     def __len__(self) -> int:
-        return len(self.json())
+        return len(self._json)
+
+
+def notes_of(answers: Iterable[Answer]) -> list[str]:
+    """What there is to know of answers, a sentence each: what their parts say of all of them, and their own notes."""
+    kinds: dict[type, list[Part]] = {}
+    own: dict[str, None] = {}
+    for answer in answers:
+        own |= dict.fromkeys(answer.notes)
+        for part in answer.parts:
+            kinds.setdefault(type(part), []).append(part)
+    found = [note for kind, parts in kinds.items() if hasattr(kind, "notes") for note in kind.notes(parts)]
+    return [*found, *own]
 
 
 def one_line(text: str | list[str] | tuple[str, ...]) -> str:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from recurra.answers.answer import one_line
+from recurra.data.files import counted
 
 END = "∎"
 """How the mark that ends a sequence is shown."""
+UNKNOWN = "⁇"
+"""What stands for a symbol that has no name."""
 DIGITS = 4
 """Digits behind the point that weights of a map keep: a hundred shades can be told apart, or fewer."""
 TOO_LARGE = (
@@ -77,8 +80,24 @@ class Pair:
     """The lines of a poem, which is shown line by line."""
     attention: Sequence[Sequence[float]] | None = None
     """How much each symbol of the best looks at each of the source, the end marks last."""
+    cut_at: str = ""
+    """Where a target that does not end is cut, in words."""
     references: Sequence[str] = ()
     """True targets, where they are shown beside it."""
+
+    @classmethod
+    def notes(cls, parts: Sequence[Pair]) -> list[str]:
+        """What there is to say of several: unknown symbols, cut targets."""
+        source, target = sum(part.unknown_source for part in parts), sum(part.best.unknown for part in parts)
+        cut = [part for part in parts if not part.best.ended]
+        found = []
+        if source:
+            found.append(f"the run does not know {counted(source, 'symbol')} of the input.")
+        if target:
+            found.append(f"{counted(target, 'symbol')} of the output without a name, written as {UNKNOWN}.")
+        if cut:
+            found.append(f"{len(cut):,} of {counted(len(parts), 'target')} cut off without an end, {cut[0].cut_at}.")
+        return found
 
     @property
     def best(self) -> Hypothesis:

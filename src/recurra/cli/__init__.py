@@ -18,7 +18,7 @@ from recurra.cli.export import export
 from recurra.cli.inspect import inspect
 from recurra.cli.kernels import kernels
 from recurra.cli.lab import lab
-from recurra.cli.predict import predict
+from recurra.cli.predict import predict, with_options
 from recurra.cli.recipes import recipes
 from recurra.cli.serve import serve
 from recurra.cli.stream import stream
@@ -64,7 +64,7 @@ def call(arguments: Sequence[str]) -> int:
     if debug:
         words.remove("--debug")
     try:
-        verb, bound, _ = _app().parse_args(words, exit_on_error=False, print_error=False, verbose=False)
+        verb, bound, _ = _app(words).parse_args(words, exit_on_error=False, print_error=False, verbose=False)
         verb(*bound.args, **bound.kwargs)
         sys.stdout.flush()
     except (RecurraError, CycloptsError, OSError) as error:
@@ -100,7 +100,7 @@ def _unwritable(error: UnicodeEncodeError) -> str:
     )
 
 
-def _app() -> App:
+def _app(words: Sequence[str]) -> App:
     app = App(
         name="recurra",
         version=__version__,
@@ -110,6 +110,8 @@ def _app() -> App:
         version_flags=["--version"],
     )
     for name, verb in VERBS.items():
+        if verb is predict and "predict" in words[:1]:
+            verb = with_options(words)
         app.command(verb, name=name, help_epilogue="")
     app.command(lab())
     return app

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from recurra import workflow
 from recurra.cli.options import Device, Json, Plugins, Threads
 from recurra.config import parse_settings
-from recurra.serving.adaptation import taken_out
+from recurra.runs.adaptation import taken_out
 
 Settings = Annotated[
     list[str] | None,

@@ -120,8 +120,8 @@ def memory(
         ended for want of time or steps and would now have more.
     """
     _known(cells, plugin, out)
+    from recurra.asking.threads import threads_set
     from recurra.lab import memory as experiment
-    from recurra.serving.threads import threads_set
 
     ways = {"both": (True, False), "on": (True,), "off": (False,)}[clipping]
     settings = {"learning_rate": learning_rate, "forget": forget}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +33,9 @@ def print_report(run: Path, report: Mapping[str, Any]) -> None:
     if "sample" in report:
         sample = report["sample"]
         print(f"\na sample (temperature {sample['temperature']}, seed {sample['seed']}):\n{sample['text'].strip()}")
-    if "shown" in report and "blanks" in report["shown"][0]:
-        print("\nthe first of them, as the model fills them:")
-        print_fills(report["shown"])
-    elif "shown" in report and "target" in report["shown"][0]:
-        print("\nthe first of them, as the model writes them:")
-        print_shown(report["shown"])
-    elif "shown" in report:
-        print("\nthe first of them, as the model labels them:")
-        print_answers(report["shown"])
+    if report.get("texts"):
+        print("\nthe first of them, as the model answers them:")
+        print("\n".join(report["texts"]))
     print(f'\nThe run is in {run}: recurra predict {run} "…"')
 
 
@@ -67,22 +61,15 @@ def _size(scored: Mapping[str, Any]) -> str:
     if "symbols" in scored:
         read = ", read in one stream" if scored.get("streams") == 1 else ""
         return f"{scored['symbols']:,} symbols, {scored['unknown_share']:.2%} unknown{read}"
-    if "search" in scored:
-        source, target = scored["tokens"]["source"], scored["tokens"]["target"]
-        return (
-            f"{counted(scored['examples'], 'pair')} of {source:,} and {target:,} symbols, "
-            f"{scored['unknown_share']:.2%} unknown; {scored['search']}: "
-            f"{scored['examples_per_second']:,.1f} sources per second"
-        )
-    if "places_per_second" in scored:
-        return (
-            f"{counted(scored['examples'], 'sentence')} of {counted(scored['tokens'], 'token')}, each a blank once, "
-            f"{scored['unknown_share']:.2%} unknown; {scored['places_per_second']:,.0f} places filled per second"
-        )
+    tokens = scored["tokens"]
+    named = tokens if isinstance(tokens, Mapping) else {"": tokens}
+    steps = " and ".join(
+        f"{count:,} {name}{' ' if name else ''}{'token' if count == 1 else 'tokens'}" for name, count in named.items()
+    )
+    how = f"{scored['search']}: " if "search" in scored else ""
     return (
-        f"{counted(scored['examples'], 'example')} of {counted(scored['tokens'], 'token')}, "
-        f"{scored['unknown_share']:.2%} unknown; "
-        f"{scored['examples_per_second']:,.0f} examples labelled per second"
+        f"{counted(scored['examples'], 'example')} of {steps}, {scored['unknown_share']:.2%} unknown; {how}"
+        f"{scored['examples_per_second']:,.{1 if how else 0}f} examples answered per second"
     )
 
 
@@ -123,70 +110,6 @@ def print_tables(scored: Mapping[str, Any], rows: int | None = ROWS) -> None:
         if rows is None or len(table["rows"]) <= rows:
             print(f"\n{name}:")
             _print_columns([list(table["columns"]), *([_cell(value) for value in row] for row in table["rows"])])
-
-
-def print_answers(answers: Iterable[Mapping[str, Any]]) -> None:
-    """A line a label and its text, or a text's segments; for tags a line a token, a blank line after each sentence."""
-    for answer in answers:
-        if "segments" in answer:
-            print(" ".join(answer["segments"]))
-            continue
-        labels = answer.get("labels", [answer["label"]] if "label" in answer else [])
-        if "tags" not in answer:
-            print(f"{' '.join(labels) or '(none)'}\t{' '.join(answer['tokens'])}")
-            continue
-        if "label" in answer:
-            print(f"# label = {answer['label']}")
-        for token, tag in zip(answer["tokens"], answer["tags"], strict=True):
-            print(f"{token}\t{tag}")
-        print()
-
-
-def print_targets(answers: Iterable[Mapping[str, Any]]) -> None:
-    """A line a source, empty for an empty one; of several hypotheses a line each, its score first, then a blank line;
-    below a target, where it was asked for, its words and those they come from: `Ein←A  Sonnenschirm←beach+umbrella`;
-    a poem line by line, below what it was asked for by."""
-    for answer in answers:
-        if "lines" in answer:
-            print("\n".join([f"# {one_line(answer['source'])}", *answer["lines"], ""]))
-            continue
-        several = "hypotheses" in answer
-        for hypothesis in answer.get("hypotheses", [answer]):
-            score = f"{hypothesis['score']:.4f}\t" if several else ""
-            print(score + one_line(hypothesis["target"]))
-            if hypothesis.get("aligned"):
-                print("  ".join(f"{word}←{'+'.join(of)}" for word, of in hypothesis["aligned"]))
-        if several:
-            print()
-
-
-def print_fills(answers: Iterable[Mapping[str, Any]]) -> None:
-    """A text with blanks, what was there if that is known, and below it for each blank a line a side: the likeliest
-    symbols with their probabilities. An empty line stays empty."""
-    for answer in answers:
-        truth = f"   ({answer['truth']})" if "truth" in answer else ""
-        print(one_line(answer["tokens"]) + truth)
-        for number, blank in enumerate(answer["blanks"], 1):
-            which = f"{number} " if len(answer["blanks"]) > 1 else ""
-            for side, name in (("both", "both sides"), ("left", "left only")):
-                if side in blank:
-                    guessed = "  ".join(f"{guess['symbol']} {guess['p']:.3f}" for guess in blank[side])
-                    print(f"  {which}{name:<10}  {guessed}")
-
-
-def print_shown(answers: Iterable[Mapping[str, Any]]) -> None:
-    """Source, target and reference below each other."""
-    for answer in answers:
-        print(f"  {one_line(answer['source'])}\n→ {one_line(answer['target'])}")
-        for reference in answer["references"]:
-            print(f"= {one_line(reference)}")
-        print()
-
-
-def one_line(text: str | Sequence[str]) -> str:
-    """A text, or its tokens, without line ends: line k of the output is the answer to line k."""
-    whole = text if isinstance(text, str) else " ".join(text)
-    return whole.replace("\r", " ").replace("\n", " ")
 
 
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:

@@ -22,7 +22,7 @@ from recurra.errors import CheckpointError, ConfigError
 from recurra.workflow.plan import check_reading
 
 if TYPE_CHECKING:
-    from recurra.serving.session import Session
+    from recurra.streaming.session import Session
 
 WRITING = ("continue", "temperature", "seed", "top", "state")
 """Options that are for runs that write."""
@@ -85,21 +85,22 @@ def stream(
     _check(said)
     opened = workflow.load(run, plugin or (), device)
     session = opened.session(step)
-    if opened.does != "write":
+    if not opened.continues:
         for name in said:
-            raise ConfigError(f"--{name} is for runs that write, {run} {opened.does}s. Leave it out.")
+            raise ConfigError(f"--{name} is for runs that write on, {run} does not. Leave it out.")
     own = getattr(sys.stdin, "encoding", None) or opened.config["reader"].get("encoding", "utf-8")
     texts = arriving(check_encoding(str(settings.get("reader.encoding", own))))
-    cut = CUTS.get(opened.config["vocabulary"]["kind"]) if opened.does == "write" else None
+    kind = opened.model.codecs["input"].record()["kind"]
+    cut = CUTS.get(kind) if opened.continues else None
     if state is not None and state.exists():
         session.load(state)
-    from recurra.serving.threads import threads_set
+    from recurra.asking.threads import threads_set
 
     def answer(piece: Piece, line: _Line) -> None:
-        if opened.does == "write":
+        if opened.continues and opened.of_text:
             _write(session, piece, line, each, said, json)
         else:
-            _label(session, piece.line, piece.text, each, json)
+            _label(session if opened.continues else session.reset(), piece, each, json)
 
     with threads_set(threads):
         _follow(session, pieces(texts, cut, 1 if each and cut is len else PIECE), answer, state)
@@ -234,31 +235,41 @@ def _bits(log_p: float, symbols: int) -> float | None:
     return -log_p / symbols / math.log(2) if symbols else None
 
 
-def _label(session: Session, number: int, text: str, each: bool, json: bool) -> None:
-    """Answer a line of a run that labels: a sentence of its own."""
-    answers = session.reset().feed(text)
+def _label(session: Session, piece: Piece, each: bool, json: bool) -> None:
+    """Answer a line: a sentence of its own, or some steps more of a stream of numbers."""
+    answers = session.feed(piece.text)
     tagged = bool(answers) and ("tag" in answers[0] or "filtered_tag" in answers[0])
     if json:
-        rows = [{"line": number, **answer} for answer in answers] if each else [_whole(number, text, answers, tagged)]
+        rows = [{"line": piece.line, **answer} for answer in answers] if each else [_whole(piece, answers, tagged)]
         print("".join(json_format.dumps(row, ensure_ascii=False) + "\n" for row in rows), end="")
         return
     for answer in answers if each or tagged else answers[-1:]:
-        named = answer.get("tag", answer.get("filtered_tag", answer.get("label")))
-        names = [named] if named is not None else answer["labels"]
+        named = answer.get("tag", answer.get("filtered_tag", answer.get("label", answer.get("labels"))))
+        if named is None:  # of a task that names nothing: what it says as it is
+            print("\t".join(_words(value) for value in answer.values()))
+            continue
+        names = [named] if isinstance(named, str) else named
         ps = answer["p"] if isinstance(answer["p"], list) else [answer["p"]]
         called = [" ".join(names) or "(none)", " ".join(f"{p:.2f}" for p in ps)]
         if tagged and "label" in answer and each:
             called += [answer["label"], f"{answer['p_label']:.2f}"]
-        print("\t".join([answer["token"], *called] if each or tagged else [*called, text]))
+        print("\t".join([answer["token"], *called] if each or tagged else [*called, piece.text]))
     if tagged and not each and "label" in answers[-1]:
         print(f"# label = {answers[-1]['label']}")
     if each or tagged or not answers:
         print()
 
 
-def _whole(number: int, text: str, answers: Sequence[Mapping[str, Any]], tagged: bool) -> dict[str, Any]:
+def _words(value: Any) -> str:
+    """A value of an answer in a terminal."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return " ".join(map(_words, value)) if isinstance(value, list) else str(value)
+
+
+def _whole(piece: Piece, answers: Sequence[Mapping[str, Any]], tagged: bool) -> dict[str, Any]:
     """What is said of a sentence when it is read."""
-    found: dict[str, Any] = {"line": number, "text": text}
+    found: dict[str, Any] = {"line": piece.line, "text": piece.text}
     last = {k: v for k, v in answers[-1].items() if k != "token"} if answers else {}
     if not tagged:
         return found | last

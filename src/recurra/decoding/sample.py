@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,28 @@ if TYPE_CHECKING:
 
 Step = Callable[[Any, int], tuple[Any, Any]]
 """Reads a symbol in a state; gives natural log-probabilities of the next, [V] or [1, V], and the new state."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a continuation is drawn. Raises `ConfigError` for a value out of range."""
+
+    length: int = 300
+    """How many symbols, or steps, to write."""
+    temperature: float = 1.0
+    """Below 1 the likely becomes likelier; 0 takes the likeliest always."""
+    top_k: int | None = None
+    """Draw among the so many likeliest symbols only."""
+    top_p: float | None = None
+    """Draw among the likeliest symbols that together have this probability."""
+    seed: int = 0
+    """The same seed writes the same."""
+
+    def __post_init__(self) -> None:
+        if self.length < 0:
+            raise ConfigError(f"length = {self.length}, expected 0 or more symbols to draw.")
+        check_cuts(self.temperature, self.top_k, self.top_p)
+        check_seed(self.seed)
 
 
 def sample(

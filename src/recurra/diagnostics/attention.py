@@ -15,6 +15,7 @@ from recurra.engine import Trace
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.nn.watch import LayerTrace, Watched
+from recurra.tasks.contract import Aligns
 
 Weights = NDArray[np.float64]
 
@@ -67,7 +68,7 @@ def alignment(model: Model, source: Given) -> AttentionMap:
     `source`: a text, its tokens, or {"source": …, "target": …}; without a target it is the model's own, the likeliest
     symbol at every step. Raises `ConfigError` for a model without a decoder or a decoder without attention.
     """
-    if not hasattr(model.task, "alignment"):
+    if not isinstance(model.task, Aligns):
         raise ConfigError(
             "this model writes no target, so nothing is aligned. Look at the gates, or, of a Transformer, at the "
             "self-attention."

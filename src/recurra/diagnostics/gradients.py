@@ -24,6 +24,7 @@ from recurra.equations.gates import activations, slope
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.nn.watch import LayerTrace, Watched
+from recurra.tasks.contract import LosesByStep, ReadsInSegments
 
 Curve = NDArray[np.float64]
 CHOSEN = 8
@@ -94,13 +95,13 @@ def gradient_flow(model: Model, text: Given, *, steps: Sequence[int] | None = No
     Raises `DataError` for a text of fewer than three steps and for steps outside it, `ConfigError` for a task or core
     that this makes no sense for.
     """
-    if getattr(model.task, "segmented", False):
+    if isinstance(model.task, ReadsInSegments) and model.task.segmented:
         raise ConfigError(
             "the task reads every sentence of a story by itself, so that no error goes through the story in time; "
             "attention over the sentences does. Look at the gates of one sentence instead."
         )
     reading = read(model, text, answered=True)
-    T, single = len(reading.tokens), hasattr(model.task, "step_loss")
+    T, single = len(reading.tokens), isinstance(model.task, LosesByStep)
     if T < 3:
         raise DataError(f"the text has {T} steps, expected 3 or more for an error to go back through.")
     chosen = _chosen(steps, T, model) if single else (T - 1,)

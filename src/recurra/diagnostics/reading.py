@@ -5,26 +5,25 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from recurra.data.buckets import BucketEpoch
-from recurra.data.encode import Encoded, Encoder
-from recurra.data.pair_encode import PairEncoder, source_of
+from recurra.asking.examples import as_example
+from recurra.data.batching.layout import Layout, laid
+from recurra.data.codecs.contract import IGNORED, Splits
 from recurra.decoding.greedy import greedy
+from recurra.decoding.search import Search, longest_of
+from recurra.engine.device import moved
 from recurra.errors import DataError
 from recurra.model import Model
-from recurra.nn.softmax import IGNORED
-from recurra.training.evaluation import moved
+from recurra.tasks.contract import Continues, Prepares, Starts, make_options
 from recurra.types import Batch, Example
 
 Given = str | Sequence[str] | Example
 """A text, its tokens, or an example with fields such as "source" and "target", "tokens" and "tags"."""
-
-LENGTHENING, MORE = 3, 10
-"""The model's own target may have so many symbols for each of the source's, and so many more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,19 +50,19 @@ class Reading:
     """One sequence as the core reads it, a token a step."""
 
     tokens: tuple[str, ...]
-    encoded: Encoded
-    """Its numbers by field."""
+    encoded: Mapping[str, Any]
+    """Its arrays by field."""
+    layouts: Mapping[str, Layout]
     target: tuple[str, ...] = ()
-    """Where it has a target: its symbols as they are written, with ∎ for the mark that ends it."""
+    """Where it has a target of its own length: its symbols as they are written, with ∎ for the mark that ends it."""
     own_answer: bool = False
     """Whether what it is measured by, tags, label or target, is the model's own answer."""
-    spell: Any = None
     device: torch.device | str = "cpu"
 
     def batch(self, copies: int = 1) -> Batch:
         """The sequence so many times over."""
-        epoch = BucketEpoch([self.encoded] * copies, self.spell, [list(range(copies))], None, 0)
-        return moved(epoch[0], torch.device(self.device))
+        fields, _, lengths = laid([self.encoded] * copies, self.layouts)
+        return moved(Batch(fields, lengths=lengths), torch.device(self.device))
 
 
 def read(model: Model, given: Given, answered: bool = False) -> Reading:
@@ -72,97 +71,62 @@ def read(model: Model, given: Given, answered: bool = False) -> Reading:
 
     Raises `DataError` for a sequence without a token.
     """
-    example = given if isinstance(given, Mapping) else {"text": given} if isinstance(given, str) else None
-    example = {"tokens": list(given)} if example is None else dict(example)
-    needs = model.task.needs
-    if "source" in needs:
-        found = _pair(model, example, answered)
-    elif needs == ("text",):
-        found = _text(model, example)
-    else:
-        found = _labelled(model, example, answered)
-    if not found.tokens:
+    task, codecs = model.task, model.codecs
+    example = as_example(given, codecs)
+    if isinstance(task, Prepares):
+        (example,), _ = task.prepare([codecs.tokenised(example)])
+    encoded, layouts = codecs.encode(example), dict(codecs.layouts)
+    tokens = _tokens(codecs, example, encoded)
+    if isinstance(task, Continues) and not isinstance(task, Starts):
+        encoded["target"] = _behind(encoded["input"])
+        layouts["target"] = replace(layouts["input"], padding=IGNORED)
+    if not tokens:
         raise DataError("there is nothing to look at: the text has no token. Give a sentence or more.")
+    ended = codecs.fields["input"].ended
+    found = Reading((*tokens, END) if ended else tokens, encoded, layouts, device=next(model.parameters()).device)
+    missing = [name for name, field in codecs.fields.items() if field.learned and name not in encoded]
+    if answered and missing:
+        own = _own(model, found.batch(), example, missing)
+        found = replace(found, encoded={**encoded, **own}, own_answer=True)
+    if isinstance(task, Starts) and "target" in found.encoded and hasattr(codecs["target"], "pieces"):
+        found = replace(found, target=(*codecs["target"].pieces(found.encoded["target"][:-1]), END))
     return found
 
 
-def _device(model: Model) -> torch.device:
-    return next(model.parameters()).device
+def _tokens(codecs: Any, example: Example, encoded: Mapping[str, Any]) -> tuple[str, ...]:
+    """The steps of the input as they are written; an end mark is none."""
+    codec, ids = codecs["input"], encoded["input"]
+    ids = ids[:-1] if codecs.fields["input"].ended else ids
+    if isinstance(codec, Splits):
+        return tuple(codec.tokens(codecs.value("input", example)))
+    if hasattr(codec, "pieces"):
+        return tuple(codec.pieces(ids))
+    rows = np.asarray(codec.decode(ids)).reshape(len(ids), -1)
+    return tuple(" ".join(f"{number:.3g}" for number in row) for row in rows.tolist())
 
 
-def _text(model: Model, example: Example) -> Reading:
-    """One stretch of a long text; each symbol is to predict the next."""
-    vocabulary = model.vocabulary
-    parts = [example["text"]] if "text" in example else example["tokens"]
-    ids = np.concatenate([np.zeros(0, np.int64), *(vocabulary.encode(part) for part in parts)])
-    tokens = tuple(vocabulary.decode([number]) for number in ids.tolist())
-    target = np.append(ids[1:], IGNORED) if len(ids) else ids
-    return Reading(tokens, {"input": ids, "target": target}, device=_device(model))
+def _behind(steps: Any) -> Any:
+    """What follows each step of a stretch: the next, and nothing that counts behind the last."""
+    nothing = IGNORED if np.issubdtype(steps.dtype, np.integer) else np.nan
+    return np.concatenate([steps[1:], np.full_like(steps[:1], nothing)])
 
 
-def _labelled(model: Model, example: Example, answered: bool) -> Reading:
-    encoder, task = Encoder(model.vocabularies), model.task
-    tokens = encoder.tokens(example)
-    example = {**example, "tokens": tokens}
-    if hasattr(task, "prepare"):
-        (example,), _ = task.prepare([example])
-    found = Reading(tuple(tokens), encoder.encode(example), spell=encoder.spell, device=_device(model))
-    fields = getattr(task, "fields", ())
-    if not answered or not tokens or all(field in found.encoded for field in fields):
-        return found
-    batch = found.batch()
-    with torch.no_grad():
-        decoded = task.decode(task.potentials(model.embedder, model.core, batch), batch.structure)
-    own = {field: np.array(values[0]) for field, values in decoded.items() if field not in found.encoded}
-    if "labels" in own:
-        own["labels"] = np.isin(np.arange(len(model.vocabularies["label"])), own["labels"]).astype(np.float32)
-    return replace(found, encoded={**found.encoded, **own}, own_answer=True)
-
-
-def _pair(model: Model, example: Example, answered: bool) -> Reading:
-    encoder, device = PairEncoder(model.vocabularies), _device(model)
-    source = {"source": source_of(example)}
-    wanted = {name: example[name] for name in ("target", "targets") if name in example}
-    encoded = encoder.encode({**source, **wanted})
-    vocabulary: Any = model.vocabularies["input"]
-    ids = encoded["input"][:-1]
-    tokens = _written(vocabulary, source["source"], ids)
-    found = Reading((*tokens, END), encoded, device=device)
-    if not len(ids):
-        return replace(found, tokens=())
-    if answered and "target" not in encoded:
-        encoded = {**encoded, "target": _own_target(model, found.batch())}
-        found = replace(found, encoded=encoded, own_answer=True)
-    if "target" in encoded:
-        targets: Any = model.vocabularies["target"]
-        found = replace(found, target=(*targets.pieces(encoded["target"][:-1]), END))
-    return found
+@torch.no_grad()
+def _own(model: Model, batch: Batch, example: Example, missing: Sequence[str]) -> dict[str, Any]:
+    """The model's own answer in arrays, for fields that an example lacks: what it says of them, or writes greedily."""
+    task, codecs = model.task, model.codecs
+    if isinstance(task, Starts):
+        source = batch.fields["input"]
+        state = task.start(model.embedder, model.core, batch)
+        step = partial(task.step, model.embedder, model.core)
+        longest = longest_of(Search(beam=1), source.shape[1])
+        (written,) = greedy(step, state, source.new_full((1,), task.end), end=task.end, longest=longest)
+        return {"target": np.array([*written.tokens, task.end], np.int64)}
+    asked = task.ask(model.embedder, model.core, batch)
+    shown = {**example, "tokens": list(_tokens(codecs, example, {"input": batch.fields["input"][0].cpu().numpy()}))}
+    (answer,) = task.answers(asked, [shown], codecs, make_options(task, {}, {}))
+    return {name: codecs[name].encode(answer[name]) for name in missing if name in answer}
 
 
 END = "∎"
 """How the mark that ends a sequence is shown."""
-
-
-def _written(vocabulary: Any, source: Any, ids: Any) -> list[str]:
-    """The symbols of a source as they are written; subwords as their pieces."""
-    if not hasattr(vocabulary, "tokens"):
-        pieces: list[str] = vocabulary.pieces(ids)
-        return pieces
-    tokens: list[str] = vocabulary.tokens({"text": source} if isinstance(source, str) else {"tokens": source})
-    return tokens
-
-
-@torch.no_grad()
-def _own_target(model: Model, batch: Batch) -> Any:
-    """What the model writes for a source, the likeliest symbol at every step, and the end mark."""
-    task = model.task
-
-    def step(state: Any, token: torch.Tensor) -> tuple[torch.Tensor, Any]:
-        log_p, state = task.step(model.embedder, model.core, state, token)
-        return log_p, state
-
-    state = task.start(model.embedder, model.core, batch)
-    source = batch.fields["input"]
-    begin = source.new_full((1,), task.end)
-    (written,) = greedy(step, state, begin, end=task.end, longest=LENGTHENING * source.shape[1] + MORE)
-    return np.array([*written.tokens, task.end], np.int64)

@@ -14,6 +14,7 @@ from recurra.diagnostics.plain import plain
 from recurra.diagnostics.reading import END, Given, Reading, read, still
 from recurra.errors import ConfigError
 from recurra.model import Model
+from recurra.tasks.contract import Continues, GuessesSymbols, Starts
 
 
 @dataclass(frozen=True)
@@ -44,20 +45,20 @@ def next_symbols(model: Model, text: Given, *, top: int = 5) -> tuple[Place, ...
     """
     if top < 1:
         raise ConfigError(f"top = {top}, expected 1 or more alternatives for a place.")
-    needs = model.task.needs
-    if hasattr(model.task, "start") and "source" in needs:
+    task = model.task
+    if isinstance(task, Starts):
         return tuple(_of_target(model, read(model, text, answered=True), top))
-    if needs not in (("text",), ("tokens",)):
+    if not hasattr(model.codecs["input"], "symbols") or not isinstance(task, Continues | GuessesSymbols):
         raise ConfigError(
-            "this task predicts no symbols, so there are no alternatives to show. Ask a run of the task generate, fill "
-            "or transduce."
+            "this task predicts no symbols, so there are no alternatives to show. Ask a run of a language model, or of "
+            "a task that fills blanks or writes."
         )
     reading = read(model, text)
     ids = torch.from_numpy(reading.encoded["input"])
-    in_turn = needs == ("text",)
+    in_turn = isinstance(task, Continues)
     log_p = _in_turn(model, ids) if in_turn else list(_between(model, reading))
     ids = ids[1:] if in_turn else ids
-    name = partial(_name, model.vocabulary)
+    name = partial(_name, model.codecs["input"])
     return tuple(_place(name, row, int(number), top) for row, number in zip(log_p, ids, strict=True))
 
 
@@ -77,7 +78,7 @@ def _of_target(model: Model, reading: Reading, top: int) -> Iterator[Place]:
     """Each symbol of the target, and its end, from the source and the symbols before it."""
     parts = still(model)
     state = parts.task.start(parts.embedder, parts.core, reading.batch())
-    end, vocabulary = parts.task.end, model.vocabularies["target"]
+    end, vocabulary = parts.task.end, model.codecs["target"]
 
     def name(number: int) -> str:
         return END if number == end else _name(vocabulary, number)
@@ -93,8 +94,8 @@ def _of_target(model: Model, reading: Reading, top: int) -> Iterator[Place]:
 def _between(model: Model, reading: Reading) -> Tensor:
     """log ŷ [T, V] of each symbol from both sides, or from the left where the task knows that alone."""
     parts = still(model)
-    potentials = parts.task.potentials(parts.embedder, parts.core, reading.batch())
-    found: Tensor = potentials["both" if "both" in potentials else "left"][0].cpu()
+    asked = parts.task.ask(parts.embedder, parts.core, reading.batch())
+    found: Tensor = asked[parts.task.side][0].cpu()
     return found
 
 
@@ -106,8 +107,6 @@ def _place(name: Callable[[int], str], log_p: Tensor, number: int, top: int) -> 
     return Place(names[0], float(log_p[number].exp()), rank, tuple(zip(names[1:], p, strict=True)))
 
 
-def _name(vocabulary: Any, number: int) -> str:
+def _name(codec: Any, number: int) -> str:
     """A symbol as it is written."""
-    if hasattr(vocabulary, "pieces"):
-        return str(vocabulary.pieces([number])[0])
-    return str(vocabulary.decode([number]))
+    return str(codec.pieces([number])[0])

@@ -33,7 +33,7 @@ def answer(model: Model) -> list[Part]:
     graph.output("label", log_p, FLOAT, ("stories", task.answer.out_features))
 
     def torch_says(feeds: Feeds) -> Mapping[str, Tensor]:
-        found: Mapping[str, Tensor] = task.potentials(model.embedder, model.core, _stories(feeds))
+        found: Mapping[str, Tensor] = task.ask(model.embedder, model.core, _stories(feeds))
         return found
 
     def draw(random: np.random.Generator, batch: int, time: int) -> Feeds:

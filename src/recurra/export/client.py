@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recurra.decoding.search import Search
 from recurra.errors import ConfigError
-from recurra.serving.search import Search
 
 TASKS = {
     "generate": "generate",

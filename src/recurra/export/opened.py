@@ -78,7 +78,7 @@ class OnnxTask:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._task, name)
 
-    def potentials(self, embedder: Any, core: Any, batch: Batch, places: Any = None) -> dict[str, Tensor]:
+    def ask(self, embedder: Any, core: Any, batch: Batch, places: Any = None) -> dict[str, Tensor]:
         """What `decode` reads."""
         feeds = _stories(batch) if self._kind == "answer" else _feeds(batch)
         if places is not None:
@@ -91,7 +91,7 @@ class OnnxTask:
         lengths, target = _feeds(batch)["lengths"], batch.fields["input"]
         rows, steps = (torch.arange(target.shape[1]) < lengths[:, None]).nonzero(as_tuple=True)
         found = {}
-        for side, log_p in self.potentials(embedder, core, batch, (rows, steps)).items():
+        for side, log_p in self.ask(embedder, core, batch, (rows, steps)).items():
             true = target[rows, steps][:, None]
             own, lower = log_p.gather(1, true), torch.arange(log_p.shape[1]) < true
             before = ((log_p > own) | ((log_p == own) & lower)).sum(1)

@@ -78,14 +78,14 @@ def generate(model: Model) -> list[Part]:
 
 
 def _labels(model: Model, outputs: Callable[[Graph, str, str], None]) -> list[Part]:
-    """A model whose outputs are a task's `potentials`, and the state of a core that can go on."""
+    """A model whose outputs are a task's `ask`, and the state of a core that can go on."""
     whole = read_sequences(model, "model", stateful=bool(model.core.causal))
     outputs(whole.graph, whole.y, whole.lengths)
     give_states(whole.graph, whole.slots, whole.final if whole.slots else [])
 
     def torch_says(feeds: Feeds) -> Mapping[str, Tensor]:
         core = Continued(model.core, torch_state(model, whole.slots, feeds))
-        potentials = model.task.potentials(model.embedder, core, as_batch(feeds))
+        potentials = model.task.ask(model.embedder, core, as_batch(feeds))
         return {**potentials, **(named_states(whole.slots, core.after) if whole.slots else {})}
 
     def draw(random: np.random.Generator, batch: int, time: int) -> Feeds:
@@ -163,7 +163,7 @@ def fill(model: Model) -> list[Part]:
     def torch_says(feeds: Feeds) -> Mapping[str, Tensor]:
         places = torch.from_numpy(feeds["rows"]), torch.from_numpy(feeds["steps"])
         batch = as_batch({name: value for name, value in feeds.items() if name not in ("rows", "steps")})
-        found: Mapping[str, Tensor] = task.potentials(model.embedder, model.core, batch, places)
+        found: Mapping[str, Tensor] = task.ask(model.embedder, model.core, batch, places)
         return found
 
     def draw(random: np.random.Generator, batch: int, time: int) -> Feeds:

@@ -75,6 +75,7 @@ REPORT = Table(
         "scores": Table(others=_SCORES),
         "sample": Table(optional={"text": SAID, "seed": Whole(), "temperature": Number(0), "length": COUNT}),
         "shown": Items(_SHOWN),
+        "texts": TOKENS,
     }
 )
 """report.json. Every key may be missing: a run that was stopped has some of them alone."""

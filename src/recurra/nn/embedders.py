@@ -15,7 +15,7 @@ from recurra.errors import ConfigError
 from recurra.limits import check_size
 from recurra.nn.dropout import draw_mask, dropout
 from recurra.registry import part
-from recurra.types import Batch, Sizes
+from recurra.types import Batch, Field, Sizes
 
 
 class Rows(nn.Module, ABC):
@@ -133,9 +133,9 @@ class WordEmbedder(nn.Module):
         )
 
     @property
-    def needs_characters(self) -> bool:
-        """Whether batches must say how words are spelt; known before `build`."""
-        return self.spelling is not None
+    def fields(self) -> dict[str, Field]:
+        """What batches must hold for it beside the input: how words are spelt; known before `build`."""
+        return {} if self.spelling is None else {"characters": Field((), {"kind": "spelling"}, along=True)}
 
     def build(self, sizes: Sizes) -> Self:
         """Make the vectors of `sizes.vocabulary` words, and the spelling of `sizes.fields["characters"]` characters."""

@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Literal, Protocol
 
+from recurra.asking.stopped import Stopped
 from recurra.errors import RecurraError
 from recurra.server.jobs import Job, taken
 from recurra.server.limits import Limits
 from recurra.server.problems import Problem, of_model, of_recurra, too_many, too_slow
-from recurra.serving.stopped import Stopped
 
 log = logging.getLogger("recurra.serve")
 PAUSE = 0.05

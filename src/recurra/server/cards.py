@@ -12,7 +12,7 @@ from recurra.server.generating import has_parts
 from recurra.server.kinds import is_spaced, kinds_given
 from recurra.server.limits import Limits
 from recurra.serving.run import Run
-from recurra.serving.stream import check_streams
+from recurra.streaming.stream import check_streams
 
 ASKS = {
     "write": "The beginning of a text; without one, a line begins.",

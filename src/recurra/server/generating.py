@@ -14,7 +14,7 @@ from recurra.decoding.hypothesis import check_cuts, not_finite
 from recurra.decoding.sample import distribution
 from recurra.server.answering import DRAWING, TOP
 from recurra.server.voices import Prose, Target
-from recurra.serving.session import Session, advance
+from recurra.streaming.session import Session, advance
 
 PROMPT = 256
 """Symbols of a prompt that are read in one round."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from recurra.asking.stopped import Stopped
 from recurra.data.blanks import BLANK, read_line
 from recurra.data.encode import Encoder
 from recurra.diagnostics import alignment, gates, gradient_flow, next_symbols, self_attention
@@ -15,7 +16,6 @@ from recurra.diagnostics.report.findings import most_changing
 from recurra.errors import RecurraError
 from recurra.server.limits import Limits
 from recurra.server.problems import too_long
-from recurra.serving.stopped import Stopped
 
 UNITS = 6
 """Units whose states are given symbol by symbol: those that change most."""

@@ -20,7 +20,7 @@ from recurra.server.limits import Limits
 from recurra.server.problems import Problem, too_many
 from recurra.server.sessions import Sessions
 from recurra.serving.run import Run
-from recurra.serving.session import Session, advance
+from recurra.streaming.session import Session, advance
 
 
 class Served:

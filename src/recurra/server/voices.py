@@ -8,16 +8,16 @@ from typing import Any, Protocol
 import torch
 
 from recurra import registry
+from recurra.asking.alignment import attention, looked_at, written_text
 from recurra.data.pair_encode import PairEncoder, source_of
 from recurra.data.poems import form_of
 from recurra.decoding.form import in_form
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.sample import prompt_ids
 from recurra.server.kinds import END
-from recurra.serving.alignment import attention, looked_at, written_text
 from recurra.serving.poems import prompted
-from recurra.serving.session import Session
 from recurra.serving.translate import LENGTHENING, MORE, source_pieces, symbol_kinds
+from recurra.streaming.session import Session
 from recurra.training.evaluation import moved
 
 

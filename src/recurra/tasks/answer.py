@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recurra.answers import Answer as Answered
 from recurra.errors import ConfigError
 from recurra.limits import check_layers
 from recurra.nn.memory import Memory, find_segments, in_order
 from recurra.nn.softmax import IGNORED
 from recurra.registry import part
 from recurra.tasks.classify import not_empty
-from recurra.tasks.scores import Scores, check_fields, label_scores, unseen
-from recurra.types import Batch, Example, Lengths, Output, Sizes
+from recurra.tasks.contract import INPUT, Card, Codecs
+from recurra.tasks.naming import LABEL, LabelOptions, count_unseen, label_answers
+from recurra.tasks.scores import Scores, check_fields, label_scores
+from recurra.types import Batch, Example, Field, Lengths, Output, Sizes
 
 ENDS = frozenset(".?!。？！")
 """What a sentence ends with where nothing says where its words belong."""
@@ -37,14 +40,19 @@ class Answer(nn.Module):
 
     baselines = ("bag",)
     unit = "examples"
-    """What its targets are."""
     causal = False
-    needs = ("text", "label")
-    fields = ("label",)
+    learned = ("label",)
     """The fields it is to name."""
     segmented = True
     """It reads "segments"."""
+    fields: ClassVar[Mapping[str, Field]] = {
+        "input": INPUT,
+        "segments": Field(("segments",), {"kind": "integers"}, along=True),
+        "label": LABEL,
+    }
     main_metric = ("accuracy", "max")
+    card = Card("Answer", "A story, and behind it a question.", "Mary went to the hall. Where is Mary?")
+    Options: ClassVar[type] = LabelOptions
 
     def __init__(self, hops: int = 2, both: bool = True, dropout: float = 0.0) -> None:
         super().__init__()
@@ -65,9 +73,6 @@ class Answer(nn.Module):
         self.answer = nn.Linear(sizes.embedding, sizes.fields["label"])
         return self
 
-    def set_counts(self, counts: Sequence[int]) -> None:
-        """How often each answer occurs in the training data: nothing here depends on it."""
-
     def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch, summed over its questions. There is no state: every sentence is read from the start."""
         logits = self._logits(embedder, core, batch)
@@ -76,7 +81,7 @@ class Answer(nn.Module):
         loss = F.cross_entropy(logits, label, reduction="sum", ignore_index=IGNORED)
         return Output(loss, int((label != IGNORED).sum()), int(kept.sum()))
 
-    def potentials(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """What `decode` reads, to be averaged over models: "label" [B, L], log ŷ."""
         return {"label": F.log_softmax(self._logits(embedder, core, batch), 1)}
 
@@ -88,9 +93,10 @@ class Answer(nn.Module):
         """The likeliest answer to each question, a number."""
         return {"label": potentials["label"].argmax(1).tolist()}
 
-    def settled(self, examples: Sequence[Example]) -> dict[str, Any]:
-        """What settings leave to the training data: nothing here."""
-        return {}
+    def answers(
+        self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: LabelOptions
+    ) -> list[Answered]:
+        return label_answers(asked["label"], examples, codecs["label"].symbols, options.top)
 
     def prepare(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
         """The examples, tokenised, with segments where they had none; and nothing to say of it."""
@@ -100,19 +106,19 @@ class Answer(nn.Module):
         self,
         gold: Sequence[Example],
         predicted: Sequence[Mapping[str, Any]],
-        known: Mapping[str, Collection[str]] | None = None,
+        codecs: Codecs | None = None,
     ) -> Scores:
         """ "accuracy" and "macro_f1" of predicted answers.
 
-        `known["label"]` names the answers of the training data: true ones beyond it are counted as "unseen_labels".
+        True answers that `codecs` do not hold are counted as "unseen_labels", and named in a note.
         Raises DataError for predictions that do not fit, as `recurra.tasks.scores` does.
         """
         for n, (true, guess) in enumerate(zip(gold, predicted, strict=False), 1):
             check_fields(true, guess, ("label",), n)
         truths = [example["label"] for example in gold]
         scores = label_scores(truths, [answer["label"] for answer in predicted])
-        if known is not None:
-            scores.metrics["unseen_labels"] = unseen(truths, known["label"])
+        if codecs is not None:
+            count_unseen(scores, "labels", truths, codecs["label"].symbols)
         return scores
 
     def _logits(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:

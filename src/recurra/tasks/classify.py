@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recurra.answers import Answer, Label
 from recurra.errors import ConfigError
 from recurra.nn.pooling import Memory, Pooling
 from recurra.nn.softmax import IGNORED
 from recurra.registry import part
-from recurra.tasks.scores import Scores, check_fields, label_scores, label_set_scores, unseen
-from recurra.types import Batch, Example, Lengths, Output, Sizes
+from recurra.tasks.contract import INPUT, Card, Codecs
+from recurra.tasks.naming import (
+    LABEL,
+    LABELS,
+    LabelOptions,
+    count_unseen,
+    label_answers,
+    label_counts,
+    likeliest,
+    ranked,
+    shown,
+)
+from recurra.tasks.scores import Scores, check_fields, label_scores, label_set_scores
+from recurra.types import Batch, Example, Field, Lengths, Output, Sizes
 
 Poolings = Literal["last", "mean", "max", "attention"]
 
@@ -33,8 +46,9 @@ class Classify(nn.Module):
 
     baselines = ("bag",)
     unit = "examples"
-    """What its targets are."""
     causal = False
+    card = Card("Label", "A sentence.", "The quick brown fox")
+    Options: ClassVar[type] = LabelOptions
 
     weights: Tensor | None
 
@@ -60,13 +74,17 @@ class Classify(nn.Module):
         self.register_buffer("weights", None, persistent=False)
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        return "text", *self.fields
+    def pools(self) -> tuple[str, str]:
+        return "pooling", self.pooling
 
     @property
-    def fields(self) -> tuple[str, ...]:
+    def learned(self) -> tuple[str, ...]:
         """The fields it is to name."""
         return ("labels" if self.multi_label else "label",)
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        return {"input": INPUT, self.learned[0]: LABELS if self.multi_label else LABEL}
 
     @property
     def main_metric(self) -> tuple[str, str]:
@@ -112,7 +130,7 @@ class Classify(nn.Module):
         loss = F.cross_entropy(logits, label, weights, reduction="sum", ignore_index=IGNORED)
         return Output(loss, int((label != IGNORED).sum()), int(kept.sum()), state)
 
-    def potentials(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """What `decode` reads, to be averaged over models: "label" [B, L], log ŷ, or "labels" [B, L], log ŷ/(1 − ŷ)."""
         logits = self.label(core(embedder(batch), batch.structure, None)[0], batch.structure, core)
         return {"labels": logits} if self.multi_label else {"label": F.log_softmax(logits, 1)}
@@ -124,37 +142,62 @@ class Classify(nn.Module):
         return {"label": potentials["label"].argmax(1).tolist()}
 
     def follow(self, embedder: nn.Module, y: Tensor, memory: Memory | None = None) -> tuple[dict[str, Tensor], Memory]:
-        """What `potentials` says of all that was read up to a step, whose core output is y [B, H]; see `Pooling`."""
+        """What `ask` says of all that was read up to a step, whose core output is y [B, H]; see `Pooling`."""
         logits, memory = self.label.follow(y, memory)
         return {"labels": logits} if self.multi_label else {"label": F.log_softmax(logits, 1)}, memory
 
-    def settled(self, examples: Sequence[Example]) -> dict[str, Any]:
-        """What settings leave to the training data: nothing here."""
-        return {}
+    def answers(
+        self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: LabelOptions
+    ) -> list[Answer]:
+        if not self.multi_label:
+            return label_answers(asked["label"], examples, codecs["label"].symbols, options.top)
+        names = codecs["labels"].symbols
+        found = []
+        for logits, example in zip(asked["labels"].cpu(), examples, strict=True):
+            chosen = [names[k] for k in (logits > 0).nonzero()[:, 0].tolist()]
+            best = ranked(logits.sigmoid(), names, options.top)
+            found.append(Answer((Label(tuple(chosen), True, best, **shown(example)),)))
+        return found
 
-    def prepare(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
-        """The examples as they are, and nothing to say of it."""
-        return list(examples), []
+    def followed(
+        self,
+        symbol: str,
+        number: int,
+        before: Mapping[str, Tensor] | None,
+        now: Mapping[str, Tensor],
+        codecs: Codecs,
+        top: int,
+    ) -> dict[str, Any]:
+        """`{"token", "label", "p"}`, or "labels" and theirs, of all that was read so far."""
+        if not self.multi_label:
+            return {"token": symbol} | likeliest("label", now["label"][0], codecs["label"].symbols)
+        names, share = codecs["labels"].symbols, now["labels"][0].sigmoid()
+        chosen = (now["labels"][0] > 0).nonzero()[:, 0].tolist()
+        return {"token": symbol, "labels": [names[k] for k in chosen], "p": share[chosen].tolist()}
+
+    def adapt(self, encoded: Sequence[Mapping[str, Any]]) -> None:
+        """Count how often each label occurs, for balanced weights."""
+        self.set_counts(label_counts(encoded, self.learned[0], self.label.linear.out_features))
 
     def score(
         self,
         gold: Sequence[Example],
         predicted: Sequence[Mapping[str, Any]],
-        known: Mapping[str, Collection[str]] | None = None,
+        codecs: Codecs | None = None,
     ) -> Scores:
         """Scores of predicted names: "accuracy" and "macro_f1"; or "micro_f1", "macro_f1" and "exact_match" of sets.
 
-        `known["label"]` names the labels of the training data: true ones beyond it are counted as "unseen_labels".
+        True labels that `codecs` do not hold are counted as "unseen_labels", and named in a note.
         Raises DataError for predictions that do not fit, as `recurra.tasks.scores` does.
         """
-        field = "labels" if self.multi_label else "label"
+        (field,) = self.learned
         for n, (true, guess) in enumerate(zip(gold, predicted, strict=False), 1):
             check_fields(true, guess, (field,), n)
         truths, guesses = [e[field] for e in gold], [e[field] for e in predicted]
         scores = label_set_scores(truths, guesses) if self.multi_label else label_scores(truths, guesses)
-        if known is not None:
+        if codecs is not None:
             names = [name for row in truths for name in row] if self.multi_label else truths
-            scores.metrics["unseen_labels"] = unseen(names, known["label"])
+            count_unseen(scores, "labels", names, codecs[field].symbols)
         return scores
 
 

@@ -12,13 +12,15 @@ it can do besides is a protocol of its own below, which the task has or has not:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from torch import Tensor, nn
 
+from recurra import registry
 from recurra.answers import Answer
 from recurra.decoding.hypothesis import Hypothesis
+from recurra.errors import ConfigError, did_you_mean
 from recurra.tasks.scores import Scores
 from recurra.types import Batch, Example, Field, Output, Sizes
 
@@ -68,7 +70,7 @@ class Task(Protocol):
         """Make the layers above a core of `sizes.core` units; gives itself."""
 
     def __call__(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
-        """The loss of a batch, summed over its targets, and the core's last state. Its name in the class is `forward`."""
+        """The loss of a batch, summed over its targets, and the core's last state; written as `forward`."""
 
 
 @runtime_checkable
@@ -109,7 +111,8 @@ class Settles(Protocol):
     """A task with settings that are left to the training data."""
 
     def settled(self, examples: Sequence[Example]) -> Mapping[str, Any]:
-        """Those settings, to be kept in the run, so that later files are read as those were."""
+        """Those settings, to be kept in the run, so that later files are read as those were; "notes" beside them are
+        sentences about them."""
 
 
 @runtime_checkable
@@ -130,6 +133,21 @@ class Reads(Protocol):
 
 
 @runtime_checkable
+class Demonstrates(Protocol):
+    """A task that shows in a report more than its answers to test examples: the truth beside them, say."""
+
+    def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> list[Example]:
+        """What to ask for that, made of some test examples."""
+
+
+@runtime_checkable
+class JudgedByLoss(Protocol):
+    """A task whose best weights may be chosen by the loss on true targets, though it is scored by its answers."""
+
+    judged_by_loss: bool
+
+
+@runtime_checkable
 class ScoredByLoss(Protocol):
     """A task that is scored by how likely the truth was: no answers are needed."""
 
@@ -138,6 +156,51 @@ class ScoredByLoss(Protocol):
 
     def metrics(self, loss: float, targets: int, details: Mapping[str, float]) -> Scores:
         """Metrics of losses, and of `details`, summed over `targets`; those whose details are missing are left out."""
+
+    def beside(
+        self, embedder: nn.Module, core: nn.Module, targets: int, details: Mapping[str, float]
+    ) -> list[dict[str, Any]]:
+        """Rows that the same model gives to stand beside its own, as those of baselines do; none, mostly."""
+
+
+class Asker(Protocol):
+    """A model that a task asks while it is scored."""
+
+    options: Any
+
+    def answers(self, examples: Sequence[Example], options: Any) -> list[Answer]:
+        """Its answers to examples."""
+
+    def loss(self, examples: Sequence[Example]) -> tuple[float, int]:
+        """The loss on true targets, summed, and how many targets there are."""
+
+
+@runtime_checkable
+class ScoresItself(Protocol):
+    """A task that is scored by more than one set of answers."""
+
+    def scored(
+        self, ask: Asker, gold: Sequence[Example], train: Sequence[Example] | None, codecs: Codecs
+    ) -> tuple[Scores, list[dict[str, Any]]] | None:
+        """The scores, and rows that stand beside them as those of baselines do; None where, as it is set, it is scored
+        like other tasks."""
+
+
+@runtime_checkable
+class GuessesSymbols(Protocol):
+    """A task that says of every symbol of its input how likely it is where it stands."""
+
+    @property
+    def side(self) -> str:
+        """The name of what `ask` says of that: log-probabilities [B, T, V]."""
+
+
+@runtime_checkable
+class LosesByStep(Protocol):
+    """A task whose loss is a sum over steps that can be had one by one."""
+
+    def step_loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, steps: Tensor) -> Tensor:
+        """The loss of one target a sequence, that of its step `steps` [B], summed over the sequences."""
 
 
 @runtime_checkable
@@ -236,6 +299,40 @@ class ChecksOptions(Protocol):
 
 
 @runtime_checkable
+class ChecksPackages(Protocol):
+    """A task that needs packages which are not installed with this one."""
+
+    def check_packages(self) -> None:
+        """Raise `ConfigError` where one is missing; asked before a training, not after."""
+
+
+@runtime_checkable
+class Pools(Protocol):
+    """A task that makes one vector of all steps."""
+
+    @property
+    def pools(self) -> tuple[str, str]:
+        """The setting that says how, and what it says; "" where it does not, as it is set."""
+
+
+@runtime_checkable
+class Predicts(Protocol):
+    """A task that can adapt to a text while it is scored on it (dynamic evaluation, neural cache)."""
+
+    def predictions(
+        self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None
+    ) -> tuple[Tensor, Tensor, Any]:
+        """What each step's score is made of: log p of the targets [T, B], the core's outputs [T, B, H], its state."""
+
+
+@runtime_checkable
+class ReadsInSegments(Protocol):
+    """A task that reads parts of its input by themselves, so that nothing goes through it in time."""
+
+    segmented: bool
+
+
+@runtime_checkable
 class KeepsApart(Protocol):
     """A task that predicts a step from both sides of it."""
 
@@ -249,3 +346,21 @@ class Numbers(Protocol):
 
     by_frequency: bool
     """Whether that must be by falling frequency; known before `build`."""
+
+
+def make_options(task: Any, recipe: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    """A task's options: as the section `[search]` of a recipe says, with what is `given`, None apart, in their place.
+
+    Raises `ConfigError` for an option that the task does not have and for a value out of range.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    known = [field.name for field in fields(task.Options)]
+    for name in given:
+        if name not in known:
+            raise ConfigError(
+                f"{name} is no option of this run{did_you_mean(name, known)} It takes "
+                f"{', '.join(known) or 'none'}. Leave {name} out."
+            )
+    if hasattr(task.Options, "combined"):
+        return task.Options.combined(recipe, given)
+    return task.Options(**registry.checked(task.Options, {**recipe, **given}, where="option"))

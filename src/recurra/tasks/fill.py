@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recurra.answers import Answer, Blank, Choices
+from recurra.data.blanks import BLANK, read_line
 from recurra.errors import ConfigError, DataError
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
+from recurra.tasks.contract import Card, Codecs
 from recurra.tasks.scores import Scores, Table, perplexity
-from recurra.types import Batch, Lengths, Output, Sizes
+from recurra.types import Batch, Example, Field, Lengths, Output, Sizes
 
 ROWS = 1024
 """Places scored at once: their probabilities of all symbols are held."""
 FEW = 5
 """A guess among the first so many is counted, too."""
+LEFT = "left only, the same network"
+
+
+@dataclass(frozen=True)
+class FillOptions:
+    """What is asked of each blank."""
+
+    top: int = 5
+    """How many of the likeliest symbols to give for each blank."""
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise ConfigError(f"top = {self.top}, expected 1 or more symbols for a blank.")
 
 
 @part("task", "fill")
@@ -42,11 +59,15 @@ class Fill(nn.Module):
     where z is B relu(C s + b) alone; A makes it learn sooner, as measured on 8,000 sentences.
     """
 
-    needs = ("tokens",)
+    fields: ClassVar[Mapping[str, Field]] = {
+        "input": Field(("tokens", "text"), {"kind": "tokens"}),
+        "blanks": Field(("blanks",), {"kind": "integers"}),
+    }
     baselines = ("blank-ngrams",)
     main_metric = ("perplexity", "min")
     unit = "tokens"
-    """What its targets are."""
+    card = Card("Fill the blanks", "A sentence with ___ where a word is missing.", "the ___ fox")
+    Options: ClassVar[type] = FillOptions
 
     weight: nn.Parameter | None
     end: nn.Parameter | None
@@ -80,7 +101,7 @@ class Fill(nn.Module):
 
     def build(self, sizes: Sizes) -> Self:
         """Make the heads from `sizes.core` units to `sizes.vocabulary` symbols, by vectors of the embedder's size."""
-        V, D = sizes.vocabulary, sizes.embedding
+        V, D, self.unknown = sizes.vocabulary, sizes.embedding, sizes.unknown
         H = sizes.core // 2 if self.apart else sizes.core
         self.left = Head(H, D, V)
         self.both = Head(2 * H, D, V) if self.apart else None
@@ -96,7 +117,7 @@ class Fill(nn.Module):
     def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch, all heads together, and the core's final state. Padding counts for nothing.
 
-        `details`: the loss of the "answers", those from both sides, and of "left".
+        `details`: the loss of each head, "both_nats" and "left_nats".
         """
         y, state = core(embedder(batch), batch.structure, state)
         target = _targets(batch).t()  # [T, B], as y lies in memory
@@ -104,55 +125,156 @@ class Fill(nn.Module):
         for name, z in self._vectors(y, batch.structure).items():
             of_head = linear_cross_entropy(z.flatten(0, 1), weight, self._head(name).bias, target.reshape(-1))
             loss = loss + of_head
-            details["left" if name == "left" else "answers"] = of_head.detach()
-        details.setdefault("answers", details["left"])
+            details[f"{name}_nats"] = of_head.detach()
         sequences = len(y) if batch.structure.values is None else int((batch.structure.values > 0).sum())
         return Output(loss, int((target != IGNORED).sum()), sequences, state, details)
 
-    def potentials(
-        self, embedder: nn.Module, core: nn.Module, batch: Batch, places: tuple[Tensor, Tensor] | None = None
-    ) -> dict[str, Tensor]:
-        """log ŷ of "both" sides and of the "left" one, [B, T, V]; at `places`, [N] sequences and [N] steps: [N, V]."""
-        y, _ = core(embedder(batch), batch.structure, None)
+    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
+        """log ŷ of "both" sides and of the "left" one: [B, T, V], or at the `blanks` [B, N] of a batch, [B, N, V]."""
+        y, _ = core(embedder(batch), batch.structure, state)
         found = {}
         for name, z in self._vectors(y, batch.structure).items():
-            z = z.transpose(0, 1) if places is None else z[places[1], places[0]]
+            z = z.transpose(0, 1)
+            if "blanks" in batch.fields:
+                places = batch.fields["blanks"].clamp(min=0)
+                z = z.gather(1, places[..., None].expand(-1, -1, z.shape[2]))
             found[name] = self._log_softmax(name, z, embedder)
         return found
+
+    def question(self, example: Example, codecs: Codecs, report: Mapping[str, Any]) -> Example:
+        """A text with blanks, ___: its tokens as the model knows them, the unknown symbol in every blank.
+
+        Raises `DataError` for a text without a blank, an empty one apart, which has no answers; `ConfigError` for
+        several where training has never seen the unknown symbol.
+        """
+        given = example.get("tokens", example.get("text", ""))
+        if not (given.strip() if isinstance(given, str) else given):
+            return {**example, "tokens": [], "shown": [], "blanks": [], "unfamiliar": []}
+        codec = codecs["input"]
+        line = read_line(given, codec)
+        if len(line.blanks) > 1 and not report.get("unknown_share", {}).get("train"):
+            raise ConfigError(
+                f"{len(line.blanks)} blanks in one text: while one is filled, the others are read as an unknown "
+                "symbol, and this run was trained without any. Write one blank a text, or train with --set "
+                "vocabulary.min_count=2."
+            )
+        tokens = list(line.tokens)
+        for place in line.blanks:
+            tokens[place] = codec.symbols[codec.unknown]
+        return {**example, "tokens": tokens, "shown": line.tokens, "blanks": line.blanks, "unfamiliar": line.unknown}
+
+    def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> list[Example]:
+        """Sentences with a blank at a random place, and the truth."""
+        draw, found = np.random.default_rng(seed), []
+        for example in examples:
+            tokens = codecs.tokens(example)
+            if tokens:
+                place = int(draw.integers(len(tokens)))
+                blank = [*tokens[:place], BLANK, *tokens[place + 1 :]]
+                found.append({"tokens": blank, "truth": tokens[place]})
+        return found
+
+    def answers(
+        self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: FillOptions
+    ) -> list[Answer]:
+        """The likeliest symbols of every blank, by sides; the unknown one is never offered."""
+        codec, found = codecs["input"], []
+        for k, example in enumerate(examples):
+            sides = {name: self._likeliest(log_p[k], codec, options.top) for name, log_p in asked.items()}
+            blanks = tuple(
+                Blank(place, {name: rows[n] for name, rows in sides.items()})
+                for n, place in enumerate(example["blanks"])
+            )
+            part = Choices(tuple(example["shown"]), blanks, tuple(example["unfamiliar"]), example.get("truth"))
+            found.append(Answer((part,)))
+        return found
+
+    def _likeliest(self, log_p: Tensor, codec: Any, top: int) -> list[list[tuple[str, float]]]:
+        """Of rows [N, V] the likeliest symbols with their probabilities."""
+        if codec.unknown is not None:
+            log_p = log_p.index_fill(1, torch.tensor([codec.unknown], device=log_p.device), -torch.inf)
+        best = log_p.topk(min(top, log_p.shape[1] - 1))
+        rows = zip(best.values.exp().tolist(), best.indices.tolist(), strict=True)
+        return [list(zip(codec.pieces(ids), values, strict=True)) for values, ids in rows]
+
+    @torch.no_grad()
+    def measure(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
+        """The loss; of each side, and of places whose symbol is known, how often it is among the likeliest.
+
+        Among symbols equally likely the one with the lower number goes first.
+        """
+        y, state = core(embedder(batch), batch.structure, state)
+        target = _targets(batch).t().reshape(-1)  # [T · B]
+        kept = target != IGNORED
+        details: dict[str, Tensor] = {}
+        for name, z in self._vectors(y, batch.structure).items():
+            rows, truth = z.flatten(0, 1)[kept].split(ROWS), target[kept].split(ROWS)
+            pairs = [_ranked(self._log_softmax(name, some, embedder), of) for some, of in zip(rows, truth, strict=True)]
+            ranks, nats = (
+                (torch.cat(each) for each in zip(*pairs, strict=True)) if pairs else (target[:0], y.new_zeros(0))
+            )
+            details |= _sums(name, ranks, -nats)
+            if name == self.side and self.unknown is not None:
+                known = target[kept] != self.unknown
+                details |= {"known": known.sum(), **_sums("known", ranks[known], -nats[known])}
+        sequences = len(y) if batch.structure.values is None else int((batch.structure.values > 0).sum())
+        loss = sum((details[f"{name}_nats"] for name in ("both", "left") if f"{name}_nats" in details), y.new_zeros(()))
+        return Output(loss, int(kept.sum()), sequences, state, details)
+
+    @property
+    def side(self) -> str:
+        """What it answers by: "both" sides, or the "left" one where there is nothing else."""
+        return "both" if self.apart else "left"
+
+    def metrics(self, loss: float, targets: int, details: Mapping[str, float]) -> Scores:
+        """ "top1" and "top5" accuracy and "perplexity" of all places alike, and a table of those whose symbol is known.
+
+        Raises DataError where there is no place."""
+        if targets < 1:
+            raise DataError("a score over 0 places means nothing. Evaluate on one sentence or more.")
+        scores = Scores(_shares(self.side, targets, details))
+        unknown = targets - int(details.get("known", targets))
+        if unknown:
+            others = {
+                key.replace("known_", "unknown_"): details[f"{self.side}{key[5:]}"] - value
+                for key, value in details.items()
+                if key.startswith("known_")
+            }
+            rows: list[list[str | float]] = [
+                [name, count, *_shares(name, count, found).values()]
+                for name, count, found in (("known", targets - unknown, details), ("unknown", unknown, others))
+                if count
+            ]
+            scores.tables["places"] = Table(columns=["symbol", "places", "top1", "top5", "perplexity"], rows=rows)
+            scores.notes.append(
+                f"{unknown / targets:.1%} of the places hold the unknown symbol, which counts as a symbol like any "
+                "other, for the model and beside it."
+            )
+        return scores
+
+    def beside(
+        self, embedder: nn.Module, core: nn.Module, targets: int, details: Mapping[str, float]
+    ) -> list[dict[str, Any]]:
+        """A row for the same network from the left alone."""
+        if not self.apart:
+            return []
+        size = self.left_size(embedder, core)
+        return [{"name": LEFT, "size": size, "unit": "parameters", "note": ""} | _shares("left", targets, details)]
 
     def step_loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, steps: Tensor) -> Tensor:
         """The loss of one place a sequence, its step `steps` [B], summed over the sequences: −log ŷ from both sides,
         or, where there is nothing else, from the left."""
         steps = steps.to(batch.fields["input"].device)
         rows = torch.arange(len(steps), device=steps.device)
-        found = self.potentials(embedder, core, batch, (rows, steps))
-        log_p = found["both" if self.apart else "left"]
+        asked = replace(batch, fields={**batch.fields, "blanks": steps[:, None]})
+        log_p = self.ask(embedder, core, asked)[self.side][:, 0]
         return -log_p.gather(1, batch.fields["input"][rows, steps][:, None]).sum()
 
     def decode(self, potentials: Mapping[str, Tensor], structure: Lengths) -> dict[str, list[Any]]:
         """The likeliest symbols of "input", a list as long as its sequence for each."""
-        best = potentials["both" if self.apart else "left"].argmax(2)
+        best = potentials[self.side].argmax(2)
         lengths = [best.shape[1]] * len(best) if structure.values is None else structure.values.tolist()
         return {"input": [row[:n] for row, n in zip(best.tolist(), lengths, strict=True)]}
-
-    @torch.no_grad()
-    def ranked(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
-        """How "both" sides and the "left" one guess each symbol: how many others they hold likelier, and log ŷ of it.
-
-        Shapes: two of [B, T]; what stands behind the ends of sequences means nothing. Among symbols equally likely the
-        one with the lower number goes first.
-        """
-        y, _ = core(embedder(batch), batch.structure, None)
-        target = batch.fields["input"].t()
-        found = {}
-        for name, z in self._vectors(y, batch.structure).items():
-            parts = [
-                _ranked(self._log_softmax(name, rows, embedder), t)
-                for rows, t in zip(z.flatten(0, 1).split(ROWS), target.reshape(-1).split(ROWS), strict=True)
-            ]
-            ranks, log_p = (torch.cat(each).view(target.shape).t() for each in zip(*parts, strict=True))
-            found[name] = (ranks, log_p)
-        return found
 
     def left_size(self, embedder: nn.Module, core: nn.Module) -> int:
         """Parameters that take part in predicting from the left alone."""
@@ -160,34 +282,6 @@ class Fill(nn.Module):
         own += [] if self.weight is None else [self.weight]
         of_core = sum(p.numel() for p in core.parameters())
         return sum(p.numel() for p in own) + (of_core // 2 if self.apart else of_core)
-
-    def score(self, found: Sequence[Mapping[str, Any]]) -> Scores:
-        """Scores of guesses, {"rank": [T], "log_p": [T]} a sequence: "top1" and "top5" accuracy, and "perplexity".
-
-        All places of all sequences count alike. Raises DataError where there is none.
-        """
-        ranks = np.concatenate([np.asarray(each["rank"]) for each in found] or [np.zeros(0)])
-        if not len(ranks):
-            raise DataError("a score over 0 places means nothing. Evaluate on one sentence or more.")
-        nats = -np.concatenate([np.asarray(each["log_p"], np.float64) for each in found])
-        return Scores(_metrics(ranks, nats))
-
-    def score_by(self, found: Sequence[Mapping[str, Any]], known: Sequence[Any]) -> Table:
-        """The same for the places whose symbol is `known`, bool [T] a sequence, and for the others, which hold the
-        unknown symbol: to guess that is no word."""
-        ranks, nats, mask = (
-            np.concatenate([np.asarray(each) for each in all_])
-            for all_ in (
-                [each["rank"] for each in found],
-                [-np.asarray(each["log_p"], np.float64) for each in found],
-                known,
-            )
-        )
-        rows: list[list[str | float]] = []
-        for name, chosen in (("known", mask), ("unknown", ~mask)):
-            if chosen.any():
-                rows.append([name, int(chosen.sum()), *_metrics(ranks[chosen], nats[chosen]).values()])
-        return Table(columns=["symbol", "places", "top1", "top5", "perplexity"], rows=rows)
 
     def _vectors(self, y: Tensor, structure: Lengths) -> dict[str, Tensor]:
         """z of each head, [T, B, D]."""
@@ -241,10 +335,16 @@ class Head(nn.Module):
         return z
 
 
-def _metrics(ranks: Any, nats: Any) -> dict[str, float]:
-    mean = float(nats.mean())
-    shares = {f"top{k}": 100 * float((ranks < k).mean()) for k in (1, FEW)}
-    return {**shares, "perplexity": perplexity(mean)}
+def _sums(name: str, ranks: Tensor, nats: Tensor) -> dict[str, Tensor]:
+    """Of places how often the symbol is the likeliest, how often among the first few, and the loss."""
+    few = {f"{name}_top{k}": (ranks < k).sum() for k in (1, FEW)}
+    return {**few, f"{name}_nats": nats.double().sum()}
+
+
+def _shares(name: str, places: int, sums: Mapping[str, float]) -> dict[str, float]:
+    """Metrics of such sums, those that are there."""
+    found = {f"top{k}": 100 * sums[f"{name}_top{k}"] / places for k in (1, FEW) if f"{name}_top{k}" in sums}
+    return {**found, "perplexity": perplexity(sums[f"{name}_nats"] / places)}
 
 
 def _ranked(log_p: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from recurra import registry
+from recurra.decoding.sample import Sampling
 from recurra.errors import ConfigError, DataError, UnknownName
 from recurra.nn.activations import mean_square, mean_square_change
 from recurra.nn.dropout import dropout
@@ -16,9 +18,11 @@ from recurra.nn.emissions.adaptive import AdaptiveSoftmax
 from recurra.nn.emissions.categorical import Categorical
 from recurra.nn.softmax import IGNORED
 from recurra.registry import part
-from recurra.tasks.scores import perplexity
+from recurra.tasks.contract import Card, Codecs
+from recurra.tasks.naming import likeliest_symbols
+from recurra.tasks.scores import Scores, perplexity
 from recurra.tasks.steps import only_steps
-from recurra.types import Batch, Lengths, Output, Sizes
+from recurra.types import Batch, Field, Lengths, Output, Sizes
 
 
 @part("task", "generate")
@@ -38,13 +42,13 @@ class Generate(nn.Module):
     Source of the two: Merity, McCann & Socher 2017, Revisiting activation regularization for language RNNs.
     """
 
-    needs = ("text",)
+    fields: ClassVar[Mapping[str, Field]] = {"input": Field(("text", "tokens"), {"kind": "character"})}
     baselines = ("kneser-ney",)
     main_metric = ("nats_per_symbol", "min")
     unit = "symbols"
-    """What its targets are."""
     causal = True
-    """The core may not see what it is to predict."""
+    card = Card("Write", "The beginning of a text; without one, a line begins.", "")
+    Options: ClassVar[type] = Sampling
 
     def __init__(
         self,
@@ -137,12 +141,41 @@ class Generate(nn.Module):
         dropped = dropout(y, self.dropout, self.training, self.variational)
         return self.emission.log_p(dropped, _targets(batch)[0].t(), **self._tied_to(embedder)), y, state
 
-    def metrics(self, loss_sum: float, targets: int) -> dict[str, float]:
+    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
+        """Log-probabilities [B, T, V] of the symbol behind each."""
+        y, _ = core(embedder(batch), batch.structure, state)
+        return {"log_probabilities": self._next(embedder, y.flatten(0, 1)).unflatten(0, y.shape[:2])}
+
+    def followed(
+        self,
+        symbol: str,
+        number: int,
+        before: Mapping[str, Tensor] | None,
+        now: Mapping[str, Tensor],
+        codecs: Codecs,
+        top: int,
+    ) -> dict[str, Any]:
+        """`{"symbol", "log_p", "next": [{"symbol", "p"}]}`: the natural log-probability the symbol had before it was
+        read, None for the first, and the likeliest behind it."""
+        log_p = None if before is None else float(before["next"][0, number])
+        return {"symbol": symbol, "log_p": log_p, "next": likeliest_symbols(now["next"][0], codecs["input"], top)}
+
+    def measure(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
+        """The loss of a batch; `metrics` needs nothing else."""
+        return self.forward(embedder, core, batch, state)
+
+    def metrics(self, loss: float, targets: int, details: Mapping[str, float] | None = None) -> Scores:
         """Perplexity, bits and nats per symbol of a loss summed over `targets` symbols."""
         if targets < 1:
             raise DataError(f"a score over {targets} target symbols means nothing. Evaluate on two symbols or more.")
-        nats = loss_sum / targets
-        return {"perplexity": perplexity(nats), "bits_per_symbol": nats / math.log(2), "nats_per_symbol": nats}
+        nats = loss / targets
+        return Scores({"perplexity": perplexity(nats), "bits_per_symbol": nats / math.log(2), "nats_per_symbol": nats})
+
+    def beside(
+        self, embedder: nn.Module, core: nn.Module, targets: int, details: Mapping[str, float]
+    ) -> list[dict[str, Any]]:
+        """Nothing."""
+        return []
 
     def _penalty(self, h: Tensor, dropped: Tensor, lengths: Tensor | None) -> Tensor | None:
         """What training adds to the loss of each token, for h [T, B, H] before and after its dropout; None: nothing."""

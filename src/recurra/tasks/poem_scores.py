@@ -8,12 +8,23 @@ every share is also told as a ratio to theirs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
-from recurra.data.poems import form_of, has_form, verses
+from recurra.data.poems import form_of, has_form, is_character, verses
 from recurra.data.readings import is_level, load_pypinyin, rhyme_group
+from recurra.tasks.contract import Asker
+from recurra.tasks.copied import longest_copies
 from recurra.tasks.error_rates import check_answers
-from recurra.tasks.scores import Scores, Table
+from recurra.tasks.scores import Scores, Table, perplexity
+from recurra.types import Example
+
+COUNTED = (
+    "nats per symbol and perplexity: of the held-out poems, every character, every mark and the end of each poem "
+    "counted; the n-gram model sees the same symbols, poem behind poem, but neither form nor title. copied: characters "
+    "of the longest run that stands in a training poem, marks not counted, in the mean and at most."
+)
 
 NOTES = (
     "form: poems of exactly as many lines of as many characters as asked for. rhyme: poems whose even lines all end in "
@@ -22,6 +33,43 @@ NOTES = (
     "character 2 is opposite within a couplet, alike from one couplet to the next) the share that holds, in poems of "
     "their form; chance has 50. Ratios are to the held-out poems themselves, read in the same modern way.",
 )
+
+
+def poem_report(
+    task: Any, ask: Asker, gold: Sequence[Example], train: Sequence[Example] | None
+) -> tuple[Scores, list[dict[str, Any]]]:
+    """The scores of poems written freely beside how likely the true ones were; and rows for poems written in their
+    form, and for the held-out poems themselves. Without `train` nothing is known to be copied."""
+    options = replace(ask.options, form=False)
+    loss, targets = ask.loss(gold)
+    texts = {
+        "": [each["target"] for each in ask.answers(gold, options)],
+        "model, form kept": [each["target"] for each in ask.answers(gold, replace(options, form=True))],
+        "held-out poems": _poems(gold),
+    }
+    known = None if train is None else [_characters(text) for text in _poems(train)]
+    scored = {name: task.score(gold, [{"target": text} for text in some]) for name, some in texts.items()}
+    found = {
+        name: scored[name].metrics | ({} if known is None else _copied(some, known)) for name, some in texts.items()
+    }
+    metrics = {"nats_per_symbol": loss / targets, "perplexity": perplexity(loss / targets)} | found.pop("")
+    rows = [{"name": name, "size": len(gold), "unit": "poems", "note": "", **row} for name, row in found.items()]
+    return Scores(metrics, scored[""].tables, [*scored[""].notes, COUNTED]), rows
+
+
+def _copied(texts: Sequence[str], known: Sequence[str]) -> dict[str, float]:
+    runs = longest_copies([_characters(text) for text in texts], known)
+    return {"copied": float(runs.mean()), "copied_most": float(runs.max())}
+
+
+def _poems(examples: Sequence[Example]) -> list[str]:
+    """The first target of each."""
+    firsts = [example["targets"][0] if "targets" in example else example["target"] for example in examples]
+    return ["".join(each) for each in firsts]
+
+
+def _characters(text: str) -> str:
+    return "".join(filter(is_character, text))
 
 
 def poem_scores(sources: Sequence[str], references: Sequence[Sequence[str]], predicted: Sequence[str]) -> Scores:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recurra.answers import Answer, Label, Part, Spans
 from recurra.data.spans import Scheme, convert, detect, faults
 from recurra.errors import ConfigError
-from recurra.nn.crf import CRF, viterbi
+from recurra.nn.crf import CRF, marginals, viterbi
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
 from recurra.tasks.classify import LabelLayer, Poolings, not_empty
+from recurra.tasks.contract import INPUT, Card, Codecs
+from recurra.tasks.naming import LABEL, TAGS, LabelOptions, count_unseen, likeliest, ranked
 from recurra.tasks.scores import Scores, tag_scores
 from recurra.tasks.steps import only_steps
-from recurra.types import Batch, Example, Lengths, Output, Sizes
+from recurra.types import Batch, Example, Field, Lengths, Output, Sizes
+
+SCHEMES = {
+    "bio": "The tags are spans in bio.",
+    "none": "The tags are no spans, so each is scored by itself. Spans have B-, I- and O in capitals.",
+}
+"""What there is to say of a scheme that was found; of others `prepare` says that it writes them anew."""
 
 
 @part("task", "tag")
@@ -41,8 +50,9 @@ class Tag(nn.Module):
 
     baselines = ("single-words",)
     unit = "tokens"
-    """What its targets are."""
     causal = False
+    card = Card("Label", "A sentence.", "The quick brown fox")
+    Options: ClassVar[type] = LabelOptions
 
     def __init__(
         self,
@@ -70,13 +80,17 @@ class Tag(nn.Module):
         self.train_scheme: Literal["bio", "bioes"] = train_scheme
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        return "tokens", *self.fields
+    def pools(self) -> tuple[str, str]:
+        return "intent_pooling", self.intent_pooling if self.intent else ""
 
     @property
-    def fields(self) -> tuple[str, ...]:
+    def learned(self) -> tuple[str, ...]:
         """The fields it is to name."""
         return ("tags", "label") if self.intent else ("tags",)
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        return {"input": INPUT, "tags": TAGS, **({"label": LABEL} if self.intent else {})}
 
     @property
     def main_metric(self) -> tuple[str, str]:
@@ -119,7 +133,7 @@ class Tag(nn.Module):
             chosen = replace(chosen, fields={**chosen.fields, "label": label})
         return self.forward(embedder, core, chosen).loss
 
-    def potentials(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """What `decode` reads, to be averaged over models entry by entry.
 
         "tags" [B, T, K]: log ŷ, or the CRF's emissions beside its "transitions" [K, K], "start" [K] and "end" [K];
@@ -150,6 +164,52 @@ class Tag(nn.Module):
             found["label"] = potentials["label"].argmax(1).tolist()
         return found
 
+    def answers(
+        self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: LabelOptions
+    ) -> list[Answer]:
+        tokens = [tuple(example["tokens"]) for example in examples]
+        structure = Lengths(torch.tensor([len(each) for each in tokens], device=asked["tags"].device))
+        decoded, names = self.decode(asked, structure), codecs["tags"].symbols
+        shares = self._shares(asked, decoded["tags"], structure) if options.top else [None] * len(tokens)
+        found = []
+        for k, (words, numbers) in enumerate(zip(tokens, decoded["tags"], strict=True)):
+            tags = tuple(names[number] for number in numbers)
+            parts: list[Part] = [Spans(words, tags, shares[k], single=self.scheme == "none")]
+            if self.intent:
+                labels = codecs["label"].symbols
+                best = ranked(asked["label"][k].exp().cpu(), labels, options.top)
+                parts.insert(0, Label((labels[decoded["label"][k]],), likeliest=best))
+            found.append(Answer(tuple(parts)))
+        return found
+
+    def _shares(
+        self, asked: Mapping[str, Tensor], tags: Sequence[Sequence[int]], structure: Lengths
+    ) -> list[list[float]]:
+        """The probability of each tag, of a CRF whatever the others are: p(tag | all words)."""
+        p = asked["tags"].exp() if self.crf is None else self._marginals(asked, structure)
+        rows = zip(p.cpu(), tags, strict=True)
+        return [row[torch.arange(len(of)), torch.tensor(of, dtype=torch.int64)].tolist() for row, of in rows]
+
+    def _marginals(self, asked: Mapping[str, Tensor], structure: Lengths) -> Tensor:
+        transitions, start, end = (asked[name] for name in ("transitions", "start", "end"))
+        return marginals(asked["tags"].transpose(0, 1), transitions, start, end, structure.values).transpose(0, 1)
+
+    def followed(
+        self,
+        symbol: str,
+        number: int,
+        before: Mapping[str, Tensor] | None,
+        now: Mapping[str, Tensor],
+        codecs: Codecs,
+        top: int,
+    ) -> dict[str, Any]:
+        """`{"token", "tag", "p"}`, above a CRF "filtered_tag" in its place; with `intent` "label" and "p_label"."""
+        name = "tag" if "tag" in now else "filtered_tag"
+        found = {"token": symbol} | likeliest(name, now[name][0], codecs["tags"].symbols)
+        if self.label is None:
+            return found
+        return found | likeliest("label", now["label"][0], codecs["label"].symbols, "p_label")
+
     def follow(self, embedder: nn.Module, y: Tensor, memory: Any = None) -> tuple[dict[str, Tensor], Any]:
         """What is said of a word when no later one has been read; y [B, H] is the core's output at it.
 
@@ -177,10 +237,9 @@ class Tag(nn.Module):
 
     def settled(self, examples: Sequence[Example]) -> dict[str, Any]:
         """What settings leave to the training data, to be kept so that later files are read as those were."""
-        return {"scheme": self.detected(examples)}
-
-    def set_counts(self, counts: Sequence[int]) -> None:
-        """Take how often each label occurs in the training data. Intents count alike, so nothing is made of it."""
+        scheme = self.detected(examples)
+        notes = [SCHEMES[scheme]] if self.scheme == "auto" and scheme in SCHEMES else []
+        return {"scheme": scheme, "notes": notes}
 
     def prepare(self, examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
         """The examples with their tags in `train_scheme`, and what there is to say of it, a sentence each.
@@ -212,14 +271,20 @@ class Tag(nn.Module):
         self,
         gold: Sequence[Example],
         predicted: Sequence[Mapping[str, Any]],
-        known: Mapping[str, Collection[str]] | None = None,
+        codecs: Codecs | None = None,
     ) -> Scores:
         """Scores of predicted names against examples as `prepare` gives them; see `recurra.tasks.scores.tag_scores`.
 
         Both sides are in one scheme. Token accuracy counts whole tags, so it is a matter of the scheme; spans are not.
+        True names that `codecs` do not hold are counted as "unseen_tags" and "unseen_labels", and named in a note.
         """
         with_spans = self.detected(gold) != "none"
-        return tag_scores(gold, predicted, with_spans=with_spans, with_label=self.intent, known=known)
+        scores = tag_scores(gold, predicted, with_spans=with_spans, with_label=self.intent)
+        for field in self.learned if codecs is not None else ():
+            if any(field in guess for guess in predicted):
+                names = [n for e in gold for n in (e[field] if field == "tags" else [e[field]])]
+                count_unseen(scores, field.removesuffix("s") + "s", names, codecs[field].symbols)
+        return scores
 
 
 def _targets(batch: Batch) -> Tensor:

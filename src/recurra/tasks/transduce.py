@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra import registry
+from recurra.answers import Answer, Hypothesis, Pair
+from recurra.data.poems import MARKS, form_of, is_character, prompt, verses
+from recurra.data.readings import load_pypinyin
+from recurra.decoding.form import END, MARK, NEVER, WITHIN, in_form
+from recurra.decoding.search import Search, cut_at
 from recurra.errors import ConfigError, DataError
 from recurra.nn.decoder import Source
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
+from recurra.tasks.contract import Asker, Card, Codecs, Written
 from recurra.tasks.error_rates import exact_scores, pronunciation_scores
-from recurra.tasks.poem_scores import poem_scores
+from recurra.tasks.poem_scores import poem_report, poem_scores
 from recurra.tasks.scores import Scores
-from recurra.tasks.translation_scores import translation_scores
-from recurra.types import Batch, Example, Output, Sizes
+from recurra.tasks.translation_scores import load_sacrebleu, translation_scores
+from recurra.types import Batch, Example, Field, Output, Sizes
 
-METRICS = {
-    "translation": ("bleu", "max"),
-    "pronunciation": ("word_error_rate", "min"),
-    "exact": ("exact_match", "max"),
-    "poems": ("nats_per_symbol", "min"),
+SENTENCE = "The quick brown fox"
+KINDS: dict[str, tuple[tuple[str, Literal["min", "max"]], Card]] = {
+    "translation": (("bleu", "max"), Card("Translate", "A sentence to translate.", SENTENCE)),
+    "pronunciation": (("word_error_rate", "min"), Card("Pronounce", "A word to pronounce.", "recurrence")),
+    "exact": (("exact_match", "max"), Card("Answer", "A source to be turned into its target.", SENTENCE)),
+    "poems": (
+        ("nats_per_symbol", "min"),
+        Card("Write", "The form and title of a poem, as in 7x4 春望, or a title alone.", "7x4 春望"),
+    ),
 }
+"""By what predictions are scored as: the main metric, and the task in words."""
 
 
 @part("task", "transduce")
@@ -50,12 +61,9 @@ class Transduce(nn.Module):
     Source: Sutskever, Vinyals & Le 2014, Sequence to sequence learning with neural networks.
     """
 
-    needs = ("source", "target")
     unit = "target tokens"
-    """What its targets are."""
     causal = False
-    marks = 1
-    """Symbols of its own in the input, numbered after the vocabulary's."""
+    Options: ClassVar[type] = Search
 
     embedding: nn.Parameter | None
     weight: nn.Parameter | None
@@ -84,8 +92,19 @@ class Transduce(nn.Module):
         self.init_range = init_range
 
     @property
-    def main_metric(self) -> tuple[str, str]:
-        return METRICS[self.scores]
+    def main_metric(self) -> tuple[str, Literal["min", "max"]]:
+        return KINDS[self.scores][0]
+
+    @property
+    def card(self) -> Card:
+        return KINDS[self.scores][1]
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Both sides with an end mark each; over one codec where all is tied."""
+        record = "input" if self.tied == "all" else None
+        target = Field(("target",), {"kind": "tokens"}, learned=True, ended=True, record=record, several="targets")
+        return {"input": Field(("source", "tokens", "text"), {"kind": "tokens"}, ended=True), "target": target}
 
     @property
     def judged_by_loss(self) -> bool:
@@ -186,7 +205,79 @@ class Transduce(nn.Module):
         assert attention is not None
         return attention
 
-    def score(self, gold: Sequence[Example], predicted: Sequence[Mapping[str, Any]]) -> Scores:
+    def question(self, example: Example, codecs: Codecs, report: Mapping[str, Any]) -> Example:
+        """Of poems the form and title as training saw them; else the source as it is."""
+        source = example["source"]
+        if self.scores != "poems" or not isinstance(source, str) or not source.strip():
+            return example
+        return {**example, "source": prompt(source)}
+
+    def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> list[Example]:
+        """Sources with the true targets beside them."""
+        return [{"source": example["source"], "references": allowed_answers(example)} for example in examples]
+
+    def constrain(self, step: Any, state: Any, examples: Sequence[Example], codecs: Codecs) -> tuple[Any, Any]:
+        """The same step, but of no symbol that breaks the form of a poem. Raises `ConfigError` of another task."""
+        self.check_options(Search(form=True))
+        forms = [form_of(" ".join(example["tokens"])) for example in examples]
+        device = self.bias.device
+        kinds = torch.tensor(symbol_kinds(codecs["target"].symbols), device=device)
+        found: tuple[Any, Any] = in_form(step, state, torch.tensor(forms, device=device), kinds)
+        return found
+
+    def check_packages(self) -> None:
+        """sacreBLEU counts BLEU, pypinyin knows rhymes."""
+        if self.scores == "translation":
+            load_sacrebleu()
+        if self.scores == "poems":
+            load_pypinyin()
+
+    def check_options(self, options: Search) -> None:
+        """Raise `ConfigError` for options that this task, as it is set, cannot do anything with."""
+        if options.form and self.scores != "poems":
+            raise ConfigError(
+                f"search.form keeps the form of a poem, but this run is scored as {self.scores}. Leave it out, or "
+                "train the recipe poem."
+            )
+        if (options.alignment or options.attention) and not self.aligns:
+            raise ConfigError(
+                "the run has a decoder without attention, so nothing says which part of a source its words come from. "
+                'Train with task.decoder.context = "attention", or leave the alignment out.'
+            )
+
+    def written(self, example: Example, found: Sequence[Written], codecs: Codecs, options: Search) -> Answer:
+        """A pair of the source and what was written for it; nothing was for an empty source."""
+        hypotheses = tuple(
+            Hypothesis(
+                one.text,
+                one.hypothesis.score,
+                one.hypothesis.log_p,
+                one.hypothesis.ended,
+                one.unknown,
+                None if one.alignment is None else tuple(codecs["target"].pieces(one.hypothesis.tokens)),
+                one.alignment,
+                one.aligned,
+                one.beyond_cells,
+            )
+            for one in found
+        ) or (Hypothesis(""),)
+        looks = found[0].attention if found and options.attention else None
+        pair = Pair(
+            example["source"],
+            hypotheses,
+            tuple(example["tokens"]),
+            example["unknown"],
+            options.n_best > 1,
+            tuple(verses(hypotheses[0].target)) if self.scores == "poems" else None,
+            None if looks is None else looks.double().tolist(),
+            cut_at(options),
+            tuple(example.get("references", ())),
+        )
+        return Answer((pair,))
+
+    def score(
+        self, gold: Sequence[Example], predicted: Sequence[Mapping[str, Any]], codecs: Codecs | None = None
+    ) -> Scores:
         """Scores of predicted texts ("target") against examples with a "target" or several allowed "targets".
 
         By `scores`: see `translation_scores`, `pronunciation_scores`, `exact_scores`, `poem_scores`. Raises as they do,
@@ -207,6 +298,12 @@ class Transduce(nn.Module):
         if self.scores == "poems":
             return poem_scores(sources, allowed, said)
         return exact_scores(allowed, said)
+
+    def scored(
+        self, ask: Asker, gold: Sequence[Example], train: Sequence[Example] | None, codecs: Codecs
+    ) -> tuple[Scores, list[dict[str, Any]]] | None:
+        """Poems are written twice, freely and with their form kept; see `recurra.tasks.poem_scores.poem_report`."""
+        return poem_report(self, ask, gold, train) if self.scores == "poems" else None
 
     def _teach(
         self, embedder: nn.Module, core: nn.Module, batch: Batch, weights: bool
@@ -248,6 +345,12 @@ def allowed_answers(example: Example) -> list[str]:
     if "targets" in example:
         return list(example["targets"])
     return [example["target"]] if "target" in example else []
+
+
+def symbol_kinds(symbols: Sequence[str]) -> list[int]:
+    """What each symbol of a target is for in a poem, its end mark last; see `recurra.decoding.form`."""
+    kinds = [MARK if s in tuple(MARKS) else WITHIN if is_character(s) else NEVER for s in symbols]
+    return [*kinds, END]
 
 
 def _target(batch: Batch) -> Tensor:

@@ -1,75 +1,72 @@
-"""What every task over whole sequences must show: it learns, all of it learns, and padding never leaks.
+"""What every task must show: it learns, all of it learns, padding never leaks, and it answers what it has learned.
 
-A check raises AssertionError with the numbers that disagree. All of them use random weights and random data.
+A check raises AssertionError with the numbers that disagree. All of them use random weights and random examples, made
+from what the task says of its fields: a task needs nothing here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recurra.data.batching.layout import laid
+from recurra.data.codecs.contract import IGNORED, Splits
 from recurra.decoding.greedy import greedy
-from recurra.errors import ConfigError
-from recurra.nn.softmax import IGNORED
+from recurra.model import make_codecs, sizes_of
 from recurra.registry import construct
-from recurra.types import Batch, Lengths, Output, Sizes
+from recurra.tasks.contract import Adapts, Answers, Continues, KeepsApart, Starts, make_options
+from recurra.testing.samples import random_example
+from recurra.types import Batch, Example, Lengths, Output
 
 EXACT = 1e-12
 """Largest difference in float64, relative to the largest entry of the tensor compared."""
-
-FIELDS = {"tags": 5, "label": 4, "labels": 4, "target": 11, "segments": 3}
-"""Number of symbols of what a task is to give, its own marks not counted; "labels" has the size of "label". Segments
-are given to it."""
-
-READ = ("text", "tokens", "source")
-"""What a task may need that reaches it as "input"."""
-
-V, D, H = 11, 6, 8
+ROUNDED = 1e-9
+"""The same of numbers in answers."""
+D, H = 6, 8
 LONGEST = 9
 """Symbols at which writing is cut off; longer than any target here."""
+LEARNED, BETTER = 0.05, 2.0
+"""Nats a target below which examples are learned by heart, or by how many less than at first."""
 
 
 @dataclass
 class Case:
-    """A task with an embedder and a core, random weights, float64; and a batch of random data."""
+    """A task with an embedder and a core, random weights, float64; and random examples as a batch."""
 
     embedder: Any
     core: Any
     task: Any
+    codecs: Any
+    examples: list[Example]
     batch: Batch
 
     def loss(self, batch: Batch) -> Output:
         output: Output = self.task(self.embedder, self.core, batch)
         return output
 
-    def answers(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, list[Any]]] | None:
-        """Potentials and what they decode to, or nothing and the targets found greedily; None where there are none."""
-        if hasattr(self.task, "start"):
-            return {}, {"target": self.written(batch)}
-        if not hasattr(self.task, "potentials"):
-            return None
-        with torch.no_grad():
-            potentials = self.task.potentials(self.embedder, self.core, batch)
-        return potentials, self.task.decode(potentials, batch.structure)
-
     @torch.no_grad()
+    def answers(self, batch: Batch, examples: Sequence[Example]) -> list[dict[str, Any]] | None:
+        """The answer to each example, as JSON, or the symbols written greedily; None of a task that has neither."""
+        if isinstance(self.task, Starts):
+            return [{"target": written} for written in self.written(batch)]
+        if not isinstance(self.task, Answers):
+            return None
+        asked = self.task.ask(self.embedder, self.core, batch)
+        options = make_options(self.task, {}, {})
+        return [each.json() for each in self.task.answers(asked, examples, self.codecs, options)]
+
     def written(self, batch: Batch) -> list[list[int]]:
         """The targets of a task that writes symbol by symbol, the most likely symbol at every step."""
+        state = self.task.start(self.embedder, self.core, batch)
         begin = torch.full((len(batch.fields["input"]),), self.task.end)
-        found = greedy(self.step, self.start(batch), begin, end=self.task.end, longest=LONGEST)
-        return [list(hypothesis.tokens) for hypothesis in found]
-
-    def start(self, batch: Batch) -> Any:
-        return self.task.start(self.embedder, self.core, batch)
-
-    def step(self, state: Any, token: Tensor) -> tuple[Tensor, Any]:
-        log_p: Tensor
-        log_p, state = self.task.step(self.embedder, self.core, state, token)
-        return log_p, state
+        step = partial(self.task.step, self.embedder, self.core)
+        return [list(one.tokens) for one in greedy(step, state, begin, end=self.task.end, longest=LONGEST)]
 
     def parts(self) -> tuple[nn.Module, ...]:
         return self.embedder, self.core, self.task
@@ -84,90 +81,78 @@ class Case:
 
 
 def make_case(settings: Mapping[str, Any], lengths: tuple[int, ...] = (4, 0, 7, 1, 5), seed: int = 0) -> Case:
-    """The task of these settings ("kind" and its keywords) over a small LSTM of both directions, one where it must.
+    """The task of these settings ("kind" and its keywords) over a small LSTM, of both directions where it may look
+    ahead; and examples of these lengths.
 
-    Raises ConfigError for a task that needs a field this module knows no random values of.
+    Raises ConfigError for a task with a field of a form that no random values are known of.
     """
     torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
     task = construct("task", settings)
-    marks = getattr(task, "marks", 0)
-    wanted = {name for name in task.needs if name not in READ} | ({"target"} if task.causal else set())
-    wanted |= {"segments"} if getattr(task, "segmented", False) else set()
-    for name in wanted:
-        if name not in FIELDS:
-            raise ConfigError(f"the task needs {name!r}, random values are known of {', '.join(FIELDS)}. Add it there.")
     embedder = construct("embedder", {"kind": "symbols", "size": D})
-    core = construct("core", {"kind": "recurrent", "hidden_size": H, "bidirectional": not task.causal})
-    sizes = Sizes(vocabulary=V + marks, fields={name: FIELDS[name] for name in ("tags", "label", "target")})
+    codecs = make_codecs({}, embedder, task)
+    if not hasattr(codecs["input"], "symbols"):
+        embedder = construct("embedder", {"kind": "numbers", "size": D})
+    core = {"kind": "recurrent", "hidden_size": H, "bidirectional": not task.causal}
+    if isinstance(task, KeepsApart) and task.apart:
+        core = {"kind": "both-ways", "hidden_size": H}
+    core = construct("core", core)
+    seen = [random_example(task.fields, codecs, 8, random) for _ in range(30)]
+    codecs.fit(seen)
+    sizes = sizes_of(codecs)
     embedder.build(sizes)
     sizes = replace(sizes, embedding=embedder.output_size)
     core.build(sizes)
     task.build(replace(sizes, core=core.output_size))
-    if hasattr(task, "set_counts"):
-        task.set_counts([1 + k for k in range(FIELDS["label"])])
-    batch = _random_pairs(lengths) if marks else _random(wanted, lengths)
-    case = Case(embedder.double(), core.double(), task.double(), batch)
+    if isinstance(task, Adapts):
+        task.adapt(codecs.encode_all(seen))
+    examples = [_shown(random_example(task.fields, codecs, steps, random), codecs) for steps in lengths]
+    embedder, core, task = (part.double() for part in (embedder, core, task))
+    case = Case(embedder, core, task, codecs, examples, _batch(task, codecs, examples))
     with torch.no_grad():
         for parameter in case.task.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
     return case
 
 
-def _random(wanted: set[str], lengths: tuple[int, ...]) -> Batch:
-    """Random fields; behind the ends lie random values too, for a task to ignore."""
-    B, T = len(lengths), max(lengths)
-    fields = {"input": torch.randint(V, (B, T))}
-    for name in sorted(wanted):
-        if name == "labels":
-            fields[name] = (torch.rand(B, FIELDS[name]) < 0.4).double()
-        elif name == "segments":
-            fields[name] = torch.randint(FIELDS[name], (B, T)).sort(1).values
-        else:
-            fields[name] = torch.randint(FIELDS[name], (B,) if name == "label" else (B, T))
-    return Batch(fields, Lengths(torch.tensor(lengths)))
+def _shown(example: Example, codecs: Any) -> Example:
+    if not isinstance(codecs["input"], Splits):
+        return example
+    return {**example, "tokens": codecs.tokens(example), "unknown": 0}
 
 
-def _random_pairs(lengths: tuple[int, ...]) -> Batch:
-    """Random sources of these lengths and targets of others, each with its end mark, the last symbol, behind it."""
-    B, T, U = len(lengths), max(lengths) + 1, LONGEST - 1
-    source, target = torch.randint(V, (B, T)), torch.randint(FIELDS["target"], (B, U))
-    ends = torch.tensor(lengths)
-    source[torch.arange(B), ends] = V
-    for b, row in enumerate(target):
-        n = (5 * b + 2) % U  # 0 among them
-        row[n], row[n + 1 :] = FIELDS["target"], IGNORED
-    return Batch({"input": source, "target": target}, Lengths(ends + 1))
+def _batch(task: Any, codecs: Any, examples: Sequence[Example]) -> Batch:
+    """Examples as a batch in float64; of a task that writes on, each step's target is the next."""
+    encoded, layouts = codecs.encode_all(examples), dict(codecs.layouts)
+    if isinstance(task, Continues) and not isinstance(task, Starts):
+        layouts["target"] = replace(layouts["input"], padding=IGNORED)
+        for each in encoded:
+            steps = each["input"]
+            nothing = IGNORED if np.issubdtype(steps.dtype, np.integer) else np.nan
+            each["target"] = np.concatenate([steps[1:], np.full_like(steps[:1], nothing)])
+    fields, lengths, own = laid(encoded, layouts)
+    wide = {name: value.double() if value.is_floating_point() else value for name, value in fields.items()}
+    return Batch(wide, Lengths(lengths), lengths=own)
 
 
-def _alone(case: Case, b: int) -> Batch:
-    """Sequence b of the batch, without its padding."""
-    lengths = case.batch.structure.values
-    assert lengths is not None
-    fields = {}
-    for name, values in case.batch.fields.items():
-        row = values[b : b + 1]
-        if not _is_of_its_own_length(case, name):
-            row = row[:, : int(lengths[b])]
-        elif name == "target":
-            row = row[:, row[0] != IGNORED]
-        fields[name] = row
-    return Batch(fields)
-
-
-def _is_of_its_own_length(case: Case, name: str) -> bool:
-    """Whether a field is not as long as the input: the label of a sequence, and what is written symbol by symbol."""
-    return name in ("label", "labels") or (name == "target" and hasattr(case.task, "start"))
+def _is_along(case: Case, name: str) -> bool:
+    """Whether a field of a batch is as long as the input."""
+    field = case.codecs.fields.get(name)
+    return name == "input" or (field is not None and field.along) or (field is None and name == "target")
 
 
 def check_one_by_one(settings: Mapping[str, Any]) -> None:
     """The loss, its gradients, the counts and the answers of a batch are those of its sequences one by one."""
     case = make_case(settings)
     case.train(False)
-    assert case.batch.structure.values is not None
-    lengths = case.batch.structure.values.tolist()
-    singles = [_alone(case, b) for b, n in enumerate(lengths) if n]
+    ended = case.codecs.fields["input"].ended
+    rows = [k for k, example in enumerate(case.examples) if ended or "of 0 steps" not in example["place"]]
+    singles = [_batch(case.task, case.codecs, [case.examples[k]]) for k in rows]
     whole, alone = case.loss(case.batch), [case.loss(single) for single in singles]
-    counts, expected = (whole.targets, whole.sequences), (sum(o.targets for o in alone), len(alone))
+    counts, expected = (whole.targets, whole.sequences), (
+        sum(o.targets for o in alone),
+        sum(o.sequences for o in alone),
+    )
     assert counts == expected, f"(targets, sequences) are {counts} of the batch, {expected} of its sequences alone"
     _same(whole.loss, torch.stack([o.loss for o in alone]).sum(), "loss")
     leaves = case.parameters()
@@ -176,53 +161,46 @@ def check_one_by_one(settings: Mapping[str, Any]) -> None:
     for name, value, oracle in zip(leaves, found, summed, strict=True):
         assert value is not None and oracle is not None, f"no gradient at {name}"
         _same(value, oracle, f"gradient of {name}", 100 * EXACT)
-    answers = case.answers(case.batch)
-    if answers is None:
-        return
-    rows = [b for b, n in enumerate(lengths) if n]
-    for b, single in zip(rows, singles, strict=True):
-        one = case.answers(single)
-        assert one is not None
-        for name, said in one[1].items():
-            assert answers[1][name][b] == said[0], f"{name} of sequence {b}: {answers[1][name][b]}, alone {said[0]}"
+    answers = case.answers(case.batch, case.examples)
+    for k, single in zip(rows, singles, strict=True) if answers else ():
+        (one,) = case.answers(single, [case.examples[k]]) or ()
+        _alike(answers[k], one, f"the answer to sequence {k}, in a batch and alone")
 
 
 def check_padding(settings: Mapping[str, Any]) -> None:
-    """What stands behind the ends changes neither loss nor answers; an empty sequence has no tags."""
+    """What stands behind the ends changes neither loss nor answers."""
     case = make_case(settings)
     case.train(False)
     lengths = case.batch.structure.values
     assert lengths is not None
-    loss, answers = case.loss(case.batch), case.answers(case.batch)
+    loss, answers = case.loss(case.batch), case.answers(case.batch, case.examples)
     for value in (0, 1, IGNORED):
         fields = {}
         for name, values in case.batch.fields.items():
             fields[name] = values
-            if not _is_of_its_own_length(case, name):
-                filler = value if name != "input" else max(value, 0)
-                padded = torch.arange(values.shape[1]) >= lengths[:, None]
-                fields[name] = values.masked_fill(padded, filler)
-        changed = Batch(fields, case.batch.structure)
+            if _is_along(case, name):
+                filler = max(value, 0) if name == "input" else value
+                behind = torch.arange(values.shape[1]) >= lengths[:, None]
+                fields[name] = values.masked_fill(behind.view(*behind.shape, *(1,) * (values.dim() - 2)), filler)
+        changed = replace(case.batch, fields=fields)
         _same(case.loss(changed).loss, loss.loss, f"loss with {value} as padding")
         assert case.loss(changed).targets == loss.targets, f"{value} as padding changes the number of targets"
-        again = case.answers(changed)
-        assert (again and again[1]) == (answers and answers[1]), f"{value} as padding changes the answers"
-    if answers is not None and "tags" in answers[1]:
-        counts = [len(tags) for tags in answers[1]["tags"]]
-        assert counts == lengths.tolist(), f"{counts} tags for sentences of {lengths.tolist()} words"
+        again = case.answers(changed, case.examples)
+        for k, each in enumerate(answers or ()):
+            _alike(each, (again or [])[k], f"the answer to sequence {k} with {value} as padding")
 
 
 def check_steps(settings: Mapping[str, Any]) -> None:
     """Where the task writes symbol by symbol: the log-probabilities of its steps are the loss of the whole."""
     case = make_case(settings)
-    if not hasattr(case.task, "start"):
+    if not isinstance(case.task, Starts):
         return
     case.train(False)
     with torch.no_grad():
-        state, total = case.start(case.batch), torch.zeros((), dtype=torch.float64)
+        state, total = case.task.start(case.embedder, case.core, case.batch), torch.zeros((), dtype=torch.float64)
         token = torch.full((len(case.batch.fields["input"]),), case.task.end)
         for target in case.batch.fields["target"].t():
-            log_p, state = case.step(state, token)
+            log_p, state = case.task.step(case.embedder, case.core, state, token)
             token = target.clamp(min=0)
             total -= log_p.gather(1, token[:, None])[target != IGNORED].sum()
         _same(total, case.loss(case.batch).loss, "loss of single steps")
@@ -241,43 +219,54 @@ def check_every_parameter(settings: Mapping[str, Any]) -> None:
 
 
 def check_overfits(settings: Mapping[str, Any]) -> None:
-    """Four random examples are learnt by heart: where the task answers, all its answers are right.
+    """Four random examples are learned by heart: where the task answers, the score of its answers is perfect.
 
-    The loss is that of use, since dropout and smoothed labels keep the one of training up; of a task that learns
-    something beside its answers, the answers' own.
+    The loss is that of use, since dropout and smoothed labels keep the one of training up.
     """
     case = make_case(settings, lengths=(5, 3, 6, 4))
     optimiser = torch.optim.Adam(case.parameters().values(), lr=0.02)
+    losses = [_per_target(case)]
     for _ in range(20):
         case.train()
         for _ in range(20):
             optimiser.zero_grad()
             case.loss(case.batch).loss.backward()
             optimiser.step()
-        case.train(False)
-        with torch.no_grad():
-            output = case.loss(case.batch)
-        loss = float(output.details.get("answers", output.loss)) / output.targets
-        if loss < 0.05:
+        losses.append(_per_target(case))
+        if losses[-1] < LEARNED:
             break
+    learned = losses[-1] < LEARNED or losses[-1] < losses[0] - BETTER
+    assert learned, f"loss on four examples is still {losses[-1]:.3f} a target after 400 steps, {losses[0]:.3f} before"
+    answers = case.answers(case.batch, case.examples)
+    if isinstance(case.task, Starts):
+        truth = [row[row != IGNORED][:-1].tolist() for row in case.batch.fields["target"]]
+        assert [each["target"] for each in answers or ()] == truth, f"four targets learned by heart: {answers}"
+    elif isinstance(case.task, Answers):
+        metric, direction = case.task.main_metric
+        value = case.task.score(case.examples, answers or [], case.codecs).metrics[metric]
+        if direction == "max":
+            assert value >= 99.9, f"{metric} of four examples learned by heart is {value:.1f}"
+
+
+@torch.no_grad()
+def _per_target(case: Case) -> float:
+    case.train(False)
+    output = case.loss(case.batch)
+    return float(output.loss) / output.targets
+
+
+def _alike(one: Any, other: Any, what: str) -> None:
+    """Raise where two JSON values differ in more than the rounding of numbers."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping) and one.keys() == other.keys():
+        for key in one:
+            _alike(one[key], other[key], f"{key} of {what}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for a, b in zip(one, other, strict=True):
+            _alike(a, b, what)
+    elif isinstance(one, float) and isinstance(other, float):
+        assert abs(one - other) <= ROUNDED * max(1.0, abs(other)), f"{what}: {one} and {other}"
     else:
-        raise AssertionError(f"loss on four examples is still {loss:.3f} a target after 400 steps")
-    answers = case.answers(case.batch)
-    for name, said in (answers[1] if answers else {}).items():
-        truth = _numbers(name, case.batch)
-        assert said == truth, f"{name} of four examples learnt by heart: {said}, expected {truth}"
-
-
-def _numbers(name: str, batch: Batch) -> list[Any]:
-    """A field of the batch as `decode` gives it."""
-    values: Tensor = batch.fields[name]
-    if name == "labels":
-        return [row.nonzero()[:, 0].tolist() for row in values]
-    if name == "target":
-        return [row[row != IGNORED][:-1].tolist() for row in values]  # without the end mark
-    if name == "label" or batch.structure.values is None:
-        return values.tolist()
-    return [row[:n].tolist() for row, n in zip(values, batch.structure.values, strict=True)]
+        assert one == other, f"{what}: {one!r} and {other!r}"
 
 
 def _same(value: Tensor, oracle: Tensor, what: str, tolerance: float = EXACT) -> None:

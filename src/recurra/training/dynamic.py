@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recurra.engine.device import moved
 from recurra.errors import DataError
-from recurra.training.evaluation import Score, Trainable, detached, moved
+from recurra.training.evaluation import Score, Trainable, detached
 from recurra.types import Batch
 
 EPSILON = 1e-3

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from recurra.engine import short
-from recurra.errors import ConfigError, DataError
-from recurra.types import Batch, Lengths, Output
+from recurra.engine.device import autocast, moved
+from recurra.errors import DataError
+from recurra.types import Batch, Output
 
 
 class Trainable(Protocol):
@@ -21,6 +21,7 @@ class Trainable(Protocol):
     training: bool
 
     def loss(self, batch: Batch, state: Any) -> Output: ...
+    def measure(self, batch: Batch, state: Any) -> Output: ...
     def parameters(self) -> Iterator[nn.Parameter]: ...
     def train(self, mode: bool = True) -> Any: ...
     def to(self, device: torch.device) -> Any: ...
@@ -40,6 +41,8 @@ class Score:
     loss: float
     targets: int
     sequences: int
+    details: Mapping[str, float] = field(default_factory=dict)
+    """The sums of `Output.details`."""
 
     @property
     def per_target(self) -> float:
@@ -75,56 +78,6 @@ class Judge(Protocol):
     ) -> Verdict | None: ...
 
 
-def find_device(name: str) -> torch.device:
-    """The device called `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1` …; raises `ConfigError`."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device {name!r} is unknown to torch. Expected auto, cpu, cuda or cuda:1.") from error
-    if device.type != "cuda":
-        return device
-    index, count = device.index or 0, torch.cuda.device_count()
-    if index >= count:
-        raise ConfigError(f"device {name!r} is not there: torch sees {count} CUDA devices. Use --device cpu or auto.")
-    return torch.device("cuda", index)
-
-
-def find_precision(name: str, device: torch.device) -> str:
-    """The precision called `auto`: `bf16` where the device multiplies bfloat16 by itself, else `float32`."""
-    if name != "auto":
-        return name
-    return "bf16" if short.multiplies(device) else "float32"
-
-
-def precision_note(precision: str, device: torch.device) -> str | None:
-    """What to know of a precision before training with it on this device; None: nothing."""
-    if precision != "bf16" or short.multiplies(device):
-        return None
-    if device.type != "cpu":
-        return f"precision bf16: torch knows of no products of bfloat16 on {device}, so it may be slower than float32."
-    return (
-        "precision bf16: this processor does not multiply bfloat16, so products are made in float32 of rounded factors "
-        "and nothing is gained; measured with AVX2, training took 1.0 to 1.2 times as long as in float32. "
-        "--precision auto takes float32 here."
-    )
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """The context of a forward pass; it can be entered again and again."""
-    return short.autocast(device) if precision == "bf16" else nullcontext()
-
-
-def moved(batch: Batch, device: torch.device) -> Batch:
-    """The batch with its tensors on `device`."""
-    if all(tensor.device == device for tensor in batch.fields.values()):
-        return batch
-    fields = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.fields.items()}
-    values = batch.structure.values
-    return replace(batch, fields=fields, structure=Lengths(None if values is None else values.to(device)))
-
-
 def detached(state: Any) -> Any:
     """The carried state, cut off from the batch that made it: where truncated backpropagation ends."""
     if isinstance(state, Tensor):
@@ -139,14 +92,19 @@ def evaluate(
     device: torch.device | str = "cpu",
     precision: str = "float32",
     stop: Callable[[], bool] = lambda: False,
+    detailed: bool = False,
 ) -> Score | None:
     """The loss over all batches, dropout off, the state carried. None: `stop()` said to stop before the end.
+
+    `detailed`: by the task's `measure`, which sums up all that its metrics are made of.
 
     Raises `DataError` if there is no target in them.
     """
     device = torch.device(device)
     context = autocast(device, precision)
     loss, targets, sequences, state = torch.zeros((), dtype=torch.float64, device=device), 0, 0, None
+    details: dict[str, Any] = defaultdict(lambda: torch.zeros((), dtype=torch.float64, device=device))
+    measure: Any = model.measure if detailed else model.loss
     training = model.training
     model.train(False)
     try:
@@ -155,16 +113,18 @@ def evaluate(
                 if stop():
                     return None
                 with context:
-                    output = model.loss(moved(batch, device), None if batch.first else state)
+                    output = measure(moved(batch, device), None if batch.first else state)
                 loss += output.loss
                 targets += output.targets
                 sequences += output.sequences
                 state = output.state
+                for name, value in output.details.items():
+                    details[name] += value
     finally:
         model.train(training)
     if not targets:
         raise DataError("the data to evaluate on hold no target. Give a longer file, or cut off a larger fraction.")
-    return Score(float(loss), targets, sequences)
+    return Score(float(loss), targets, sequences, {name: float(value) for name, value in details.items()})
 
 
 def by_loss(

@@ -13,21 +13,11 @@ from torch import Tensor
 
 from recurra import checkpoint
 from recurra.checkpoint import RunFolder
+from recurra.engine.device import autocast, find_device, find_precision, moved
 from recurra.errors import CheckpointError, DataError, TrainingError
 from recurra.training import resume as resumption
 from recurra.training.average import Average
-from recurra.training.evaluation import (
-    Batches,
-    Judge,
-    Trainable,
-    Verdict,
-    autocast,
-    by_loss,
-    detached,
-    find_device,
-    find_precision,
-    moved,
-)
+from recurra.training.evaluation import Batches, Judge, Trainable, Verdict, by_loss, detached
 from recurra.training.interrupt import Interrupt
 from recurra.training.log import Event, Happening, MetricsLog, Progress, Reason, Result, Window
 from recurra.training.optimisers import normalise_and_clip

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from recurra.data.corpus import check_files
 from recurra.errors import ConfigError, DataError
 from recurra.export import check_format, check_installed, export_folder
-from recurra.serving.adaptation import Choice, make_adaptation, not_for
+from recurra.runs.adaptation import Choice
 from recurra.workflow.plan import check_reading, check_run, make_plan
 
 if TYPE_CHECKING:
     from recurra.diagnostics.report import Inspection
     from recurra.export.write import Export
-    from recurra.serving.run import Run
+    from recurra.runs.run import Run
     from recurra.training.log import Progress
 
 LOOKED_AT = 1_000
@@ -59,7 +59,7 @@ def load(run: str | Path, plugins: Iterable[str | Path] = (), device: str = "aut
 
         return load_export(exported)
     check_run(run)
-    from recurra.serving.run import load_run
+    from recurra.runs.run import load_run
 
     return load_run(run, plugins, device)
 
@@ -78,38 +78,27 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score a run on files, or on its own test where none is named; further runs among `others` answer with it.
 
-    `settings` say how files are to be read that are unlike the training's, `{"reader.kind": "columns"}`, and how a run
-    that translates is to search, `{"search.beam": 1}`. `dynamic` and `cache` let a language model adapt to the text;
-    see `TextRun.evaluate`.
+    `settings` say how files are to be read that are unlike the training's, `{"reader.kind": "columns"}`, and options of
+    the task, `{"search.beam": 1}`. `dynamic` and `cache` let a language model adapt to the text; see `Run.evaluate`.
     """
-    adapting: dict[str, Any] = (
-        {"dynamic": dynamic, "cache": cache, "say": say} if make_adaptation(dynamic, cache) else {}
-    )
     runs = [Path(other) for other in others if (Path(other) / "config.toml").is_file()]
     files = [other for other in others if Path(other) not in runs]
     check_run(run)
     check_files(files, folders=True)
     check_reading(settings or {}, bool(files), searching=True)
-    from recurra.serving.run import load_run
+    from recurra.runs.run import load_run
 
     first, *rest = [load_run(path, plugins, device) for path in (run, *runs)]
-    if adapting and first.does != "write":
-        raise ConfigError(not_for(f"{run}, which {first.does}s,"))
-    for name in settings or {}:
-        if name.startswith("search.") and first.does != "translate":
-            raise ConfigError(f"{name} is for runs that translate, {run} {first.does}s. Leave it out.")
-    if not rest:
-        return first.evaluate(*files, baseline=baseline, threads=threads, settings=settings, **adapting)
-    if first.does in ("write", "fill") or any(other.does != first.does for other in rest):
-        raise ConfigError(
-            f"{run} and {runs[0]}: only runs that label, or that translate, can answer together. Evaluate one at a "
-            "time."
-        )
-    answering: Any = first
-    found: dict[str, Any] = answering.evaluate(
-        *files, baseline=baseline, threads=threads, beside=rest, settings=settings
+    return first.evaluate(
+        *files,
+        baseline=baseline,
+        threads=threads,
+        beside=rest,
+        settings=settings,
+        dynamic=dynamic,
+        cache=cache,
+        say=say,
     )
-    return found
 
 
 def export(
@@ -132,7 +121,7 @@ def export(
     if out is None and own.is_symlink():
         raise ConfigError(f"{own} is a link, expected a folder of the run's own. Name the folder to write to by --out.")
     from recurra.export.write import export as write
-    from recurra.serving.run import load_run
+    from recurra.runs.run import load_run
 
     return write(load_run(run, plugins, "cpu"), own if out is None else Path(out), int8)
 
@@ -165,7 +154,7 @@ def inspect(
     check_run(run)
     if file is not None:
         check_files([file])
-    from recurra.serving.run import load_run
+    from recurra.runs.run import load_run
     from recurra.workflow.inside import look_inside
 
     encoding = (settings or {}).get("reader.encoding")

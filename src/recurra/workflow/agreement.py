@@ -5,60 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from recurra import registry
-from recurra.config import FILLED, Config
-from recurra.data.encode import Encoder
-from recurra.data.pair_encode import PairEncoder
+from recurra.config import Config
+from recurra.data.codecs.contract import Splits
+from recurra.data.fields import readers_of
 from recurra.data.readings import load_pypinyin
 from recurra.errors import ConfigError
-from recurra.serving.poems import check_form
-from recurra.serving.run import learns_from
-from recurra.tasks.translation_scores import load_sacrebleu
+from recurra.model import make_codecs
+from recurra.tasks.contract import ChecksOptions, ChecksPackages, Continues, Pools, Starts, make_options
 
-READINGS = {
-    "text": "one long text",
-    "examples": "sentences that come one by one",
-    "labels": "the names of labels",
+GIVES = {
+    "pairs": "pairs of source and target",
+    "sentences": "sentences one by one",
+    "labels": "labelled examples",
 }
-"""What a vocabulary or batching is for: its attribute `reads`, "text" where it has none."""
+"""What the reader "auto" may be asked for."""
 
 
 def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None:
-    """Raise `ConfigError` for a vocabulary, batching, reader, embedder or baseline that is for tasks of another kind,
-    for sections a task has no use of, and for a pooling that the core cannot serve."""
-    wanted = "text" if learns_from(task) == "text" else "examples"
-    name = config["task"]["kind"]
+    """Raise `ConfigError` for a codec, batching, reader, embedder or baseline that is for tasks of another kind, for
+    sections that a task has no use of, for a pooling that the core cannot serve, and for packages that are missing."""
     if hasattr(embedder, "describe"):
         load_pypinyin()
-    _check_writing(config, task)
-    for section in ("vocabulary", "target", "batching"):
-        if section not in config:
-            continue
-        kind, filled = config[section]["kind"], FILLED[section]
-        reads = _reads(filled, kind)
-        if reads != wanted:
-            fitting = [other for other in registry.names(filled) if _reads(filled, other) == wanted]
-            raise ConfigError(
-                f"{section}.kind = {kind!r} is for {READINGS[reads]}, but the task {name!r} reads {READINGS[wanted]}. "
-                f"Set {section}.kind = {' or '.join(repr(other) for other in fitting)}."
-            )
-    _check_sentences(config, task)
-    if learns_from(task) == "labels":
-        Encoder.make(config["vocabulary"], False, ())
-    reader = config["reader"]["kind"]
-    gives = registry.find("reader", reader).fields
-    missing = [field for field in task.needs[1:] if field not in gives]
-    if missing:
-        raise ConfigError(
-            f"reader.kind = {reader!r} gives {' and '.join(gives)}, but the task {name!r} learns "
-            f"{' and '.join(task.needs[1:])}. Name a format with {missing[0]}: {', '.join(readers_of(missing[0]))}."
-        )
-    _check_pooling(core, task)
-    if wanted == "text" and getattr(embedder, "needs_characters", False):
-        raise ConfigError(
-            f"embedder.spelling is for the words of sentences that come one by one, but the task {name!r} reads one "
-            "long text. Set embedder.spelling = none."
-        )
-    if config["vocabulary"].get("vectors") is not None and not hasattr(embedder, "adopt"):
+    if isinstance(task, ChecksPackages):
+        task.check_packages()
+    _check_sections(config, task)
+    _check_batching(config, embedder, task)
+    _check_codecs(config, embedder, task)
+    _check_reader(config, task)
+    if isinstance(task, Pools):
+        _check_pooling(core, *task.pools)
+    if config.get("vocabulary", {}).get("vectors") is not None and not hasattr(embedder, "adopt"):
         raise ConfigError(
             f"vocabulary.vectors is for an embedder that can start from them, embedder.kind = "
             f"{config['embedder']['kind']!r} cannot. Set embedder.kind = 'words'."
@@ -68,78 +44,125 @@ def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None
         raise ConfigError(f"baseline.kind = {baseline!r}, this task is scored beside {', '.join(task.baselines)}.")
 
 
-def _check_writing(config: Config, task: Any) -> None:
-    """Refuse what is for tasks that write a target, or for others, and what such a task lacks to be scored."""
-    name, reader = config["task"]["kind"], config["reader"]
-    if learns_from(task) != "pairs":
-        for section in ("target", "search"):
-            if section in config:
-                raise ConfigError(
-                    f"[{section}] is for tasks that write a target for a source, the task {name!r} does not. Leave the "
-                    "section away."
-                )
-        return
-    if reader["kind"] == "auto" and reader.get("gives") != "pairs":
+def gives(task: Any) -> str:
+    """What a reader that finds out the format of files must give for a task, a key of `GIVES`."""
+    if "source" in task.fields["input"].of:
+        return "pairs"
+    learned = any(field.learned for field in task.fields.values())
+    return "labels" if learned or isinstance(task, Continues) else "sentences"
+
+
+def _check_sections(config: Config, task: Any) -> None:
+    name = config["task"]["kind"]
+    for section in ("target", "search"):
+        if section in config and not isinstance(task, Starts):
+            raise ConfigError(
+                f"[{section}] is for tasks that write a target for a source, the task {name!r} does not. Leave the "
+                "section away."
+            )
+    options = make_options(task, config.get("search", {}), {})
+    if isinstance(task, ChecksOptions):
+        task.check_options(options)
+    if "vocabulary" in config and "input" in config:
+        raise ConfigError("[vocabulary] and [input] both say how the input is encoded. Leave one of them away.")
+
+
+def _check_batching(config: Config, embedder: Any, task: Any) -> None:
+    """What is learned from one long sequence is read in pieces, other tasks' sequences one by one."""
+    name, kind = config["task"]["kind"], config["batching"]["kind"]
+    wanted = isinstance(task, Continues) and not isinstance(task, Starts)
+    along = all(field.along for field in task.fields.values() if field.learned)
+    if wanted != registry.find("batching", kind).in_pieces and not (along and not wanted and kind != "streams"):
+        fitting = [each for each in registry.names("batching") if registry.find("batching", each).in_pieces == wanted]
         raise ConfigError(
-            f"reader.gives = {reader.get('gives', 'labels')!r}, but the task {name!r} learns pairs of source and "
-            "target. Set reader.gives = 'pairs', or name the format: --set reader.kind=parallel, pairs or dictionary."
+            f"batching.kind = {kind!r} is for {'sequences that come one by one' if wanted else 'one long sequence'}, "
+            f"but the task {name!r} reads {'one long sequence' if wanted else 'sequences one by one'}. Set "
+            f"batching.kind = {' or '.join(map(repr, fitting))}."
         )
-    PairEncoder.make(config["vocabulary"], config.get("target"), joint=task.tied == "all")
-    if config.get("search", {}).get("form"):
-        check_form(task)
-    if task.scores == "translation":
-        load_sacrebleu()
-    if task.scores == "poems":
-        load_pypinyin()
-
-
-def _check_sentences(config: Config, task: Any) -> None:
-    """Refuse a reader of other things for a task that learns from sentences, and of sentences alone for others."""
-    reader, name = config["reader"], config["task"]["kind"]
-    if learns_from(task) == "sentences":
-        if reader["kind"] == "auto" and reader.get("gives") != "sentences":
-            raise ConfigError(
-                f"reader.gives = {reader.get('gives', 'labels')!r}, but the task {name!r} learns from sentences. Set "
-                "reader.gives = 'sentences', or name the format: --set reader.kind=lines"
-            )
-        if reader["kind"] != "auto" and not _gives_sentences(reader["kind"]):
-            raise ConfigError(
-                f"reader.kind = {reader['kind']!r} gives no sentences one by one, but the task {name!r} learns from "
-                "them. For a sentence in each line: --set reader.kind=lines"
-            )
-    elif reader["kind"] == "auto" and reader.get("gives") == "sentences":
+    if wanted and getattr(embedder, "fields", {}):
         raise ConfigError(
-            f"reader.gives = 'sentences', but the task {name!r} learns {' and '.join(task.needs[1:]) or 'from a text'}"
-            ". Leave reader.gives away."
+            f"embedder.spelling is for the words of sentences that come one by one, but the task {name!r} reads one "
+            "long text. Set embedder.spelling = none."
         )
 
 
-def _gives_sentences(kind: str) -> bool:
-    """Whether what a reader gives comes as texts or tokens one by one."""
-    fields = registry.find("reader", kind).fields
-    return kind != "text" and bool({"text", "tokens"} & fields.keys()) and "source" not in fields
+def _check_codecs(config: Config, embedder: Any, task: Any) -> None:
+    """Refuse a codec that cannot encode what the reader gives."""
+    fields, name = task.fields, config["task"]["kind"]
+    record = fields["target"].record if "target" in fields else None
+    if record == "input" and "target" in config and config["target"] != config["vocabulary"]:
+        raise ConfigError(
+            "[target] and [vocabulary] differ, but task.tied = 'all' has one vocabulary for both sides. Leave [target] "
+            "away, or set task.tied to 'output' or 'none'."
+        )
+    codecs = make_codecs(config, embedder, task)
+    codec = codecs["input"]
+    section = "input" if "input" in config else "vocabulary"
+    kind = codec.record()["kind"]
+    if isinstance(codec, Splits) and isinstance(task, Continues) and not isinstance(task, Starts):
+        raise ConfigError(
+            f"{section}.kind = {kind!r} is for sentences that come one by one, but the task {name!r} reads one long "
+            f"text. Set {section}.kind = {' or '.join(map(repr, _kinds_for_texts()))}."
+        )
+    reader = config["reader"]["kind"]
+    given = registry.find("reader", reader).fields
+    forms = {given[of] for of in fields["input"].of if of in given}
+    if forms and not forms & {*codec.forms}:
+        fitting = [
+            other for other in registry.names("codec") if forms & {*getattr(registry.find("codec", other), "forms", ())}
+        ]
+        raise ConfigError(
+            f"{section}.kind = {kind!r} encodes {' or '.join(codec.forms)}, but reader.kind = {reader!r} gives "
+            f"{' or '.join(sorted(forms))}. Set {section}.kind = {' or '.join(map(repr, fitting))}."
+        )
 
 
-def readers_of(field: str) -> list[str]:
-    """The readers that give a field, by name."""
-    return [
-        name
-        for name in registry.names("reader")
-        if name != "auto" and field in getattr(registry.find("reader", name), "fields", ())
-    ]
+def _kinds_for_texts() -> list[str]:
+    found = []
+    for name in registry.names("codec"):
+        codec = registry.find("codec", name)
+        if "text" in codec.forms and not hasattr(codec, "tokens") and hasattr(codec, "decode") and name != "spelling":
+            found.append(name)
+    return found
 
 
-def _check_pooling(core: Any, task: Any) -> None:
+def _check_reader(config: Config, task: Any) -> None:
+    """Refuse a reader that does not give what a task reads and learns."""
+    reader, name, wanted = config["reader"], config["task"]["kind"], gives(task)
+    found = registry.find("reader", reader["kind"]).fields
+    if reader["kind"] == "auto":
+        asked = reader.get("gives", "labels")
+        if asked != wanted and not isinstance(task, Continues):
+            raise ConfigError(
+                f"reader.gives = {asked!r}, but the task {name!r} learns from {GIVES[wanted]}. Set reader.gives = "
+                f"{wanted!r}, or name the format: --set reader.kind={_example_of(wanted)}"
+            )
+    learned = [field.of for field in task.fields.values() if field.learned]
+    missing = [of[0] for of in learned if not {*of} & {*found}]
+    if missing:
+        raise ConfigError(
+            f"reader.kind = {reader['kind']!r} gives {' and '.join(found)}, but the task {name!r} learns "
+            f"{' and '.join(of[0] for of in learned)}. Name a format with {missing[0]}: "
+            f"{', '.join(readers_of((missing[0],)))}."
+        )
+    one_by_one = reader["kind"] != "text" and "source" not in found
+    what = "sentences one by one" if wanted == "sentences" else "input"
+    if not {*task.fields["input"].of} & {*found} or (wanted == "sentences" and not one_by_one):
+        raise ConfigError(
+            f"reader.kind = {reader['kind']!r} gives no {what}, but the task {name!r} reads {' or '.join(task.fields['input'].of)}. For a sentence in each line: --set "
+            "reader.kind=lines"
+        )
+
+
+def _example_of(wanted: str) -> str:
+    return {"pairs": "parallel, pairs or dictionary", "sentences": "lines"}.get(wanted, "columns, table or …")
+
+
+def _check_pooling(core: Any, setting: str, pooling: str) -> None:
     """Refuse the last state as that of the whole sequence where a core's last state has not seen it."""
-    setting = "intent_pooling" if getattr(task, "intent", False) else "pooling"
-    if getattr(task, setting, None) == "last" and not core.causal and not core.halves:
+    if pooling == "last" and not core.causal and not core.halves:
         raise ConfigError(
             f"task.{setting} = 'last' wants the last state of each direction, but this core looks ahead without "
             "keeping its directions apart. Pool by 'max', 'mean' or 'attention', or set core.merge = 'concat' or "
             "core.causal = true where it has one of them."
         )
-
-
-def _reads(section: str, kind: str) -> str:
-    reads: str = getattr(registry.find(section, kind), "reads", "text")
-    return reads

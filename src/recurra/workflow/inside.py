@@ -7,17 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from recurra import registry
-from recurra.config import Data
-from recurra.data.encode import Encoder
-from recurra.data.examples import gather_examples
+from recurra.asking.examples import as_example
+from recurra.asking.threads import threads_set
+from recurra.data.codecs.contract import Splits
 from recurra.data.files import check_encoding, read_lines, read_text
-from recurra.data.labelled_texts import gather_texts
-from recurra.data.pair_encode import source_of
 from recurra.diagnostics.report import Inspection, inspect_model
 from recurra.errors import DataError, RecurraError
-from recurra.serving.run import Run
-from recurra.serving.threads import threads_set
+from recurra.runs.reading import own_parts
+from recurra.runs.run import Run
 from recurra.types import Example
 
 LOOKED_THROUGH, LONG_ENOUGH = 50, 8
@@ -42,38 +39,35 @@ def look_inside(
 def _given(run: Run, text: str | None, file: str | Path | None, length: int, encoding: Any) -> tuple[Example, str]:
     """The text said or the beginning of a file; of a run that reads sentences, the file's first line with any."""
     if file is None:
-        return _cut(run, {"text": text}, length), "given by --text"
+        return _cut(run, as_example(text, run.model.codecs), length), "given by --text"
     path, encoding = Path(file), check_encoding(str(encoding))
-    if run.does == "write":
-        return _cut(run, {"text": read_text(path, encoding)}, length), f"from the beginning of {path.name}"
+    if run.in_pieces:
+        whole = as_example(read_text(path, encoding), run.model.codecs)
+        return _cut(run, whole, length), f"from the beginning of {path.name}"
     for number, line in read_lines(path, encoding):
         if line.strip():
-            return _cut(run, {"text": line}, length), f"line {number} of {path.name}"
+            return _cut(run, as_example(line, run.model.codecs), length), f"line {number} of {path.name}"
     raise DataError(f"{path}: there is no line with any text. Name another file.")
 
 
 def _held_out(run: Run, length: int) -> tuple[Example, str]:
     """The beginning of a run's own test, or validation."""
-    data = Data(**registry.checked(Data, run.config["data"], where="data"))
-    reader: Any = registry.construct("reader", run.config["reader"])
     try:
-        if run.does == "write":
-            corpus = gather_texts(data, reader)
-            part, text = ("test", corpus.test) if corpus.test else ("validation", corpus.valid)
-            return _cut(run, {"text": text}, length), f"from the beginning of its own {part}"
-        parts = gather_examples(data, reader)
+        parts = own_parts(run.config)
     except (RecurraError, OSError) as error:
         raise DataError(
             f"the run's own held-out text cannot be read: {error} Or give a text: --text or --file."
         ) from error
     part, examples = ("test", parts.test) if parts.test else ("validation", parts.valid)
+    if run.in_pieces:
+        return _cut(run, examples[0], length), f"from the beginning of its own {part}"
     number, chosen = _chosen(run, examples, length)
     return _cut(run, chosen, length), f"example {number} of its own {part}"
 
 
 def _chosen(run: Run, examples: Sequence[Example], length: int) -> tuple[int, Example]:
     """The first example that is long enough to see something, or else the longest; with its number."""
-    sizes = [len(_tokens(run, example)) for example in islice(examples, LOOKED_THROUGH)]
+    sizes = [_steps(run, example) for example in islice(examples, LOOKED_THROUGH)]
     if not sizes:
         raise DataError("the run has no held-out text. Give one: --text or --file.")
     long_enough = [k for k, size in enumerate(sizes) if LONG_ENOUGH <= size <= length]
@@ -81,23 +75,32 @@ def _chosen(run: Run, examples: Sequence[Example], length: int) -> tuple[int, Ex
     return k + 1, examples[k]
 
 
-def _tokens(run: Run, example: Example) -> Sequence[str]:
-    if run.does == "translate":
-        source = source_of(example)
-        return source.split() if isinstance(source, str) else source
-    return Encoder(run.model.vocabularies).tokens(example)
+def _steps(run: Run, example: Example) -> int:
+    """How many steps the input of an example has."""
+    return len(run.model.codecs.encode_all([_bare(run, example)])[0]["input"])
+
+
+def _bare(run: Run, example: Example) -> Example:
+    """The input of an example alone."""
+    names = run.model.codecs.fields["input"].of
+    return {name: value for name, value in example.items() if name in names}
 
 
 def _cut(run: Run, example: Example, length: int) -> Example:
-    """At most so many symbols of an example."""
-    if run.does == "write":
-        text = example["text"][: 100 * length]  # far more than enough symbols, far less than a book
-        ids = run.model.vocabulary.encode(text)
-        return {"text": text if len(ids) <= length else run.model.vocabulary.decode(ids[:length])}
-    if run.does == "translate":
+    """At most so many steps of an example; a task that writes a target for its input has it whole."""
+    codecs = run.model.codecs
+    codec, field = codecs["input"], codecs.fields["input"]
+    if field.ended:
         return example
-    tokens = _tokens(run, example)
-    shortened = {"tokens": tokens[:length]}
-    if "tags" in example:
-        shortened["tags"] = example["tags"][:length]
-    return {**example, **shortened}
+    name = next(name for name in field.of if name in example)
+    value = example[name]
+    if isinstance(codec, Splits):
+        along = [each for key, each in codecs.fields.items() if each.along and key != "input"]
+        cut = {of: example[of][:length] for each in along for of in each.of if of in example}
+        rest = {key: each for key, each in example.items() if key != name}
+        return {**rest, **cut, "tokens": codec.tokens(value)[:length]}
+    if isinstance(value, str):
+        value = value[: 100 * length]  # far more than enough symbols, far less than a book
+        ids = codec.encode(value)
+        return {**example, name: value if len(ids) <= length else codec.decode(ids[:length])}
+    return {**example, name: value[:length]}

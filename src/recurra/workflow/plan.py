@@ -16,7 +16,6 @@ from recurra.data.sets import set_reader
 from recurra.data.sniff import ORDER, PAIRS
 from recurra.errors import CheckpointError, ConfigError, UnknownName, did_you_mean
 from recurra.export import export_folder
-from recurra.serving.search import make_search
 from recurra.training.settings import Training
 from recurra.workflow import start
 
@@ -101,7 +100,6 @@ def make_plan(
         raise ConfigError(f"{error} {own_files.hint(out, mine)}") from error
     _check_equations(config)
     Training(**registry.checked(Training, config["training"], where="training"))
-    make_search(config.get("search", {}))
     config = _with_start(config, settings or {}, out if resume else None)
     folders = config["reader"]["kind"] != "text"
     check_files((*files, *valid, *test), folders)  # as they were written; the config has whole paths

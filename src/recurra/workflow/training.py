@@ -17,14 +17,14 @@ from recurra import config as configuration
 from recurra import plugins as own_files
 from recurra.checkpoint import RunFolder
 from recurra.config import Config
-from recurra.data import vocabulary_file
+from recurra.data.codecs import file as codec_file
+from recurra.engine.device import precision_note
 from recurra.errors import CheckpointError, DataError, Stopped
 from recurra.forms.files import METRICS
 from recurra.model import Model, make_parts
-from recurra.serving.run import Run, learns_from, load_run
 from recurra.tasks.metrics import check_metrics
+from recurra.runs.run import Run, load_run
 from recurra.training import resume as resumption
-from recurra.training.evaluation import precision_note
 from recurra.training.lock import locked
 from recurra.training.log import Progress, Result, recorded_lines
 from recurra.training.settings import Training
@@ -32,22 +32,11 @@ from recurra.training.trainer import Trainer
 from recurra.training.unfreezing import Unfreezing
 from recurra.workflow import transfer
 from recurra.workflow.agreement import check_agreement
-from recurra.workflow.labels import LabelMaterial
-from recurra.workflow.pairs import PairMaterial
+from recurra.workflow.material import Material
 from recurra.workflow.plan import Plan
-from recurra.workflow.sentences import SentenceMaterial
 from recurra.workflow.start import Start, start_of, told
-from recurra.workflow.texts import TextMaterial
 
 Say = Callable[[str], None]
-Material = TextMaterial | LabelMaterial | PairMaterial | SentenceMaterial
-MATERIALS: dict[str, type[TextMaterial] | type[LabelMaterial] | type[PairMaterial] | type[SentenceMaterial]] = {
-    "text": TextMaterial,
-    "labels": LabelMaterial,
-    "pairs": PairMaterial,
-    "sentences": SentenceMaterial,
-}
-"""By what the task learns from."""
 
 
 def execute(
@@ -84,12 +73,12 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
     check_metrics(configuration.metrics_of(config), task)
     training = Training(**registry.checked(Training, config["training"], where="training"))
     going_on = folder is not None and resumption.has_state(folder)
-    material = open_material(config, task, folder)
+    material = open_material(config, folder)
     config = material.config
     torch.manual_seed(training.seed)
-    model = Model.from_config(config, material.vocabularies)
+    model = Model.from_config(config, material.codecs)
     if hasattr(model.embedder, "describe"):
-        model.embedder.describe(model.vocabulary.symbols)
+        model.embedder.describe(model.codecs["input"].symbols)
     material.adapt(model)
     start, origin = start_of(config), None if folder is None else checkpoint.read_report(folder.report).get("init")
     started: list[str] = []
@@ -107,13 +96,13 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
         "commands": _commands(folder, command),
         **({own_files.KEY: own_files.record(plan.plugins)} if plan.plugins else {}),
     }
-    *before, last = material.told()
+    *before, last = material.sentences()
     for sentence in (*before, f"{last} Model: {model.parameter_count:,} parameters.", *started):
         say(sentence)
     if folder is not None and not going_on:
         say(f"{folder.path} was stopped before its first checkpoint: it begins at step 0.")
     folder = folder or checkpoint.create_run(plan.out)
-    vocabulary_file.save_all(material.vocabularies, folder.vocabulary)
+    codec_file.save_all(material.codecs.saved, codec_file.find(folder.path))
     checkpoint.write_json(folder.report, report)
     storage.write_text(folder.config, configuration.dump_toml(config))
     trainer = Trainer(
@@ -148,7 +137,7 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
 def _start(model: Model, start: Start, material: Material) -> tuple[dict[str, Any], list[str]]:
     """Start a fresh model from the run that the settings name. Gives what the report says of it, and sentences."""
     ids = material.input_ids()
-    counts = np.bincount(np.concatenate([*ids]), minlength=len(model.vocabulary))
+    counts = np.bincount(np.concatenate([*ids]), minlength=model.codecs["input"].size)
     taken = transfer.take(model, start.path, counts)
     said = [told(material.config), taken.told(), *filter(None, [transfer.cut_otherwise(material.config, start.path)])]
     if start.unfreeze is not None:
@@ -168,10 +157,10 @@ def _unfreezing(model: Model, start: Start | None, origin: dict[str, Any] | None
     return transfer.unfreezing(model, origin["names"], start.unfreeze)
 
 
-def open_material(config: Config, task: Any, folder: RunFolder | None) -> Material:
-    """The data a task needs, read and encoded; with the vocabularies of the run where one goes on."""
-    known = None if folder is None else vocabulary_file.load_all(folder.vocabulary)
-    material: Material = MATERIALS[learns_from(task)](config, known)
+def open_material(config: Config, folder: RunFolder | None) -> Material:
+    """The data a task needs, read and encoded; by the codecs of the run where one goes on."""
+    known = None if folder is None else codec_file.load_all(codec_file.find(folder.path))
+    material = Material(config, known)
     if folder is not None and checkpoint.read_report(folder.report).get("data") != material.fingerprint:
         raise DataError(
             f"the training data are others than when {folder.path} was started, so its training cannot go on. "

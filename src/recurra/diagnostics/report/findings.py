@@ -22,6 +22,7 @@ from recurra.diagnostics.symbols import Place, next_symbols
 from recurra.diagnostics.tracking import Tracker, units_that_track
 from recurra.errors import DataError, RecurraError
 from recurra.model import Model
+from recurra.tasks.contract import Starts
 
 Found = TypeVar("Found")
 UNITS = 3
@@ -71,7 +72,7 @@ def inspect_model(
     `text`: as `gradient_flow` takes it. Raises `DataError` for a text without a token.
     """
     reading, left_out = read(model, text), _not_looked_into(model)
-    unknown = model.vocabularies["input"].unknown
+    unknown = getattr(model.codecs["input"], "unknown", None)
 
     def tried(key: str, look: Callable[[], Found], none: Found) -> Found:
         try:
@@ -111,7 +112,7 @@ def _folder(run: str | Path | None) -> str | Path:
 
 def _not_looked_into(model: Model) -> dict[str, str]:
     """What a model has and nothing here looks at."""
-    if not hasattr(model.task, "decoder") or "source" not in model.task.needs:
+    if not isinstance(model.task, Starts):
         return {}
     return {
         "Gates and gradients of the decoder": "those above are of what reads the source. Of the decoder its attention, "

@@ -1,4 +1,4 @@
-"""What a trained run is scored on: its own data read again, or files read as those were unless it is said otherwise."""
+"""What a run is asked and scored on: what a caller gives as an example; its own data, or files read as those were."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from typing import Any
 from recurra import config as configuration
 from recurra import registry
 from recurra.config import Config, Data
-from recurra.data.examples import Parts, gather_examples, read_examples
+from recurra.data.parts import Parts, gather, read_examples
 from recurra.data.sniff import AutoReader
 from recurra.errors import DataError
 from recurra.types import Example
+
+
+def parted(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of a finished run: those of the reader, by their whole names, and options of the task, by their own."""
+    reading = {name: value for name, value in settings.items() if name.startswith("reader.")}
+    options = {name.removeprefix("search."): value for name, value in settings.items() if name.startswith("search.")}
+    return reading, options
 
 
 def examples_to_score(
@@ -24,7 +31,7 @@ def examples_to_score(
     part (its validation part if it has no test).
     """
     if files:
-        examples = read_like_training(files, config["reader"], settings)
+        examples = read_like_training(files, config, settings)
         train = own_parts(config).train if baseline else None
         return {"data": ", ".join(map(str, files))}, examples, train
     parts = own_parts(config)
@@ -35,8 +42,9 @@ def examples_to_score(
 def own_parts(config: Config) -> Parts:
     """The examples a run was trained on, read again."""
     reader = registry.construct("reader", config["reader"])
+    data = Data(**registry.checked(Data, config["data"], where="data"))
     try:
-        return gather_examples(Data(**registry.checked(Data, config["data"], where="data")), reader)
+        return gather(data, reader, in_pieces(config))
     except DataError as error:
         raise DataError(
             f"the run's own training data cannot be read: {error} Or name files and leave the baselines away, which "
@@ -44,22 +52,28 @@ def own_parts(config: Config) -> Parts:
         ) from error
 
 
-def read_like_training(
-    files: Sequence[str | Path], reader: Mapping[str, Any], settings: Mapping[str, Any]
-) -> list[Example]:
+def in_pieces(config: Config) -> bool:
+    """Whether the batching of a config reads long sequences in pieces: then data are cut into parts by time."""
+    found: bool = registry.find("batching", config["batching"]["kind"]).in_pieces
+    return found
+
+
+def read_like_training(files: Sequence[str | Path], config: Config, settings: Mapping[str, Any]) -> list[Example]:
     """The examples of files by the training's reader, changed by `settings`, `{"reader.kind": "columns"}`.
 
     Where they cannot be read so, what format they look like is said, too.
     """
-    chosen = configuration.with_settings({"reader": dict(reader)}, settings)["reader"]
+    chosen = configuration.with_settings({"reader": dict(config["reader"])}, settings)["reader"]
     try:
-        return read_examples([Path(file) for file in files], registry.construct("reader", chosen))
+        return read_examples([Path(file) for file in files], registry.construct("reader", chosen), in_pieces(config))
     except DataError as error:
+        if chosen["kind"] == "auto":
+            raise
         pairs = "source" in registry.find("reader", chosen["kind"]).fields
         look = AutoReader(chosen.get("encoding", "utf-8"), "pairs" if pairs else "labels")
         kinds = [found.partition(":")[0] for file in files if (found := look.sniff(file)) is not None]
         other = next((kind for kind in kinds if kind != chosen["kind"]), None)
-        if other is None or chosen["kind"] == "auto":
+        if other is None:
             raise
         raise DataError(
             f"{str(error).rstrip('.')}. It was read as {chosen['kind']}, like the training data, but looks like "

@@ -8,14 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.data.subwords import SPACE
+from recurra.answers.pair import UNKNOWN
+from recurra.data.codecs.subwords import SPACE
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.model import Model
 from recurra.nn.softmax import IGNORED
 from recurra.types import Batch, Lengths
-
-UNKNOWN = "⁇"
-"""What stands for a symbol that has no name."""
 
 
 def attention(model: Model, batch: Batch, hypotheses: Sequence[tuple[int, Hypothesis]]) -> list[Tensor]:

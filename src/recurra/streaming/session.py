@@ -13,13 +13,16 @@ import torch
 from torch import Tensor
 
 from recurra import checkpoint, forms
+from recurra.data.codecs.contract import Splits
 from recurra.decoding.sample import prompt_ids, sample
 from recurra.decoding.state import leaves, rebuilt
 from recurra.errors import CheckpointError, ConfigError
 from recurra.forms.files import SESSION
 from recurra.model import Model
-from recurra.serving.stepping import How, joined, parted
-from recurra.serving.stream import Given, Said, Stream, Symbol, stream_of
+from recurra.streaming.stepping import How, joined, parted
+from recurra.streaming.stream import Given, Said, Stream, Symbol, stream_of
+from recurra.tasks.contract import Continues
+from recurra.tasks.naming import likeliest_symbols
 
 AT_ONCE = 64
 """Symbols of one session that are read before the first of them is answered."""
@@ -74,11 +77,9 @@ class Session:
     def feed(self, given: Given, top: int = 5) -> list[dict[str, Any]]:
         """Read a text, or symbols by their numbers, or tokens; an answer for each symbol, probabilities in [0, 1].
 
-        A run that writes: `{"symbol", "log_p", "next": [{"symbol", "p"}]}`, the natural log-probability the symbol had
-        before it was read (None for the first), and the `top` likeliest behind it. A run that tags: `{"token", "tag",
-        "p"}`; above a CRF, whose best tags wait for the end of a sentence, "filtered_tag" instead of "tag": the
-        likeliest given the words so far. A run that classifies: `{"token", "label", "p"}`, or "labels", of all that
-        was read so far. What is fed is split into symbols by itself: a word must not be cut in two.
+        What an answer holds its task says (`followed`): of a language model `{"symbol", "log_p", "next": [{"symbol",
+        "p"}]}`, the natural log-probability the symbol had before it was read (None for the first), and the `top`
+        likeliest behind it. What is fed is split into symbols by itself: a word must not be cut in two.
         """
         if top < 0:
             raise ConfigError(f"top = {top}, expected 0 or more symbols.")
@@ -99,8 +100,8 @@ class Session:
         if self._said is None:
             raise ConfigError("nothing has been read, so nothing is known of what follows. Feed the session first.")
         if "next" not in self._said:
-            raise ConfigError(f"{self._stream.path} labels, it expects no symbols. Feed it, and read its answers.")
-        return self._stream.likeliest(self._said["next"][0], top)
+            raise ConfigError(f"{self._stream.path} expects no symbols. Feed it, and read its answers.")
+        return likeliest_symbols(self._said["next"][0], self._stream.codec, top)
 
     def step(self, number: int) -> Said:
         """Read one symbol by its number; what the task says as it is, [1, ·]: "next", log-probabilities of the symbol
@@ -123,10 +124,10 @@ class Session:
         top_p: float | None = None,
         seed: int = 0,
     ) -> str:
-        """What the model would write here: `length` symbols, as `TextRun.predict` draws them. Nothing of it is read."""
-        vocabulary = self._stream.vocabulary
-        if not hasattr(self._stream.model.task, "step"):
-            raise ConfigError(f"{self._stream.path} labels, it does not write. Feed it, and read its answers.")
+        """What the model would write here: `length` symbols, as `Run.predict` draws them. Nothing of it is read."""
+        vocabulary = self._stream.codec
+        if not isinstance(self._stream.model.task, Continues) or not self._stream.of_symbols:
+            raise ConfigError(f"{self._stream.path} does not write text. Feed it, and read its answers.")
         known = prompt_ids(vocabulary, "") if self._last is None else [self._last.number]
 
         other = self.fork()
@@ -166,8 +167,8 @@ class Session:
             )
         if last is None:
             return self.reset()
-        if last.number >= len(self._stream.vocabulary):
-            raise _damaged(path, f"symbol number {last.number} of {len(self._stream.vocabulary)}")
+        if self._stream.of_symbols and last.number >= len(self._stream.codec):
+            raise _damaged(path, f"symbol number {last.number} of {len(self._stream.codec)}")
         once, twice = Session(self._stream), Session(self._stream)  # for how a state is nested, and what of it grows
         for like in (once, twice, twice):
             like._read_one(last)
@@ -274,7 +275,8 @@ def advance(sessions: Sequence[Session], given: Sequence[int | str], top: int = 
         )
     if len({id(session) for session in sessions}) < len(sessions):
         raise ConfigError("a session is named twice, and reads one symbol at a time. Advance it again afterwards.")
-    read = [stream.symbols([one] if stream.encoder is not None and isinstance(one, str) else one) for one in given]
+    splits = isinstance(stream.codec, Splits)
+    read = [stream.symbols([one] if splits and isinstance(one, str) else one) for one in given]
     for one, symbols in zip(given, read, strict=True):
         if len(symbols) != 1:
             raise ConfigError(f"{one!r} is {len(symbols)} symbols, expected one for each session.")

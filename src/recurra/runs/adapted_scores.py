@@ -15,14 +15,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recurra.data.streams import Streams
+from recurra.config import Config
+from recurra.data.batching.layout import SYMBOLS
+from recurra.data.batching.streams import Streams
+from recurra.data.fields import Codecs
+from recurra.engine.device import moved
 from recurra.errors import DataError
 from recurra.model import Model
 from recurra.nn.neural_cache import Memory, with_cache
-from recurra.serving.adaptation import Adaptation, Cache, Dynamic, Point
+from recurra.runs.adaptation import Adaptation, Cache, Dynamic, Point
+from recurra.runs.reading import own_parts
 from recurra.training.dynamic import evaluate_dynamically, mean_squares
-from recurra.training.evaluation import moved
+from recurra.types import Example
 
+GIVE_ALL = (
+    "say all that is chosen on it: dynamic.kind=sgd, dynamic.learning_rate, dynamic.decay; cache.theta, cache.weight."
+)
 Ids = NDArray[np.int64]
 Say = Callable[[str], None]
 
@@ -37,18 +45,32 @@ PATIENCE, QUIET = 5.0, 30.0
 
 
 @dataclass(frozen=True)
-class Material:
+class OwnText:
     """A run's own texts, for what an adaptation must know beforehand."""
 
     train: Ids
     valid: Ids
 
 
+def own_text(config: Config, codecs: Codecs) -> Callable[[], OwnText]:
+    """Reads the texts that a run was trained on, when they are asked for."""
+
+    def read() -> OwnText:
+        try:
+            parts = own_parts(config)
+        except DataError as error:
+            raise DataError(f"{str(error).partition(' Or name files')[0]} Or name a file and {GIVE_ALL}") from error
+        train, valid = ([each["input"] for each in codecs.encode_all(part)] for part in (parts.train, parts.valid))
+        return OwnText(np.concatenate(train), np.concatenate(valid))
+
+    return read
+
+
 def adapted_scores(
     model: Model,
     adaptation: Adaptation,
-    ids: Ids,
-    material: Callable[[], Material],
+    examples: Sequence[Example],
+    material: Callable[[], OwnText],
     device: torch.device | str = "cpu",
     say: Say = lambda sentence: None,
 ) -> list[dict[str, Any]]:
@@ -59,6 +81,7 @@ def adapted_scores(
     asked for where it is needed only. `say` is told now and then how far it is.
     """
     material, paced = cache(material), _paced(say)
+    ids = np.concatenate([each["input"] for each in model.codecs.encode_all(examples)])
     rows = []
     if adaptation.dynamic is not None:
         rows.append(_dynamic(model, adaptation.dynamic, ids, material, device, paced))
@@ -68,7 +91,7 @@ def adapted_scores(
 
 
 def _dynamic(
-    model: Model, settings: Dynamic, ids: Ids, material: Callable[[], Material], device: torch.device | str, say: Say
+    model: Model, settings: Dynamic, ids: Ids, material: Callable[[], OwnText], device: torch.device | str, say: Say
 ) -> dict[str, Any]:
     begun, squares = time.perf_counter(), None
     if settings.kind == "rms":
@@ -80,11 +103,11 @@ def _dynamic(
             say(f"dynamic evaluation, {what}: {_of(done * settings.steps, text)}")
 
         batches, numbers = (
-            Streams(1, settings.steps).batches(text, whole=True),
+            Streams(1, settings.steps).batches([{"input": text}], SYMBOLS, whole=True),
             (point["learning_rate"], point["decay"]),
         )
         found = evaluate_dynamically(model, batches, *numbers, squares, device=device, progress=tell)
-        of_text: dict[str, float] = model.task.metrics(found.loss, found.targets)
+        of_text: dict[str, float] = model.task.metrics(found.loss, found.targets, {}).metrics
         return of_text
 
     tried, tuned = [], None
@@ -106,7 +129,7 @@ def _dynamic(
 def _squares(model: Model, train: Ids, steps: int, device: torch.device | str) -> list[Tensor]:
     """The mean squares of the gradients on the beginning of each of some streams of the training text."""
     streams = max(1, min(SQUARE_STREAMS, len(train) // (steps + 1)))
-    batches = Streams(streams, steps).batches(train)
+    batches = Streams(streams, steps).batches([{"input": train}], SYMBOLS)
     return mean_squares(model, islice(batches, max(1, SQUARED_ON // (streams * steps))), device=device)
 
 
@@ -129,7 +152,7 @@ def _one_by_one(
 
 
 def _cached(
-    model: Model, settings: Cache, ids: Ids, material: Callable[[], Material], device: torch.device | str, say: Say
+    model: Model, settings: Cache, ids: Ids, material: Callable[[], OwnText], device: torch.device | str, say: Say
 ) -> dict[str, Any]:
     begun, points = time.perf_counter(), _points(settings)
 
@@ -144,10 +167,10 @@ def _cached(
     if tuned is not None:
         found = losses(tuned, points, "choosing").flatten().tolist()
         targets = len(tuned) - 1
-        tried = [{**p, **model.task.metrics(loss, targets)} for p, loss in zip(points, found, strict=True)]
+        tried = [{**p, **model.task.metrics(loss, targets, {}).metrics} for p, loss in zip(points, found, strict=True)]
     best = _best(model, tried) if tried else points[0]
     chosen = time.perf_counter()
-    metrics = model.task.metrics(float(losses(ids, [best], "the text")), len(ids) - 1)
+    metrics = model.task.metrics(float(losses(ids, [best], "the text")), len(ids) - 1, {}).metrics
     return _row("neural cache", replace(settings, **best), tried, tuned, begun, chosen, metrics)
 
 
@@ -169,7 +192,7 @@ def cache_losses(
     training = model.training
     model.train(False)
     try:
-        for k, batch in enumerate(Streams(1, SEGMENT).batches(ids, whole=True)):
+        for k, batch in enumerate(Streams(1, SEGMENT).batches([{"input": ids}], SYMBOLS, whole=True)):
             here = moved(batch, torch.device(device))
             log_p, hidden, state = model.task.predictions(model.embedder, model.core, here, state)
             symbols = here.fields["target"][0]

@@ -12,6 +12,9 @@ from recurra.config import check_seed
 from recurra.errors import ConfigError
 
 DRAWS = ("temperature", "top_k", "top_p", "seed")
+LENGTHENING, MORE = 3, 10
+"""A target may have so many symbols for each of its source's, and so many more: German takes about one for a symbol of
+English, a spelt-out letter up to seven phonemes."""
 SEEKS = ("beam", "n_best", "length_penalty", "no_repeat")
 
 
@@ -44,9 +47,15 @@ class Search:
     """Symbols of a target, at most; "none": three times as many as its source has, and ten more."""
     valid: int = 2000
     """Sources written for in each validation, at most: evenly spaced among them, by greedy search."""
+    n: int = 1
+    """How often to write for each input: drawn at random, each time is another."""
+    alignment: bool = False
+    """Say which part of the input each part of what is written comes from."""
+    attention: bool = False
+    """Say how much each symbol of the best looks at each of the input."""
 
     def __post_init__(self) -> None:
-        least_of = {**dict.fromkeys(("beam", "n_best", "top_k", "longest", "valid"), 1), "no_repeat": 0}
+        least_of = {**dict.fromkeys(("beam", "n_best", "top_k", "longest", "valid", "n"), 1), "no_repeat": 0}
         for key, least in least_of.items():
             value = getattr(self, key)
             if value is not None and value < least:
@@ -78,7 +87,7 @@ class Search:
         return any(getattr(self, name) is not None for name in DRAWS)
 
     @property
-    def said(self) -> str:
+    def words(self) -> str:
         """In words, for the line above a score."""
         formed = ", form kept" if self.form else ""
         if self.draws:
@@ -90,21 +99,35 @@ class Search:
         ruled_out = f", no {self.no_repeat} symbols twice" if self.no_repeat else ""
         return f"beam {self.beam}, length penalty {self.length_penalty:g}{ruled_out}{formed}"
 
+    @property
+    def quick(self) -> Search:
+        """How targets are found in a validation: it is to say which weights are better, not how good they are."""
+        return Search(beam=1, valid=self.valid)
 
-def make_search(settings: Mapping[str, Any]) -> Search:
-    """The search of a `[search]` section. Raises `ConfigError` for an unknown key too."""
-    return Search(**registry.checked(Search, settings, where="search"))
+    @classmethod
+    def combined(cls, recipe: Mapping[str, Any], given: Mapping[str, Any]) -> Search:
+        """The search of a `[search]` section with what a caller says in the place of its own; who draws wants no beam.
+
+        Raises `ConfigError` where both is said, and for an unknown key.
+        """
+        drawing, seeking = ([name for name in names if given.get(name) is not None] for names in (DRAWS, SEEKS))
+        if drawing and seeking:
+            raise ConfigError(
+                f"search.{seeking[0]} is for a beam, search.{drawing[0]} draws targets at random. Leave one of them "
+                "out."
+            )
+        dropped = SEEKS if drawing else DRAWS if seeking else ()
+        kept = {name: value for name, value in recipe.items() if name not in dropped}
+        return cls(**registry.checked(cls, {**kept, **given}, where="search"))
 
 
-def search_as_said(settings: Mapping[str, Any], said: Mapping[str, Any]) -> Search:
-    """The search of a `[search]` section with what a caller says in the place of its own; who draws wants no beam.
+def cut_at(search: Search) -> str:
+    """Where a target that does not end is cut, in words."""
+    if search.longest is not None:
+        return f"after {search.longest:,} symbol{'' if search.longest == 1 else 's'}"
+    return f"{LENGTHENING} times as long as the source and {MORE} symbols more"
 
-    Raises `ConfigError` where both is said.
-    """
-    drawing, seeking = ([name for name in names if said.get(name) is not None] for names in (DRAWS, SEEKS))
-    if drawing and seeking:
-        raise ConfigError(
-            f"search.{seeking[0]} is for a beam, search.{drawing[0]} draws targets at random. Leave one of them out."
-        )
-    dropped = SEEKS if drawing else DRAWS if seeking else ()
-    return make_search({**{name: value for name, value in settings.items() if name not in dropped}, **said})
+
+def longest_of(search: Search, source: Any) -> Any:
+    """The most symbols of a target for a source of so many, or for each of several."""
+    return search.longest or LENGTHENING * source + MORE

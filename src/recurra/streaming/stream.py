@@ -1,4 +1,4 @@
-"""What all sessions of a model have in common: symbols in, vectors, steps, answers out. It holds no state."""
+"""What all sessions of a model have in common: steps of the input in, vectors, answers out. It holds no state."""
 
 from __future__ import annotations
 
@@ -11,28 +11,32 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra import checkpoint, registry
-from recurra.data.encode import Encoder
-from recurra.data.vocabulary import checked_ids
-from recurra.errors import ConfigError, NotCausal
+from recurra.data.batching.layout import laid
+from recurra.data.codecs.contract import Splits, checked_ids
+from recurra.engine.device import moved
+from recurra.errors import ConfigError, DataError, NotCausal
 from recurra.model import Model
-from recurra.serving.stepping import How, make_steps
-from recurra.training.evaluation import moved
+from recurra.streaming.stepping import How, make_steps
+from recurra.tasks.contract import Follows
 from recurra.types import Batch
 
 Said = Mapping[str, Tensor]
 """What a task says at a step, by name, [B, ·]: "next", "tag", "filtered_tag", "label", "labels"."""
-Given = str | int | Sequence[int] | Sequence[str]
-"""A text; symbols by their numbers, or one of them; or tokens."""
+Given = str | int | Sequence[int] | Sequence[str] | Sequence[float] | NDArray[Any]
+"""A text; symbols by their numbers, or one of them; tokens; or the numbers of steps, [T] or [T, D]."""
 
 
 class Symbol(NamedTuple):
-    """One symbol as it is shown, and its number."""
+    """One step of the input: as it is shown, and the number of its symbol, 0 where it is no symbol."""
 
     written: str
     number: int
+    values: tuple[float, ...] = ()
+    """What the step holds where it is no symbol, as its codec encodes it."""
 
 
 class Stream:
@@ -43,8 +47,9 @@ class Stream:
         self.model, self.path = model, path
         self.steps = make_steps(model, how)
         self.follow, self.embedder = model.task.follow, model.embedder
-        self.vocabulary: Any = model.vocabulary
-        self.encoder = Encoder(model.vocabularies) if hasattr(self.vocabulary, "tokens") else None
+        self.codecs = model.codecs
+        self.codec: Any = model.codecs["input"]
+        self.of_symbols = hasattr(self.codec, "symbols")
         self.table: Tensor | None = getattr(model.embedder, "table", None)
 
     @cached_property
@@ -53,27 +58,42 @@ class Stream:
         return checkpoint.fingerprint(self.model)
 
     def symbols(self, given: Given) -> list[Symbol]:
-        """The symbols of what is fed. Raises `DataError` for a number that is no symbol, `ConfigError` for a list of
+        """The steps of what is fed. Raises `DataError` for a number that is no symbol, `ConfigError` for a list of
         something else than numbers, or tokens where the run reads tokens."""
+        if not self.of_symbols:
+            return self._values(given)
         if isinstance(given, int | np.integer):
             given = [int(given)]
-        if self.encoder is not None:
+        if isinstance(self.codec, Splits):
             if not all(isinstance(token, str) for token in given):
                 raise ConfigError(f"{self.path} reads tokens: feed a text, or a list of tokens as they are written.")
-            example = {"text": given} if isinstance(given, str) else {"tokens": list(given)}
-            tokens = self.encoder.tokens(example)
-            return list(map(Symbol, tokens, self.vocabulary.encode(tokens).tolist()))
+            tokens = self.codec.tokens(given if isinstance(given, str) else list(given))
+            return list(map(Symbol, tokens, self.codec.encode(tokens).tolist()))
         if isinstance(given, str):
-            ids = self.vocabulary.encode(given)
+            ids = self.codec.encode(given)
         elif all(isinstance(number, int | np.integer) for number in given):
-            ids = checked_ids(given, len(self.vocabulary))
+            ids = checked_ids(given, len(self.codec))
         else:
             raise ConfigError(f"{self.path} reads text: feed a text, or a list of its symbols' numbers.")
         return [self.symbol(number) for number in ids.tolist()]
 
+    def _values(self, given: Any) -> list[Symbol]:
+        """Steps of numbers: a text has them a line each, parted by white space or commas."""
+        if isinstance(given, str):
+            rows = [line.replace(",", " ").split() for line in given.splitlines() if line.strip()]
+            try:
+                given = [[float(number) for number in row] for row in rows]
+            except ValueError as error:
+                raise DataError(f"{self.path} reads numbers, one step a line: {error}.") from error
+            given = [row[0] for row in given] if all(len(row) == 1 for row in given) else given
+        array = self.codec.encode(np.asarray(given, np.float64))
+        shown = np.asarray(given).reshape(len(array), -1).tolist()
+        steps = zip(shown, array.reshape(len(array), -1).tolist(), strict=True)
+        return [Symbol(" ".join(f"{n:g}" for n in values), 0, tuple(encoded)) for values, encoded in steps]
+
     def symbol(self, number: int) -> Symbol:
         """A symbol by its number."""
-        return Symbol(self.vocabulary.symbols[number], number)
+        return Symbol(self.codec.symbols[number], number)
 
     def vector(self, symbol: Symbol) -> Tensor:
         """What the core reads of a symbol: [1, D]."""
@@ -84,51 +104,34 @@ class Stream:
         device = next(self.model.parameters()).device
         if self.table is not None:
             return self.table.index_select(0, torch.tensor([s.number for s in symbols], device=self.table.device))
-        ids = np.array([symbol.number for symbol in symbols], np.int64)
-        if self.encoder is None:
-            found: Tensor = self.embedder(Batch({"input": torch.from_numpy(ids)[:, None].to(device)}))
-            return found[:, 0]
-        encoded = [self.encoder.encode({"tokens": [symbol.written]}) for symbol in symbols]
-        batching = registry.construct("batching", self.model.config["batching"])
-        batches = batching.batches(encoded, self.encoder.spell, whole=True)
-        rows = np.argsort(np.concatenate([np.asarray(order) for order in batches.order]))
-        parts = [self.embedder(moved(batches[k], device))[:, 0] for k in range(len(batches.order))]
-        return torch.cat(parts)[torch.from_numpy(rows).to(device)]
+        encoded = [self._encoded(symbol) for symbol in symbols]
+        fields, _, lengths = laid(encoded, self.codecs.layouts)
+        found: Tensor = self.embedder(moved(Batch(fields, lengths=lengths), device))[0]
+        return found[:, 0]
+
+    def _encoded(self, symbol: Symbol) -> dict[str, Any]:
+        """A step as an example of its own, in arrays."""
+        if symbol.values:
+            shape = (1, *self.codec.shape[1:])
+            return {"place": "", "input": np.array(symbol.values, np.float32).reshape(shape)}
+        if isinstance(self.codec, Splits):
+            return self.codecs.encode({self.codecs.fields["input"].of[0]: [symbol.written]})
+        return {"place": "", "input": np.array([symbol.number], np.int64)}
 
     def answer(self, symbol: Symbol, before: Said | None, said: Said, top: int) -> dict[str, Any]:
-        """What was said of a symbol of one session, in words: `before` it was read, and with it."""
-        if "next" in said:
-            log_p = None if before is None else float(before["next"][0, symbol.number])
-            return {"symbol": symbol.written, "log_p": log_p, "next": self.likeliest(said["next"][0], top)}
-        found: dict[str, Any] = {"token": symbol.written}
-        for name, scores in said.items():
-            field = "tags" if name.endswith("tag") else "label"
-            names = self.model.vocabularies[field].symbols
-            if name == "labels":
-                chosen = (scores[0] > 0).nonzero()[:, 0].tolist()
-                found |= {"labels": [names[k] for k in chosen], "p": scores[0].sigmoid()[chosen].tolist()}
-            else:
-                best = int(scores[0].argmax())
-                found |= {name: names[best], f"p_{name}" if "p" in found else "p": float(scores[0, best].exp())}
+        """What the task says of a step of one session: `before` it was read, and with it."""
+        found: dict[str, Any] = self.model.task.followed(symbol.written, symbol.number, before, said, self.codecs, top)
         return found
-
-    def likeliest(self, log_p: Tensor, top: int) -> list[dict[str, Any]]:
-        """The `top` likeliest symbols of log-probabilities [V]."""
-        if not top:
-            return []
-        values, numbers = log_p.topk(min(top, len(log_p)))
-        pairs = zip(numbers.tolist(), values.exp().tolist(), strict=True)
-        return [{"symbol": self.vocabulary.symbols[number], "p": p} for number, p in pairs]
 
 
 def check_streams(model: Model, path: Path) -> None:
     """Raise `NotCausal` for a model that cannot answer before the end of its input, and `ConfigError` for an export,
     saying what to change."""
     kind, core = model.config["task"]["kind"], model.config["core"]["kind"]
-    if not hasattr(model.task, "follow"):
+    if not isinstance(model.task, Follows):
         raise NotCausal(
             f"{path} cannot be streamed: its task, {kind!r}, answers when all of its input is read. "
-            "Use `recurra predict`; tasks that stream are generate, tag and classify."
+            f"Use `recurra predict`; tasks that stream are {', '.join(streaming_tasks())}."
         )
     if model.core is None:
         raise ConfigError(
@@ -144,6 +147,11 @@ def check_streams(model: Model, path: Path) -> None:
             f"{path} cannot be streamed: its core, {core!r}, also reads from the end, so that nothing can be said "
             f"before the input is there as a whole. Use `recurra predict`, or train with --set {change}."
         )
+
+
+def streaming_tasks() -> list[str]:
+    """The names of the tasks that stream."""
+    return [name for name in registry.names("task") if registry.has_method("task", name, "follow")]
 
 
 _OPEN: WeakValueDictionary[tuple[int, How], Stream] = WeakValueDictionary()

@@ -1,0 +1,153 @@
+"""Examples → answers: encoded, batched, asked of one model or of several together, put into their order again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from recurra import registry
+from recurra.answers import Answer
+from recurra.asking.stopped import Stopped
+from recurra.asking.writing import write
+from recurra.data.codecs.contract import Splits
+from recurra.engine.device import autocast, moved
+from recurra.errors import ConfigError
+from recurra.model import Model
+from recurra.tasks.contract import Prepares, Reads, Starts
+from recurra.types import Batch, Example
+
+Stop = Callable[[], bool]
+
+
+def never() -> bool:
+    """What `stop` is where nobody stops anything."""
+    return False
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Examples as models read them: once for every model, in the same batches."""
+
+    examples: Sequence[Example]
+    """As answers show them: where the input is symbols with "tokens", as they are written, and how many are
+    "unknown"."""
+    rows: Sequence[int]
+    """Those that are asked; an empty input of a task that writes is not."""
+    passes: Sequence[Any]
+    """For each model all batches; `order` says which examples are in each, by their place in `rows`."""
+
+
+def questions(
+    models: Sequence[Model], examples: Sequence[Example], facts: Mapping[str, Any] | None = None
+) -> Questions:
+    """What models are asked of examples. `facts`: the report of the run, which says what training has seen.
+
+    Raises `DataError` for an example that is no question, `ConfigError` for models that cannot answer together.
+    """
+    first, *others = models
+    task = first.task
+    if isinstance(task, Reads):
+        examples = [task.question(example, first.codecs, facts or {}) for example in examples]
+    if isinstance(task, Prepares):
+        examples = task.prepare([first.codecs.tokenised(example) for example in examples])[0]
+    learned = {name for field in task.fields.values() if field.learned for name in field.of}
+    bare = [{name: value for name, value in each.items() if name not in learned} for each in examples]
+    encoded = first.codecs.encode_all(bare)
+    shown = [_shown(first, example, each) for example, each in zip(examples, encoded, strict=True)]
+    rows = [k for k, each in enumerate(shown) if each.get("tokens", True) or not isinstance(task, Starts)]
+    asked = [bare[row] for row in rows]
+    passes = [_batched(first, [encoded[row] for row in rows])]
+    for model in others:
+        check_together(first, model, asked)
+        passes.append(replace(_batched(model, model.codecs.encode_all(asked)), order=passes[0].order))
+    return Questions(shown, rows, passes)
+
+
+@torch.no_grad()
+def answer(
+    models: Sequence[Model],
+    asked: Questions,
+    options: Any,
+    device: torch.device,
+    *,
+    precision: str = "float32",
+    stop: Stop = never,
+    cells: int | None = None,
+) -> list[Answer]:
+    """The answer to each example, in their order; dropout is off where the models are in `eval()`.
+
+    `cells`: an alignment of more numbers is left out. Raises `Stopped` where `stop()` says so between two batches.
+    """
+    first = models[0]
+    found: dict[int, Answer] = {}
+    for k, places in enumerate(asked.passes[0].order):
+        if stop():
+            raise Stopped
+        batches = [moved(each[k], device) for each in asked.passes]
+        examples = [asked.examples[asked.rows[place]] for place in places]
+        with autocast(device, precision):
+            if isinstance(first.task, Starts):
+                made = write(models, batches, examples, options, places, stop=stop, cells=cells)
+            else:
+                made = first.task.answers(_mean(models, batches), examples, first.codecs, options)
+        found |= {asked.rows[place]: each for place, each in zip(places, made, strict=True)}
+    for row, example in enumerate(asked.examples):
+        if row not in found:
+            found[row] = first.task.written(example, (), first.codecs, options)
+    return [found[row] for row in range(len(found))]
+
+
+def _mean(models: Sequence[Model], batches: Sequence[Batch]) -> Mapping[str, torch.Tensor]:
+    """What models say of a batch together: the mean of each tensor."""
+    asked = [model.task.ask(model.embedder, model.core, batch) for model, batch in zip(models, batches, strict=True)]
+    for other in asked[1:]:
+        if other.keys() != asked[0].keys():
+            raise ConfigError(
+                f"the runs score labels in different ways, by {', '.join(asked[0])} and by {', '.join(other)}, so "
+                "they cannot answer together. Name runs with one task.decoder."
+            )
+    if len(asked) == 1:
+        return asked[0]
+    return {name: torch.stack([each[name] for each in asked]).mean(0) for name in asked[0]}
+
+
+def _batched(model: Model, encoded: Sequence[Any]) -> Any:
+    batching = registry.construct("batching", model.config["batching"])
+    return batching.batches(encoded, model.codecs.layouts, whole=True)
+
+
+def _shown(model: Model, example: Example, encoded: Mapping[str, Any]) -> Example:
+    """An example as its answer shows it."""
+    codec, field = model.codecs["input"], model.task.fields["input"]
+    if not hasattr(codec, "symbols"):
+        return example
+    ids = encoded["input"][: -1 if field.ended else None]
+    value = next(example[name] for name in field.of if name in example)
+    tokens = codec.tokens(value) if isinstance(codec, Splits) else codec.pieces(ids)
+    unknown = 0 if codec.unknown is None else int((ids == codec.unknown).sum())
+    return {**example, "tokens": tokens, "unknown": unknown}
+
+
+def check_together(first: Model, other: Model, examples: Sequence[Example]) -> None:
+    """Raise `ConfigError` for models that cannot answer together: of other fields, other names, other tokens."""
+    wanted, found = (tuple(name for name, field in m.task.fields.items() if field.learned) for m in (first, other))
+    together = f"{first.name} and {other.name} cannot answer together: "
+    if found != wanted:
+        raise ConfigError(
+            f"{together}one names {' and '.join(wanted)}, the other {' and '.join(found)}. Name runs of the same task."
+        )
+    for name in wanted:
+        if first.codecs[name].record() != other.codecs[name].record():
+            raise ConfigError(f"{together}they have other {name}. Name runs that were trained on the same data.")
+    if isinstance(first.task, Starts) or not isinstance(first.codecs["input"], Splits):
+        return
+    for example in examples:
+        mine, theirs = (model.codecs.tokens(example) for model in (first, other))
+        if mine != theirs:
+            raise ConfigError(
+                f"{together}they split a text in different ways, first at {example.get('place', 'the first')}. "
+                "Name runs with one vocabulary.split."
+            )

@@ -1,0 +1,138 @@
+"""What models write for sources: searched in batches, by one model or by several together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from recurra.answers import Answer
+from recurra.asking.alignment import aligned_words, attention, looked_at, written_text
+from recurra.asking.stopped import Stopped
+from recurra.decoding.beam import beam
+from recurra.decoding.draw import draw
+from recurra.decoding.ensemble import ensemble
+from recurra.decoding.greedy import greedy
+from recurra.decoding.hypothesis import Hypothesis
+from recurra.decoding.search import Search, longest_of
+from recurra.model import Model
+from recurra.tasks.contract import Aligns, Constrains, Written
+from recurra.types import Batch, Example
+
+
+def write(
+    models: Sequence[Model],
+    batches: Sequence[Batch],
+    examples: Sequence[Example],
+    search: Search,
+    places: Sequence[int],
+    *,
+    stop: Callable[[], bool],
+    cells: int | None = None,
+) -> list[Answer]:
+    """The answers of models that write together; `places` say which random numbers each source has.
+
+    `batches`: the same sources as each model encodes them. An alignment of more than `cells` numbers is left out.
+    Raises `Stopped` where `stop()`, asked at every step, says so.
+    """
+    first = models[0]
+    seeds = [((search.seed or 0) << 32) + place for place in places]
+    hypotheses = search_batch(models, batches, examples, search, seeds, stop)
+    found = _written(first, batches[0], hypotheses, examples, search, cells)
+    return [
+        first.task.written(example, some, first.codecs, search) for example, some in zip(examples, found, strict=True)
+    ]
+
+
+def search_batch(
+    models: Sequence[Model],
+    batches: Sequence[Batch],
+    examples: Sequence[Example],
+    search: Search,
+    seeds: Sequence[int],
+    stop: Callable[[], bool],
+) -> list[list[Hypothesis]]:
+    """The hypotheses for each source of a batch, the best first. `seeds` [B]: those of what is drawn for each."""
+    steps: list[Any] = [partial(model.task.step, model.embedder, model.core) for model in models]
+    states = [m.task.start(m.embedder, m.core, b) for m, b in zip(models, batches, strict=True)]
+    step, state = (steps[0], states[0]) if len(models) == 1 else (ensemble(steps), tuple(states))
+    source, lengths = batches[0].fields["input"], batches[0].structure.values
+    longest = longest_of(search, source.shape[1] if lengths is None else lengths)
+    task = models[0].task
+    end: int = task.end
+    if search.form and isinstance(task, Constrains):
+        step, state = task.constrain(step, state, examples, models[0].codecs)
+    step = _stopping(step, stop)
+    begin = source.new_full((len(source),), end)
+    if search.draws:
+        temperature = 1.0 if search.temperature is None else search.temperature
+        cuts: dict[str, Any] = {"temperature": temperature, "top_k": search.top_k, "top_p": search.top_p}
+        return [[one] for one in draw(step, state, begin, end=end, longest=longest, seed=seeds, **cuts)]
+    if search.beam == 1 and not search.no_repeat:
+        return [[one] for one in greedy(step, state, begin, end=end, longest=longest)]
+    return beam(
+        step,
+        state,
+        begin,
+        end=end,
+        longest=longest,
+        size=search.beam,
+        length_penalty=search.length_penalty,
+        n_best=search.n_best,
+        no_repeat=search.no_repeat,
+    )
+
+
+def _stopping(step: Any, stop: Callable[[], bool]) -> Any:
+    """A step that is taken unless `stop()` says that nobody waits for the search any more."""
+
+    def stopping(state: Any, token: Tensor) -> Any:
+        if stop():
+            raise Stopped
+        return step(state, token)
+
+    return stopping
+
+
+def _written(
+    model: Model,
+    batch: Batch,
+    hypotheses: Sequence[Sequence[Hypothesis]],
+    examples: Sequence[Example],
+    search: Search,
+    cells: int | None,
+) -> list[list[Written]]:
+    """Hypotheses as text; those with unknown symbols, or all where it is asked, are read by the model once more."""
+    codec: Any = model.codecs["target"]
+    asked_for = search.alignment or search.attention
+    flat = [(row, one) for row, several in enumerate(hypotheses) for one in several]
+    beyond = [asked_for and cells is not None and _cells(one, examples[row]) > cells for row, one in flat]
+    asked = [
+        k
+        for k, (_, one) in enumerate(flat)
+        if (asked_for and not beyond[k]) or codec.unknown in one.tokens  # is copied from where it looks
+    ]
+    looks: dict[int, Tensor] = {}
+    if asked and isinstance(model.task, Aligns) and model.task.aligns:
+        looks = dict(zip(asked, attention(model, batch, [flat[k] for k in asked]), strict=True))
+    sources = batch.fields["input"].cpu().numpy()
+    found: list[list[Written]] = [[] for _ in hypotheses]
+    for k, (row, one) in enumerate(flat):
+        tokens = examples[row]["tokens"]
+        places = looked_at(looks[k]) if k in looks else None
+        text, unknown = written_text(codec, one.tokens, places, tokens)
+        if beyond[k]:
+            found[row].append(Written(text, one, unknown, beyond_cells=True))
+        elif asked_for and places is not None:
+            words = aligned_words(model.codecs, sources[row, : len(tokens)].tolist(), one.tokens, places)
+            found[row].append(Written(text, one, unknown, places, words, looks[k]))
+        else:
+            found[row].append(Written(text, one, unknown))
+    return found
+
+
+def _cells(one: Hypothesis, example: Example) -> int:
+    """Numbers that say how much each symbol of a hypothesis looks at each of its source."""
+    return (len(one.tokens) + 1) * (len(example["tokens"]) + 1)

@@ -1,0 +1,1 @@
+"""Trained runs, opened: one class for all tasks."""

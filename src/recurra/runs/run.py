@@ -1,0 +1,200 @@
+"""A trained run, opened. One class for all tasks: what a run can do, the contract of its task says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recurra import checkpoint
+from recurra import config as configuration
+from recurra import plugins as own_files
+from recurra.answers import Answer
+from recurra.asking.answering import Questions, answer, never, questions
+from recurra.asking.examples import as_example
+from recurra.asking.threads import threads_set
+from recurra.checkpoint import RunFolder
+from recurra.config import Config
+from recurra.data.codecs import file as codec_file
+from recurra.engine.device import find_device
+from recurra.errors import ConfigError, UnknownName
+from recurra.model import Model
+from recurra.runs.adaptation import Choice, make_adaptation
+from recurra.runs.continuing import continued
+from recurra.runs.reading import examples_to_score, in_pieces, parted
+from recurra.runs.scoring import score
+from recurra.streaming.session import Session, open_session
+from recurra.streaming.stepping import How
+from recurra.tasks.contract import ChecksOptions, Continues, Demonstrates, Starts, make_options
+from recurra.types import Example
+
+SHOWN = 3
+"""Examples of the test that the report shows."""
+SAMPLE: dict[str, Any] = {"length": 300, "temperature": 0.8}
+"""What the report shows of a run that writes on."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory and the model in it::
+
+    run = recurra.load("run")
+    run.predict("flights from boston to denver")[0]["tags"]
+    run.evaluate("other.conll")["model"]["f1"]
+    """
+
+    path: Path
+    config: Config
+    model: Model
+    device: torch.device
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What training wrote down: scores beside the baselines, split, seed, commands, minutes."""
+        return checkpoint.read_report(RunFolder(self.path).report)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """The report as it was when it was first asked for; empty where there is none yet."""
+        return self.report if RunFolder(self.path).report.is_file() else {}
+
+    @property
+    def continues(self) -> bool:
+        """Whether it writes on from a beginning, which may be empty."""
+        return isinstance(self.model.task, Continues) and not isinstance(self.model.task, Starts)
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether it reads one long sequence, in pieces."""
+        return in_pieces(self.config)
+
+    @property
+    def of_text(self) -> bool:
+        """Whether its input is symbols."""
+        return hasattr(self.model.codecs["input"], "symbols")
+
+    def options(self, given: Mapping[str, Any] | None = None) -> Any:
+        """The task's options: as the recipe says, with what is `given` in their place.
+
+        Raises `ConfigError` for an unknown one, for a value out of range, and for one that this run cannot use.
+        """
+        task = self.model.task
+        options = make_options(task, self.config.get("search", {}), given or {})
+        if isinstance(task, ChecksOptions):
+            task.check_options(options)
+        return options
+
+    def predict(
+        self,
+        *inputs: Any,
+        threads: int | None = None,
+        stop: Callable[[], bool] = never,
+        cells: int | None = None,
+        **options: Any,
+    ) -> list[Answer]:
+        """The answer to each input: a text, its tokens, numbers, or an example by the names of its fields.
+
+        `options` are the task's; what an answer holds its parts say (`recurra.answers`), and as a mapping it is its
+        JSON. Of a run that writes on, the inputs are beginnings, and none is one that is empty. `cells`: an alignment
+        of more numbers is left out. Raises `Stopped` where `stop()` says so meanwhile.
+        """
+        chosen = self.options(options)
+        if self.continues:
+            with threads_set(threads or 1):  # a step of one sequence is little work: more threads wait for each other
+                return [continued(self, given, chosen) for given in inputs or ("",)]
+        examples = [as_example(given, self.model.codecs) for given in inputs for _ in range(getattr(chosen, "n", 1))]
+        with threads_set(threads):
+            return self.answers(self.questions(examples), chosen, stop=stop, cells=cells)
+
+    def questions(self, examples: Sequence[Example], beside: Sequence[Run] = ()) -> Questions:
+        """Examples as this run, and others that answer with it, read them."""
+        return questions([self.model, *(run.model for run in beside)], examples, self.facts)
+
+    def answers(
+        self,
+        asked: Questions,
+        options: Any,
+        *,
+        beside: Sequence[Run] = (),
+        stop: Callable[[], bool] = never,
+        cells: int | None = None,
+    ) -> list[Answer]:
+        """The answers of this run to questions, together with those of others."""
+        models = [self.model, *(run.model for run in beside)]
+        return answer(models, asked, options, self.device, stop=stop, cells=cells)
+
+    def evaluate(
+        self,
+        *files: str | Path,
+        baseline: bool = True,
+        threads: int | None = None,
+        beside: Sequence[Run] = (),
+        settings: Mapping[str, Any] | None = None,
+        dynamic: Choice = None,
+        cache: Choice = None,
+        say: Callable[[str], None] = lambda sentence: None,
+    ) -> dict[str, Any]:
+        """Score files, or, where none is named, the run's own test part (its validation part if it has no test).
+
+        With other runs `beside` it, they answer together. `settings` are those of the reader for files unlike the
+        training's, `{"reader.kind": "columns"}`, and options of the task, `{"search.beam": 1}`. The baseline is fitted
+        anew on the data that the run was trained on, which must still be there.
+        Gives `{"data", "unknown_share", "parameters", "model": {metrics}, "tables", "baseline": [{"name", "size",
+        "unit", metrics}]}`, how much was scored, and the `split` of the run's own data.
+
+        `dynamic=True` also scores a language model by dynamic evaluation, `cache=True` with a neural cache; settings in
+        the place of True are those of `recurra.runs.adaptation`. Numbers left open are chosen on the run's own
+        validation text. Each adds a row to `"adapted"`; the model itself then reads the text in one stream, too. `say`
+        is told how far it is where that takes long.
+        """
+        adaptation = make_adaptation(dynamic, cache)
+        reading, chosen = parted(settings or {})
+        options = self.options(chosen)
+        found, examples, train = examples_to_score(self.config, files, reading, baseline)
+        with threads_set(threads):
+            return found | score([self, *beside], examples, train, options, adaptation, say)
+
+    def score(self, examples: Sequence[Example], train: Sequence[Example] | None) -> dict[str, Any]:
+        """The metrics of the model on examples, beside the baselines fitted on `train` (None: without them)."""
+        return score([self], examples, train, self.options())
+
+    def session(self, step: How = "auto") -> Session:
+        """One stream of this run, to be read step by step: see `Session`, and for `step` `open_session`.
+
+        Raises `NotCausal` for a model that needs more than what came before, `ConfigError` for an export, which has no
+        parts to hold a stream of.
+        """
+        return open_session(self.model, self.path, step)
+
+    def shown(self, test: Sequence[Example], seed: int) -> dict[str, Any]:
+        """What the report shows of the model beside its scores: its answers to the first examples of the test."""
+        task = self.model.task
+        if self.continues:
+            (found,) = self.predict(**SAMPLE, seed=seed)
+            return {"sample": {**SAMPLE, "seed": seed, **{k: v for k, v in found.json().items() if k != "prompt"}}}
+        asked = list(test[:SHOWN])
+        if isinstance(task, Demonstrates):
+            asked = task.demonstration(asked, self.model.codecs, seed)
+        answers = self.predict(*asked)
+        return {"shown": [found.json() for found in answers], "texts": [found.text() for found in answers]}
+
+
+def load_run(path: str | Path, plugins: Iterable[str | Path] = (), device: str = "auto") -> Run:
+    """Open a run directory. Raises `CheckpointError` for one that is missing, cut, corrupt or of another version."""
+    plugins = [*plugins]
+    own_files.load(plugins)
+    folder = checkpoint.open_run(path)
+    config = configuration.load_recipe(folder.config)
+    try:
+        configuration.check(config)
+    except UnknownName as error:
+        raise ConfigError(f"{error} {own_files.hint(folder.path, plugins)}") from error
+    model = Model.from_config(config, codec_file.load_all(codec_file.find(folder.path)))
+    place = find_device(device)
+    checkpoint.load_model(folder.model, model).to(place).eval()
+    model.name = str(folder.path)
+    return Run(folder.path, config, model, place)

@@ -1,0 +1,143 @@
+"""The score of runs on examples, beside those of baselines: written once, for all tasks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recurra import registry
+from recurra.answers import Answer
+from recurra.baselines.rows import scored_rows
+from recurra.config import metrics_of
+from recurra.data.files import counted
+from recurra.decoding.search import cut_at
+from recurra.errors import ConfigError, DataError
+from recurra.runs.adaptation import Adaptation, not_for
+from recurra.runs.adapted_scores import adapted_scores, own_text
+from recurra.tasks.contract import Predicts, Prepares, ScoredByLoss, ScoresItself, Starts
+from recurra.tasks.metrics import with_metrics
+from recurra.tasks.scores import Scores
+from recurra.training.evaluation import Score, evaluate
+from recurra.types import Example
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Together:
+    """Runs that are asked together; what a task that scores itself asks."""
+
+    runs: Sequence[Any]
+    options: Any
+
+    def answers(self, examples: Sequence[Example], options: Any) -> list[Answer]:
+        first, *others = self.runs
+        answers: list[Answer] = first.answers(first.questions(examples, others), options, beside=others)
+        return answers
+
+    def loss(self, examples: Sequence[Example]) -> tuple[float, int]:
+        found = self.measured(examples)
+        return found.loss, found.targets
+
+    def measured(self, examples: Sequence[Example], one_stream: bool = False) -> Score:
+        """The loss of the first run on examples; a long text is read in several streams unless `one_stream`."""
+        run = self.runs[0]
+        encoded = run.model.codecs.encode_all(examples)
+        batching = registry.construct("batching", run.config["batching"])
+        batches = batching.scoring(encoded, run.model.codecs.layouts, one_stream)
+        detailed = isinstance(run.model.task, ScoredByLoss)
+        found = evaluate(run.model, batches, device=run.device, detailed=detailed)
+        if found is None:
+            raise DataError("the evaluation was stopped before its end, so there is no score. Evaluate again.")
+        return found
+
+
+def score(
+    runs: Sequence[Any],
+    examples: Sequence[Example],
+    train: Sequence[Example] | None,
+    options: Any,
+    adaptation: Adaptation | None = None,
+    say: Say = lambda sentence: None,
+) -> dict[str, Any]:
+    """The metrics of runs that answer together, beside the baselines fitted on `train` (None: without them).
+
+    Raises `ConfigError` for runs that cannot answer together, and for an adaptation of a task that does not adapt.
+    """
+    run, ask = runs[0], Together(runs, options)
+    task, codecs = run.model.task, run.model.codecs
+    if adaptation and not isinstance(task, Predicts):
+        raise ConfigError(not_for(f"{run.path}, whose task is {run.config['task']['kind']},"))
+    if len(runs) > 1 and not _answers_together(task, ask):
+        raise ConfigError(f"{len(runs)} runs that are scored by more than their answers. Evaluate one at a time.")
+    gold, notes = task.prepare(_tokenised(examples, codecs)) if isinstance(task, Prepares) else (list(examples), [])
+    begun = time.perf_counter()
+    scores, beside, told = _scored(ask, gold, train, one_stream=bool(adaptation))
+    seconds = time.perf_counter() - begun
+    found: dict[str, Any] = {
+        **sizes(codecs, codecs.encode_all(gold), run.in_pieces),
+        "notes": [*notes, *scores.notes, *told.pop("notes", ())],
+        "parameters": sum(each.model.parameter_count for each in runs),
+        "runs": len(runs),
+        "examples_per_second": len(gold) / seconds,
+        **told,
+        "model": scores.metrics,
+        "tables": scores.tables,
+    }
+    if adaptation:
+        found["streams"] = 1
+        found["adapted"] = adapted_scores(run.model, adaptation, gold, own_text(run.config, codecs), run.device, say)
+    further = metrics_of(run.config)
+    if train is not None:
+        fitted = task.prepare(_tokenised(train, codecs))[0] if isinstance(task, Prepares) else train
+        beside = [*beside, *scored_rows(task, run.config["baseline"], fitted, gold, codecs, further)]
+    if beside:
+        found["baseline"] = beside
+    return found
+
+
+def _scored(
+    ask: Together, gold: Sequence[Example], train: Sequence[Example] | None, one_stream: bool
+) -> tuple[Scores, list[dict[str, Any]], dict[str, Any]]:
+    """Scores, rows beside them, and what else there is to say of how they came about."""
+    model = ask.runs[0].model
+    task, codecs = model.task, model.codecs
+    if isinstance(task, ScoresItself) and (own := task.scored(ask, gold, train, codecs)) is not None:
+        return *own, {"search": ask.options.words}
+    if isinstance(task, ScoredByLoss):
+        found = ask.measured(gold, one_stream)
+        scores = task.metrics(found.loss, found.targets, found.details)
+        return scores, task.beside(model.embedder, model.core, found.targets, found.details), {}
+    answers = ask.answers(gold, ask.options)
+    scores = with_metrics(task.score(gold, answers, codecs), metrics_of(ask.runs[0].config), gold, answers)
+    if not isinstance(task, Starts):
+        return scores, [], {}
+    cut = sum(not each.json().get("ended", True) for each in answers)
+    note = [f"{cut:,} of {counted(len(gold), 'target')} cut off without an end, {cut_at(ask.options)}."] if cut else []
+    return scores, [], {"search": ask.options.words, "cut": cut, "notes": note}
+
+
+def _answers_together(task: Any, ask: Together) -> bool:
+    return not isinstance(task, ScoredByLoss) and not getattr(task, "judged_by_loss", False)
+
+
+def _tokenised(examples: Sequence[Example], codecs: Any) -> list[Example]:
+    return [codecs.tokenised(example) for example in examples]
+
+
+def sizes(codecs: Any, encoded: Sequence[Mapping[str, Any]], in_pieces: bool) -> dict[str, Any]:
+    """How much examples hold: "symbols" of one long text, else "examples" and "tokens", those of several sequences by
+    name; and the share of the input that is unknown."""
+    shares = codecs.unknown_shares(encoded)
+    steps = {
+        field.of[0]: sum(len(each[name]) - field.ended for each in encoded if name in each)
+        for name, field in codecs.fields.items()
+        if field.of and not field.along and codecs[name].shape[:1] == (None,)
+    }
+    share = {"unknown_share": shares.get("input", 0.0)}
+    if in_pieces:
+        return {"symbols": next(iter(steps.values())), **share}
+    tokens: Any = steps if len(steps) > 1 else next(iter(steps.values()))
+    return {"examples": len(encoded), "tokens": tokens, **share}

@@ -1,1 +1,0 @@
-"""A trained run in use: answers, and scores beside a baseline."""

@@ -1,0 +1,96 @@
+"""Random examples of any field, by what its codec reads; and the settings that a part can have, by its constructor."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from recurra import config as configuration
+from recurra import registry
+from recurra.errors import ConfigError, RecurraError
+from recurra.types import Example, Field
+
+WORDS = tuple("abcdefghij")
+NAMES = tuple(f"B-{name}" for name in "KLMN")
+WIDTH = 3
+"""Numbers in a step of vectors."""
+SMALL, LARGE = 8, 16
+"""A whole number above the second, in a recipe's settings, becomes the first."""
+
+
+def random_value(form: str, steps: int, random: np.random.Generator) -> Any:
+    """A value of a form, of so many steps where it has any. Raises ConfigError for an unknown form."""
+    made: dict[str, Any] = {
+        "text": lambda: " ".join(random.choice(WORDS, steps)),
+        "tokens": lambda: random.choice(WORDS, steps).tolist(),
+        "tags": lambda: random.choice(NAMES, steps).tolist(),
+        "label": lambda: str(random.choice(NAMES)),
+        "labels": lambda: [name for name in NAMES if random.random() < 0.4],
+        "integers": lambda: np.sort(random.integers(0, 3, steps)).tolist(),
+        "numbers": lambda: random.normal(size=steps),
+        "vectors": lambda: random.normal(size=(steps, WIDTH)),
+        "number": lambda: float(random.normal()),
+        "image": lambda: random.random((SMALL, steps)),
+    }
+    if form not in made:
+        raise ConfigError(f"random values are known of {', '.join(made)}, not of the form {form!r}. Add it there.")
+    return made[form]()
+
+
+def random_example(fields: Mapping[str, Field], codecs: Any, steps: int, random: np.random.Generator) -> Example:
+    """An example with a value for the input, and for each field that is learned or goes along it."""
+    example: dict[str, Any] = {"place": f"an example of {steps} steps"}
+    for name, field in fields.items():
+        if not field.of or not (name == "input" or field.along or field.learned):
+            continue
+        own = codecs[name].shape[:1] == (None,) and not field.along and name != "input"
+        length = int(random.integers(0, SMALL)) if own else steps
+        value = random_value(preferred(codecs[name].forms), length, random)
+        example[field.of[0]] = value
+    return example
+
+
+def preferred(forms: tuple[str, ...]) -> str:
+    """Of the forms a codec reads the one that random values have a length of: tokens rather than a text."""
+    return "tokens" if "tokens" in forms else forms[0]
+
+
+def ways(kind: str, name: str) -> list[dict[str, Any]]:
+    """Settings of a part: its defaults, those of recipes made small, and each choice that its constructor leaves, one at
+    a time."""
+    recipes = [configuration.load_recipe(each) for each in configuration.recipe_names()]
+    bases = [{"kind": name}, *(_small(r[kind]) for r in recipes if r.get(kind, {}).get("kind") == name)]
+    bases = [base for base in bases if _possible(kind, base)]
+    found = list(bases)
+    maker = registry.find(kind, name)
+    hints = typing.get_type_hints(maker.__init__)
+    for key in inspect.signature(maker).parameters if bases else ():
+        values: tuple[Any, ...] = ()
+        if typing.get_origin(hints.get(key)) is typing.Literal:
+            values = typing.get_args(hints[key])
+        elif hints.get(key) is bool:
+            values = (False, True)
+        found += [{**bases[0], key: value} for value in values]
+    distinct = {repr(sorted(way.items(), key=str)): way for way in found if _possible(kind, way)}
+    return list(distinct.values())
+
+
+def _small(value: Any) -> Any:
+    """Settings with sizes that a test can afford."""
+    if isinstance(value, Mapping):
+        return {key: _small(inner) for key, inner in value.items()}
+    if isinstance(value, list) and all(isinstance(each, int) for each in value):
+        return [3 * (k + 1) for k in range(len(value))]
+    return SMALL if isinstance(value, int) and not isinstance(value, bool) and value > LARGE else value
+
+
+def _possible(kind: str, settings: Mapping[str, Any]) -> bool:
+    try:
+        registry.construct(kind, settings)
+    except RecurraError:
+        return False
+    return True

@@ -1,0 +1,97 @@
+"""What is to be doubted in data that were read: fields that are missing, labels that seem to be none, other formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from recurra import registry
+from recurra.config import Config
+from recurra.data.fields import place_of, readers_of
+from recurra.errors import DataError
+from recurra.types import Example, Field
+
+MANY = 20
+"""Labels from which on it is asked whether they are labels at all, if most occur but once."""
+
+
+@contextmanager
+def other_format(reader: Any, task: Any) -> Iterator[None]:
+    """Turn an error of reading into what is wrong where the format that was found has not what the task learns."""
+    try:
+        yield
+    except DataError as error:
+        kind: str | None = getattr(reader, "kind", None)
+        learned = [field.of for field in task.fields.values() if field.learned]
+        gives = {*registry.find("reader", kind).fields} if kind is not None else set()
+        missing = next((of for of in learned if kind is not None and not gives & {*of}), None)
+        if missing is None:
+            raise
+        raise DataError(
+            f"{reader.said}. That format gives no {missing[0]}, expected one of {', '.join(readers_of(missing))}. "
+            "Write the file in one of them, or name its format: --set reader.kind=…"
+        ) from error
+
+
+def check_fields(examples: Iterable[Example], fields: Mapping[str, Field]) -> None:
+    """Raise `DataError` for an example without a field that is learned, saying what would learn from it."""
+    learned = {name: field for name, field in fields.items() if field.learned}
+    for example in examples:
+        for name, field in learned.items():
+            if not {*field.of, *filter(None, [field.several])} & example.keys():
+                raise DataError(_missing(name, learned, example))
+
+
+def _missing(missing: str, learned: Mapping[str, Field], example: Example) -> str:
+    if {missing, *example} >= {"label", "labels"}:
+        several = missing == "label"
+        what = "any number of labels" if several else "one label"
+        move = f"To learn {what} for each: --set task.multi_label={str(several).lower()}"
+    elif missing == "label" and "tags" in learned:
+        move = "To learn tags alone: --set task.intent=false"
+    elif missing == "tags" and example.keys() & {"label", "labels"}:
+        move = "To learn labels: recurra train classifier …"
+    elif "tags" in example:
+        move = "To learn its tags: recurra train tagger …"
+    else:
+        move = f"Write it there, or name a reader that gives {missing}: --set reader.kind=…"
+        if readers := readers_of(learned[missing].of):
+            move = f"Name a reader that gives {missing}: --set reader.kind={' or '.join(readers)}"
+    there = ", ".join(name for name in example if name != "place")
+    return f"{place_of(example)}: no {missing} in this example, only {there}. {move}"
+
+
+def doubts(train: Sequence[Example], fields: Mapping[str, Field]) -> list[str]:
+    """A sentence for each field of names with so many that they seem to be something else, numbers of rows or texts;
+    and for one with names that stand for none."""
+    found = []
+    for field, name in ((each, of) for each in fields.values() if each.learned for of in each.of):
+        if field.codec["kind"] not in ("label", "label-set", "tags"):
+            continue
+        names = [n for e in train for n in ([e[name]] if isinstance(e[name], str) else e[name])]
+        what = name.removesuffix("s")
+        if 0 < (nameless := names.count("_")) < len(names):
+            found.append(
+                f"{nameless:,} of {len(names):,} {what}s are '_', as files of columns write what is not known: it is "
+                "learnt like any other."
+            )
+        distinct = len(set(names))
+        if distinct >= MANY and 2 * distinct > len(names):
+            found.append(f"{distinct:,} different {what}s among {len(names):,}: is the right column read?")
+    return found
+
+
+def settled_words(config: Config, parts: Any) -> list[str]:
+    """Settle, in `config`, how the words of a text made of examples are found: as recipes that label them do, so that
+    a model of labels can start from this one. Gives a sentence about that."""
+    vocabulary = config.get("vocabulary", {})
+    if parts.form == "whole" or vocabulary.get("kind") != "word":
+        return []
+    given: dict[str, Any] = {"split": "words", "lower": True}
+    if parts.form == "tokens":
+        given = {"split": "space", "lower": True, "digits": True}
+    left = {key: value for key, value in given.items() if key not in vocabulary}
+    config["vocabulary"] = {**vocabulary, **left}
+    words = ", ".join(f"vocabulary.{key} = {str(value).lower()}" for key, value in left.items())
+    return [f"Words are read as the recipes of labels do: {words}."] if left else []

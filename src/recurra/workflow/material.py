@@ -1,0 +1,217 @@
+"""What a model is trained on: read, cut into parts, prepared by the task, encoded, batched. One class for all tasks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from recurra import registry
+from recurra.asking.answering import Questions, answer, questions
+from recurra.asking.stopped import Stopped
+from recurra.config import Config, Data
+from recurra.data.files import counted
+from recurra.data.parts import gather
+from recurra.errors import ConfigError
+from recurra.model import Model, make_codecs, make_parts
+from recurra.runs.scoring import sizes
+from recurra.tasks.contract import Adapts, JudgedByLoss, Prepares, ScoredByLoss, Settles, make_options
+from recurra.training.evaluation import Batches, Verdict, evaluate
+from recurra.types import Batch, Example
+from recurra.workflow.doubts import check_fields, doubts, other_format, settled_words
+from recurra.workflow.start import symbols_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Material:
+    """The examples that `config` names. `known`: the codecs of a run that goes on, by the name they are saved under.
+
+    What the settings leave to the data (the reader, how tags are written) is put in its place in `config`, so that the
+    run reads later files in the same way. Raises `ConfigError` where there are no validation examples.
+    """
+
+    def __init__(self, config: Config, known: Mapping[str, Any] | None = None) -> None:
+        data = Data(**registry.checked(Data, config["data"], where="data"))
+        reader = registry.construct("reader", config["reader"])
+        embedder, _, task = make_parts(config)
+        self._batching = registry.construct("batching", config["batching"])
+        with other_format(reader, task):
+            parts = gather(data, reader, self._batching.in_pieces)
+        if not parts.valid:
+            raise ConfigError(
+                "there are no validation examples. Name a file with --valid, or set data.valid_fraction above 0."
+            )
+        self.split, self.fingerprint, self._notes = parts.split, parts.fingerprint, list(parts.notes)
+        self.parts = {"train": parts.train, "valid": parts.valid, "test": parts.test}
+        self.config = copy.deepcopy(config)
+        if parts.reader is not None:
+            self.config["reader"] = parts.reader
+        self._notes += settled_words(self.config, parts)
+        for examples in self.parts.values():
+            check_fields(examples, task.fields)
+        if isinstance(task, Settles):
+            settled = dict(task.settled(parts.train))
+            self._notes += settled.pop("notes", ())
+            self.config["task"] |= settled
+            task = registry.construct("task", self.config["task"])
+        self._task = task
+        self.codecs = make_codecs(self.config, embedder, task, known)
+        prepared = {part: self._prepare(part) for part in ("train", "valid")}
+        if known is None:
+            self.codecs.fit(prepared["train"])
+            if symbols := symbols_of(config):
+                self.codecs["input"].extend(symbols)
+        self._notes += doubts(prepared["train"], task.fields)
+        self._valid = self._judged(prepared["valid"])
+        self._encoded = {
+            "train": self.codecs.encode_all(one_each(prepared["train"], task.fields)),
+            "valid": self.codecs.encode_all(prepared["valid"]),
+        }
+        self._questions: Questions | None = None
+        self._note_left_out(self.train(0, 0))  # what is too short for its streams is refused before there is a run
+
+    def adapt(self, model: Model) -> None:
+        """Tell a fresh model what the data know beyond sizes: vectors to start from, how often each label is."""
+        vectors = getattr(self.codecs["input"], "vectors", None)
+        if vectors is not None:
+            model.embedder.adopt(torch.from_numpy(vectors))
+        if isinstance(model.task, Adapts):
+            model.task.adapt(self._encoded["train"])
+
+    def train(self, epoch: int, seed: int) -> Batches:
+        """The batches of an epoch."""
+        batches: Batches = self._batching.batches(self._encoded["train"], self.codecs.layouts, epoch=epoch, seed=seed)
+        return batches
+
+    def valid(self) -> Iterable[Batch]:
+        """The validation examples in batches."""
+        batches: Iterable[Batch] = self._batching.batches(self._encoded["valid"], self.codecs.layouts, whole=True)
+        return batches
+
+    def judge(
+        self,
+        model: Model,
+        batches: Iterable[Batch],
+        /,
+        *,
+        device: torch.device,
+        precision: str,
+        stop: Callable[[], bool],
+    ) -> Verdict | None:
+        """The task's main metric on the validation examples, by the loss or by quick answers."""
+        metric, direction = self._task.main_metric
+        if self._by_loss:
+            score = evaluate(model, batches, device=device, precision=precision, stop=stop)
+            if score is None:
+                return None
+            value = score.per_target
+            if isinstance(self._task, ScoredByLoss):
+                value = self._task.metrics(score.loss, score.targets, score.details).metrics[metric]
+            return Verdict(metric, value, direction == "max")
+        training = model.training
+        model.eval()
+        try:
+            self._questions = self._questions or questions([model], self._valid)
+            found = answer([model], self._questions, self._options, device, precision=precision, stop=stop)
+        except Stopped:
+            return None
+        finally:
+            model.train(training)
+        return Verdict(metric, self._task.score(self._valid, found).metrics[metric], direction == "max")
+
+    def input_ids(self) -> list[NDArray[np.int64]]:
+        """The numbers of the training examples' symbols, without end marks."""
+        end = -1 if self.codecs.fields["input"].ended else None
+        return [each["input"][:end] for each in self._encoded["train"]]
+
+    def facts(self) -> dict[str, Any]:
+        """What the report knows of the data before training."""
+        held = {part: sizes(self.codecs, each, self._batching.in_pieces) for part, each in self._encoded.items()}
+        found: dict[str, Any] = {key: {part: of[key] for part, of in held.items()} for key in held["train"]}
+        coverage = getattr(self.codecs["input"], "coverage", None)
+        return {
+            **found,
+            "vocabulary": {name: codec.size for name, codec in self.codecs.saved.items()},
+            **({"coverage": coverage} if coverage else {}),
+            "notes": self._notes,
+        }
+
+    def sentences(self) -> list[str]:
+        """The same in words."""
+        facts = self.facts()
+        known = ", ".join(f"{size:,} {name}" for name, size in facts["vocabulary"].items())
+        parts = [f"Vocabulary: {known}"] if known else []
+        if hasattr(self.codecs["input"], "symbols"):
+            parts.append(f"{facts['unknown_share']['valid']:.2%} of the validation {self._task.unit} unknown")
+        sentence = "; ".join(parts) + ". " if parts else ""
+        if vectors := facts.get("coverage"):
+            sentence += f"Vectors for {vectors[0]:.1%} of the words, {vectors[1]:.1%} of the tokens. "
+        return [f"Data: {self.split}.", *self._notes, f"{sentence}Training: {_amount(facts)}."]
+
+    def _prepare(self, part: str) -> list[Example]:
+        """The examples of a part as the task reads them."""
+        examples = self.parts[part]
+        if not isinstance(self._task, Prepares):
+            return list(examples)
+        prepared, notes = self._task.prepare([self.codecs.tokenised(example) for example in examples])
+        said = [note if part == "train" else f"Validation: {note}" for note in notes]
+        self._notes += [note for note in said if note.removeprefix("Validation: ") not in self._notes]
+        return prepared
+
+    def _judged(self, examples: list[Example]) -> list[Example]:
+        """The validation examples that weights are judged by: of a task that writes, as many as its options say."""
+        self._by_loss = isinstance(self._task, ScoredByLoss) or (
+            isinstance(self._task, JudgedByLoss) and self._task.judged_by_loss
+        )
+        options = make_options(self._task, self.config.get("search", {}), {})
+        self._options = getattr(options, "quick", options)
+        most = None if self._by_loss else getattr(options, "valid", None)
+        if most is None or len(examples) <= most:
+            return examples
+        self._notes.append(
+            f"A validation writes for {most:,} of {counted(len(examples), 'validation source')}, evenly spaced among "
+            "them (search.valid)."
+        )
+        rows = np.linspace(0, len(examples) - 1, most).round().astype(int).tolist()
+        return [examples[row] for row in rows]
+
+    def _note_left_out(self, batches: Any) -> None:
+        """Say how many training examples are cut, or left out, as they are too long."""
+        if cut := getattr(batches, "cut", 0):
+            longest = f"{self._batching.longest:,} tokens (batching.longest)"
+            self._notes.append(f"{counted(cut, 'training example')} cut after {longest}.")
+        if left := getattr(batches, "left_out", 0):
+            self._notes.append(
+                f"{left:,} of {counted(len(self._encoded['train']), 'training pair')} left out, as a side has more "
+                f"than {self._batching.longest:,} symbols (batching.longest)."
+            )
+
+
+def one_each(examples: Sequence[Example], fields: Mapping[str, Any]) -> list[Example]:
+    """A training example for each of several values that a field may have; others as they are."""
+    for field in fields.values():
+        if field.several is not None:
+            examples = [one for example in examples for one in _each(example, field)]
+    return list(examples)
+
+
+def _each(example: Example, field: Any) -> list[Example]:
+    if field.several not in example:
+        return [example]
+    rest = {name: value for name, value in example.items() if name != field.several}
+    return [{**rest, field.of[0]: value} for value in example[field.several]]
+
+
+def _amount(facts: Mapping[str, Any]) -> str:
+    """How much there is to train on."""
+    if "symbols" in facts:
+        return f"{facts['symbols']['train']:,} symbols"
+    tokens = facts["tokens"]["train"]
+    named = tokens if isinstance(tokens, Mapping) else {"": tokens}
+    steps = ", ".join(f"{count:,} {name}{' ' if name else ''}tokens" for name, count in named.items())
+    return f"{counted(facts['examples']['train'], 'example')}, {steps}"
