@@ -13,7 +13,7 @@ import torch
 
 import recurra
 from recurra import cli, workflow
-from recurra.data.streams import Streams
+from recurra.data.batching.streams import Streams
 from recurra.errors import ConfigError, DataError
 from recurra.serving import adapted_scores as module
 from recurra.serving.adapted_scores import cache_losses

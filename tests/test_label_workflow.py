@@ -274,7 +274,7 @@ def test_runs_together_answer_by_their_mean(run: LabelRun, other: LabelRun, file
 
 
 def configuration_batch(run: LabelRun, example: dict[str, Any]) -> Any:
-    from recurra.data.buckets import Buckets
+    from recurra.data.batching.buckets import Buckets
 
     encoder = Encoder(run.model.vocabularies)
     return Buckets().batches([encoder.encode(example)], encoder.spell, whole=True)[0]

@@ -17,7 +17,7 @@ import torch
 import recurra
 from recurra import config as configuration
 from recurra import workflow
-from recurra.data.pair_encode import PairEncoder
+from recurra.data.former import pair_codecs
 from recurra.errors import ConfigError, DataError
 from recurra.serving.pairs import PairRun
 from recurra.serving.search import Search

@@ -12,7 +12,7 @@ import pytest
 import recurra
 from recurra import cli, workflow
 from recurra.baselines.ngram import KneserNey
-from recurra.data.pair_encode import PairEncoder
+from recurra.data.former import pair_codecs
 from recurra.data.poems import form_of, has_form
 from recurra.errors import ConfigError, DataError
 from recurra.serving.pairs import PairRun

@@ -15,7 +15,7 @@ import recurra
 from recurra import checkpoint, workflow
 from recurra import config as configuration
 from recurra.checkpoint import RunFolder
-from recurra.data import vocabulary_file
+from recurra.data.codecs import file as codec_file
 from recurra.data.mark import mark_of
 from recurra.errors import CheckpointError
 from recurra.model import Model
@@ -33,7 +33,7 @@ def written(path: Path, model: Model) -> RunFolder:
     path.mkdir()
     folder = RunFolder(path)
     folder.config.write_text(configuration.dump_toml(model.config), encoding="utf-8")
-    vocabulary_file.save_all(model.vocabularies, folder.vocabulary)
+    codec_file.save(model.vocabularies, folder.vocabulary)
     checkpoint.save_model(folder.model, model, {"step": "3"})
     return folder
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra import registry
-from recurra.data.vocabulary import Vocabulary
+from recurra.data.codecs.contract import Vocabulary
 from recurra.engine import Record
 from recurra.errors import CheckpointError, ConfigError
 from recurra.nn.room import Room
@@ -128,7 +128,7 @@ def make_parts(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
             "what it read forwards and backwards apart: it would see the symbol itself. Set core.kind = 'both-ways'."
         )
     if "vocabulary" in config:
-        _check_numbering(task, registry.find("vocabulary", config["vocabulary"]["kind"]))
+        _check_numbering(task, registry.find("codec", config["vocabulary"]["kind"]))
     return embedder, core, task
 
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.buckets import BucketEpoch, Buckets
+from recurra.data.batching.buckets import BucketEpoch, Buckets
 from recurra.data.encode import Encoder
 from recurra.errors import ConfigError, DataError
 from recurra.registry import construct

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recurra.data.encode import IGNORED, LONGEST_WORD, Encoder
-from recurra.data.vocabulary_file import load_all, save_all
+from recurra.data.codecs.file import load, save
 from recurra.errors import ConfigError, DataError, UnknownName
 
 TRAIN: list[dict[str, Any]] = [

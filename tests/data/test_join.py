@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recurra.data.join import join_words
-from recurra.data.tokens import Tokens
+from recurra.data.codecs.tokens import Tokens
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from recurra.config import Data
 from recurra.data.examples import gather_examples
 from recurra.data.labelled_texts import gather_texts, gives_examples, read_texts
 from recurra.data.text import TextReader
-from recurra.data.vocabulary import Word
-from recurra.data.vocabulary_file import from_json
+from recurra.data.codecs.word import Word
+from recurra.data.codecs.file import from_record
 from recurra.errors import DataError
 
 
@@ -94,7 +94,7 @@ def test_pairs_are_no_text(tmp_path: Path) -> None:
 
 def test_words_of_a_text_are_the_tokens_of_an_example() -> None:
     text = "It's 3,50 <br /> good!\nIn 1999, too"
-    tokens = registry.construct("vocabulary", {"kind": "tokens", "split": "words", "lower": True, "digits": True})
+    tokens = registry.construct("codec", {"kind": "tokens", "split": "words", "lower": True, "digits": True})
     words = Word(split="words", lower=True, digits=True).fit([text])
     first, second = (tokens._keys(tokens.tokens({"text": line})) for line in text.split("\n"))
     assert [words.symbols[i] for i in words.encode(text)] == [*first, "<eos>", *second]

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recurra.data.pair_encode import PairEncoder, has_empty_side, one_target_each, source_of, targets_of
-from recurra.data.vocabulary_file import load_all, save_all
+from recurra.data.former import new_pair_codecs
+from recurra.data.sides import has_empty_side, one_target_each, source_of, targets_of
+from recurra.data.codecs.file import load, save
 from recurra.errors import ConfigError, DataError
 
 TRAIN: list[dict[str, Any]] = [

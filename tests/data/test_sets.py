@@ -15,7 +15,8 @@ from recurra.data.parallel import ParallelReader
 from recurra.data.sets import DataSet, Lines, Source, find_set, find_vectors, read_sources, set_reader
 from recurra.data.split import cut
 from recurra.data.text import TextReader
-from recurra.data.vocabulary import Character, Word
+from recurra.data.codecs.characters import Character
+from recurra.data.codecs.word import Word
 from recurra.errors import ConfigError, DataError, UnknownName
 
 needs_data = pytest.mark.skipif(not os.environ.get("RECURRA_DATA"), reason="RECURRA_DATA names no data folder")

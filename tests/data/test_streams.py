@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.streams import StreamEpoch, Streams
+from recurra.data.batching.streams import StreamEpoch, Streams
 from recurra.errors import ConfigError, DataError
 from recurra.registry import construct
 from recurra.types import Batch

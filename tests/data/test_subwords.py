@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import ByteLevel
 
 from recurra.data.encode import Encoder
-from recurra.data.subwords import BYTE_OF, SMALLEST, Subwords
+from recurra.data.codecs.subwords import BYTE_OF, SMALLEST, Subwords
 from recurra.data.vocabulary_file import from_json, load_all, save_all
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.export.clients import subwords
@@ -40,7 +40,7 @@ MODELS = ("bpe", "unigram")
 
 
 def fitted(model: str, texts: list[str] = PROSE, size: int = 500, **settings: Any) -> Subwords:
-    vocabulary: Subwords = construct("vocabulary", {"kind": "subwords", "model": model, "size": size, **settings})
+    vocabulary: Subwords = construct("codec", {"kind": "subwords", "model": model, "size": size, **settings})
     return vocabulary.fit_texts(texts)
 
 
@@ -108,7 +108,7 @@ def test_a_saved_vocabulary_encodes_the_same(model: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("model", MODELS)
 def test_training_again_learns_the_same(model: str) -> None:
     code = (
-        "import hashlib, sys; from pathlib import Path; from recurra.data.subwords import Subwords\n"
+        "import hashlib, sys; from pathlib import Path; from recurra.data.codecs.subwords import Subwords\n"
         "texts = Path(sys.argv[1]).read_text(encoding='utf-8').splitlines()\n"
         "print(hashlib.sha256(repr(Subwords(600, sys.argv[2]).fit_texts(texts).to_json()).encode()).hexdigest())"
     )
@@ -159,7 +159,7 @@ def test_before_fit_every_byte_is_a_piece() -> None:
 )
 def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        construct("vocabulary", {"kind": "subwords", **settings})
+        construct("codec", {"kind": "subwords", **settings})
 
 
 def test_nothing_to_learn_from() -> None:

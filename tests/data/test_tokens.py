@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.tokens import Labels, Tokens
-from recurra.data.vocabulary_file import from_json
+from recurra.data.codecs.labels import Labels
+from recurra.data.codecs.tokens import Tokens
+from recurra.data.codecs.file import from_record
 from recurra.data.words import INVISIBLE
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import construct
@@ -41,7 +42,7 @@ def vectors(tmp_path: Path) -> str:
     ],
 )  # fmt: skip
 def test_a_text_is_split(split: str, text: str, tokens: list[str]) -> None:
-    assert construct("vocabulary", {"kind": "tokens", "split": split}).tokens({"text": text}) == tokens
+    assert construct("codec", {"kind": "tokens", "split": split}).tokens({"text": text}) == tokens
 
 
 @given(st.text())
@@ -169,7 +170,7 @@ def test_labels_that_are_none() -> None:
     [("space", "T UW K"), ("characters", "你好 שלום é"), ("words", "It's a dog, isn't it (yes)?")],
 )
 def test_texts_come_back(split: str, text: str) -> None:
-    vocabulary = construct("vocabulary", {"kind": "tokens", "split": split})
+    vocabulary = construct("codec", {"kind": "tokens", "split": split})
     tokens = vocabulary.tokens({"text": text})
     assert vocabulary.fit_texts([text, ["further", "tokens"]]) is vocabulary
     assert {*tokens, "further", "tokens", "<unk>"} == set(vocabulary.symbols)

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.tokens import Labels, Tokens
-from recurra.data.vocabulary import Byte, Character, Vocabulary, Word
+from recurra.data.codecs.labels import Labels
+from recurra.data.codecs.tokens import Tokens
+from recurra.data.codecs.characters import Byte, Character
+from recurra.data.codecs.contract import Vocabulary
+from recurra.data.codecs.word import Word
 from recurra.data.vocabulary_file import from_json, load, load_all, save, save_all
 from recurra.errors import CheckpointError, ConfigError, DataError, UnknownName
 from recurra.registry import construct, names
@@ -25,7 +28,7 @@ WORDS = st.lists(st.sampled_from(["a", "b", "Être", "<unk>", "字", "\n", "\n",
 
 
 def fitted(kind: str, text: str = PROSE, **settings: Any) -> Vocabulary:
-    vocabulary: Vocabulary = construct("vocabulary", {"kind": kind, **settings})
+    vocabulary: Vocabulary = construct("codec", {"kind": kind, **settings})
     return vocabulary.fit([text])
 
 
@@ -171,7 +174,7 @@ def test_a_text_of_rare_symbols_only_is_refused(kind: str) -> None:
 )
 def test_settings_out_of_range(kind: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        construct("vocabulary", {"kind": kind, **settings})
+        construct("codec", {"kind": kind, **settings})
 
 
 def test_the_file_is_open_json_one_symbol_a_line(tmp_path: Path) -> None:

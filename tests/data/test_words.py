@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recurra.data import vocabulary_file, words
-from recurra.data.tokens import Tokens
-from recurra.data.vocabulary import Word
+from recurra.data.codecs.tokens import Tokens
+from recurra.data.codecs.word import Word
 from recurra.data.words import MARKS, split_words
 from recurra.errors import CheckpointError
 from recurra.export.clients import lines as lines_client
@@ -72,13 +72,13 @@ def test_a_run_of_the_former_splitter_is_asked_by_it(tmp_path: Path, kind: str, 
     symbols = ["<unk>", *former] if kind == "tokens" else ["<unk>", "<eos>", *former]
     record = {"version": 2, "vocabularies": {"input": {"kind": kind, "settings": settings, "symbols": symbols}}}
     (tmp_path / "vocabulary.json").write_text(json.dumps(record), encoding="utf-8")
-    loaded = vocabulary_file.load_all(tmp_path / "vocabulary.json")["input"]
+    loaded = codec_file.load(tmp_path / "vocabulary.json")["input"]
     ids = loaded.encode(loaded.tokens({"text": text})) if kind == "tokens" else loaded.encode(text)
     assert [loaded.symbols[number] for number in ids] == former
     client = tokens_client if kind == "tokens" else lines_client
     assert client.numbers_of(record["vocabularies"]["input"], text) == ids.tolist()
-    vocabulary_file.save_all({"input": loaded}, tmp_path / "again.json")  # as a resumed training does
-    again = vocabulary_file.load_all(tmp_path / "again.json")["input"]
+    codec_file.save({"input": loaded}, tmp_path / "again.json")  # as a resumed training does
+    again = codec_file.load(tmp_path / "again.json")["input"]
     assert again.splitter == 1 and again.to_json() == loaded.to_json()
 
 
@@ -86,7 +86,7 @@ def test_a_run_of_the_former_splitter_is_asked_by_it(tmp_path: Path, kind: str, 
 def test_a_splitter_that_is_not_here_is_refused(splitter: object) -> None:
     record = {**Tokens().to_json(), "splitter": splitter}
     with pytest.raises(CheckpointError, match=r"this recurra has 1 to 2\. Use the recurra that wrote it"):
-        vocabulary_file.from_json(record)
+        codec_file.from_record(record)
 
 
 SIGNS = st.text(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from recurra.checkpoint import RunFolder, create_run
-from recurra.data.streams import StreamEpoch
+from recurra.data.batching.streams import StreamEpoch
 from recurra.diagnostics import recorded_gradients, recorded_spectra, spectra
 from recurra.errors import CheckpointError, ConfigError
 from recurra.model import Model

@@ -11,8 +11,8 @@ import torch
 
 from recurra import config as configuration
 from recurra import registry
-from recurra.data.tokens import Labels
-from recurra.data.vocabulary import Character
+from recurra.data.codecs.labels import Labels
+from recurra.data.codecs.characters import Character
 from recurra.model import Model
 from recurra.serving.run import RUNS, learns_from
 
@@ -34,8 +34,8 @@ def fitted(settings: Mapping[str, Any]) -> Any:
     """A vocabulary of a few texts."""
     kind = settings["kind"]
     if kind == "subwords":
-        return registry.construct("vocabulary", {**settings, "size": 300, "min_count": 1}).fit_texts([TEXT] * 3)
-    made = registry.construct("vocabulary", {**settings, "min_count": 1} if "min_count" in settings else settings)
+        return registry.construct("codec", {**settings, "size": 300, "min_count": 1}).fit_texts([TEXT] * 3)
+    made = registry.construct("codec", {**settings, "min_count": 1} if "min_count" in settings else settings)
     if kind == "tokens":
         return made.fit([made.tokens({"text": TEXT}), *WORDS])
     return made.fit([TEXT])

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from recurra.data.streams import Streams
-from recurra.data.vocabulary import Byte
+from recurra.data.batching.streams import Streams
+from recurra.data.codecs.characters import Byte
 from recurra.errors import DataError
 from recurra.model import Model
 from recurra.training.dynamic import EPSILON, Steps, evaluate_dynamically, mean_squares

@@ -13,8 +13,8 @@ import numpy as np
 from recurra.config import Data
 from recurra.data.corpus import check_sources
 from recurra.data.files import counted
-from recurra.data.pair_encode import has_empty_side, source_of
 from recurra.data.sets import DataSet, Reader, Source, find_set, read_sources
+from recurra.data.sides import has_empty_side, source_of
 from recurra.data.sniff import AutoReader
 from recurra.errors import ConfigError, DataError
 from recurra.registry import construct

@@ -12,7 +12,9 @@ import torch
 
 from recurra import registry
 from recurra.config import metrics_of
-from recurra.data.encode import Encoder
+from recurra.data.codecs.contract import unknown_share
+from recurra.data.fields import Codecs
+from recurra.data.former import label_codecs
 from recurra.data.spans import spans
 from recurra.errors import ConfigError
 from recurra.model import Model
@@ -68,7 +70,9 @@ class LabelRun(OpenedRun):
         if top < 0:
             raise ConfigError(f"top = {top}, expected 0 or more labels.")
         examples = [{"text": given} if isinstance(given, str) else {"tokens": list(given)} for given in inputs]
-        tokenised = [{**example, "tokens": Encoder(self.model.vocabularies).tokens(example)} for example in examples]
+        tokenised = [
+            {**example, "tokens": label_codecs(self.model.vocabularies).tokens(example)} for example in examples
+        ]
         with threads_set(threads):
             found = answers([self.model], self.model.task.prepare(tokenised)[0], self.device, stop=stop, top=top)
         if found is None:
@@ -99,7 +103,7 @@ class LabelRun(OpenedRun):
         self, examples: Sequence[Example], train: Sequence[Example] | None, beside: Sequence[LabelRun] = ()
     ) -> dict[str, Any]:
         """The metrics of the model on examples, beside the baselines fitted on `train` (None: without them)."""
-        task, encoder = self.model.task, Encoder(self.model.vocabularies)
+        task, encoder = self.model.task, label_codecs(self.model.vocabularies)
         models = _checked([self, *beside], examples)
         gold, notes = task.prepare(_tokenised(examples, encoder))
         begun = time.perf_counter()
@@ -107,17 +111,16 @@ class LabelRun(OpenedRun):
         seconds = time.perf_counter() - begun
         assert found is not None
         known: dict[str, Sequence[str]] = {
-            name: self.model.vocabularies[name].symbols for name in ("tags", "label") if name in encoder.vocabularies
+            name: self.model.vocabularies[name].symbols for name in ("tags", "label") if name in self.model.vocabularies
         }
         further = metrics_of(self.config)
         scored = with_metrics(task.score(gold, found, known), further, gold, found)
-        ids = [encoder.vocabularies["input"].encode(example["tokens"]) for example in gold]
+        ids = [encoder["input"].encode(example["tokens"]) for example in gold]
         tokens = sum(map(len, ids))
-        unknown = sum(encoder.vocabularies["input"].unknown_share(each) * len(each) for each in ids)
         result: dict[str, Any] = {
             "examples": len(gold),
             "tokens": tokens,
-            "unknown_share": unknown / max(1, tokens),
+            "unknown_share": unknown_share(encoder["input"], ids),
             "notes": [*notes, *unseen(gold, known)],
             "parameters": sum(model.parameter_count for model in models),
             "runs": len(models),
@@ -136,7 +139,7 @@ class LabelRun(OpenedRun):
 
     def shown(self, test: Sequence[Example], seed: int) -> dict[str, Any]:
         """What the report shows of the model beside its scores: how it labels the first examples of the test."""
-        first = _tokenised(test[:SHOWN], Encoder(self.model.vocabularies))
+        first = _tokenised(test[:SHOWN], label_codecs(self.model.vocabularies))
         return {"shown": self.predict(*(example["tokens"] for example in first))}
 
 
@@ -152,8 +155,8 @@ def answers(
     first, passes = models[0], []
     batching = registry.construct("batching", first.config["batching"])
     for model in models:
-        encoder = Encoder(model.vocabularies)
-        passes.append(batching.batches([encoder.encode(e) for e in examples], encoder.spell, whole=True))
+        encoder = label_codecs(model.vocabularies)
+        passes.append(batching.batches([encoder.encode(e) for e in examples], encoder.layouts, whole=True))
     return answers_to_passes(models, passes, device, precision, stop, top)
 
 
@@ -203,10 +206,10 @@ def _segments(tokens: Sequence[str], tags: Sequence[str]) -> dict[str, list[str]
 def _named(model: Model, name: str, value: Any) -> Any:
     """A label's name, or a list of them, of its number or numbers."""
     vocabulary: Any = model.vocabularies["tags" if name == "tags" else "label"]
-    return vocabulary.decode([value])[0] if name == "label" else vocabulary.decode(value)
+    return vocabulary.pieces([value])[0] if name == "label" else vocabulary.pieces(value)
 
 
-def _tokenised(examples: Sequence[Example], encoder: Encoder) -> list[Example]:
+def _tokenised(examples: Sequence[Example], encoder: Codecs) -> list[Example]:
     return [{**example, "tokens": encoder.tokens(example)} for example in examples]
 
 
@@ -214,7 +217,7 @@ def _checked(runs: Sequence[LabelRun], examples: Sequence[Example]) -> list[Mode
     """The models of runs that can answer together. Raises `ConfigError` for others."""
     (first, *others), models = runs, [run.model for run in runs]
     wanted, *found = (model.task.needs[1:] for model in models)
-    tokens = [Encoder(models[0].vocabularies).tokens(example) for example in examples] if others else []
+    tokens = [label_codecs(models[0].vocabularies).tokens(example) for example in examples] if others else []
     for run, fields in zip(others, found, strict=True):
         together = f"{run.path} and {first.path} cannot answer together: "
         if fields != wanted:
@@ -226,7 +229,7 @@ def _checked(runs: Sequence[LabelRun], examples: Sequence[Example]) -> list[Mode
             symbols = [getattr(each.model.vocabularies.get(name), "symbols", None) for each in (first, run)]
             if symbols[0] != symbols[1]:
                 raise ConfigError(f"{together}they have other {name}. Name runs that were trained on the same data.")
-        encoder = Encoder(run.model.vocabularies)
+        encoder = label_codecs(run.model.vocabularies)
         for mine, example in zip(tokens, examples, strict=True):
             if encoder.tokens(example) != mine:
                 raise ConfigError(

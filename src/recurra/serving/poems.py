@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from recurra import registry
-from recurra.data.pair_encode import PairEncoder, targets_of
+from recurra.data.former import pair_codecs
 from recurra.data.poems import is_character, prompt
+from recurra.data.sides import targets_of
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.tasks.copied import longest_copies
@@ -60,8 +61,9 @@ def score_poems(
     `free` and `kept`: what the model wrote for the examples freely, which its own figures are of, and with the form
     kept. Raises DataError as `evaluate` and the task's `score` do.
     """
-    encoded = PairEncoder(model.vocabularies).encode_all(examples)
-    batches = registry.construct("batching", model.config["batching"]).batches(encoded, None, whole=True)
+    codecs = pair_codecs(model.vocabularies)
+    encoded = codecs.encode_all(examples)
+    batches = registry.construct("batching", model.config["batching"]).batches(encoded, codecs.layouts, whole=True)
     loss = evaluate(model, batches, device=device)
     if loss is None:
         raise DataError("the evaluation was stopped before its end, so there is no score. Evaluate again.")
@@ -100,7 +102,7 @@ def _ngrams(model: Model, train: Sequence[Example], encoded: Sequence[Mapping[st
     """The n-gram model's row: fitted on the training poems one behind the other, an end mark before the first."""
     settings = model.config["baseline"]
     end = model.task.end
-    learnt = PairEncoder(model.vocabularies).encode_all(train)
+    learnt = pair_codecs(model.vocabularies).encode_all(train)
     fitted = registry.construct("baseline", settings).fit(_stream(learnt, end), end + 1)
     log_p = fitted.log_probabilities(_stream(encoded, end))
     size = sum(fitted.size.values())

@@ -11,6 +11,7 @@ import numpy as np
 from recurra import config as configuration
 from recurra import registry
 from recurra.config import Data
+from recurra.data.codecs.contract import unknown_share
 from recurra.data.corpus import Corpus, check_files
 from recurra.data.labelled_texts import gather_texts, read_texts
 from recurra.data.sets import Reader
@@ -42,7 +43,7 @@ class TextRun(OpenedRun):
     def unknown_symbols(self, text: str) -> int:
         """How many symbols of a text the vocabulary does not hold."""
         ids = self.model.vocabulary.encode(text)
-        return round(self.model.vocabulary.unknown_share(ids) * len(ids))
+        return round(unknown_share(self.model.vocabulary, [ids]) * len(ids))
 
     def predict(
         self,
@@ -124,7 +125,7 @@ class TextRun(OpenedRun):
         ids = vocabulary.encode(text)
         scored = {
             "symbols": len(ids),
-            "unknown_share": vocabulary.unknown_share(ids),
+            "unknown_share": unknown_share(vocabulary, [ids]),
             "parameters": self.model.parameter_count,
             "model": score(self.model, self.config["batching"], ids, self.device, 1 if adaptation else None),
         }

@@ -9,11 +9,11 @@ from typing import Any
 
 from recurra import registry
 from recurra.config import Data
-from recurra.data.encode import Encoder
 from recurra.data.examples import gather_examples
 from recurra.data.files import check_encoding, read_lines, read_text
+from recurra.data.former import label_codecs
 from recurra.data.labelled_texts import gather_texts
-from recurra.data.pair_encode import source_of
+from recurra.data.sides import source_of
 from recurra.diagnostics.report import Inspection, inspect_model
 from recurra.errors import DataError, RecurraError
 from recurra.serving.run import Run
@@ -85,7 +85,7 @@ def _tokens(run: Run, example: Example) -> Sequence[str]:
     if run.does == "translate":
         source = source_of(example)
         return source.split() if isinstance(source, str) else source
-    return Encoder(run.model.vocabularies).tokens(example)
+    return label_codecs(run.model.vocabularies).tokens(example)
 
 
 def _cut(run: Run, example: Example, length: int) -> Example:

@@ -245,8 +245,10 @@ def _resumed(config: Config, out: Path) -> Config:
         config = {**config, "reader": started["reader"]}
     if config["task"].get("scheme", "auto") == "auto" and "scheme" in started["task"]:
         config = {**config, "task": {**config["task"], "scheme": started["task"]["scheme"]}}
-    left = {key: started["vocabulary"][key] for key in ("split", "lower", "digits") if key in started["vocabulary"]}
-    config = {**config, "vocabulary": {**left, **config["vocabulary"]}}
+    if "vocabulary" in config:
+        then = started.get("vocabulary", {})
+        left = {key: then[key] for key in ("split", "lower", "digits") if key in then}
+        config = {**config, "vocabulary": {**left, **config["vocabulary"]}}
     for name, (before, now) in configuration.differences(started, config).items():
         if name not in MAY_CHANGE:
             raise ConfigError(

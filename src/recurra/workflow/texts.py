@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from recurra import registry
 from recurra.config import Config, Data
+from recurra.data.batching.layout import SYMBOLS
+from recurra.data.codecs.contract import Vocabulary, unknown_share
 from recurra.data.corpus import Corpus
 from recurra.data.labelled_texts import gather_texts
 from recurra.data.sniff import AutoReader
-from recurra.data.vocabulary import Vocabulary
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.training.evaluation import Batches, Judge, by_loss
@@ -37,10 +38,11 @@ class TextMaterial:
         self._notes += [*corpus.notes, *words]
         self.parts: dict[str, Any] = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
         if known is None:
-            vocabulary: Vocabulary = registry.construct("vocabulary", self.config["vocabulary"])
+            vocabulary: Vocabulary = registry.construct("codec", self.config["vocabulary"])
             known = {"input": vocabulary.fit([corpus.train])}
         self.vocabularies = dict(known)
         self._ids = {part: self.vocabularies["input"].encode(self.parts[part]) for part in ("train", "valid")}
+        self._encoded = {part: [{"input": ids}] for part, ids in self._ids.items()}
         self._batching = registry.construct("batching", config["batching"])
         self.train(0, 0)  # a text too short for its streams is refused before there is a run
 
@@ -51,12 +53,12 @@ class TextMaterial:
 
     def train(self, epoch: int, seed: int) -> Batches:
         """The batches of an epoch."""
-        batches: Batches = self._batching.batches(self._ids["train"], epoch=epoch, seed=seed)
+        batches: Batches = self._batching.batches(self._encoded["train"], SYMBOLS, epoch=epoch, seed=seed)
         return batches
 
     def valid(self) -> Iterable[Batch]:
         """All of the validation text."""
-        batches: Iterable[Batch] = self._batching.batches(self._ids["valid"], whole=True)
+        batches: Iterable[Batch] = self._batching.batches(self._encoded["valid"], SYMBOLS, whole=True)
         return batches
 
     def input_ids(self) -> list[NDArray[np.int64]]:
@@ -68,7 +70,7 @@ class TextMaterial:
         vocabulary = self.vocabularies["input"]
         return {
             "symbols": {part: len(ids) for part, ids in self._ids.items()},
-            "unknown_share": {part: vocabulary.unknown_share(ids) for part, ids in self._ids.items()},
+            "unknown_share": {part: unknown_share(vocabulary, [ids]) for part, ids in self._ids.items()},
             "vocabulary": {"kind": self.config["vocabulary"]["kind"], "size": len(vocabulary)},
         }
 
