@@ -73,7 +73,7 @@ def test_the_report_has_poems_beside_the_real_ones(run: PairRun) -> None:
 
 def test_model_and_n_grams_count_the_same_symbols(run: PairRun) -> None:
     parts = own_parts(run.config)
-    encoder = PairEncoder(run.model.vocabularies)
+    encoder = pair_codecs(run.model.vocabularies)
     test = [symbol for each in encoder.encode_all(parts.test) for symbol in each["target"]]
     train = [symbol for each in encoder.encode_all(parts.train) for symbol in each["target"]]
     end = run.model.task.end

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from recurra import registry
+from recurra.data.codecs.characters import Character
 from recurra.data.codecs.labels import Labels
 from recurra.data.codecs.tokens import Tokens
-from recurra.data.codecs.characters import Character
 from recurra.engine.native import build
 from recurra.errors import NotCausal
 from recurra.model import Model

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from recurra import checkpoint
+from recurra.data.codecs.characters import Character
 from recurra.data.codecs.labels import Labels
 from recurra.data.codecs.tokens import Tokens
-from recurra.data.codecs.characters import Character
 from recurra.data.codecs.word import Word
 from recurra.decoding.sample import sample
 from recurra.engine.native import build

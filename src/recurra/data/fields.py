@@ -9,7 +9,7 @@ import numpy as np
 
 from recurra import registry
 from recurra.data.batching.layout import Layout, layout_of
-from recurra.data.codecs.contract import IGNORED, Codec, EncodesMany, Splits, unknown_share
+from recurra.data.codecs.contract import IGNORED, Codec, EncodesMany, Splits, forms_of, unknown_share
 from recurra.data.codecs.file import now_called
 from recurra.errors import ConfigError, DataError
 from recurra.types import Example, Field
@@ -84,6 +84,20 @@ class Codecs:
             for name, field in self.fields.items()
         }
 
+    def check(self, gives: Mapping[str, str]) -> None:
+        """Raise `ConfigError` for a codec that cannot read what a reader gives, fields by name and their forms."""
+        for name, field in self.fields.items():
+            for source in (*field.of, *([] if field.several is None else [field.several])):
+                form = {"texts": "text"}.get(gives.get(source, ""), gives.get(source))
+                if form is None or form in self[name].forms:
+                    continue
+                fitting = [kind for kind in registry.names("codec") if form in forms_of(kind)]
+                section, kind = SECTIONS.get(name, name), self[name].record()["kind"]
+                raise ConfigError(
+                    f"{section}.kind = {kind!r} reads {' or '.join(self[name].forms)}, but {source} is {form}. Set "
+                    f"{section}.kind = {' or '.join(map(repr, fitting))}."
+                )
+
     def value(self, field: str, example: Example) -> Any:
         """The value of a field in an example; None where it has none, and that of the input raises `DataError`."""
         found = self._values(field, example)
@@ -103,7 +117,7 @@ class Codecs:
         for name, field in self.fields.items():
             for example in examples if field.learned else ():
                 if not self._values(name, example):
-                    raise _missing(name, field.of, example, "training example")
+                    raise _missing(field.of, example, "training example")
         values: dict[str, list[Any]] = {}
         for name, field in self.fields.items():
             held = values.setdefault(record_of(name, field), [])
@@ -168,7 +182,7 @@ class Codecs:
             if source in example:
                 return [example[source]]
         if name == INPUT:
-            raise _missing(name, field.of, example, "example")
+            raise _missing(field.of, example, "example")
         return []
 
     def _arrays(self, name: str, values: Sequence[Any], encoded: Sequence[Mapping[str, Any]]) -> Iterator[NDArray[Any]]:
@@ -206,12 +220,12 @@ def place_of(example: Example) -> str:
     return str(example.get("place", "an example of no known place"))
 
 
-def readers_of(fields: Sequence[str]) -> list[str]:
-    """The readers that give one of the fields, by name."""
+def readers_of(field: str) -> list[str]:
+    """The readers that give a field, by name."""
     return [
         name
         for name in registry.names("reader")
-        if name != "auto" and {*fields} & {*getattr(registry.find("reader", name), "fields", ())}
+        if name != "auto" and field in getattr(registry.find("reader", name), "fields", ())
     ]
 
 
@@ -231,9 +245,11 @@ def _as(codec: Any, kind: str) -> Any:
     return registry.construct("codec", {"kind": kind}).restore(codec.record(), codec.arrays())
 
 
-def _missing(name: str, fields: Sequence[str], example: Example, what: str) -> DataError:
-    wanted = " or ".join(fields)
-    readers = readers_of(fields)
-    move = f"Name a reader that gives {wanted}" + (f": --set reader.kind={', '.join(readers)}" if readers else "")
+def _missing(fields: Sequence[str], example: Example, what: str) -> DataError:
+    *others, last = fields
+    wanted = f"{', '.join(others)} or {last}" if others else last
+    *known, another = readers_of(fields[0]) or [""]
+    kinds = f": --set reader.kind={', '.join(known)} or {another}" if known else f": --set reader.kind={another}"
+    move = f"Name a reader that gives {fields[0]}{kinds if another else ''}"
     there = ", ".join(key for key in example if key != "place") or "nothing"
     return DataError(f"{place_of(example)}: no {wanted} in this {what}, only {there}. {move}, or another task.")

@@ -7,6 +7,7 @@ from typing import Any
 from recurra import registry
 from recurra.config import FILLED, Config
 from recurra.data.codecs.contract import forms_of
+from recurra.data.fields import readers_of
 from recurra.data.former import new_label_codecs, new_pair_codecs
 from recurra.data.readings import load_pypinyin
 from recurra.errors import ConfigError
@@ -121,15 +122,6 @@ def _gives_sentences(kind: str) -> bool:
     """Whether what a reader gives comes as texts or tokens one by one."""
     fields = registry.find("reader", kind).fields
     return kind != "text" and bool({"text", "tokens"} & fields.keys()) and "source" not in fields
-
-
-def readers_of(field: str) -> list[str]:
-    """The readers that give a field, by name."""
-    return [
-        name
-        for name in registry.names("reader")
-        if name != "auto" and field in getattr(registry.find("reader", name), "fields", ())
-    ]
 
 
 def _check_pooling(core: Any, task: Any) -> None:

@@ -13,13 +13,13 @@ from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.codecs.contract import IGNORED, Vocabulary, unknown_share
 from recurra.data.examples import gather_examples
+from recurra.data.fields import readers_of
 from recurra.data.former import label_codecs, new_label_codecs
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.serving.labels import answers_to_passes, unseen
 from recurra.training.evaluation import Verdict
 from recurra.types import Example
-from recurra.workflow.agreement import readers_of
 from recurra.workflow.encoded import EncodedMaterial
 from recurra.workflow.start import symbols_of
 

@@ -107,7 +107,7 @@ class Buckets:
         own = [name for name, layout in layouts.items() if layout.ragged and not layout.along]
         targets = np.zeros(len(encoded), np.int64)
         for name in own:
-            targets = np.maximum(targets, [len(example.get(name, ())) for example in encoded])
+            targets = np.maximum(targets, np.array([len(example.get(name, ())) for example in encoded], np.int64))
         if whole:
             rows = np.lexsort((targets, lengths))
             return BucketEpoch(encoded, layouts, self._cut(rows, np.maximum(lengths, targets)), None, 0)

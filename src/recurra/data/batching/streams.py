@@ -83,10 +83,11 @@ def read_at(
 
 
 def _time_major(steps: NDArray[Any], alive: NDArray[np.bool_], padding: float) -> torch.Tensor:
-    """Steps [T, B, …] as a tensor [B, T, …] over the same memory."""
-    steps = np.where(alive.reshape(*alive.shape, *[1] * (steps.ndim - 2)), steps, steps.dtype.type(padding))
-    wide = np.int64 if np.issubdtype(steps.dtype, np.integer) else steps.dtype
-    return torch.from_numpy(steps.astype(wide, copy=False)).transpose(0, 1)
+    """Steps [T, B, …] as a tensor [B, T, …] over the same memory, whole numbers in 64 bits."""
+    if np.issubdtype(steps.dtype, np.integer):
+        steps = steps.astype(np.int64, copy=False)
+    there = alive.reshape(*alive.shape, *[1] * (steps.ndim - 2))
+    return torch.from_numpy(np.where(there, steps, steps.dtype.type(padding))).transpose(0, 1)
 
 
 @part("batching", "streams")

@@ -61,7 +61,7 @@ def load(path: str | Path) -> dict[str, Any]:
     key = "codecs" if version == VERSION else "vocabularies"
     records = record.get(key)
     if not isinstance(records, dict) or not records:
-        raise CheckpointError(f"{path}: expected an object `{key}`, name to {key}'s record. {_AGAIN}")
+        raise CheckpointError(f"{path}: expected an object `{key}`, name to record. {_AGAIN}")
     arrays = _arrays(path, records)
     return {name: _restored(path, each, f"codec {name!r}: ", arrays.get(name, {})) for name, each in records.items()}
 
@@ -112,6 +112,9 @@ def _arrays(path: Path, records: Mapping[str, Any]) -> dict[str, dict[str, NDArr
     wanted = {name: of["arrays"] for name, of in records.items() if isinstance(of, dict) and "arrays" in of}
     if not wanted:
         return {}
+    for name, digests in wanted.items():
+        if not isinstance(digests, dict):
+            raise CheckpointError(f"{path}: codec {name!r}: expected an object `arrays`, name to fingerprint. {_AGAIN}")
     beside = arrays_path(path)
     try:
         found = safetensors.numpy.load(storage.read(beside, LARGEST))
@@ -121,8 +124,6 @@ def _arrays(path: Path, records: Mapping[str, Any]) -> dict[str, dict[str, NDArr
         raise CheckpointError(f"{beside} is cut or corrupt ({error}). {_AGAIN}") from error
     arrays: dict[str, dict[str, NDArray[Any]]] = {}
     for name, digests in wanted.items():
-        if not isinstance(digests, dict):
-            raise CheckpointError(f"{path}: codec {name!r}: expected an object `arrays`, name to fingerprint. {_AGAIN}")
         for key, digest in digests.items():
             array = found.get(f"{name}.{key}")
             if array is None or _digest(array) != digest:
