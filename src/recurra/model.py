@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -54,9 +55,13 @@ class Model(nn.Module):
         embedder, core, task = make_parts(config)
         vocabularies = _Fields(vocabularies)
         _check_numbering(task, vocabularies["input"])
-        fields = _Fields({name: len(symbols) for name, symbols in vocabularies.items() if name != "input"})
+        given = vocabularies["input"]
+        fields = _Fields({name: codec.size for name, codec in vocabularies.items() if name != "input"})
         marks = getattr(task, "marks", 0)  # symbols of the task's own in the input, numbered after the vocabulary's
-        sizes = Sizes(vocabulary=len(vocabularies["input"]) + marks, fields=fields)
+        symbols = given.dtype is np.int64
+        sizes = Sizes(
+            vocabulary=given.size + marks if symbols else 0, width=0 if symbols else given.size, fields=fields
+        )
         with Room("embedder", config["embedder"]):
             embedder = embedder.build(sizes)
         sizes = replace(sizes, embedding=embedder.output_size)
