@@ -12,9 +12,9 @@ import torch
 from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.codecs.contract import IGNORED, Vocabulary, unknown_share
-from recurra.data.examples import gather_examples
 from recurra.data.fields import readers_of
 from recurra.data.former import label_codecs, new_label_codecs
+from recurra.data.parts import gather
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.serving.labels import answers_to_passes, unseen
@@ -47,7 +47,7 @@ class LabelMaterial(EncodedMaterial):
         reader = registry.construct("reader", config["reader"])
         fields = registry.construct("task", config["task"]).needs[1:]
         try:
-            parts = gather_examples(data, reader)
+            parts = gather(data, reader, "shuffle")
         except DataError as error:
             raise _other_format(error, reader, fields) from error
         if not parts.valid:

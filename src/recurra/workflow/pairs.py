@@ -12,9 +12,9 @@ import torch
 from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.codecs.contract import Vocabulary
-from recurra.data.examples import gather_examples
 from recurra.data.files import counted
 from recurra.data.former import by_field, new_pair_codecs, pair_codecs
+from recurra.data.parts import gather
 from recurra.data.sides import one_target_each, source_of, targets_of
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
@@ -39,7 +39,7 @@ class PairMaterial:
 
     def __init__(self, config: Config, known: Mapping[str, Vocabulary] | None = None) -> None:
         data = Data(**registry.checked(Data, config["data"], where="data"))
-        parts = gather_examples(data, registry.construct("reader", config["reader"]))
+        parts = gather(data, registry.construct("reader", config["reader"]), "shuffle")
         if not parts.valid:
             raise ConfigError("there are no validation pairs. Name files with --valid, or set data.valid_fraction.")
         self.config = copy.deepcopy(config)

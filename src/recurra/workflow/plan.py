@@ -11,9 +11,9 @@ from recurra import config as configuration
 from recurra import plugins as own_files
 from recurra import registry
 from recurra.config import Config, Data
-from recurra.data.corpus import check_files, check_sources
 from recurra.data.sets import set_reader
 from recurra.data.sniff import ORDER, PAIRS
+from recurra.data.sources import check_files, check_sources
 from recurra.errors import CheckpointError, ConfigError, UnknownName, did_you_mean
 from recurra.export import export_folder
 from recurra.serving.search import make_search

@@ -11,9 +11,9 @@ import torch
 from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.codecs.contract import Vocabulary
-from recurra.data.examples import gather_examples
 from recurra.data.files import counted
 from recurra.data.former import label_codecs, new_label_codecs
+from recurra.data.parts import gather
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.tasks.scores import perplexity
@@ -36,7 +36,7 @@ class SentenceMaterial(EncodedMaterial):
 
     def __init__(self, config: Config, known: Mapping[str, Vocabulary] | None = None) -> None:
         data = Data(**registry.checked(Data, config["data"], where="data"))
-        parts = gather_examples(data, registry.construct("reader", config["reader"]))
+        parts = gather(data, registry.construct("reader", config["reader"]), "shuffle")
         if not parts.valid:
             raise ConfigError(
                 "there are no validation sentences. Name a file with --valid, or set data.valid_fraction."

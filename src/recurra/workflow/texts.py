@@ -9,8 +9,8 @@ from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.batching.layout import SYMBOLS
 from recurra.data.codecs.contract import Vocabulary, unknown_share
-from recurra.data.corpus import Corpus
-from recurra.data.labelled_texts import gather_texts
+from recurra.data.parts import gather, text_of
+from recurra.data.shuffled import Parts
 from recurra.data.sniff import AutoReader
 from recurra.errors import ConfigError
 from recurra.model import Model
@@ -29,17 +29,17 @@ class TextMaterial:
     """
 
     def __init__(self, config: Config, known: Mapping[str, Vocabulary] | None = None) -> None:
-        corpus = gather_texts(Data(**registry.checked(Data, config["data"], where="data")), _reader(config))
+        corpus = gather(Data(**registry.checked(Data, config["data"], where="data")), _reader(config), "time")
         if not corpus.valid:
             raise ConfigError("there is no validation text. Name one with --valid, or set data.valid_fraction above 0.")
         self.config, words = _settled(config, corpus)
         self.split, self.fingerprint = corpus.split, corpus.fingerprint
         self._notes = [note for path in config["data"].get("train", ())[:1] if (note := _labelled(path, config))]
         self._notes += [*corpus.notes, *words]
-        self.parts: dict[str, Any] = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
+        self.parts: dict[str, Any] = {part: text_of(getattr(corpus, part)) for part in ("train", "valid", "test")}
         if known is None:
             vocabulary: Vocabulary = registry.construct("codec", self.config["vocabulary"])
-            known = {"input": vocabulary.fit([corpus.train])}
+            known = {"input": vocabulary.fit([self.parts["train"]])}
         self.vocabularies = dict(known)
         self._ids = {part: self.vocabularies["input"].encode(self.parts[part]) for part in ("train", "valid")}
         self._encoded = {part: [{"input": ids}] for part, ids in self._ids.items()}
@@ -86,19 +86,19 @@ class TextMaterial:
         ]
 
 
-def _settled(config: Config, corpus: Corpus) -> tuple[Config, list[str]]:
+def _settled(config: Config, corpus: Parts) -> tuple[Config, list[str]]:
     """The config with what it leaves to the data, for later files of the same kind, and sentences about that.
 
     Words of examples are parted as the recipes that label them do, so that a model of labels can start from this one.
     """
-    if corpus.form == "whole":
+    if corpus.lines_of is None:
         return config, []
     config = {**config, "reader": corpus.reader or config["reader"]}
     vocabulary = config["vocabulary"]
     if vocabulary["kind"] != "word":
         return config, []
     given: dict[str, Any] = {"split": "words", "lower": True}
-    if corpus.form == "tokens":
+    if corpus.lines_of == "tokens":
         given = {"split": "space", "lower": True, "digits": True}
     left = {key: value for key, value in given.items() if key not in vocabulary}
     if not left:
