@@ -12,8 +12,8 @@ import pytest
 
 from recurra.config import Data
 from recurra.data.babi import StoryReader
-from recurra.data.encode import Encoder
 from recurra.data.examples import gather_examples, read_examples
+from recurra.data.former import new_label_codecs
 from recurra.data.sets import find_set, set_reader
 from recurra.errors import DataError
 from recurra.registry import construct
@@ -141,12 +141,12 @@ def test_sniff(tmp_path: Path, text: str, reason: str | None) -> None:
 
 def test_segments_are_encoded(tmp_path: Path) -> None:
     examples = read(tmp_path, *STORIES)
-    encoder = Encoder.make({"kind": "tokens"}, False, ["label"]).fit(examples)
+    encoder = new_label_codecs({"kind": "tokens"}, False, ["label"]).fit(examples)
     for example in examples:
         encoded = encoder.encode(example)
         assert encoded["segments"].tolist() == example["segments"] and encoded["segments"].dtype == "int64"
     with pytest.raises(
-        DataError, match=r"^here:1: 1 numbers of segments, expected one for each of 2 tokens\. Is the text split in"
+        DataError, match=r"^here:1: 1 segments, expected one for each of 2 tokens\. Is the text split in"
     ):
         encoder.encode({"tokens": ["a", "b"], "segments": [0], "place": "here:1"})
 

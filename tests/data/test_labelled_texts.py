@@ -9,11 +9,11 @@ import pytest
 
 from recurra import registry
 from recurra.config import Data
+from recurra.data.codecs.file import from_record
+from recurra.data.codecs.word import Word
 from recurra.data.examples import gather_examples
 from recurra.data.labelled_texts import gather_texts, gives_examples, read_texts
 from recurra.data.text import TextReader
-from recurra.data.vocabulary import Word
-from recurra.data.vocabulary_file import from_json
 from recurra.errors import DataError
 
 
@@ -94,12 +94,12 @@ def test_pairs_are_no_text(tmp_path: Path) -> None:
 
 def test_words_of_a_text_are_the_tokens_of_an_example() -> None:
     text = "It's 3,50 <br /> good!\nIn 1999, too"
-    tokens = registry.construct("vocabulary", {"kind": "tokens", "split": "words", "lower": True, "digits": True})
+    tokens = registry.construct("codec", {"kind": "tokens", "split": "words", "lower": True, "digits": True})
     words = Word(split="words", lower=True, digits=True).fit([text])
-    first, second = (tokens._keys(tokens.tokens({"text": line})) for line in text.split("\n"))
+    first, second = (tokens._keys(tokens.tokens(line)) for line in text.split("\n"))
     assert [words.symbols[i] for i in words.encode(text)] == [*first, "<eos>", *second]
     assert {"<br />", "it's", "0,00", "0000"} <= set(words.symbols)
     assert words.decode(words.encode(text)) == "it's 0,00 <br /> good!\nin 0000, too"
-    again = from_json(words.to_json())
+    again = from_record(words.record())
     assert (again.split, again.digits, again.symbols) == ("words", True, words.symbols)
     assert Word(digits=True).fit(["a 12 b"]).symbols == ["00", "a", "b", "<eos>", "<unk>"]

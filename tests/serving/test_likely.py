@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 import torch
 
-from recurra.data.encode import Encoder
+from recurra.data.former import label_codecs
 from recurra.errors import ConfigError
 from recurra.types import Batch, Lengths
 
 WORDS = ["the", "quick", "fox", "jumps"]
 
 
-def ask(run: Any) -> dict[str, torch.Tensor]:
-    encoded = Encoder(run.model.vocabularies).encode({"tokens": WORDS})
+def potentials(run: Any) -> dict[str, torch.Tensor]:
+    encoded = label_codecs(run.model.vocabularies).encode({"tokens": WORDS})
     batch = Batch({"input": torch.from_numpy(encoded["input"])[None]}, Lengths(torch.tensor([len(WORDS)])))
     with torch.no_grad():
-        found = run.model.task.ask(run.model.embedder, run.model.core, batch)
+        found = run.model.task.potentials(run.model.embedder, run.model.core, batch)
     return {name: scores.detach() for name, scores in found.items()}
 
 

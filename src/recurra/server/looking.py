@@ -7,7 +7,7 @@ from typing import Any
 
 from recurra.asking.stopped import Stopped
 from recurra.data.blanks import BLANK, read_line
-from recurra.data.encode import Encoder
+from recurra.data.former import label_codecs
 from recurra.diagnostics import alignment, gates, gradient_flow, next_symbols, self_attention
 from recurra.diagnostics.gates import Gates
 from recurra.diagnostics.plain import plain
@@ -69,7 +69,7 @@ def _given(run: Any, text: str, target: str | None) -> Any:
         return {"source": text} if target is None else {"source": text, "target": target}
     if run.does == "write":
         return {"text": text}
-    return {"tokens": Encoder(run.model.vocabularies).tokens({"text": text})}
+    return {"tokens": label_codecs(run.model.vocabularies).tokens({"text": text})}
 
 
 def _flow(found: Any) -> dict[str, Any]:

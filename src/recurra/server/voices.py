@@ -8,16 +8,17 @@ from typing import Any, Protocol
 import torch
 
 from recurra import registry
-from recurra.asking.alignment import attention, looked_at, written_text
-from recurra.data.pair_encode import PairEncoder, source_of
+from recurra.data.former import pair_codecs
 from recurra.data.poems import form_of
+from recurra.data.sides import source_of
 from recurra.decoding.form import in_form
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.sample import prompt_ids
 from recurra.server.kinds import END
+from recurra.asking.alignment import attention, looked_at, written_text
 from recurra.serving.poems import prompted
-from recurra.serving.translate import LENGTHENING, MORE, source_pieces, symbol_kinds
 from recurra.streaming.session import Session
+from recurra.serving.translate import LENGTHENING, MORE, source_pieces, symbol_kinds
 from recurra.training.evaluation import moved
 
 
@@ -83,9 +84,10 @@ class Target:
         example: Any = {"source": given}
         if run.writes_poems:
             example = prompted(example)
-        encoded = PairEncoder(model.vocabularies).encode_all([example])
+        codecs = pair_codecs(model.vocabularies)
+        encoded = codecs.encode_all([example])
         batching = registry.construct("batching", model.config["batching"])
-        batch = moved(batching.batches(encoded, None, whole=True)[0], run.device)
+        batch = moved(batching.batches(encoded, codecs.layouts, whole=True)[0], run.device)
         self._model, self._batch = model, batch
         source = encoded[0]["input"][:-1]
         self._pieces = source_pieces(model.vocabularies["input"], source_of(example), source)
@@ -111,7 +113,7 @@ class Target:
         return END if self.ends(number) else str(self._vocabulary.pieces([number])[0])
 
     def decode(self, ids: Sequence[int]) -> str:
-        return str(self._vocabulary.text(list(ids)))
+        return str(self._vocabulary.decode(list(ids)))
 
     @torch.no_grad()
     def whole(self, written: Sequence[int]) -> str:
