@@ -149,9 +149,12 @@ def check_one_by_one(settings: Mapping[str, Any]) -> None:
     rows = [k for k, example in enumerate(case.examples) if ended or "of 0 steps" not in example["place"]]
     singles = [_batch(case.task, case.codecs, [case.examples[k]]) for k in rows]
     whole, alone = case.loss(case.batch), [case.loss(single) for single in singles]
-    counts, expected = (whole.targets, whole.sequences), (
-        sum(o.targets for o in alone),
-        sum(o.sequences for o in alone),
+    counts, expected = (
+        (whole.targets, whole.sequences),
+        (
+            sum(o.targets for o in alone),
+            sum(o.sequences for o in alone),
+        ),
     )
     assert counts == expected, f"(targets, sequences) are {counts} of the batch, {expected} of its sequences alone"
     _same(whole.loss, torch.stack([o.loss for o in alone]).sum(), "loss")
