@@ -162,11 +162,10 @@ def options(task: str) -> list[Option]:
 
 
 def _is_options(node: ast.AST) -> bool:
-    target = node.target if isinstance(node, ast.AnnAssign) else None
-    target = node.targets[0] if isinstance(node, ast.Assign) else target
-    return (
-        isinstance(target, ast.Name) and target.id == "Options" and isinstance(getattr(node, "value", None), ast.Name)
-    )
+    """Whether a statement of a class says `Options = NAME`."""
+    targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets if isinstance(node, ast.Assign) else []
+    named = any(isinstance(target, ast.Name) and target.id == "Options" for target in targets)
+    return named and isinstance(getattr(node, "value", None), ast.Name)
 
 
 def _fields(node: ast.AST) -> list[Option]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+Numbers = Sequence[float] | NDArray[Any]
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 60
 """Steps of what was given that a terminal shows, the last ones."""
@@ -19,10 +21,10 @@ class Series:
     each."""
 
     kind: ClassVar[str] = "series"
-    given: Sequence[float]
-    forecast: Sequence[float]
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
+    given: Numbers
+    forecast: Numbers
+    low: Numbers | None = None
+    high: Numbers | None = None
     name: str = ""
     unit: str = ""
 
@@ -56,7 +58,7 @@ class Series:
         return {**numbers, "name": self.name, "unit": self.unit}
 
 
-def _numbers(values: Sequence[float]) -> list[float]:
+def _numbers(values: Numbers) -> list[float]:
     return [float(value) for value in values]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from recurra.answers.pair import UNKNOWN
 from recurra.data.codecs.subwords import SPACE
+from recurra.data.fields import Codecs
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.model import Model
 from recurra.nn.softmax import IGNORED
@@ -44,7 +45,7 @@ def written_text(
 ) -> tuple[str, int]:
     """The text of symbols; in the place of each unknown one stands the symbol of the source it looks at most, or ⁇
     where that is not known. The number is that of the ⁇."""
-    text: str = vocabulary.text(tokens)
+    text: str = vocabulary.decode(tokens)
     places = [place for place, token in enumerate(tokens) if token == vocabulary.unknown]
     if not places:
         return text, 0
@@ -57,11 +58,11 @@ def written_text(
 
 
 def aligned_words(
-    vocabularies: Mapping[str, Any], source: Sequence[int], target: Sequence[int], alignment: Sequence[int]
+    codecs: Codecs, source: Sequence[int], target: Sequence[int], alignment: Sequence[int]
 ) -> list[tuple[str, list[str]]]:
     """Each word of a target and the words of the source that its symbols look at most, in their order."""
-    places, names = _words(vocabularies["input"], source)
-    targets, written = _words(vocabularies["target"], target)
+    places, names = _words(codecs["input"], source)
+    targets, written = _words(codecs["target"], target)
     found: list[tuple[str, list[str]]] = []
     for word, name in enumerate(written):
         looked_at = sorted({places[alignment[k]] for k, of in enumerate(targets) if of == word})
@@ -81,4 +82,4 @@ def _words(vocabulary: Any, ids: Sequence[int]) -> tuple[list[int], list[str]]:
         else:
             groups[-1].append(number)
         words.append(len(groups) - 1)
-    return words, [vocabulary.text(group).strip() for group in groups]
+    return words, [vocabulary.decode(group).strip() for group in groups]

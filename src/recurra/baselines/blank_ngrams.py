@@ -17,6 +17,9 @@ from recurra.types import Example
 Some = tuple[Ids, Ids]
 """Symbols that may stand in a blank, and the place in its table of the n-gram that each makes with its neighbours."""
 
+FEW = 5
+"""A guess among the first so many is counted, too."""
+
 
 @part("baseline", "blank-ngrams")
 class BlankNgrams:
@@ -43,8 +46,8 @@ class BlankNgrams:
         self.discounts: Literal["one", "three"] = discounts
 
     def rows(self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any]) -> Iterator[Row]:
-        """Fit on the "tokens" of sentences and guess every one of others: "rank", how many symbols are likelier than
-        the one that stands there, and "log_p", the natural logarithm of its probability, [T] a sentence."""
+        """Fit on the "tokens" of sentences and guess every one of others: its log-probability, and, as `sums`, how often
+        it is the likeliest ("top1"), and how often among the first few."""
         for name, side in (("training", train), ("test", test)):
             check_fields("blank-ngrams", name, side, "tokens")
         vocabulary = codecs["input"]
@@ -53,17 +56,18 @@ class BlankNgrams:
 
     def _rows(self, train: Sequence[Ids], test: Sequence[Ids], vocabulary_size: int) -> Iterator[Row]:
         model = self.fit(train, vocabulary_size)
-        guesses: dict[str, list[dict[str, Any]]] = {"left only": [], "both sides": []}
+        guesses: dict[str, list[Any]] = {"left only": [], "both sides": []}
         for sentence in test:
             found = [
                 tuple(_guess(p, symbol) for p in pair)
                 for pair, symbol in zip(model.fill(sentence), sentence, strict=True)
             ]
             for k, each in enumerate(guesses.values()):
-                ranks, log_p = [pair[k][0] for pair in found], [pair[k][1] for pair in found]
-                each.append({"rank": np.array(ranks, np.int64), "log_p": np.array(log_p)})
-        for name, predictions in guesses.items():
-            yield Row(f"Kneser–Ney, order {self.order}, {name}", model.size, "n-grams", predictions)
+                each += [pair[k] for pair in found]
+        for name, pairs in guesses.items():
+            ranks, log_p = np.array(pairs, np.float64).reshape(-1, 2).T
+            sums = {"nats": -float(log_p.sum()), **{f"top{k}": float((ranks < k).sum()) for k in (1, FEW)}}
+            yield Row(f"Kneser–Ney, order {self.order}, {name}", model.size, "n-grams", log_p=log_p, sums=sums)
 
     def fit(self, sentences: Sequence[Ids], vocabulary_size: int) -> SentenceNgrams:
         """Count the n-grams of sentences."""

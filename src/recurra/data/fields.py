@@ -24,7 +24,7 @@ SECTIONS = {INPUT: "vocabulary"}
 """Field → the section of a recipe that its codec stands in, where that is not called like the field."""
 
 
-class Codecs:
+class Codecs(Mapping[str, Any]):
     """Turns examples into arrays, a codec for each of `fields`, and arrays back into values.
 
     `settings`: those of codecs that stand in the place of a field's own, by field. `known`: fitted codecs by the name
@@ -71,6 +71,9 @@ class Codecs:
     def __iter__(self) -> Iterator[str]:
         return iter(self._codecs)
 
+    def __len__(self) -> int:
+        return len(self._codecs)
+
     @property
     def ends(self) -> dict[str, int]:
         """By field that has one: the number of its end mark."""
@@ -107,6 +110,12 @@ class Codecs:
         """The tokens of an example's input, as they are written."""
         tokens: list[str] = self[INPUT].tokens(self.value(INPUT, example))
         return tokens
+
+    def tokenised(self, example: Example) -> Example:
+        """The example with its tokens as they are written, where its input is split into tokens; else as it is."""
+        if not isinstance(self[INPUT], Splits) or "source" in self.fields[INPUT].of:
+            return example
+        return {**example, "tokens": self.tokens(example)}
 
     def fit(self, examples: Iterable[Example]) -> Self:
         """Learn from the training examples.
@@ -220,12 +229,12 @@ def place_of(example: Example) -> str:
     return str(example.get("place", "an example of no known place"))
 
 
-def readers_of(field: str) -> list[str]:
-    """The readers that give a field, by name."""
+def readers_of(*fields: str) -> list[str]:
+    """The readers that give one of the fields, by name."""
     return [
         name
         for name in registry.names("reader")
-        if name != "auto" and field in getattr(registry.find("reader", name), "fields", ())
+        if name != "auto" and {*fields} & {*getattr(registry.find("reader", name), "fields", ())}
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from recurra import config as configuration
 from recurra import registry
 from recurra.config import Config, Data
-from recurra.data.parts import Parts, gather, read_examples
+from recurra.data.parts import Cut, Parts, gather, read
 from recurra.data.sniff import AutoReader
 from recurra.errors import DataError
 from recurra.types import Example
@@ -44,7 +44,7 @@ def own_parts(config: Config) -> Parts:
     reader = registry.construct("reader", config["reader"])
     data = Data(**registry.checked(Data, config["data"], where="data"))
     try:
-        return gather(data, reader, in_pieces(config))
+        return gather(data, reader, cut_of(config))
     except DataError as error:
         raise DataError(
             f"the run's own training data cannot be read: {error} Or name files and leave the baselines away, which "
@@ -58,6 +58,11 @@ def in_pieces(config: Config) -> bool:
     return found
 
 
+def cut_of(config: Config) -> Cut:
+    """How the data of a config are cut into parts."""
+    return "time" if in_pieces(config) else "shuffle"
+
+
 def read_like_training(files: Sequence[str | Path], config: Config, settings: Mapping[str, Any]) -> list[Example]:
     """The examples of files by the training's reader, changed by `settings`, `{"reader.kind": "columns"}`.
 
@@ -65,7 +70,7 @@ def read_like_training(files: Sequence[str | Path], config: Config, settings: Ma
     """
     chosen = configuration.with_settings({"reader": dict(config["reader"])}, settings)["reader"]
     try:
-        return read_examples([Path(file) for file in files], registry.construct("reader", chosen), in_pieces(config))
+        return read([Path(file) for file in files], registry.construct("reader", chosen), cut_of(config))
     except DataError as error:
         if chosen["kind"] == "auto":
             raise

@@ -176,7 +176,7 @@ class Run:
         if self.continues:
             (found,) = self.predict(**SAMPLE, seed=seed)
             return {"sample": {**SAMPLE, "seed": seed, **{k: v for k, v in found.json().items() if k != "prompt"}}}
-        asked = list(test[:SHOWN])
+        asked: Sequence[Example] = test[:SHOWN]
         if isinstance(task, Demonstrates):
             asked = task.demonstration(asked, self.model.codecs, seed)
         answers = self.predict(*asked)
@@ -193,7 +193,7 @@ def load_run(path: str | Path, plugins: Iterable[str | Path] = (), device: str =
         configuration.check(config)
     except UnknownName as error:
         raise ConfigError(f"{error} {own_files.hint(folder.path, plugins)}") from error
-    model = Model.from_config(config, codec_file.load_all(codec_file.find(folder.path)))
+    model = Model.from_config(config, codec_file.load(codec_file.find(folder.path)))
     place = find_device(device)
     checkpoint.load_model(folder.model, model).to(place).eval()
     model.name = str(folder.path)

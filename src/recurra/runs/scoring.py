@@ -9,7 +9,7 @@ from typing import Any
 
 from recurra import registry
 from recurra.answers import Answer
-from recurra.baselines.rows import scored_rows
+from recurra.baselines.row import Row, scored_rows
 from recurra.config import metrics_of
 from recurra.data.files import counted
 from recurra.decoding.search import cut_at
@@ -18,7 +18,7 @@ from recurra.runs.adaptation import Adaptation, not_for
 from recurra.runs.adapted_scores import adapted_scores, own_text
 from recurra.tasks.contract import Predicts, Prepares, ScoredByLoss, ScoresItself, Starts
 from recurra.tasks.metrics import with_metrics
-from recurra.tasks.scores import Scores
+from recurra.tasks.scores import Scores, perplexity
 from recurra.training.evaluation import Score, evaluate
 from recurra.types import Example
 
@@ -92,7 +92,7 @@ def score(
     further = metrics_of(run.config)
     if train is not None:
         fitted = task.prepare(_tokenised(train, codecs))[0] if isinstance(task, Prepares) else train
-        beside = [*beside, *scored_rows(task, run.config["baseline"], fitted, gold, codecs, further)]
+        beside = [*beside, *_beside(task, run.config["baseline"], fitted, gold, codecs, further)]
     if beside:
         found["baseline"] = beside
     return found
@@ -117,6 +117,34 @@ def _scored(
     cut = sum(not each.json().get("ended", True) for each in answers)
     note = [f"{cut:,} of {counted(len(gold), 'target')} cut off without an end, {cut_at(ask.options)}."] if cut else []
     return scores, [], {"search": ask.options.words, "cut": cut, "notes": note}
+
+
+def _beside(
+    task: Any,
+    baseline: Mapping[str, Any],
+    train: Sequence[Example],
+    gold: Sequence[Example],
+    codecs: Any,
+    further: Sequence[str],
+) -> list[dict[str, Any]]:
+    """The rows of the recipe's baseline, and of the others that the task may stand beside and that need no settings."""
+    learned, asked = (_tokenised(some, codecs) for some in (train, gold))
+
+    def metrics(row: Row) -> Mapping[str, float]:
+        if row.log_p is not None:
+            scored = task.metrics if isinstance(task, ScoredByLoss) else by_loss
+            found: Scores = scored(-float(row.log_p.sum()), len(row.log_p), row.sums)
+            return found.metrics
+        return with_metrics(task.score(gold, row.predictions), further, gold, row.predictions).metrics
+
+    others = [{"kind": kind} for kind in task.baselines if kind != baseline["kind"]]
+    return scored_rows([baseline, *others], learned, asked, codecs, metrics)
+
+
+def by_loss(loss: float, targets: int, sums: Mapping[str, float]) -> Scores:
+    """Metrics of a loss where a task has none of its own."""
+    nats = loss / targets
+    return Scores({"nats_per_symbol": nats, "perplexity": perplexity(nats)})
 
 
 def _answers_together(task: Any, ask: Together) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from recurra import registry
+from recurra.asking.alignment import attention, looked_at, written_text
 from recurra.data.former import pair_codecs
 from recurra.data.poems import form_of
 from recurra.data.sides import source_of
@@ -15,10 +16,9 @@ from recurra.decoding.form import in_form
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.sample import prompt_ids
 from recurra.server.kinds import END
-from recurra.asking.alignment import attention, looked_at, written_text
 from recurra.serving.poems import prompted
-from recurra.streaming.session import Session
 from recurra.serving.translate import LENGTHENING, MORE, source_pieces, symbol_kinds
+from recurra.streaming.session import Session
 from recurra.training.evaluation import moved
 
 

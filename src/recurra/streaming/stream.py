@@ -67,8 +67,9 @@ class Stream:
         if isinstance(self.codec, Splits):
             if not all(isinstance(token, str) for token in given):
                 raise ConfigError(f"{self.path} reads tokens: feed a text, or a list of tokens as they are written.")
-            tokens = self.codec.tokens(given if isinstance(given, str) else list(given))
-            return list(map(Symbol, tokens, self.codec.encode(tokens).tolist()))
+            words: Any = given if isinstance(given, str) else list(given)
+            tokens = self.codec.tokens(words)
+            return list(map(Symbol, tokens, self.codecs["input"].encode(tokens).tolist()))
         if isinstance(given, str):
             ids = self.codec.encode(given)
         elif all(isinstance(number, int | np.integer) for number in given):

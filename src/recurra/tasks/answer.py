@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.answers import Answer as Answered
+from recurra.data.fields import Codecs
 from recurra.errors import ConfigError
 from recurra.limits import check_layers
 from recurra.nn.memory import Memory, find_segments, in_order
 from recurra.nn.softmax import IGNORED
 from recurra.registry import part
 from recurra.tasks.classify import not_empty
-from recurra.tasks.contract import INPUT, Card, Codecs
+from recurra.tasks.contract import INPUT, Card
 from recurra.tasks.naming import LABEL, LabelOptions, count_unseen, label_answers
 from recurra.tasks.scores import Scores, check_fields, label_scores
 from recurra.types import Batch, Example, Field, Lengths, Output, Sizes

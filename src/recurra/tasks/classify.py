@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.answers import Answer, Label
+from recurra.data.fields import Codecs
 from recurra.errors import ConfigError
 from recurra.nn.pooling import Memory, Pooling
 from recurra.nn.softmax import IGNORED
 from recurra.registry import part
-from recurra.tasks.contract import INPUT, Card, Codecs
+from recurra.tasks.contract import INPUT, Card
 from recurra.tasks.naming import (
     LABEL,
     LABELS,
@@ -92,7 +93,7 @@ class Classify(nn.Module):
 
     def build(self, sizes: Sizes) -> Self:
         """Make the layers from `sizes.core` units to the labels, `sizes.fields["label"]` of them."""
-        self.label = LabelLayer(self.pooling, sizes.core, sizes.fields["label"], self.dropout)
+        self.label = LabelLayer(self.pooling, sizes.core, sizes.fields[self.learned[0]], self.dropout)
         return self
 
     def set_counts(self, counts: Sequence[int]) -> None:

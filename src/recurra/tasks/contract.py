@@ -19,13 +19,11 @@ from torch import Tensor, nn
 
 from recurra import registry
 from recurra.answers import Answer
+from recurra.data.fields import Codecs
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.errors import ConfigError, did_you_mean
 from recurra.tasks.scores import Scores
 from recurra.types import Batch, Example, Field, Output, Sizes
-
-Codecs = Mapping[str, Any]
-"""By field, what turned its values into numbers, and turns numbers back."""
 
 INPUT = Field(("tokens", "text", "series", "vectors"), {"kind": "tokens"})
 """The input of a task that reads any sequence that comes one by one."""
@@ -86,6 +84,8 @@ class Asks(Protocol):
 class Answers(Asks, Protocol):
     """A task whose answers are made of what it is asked, and scored."""
 
+    main_metric: tuple[str, Literal["min", "max"]]
+
     def answers(
         self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: Any
     ) -> list[Answer]:
@@ -136,7 +136,7 @@ class Reads(Protocol):
 class Demonstrates(Protocol):
     """A task that shows in a report more than its answers to test examples: the truth beside them, say."""
 
-    def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> list[Example]:
+    def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> Sequence[Example]:
         """What to ask for that, made of some test examples."""
 
 
@@ -166,7 +166,9 @@ class ScoredByLoss(Protocol):
 class Asker(Protocol):
     """A model that a task asks while it is scored."""
 
-    options: Any
+    @property
+    def options(self) -> Any:
+        """Its options, as a caller or the recipe says."""
 
     def answers(self, examples: Sequence[Example], options: Any) -> list[Answer]:
         """Its answers to examples."""

@@ -14,10 +14,11 @@ from torch.nn import functional as F
 
 from recurra.answers import Answer, Blank, Choices
 from recurra.data.blanks import BLANK, read_line
+from recurra.data.fields import Codecs
 from recurra.errors import ConfigError, DataError
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
-from recurra.tasks.contract import Card, Codecs
+from recurra.tasks.contract import Card
 from recurra.tasks.scores import Scores, Table, perplexity
 from recurra.types import Batch, Example, Field, Lengths, Output, Sizes
 
@@ -163,7 +164,7 @@ class Fill(nn.Module):
             tokens[place] = codec.symbols[codec.unknown]
         return {**example, "tokens": tokens, "shown": line.tokens, "blanks": line.blanks, "unfamiliar": line.unknown}
 
-    def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> list[Example]:
+    def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> Sequence[Example]:
         """Sentences with a blank at a random place, and the truth."""
         draw, found = np.random.default_rng(seed), []
         for example in examples:
@@ -232,7 +233,8 @@ class Fill(nn.Module):
         Raises DataError where there is no place."""
         if targets < 1:
             raise DataError("a score over 0 places means nothing. Evaluate on one sentence or more.")
-        scores = Scores(_shares(self.side, targets, details))
+        name = f"{self.side}_" if f"{self.side}_nats" in details else ""  # a baseline has one side
+        scores = Scores(_shares(name, targets, details))
         unknown = targets - int(details.get("known", targets))
         if unknown:
             others = {
@@ -241,7 +243,7 @@ class Fill(nn.Module):
                 if key.startswith("known_")
             }
             rows: list[list[str | float]] = [
-                [name, count, *_shares(name, count, found).values()]
+                [name, count, *_shares(f"{name}_", count, found).values()]
                 for name, count, found in (("known", targets - unknown, details), ("unknown", unknown, others))
                 if count
             ]
@@ -259,7 +261,7 @@ class Fill(nn.Module):
         if not self.apart:
             return []
         size = self.left_size(embedder, core)
-        return [{"name": LEFT, "size": size, "unit": "parameters", "note": ""} | _shares("left", targets, details)]
+        return [{"name": LEFT, "size": size, "unit": "parameters", "note": ""} | _shares("left_", targets, details)]
 
     def step_loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, steps: Tensor) -> Tensor:
         """The loss of one place a sequence, its step `steps` [B], summed over the sequences: −log ŷ from both sides,
@@ -343,8 +345,8 @@ def _sums(name: str, ranks: Tensor, nats: Tensor) -> dict[str, Tensor]:
 
 def _shares(name: str, places: int, sums: Mapping[str, float]) -> dict[str, float]:
     """Metrics of such sums, those that are there."""
-    found = {f"top{k}": 100 * sums[f"{name}_top{k}"] / places for k in (1, FEW) if f"{name}_top{k}" in sums}
-    return {**found, "perplexity": perplexity(sums[f"{name}_nats"] / places)}
+    found = {f"top{k}": 100 * sums[f"{name}top{k}"] / places for k in (1, FEW) if f"{name}top{k}" in sums}
+    return {**found, "perplexity": perplexity(sums[f"{name}nats"] / places)}
 
 
 def _ranked(log_p: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra import registry
+from recurra.data.fields import Codecs
 from recurra.decoding.sample import Sampling
 from recurra.errors import ConfigError, DataError, UnknownName
 from recurra.nn.activations import mean_square, mean_square_change
@@ -18,7 +19,7 @@ from recurra.nn.emissions.adaptive import AdaptiveSoftmax
 from recurra.nn.emissions.categorical import Categorical
 from recurra.nn.softmax import IGNORED
 from recurra.registry import part
-from recurra.tasks.contract import Card, Codecs
+from recurra.tasks.contract import Card
 from recurra.tasks.naming import likeliest_symbols
 from recurra.tasks.scores import Scores, perplexity
 from recurra.tasks.steps import only_steps

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.answers import Answer, Label, Part, Spans
+from recurra.data.fields import Codecs
 from recurra.data.spans import Scheme, convert, detect, faults
 from recurra.errors import ConfigError
 from recurra.nn.crf import CRF, marginals, viterbi
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
 from recurra.tasks.classify import LabelLayer, Poolings, not_empty
-from recurra.tasks.contract import INPUT, Card, Codecs
+from recurra.tasks.contract import INPUT, Card
 from recurra.tasks.naming import LABEL, TAGS, LabelOptions, count_unseen, likeliest, ranked
 from recurra.tasks.scores import Scores, tag_scores
 from recurra.tasks.steps import only_steps
@@ -280,8 +281,8 @@ class Tag(nn.Module):
         """
         with_spans = self.detected(gold) != "none"
         scores = tag_scores(gold, predicted, with_spans=with_spans, with_label=self.intent)
-        for field in self.learned if codecs is not None else ():
-            if any(field in guess for guess in predicted):
+        for field in self.learned:
+            if codecs is not None and any(field in guess for guess in predicted):
                 names = [n for e in gold for n in (e[field] if field == "tags" else [e[field]])]
                 count_unseen(scores, field.removesuffix("s") + "s", names, codecs[field].symbols)
         return scores

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from recurra import registry
 from recurra.answers import Answer, Hypothesis, Pair
+from recurra.data.fields import Codecs
 from recurra.data.poems import MARKS, form_of, is_character, prompt, verses
 from recurra.data.readings import load_pypinyin
 from recurra.decoding.form import END, MARK, NEVER, WITHIN, in_form
@@ -20,7 +21,7 @@ from recurra.errors import ConfigError, DataError
 from recurra.nn.decoder import Source
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
-from recurra.tasks.contract import Asker, Card, Codecs, Written
+from recurra.tasks.contract import Asker, Card, Written
 from recurra.tasks.error_rates import exact_scores, pronunciation_scores
 from recurra.tasks.poem_scores import poem_report, poem_scores
 from recurra.tasks.scores import Scores
@@ -212,7 +213,7 @@ class Transduce(nn.Module):
             return example
         return {**example, "source": prompt(source)}
 
-    def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> list[Example]:
+    def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> Sequence[Example]:
         """Sources with the true targets beside them."""
         return [{"source": example["source"], "references": allowed_answers(example)} for example in examples]
 

@@ -165,9 +165,10 @@ def check_one_by_one(settings: Mapping[str, Any]) -> None:
         assert value is not None and oracle is not None, f"no gradient at {name}"
         _same(value, oracle, f"gradient of {name}", 100 * EXACT)
     answers = case.answers(case.batch, case.examples)
-    for k, single in zip(rows, singles, strict=True) if answers else ():
-        (one,) = case.answers(single, [case.examples[k]]) or ()
-        _alike(answers[k], one, f"the answer to sequence {k}, in a batch and alone")
+    for k, single in zip(rows, singles, strict=True):
+        if answers is not None:
+            alone_ = case.answers(single, [case.examples[k]])
+            _alike([answers[k]], alone_, f"the answer to sequence {k}, in a batch and alone")
 
 
 def check_padding(settings: Mapping[str, Any]) -> None:

@@ -144,7 +144,7 @@ def _check_reader(config: Config, task: Any) -> None:
         raise ConfigError(
             f"reader.kind = {reader['kind']!r} gives {' and '.join(found)}, but the task {name!r} learns "
             f"{' and '.join(of[0] for of in learned)}. Name a format with {missing[0]}: "
-            f"{', '.join(readers_of((missing[0],)))}."
+            f"{', '.join(readers_of(missing[0]))}."
         )
     one_by_one = reader["kind"] != "text" and "source" not in found
     what = "sentences one by one" if wanted == "sentences" else "input"

@@ -29,7 +29,7 @@ def other_format(reader: Any, task: Any) -> Iterator[None]:
         if missing is None:
             raise
         raise DataError(
-            f"{reader.said}. That format gives no {missing[0]}, expected one of {', '.join(readers_of(missing))}. "
+            f"{reader.said}. That format gives no {missing[0]}, expected one of {', '.join(readers_of(*missing))}. "
             "Write the file in one of them, or name its format: --set reader.kind=…"
         ) from error
 
@@ -56,7 +56,7 @@ def _missing(missing: str, learned: Mapping[str, Field], example: Example) -> st
         move = "To learn its tags: recurra train tagger …"
     else:
         move = f"Write it there, or name a reader that gives {missing}: --set reader.kind=…"
-        if readers := readers_of(learned[missing].of):
+        if readers := readers_of(*learned[missing].of):
             move = f"Name a reader that gives {missing}: --set reader.kind={' or '.join(readers)}"
     there = ", ".join(name for name in example if name != "place")
     return f"{place_of(example)}: no {missing} in this example, only {there}. {move}"

@@ -17,6 +17,7 @@ from recurra.data.files import counted
 from recurra.data.parts import gather
 from recurra.errors import ConfigError
 from recurra.model import Model, make_codecs, make_parts
+from recurra.runs.reading import cut_of
 from recurra.runs.scoring import sizes
 from recurra.tasks.contract import Adapts, JudgedByLoss, Prepares, ScoredByLoss, Settles, make_options
 from recurra.training.evaluation import Batches, Verdict, evaluate
@@ -41,7 +42,7 @@ class Material:
         embedder, _, task = make_parts(config)
         self._batching = registry.construct("batching", config["batching"])
         with other_format(reader, task):
-            parts = gather(data, reader, self._batching.in_pieces)
+            parts = gather(data, reader, cut_of(config))
         if not parts.valid:
             raise ConfigError(
                 "there are no validation examples. Name a file with --valid, or set data.valid_fraction above 0."

@@ -22,8 +22,8 @@ from recurra.engine.device import precision_note
 from recurra.errors import CheckpointError, DataError, Stopped
 from recurra.forms.files import METRICS
 from recurra.model import Model, make_parts
-from recurra.tasks.metrics import check_metrics
 from recurra.runs.run import Run, load_run
+from recurra.tasks.metrics import check_metrics
 from recurra.training import resume as resumption
 from recurra.training.lock import locked
 from recurra.training.log import Progress, Result, recorded_lines
@@ -102,7 +102,7 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
     if folder is not None and not going_on:
         say(f"{folder.path} was stopped before its first checkpoint: it begins at step 0.")
     folder = folder or checkpoint.create_run(plan.out)
-    codec_file.save_all(material.codecs.saved, codec_file.find(folder.path))
+    codec_file.save(material.codecs.saved, codec_file.find(folder.path))
     checkpoint.write_json(folder.report, report)
     storage.write_text(folder.config, configuration.dump_toml(config))
     trainer = Trainer(
@@ -159,7 +159,7 @@ def _unfreezing(model: Model, start: Start | None, origin: dict[str, Any] | None
 
 def open_material(config: Config, folder: RunFolder | None) -> Material:
     """The data a task needs, read and encoded; by the codecs of the run where one goes on."""
-    known = None if folder is None else codec_file.load_all(codec_file.find(folder.path))
+    known = None if folder is None else codec_file.load(codec_file.find(folder.path))
     material = Material(config, known)
     if folder is not None and checkpoint.read_report(folder.report).get("data") != material.fingerprint:
         raise DataError(

@@ -86,18 +86,18 @@ def take(model: Model, path: Path, counts: NDArray[np.int64]) -> Taken:
     theirs: Vocabulary = vocabularies["input"]
     if VECTORS not in tensors:
         raise CheckpointError(f"{run.model} has no vectors of symbols ({VECTORS}). Start from another run.")
-    rows = _rows(model.vocabulary, theirs)
-    known = [number for number in rows if number != model.vocabulary.unknown]
+    rows = _rows(model.codecs["input"], theirs)
+    known = [number for number in rows if number != model.codecs["input"].unknown]
     if not counts[known].sum():
         raise DataError(
-            f"no symbol of these data is one of the run {path}, {_some(model.vocabulary)} against {_some(theirs)}. "
+            f"no symbol of these data is one of the run {path}, {_some(model.codecs['input'])} against {_some(theirs)}. "
             "Start from a run on texts of the same language."
         )
     _take_vectors(model.embedder, tensors[VECTORS], rows)
     core = {name.removeprefix("core."): tensor for name, tensor in tensors.items() if name.startswith("core.")}
     numbers, left = _take_core(model.core, core, tensors[VECTORS].shape[1])
     own = dict(model.core.named_parameters())
-    V, special = len(model.vocabulary), int(model.vocabulary.unknown is not None)
+    V, special = len(model.codecs["input"]), int(model.codecs["input"].unknown is not None)
     return Taken(
         path=path,
         origin={"data": _fingerprint(run), "steps": _steps(metadata), "weights": metadata.get("checksum")},

@@ -85,6 +85,12 @@ class Buckets:
         self.longest = longest
         self.cut_long = cut_long
 
+    def scoring(
+        self, encoded: Sequence[Encoded], layouts: Mapping[str, Layout], one_stream: bool = False
+    ) -> BucketEpoch:
+        """The pass that a score is made of: all, as it is evaluated."""
+        return self.batches(encoded, layouts, whole=True)
+
     def batches(
         self,
         encoded: Sequence[Encoded],

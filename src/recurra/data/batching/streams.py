@@ -90,6 +90,10 @@ def _time_major(steps: NDArray[Any], alive: NDArray[np.bool_], padding: float) -
     return torch.from_numpy(np.where(there, steps, steps.dtype.type(padding))).transpose(0, 1)
 
 
+STEPS_PER_STREAM = 20_000
+"""Steps that a stream has at least where a text is scored."""
+
+
 @part("batching", "streams")
 class Streams:
     """`streams` sequences side by side, each read on from batch to batch, `steps` steps at a time.
@@ -148,6 +152,14 @@ class Streams:
         lengths = np.full(self.streams, (N - 1 - start) // self.streams)
         cuts = self._cuts(int(lengths[0]), np.random.default_rng([seed, epoch, 1])) if self.vary_steps else None
         return StreamEpoch(arrays, layouts, start + np.cumsum(lengths) - lengths, lengths, self.steps, cuts)
+
+    def scoring(
+        self, encoded: Sequence[Encoded], layouts: Mapping[str, Layout], one_stream: bool = False
+    ) -> StreamEpoch:
+        """The pass that a score is made of: in few streams, because each begins without memory, or in one."""
+        N = len(long_arrays(encoded, layouts)["input"])
+        count = 1 if one_stream else max(1, min(self.streams, N // STEPS_PER_STREAM))
+        return Streams(count, self.steps).batches(encoded, layouts, whole=True)
 
     def _cuts(self, end: int, generator: np.random.Generator) -> NDArray[np.int64]:
         """Where the batches of a stream of `end` steps begin, and its end."""

@@ -82,6 +82,12 @@ class Windows:
         self.stride = steps if stride is None else stride
         self.shuffle = shuffle
 
+    def scoring(
+        self, encoded: Sequence[Encoded], layouts: Mapping[str, Layout], one_stream: bool = False
+    ) -> WindowEpoch:
+        """The pass that a score is made of: all, as it is evaluated."""
+        return self.batches(encoded, layouts, whole=True)
+
     def batches(
         self,
         encoded: Sequence[Encoded],
