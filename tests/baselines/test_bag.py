@@ -1,164 +1,83 @@
-"""The bag-of-words classifiers against scikit-learn on the same features, and on two real sets."""
+"""The bag-of-words classifiers: their features, their edges, and two real sets."""
 
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import os
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import LogisticRegression
 
 from recurra import registry
-from recurra.baselines.bag import STRENGTHS, Bag, Kind, Logistic, NaiveBayes, choose_strength
-from recurra.baselines.features import Counts, Features, inverse_frequency, weigh
+from recurra.baselines.bag import STRENGTHS, Bag, choose_strength, counts, regressions
 from recurra.errors import ConfigError, DataError
 
 
-def sparse(X: np.ndarray) -> Counts:
-    text, feature = np.nonzero(X)
-    return Counts(text, feature, X[text, feature].astype(np.float32), *X.shape)
-
-
-def dense(X: Counts) -> np.ndarray:
-    full = np.zeros((X.N, X.F), np.float32)
-    full[X.text, X.feature] = X.value
-    return full
-
-
-def random_counts(seed: int, N: int, F: int, K: int) -> tuple[np.ndarray, np.ndarray]:
+def random_counts(seed: int, N: int, F: int, K: int) -> tuple[Any, np.ndarray]:
     """Counts drawn from K multinomials with classes of uneven size; the first text is empty."""
     rng = np.random.default_rng(seed)
     classes = rng.choice(K, N, p=np.arange(1, K + 1) / (K * (K + 1) / 2))
     topics = np.random.default_rng(7).dirichlet([0.3] * F, K)
     X = np.array([rng.multinomial(rng.integers(1, 20), topics[k]) for k in classes])
     X[0] = 0
-    return X, classes
-
-
-def random_texts(seed: int, n: int) -> list[list[str]]:
-    rng = np.random.default_rng(seed)
-    return [[f"w{w}" for w in np.minimum(rng.geometric(0.15, rng.integers(0, 12)), 25)] for _ in range(n)]
+    return csr_matrix(X.astype(np.float32)), classes
 
 
 def one_hot(classes: np.ndarray, K: int) -> np.ndarray:
     return np.eye(K, dtype=np.float32)[classes]
 
 
-@pytest.mark.parametrize("min_texts", [1, 2, 3])
-def test_features_are_scikit_learn_s(min_texts):
-    text = pytest.importorskip("sklearn.feature_extraction.text")
-    train, test = random_texts(0, 60), random_texts(1, 30)
-    train[3], test[0] = [], ["new", "w1", "w2", "new", "w1"]
-    theirs = text.CountVectorizer(analyzer=words_and_bigrams, min_df=min_texts)
-    expected = theirs.fit_transform(train).toarray(), theirs.transform(test).toarray()
-    ours = Features(min_texts).fit(train)
-    assert len(ours) == expected[0].shape[1]
-    counts = ours.count(train), ours.count(test)
-    for mine, wanted in zip(counts, expected, strict=True):
-        assert columns(dense(mine), dense(counts[0])) == columns(wanted, expected[0])
-    tfidf = text.TfidfTransformer(sublinear_tf=True).fit(expected[0])
-    weights = inverse_frequency(counts[0])
-    for mine, wanted in zip(counts, expected, strict=True):
-        weighed = np.sort(dense(weigh(mine, weights)), 1)
-        np.testing.assert_allclose(weighed, np.sort(tfidf.transform(wanted).toarray(), 1), atol=1e-6)
-
-
-def words_and_bigrams(tokens: list[str]) -> list[str]:
-    return [*tokens, *(f"{a} {b}" for a, b in pairwise(tokens))]
-
-
-def columns(X: np.ndarray, key: np.ndarray) -> list[tuple]:
-    """The columns of X with those of `key`, whatever their order."""
-    return sorted((tuple(k), tuple(x)) for k, x in zip(key.T.tolist(), X.T.tolist(), strict=True))
-
-
-def test_a_bigram_ends_with_its_text():
-    features = Features().fit([["a", "b"], ["c", "a"]])
-    assert len(features) == 3 + 2
-    assert dense(features.count([["b", "c"], ["a", "b", "a", "b"]])).sum(1).tolist() == [2, 6]
+def test_features_are_words_and_pairs_of_enough_texts():
+    train, test = [["a", "b"], ["c", "a"], ["a", "b", "a", "b"]], [["b", "c", "a", "new"], []]
+    seen, asked, size = counts(train, test, 1)
+    assert (size, seen.shape, asked.shape) == (3 + 3, (3, 6), (2, 6))
+    assert seen.sum(1).ravel().tolist() == [[3, 3, 7]]
+    assert asked.sum(1).ravel().tolist() == [[4, 0]]  # b, c, a, c a: a pair ends with its text
+    assert counts(train, test, 2)[2] == 3  # a, b, a b
+    assert counts(train, test, 4)[2] == counts([[], []], test, 1)[2] == 0
     # the rare word between two others is no reason to make them neighbours
-    assert len(Features(2).fit([["a", "x", "b"], ["a", "y", "b"]])) == 2
+    assert counts([["a", "x", "b"], ["a", "y", "b"]], test, 2)[2] == 2
 
 
-def test_products():
-    import torch
-
-    rng = np.random.default_rng(0)
-    X = rng.integers(0, 3, (9, 5)) * (rng.random((9, 5)) < 0.5)
-    X[[0, 4]], X[:, 2] = 0, 0
-    W, G = torch.randn(5, 3), torch.randn(9, 3)
-    chosen = rng.random(9) < 0.6
-    np.testing.assert_allclose(sparse(X).times(W), X @ W.numpy(), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(sparse(X).transposed_times(G), X.T @ G.numpy(), rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(dense(sparse(X).take(chosen)), X[chosen])
-
-
-@pytest.mark.parametrize("K", [2, 5])
-def test_naive_bayes_is_scikit_learn_s(K):
-    naive_bayes = pytest.importorskip("sklearn.naive_bayes")
-    X, classes = random_counts(1, 200, 40, K)
-    unseen, _ = random_counts(2, 100, 40, K)
-    theirs = naive_bayes.MultinomialNB().fit(X, classes)
-    ours = NaiveBayes().fit(sparse(X), one_hot(classes, K))
-    np.testing.assert_allclose(ours.log_joint(sparse(unseen)), theirs.predict_joint_log_proba(unseen), rtol=1e-5)
-    np.testing.assert_array_equal(ours.log_joint(sparse(unseen)).argmax(1), theirs.predict(unseen))
-
-
-@pytest.mark.parametrize("strength", [3.0, 0.1, 0.01])
-@pytest.mark.parametrize("K", [2, 5])
-def test_logistic_regression_is_scikit_learn_s(K, strength):
-    linear = pytest.importorskip("sklearn.linear_model")
-    X, classes = random_counts(3, 200, 40, K)
-    unseen, _ = random_counts(4, 300, 40, K)
-    weights = inverse_frequency(sparse(X))
-    X, unseen = (dense(weigh(sparse(x), weights)) for x in (X, unseen))
-    theirs = linear.LogisticRegression(C=1 / strength, tol=1e-9, max_iter=10_000).fit(X.astype(float), classes)
-    ours = Logistic().fit(sparse(X), one_hot(classes, K), strength)
-    W, b = ours.parameters[:-1].numpy().T, ours.parameters[-1].numpy()
-    assert np.linalg.norm(W - theirs.coef_) <= 0.01 * np.linalg.norm(theirs.coef_)
-    np.testing.assert_allclose(b - b.mean() * (K > 2), theirs.intercept_, rtol=0.01, atol=0.05)
-    p = ours.probabilities(sparse(unseen))
-    np.testing.assert_allclose(p, theirs.predict_proba(unseen), atol=0.005)
-    np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
-    sure = np.diff(np.sort(p, 1)[:, -2:])[:, 0] > 0.02
-    assert sure.sum() > 250
-    np.testing.assert_array_equal(p.argmax(1)[sure], theirs.predict(unseen)[sure])
+def test_regressions_are_of_weighted_counts_and_a_class_without_a_text_has_no_share():
+    X, classes = random_counts(3, 200, 40, 3)
+    unseen, _ = random_counts(4, 100, 40, 3)
+    Y = one_hot(classes, 5)[:, [0, 3, 1, 4, 2]]
+    strong, weak = regressions(X, Y, unseen, [3.0, 0.1], multi=False)
+    tfidf = TfidfTransformer(sublinear_tf=True).fit(X)
+    for p, strength in ((strong, 3.0), (weak, 0.1)):
+        model = LogisticRegression(C=1 / strength, tol=1e-9, max_iter=10_000).fit(tfidf.transform(X), classes)
+        np.testing.assert_allclose(p[:, [0, 2, 4]], model.predict_proba(tfidf.transform(unseen)), atol=0.005)
+        assert not p[:, [1, 3]].any()
 
 
 def test_labels_are_two_class_regressions_each():
-    linear = pytest.importorskip("sklearn.linear_model")
     X, classes = random_counts(5, 200, 30, 4)
-    Y = np.stack((classes == 0, classes >= 2, classes % 2 == 1), 1).astype(np.float32)
-    ours = Logistic("labels").fit(sparse(X), Y, 0.5)
-    p = ours.probabilities(sparse(X))
+    Y = np.stack((classes == 0, classes >= 2, classes % 2 == 1, classes >= 0), 1).astype(np.float32)
+    (p,) = regressions(X, Y, X, [0.5], multi=True)
+    weighted = TfidfTransformer(sublinear_tf=True).fit_transform(X)
     for k in range(3):
-        theirs = linear.LogisticRegression(C=2, tol=1e-9, max_iter=10_000).fit(X, Y[:, k])
-        np.testing.assert_allclose(p[:, k], theirs.predict_proba(X)[:, 1], atol=0.01)
+        theirs = LogisticRegression(C=2, tol=1e-9, max_iter=10_000).fit(weighted, Y[:, k])
+        np.testing.assert_allclose(p[:, k], theirs.predict_proba(weighted)[:, 1], atol=0.01)
+    assert (p[:, 3] == 1).all()
 
 
-def test_a_fit_goes_on_from_the_last_one():
-    X, classes = random_counts(6, 150, 30, 3)
-    Y = one_hot(classes, 3)
-    path = Logistic()
-    for strength in (10, 1, 0.1):
-        path.fit(sparse(X), Y, strength)
-    fresh = Logistic().fit(sparse(X), Y, 0.1)
-    W, V = path.parameters[:-1], fresh.parameters[:-1]
-    assert (W - V).norm() <= 0.02 * V.norm()
-
-
-@pytest.mark.parametrize("kind", ["classes", "labels"])
-def test_the_strength_suits_the_held_out_tenth(kind: Kind):
+@pytest.mark.parametrize("multi", [False, True])
+def test_the_strength_suits_the_held_out_tenth(multi: bool):
     rng = np.random.default_rng(0)
     X, classes = random_counts(8, 400, 60, 3)
-    clean, note = choose_strength(sparse(X), one_hot(classes, 3), kind)
-    noise, _ = choose_strength(sparse(X), one_hot(rng.permutation(classes), 3), kind)
+    clean, note = choose_strength(X, one_hot(classes, 3), multi)
+    noise, _ = choose_strength(X, one_hot(rng.permutation(classes), 3), multi)
     assert clean in STRENGTHS and clean <= 0.3
     assert noise == max(STRENGTHS)  # nothing to learn: the strongest
     assert note == f"strength {clean:g}, chosen on a held-out tenth of the training texts"
-    assert choose_strength(sparse(X[:19]), one_hot(classes[:19], 3), kind) == (
+    assert choose_strength(X[:19], one_hot(classes[:19], 3), multi) == (
         1.0,
         "strength 1: 19 texts are too few to choose it by",
     )
@@ -182,7 +101,7 @@ def test_rows():
     baseline = registry.construct("baseline", {"kind": "bag", "min_texts": 1})
     rows, again = list(baseline.rows(train, test)), list(baseline.rows(train, test))
     assert rows == again
-    features = len(Features().fit([e["tokens"] for e in train]))
+    features = counts([e["tokens"] for e in train], [], 1)[2]
     assert [(r.name, r.size, r.unit) for r in rows] == [
         ("most frequent label", 2, "labels"),
         ("naive Bayes on words and bigrams", features, "features"),
@@ -232,6 +151,14 @@ def test_errors():
         Bag().rows([{"tokens": ["a"], "labels": []}] * 2, [])
     with pytest.raises(ConfigError, match=r"baseline.min_texts = 0, expected 1 or more"):
         Bag(min_texts=0)
+
+
+def test_without_scikit_learn_it_is_refused_when_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(
+        ConfigError, match=r"scikit-learn's, which is not installed. Install it: pip install scikit-learn"
+    ):
+        Bag()
 
 
 def folder(name: str) -> Path:

@@ -20,6 +20,16 @@ def sentences(count: int, seed: int) -> list[np.ndarray]:
     return [draw.choice(V - 1, draw.integers(1, 8), p=(0.4, 0.3, 0.15, 0.1, 0.05)) for _ in range(count)]
 
 
+class Numbers:
+    """A vocabulary of V symbols whose tokens are their numbers already."""
+
+    def __len__(self) -> int:
+        return V
+
+    def encode(self, tokens: np.ndarray) -> np.ndarray:
+        return tokens
+
+
 class Plain:
     """The same model by dictionaries: p_n(w | h) one at a time."""
 
@@ -84,7 +94,8 @@ def test_both_sides_are_the_models_share_of_whole_sentences(order: int) -> None:
 
 def test_rows_rank_the_symbol_that_stands_there() -> None:
     train, test = sentences(30, 0), [*sentences(3, 1), np.zeros(0, np.int64)]
-    left, both = BlankNgrams(order=3).rows(train, test, V)
+    learnt, asked = ([{"tokens": sentence} for sentence in side] for side in (train, test))
+    left, both = BlankNgrams(order=3).rows(learnt, asked, {"input": Numbers()})
     assert (left.name, both.name) == ("Kneser–Ney, order 3, left only", "Kneser–Ney, order 3, both sides")
     model = BlankNgrams(order=3).fit(train, V)
     assert left.size == both.size == model.size and left.unit == "n-grams"
@@ -111,3 +122,7 @@ def test_wrong_settings_and_nothing_to_learn_from() -> None:
         BlankNgrams(discounts="tree")  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"blank-ngrams: no symbol in the training sentences, expected at least 1"):
         BlankNgrams().fit([np.zeros(0, np.int64)], V)
+    with pytest.raises(
+        DataError, match=r"a.txt:3: the baseline 'blank-ngrams' expected 'tokens', the example has text"
+    ):
+        BlankNgrams().rows([{"text": "x", "place": "a.txt:3"}], [], {"input": Numbers()})

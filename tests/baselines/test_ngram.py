@@ -8,12 +8,14 @@ import os
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from recurra import registry
-from recurra.baselines.ngram import KneserNey, growth
+from recurra.baselines.ngram import KneserNey
+from recurra.baselines.row import Row
 from recurra.errors import ConfigError, DataError
 
 
@@ -154,18 +156,45 @@ def test_size_counts_distinct_ngrams():
     assert KneserNey(5).fit(text, 20).size == sizes
 
 
+class Numbers:
+    """A vocabulary of V symbols whose texts are their numbers already."""
+
+    def __init__(self, V: int) -> None:
+        self.V = V
+
+    def __len__(self) -> int:
+        return self.V
+
+    def encode(self, value: Any) -> np.ndarray:
+        return np.array(value, np.int64)
+
+
+def rows(train: Any, test: Any, V: int, **settings: Any) -> list[Row]:
+    return list(KneserNey(**settings).rows([{"text": train}], [{"text": test}], {"input": Numbers(V)}))
+
+
 @pytest.mark.parametrize("kind", ["one", "three"])
-def test_growth_equals_models_fitted_one_by_one(kind):
+def test_rows_equal_models_fitted_one_by_one(kind):
     rng = np.random.default_rng(6)
     V = 15
     train, test = zipf(rng, V, 1500), zipf(rng, V, 300)
-    points = growth(train, test, V, orders=(4, 1, 2, 5), discounts=kind)
-    assert [point.order for point in points] == [1, 2, 4, 5]
-    for point in points:
-        model = KneserNey(point.order, kind).fit(train, V)
-        assert point.ngrams == sum(model.size.values())
-        assert point.nats_per_symbol == -model.log_probabilities(test).mean()
-    assert all(a.ngrams < b.ngrams for a, b in pairwise(points))
+    found = rows(train, test, V, order=5, discounts=kind)
+    assert [row.facts["order"] for row in found] == [2, 3, 4, 5]
+    for row in found:
+        model = KneserNey(row.facts["order"], kind).fit(train, V)
+        assert (row.name, row.unit) == (f"kneser-ney, order {model.order}", "n-grams")
+        assert row.size == sum(model.size.values())
+        assert np.array_equal(row.log_p, model.log_probabilities(test))
+    assert all(a.size < b.size for a, b in pairwise(found))
+    (row,) = rows(train, test, V, order=1, discounts=kind)
+    assert row.facts["order"] == 1
+
+
+def test_targets_are_one_stream_with_a_mark_around_each():
+    train, test = [{"target": [0, 1, 1]}, {"targets": [[1, 0], [2]]}], [{"target": [1, 1]}, {"target": [2]}]
+    *_, row = KneserNey(order=3).rows(train, test, {"target": Numbers(3)})
+    model = KneserNey(order=3).fit([3, 0, 1, 1, 3, 1, 0, 3], 4)
+    assert np.array_equal(row.log_p, model.log_probabilities([3, 1, 1, 3, 2, 3]))
 
 
 def test_found_by_name():
@@ -180,12 +209,8 @@ def test_wrong_settings():
         KneserNey(0)
     with pytest.raises(ConfigError, match="discounts = 'thre': did you mean 'three'"):
         KneserNey(2, "thre")
-    with pytest.raises(ConfigError, match="order = 0"):
-        growth([0, 1], [0, 1], 2, orders=[0, 2])
     with pytest.raises(ConfigError, match="discounts = 'two'"):
-        growth([0, 1], [0, 1], 2, discounts="two")
-    with pytest.raises(ConfigError, match="orders is empty: expected at least one"):
-        growth([0, 1], [0, 1], 2, orders=[])
+        KneserNey(2, "two")
 
 
 def test_wrong_texts():
@@ -206,7 +231,11 @@ def test_wrong_texts():
     with pytest.raises(DataError, match="token: id 7"):
         model.step(model.initial_state(), 7)
     with pytest.raises(DataError, match="test text: 1 symbol, expected 2 or more"):
-        growth([0, 1], [0], 2)
+        rows([0, 1], [0], 2)
+    with pytest.raises(DataError, match="training text: no symbols, expected at least 1"):
+        rows([], [0, 1], 2)
+    with pytest.raises(DataError, match="test example 1: the baseline 'kneser-ney' expected 'text', the example has t"):
+        KneserNey().rows([{"text": [0]}], [{"target": [0]}], {"input": Numbers(2)})
 
 
 def words(path: Path) -> list[str]:
@@ -222,6 +251,6 @@ def test_penn_treebank():
     train, test = words(folder / "ptb.train.txt.gz"), words(folder / "ptb.test.txt.gz")
     ids = {word: i for i, word in enumerate(sorted(set(train)))}
     assert (len(train), len(test), len(ids)) == (929_589, 82_430, 10_000)
-    points = growth([ids[w] for w in train], [ids[w] for w in test], len(ids), orders=(2, 5))
-    assert all(a.ngrams < b.ngrams for a, b in pairwise(points))
-    assert math.exp(points[-1].nats_per_symbol) <= 150
+    points = rows([ids[w] for w in train], [ids[w] for w in test], len(ids), order=5)
+    assert all(a.size < b.size for a, b in pairwise(points))
+    assert math.exp(-points[-1].log_p.mean()) <= 150

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recurra.baselines.ngram import Floats, Ids, Table, check, follow, level_of
-from recurra.baselines.row import Row
+from recurra.baselines.row import Row, check_fields
 from recurra.errors import DataError
 from recurra.registry import part
+from recurra.types import Example
 
 Some = tuple[Ids, Ids]
 """Symbols that may stand in a blank, and the place in its table of the n-gram that each makes with its neighbours."""
@@ -31,7 +32,8 @@ class BlankNgrams:
     symbol of the n-grams, never an answer. n-grams do not go from one sentence to the next; those that begin with the
     mark count as often as they occur at all orders, since nothing stands before them.
 
-    Raises ConfigError for an order below 1 or unknown discounts; `rows` DataError for no symbol to learn from.
+    Raises ConfigError for an order below 1 or unknown discounts; `rows` DataError for no symbol to learn from, and for
+    an example without tokens.
     Sources: those of `KneserNey`.
     """
 
@@ -40,9 +42,16 @@ class BlankNgrams:
         self.order = order
         self.discounts: Literal["one", "three"] = discounts
 
-    def rows(self, train: Sequence[Ids], test: Sequence[Ids], vocabulary_size: int) -> Iterator[Row]:
-        """Fit on sentences of symbol numbers and guess every symbol of others: "rank", how many symbols are likelier
-        than the one that stands there, and "log_p", the natural logarithm of its probability, [T] a sentence."""
+    def rows(self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any]) -> Iterator[Row]:
+        """Fit on the "tokens" of sentences and guess every one of others: "rank", how many symbols are likelier than
+        the one that stands there, and "log_p", the natural logarithm of its probability, [T] a sentence."""
+        for name, side in (("training", train), ("test", test)):
+            check_fields("blank-ngrams", name, side, "tokens")
+        vocabulary = codecs["input"]
+        learnt, asked = ([vocabulary.encode(e["tokens"]) for e in side] for side in (train, test))
+        return self._rows(learnt, asked, len(vocabulary))
+
+    def _rows(self, train: Sequence[Ids], test: Sequence[Ids], vocabulary_size: int) -> Iterator[Row]:
         model = self.fit(train, vocabulary_size)
         guesses: dict[str, list[dict[str, Any]]] = {"left only": [], "both sides": []}
         for sentence in test:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recurra.baselines.row import Row, check_fields
 from recurra.errors import ConfigError, DataError, did_you_mean
 from recurra.registry import part
+from recurra.types import Example
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
 State = tuple[int, ...]
 
+LOWEST_ORDER = 2
+"""Of the rows, if the model's own is not lower still."""
 FALLBACK = (0.5, 1.0, 1.5)
 """D(1), D(2), D(≥ 3) where the counts of counts give none: the middle of what each may be, 0 to k."""
 
@@ -39,7 +43,11 @@ class KneserNey:
     Where an n_k in a denominator is 0 or a D(k) lies outside (0, k], that order takes 0.5, 1 and 1.5, with "one" 0.5. A
     text is one continuous stream: no padding; at its beginning the contexts are shorter.
 
-    Raises ConfigError for an order below 1 or an unknown kind of discounts.
+    `rows` shows how it grows: a row for every order from 2. A "text" is one stream with those behind it; of examples
+    with a "target" (or "targets", the first of which counts) a mark stands before the first and ends each.
+
+    Raises ConfigError for an order below 1 or an unknown kind of discounts; `rows` DataError for no training text, for
+    a test text of one symbol, and for examples without text and target.
     Sources: Kneser & Ney 1995, Improved backing-off for m-gram language modeling; Chen & Goodman 1998, An empirical
     study of smoothing techniques for language modeling, TR-10-98; the uniform p_0 under the unigrams as in KenLM.
     """
@@ -50,6 +58,34 @@ class KneserNey:
         self.discounts: Literal["one", "three"] = discounts
         self.vocabulary_size = 0
         self._levels: list[Level] = []
+
+    def rows(self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any]) -> Iterator[Row]:
+        """Count `train` and predict every symbol of `test` but the first, by the model of each order.
+
+        What each row says is what fitting the orders one by one would. The training text is counted once and lower
+        orders are shared, so that all cost little more than the highest alone.
+        """
+        field = "text" if any("text" in example for example in train) else "target"
+        for name, side in (("training", train), ("test", test)):
+            check_fields("kneser-ney", name, side, *([field] if field == "text" else [field, "targets"]))
+        (learnt, V), (asked, _) = (_stream(side, field, codecs) for side in (train, test))
+        return self._rows(_checked(learnt, V, "training text"), _checked(asked, V, "test text"), V)
+
+    def _rows(self, train: Ids, test: Ids, V: int) -> Iterator[Row]:
+        if len(test) < 2:
+            raise DataError(
+                "test text: 1 symbol, expected 2 or more, for the first is context only. Name a longer text."
+            )
+        occurrences, continuations = _count(train, V, self.order)
+        ngrams = 0
+        p = np.full(len(test) - 1, 1.0 / V)
+        for n, (table, context, gram) in enumerate(follow(test, occurrences, V), 1):
+            ngrams += len(table.keys)
+            if n >= min(self.order, LOWEST_ORDER):
+                log_p = np.log(level_of(table, self.discounts).mix(p, context[1:-1], gram[1:]))
+                yield Row(f"kneser-ney, order {n}", ngrams, "n-grams", log_p=log_p, facts={"order": n})
+            if n < self.order:
+                p = level_of(continuations[n - 1], self.discounts).mix(p, context[1:-1], gram[1:])
 
     def fit(self, ids: ArrayLike, vocabulary_size: int) -> Self:
         """Count the n-grams of a text, ids [T] in 0 … vocabulary_size − 1.
@@ -101,51 +137,6 @@ class KneserNey:
         if not self._levels:
             raise DataError("this n-gram model holds no counts yet: call fit(ids, vocabulary_size) on a training text.")
         return self._levels
-
-
-@dataclass(frozen=True)
-class Growth:
-    """What an n-gram model of one order holds and how well it predicts: a point of `growth`."""
-
-    order: int
-    ngrams: int
-    """Distinct n-grams held, of this order and all below."""
-    nats_per_symbol: float
-    """Mean of −ln p over the test text's symbols but the first."""
-
-
-def growth(
-    train_ids: ArrayLike,
-    test_ids: ArrayLike,
-    vocabulary_size: int,
-    orders: Iterable[int] = range(2, 7),
-    discounts: Literal["one", "three"] = "three",
-) -> list[Growth]:
-    """Size and test score of the Kneser–Ney model of each order, the same figures as fitting them one by one.
-
-    The training text is counted once and lower orders are shared, so all cost little more than the highest alone.
-    Raises ConfigError for no order and as `KneserNey` does, DataError as `fit` does and for a test text of one symbol.
-    """
-    wanted = sorted(set(orders))
-    if not wanted:
-        raise ConfigError("orders is empty: expected at least one n-gram order, such as range(2, 7).")
-    check(wanted[0], discounts)
-    train = _checked(train_ids, vocabulary_size, "training text")
-    test = _checked(test_ids, vocabulary_size, "test text")
-    if len(test) < 2:
-        raise DataError("test text: 1 symbol, expected 2 or more, for the first is context only. Name a longer text.")
-    occurrences, continuations = _count(train, vocabulary_size, wanted[-1])
-    points = []
-    ngrams = 0
-    p = np.full(len(test) - 1, 1.0 / vocabulary_size)
-    for n, (table, context, gram) in enumerate(follow(test, occurrences, vocabulary_size), 1):
-        ngrams += len(table.keys)
-        if n in wanted:
-            scored = level_of(table, discounts).mix(p, context[1:-1], gram[1:])
-            points.append(Growth(n, ngrams, float(-np.log(scored).mean())))
-        if n < wanted[-1]:
-            p = level_of(continuations[n - 1], discounts).mix(p, context[1:-1], gram[1:])
-    return points
 
 
 @dataclass(frozen=True)
@@ -242,6 +233,20 @@ def follow(text: Ids, orders: Sequence[_Keyed], V: int) -> Iterator[tuple[_Keyed
         gram = np.where(found, place, -1)
         yield order, context, gram
         context = np.concatenate(([-1], gram))
+
+
+def _stream(examples: Sequence[Example], field: str, codecs: Mapping[str, Any]) -> tuple[Ids, int]:
+    """All symbols of examples, one behind the other, and how many there are to choose from."""
+    if field == "text":
+        return np.concatenate([np.zeros(0, np.int64), *(codecs["input"].encode(e["text"]) for e in examples)]), len(
+            codecs["input"]
+        )
+    mark = len(codecs["target"])
+    found = [[mark]]
+    for example in examples:
+        target = example["target"] if "target" in example else example["targets"][0]
+        found += [codecs["target"].encode(target), [mark]]
+    return np.concatenate(found), mark + 1
 
 
 def check(order: int, discounts: str) -> None:

@@ -1,27 +1,66 @@
-"""What the baselines of labelled sequences answer, and what they ask of their examples."""
+"""What every baseline is, what it gives, and how that is scored beside a model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra import registry
 from recurra.errors import DataError
 from recurra.types import Example
 
 
 @dataclass(frozen=True)
 class Row:
-    """One plain model's answers to a test set: a line of the table a score is printed in."""
+    """What one plain model makes of a test set: a line of the table a score is printed in.
+
+    It has `predictions`, or where the task is scored by how likely the truth was, `log_p`.
+    """
 
     name: str
     size: int
     """How much it holds, in `unit`s."""
     unit: str
-    predictions: list[dict[str, Any]]
-    """The fields it answers, one dict an example, in their order: "tags", "label", "labels"."""
+    predictions: Sequence[Mapping[str, Any]] = ()
+    """The fields it answers, one dict an example, in their order: "tags", "label", "labels", "target" …"""
     note: str = ""
     """What was chosen for it and how."""
+    log_p: NDArray[np.float64] | None = None
+    """[N] natural log-probabilities of all the symbols that are predicted, of all examples."""
+    facts: Mapping[str, int] = field(default_factory=dict)
+    """What else is printed of it, by name: "order"."""
+
+
+class Baseline(Protocol):
+    """A plain model that a score is printed beside, or several; its constructor's keywords are its settings."""
+
+    def rows(self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any]) -> Iterator[Row]:
+        """Learn from the training examples and answer the others, one plain model after another.
+
+        Examples are as the model is given them: "tokens" where its input has tokens. `codecs` are the model's, by
+        field: what it encodes its "input" and its "target" with. A baseline that needs no numbers leaves them alone.
+        Raises DataError for examples that it cannot learn from or answer.
+        """
+        ...
+
+
+def scored_rows(
+    settings: Sequence[Mapping[str, Any]],
+    train: Sequence[Example],
+    test: Sequence[Example],
+    codecs: Mapping[str, Any],
+    score: Callable[[Row], Mapping[str, float]],
+) -> list[dict[str, Any]]:
+    """The rows of the baselines that `settings` name, each with what `score` makes of it: a report's "baseline"."""
+    return [
+        {"name": row.name, **row.facts, "size": row.size, "unit": row.unit, "note": row.note, **score(row)}
+        for each in settings
+        for row in registry.construct("baseline", each).rows(train, test, codecs)
+    ]
 
 
 def check_train(baseline: str, examples: Sequence[Example], *wanted: str) -> None:

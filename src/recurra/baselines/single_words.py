@@ -40,7 +40,9 @@ class SingleWords:
             raise ConfigError(f"baseline.hidden_size = {hidden_size}, expected 1 or more. 100 is the default.")
         self.hidden_size = hidden_size
 
-    def rows(self, train: Sequence[Example], test: Sequence[Example]) -> Iterator[Row]:
+    def rows(
+        self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any] | None = None
+    ) -> Iterator[Row]:
         """Fit on `train` ("tokens", "tags", perhaps "label") and answer `test` ("tokens"), one model after another."""
         check_train("single-words", train, "tags")
         check_fields("single-words", "test", test, "tokens")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Literal, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,9 @@ class Copy:
     `rows` raises DataError for no training examples and for a field that is missing.
     """
 
-    def rows(self, train: Sequence[Example], test: Sequence[Example]) -> Iterator[Row]:
+    def rows(
+        self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any] | None = None
+    ) -> Iterator[Row]:
         """Answer `test` ("source"); nothing is learnt."""
         _check("copy", train, test)
         return iter([Row("the source itself", 0, "words", [{"target": example["source"]} for example in test])])
@@ -45,7 +47,9 @@ class Frequent:
     `rows` raises DataError for no training examples and for a field that is missing.
     """
 
-    def rows(self, train: Sequence[Example], test: Sequence[Example]) -> Iterator[Row]:
+    def rows(
+        self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any] | None = None
+    ) -> Iterator[Row]:
         """Count the targets of `train` ("target" or "targets") and answer `test`."""
         _check("frequent", train, test)
         counts = Counter(target for _, target in _pairs(train))
@@ -74,7 +78,9 @@ class WordTable:
         self.join = {"words": join_words, "characters": "".join, "space": " ".join}[target]
         self.steps = steps
 
-    def rows(self, train: Sequence[Example], test: Sequence[Example]) -> Iterator[Row]:
+    def rows(
+        self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any] | None = None
+    ) -> Iterator[Row]:
         """Learn a table from `train` ("source", and "target" or "targets") and translate `test` ("source")."""
         _check("word-table", train, test)
         pairs = [(self.source.tokens({"text": s}), self.target.tokens({"text": t})) for s, t in _pairs(train)]

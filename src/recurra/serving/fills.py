@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from recurra import registry
+from recurra.baselines.row import scored_rows
 from recurra.data.blanks import BLANK, Line, read_line
 from recurra.data.encode import Encoder
 from recurra.errors import ConfigError
@@ -118,13 +119,14 @@ class FillRun(OpenedRun):
             row = {"name": LEFT, "size": size, "unit": "parameters", "note": ""}
             result["baseline"].append(row | task.score(found["left"]).metrics)
         if train is not None:
-            fitted = [encoder.encode(example)["input"] for example in train]
-            rows = registry.construct("baseline", self.config["baseline"]).rows(fitted, ids, len(vocabulary))
-            result["baseline"] += [
-                {"name": row.name, "size": row.size, "unit": row.unit, "note": row.note}
-                | task.score(row.predictions).metrics
-                for row in rows
-            ]
+            learnt, asked = ([{"tokens": encoder.tokens(e)} for e in side] for side in (train, examples))
+            result["baseline"] += scored_rows(
+                [self.config["baseline"]],
+                learnt,
+                asked,
+                encoder.vocabularies,
+                lambda row: task.score(row.predictions).metrics,
+            )
         return result
 
     def shown(self, test: Sequence[Example], seed: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 
 from recurra import registry
+from recurra.baselines.row import scored_rows
 from recurra.config import metrics_of
 from recurra.data.encode import Encoder
 from recurra.data.spans import spans
@@ -126,12 +127,15 @@ class LabelRun(OpenedRun):
             "tables": scored.tables,
         }
         if train is not None:
-            fitted = task.prepare(_tokenised(train, encoder))[0]
-            result["baseline"] = [
-                {"name": row.name, "size": row.size, "unit": row.unit, "note": row.note}
-                | with_metrics(task.score(gold, row.predictions, known), further, gold, row.predictions).metrics
-                for row in registry.construct("baseline", self.config["baseline"]).rows(fitted, gold)
-            ]
+            result["baseline"] = scored_rows(
+                [self.config["baseline"]],
+                task.prepare(_tokenised(train, encoder))[0],
+                gold,
+                encoder.vocabularies,
+                lambda row: (
+                    with_metrics(task.score(gold, row.predictions, known), further, gold, row.predictions).metrics
+                ),
+            )
         return result
 
     def shown(self, test: Sequence[Example], seed: int) -> dict[str, Any]:

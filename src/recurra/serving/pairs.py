@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from recurra import registry
+from recurra.baselines.row import scored_rows
 from recurra.config import metrics_of
 from recurra.data.buckets import BucketEpoch
 from recurra.data.files import counted
@@ -209,12 +210,15 @@ class PairRun(OpenedRun):
         elif train is not None:
             own = self.config["baseline"]
             others = [{"kind": kind} for kind in task.baselines if kind != own["kind"]]
-            result["baseline"] = [
-                {"name": row.name, "size": row.size, "unit": row.unit, "note": row.note}
-                | with_metrics(task.score(examples, row.predictions), further, examples, row.predictions).metrics
-                for settings in (own, *others)
-                for row in registry.construct("baseline", settings).rows(train, examples)
-            ]
+            result["baseline"] = scored_rows(
+                [own, *others],
+                train,
+                examples,
+                self.model.vocabularies,
+                lambda row: (
+                    with_metrics(task.score(examples, row.predictions), further, examples, row.predictions).metrics
+                ),
+            )
         return result
 
     def shown(self, test: Sequence[Example], seed: int) -> dict[str, Any]:

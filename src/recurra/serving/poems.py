@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from recurra import registry
+from recurra.baselines.row import Row, scored_rows
 from recurra.data.pair_encode import PairEncoder, targets_of
 from recurra.data.poems import is_character, prompt
 from recurra.errors import ConfigError, DataError
@@ -74,7 +75,7 @@ def score_poems(
     metrics = _predicted(loss.loss, loss.targets) | found.pop("")
     beside = [{"name": name, "size": len(examples), "unit": "poems", "note": "", **row} for name, row in found.items()]
     if train is not None:
-        beside.insert(0, _ngrams(model, train, encoded))
+        beside = [*_ngrams(model, train, examples), *beside]
     return Scores(metrics, scored[""].tables, [*scored[""].notes, COUNTED]), beside
 
 
@@ -96,17 +97,26 @@ def _characters(text: str) -> str:
     return "".join(filter(is_character, text))
 
 
-def _ngrams(model: Model, train: Sequence[Example], encoded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The n-gram model's row: fitted on the training poems one behind the other, an end mark before the first."""
-    settings = model.config["baseline"]
-    end = model.task.end
-    learnt = PairEncoder(model.vocabularies).encode_all(train)
-    fitted = registry.construct("baseline", settings).fit(_stream(learnt, end), end + 1)
-    log_p = fitted.log_probabilities(_stream(encoded, end))
-    size = sum(fitted.size.values())
-    name = f"{settings['kind']}, order {fitted.order}"
-    return {"name": name, "size": size, "unit": "n-grams", "note": "", **_predicted(-float(log_p.sum()), len(log_p))}
+def _ngrams(model: Model, train: Sequence[Example], examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """The n-gram model's rows: poems one behind the other, an end mark before the first and behind each."""
+
+    def scored(row: Row) -> dict[str, float]:
+        assert row.log_p is not None
+        return _predicted(-float(row.log_p.sum()), len(row.log_p))
+
+    codecs = {"target": _OneByOne(model.vocabularies["target"])}
+    return scored_rows([model.config["baseline"]], train, examples, codecs, scored)
 
 
-def _stream(encoded: Sequence[Mapping[str, Any]], end: int) -> NDArray[np.int64]:
-    return np.concatenate([[end], *(each["target"] for each in encoded)])
+class _OneByOne:
+    """A vocabulary of texts, one at a time."""
+
+    def __init__(self, vocabulary: Any) -> None:
+        self.vocabulary = vocabulary
+
+    def __len__(self) -> int:
+        return len(self.vocabulary)
+
+    def encode(self, text: Any) -> NDArray[np.int64]:
+        ids: NDArray[np.int64] = self.vocabulary.encode_texts([text])[0]
+        return ids

@@ -10,14 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from recurra import registry
-from recurra.baselines.ngram import growth
+from recurra.baselines.row import Row, scored_rows
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.training.evaluation import evaluate
 
 Ids = NDArray[np.int64]
-LOWEST_ORDER = 2
-"""The smallest n-gram printed; the largest is `order` in `[baseline]`."""
 SYMBOLS_PER_STREAM = 20_000
 """A text is scored in streams of this many symbols at least, because every stream begins without memory."""
 
@@ -39,23 +37,16 @@ def score(
     return model.task.metrics(result.loss, result.targets)
 
 
-def score_baseline(model: Model, settings: Mapping[str, Any], train: Ids, ids: Ids) -> list[dict[str, Any]]:
+def score_baseline(model: Model, settings: Mapping[str, Any], train: str, text: str) -> list[dict[str, Any]]:
     """Size and metrics of the baseline at each of its orders, fitted on the text the model was trained on."""
-    settings = dict(settings)
-    kind = settings.pop("kind")
-    if kind not in model.task.baselines:
-        raise ConfigError(f"baseline.kind = {kind!r}, this task is scored beside {', '.join(model.task.baselines)}.")
-    order = registry.construct("baseline", {**settings, "kind": kind}).order
-    settings.pop("order", None)
-    points = growth(train, ids, len(model.vocabulary), range(min(order, LOWEST_ORDER), order + 1), **settings)
-    targets = len(ids) - 1
-    return [
-        {
-            "name": f"{kind}, order {point.order}",
-            "order": point.order,
-            "size": point.ngrams,
-            "unit": "n-grams",
-            **model.task.metrics(point.nats_per_symbol * targets, targets),
-        }
-        for point in points
-    ]
+    if settings["kind"] not in model.task.baselines:
+        raise ConfigError(
+            f"baseline.kind = {settings['kind']!r}, this task is scored beside {', '.join(model.task.baselines)}."
+        )
+
+    def scored(row: Row) -> dict[str, float]:
+        assert row.log_p is not None
+        metrics: dict[str, float] = model.task.metrics(-float(row.log_p.sum()), len(row.log_p))
+        return metrics
+
+    return scored_rows([settings], [{"text": train}], [{"text": text}], model.vocabularies, scored)

@@ -132,7 +132,7 @@ class TextRun(OpenedRun):
             scored["streams"] = 1
             scored["adapted"] = adapted_scores(self.model, adaptation, ids, self._material, self.device, say)
         if train is not None:
-            scored["baseline"] = score_baseline(self.model, self.config["baseline"], vocabulary.encode(train), ids)
+            scored["baseline"] = score_baseline(self.model, self.config["baseline"], train, text)
         return scored
 
     def shown(self, test: str, seed: int) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None
     baseline = config["baseline"]["kind"]
     if baseline not in task.baselines:
         raise ConfigError(f"baseline.kind = {baseline!r}, this task is scored beside {', '.join(task.baselines)}.")
+    registry.construct("baseline", config["baseline"])  # which says what it lacks
 
 
 def _check_writing(config: Config, task: Any) -> None:
