@@ -62,7 +62,7 @@ LONG = "x" * 10_001
             {"input": "a", "options": {"beam": 2}},
             {
                 "error": "options.beam is unknown",
-                "expected": "options of form, length, seed, temperature, top, top_k, top_p",
+                "expected": "options of length, top, form, temperature, top_k, top_p, seed",
             },
         ),
         (422, "models/pairs/generate", {"input": " "}, {"error": "the input is empty"}),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cache
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from recurra.checkpoint import RunFolder
+from recurra.data.blanks import BLANK, count_blanks, read_line
 from recurra.data.encode import Encoder
 from recurra.errors import CheckpointError, NotCausal
 from recurra.server.limits import Limits
@@ -18,7 +18,6 @@ from recurra.server.problems import Problem, of_validation, too_long
 from recurra.server.requests import Body, body_of
 from recurra.server.texts import TOP
 from recurra.server.voices import Prose, Target, Writer
-from recurra.data.blanks import BLANK, count_blanks, read_line
 from recurra.serving.poems import check_form
 from recurra.serving.session import Session
 from recurra.serving.stream import check_streams
@@ -52,40 +51,15 @@ def _option(description: str, **bounds: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """Options of what ranks labels or symbols."""
+class Options:
+    """Each is for some kinds of runs alone."""
 
     top: int = _option("Alternatives of a symbol, a label or a blank.")
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Options of what is drawn at random."""
-
+    length: int = _option("Symbols to generate.")
     temperature: float = _option("Below 1 the likely becomes likelier; 0 takes the likeliest always.", ge=0, le=1000)
     top_k: int = _option("Draw among the so many likeliest symbols only.")
     top_p: float = _option("Draw among the likeliest symbols that together have this probability.")
     seed: int = _option("The same seed draws the same.", ge=0, lt=1 << 62)
-
-
-@dataclass(frozen=True)
-class Written(Ranked, Drawn):
-    """Options of a text."""
-
-    length: int = _option("Symbols to generate.")
-
-
-@dataclass(frozen=True)
-class WrittenInForm(Written):
-    """Options of a target that is generated symbol by symbol."""
-
-    form: bool = _option("Write poems in exactly the form asked for.")
-
-
-@dataclass(frozen=True)
-class Sought(Drawn):
-    """Options of a target."""
-
     beam: int = _option("Hypotheses kept beside each other in the search.")
     n_best: int = _option("Hypotheses to give, the best first.")
     length_penalty: float = _option("0 prefers short targets, more prefers longer ones.")
@@ -94,15 +68,15 @@ class Sought(Drawn):
     attention: bool = _option("Give the attention map, too.")
 
 
-OPTIONS: dict[str, type[Any]] = {"write": Written, "label": Ranked, "fill": Ranked, "translate": Sought}
-DRAWS = tuple(each.name for each in fields(Drawn))
-made: Callable[[Any], type[Body]] = cache(body_of)
+DRAWS = ("temperature", "top_k", "top_p", "seed")
+SEEKS = ("beam", "n_best", "length_penalty", "no_repeat", "form", "attention")
+PREDICTS = {"label": ("top",), "fill": ("top",), "write": ("top", "length", *DRAWS), "translate": (*DRAWS, *SEEKS)}
+GENERATES = {"write": ("length", "top", *DRAWS), "translate": ("length", "top", "form", *DRAWS)}
 
 
 def options(run: Any, generated: bool = False) -> type[Body]:
     """The options of a prediction, or of a text that is generated symbol by symbol."""
-    kind: Any = WrittenInForm if generated and run.does == "translate" else OPTIONS[run.does]
-    return made(kind)
+    return body_of(Options, (GENERATES if generated else PREDICTS)[run.does])
 
 
 def chosen(run: Any, given: Mapping[str, Any], limits: Limits, generated: bool = False) -> dict[str, Any]:
@@ -111,7 +85,7 @@ def chosen(run: Any, given: Mapping[str, Any], limits: Limits, generated: bool =
     try:
         found = kind.model_validate(given).model_dump(exclude_none=True)
     except ValidationError as error:
-        raise of_validation(error.errors(), sorted(kind.model_fields)) from error
+        raise of_validation(error.errors(), list(kind.model_fields)) from error
     if generated and found.get("form"):
         check_form(run.model.task)
     check_sizes(found, limits)
@@ -247,12 +221,8 @@ def _options(run: Any, limits: Limits) -> dict[str, Any]:
 
     def described(generated: bool) -> dict[str, Any]:
         return {
-            name: {
-                "default": getattr(search, name, None),
-                "most": most.get(name),
-                "description": option.description,
-            }
-            for name, option in options(run, generated).model_fields.items()
+            name: {"default": getattr(search, name, None), "most": most.get(name)}
+            for name in options(run, generated).model_fields
             if not left_out.get(name)
         }
 

@@ -158,22 +158,31 @@ class Server:
         made: Any = config.http_protocol_class
         config.http_protocol_class = lambda **given: Watched(made(**given), self.crowd)  # type: ignore[assignment]
         self.uvicorn = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self.uvicorn.run, args=([bound],), name="recurra serve", daemon=True)
+        self._bound, self._ended = (
+            bound,
+            threading.Event(),
+        )  # a join that a signal interrupts takes the thread for ended
 
     def start(self) -> None:
         """Begin to serve."""
-        self._thread.start()
+        threading.Thread(target=self._run, name="recurra serve", daemon=True).start()
 
     def wait(self) -> None:
         """Wait for its end."""
-        while self._thread.is_alive():
-            self._thread.join(1)  # without a limit no signal is noticed on Windows
+        while not self._ended.wait(1):  # without a limit no signal is noticed on Windows
+            pass
 
     def close(self, at_once: bool = False) -> None:
         """Close, and wait for that."""
         self.crowd.close(at_once)
-        self.uvicorn.should_exit, self.uvicorn.force_exit = True, at_once
-        self._thread.join(CLOSING + 2)
+        self.uvicorn.should_exit = True  # force_exit would leave the lifespan unfinished
+        self._ended.wait(CLOSING + 2)
+
+    def _run(self) -> None:
+        try:
+            self.uvicorn.run([self._bound])
+        finally:
+            self._ended.set()
 
 
 def listen(app: ASGIApp, bound: socket.socket, limits: Limits, leave: Callable[[], None]) -> None:

@@ -73,7 +73,13 @@ def _gates(found: Gates) -> dict[str, Any]:
     whole = found.as_json()
     for described, one in zip(whole["gates"], found.gates, strict=True):
         described["over_text"] = plain(one.values.mean(1))
-    for kept in whole["kept"]:
-        ordered = sorted(kept.pop("time_constants"), key=lambda value: float("inf") if value is None else value)
-        kept["median"] = ordered[len(ordered) // 2]
+    whole["kept"] = [
+        {**{name: each[name] for name in ("layer", "direction", "state")}, "median": _median(each["time_constants"])}
+        for each in whole["kept"]
+    ]
     return whole
+
+
+def _median(values: list[float | None]) -> float | None:
+    """The middle of some, of which None is beyond all."""
+    return sorted(values, key=lambda value: float("inf") if value is None else value)[len(values) // 2]

@@ -8,17 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import (
-    Annotated,
-    Any,
-    Literal,
-    NotRequired,  # pydantic cannot read those of Python 3.11
+    Any,  # pydantic cannot read those of Python 3.11
 )
 
-from pydantic import Field
-from typing_extensions import TypedDict
-
-from recurra.data.spans import spans
 from recurra.data.blanks import BLANK
+from recurra.data.spans import spans
 
 END = "∎"
 """How the mark that ends a sequence is shown."""
@@ -30,6 +24,7 @@ TOO_LARGE = (
 )
 WIDE = (("\u2e80", "\u9fff"), ("\uac00", "\ud7af"), ("\U00020000", "\U0003ffff"))
 """Characters of Chinese, Japanese and Korean."""
+
 
 def label_part(answer: Mapping[str, Any], task: Any) -> Any:
     """One label or several, the likeliest with their probabilities."""

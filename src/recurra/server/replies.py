@@ -43,7 +43,6 @@ class Option(BaseModel):
 
     default: bool | int | float | None
     most: int | None
-    description: str
 
 
 class Scores(BaseModel):
@@ -51,7 +50,7 @@ class Scores(BaseModel):
 
     part: str = Field(description="test, or valid where there is no test.")
     name: str
-    metrics: dict[str, float | None]
+    metrics: dict[str, int | float | None]
 
 
 class Card(BaseModel):

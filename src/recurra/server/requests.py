@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import cache
 from typing import Annotated, Any, get_type_hints
 
 from pydantic import (
@@ -76,13 +77,14 @@ class Inspect(Body):
 KINDS: dict[Any, Any] = {bool: StrictBool, int: Whole, float: Number}
 
 
-def body_of(options: type[Any]) -> type[Body]:
-    """A body with the fields of a dataclass of options, each of which may be left out or null; what is said of a field
+@cache
+def body_of(options: type[Any], names: tuple[str, ...]) -> type[Body]:
+    """A body with some fields of a dataclass of options, each of which may be left out or null; what is said of a field
     in its metadata is said of it in pydantic's words (`ge`, `description` …)."""
-    hints = get_type_hints(options)
+    hints, known = get_type_hints(options), {each.name: each.metadata for each in fields(options)}
     found: Any = {}
-    for each in fields(options):
-        bounds = {name: value for name, value in each.metadata.items() if name != "description"}
-        kind: Any = Annotated[KINDS[hints[each.name]], Field(**bounds)] | None
-        found[each.name] = (kind, Field(None, description=each.metadata["description"]))
-    return create_model(options.__name__, __base__=Body, __doc__=options.__doc__, **found)
+    for name in names:
+        bounds = {key: value for key, value in known[name].items() if key != "description"}
+        kind: Any = Annotated[KINDS[hints[name]], Field(**bounds)] | None
+        found[name] = (kind, Field(None, description=known[name]["description"]))
+    return create_model(options.__name__, __base__=Body, **found)
