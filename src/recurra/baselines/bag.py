@@ -77,13 +77,8 @@ class Bag:
         if not multi:
             common = names[Y.sum(0).argmax()]  # of several, the first in the alphabet
             yield Row("most frequent label", len(names), "labels", [{"label": common} for _ in test])
-<<<<<<< HEAD
-        texts = [[e["tokens"] for e in side] for side in (train, test or train[:1])]  # scikit-learn wants one to answer
-        seen, asked, size = counts(*texts, self.min_texts)
-=======
         some = test or train[:1]  # scikit-learn wants one to answer
         seen, asked, size = counts([e["tokens"] for e in train], [e["tokens"] for e in some], self.min_texts)
->>>>>>> origin/main
         if not multi:
             best = MultinomialNB().fit(seen, Y.argmax(1)).predict(asked)[: len(test)]
             yield Row("naive Bayes on words and bigrams", size, "features", [{"label": names[k]} for k in best])

@@ -46,13 +46,8 @@ class BlankNgrams:
         self.discounts: Literal["one", "three"] = discounts
 
     def rows(self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any]) -> Iterator[Row]:
-<<<<<<< HEAD
         """Fit on the "tokens" of sentences and guess every one of others: its log-probability, and, as `sums`, how often
         it is the likeliest ("top1"), and how often among the first few."""
-=======
-        """Fit on the "tokens" of sentences and guess every one of others: "rank", how many symbols are likelier than
-        the one that stands there, and "log_p", the natural logarithm of its probability, [T] a sentence."""
->>>>>>> origin/main
         for name, side in (("training", train), ("test", test)):
             check_fields("blank-ngrams", name, side, "tokens")
         vocabulary = codecs["input"]

@@ -31,11 +31,8 @@ class Row:
     """What was chosen for it and how."""
     log_p: NDArray[np.float64] | None = None
     """[N] natural log-probabilities of all the symbols that are predicted, of all examples."""
-<<<<<<< HEAD
     sums: Mapping[str, float] = field(default_factory=dict)
     """Beside `log_p`: what else a score that is made of sums over all places wants, by name."""
-=======
->>>>>>> origin/main
     facts: Mapping[str, int] = field(default_factory=dict)
     """What else is printed of it, by name: "order"."""
 
