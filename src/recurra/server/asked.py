@@ -1,95 +1,98 @@
-"""All that depends on what a run is for: its card, its options, its answers, what writes its texts."""
+"""What a run is asked over HTTP: its card, its options and their limits, its answers, what writes its texts."""
 
 from __future__ import annotations
 
+import dataclasses
+import types
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pydantic import ValidationError
 
+from recurra import registry
+from recurra.answers.letters import is_spaced
+from recurra.asking.examples import as_example
 from recurra.checkpoint import RunFolder
-from recurra.data.blanks import BLANK, count_blanks, read_line
-from recurra.data.encode import Encoder
+from recurra.data.blanks import BLANK, count_blanks
 from recurra.errors import CheckpointError, NotCausal
+from recurra.runs.run import Run
 from recurra.server.limits import Limits
-from recurra.server.parts import MAKERS, is_spaced, parts_of
 from recurra.server.problems import Problem, of_validation, too_long
 from recurra.server.requests import Body, body_of
 from recurra.server.texts import TOP
 from recurra.server.voices import Prose, Target, Writer
-from recurra.serving.poems import check_form
-from recurra.serving.session import Session
-from recurra.serving.stream import check_streams
+from recurra.streaming.session import Session
+from recurra.streaming.stream import check_streams
+from recurra.tasks.contract import ChecksOptions, Starts, make_options
 
-ASKS = {
-    "write": "The beginning of a text; without one, a line begins.",
-    "label": "A sentence.",
-    "fill": "A sentence with ___ where a word is missing.",
-    "translate": "A sentence to translate.",
-}
-VERBS = {"write": "Write", "label": "Label", "fill": "Fill the blanks", "translate": "Answer"}
-BY_SCORES = {
-    "translation": ("Translate", ASKS["translate"]),
-    "pronunciation": ("Pronounce", "A word to pronounce."),
-    "poems": ("Write", "The form and title of a poem, as in 7x4 春望, or a title alone."),
-    "exact": ("Answer", "A source to be turned into its target."),
-}
-"""What a run that turns sources into targets does and asks for, by what it is scored as."""
-STORY = ("Answer", "A story, and behind it a question.")
-EXAMPLE = {"write": "", "label": "The quick brown fox", "fill": "the ___ fox", "translate": "The quick brown fox"}
 PROMPT = 40
 """Characters of the report's sample that are an example of a prompt."""
 CORE = ("kind", "cell", "hidden_size", "num_layers", "bidirectional", "heads", "causal")
 TRAINED = ("seed", "epochs", "steps", "minutes", "commands")
-FIELDS = {"write": ("text",), "fill": ("blanks",), "translate": ("target",)}
-"""What the answers of a run hold, by what it does; a run that labels gives the fields of its task."""
-
-
-def _option(description: str, **bounds: Any) -> Any:
-    return field(default=None, metadata={"description": description, **bounds})
-
-
-@dataclass(frozen=True)
-class Options:
-    """Each is for some kinds of runs alone."""
-
-    top: int = _option("Alternatives of a symbol, a label or a blank.")
-    length: int = _option("Symbols to generate.")
-    temperature: float = _option("Below 1 the likely becomes likelier; 0 takes the likeliest always.", ge=0, le=1000)
-    top_k: int = _option("Draw among the so many likeliest symbols only.")
-    top_p: float = _option("Draw among the likeliest symbols that together have this probability.")
-    seed: int = _option("The same seed draws the same.", ge=0, lt=1 << 62)
-    beam: int = _option("Hypotheses kept beside each other in the search.")
-    n_best: int = _option("Hypotheses to give, the best first.")
-    length_penalty: float = _option("0 prefers short targets, more prefers longer ones.")
-    no_repeat: int = _option("No run of so many symbols stands in a target twice.")
-    form: bool = _option("Write poems in exactly the form asked for.")
-    attention: bool = _option("Give the attention map, too.")
-
-
 DRAWS = ("temperature", "top_k", "top_p", "seed")
-SEEKS = ("beam", "n_best", "length_penalty", "no_repeat", "form", "attention")
-PREDICTS = {"label": ("top",), "fill": ("top",), "write": ("top", "length", *DRAWS), "translate": (*DRAWS, *SEEKS)}
-GENERATES = {"write": ("length", "top", *DRAWS), "translate": ("length", "top", "form", *DRAWS)}
+GENERATES = (*DRAWS, "form")
+"""Options of a task that a text generated symbol by symbol takes, too."""
+NOT_ASKED = ("valid", "longest", "n", "alignment")
+"""Options for training, and for those who count in lines or read a terminal."""
+BOUNDS = {"seed": (("ge", 0), ("lt", 1 << 62)), "temperature": (("ge", 0), ("le", 1000))}
+GENERATED = {
+    "length": (int, "Symbols to generate."),
+    "top": (int, "Alternatives of each symbol."),
+}
+"""Options of a text that is generated symbol by symbol."""
 
 
-def options(run: Any, generated: bool = False) -> type[Body]:
-    """The options of a prediction, or of a text that is generated symbol by symbol."""
-    return body_of(Options, (GENERATES if generated else PREDICTS)[run.does])
+def options(run: Run, generated: bool = False) -> dict[str, tuple[type, str]]:
+    """The options of a prediction, or of a text that is generated symbol by symbol: type and description by name."""
+    maker = run.model.task.Options
+    hints, described = get_type_hints(maker), registry.options(run.config["task"]["kind"])
+    helps = {each.name: each.help for each in described}
+    own = {
+        field.name: (_bare(hints[field.name]), helps.get(field.name, ""))
+        for field in dataclasses.fields(maker)
+        if field.name not in NOT_ASKED and _usable(run, field.name)
+    }
+    if not generated:
+        return own | ({"top": GENERATED["top"]} if writes(run) else {})
+    return {**GENERATED, **{name: each for name, each in own.items() if name in GENERATES}}
 
 
-def chosen(run: Any, given: Mapping[str, Any], limits: Limits, generated: bool = False) -> dict[str, Any]:
+def _bare(hint: Any) -> type:
+    """The type of an option that may be None."""
+    found: type = next(each for each in get_args(hint) if each is not type(None)) if _is_union(hint) else hint
+    return found
+
+
+def _is_union(hint: Any) -> bool:
+    return isinstance(hint, types.UnionType)
+
+
+def _usable(run: Run, name: str) -> bool:
+    """Whether the task, as it is set, can do anything with an option that is a yes."""
+    task, hint = run.model.task, get_type_hints(run.model.task.Options)[name]
+    if hint is not bool or not isinstance(task, ChecksOptions):
+        return True
+    try:
+        task.check_options(make_options(task, {}, {name: True}))
+    except Exception:
+        return False
+    return True
+
+
+def chosen(run: Run, given: Mapping[str, Any], limits: Limits, generated: bool = False) -> dict[str, Any]:
     """The options that are said. Raises `Problem` for an unknown one, for one of another form or beyond the limits."""
-    kind = options(run, generated)
+    kind = _body(run, generated)
     try:
         found = kind.model_validate(given).model_dump(exclude_none=True)
     except ValidationError as error:
         raise of_validation(error.errors(), list(kind.model_fields)) from error
-    if generated and found.get("form"):
-        check_form(run.model.task)
     check_sizes(found, limits)
     return found
+
+
+def _body(run: Run, generated: bool) -> type[Body]:
+    known = options(run, generated)
+    return body_of("Options", tuple((name, kind, BOUNDS.get(name)) for name, (kind, _) in known.items()))
 
 
 def check_sizes(given: Mapping[str, Any], limits: Limits) -> None:
@@ -101,103 +104,92 @@ def check_sizes(given: Mapping[str, Any], limits: Limits) -> None:
             raise Problem(422, error, expected=expected, got=value, next="Choose a number between.")
 
 
-def check_input(run: Any, given: str | Sequence[str], limits: Limits) -> None:
+def check_input(run: Run, given: str | Sequence[str], limits: Limits) -> None:
     """Raise `Problem` for an input that has more blanks than may be."""
-    if run.does == "fill" and count_blanks(given) > limits.blanks:
+    if "blanks" in run.model.task.fields and count_blanks(given) > limits.blanks:
         raise too_long("the list of blanks in an input", limits.blanks, count_blanks(given), "blanks")
 
 
-def check_generated(run: Any, given: Any) -> None:
+def check_generated(run: Run, given: Any) -> None:
     """Raise `Problem` for an input that nothing can be generated from."""
     if not isinstance(given, str):
         raise Problem(422, "a text is continued, not tokens", expected="a text", got=given, next="Join the tokens.")
-    if run.does == "translate" and not given.strip():
+    if isinstance(run.model.task, Starts) and not given.strip():
         raise Problem(422, "the input is empty", expected="a source", got=given, next="Send a source.")
 
 
-def longest(run: Any, limits: Limits) -> int:
+def longest(run: Run, limits: Limits) -> int:
     """Characters that an input may have."""
-    squared = run.does == "translate" or run.config["core"]["kind"] == "transformer"
+    squared = isinstance(run.model.task, Starts) or run.config["core"]["kind"] == "transformer"
     return min(limits.squared, limits.characters) if squared else limits.characters
 
 
-def writes(run: Any) -> bool:
+def writes(run: Run) -> bool:
     """Whether what it predicts is a text, which is generated symbol by symbol."""
-    return bool(run.does == "write")
+    return run.continues and run.of_text
 
 
-def has_parts(run: Any) -> bool:
+def has_parts(run: Run) -> bool:
     """Whether a run has parts to look into and to hold sessions of; an export has not."""
     return run.model.core is not None
 
 
-def key(run: Any, given: Mapping[str, Any]) -> Hashable:
+def key(run: Run, given: Mapping[str, Any]) -> Hashable:
     """What requests must have alike to be computed together. What is drawn at random goes alone, so that a seed draws
     the same whoever else asks."""
-    own = run.does == "translate" and run.search.draws and "beam" not in given
-    draws = own or any(name in given for name in DRAWS)
+    draws = getattr(run.options(given), "draws", False) or run.continues
     return tuple(sorted(given.items())), object() if draws else None
 
 
-def answers(run: Any, key: Any, inputs: Sequence[Any], limits: Limits, stop: Callable[[], bool]) -> list[list[Any]]:
+def answers(run: Run, key: Any, inputs: Sequence[Any], limits: Limits, stop: Callable[[], bool]) -> list[list[Any]]:
     """The parts of each input's answer. Raises `Stopped` where `stop()` says so meanwhile."""
-    more = {"label": {"top": TOP}, "translate": {"cells": limits.cells}}.get(run.does, {})
-    return [parts_of(each, run.model.task) for each in run.predict(*inputs, **more | dict(key[0]), stop=stop)]
+    given = dict(key[0])
+    if "top" not in given and getattr(run.options(), "top", None) == 0:
+        given["top"] = TOP  # the page draws bars
+    return [each.page() for each in run.predict(*inputs, stop=stop, cells=limits.cells, **given)]
 
 
-def writer(run: Any, open_session: Callable[[], Session]) -> tuple[Writer, dict[str, Any]] | None:
+def writer(run: Run, open_session: Callable[[], Session]) -> tuple[Writer, dict[str, Any]] | None:
     """What generates the texts of a run, and options where none are said; None for a run that generates none.
     `open_session` gives a session of the run at its begin."""
-    if run.does == "write":
+    if writes(run):
         return Writer(lambda one: Prose(run.model, one.given, open_session() if has_parts(run) else None)), {}
-    if run.does == "translate" and hasattr(run.model.task, "start"):
-        search = run.search
-        usual = {name: getattr(search, name) for name in DRAWS if getattr(search, name) is not None}
-        usual = {"form": search.form, "length": search.longest or 2_000, **usual}
-        greedy = {} if search.draws else {"temperature": 0.0}
-        return Writer(lambda one: Target(run, one.given, one.form)), greedy | usual
-    return None
+    if not isinstance(run.model.task, Starts):
+        return None
+    search = run.options()
+    usual = {name: getattr(search, name) for name in DRAWS if getattr(search, name) is not None}
+    usual = {"form": search.form, "length": search.longest or 2_000, **usual}
+    return Writer(lambda one: Target(run, one.given, one.form)), ({} if search.draws else {"temperature": 0.0}) | usual
 
 
-def example(run: Any, text: str, target: str | None) -> Any:
-    """An input as an example to look inside at; a blank is read as the unknown symbol."""
-    if run.does == "fill" and BLANK in text:
-        return {"tokens": read_line(text, run.model.vocabulary).tokens}
-    if run.does == "translate":
-        return {"source": text} if target is None else {"source": text, "target": target}
-    if run.does == "write":
-        return {"text": text}
-    return {"tokens": Encoder(run.model.vocabularies).tokens({"text": text})}
+def example(run: Run, text: str, target: str | None) -> Any:
+    """An input as an example to look inside at."""
+    found = as_example(text, run.model.codecs)
+    return found if target is None else {**found, "target": target}
 
 
-def card(name: str, run: Any, limits: Limits) -> dict[str, Any]:
+def card(name: str, run: Run, limits: Limits) -> dict[str, Any]:
     """A model in words and numbers, as JSON."""
-    config, model, task = run.config, run.model, run.model.task
+    config, model = run.config, run.model
     try:
         report = run.report
     except CheckpointError:
         if RunFolder(run.path).report.exists():
             raise
         report = {}  # training was stopped before its end
-    verb, asks = VERBS[run.does], ASKS[run.does]
-    if getattr(task, "segmented", False):
-        verb, asks = STORY
-    elif run.does == "translate":
-        verb, asks = BY_SCORES.get(task.scores, (verb, asks))
-    holds = FIELDS.get(run.does) or task.fields
+    words = model.task.card
     return {
         "name": name,
         "task": config["task"]["kind"],
-        "does": run.does,
+        "continues": writes(run),
         "description": str(config.get("description", "")),
         "core": {each: config["core"][each] for each in CORE if each in config["core"]},
         "parameters": model.parameter_count,
-        "vocabulary": {field: len(symbols) for field, symbols in model.vocabularies.items()},
-        "verb": verb,
-        "asks": asks,
-        "example": _example(run, report),
+        "vocabulary": {field: codec.size for field, codec in model.codecs.saved.items() if hasattr(codec, "symbols")},
+        "verb": words.verb,
+        "asks": words.hint,
+        "example": _example(report, words.example),
         "longest": longest(run, limits),
-        "gives": [kind for field, (kind, _) in MAKERS.items() if field in holds],
         "options": _options(run, limits),
         "can": _can(run),
         "scores": _scores(report),
@@ -211,26 +203,27 @@ def _most(limits: Limits) -> dict[str, int]:
     return {"length": limits.written, "top": limits.top, "beam": limits.beam, "n_best": limits.beam}
 
 
-def _options(run: Any, limits: Limits) -> dict[str, Any]:
-    """By what may be asked, the options there are, with their default where it is the run's own."""
-    search, most = getattr(run, "search", None), _most(limits)
-    left_out = {
-        "form": not getattr(run, "writes_poems", False),
-        "attention": not getattr(run.model.task, "aligns", False),
-    }
+def _options(run: Run, limits: Limits) -> dict[str, Any]:
+    """By what may be asked, the options there are, with their default where the recipe says one."""
+    own, most = run.options(), _most(limits)
+    said = run.config.get("search", {})
 
     def described(generated: bool) -> dict[str, Any]:
         return {
-            name: {"default": getattr(search, name, None), "most": most.get(name)}
-            for name in options(run, generated).model_fields
-            if not left_out.get(name)
+            name: {
+                "default": getattr(own, name, None) if isinstance(run.model.task, Starts) or name in said else None,
+                "most": most.get(name),
+                "type": kind.__name__,
+                "help": text,
+            }
+            for name, (kind, text) in options(run, generated).items()
         }
 
     found = {"predict": described(False)}
     return found | {"generate": described(True)} if "generate" in _can(run) else found
 
 
-def _can(run: Any) -> list[str]:
+def _can(run: Run) -> list[str]:
     """What may be asked of it."""
     found = ["predict"] if writer(run, run.session) is None else ["predict", "generate"]
     if not has_parts(run):
@@ -242,7 +235,7 @@ def _can(run: Any) -> list[str]:
     return [*found, "sessions", "inspect"]
 
 
-def _example(run: Any, report: Mapping[str, Any]) -> str:
+def _example(report: Mapping[str, Any], usual: str) -> str:
     """An input that the model was tested on, if its report shows one; of a text its first words."""
     if text := report.get("sample", {}).get("text", ""):
         line = text.strip().split("\n")[0][:PROMPT]
@@ -254,7 +247,7 @@ def _example(run: Any, report: Mapping[str, Any]) -> str:
         if source:
             known = [token for token in source if token != BLANK]
             return ("" if known and not is_spaced(known) else " ").join(source)
-    return EXAMPLE[run.does]
+    return usual
 
 
 def _scores(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from recurra.asking.stopped import Stopped
 from recurra.diagnostics import alignment, gates, gradient_flow, next_symbols, self_attention
 from recurra.diagnostics.gates import Gates
 from recurra.diagnostics.plain import plain
@@ -14,7 +15,6 @@ from recurra.errors import RecurraError
 from recurra.server.asked import example
 from recurra.server.limits import Limits
 from recurra.server.problems import too_long
-from recurra.serving.stopped import Stopped
 
 UNITS = 6
 """Units whose states are given symbol by symbol: those that change most."""

@@ -11,16 +11,18 @@ from typing import Any
 
 import torch
 
+from recurra.answers import Answer
+from recurra.answers import Text as Written
 from recurra.errors import did_you_mean
 from recurra.server import asked
 from recurra.server.limits import Limits, size_of
 from recurra.server.looking import look
-from recurra.server.parts import fit_maps, parts_of
+from recurra.server.parts import fit_maps
 from recurra.server.problems import Problem, too_long
 from recurra.server.sessions import Sessions
 from recurra.server.texts import LENGTH, Text
 from recurra.server.worker import CLOSING, Worker
-from recurra.serving.session import Session, advance
+from recurra.streaming.session import Session, advance
 
 
 class Served:
@@ -62,7 +64,7 @@ class Served:
         if self._usual is None:
             raise Problem(
                 422,
-                f"this model {self.run.does}s, it generates nothing",
+                "this model generates no text symbol by symbol",
                 expected="a model whose card says that it can generate",
                 got=self.name,
                 next=f"POST to /api/models/{self.name}/predict.",
@@ -148,8 +150,7 @@ class Served:
                 text, symbols = await one.gathered(deadline - loop.time(), seconds)
             finally:
                 one.gone = True
-            answer = {"prompt": given, "text": text, "symbols": symbols}
-            found.append(parts_of(answer, self.run.model.task))
+            found.append(Answer((Written(given, text, symbols),)).page())
         return found
 
     def _session(self) -> Session:

@@ -43,6 +43,8 @@ class Option(BaseModel):
 
     default: bool | int | float | None
     most: int | None
+    type: str
+    help: str
 
 
 class Scores(BaseModel):
@@ -58,7 +60,7 @@ class Card(BaseModel):
 
     name: str
     task: str
-    does: str
+    continues: bool = Field(description="Whether it writes on from a beginning, symbol by symbol.")
     description: str
     core: dict[str, Any]
     parameters: int
@@ -67,7 +69,6 @@ class Card(BaseModel):
     asks: str
     example: str
     longest: int = Field(description="Characters of an input.")
-    gives: list[str] = Field(description="The kinds of parts of its answers.")
     options: dict[str, dict[str, Option]] = Field(description="By what is asked.")
     can: list[str]
     scores: list[Scores]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from functools import cache
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -78,13 +77,10 @@ KINDS: dict[Any, Any] = {bool: StrictBool, int: Whole, float: Number}
 
 
 @cache
-def body_of(options: type[Any], names: tuple[str, ...]) -> type[Body]:
-    """A body with some fields of a dataclass of options, each of which may be left out or null; what is said of a field
-    in its metadata is said of it in pydantic's words (`ge`, `description` …)."""
-    hints, known = get_type_hints(options), {each.name: each.metadata for each in fields(options)}
+def body_of(name: str, options: tuple[tuple[str, type, Any], ...]) -> type[Body]:
+    """A body with some options, each by name and type, which may be left out or null; bounds are in pydantic's words
+    (`ge`, `lt` …)."""
     found: Any = {}
-    for name in names:
-        bounds = {key: value for key, value in known[name].items() if key != "description"}
-        kind: Any = Annotated[KINDS[hints[name]], Field(**bounds)] | None
-        found[name] = (kind, Field(None, description=known[name]["description"]))
-    return create_model(options.__name__, __base__=Body, **found)
+    for option, kind, bounds in options:
+        found[option] = (Annotated[KINDS.get(kind, StrictStr), Field(**dict(bounds or ()))] | None, None)
+    return create_model(name, __base__=Body, **found)

@@ -10,23 +10,20 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
-from recurra import registry
-from recurra.data.pair_encode import PairEncoder, source_of
-from recurra.data.poems import form_of
-from recurra.decoding.form import in_form
+from recurra.answers.pair import END
+from recurra.asking.alignment import attention, looked_at, written_text
+from recurra.asking.examples import as_example
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.sample import prompt_ids
-from recurra.server.parts import END
+from recurra.decoding.search import longest_of
+from recurra.engine.device import moved
 from recurra.server.texts import Text
-from recurra.serving.alignment import attention, looked_at, written_text
-from recurra.serving.poems import prompted
-from recurra.serving.session import Session, advance
-from recurra.serving.translate import LENGTHENING, MORE, source_pieces, symbol_kinds
-from recurra.training.evaluation import moved
+from recurra.streaming.session import Session, advance
 
 PROMPT = 256
 """Symbols of a prompt that are read in one round."""
@@ -54,7 +51,7 @@ class Prose:
     longest = math.inf
 
     def __init__(self, model: Any, prompt: str, session: Session | None) -> None:
-        self._vocabulary = model.vocabulary
+        self._vocabulary = model.codecs["input"]
         self.session: Any = Steps(model) if session is None else session
         self.ids: list[int] = prompt_ids(self._vocabulary, prompt).tolist()
         self.unread = list(self.ids)
@@ -95,20 +92,16 @@ class Target:
 
     def __init__(self, run: Any, given: str, form: bool) -> None:
         model = self._model = run.model
-        self._vocabulary, self._end = model.vocabularies["target"], model.task.end
-        example: Any = prompted({"source": given}) if run.writes_poems else {"source": given}
-        encoded = PairEncoder(model.vocabularies).encode_all([example])
-        batching = registry.construct("batching", model.config["batching"])
-        self._batch = moved(batching.batches(encoded, None, whole=True)[0], run.device)
-        source = encoded[0]["input"][:-1]
-        self._pieces = source_pieces(model.vocabularies["input"], source_of(example), source)
-        self.longest, self.ids = LENGTHENING * len(encoded[0]["input"]) + MORE, list[int]()
-        self._step: Any = lambda state, token: model.task.step(model.embedder, model.core, state, token)
-        self._state = model.task.start(model.embedder, model.core, self._batch)
+        task, self._codec, self._end = model.task, model.codecs["target"], model.task.end
+        search = run.options({"form": True} if form else {})
+        asked = run.questions([as_example(given, model.codecs)])
+        self._batch = moved(asked.passes[0][0], run.device)
+        self._pieces = asked.examples[0]["tokens"]
+        self.longest, self.ids = longest_of(search, len(self._pieces) + 1), list[int]()
+        self._step: Any = partial(task.step, model.embedder, model.core)
+        self._state = task.start(model.embedder, model.core, self._batch)
         if form:
-            asked = torch.tensor([form_of(" ".join(self._pieces))], device=run.device)
-            kinds = torch.tensor(symbol_kinds(self._vocabulary), device=run.device)
-            self._step, self._state = in_form(self._step, self._state, asked, kinds)
+            self._step, self._state = task.constrain(self._step, self._state, asked.examples, model.codecs)
         self._token = torch.full((1,), self._end, dtype=torch.int64, device=run.device)
 
     def seed(self, given: int) -> int:
@@ -125,18 +118,18 @@ class Target:
         return number == self._end
 
     def symbol(self, number: int) -> str:
-        return END if self.ends(number) else str(self._vocabulary.pieces([number])[0])
+        return END if self.ends(number) else str(self._codec.pieces([number])[0])
 
     def decode(self, ids: Sequence[int]) -> str:
-        return str(self._vocabulary.text(list(ids)))
+        return str(self._codec.decode(list(ids)))
 
     def whole(self, written: Sequence[int]) -> str:
         """As `predict` says it: unknown symbols are copied from where they look in the source."""
         places = None
-        if self._vocabulary.unknown in written and self._model.task.aligns:
+        if self._codec.unknown in written and self._model.task.aligns:
             one = Hypothesis(tuple(written), 0.0, 0.0, True)
             places = looked_at(attention(self._model, self._batch, [(0, one)])[0])
-        return written_text(self._vocabulary, written, places, self._pieces)[0]
+        return written_text(self._codec, written, places, self._pieces)[0]
 
 
 class Writer:

@@ -16,6 +16,8 @@ const FIELDS = {
   form: { name: "Keep the form", tick: true },
 };
 
+// Asked for always, where a model has it.
+const HIDDEN = ["attention"];
 const SEEKING = ["beam", "n_best", "length_penalty", "no_repeat"];
 
 export class Options {
@@ -26,10 +28,11 @@ export class Options {
   // names: the options of a model, for prediction and for generation
   set(card) {
     const described = { ...card.options.generate, ...card.options.predict };
-    const writes = card.does === "write";
+    const writes = card.continues;
     this.fields = new Map();
-    this.place.replaceChildren(...Object.entries(described).filter(([name]) => name in FIELDS).map(([name, { default: own, most }]) => {
-      const { name: title, hint, tick, usual, ...range } = FIELDS[name];
+    this.place.replaceChildren(...Object.entries(described).filter(([name]) => !HIDDEN.includes(name)).map(([name, { default: own, most, type, help }]) => {
+      const plain = { name: name.replaceAll("_", " "), hint: help, tick: type === "bool", step: type === "int" ? 1 : "any" };
+      const { name: title, hint, tick, usual, ...range } = FIELDS[name] ?? plain;
       const id = `option-${name}`;
       if (tick) {
         const input = h("input", { id, type: "checkbox", checked: own });
