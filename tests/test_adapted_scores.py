@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 import torch
+from recurra.serving import adapted_scores as module
+from recurra.serving.texts import TextRun as Run
 
 import recurra
 from recurra import cli, workflow
 from recurra.data.batching.layout import SYMBOLS
 from recurra.data.batching.streams import Streams
 from recurra.errors import ConfigError, DataError
-from recurra.serving import adapted_scores as module
 from recurra.runs.adapted_scores import cache_losses
-from recurra.serving.texts import TextRun as Run
 from recurra.training.dynamic import evaluate_dynamically, mean_squares
 from recurra.training.evaluation import Score
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 import torch
+from recurra.data.former import label_codecs
+from recurra.serving.labels import LabelRun, answers
+from recurra.workflow.labels import _doubts
 
 import recurra
 from recurra import config as configuration
 from recurra import workflow
-from recurra.data.former import label_codecs
 from recurra.errors import ConfigError, DataError
-from recurra.serving.labels import LabelRun, answers
 from recurra.training.log import Event
-from recurra.workflow.labels import _doubts
 from recurra.workflow.plan import make_plan
 from recurra.workflow.training import execute
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from recurra.serving.run import Run as AnyRun
+from recurra.serving.texts import TextRun as Run
 
 import recurra
 from recurra import config as configuration
@@ -17,8 +19,6 @@ from recurra import registry
 from recurra.baselines.ngram import KneserNey
 from recurra.data.batching.layout import SYMBOLS
 from recurra.errors import CheckpointError, ConfigError, DataError
-from recurra.serving.run import Run as AnyRun
-from recurra.serving.texts import TextRun as Run
 from recurra.training.evaluation import evaluate
 from recurra.training.log import Event
 from recurra.workflow.plan import make_plan

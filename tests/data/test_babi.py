@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recurra.data.examples import gather_examples, read_examples
+from recurra.data.former import new_label_codecs
 
 from recurra.config import Data
 from recurra.data.babi import StoryReader
-from recurra.data.examples import gather_examples, read_examples
-from recurra.data.former import new_label_codecs
 from recurra.data.sets import find_set, set_reader
 from recurra.errors import DataError
 from recurra.registry import construct

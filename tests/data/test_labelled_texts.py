@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from recurra.data.examples import gather_examples
+from recurra.data.labelled_texts import gather_texts, gives_examples, read_texts
 
 from recurra import registry
 from recurra.config import Data
 from recurra.data.codecs.file import from_record
 from recurra.data.codecs.word import Word
-from recurra.data.examples import gather_examples
-from recurra.data.labelled_texts import gather_texts, gives_examples, read_texts
 from recurra.data.text import TextReader
 from recurra.errors import DataError
 

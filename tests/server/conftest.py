@@ -14,7 +14,7 @@ import pytest
 from recurra.server.limits import Limits
 from recurra.server.models import Models
 
-from ..serving.conftest import TASKS, make_run, small_runs
+from ..streaming.conftest import TASKS, make_run, small_runs
 
 __all__ = ["TASKS", "Api", "Open", "listening", "make_run", "read_events", "small_runs"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from recurra.asking.stopped import Stopped
 from recurra.server.texts import UNREAD, Text
 from recurra.server.voices import Prose
-from recurra.asking.stopped import Stopped
 from recurra.streaming.stream import Stream
 
 from .conftest import make_run, read_events

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from recurra.data.examples import gather_examples
+from recurra.workflow.texts import TextMaterial
 
 import recurra
 from recurra import checkpoint, registry
 from recurra import config as configuration
 from recurra.config import Data
-from recurra.data.examples import gather_examples
 from recurra.errors import CheckpointError
 from recurra.training.log import Event
 from recurra.workflow.plan import make_plan
-from recurra.workflow.texts import TextMaterial
 from recurra.workflow.training import execute
 
 from .conftest import LM, SMALL, WORDS, fresh, tensors

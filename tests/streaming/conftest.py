@@ -13,7 +13,7 @@ from recurra.data.codecs.characters import Character
 from recurra.data.codecs.labels import Labels
 from recurra.data.codecs.tokens import Tokens
 from recurra.model import Model
-from recurra.serving.run import RUNS, learns_from
+from recurra.runs.run import Run
 
 TEXT = "the quick brown fox jumps over the lazy dog\n"
 WORDS = TEXT.split()
@@ -67,7 +67,7 @@ def make_run(name: str, folder: Path) -> Any:
         "embedder": {"kind": "symbols", "size": 5},
         "core": core,
         "task": task,
-        "batching": {"kind": "buckets", "size": 8},
+        "batching": {"kind": "streams" if name == "writer" else "buckets"},
     }
     model = Model.from_config(config, _vocabularies(name)).eval()
     with torch.no_grad():
@@ -77,7 +77,8 @@ def make_run(name: str, folder: Path) -> Any:
     path.mkdir(parents=True, exist_ok=True)
     if name == "writer":
         (path / "report.json").write_text(json.dumps(REPORT), encoding="utf-8")
-    return RUNS[learns_from(model.task)](path, config, model, torch.device("cpu"))
+    model.name = str(path)
+    return Run(path, config, model, torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")
