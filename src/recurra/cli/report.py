@@ -62,9 +62,10 @@ def _size(scored: Mapping[str, Any]) -> str:
         read = ", read in one stream" if scored.get("streams") == 1 else ""
         return f"{scored['symbols']:,} symbols, {scored['unknown_share']:.2%} unknown{read}"
     tokens = scored["tokens"]
-    named = tokens if isinstance(tokens, Mapping) else {"": tokens}
-    steps = " and ".join(
-        f"{count:,} {name}{' ' if name else ''}{'token' if count == 1 else 'tokens'}" for name, count in named.items()
+    steps = (
+        counted(tokens, "token")
+        if isinstance(tokens, int)
+        else " and ".join(f"{count:,} {name}" for name, count in tokens.items()) + " tokens"
     )
     how = f"{scored['search']}: " if "search" in scored else ""
     return (

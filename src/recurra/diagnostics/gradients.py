@@ -24,7 +24,7 @@ from recurra.equations.gates import activations, slope
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.nn.watch import LayerTrace, Watched
-from recurra.tasks.contract import LosesByStep, ReadsInSegments
+from recurra.tasks.contract import Continues, LosesByStep, ReadsInSegments
 
 Curve = NDArray[np.float64]
 CHOSEN = 8
@@ -221,7 +221,7 @@ def _bound(one: Trace, mean: Curve) -> Curve | None:
 
 def _chosen(steps: Sequence[int] | None, T: int, model: Model) -> tuple[int, ...]:
     """The steps to be followed; a language model's last symbol has nothing to predict."""
-    last = T - 2 if model.task.needs == ("text",) else T - 1
+    last = T - 2 if isinstance(model.task, Continues) else T - 1
     if steps is None:
         if model.core.causal:
             wanted = np.linspace(0.75 * last, last, CHOSEN)

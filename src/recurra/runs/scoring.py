@@ -92,7 +92,8 @@ def score(
     further = metrics_of(run.config)
     if train is not None:
         fitted = task.prepare(_tokenised(train, codecs))[0] if isinstance(task, Prepares) else train
-        beside = [*beside, *_beside(task, run.config["baseline"], fitted, gold, codecs, further)]
+        rows = _beside(task, run.config["baseline"], fitted, gold, codecs, further)
+        beside = [*rows, *beside] if isinstance(task, ScoresItself) else [*beside, *rows]
     if beside:
         found["baseline"] = beside
     return found
@@ -105,7 +106,7 @@ def _scored(
     model = ask.runs[0].model
     task, codecs = model.task, model.codecs
     if isinstance(task, ScoresItself) and (own := task.scored(ask, gold, train, codecs)) is not None:
-        return *own, {"search": ask.options.words}
+        return own
     if isinstance(task, ScoredByLoss):
         found = ask.measured(gold, one_stream)
         scores = task.metrics(found.loss, found.targets, found.details)
@@ -135,7 +136,7 @@ def _beside(
             scored = task.metrics if isinstance(task, ScoredByLoss) else by_loss
             found: Scores = scored(-float(row.log_p.sum()), len(row.log_p), row.sums)
             return found.metrics
-        return with_metrics(task.score(gold, row.predictions), further, gold, row.predictions).metrics
+        return with_metrics(task.score(gold, row.predictions, codecs), further, gold, row.predictions).metrics
 
     others = [{"kind": kind} for kind in task.baselines if kind != baseline["kind"]]
     return scored_rows([baseline, *others], learned, asked, codecs, metrics)
@@ -162,7 +163,7 @@ def sizes(codecs: Any, encoded: Sequence[Mapping[str, Any]], in_pieces: bool) ->
     steps = {
         field.of[0]: sum(len(each[name]) - field.ended for each in encoded if name in each)
         for name, field in codecs.fields.items()
-        if field.of and not field.along and codecs[name].shape[:1] == (None,)
+        if (name == "input" or field.learned) and not field.along and codecs[name].shape[:1] == (None,)
     }
     share = {"unknown_share": shares.get("input", 0.0)}
     if in_pieces:

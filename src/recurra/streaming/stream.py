@@ -107,7 +107,7 @@ class Stream:
             return self.table.index_select(0, torch.tensor([s.number for s in symbols], device=self.table.device))
         encoded = [self._encoded(symbol) for symbol in symbols]
         fields, _, lengths = laid(encoded, self.codecs.layouts)
-        found: Tensor = self.embedder(moved(Batch(fields, lengths=lengths), device))[0]
+        found: Tensor = self.embedder(moved(Batch(fields, lengths=lengths), device))
         return found[:, 0]
 
     def _encoded(self, symbol: Symbol) -> dict[str, Any]:

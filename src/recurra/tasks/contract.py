@@ -183,9 +183,9 @@ class ScoresItself(Protocol):
 
     def scored(
         self, ask: Asker, gold: Sequence[Example], train: Sequence[Example] | None, codecs: Codecs
-    ) -> tuple[Scores, list[dict[str, Any]]] | None:
-        """The scores, and rows that stand beside them as those of baselines do; None where, as it is set, it is scored
-        like other tasks."""
+    ) -> tuple[Scores, list[dict[str, Any]], dict[str, Any]] | None:
+        """The scores, rows that stand beside them as those of baselines do, and what else there is to say of them by
+        name; None where, as it is set, the task is scored like others."""
 
 
 @runtime_checkable

@@ -37,13 +37,14 @@ NOTES = (
 
 def poem_report(
     task: Any, ask: Asker, gold: Sequence[Example], train: Sequence[Example] | None
-) -> tuple[Scores, list[dict[str, Any]]]:
+) -> tuple[Scores, list[dict[str, Any]], dict[str, Any]]:
     """The scores of poems written freely beside how likely the true ones were; and rows for poems written in their
     form, and for the held-out poems themselves. Without `train` nothing is known to be copied."""
     options = replace(ask.options, form=False)
     loss, targets = ask.loss(gold)
+    free = ask.answers(gold, options)
     texts = {
-        "": [each["target"] for each in ask.answers(gold, options)],
+        "": [each["target"] for each in free],
         "model, form kept": [each["target"] for each in ask.answers(gold, replace(options, form=True))],
         "held-out poems": _poems(gold),
     }
@@ -54,7 +55,8 @@ def poem_report(
     }
     metrics = {"nats_per_symbol": loss / targets, "perplexity": perplexity(loss / targets)} | found.pop("")
     rows = [{"name": name, "size": len(gold), "unit": "poems", "note": "", **row} for name, row in found.items()]
-    return Scores(metrics, scored[""].tables, [*scored[""].notes, COUNTED]), rows
+    facts = {"search": options.words, "cut": sum(not each["ended"] for each in free)}
+    return Scores(metrics, scored[""].tables, [*scored[""].notes, COUNTED]), rows, facts
 
 
 def _copied(texts: Sequence[str], known: Sequence[str]) -> dict[str, float]:

@@ -302,7 +302,7 @@ class Transduce(nn.Module):
 
     def scored(
         self, ask: Asker, gold: Sequence[Example], train: Sequence[Example] | None, codecs: Codecs
-    ) -> tuple[Scores, list[dict[str, Any]]] | None:
+    ) -> tuple[Scores, list[dict[str, Any]], dict[str, Any]] | None:
         """Poems are written twice, freely and with their form kept; see `recurra.tasks.poem_scores.poem_report`."""
         return poem_report(self, ask, gold, train) if self.scores == "poems" else None
 

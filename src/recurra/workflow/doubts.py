@@ -86,10 +86,10 @@ def settled_words(config: Config, parts: Any) -> list[str]:
     """Settle, in `config`, how the words of a text made of examples are found: as recipes that label them do, so that
     a model of labels can start from this one. Gives a sentence about that."""
     vocabulary = config.get("vocabulary", {})
-    if parts.form == "whole" or vocabulary.get("kind") != "word":
+    if parts.lines_of is None or vocabulary.get("kind") != "word":
         return []
     given: dict[str, Any] = {"split": "words", "lower": True}
-    if parts.form == "tokens":
+    if parts.lines_of == "tokens":
         given = {"split": "space", "lower": True, "digits": True}
     left = {key: value for key, value in given.items() if key not in vocabulary}
     config["vocabulary"] = {**vocabulary, **left}
