@@ -97,7 +97,7 @@ def test_stored_runs_are_of_the_first_format(run: str) -> None:
 def test_python(run: str, kept: Any) -> None:
     opened = recurra.load(f"runs/{run}", device="cpu")
     for k, (inputs, keywords) in enumerate(ASKED[run]):
-        kept(run).check(f"python predict {k}", opened.predict(*inputs, **keywords))
+        kept(run).check(f"python predict {k}", [answer.json() for answer in opened.predict(*inputs, **keywords)])
 
 
 @pytest.mark.parametrize("run", RUNS)

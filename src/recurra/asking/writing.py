@@ -60,7 +60,7 @@ def search_batch(
     step, state = (steps[0], states[0]) if len(models) == 1 else (ensemble(steps), tuple(states))
     source, lengths = batches[0].fields["input"], batches[0].structure.values
     longest = longest_of(search, source.shape[1] if lengths is None else lengths)
-    task = models[0].task
+    task: Any = models[0].task
     end: int = task.end
     if search.form and isinstance(task, Constrains):
         step, state = task.constrain(step, state, examples, models[0].codecs)

@@ -253,10 +253,10 @@ class Written:
 
 @runtime_checkable
 class Starts(Protocol):
-    """A task that writes a sequence of its own for what it has read."""
+    """A task that writes a sequence of its own for what it has read.
 
-    end: int
-    """The number of the mark that begins and ends what is written; known after `build`."""
+    Once built it has `end`, the number of the mark that begins and ends what is written.
+    """
 
     def start(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Any:
         """The state in which nothing has been written yet."""

@@ -146,7 +146,7 @@ def _check_reader(config: Config, task: Any) -> None:
             f"{' and '.join(of[0] for of in learned)}. Name a format with {missing[0]}: "
             f"{', '.join(readers_of(missing[0]))}."
         )
-    one_by_one = reader["kind"] != "text" and "source" not in found
+    one_by_one = reader["kind"] == "auto" or (reader["kind"] != "text" and "source" not in found)
     what = "sentences one by one" if wanted == "sentences" else "input"
     if not {*task.fields["input"].of} & {*found} or (wanted == "sentences" and not one_by_one):
         raise ConfigError(
