@@ -116,12 +116,13 @@ def _own(model: Model, batch: Batch, example: Example, missing: Sequence[str]) -
     """The model's own answer in arrays, for fields that an example lacks: what it says of them, or writes greedily."""
     task, codecs = model.task, model.codecs
     if isinstance(task, Starts):
+        end: int = model.task.end
         source = batch.fields["input"]
         state = task.start(model.embedder, model.core, batch)
         step = partial(task.step, model.embedder, model.core)
         longest = longest_of(Search(beam=1), source.shape[1])
-        (written,) = greedy(step, state, source.new_full((1,), task.end), end=task.end, longest=longest)
-        return {"target": np.array([*written.tokens, task.end], np.int64)}
+        (written,) = greedy(step, state, source.new_full((1,), end), end=end, longest=longest)
+        return {"target": np.array([*written.tokens, end], np.int64)}
     asked = task.ask(model.embedder, model.core, batch)
     shown = {**example, "tokens": list(_tokens(codecs, example, {"input": batch.fields["input"][0].cpu().numpy()}))}
     (answer,) = task.answers(asked, [shown], codecs, make_options(task, {}, {}))

@@ -197,12 +197,13 @@ def check_padding(settings: Mapping[str, Any]) -> None:
 def check_steps(settings: Mapping[str, Any]) -> None:
     """Where the task writes symbol by symbol: the log-probabilities of its steps are the loss of the whole."""
     case = make_case(settings)
-    if not isinstance(case.task, Starts):
+    end = getattr(case.task, "end", None)
+    if not isinstance(case.task, Starts) or end is None:
         return
     case.train(False)
     with torch.no_grad():
         state, total = case.task.start(case.embedder, case.core, case.batch), torch.zeros((), dtype=torch.float64)
-        token = torch.full((len(case.batch.fields["input"]),), case.task.end)
+        token = torch.full((len(case.batch.fields["input"]),), end)
         for target in case.batch.fields["target"].t():
             log_p, state = case.task.step(case.embedder, case.core, state, token)
             token = target.clamp(min=0)

@@ -148,7 +148,7 @@ class Material:
         known = ", ".join(f"{size:,} {name}" for name, size in facts["vocabulary"].items())
         parts = [f"Vocabulary: {known}"] if known else []
         if hasattr(self.codecs["input"], "symbols"):
-            parts.append(f"{facts['unknown_share']['valid']:.2%} of the validation {self._task.unit} unknown")
+            parts.append(f"{facts['unknown_share']['valid']:.2%} of the validation input unknown")
         sentence = "; ".join(parts) + ". " if parts else ""
         if vectors := facts.get("coverage"):
             sentence += f"Vectors for {vectors[0]:.1%} of the words, {vectors[1]:.1%} of the tokens. "
