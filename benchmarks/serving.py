@@ -30,7 +30,7 @@ import torch
 
 import recurra
 from recurra.bench.interleaved import machine
-from recurra.server.answering import TOP
+from recurra.server.texts import TOP
 
 CLIENTS = (1, 8, 32)
 EACH = 10

@@ -21,8 +21,8 @@ import pytest
 
 from recurra import cli
 from recurra.errors import ConfigError
-from recurra.server import listening
-from recurra.server.listening import address_of, bind, hosts_of, is_loopback
+from recurra.server import address
+from recurra.server.address import address_of, bind, hosts_of, is_loopback
 
 from .conftest import sentence
 
@@ -63,7 +63,7 @@ def test_a_port_that_is_taken(run: Path, capsys: Any) -> None:
 
 
 def test_a_missing_package(run: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "PACKAGES", ("no_such_package",))
+    monkeypatch.setattr(address, "PACKAGES", ("no_such_package",))
     said = sentence(capsys, "serve", str(run))
     assert "the package no_such_package is missing, which serving needs: pip install 'recurra[serve]'" in said
 
@@ -196,13 +196,13 @@ def test_requests_in_flight_are_told_that_it_closes(run: Path) -> None:
 
 
 def test_the_address_for_programs(run: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["recurra.cli.serve"], "listen", lambda app, bound, connections, leave: None)
+    monkeypatch.setattr("recurra.server.listening.listen", lambda app, bound, limits, leave: None)
     assert cli.call(["serve", str(run), "--port", "0", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["models"] == ["run"] and said["address"].startswith("http://127.0.0.1:")
 
 
-@pytest.mark.parametrize(("token", "statuses"), [((), (421, 200)), (("--token", TOKEN), (200, 200))])
+@pytest.mark.parametrize(("token", "statuses"), [((), (400, 200)), (("--token", TOKEN), (200, 200))])
 def test_a_proxy_may_call_it_by_another_name(
     run: Path, monkeypatch: pytest.MonkeyPatch, token: tuple[str, ...], statuses: tuple[int, int]
 ) -> None:
@@ -210,7 +210,7 @@ def test_a_proxy_may_call_it_by_another_name(
     httpx = pytest.importorskip("httpx", reason="httpx is not installed")
     apps: list[Any] = []
     monkeypatch.delenv("RECURRA_TOKEN", raising=False)
-    monkeypatch.setattr(sys.modules["recurra.cli.serve"], "listen", lambda app, *_: apps.append(app))
+    monkeypatch.setattr("recurra.server.listening.listen", lambda app, *_: apps.append(app))
     assert cli.call(["serve", str(run), "--port", "0", *token]) == 0
 
     async def asked() -> tuple[int, ...]:

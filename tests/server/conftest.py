@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
@@ -29,7 +28,6 @@ class Api:
 
         self.models = Models(runs, limits)
         self.app = make_app(self.models, token, ("127.0.0.1", "localhost"))
-        self.models.start()
 
     def close(self) -> None:
         self.models.close()
@@ -112,18 +110,16 @@ def serve() -> Iterator[Callable[..., Api]]:
 
 def listening(models: Any, token: str | None = None) -> Iterator[str]:
     """The address of a server in a thread."""
+    from recurra.server.address import address_of, bind
     from recurra.server.api import make_app
-    from recurra.server.connections import make_server
-    from recurra.server.listening import address_of, bind
+    from recurra.server.listening import Server
 
     with bind("127.0.0.1", 0) as bound:
-        server = make_server(make_app(models, token, ["127.0.0.1"]), models.limits.connections, models.leave)
+        server = Server(make_app(models, token, ["127.0.0.1"]), bound, models.limits, models.leave)
         bound.listen()
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-        thread.start()
+        server.start()
         yield address_of(bound, "127.0.0.1")
-        server.should_exit = True
-        thread.join(20)
+        server.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recurra.server.kinds import TOO_LARGE, fit_maps
+from recurra.server.parts import TOO_LARGE, fit_maps
 
 SHORT, LONG = "the fox", "the quick brown fox jumps over the lazy dog"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recurra.server.answering import TOP
+from recurra.server.texts import TOP
 
 
 def test_health_and_cards(api: Any) -> None:
@@ -35,6 +35,7 @@ def test_health_and_cards(api: Any) -> None:
         "attention" in cards["pairs"]["options"]["predict"] and "attention" not in cards["blind"]["options"]["predict"]
     )
     assert "form" not in cards["pairs"]["options"]["predict"] and "beam" not in cards["pairs"]["options"]["generate"]
+    assert cards["pairs"]["options"]["predict"]["beam"] == {"default": 5, "most": 20}
     assert api.ask("models/pairs") == cards["pairs"]
 
 
@@ -52,8 +53,7 @@ def test_openapi_describes_every_address(api: Any) -> None:
         "/api/models/{name}/sessions/{id}/feed",
         "/api/models/{name}/sessions/{id}/fork",
     }
-    options = found["components"]["schemas"]["Options"]
-    assert options["additionalProperties"] is False and "temperature" in options["properties"]
+    assert found["components"]["schemas"]["Predict"]["additionalProperties"] is False
 
 
 @pytest.mark.parametrize("name", ["tagger", "slots", "pos", "classifier", "labels"])

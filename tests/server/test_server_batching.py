@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from recurra.errors import DataError
-from recurra.server.batching import Worker
-from recurra.server.jobs import Job
 from recurra.server.limits import Limits
 from recurra.server.problems import Problem
+from recurra.server.worker import Job, Worker
 
 
 class Doubling:
@@ -36,7 +35,6 @@ def worked(work: Any, advance: Any = None, **limits: Any) -> tuple[Any, Doubling
     """What `work(worker, doubling)` gives."""
     doubling = Doubling()
     worker = Worker(doubling, advance or (lambda texts: []), Limits(**limits), "numbers", "/where/it/lies")
-    worker.start()
     try:
         return asyncio.run(work(worker, doubling)), doubling
     finally:
@@ -73,8 +71,8 @@ def test_one_bad_input_fails_alone() -> None:
 
     found, doubling = worked(work)
     assert [found[k] for k in (0, 1, 3, 4)] == [[2], [4], [8], [10]]
-    assert isinstance(found[2], Problem) and found[2].status == 422
-    assert found[2].error == "numbers: -3, expected 0 or more."
+    assert isinstance(found[2], Problem) and found[2].status_code == 422
+    assert str(found[2]) == "numbers: -3, expected 0 or more."
     assert len(doubling.calls) <= 2 + 6  # halves, not one by one
 
 
@@ -128,11 +126,13 @@ class Text:
     def __init__(self) -> None:
         self.rounds, self.ended = 0, threading.Event()
         self.gone = self.begun = self.full = False
-        self.error: BaseException | None = None
+        self.streamed, self.error = True, None
 
     def end(self, error: BaseException | None) -> None:
         self.error = error
         self.ended.set()
+
+    def send(self, refusal: BaseException | None = None) -> None: ...
 
 
 def rounds(texts: Sequence[Text]) -> list[bool]:
@@ -170,7 +170,7 @@ def test_a_text_whose_client_has_left_is_dropped() -> None:
 def test_a_closing_worker_answers_whoever_waits() -> None:
     async def work(worker: Worker, doubling: Doubling) -> Any:
         async def close() -> None:
-            threading.Thread(target=worker.close).start()
+            worker.leave()
 
         found = await while_busy(worker, doubling, worker.ask("double", [1]), close())
         with pytest.raises(Problem, match="the server is closing"):
@@ -178,7 +178,7 @@ def test_a_closing_worker_answers_whoever_waits() -> None:
         return found[0]
 
     found, _ = worked(work)
-    assert isinstance(found, Problem) and found.status == 503
+    assert isinstance(found, Problem) and found.status_code == 503
 
 
 def test_requests_in_flight_are_one_call_of_the_model(

@@ -33,7 +33,7 @@ LONG = "x" * 10_001
             422,
             PREDICT,
             {"inputs": ["a"], "options": {"beam": 1}},
-            {"error": "the option beam is for models that translate, this one labels", "expected": "options of top"},
+            {"error": "options.beam is unknown", "expected": "options of top", "got": "options.beam"},
         ),
         (422, PREDICT, {"inputs": ["a"], "options": {"top": 51}}, {"expected": "0 to 50", "got": 51}),
         (422, PREDICT, {"inputs": ["a"] * 65}, {"error": "there are too many inputs", "got": 65}),
@@ -60,14 +60,17 @@ LONG = "x" * 10_001
             422,
             "models/pairs/generate",
             {"input": "a", "options": {"beam": 2}},
-            {"error": "the option beam is not for what is generated symbol by symbol"},
+            {
+                "error": "options.beam is unknown",
+                "expected": "options of length, top, form, temperature, top_k, top_p, seed",
+            },
         ),
         (422, "models/pairs/generate", {"input": " "}, {"error": "the input is empty"}),
         (
             422,
             "models/writer/generate",
             {"options": {"form": True}},
-            {"error": "the option form is for models that translate, this one writes"},
+            {"error": "options.form is unknown"},
         ),
         (422, "models/pairs/generate", {"input": "a", "options": {"form": True}}, {"expected": None}),
         (422, "models/fill/generate", {"input": "a"}, {"error": "this model fills, it generates nothing"}),
@@ -85,7 +88,7 @@ def test_what_cannot_be_answered(api: Any, status: int, path: str, body: Any, sa
 
 def test_names_origins_and_headers(api: Any) -> None:
     foreign = api.send("GET", "/api/health", headers={"Host": "evil.example"})
-    assert foreign.status_code == 421 and foreign.json()["got"] == "evil.example"
+    assert foreign.status_code == 400 and foreign.text == "Invalid host header"
     assert foreign.headers["content-security-policy"]
     origins = (("http://evil.example", 403), ("null", 403), ("http://[", 403), ("http://127.0.0.1:8000", 200))
     for origin, status in origins:
@@ -133,8 +136,8 @@ def test_behind_a_token_the_origin_is_nobodys_business(serve: Any, small_runs: d
     ],
 )
 def test_where_a_run_lies_is_not_said(path: str, said: str, expected: str) -> None:
-    assert of_recurra(RecurraError(said), path, "NAME").error == expected
-    assert of_recurra(RecurraError(said), path, "a\\1").error == expected.replace("NAME", "a\\1")
+    assert str(of_recurra(RecurraError(said), path, "NAME")) == expected
+    assert str(of_recurra(RecurraError(said), path, "a\\1")) == expected.replace("NAME", "a\\1")
 
 
 class Held:

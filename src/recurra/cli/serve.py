@@ -15,8 +15,8 @@ from recurra.cli.options import Device, Json, Plugins, Threads
 from recurra.errors import ConfigError
 from recurra.export import export_folder
 from recurra.limits import check_threads
+from recurra.server.address import address_of, bind, check_address, check_installed, hosts_of
 from recurra.server.limits import Limits
-from recurra.server.listening import address_of, bind, check_address, check_installed, hosts_of, listen
 from recurra.workflow.plan import check_run
 
 TOKEN = "RECURRA_TOKEN"
@@ -57,6 +57,7 @@ def serve(
     with bind(host, port) as bound:
         opened = [workflow.load(run, plugin or (), device) for run in runs]
         from recurra.server.api import make_app
+        from recurra.server.listening import listen
         from recurra.server.models import Models
 
         models = Models(opened, Limits(), threads)
@@ -66,6 +67,6 @@ def serve(
         print(json_format.dumps(said) if json else f"serving {', '.join(models.by_name)} at {address}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             app = make_app(models, token, hosts_of(host) if token is None else None, __version__)
-            listen(app, bound, models.limits.connections, models.leave)
+            listen(app, bound, models.limits, models.leave)
         if not json:
             print("closed")

@@ -4,14 +4,13 @@
 |---|---|
 | `limits` | how much of everything there may be |
 | `problems` | every refusal: what was expected, what came, and the next move |
-| `batching`, `jobs` | one thread a model; what waits is computed together |
-| `answering`, `generating`, `voices`, `looking` | what a model is asked, in that thread |
-| `kinds` | what an answer is made of, for whoever draws it |
-| `sessions` | streams that clients hold |
-| `models`, `cards` | what is served, and what is said of it |
-| `answers`, `parts`, `inside`, `described` | what OpenAPI says of answers and refusals |
-| `guard`, `api`, `routes`, `bodies`, `events`, `handlers`, `pages` | the way of a request |
-| `listening`, `connections` | the address, and the process |
+| `requests`, `replies`, `parts` | what requests hold, and what they are answered |
+| `api` | the addresses |
+| `guard` | what every request goes through before: whose it is, how many there are, how long its body takes |
+| `models`, `sessions` | what is served, and the streams that clients hold |
+| `worker` | one thread a model; what waits is computed together |
+| `asked`, `texts`, `looking` | what a model is asked, in that thread |
+| `address`, `listening` | where it listens, and uvicorn, which serves |
 
 `fastapi` and `uvicorn` (the extra `serve`) are imported where they are used, never before.
 """

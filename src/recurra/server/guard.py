@@ -1,23 +1,21 @@
-"""What every request goes through before anything else: whom it is for, and who may ask. Needs no torch.
+"""What every request goes through before anything else: who may ask, and how long a body may take. Needs no torch.
 
-No body is waited for here: an address that takes one reads it, see `routes`, so that whoever may not ask, and whoever
-asks for what takes none, is answered by the head alone.
+Pure ASGI, since no setting of FastAPI or uvicorn does any of this: a dependency, such as FastAPI's own for a bearer
+token, is asked behind the body, so that whoever has no token could let the server wait for one; that a page of another
+origin sends nothing without asking first is no protection for addresses without a body; and no body is timed at all.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-import json
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from typing import Any
 from urllib.parse import urlsplit
 
-from recurra.server.problems import Problem, cut
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+from recurra.server.problems import Problem, cut
 
 OPEN = ("/api/health",)
 """Addresses of the API that need no token."""
@@ -31,55 +29,39 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
-RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class Guard:
-    """An ASGI application around another.
+    """An ASGI application around another. `token`: what the API wants as a bearer token, before any body is received;
+    None: nothing, but no page of another origin may ask."""
 
-    `hosts`: names by which a request may call the server, so that no foreign name can be pointed at it (DNS
-    rebinding); None: any. `token`: what the API wants as a bearer token; None: nothing.
-    """
-
-    def __init__(self, app: App, token: str | None, hosts: Collection[str] | None) -> None:
-        self._app, self._hosts = app, hosts
+    def __init__(self, app: ASGIApp, token: str | None, body_seconds: float) -> None:
+        self._app, self._seconds = app, body_seconds
         self._token = None if token is None else token.encode()
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
-        async def guarded(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *RAW]
+                MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        headers = dict(scope["headers"])
+        headers = Headers(scope=scope)
         try:
-            self._check_name(headers)
+            self._check_origin(headers)
             self._check_token(scope["path"], headers)
         except Problem as problem:
-            await refuse(problem, guarded)
+            await answer(problem)(scope, receive, with_headers)
             return
-        await self._app(scope, receive, guarded)
+        await self._app(scope, timed(receive, self._seconds), with_headers)
 
-    def _check_name(self, headers: dict[bytes, bytes]) -> None:
-        """Refuse a request under a foreign name, and one that a page of another origin sent.
-
-        With a token a page elsewhere has nothing to ask with: browsers add cookies and passwords by themselves, but no
-        bearer token. So the origin is not looked at, which a proxy with TLS in front of this server may not know.
-        """
-        host = headers.get(b"host", b"").decode("latin-1")
-        if self._hosts is not None and bare_name(host) not in self._hosts:
-            raise Problem(
-                421,
-                "this server does not go by this name",
-                expected=f"the host {' or '.join(sorted(self._hosts))}",
-                got=host,
-                next="Open the address that `recurra serve` printed.",
-            )
-        origin = headers.get(b"origin", b"").decode("latin-1")
+    def _check_origin(self, headers: Headers) -> None:
+        """With a token a page elsewhere has nothing to ask with: browsers add cookies and passwords by themselves, but
+        no bearer token. So the origin is not looked at, which a proxy with TLS in front of this server may not know."""
+        origin, host = headers.get("origin", ""), headers.get("host", "")
         if self._token is None and origin and _netloc(origin) != host:
             raise Problem(
                 403,
@@ -89,12 +71,12 @@ class Guard:
                 next="Open the server's own page, or ask from a program.",
             )
 
-    def _check_token(self, path: str, headers: dict[bytes, bytes]) -> None:
-        """Refuse a request to the API without the token; the page itself is open, so that it can ask for it."""
+    def _check_token(self, path: str, headers: Headers) -> None:
+        """The page itself is open, so that it can ask for the token."""
         if self._token is None or not path.startswith("/api") or path in OPEN:
             return
-        kind, _, given = headers.get(b"authorization", b"").partition(b" ")
-        if kind.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token):
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
             raise Problem(
                 401,
                 "this server wants a token" if not given else "this is not the server's token",
@@ -105,25 +87,40 @@ class Guard:
             )
 
 
+def timed(receive: Receive, seconds: float) -> Receive:
+    """The same, which raises `Problem` where a body that somebody waits for is not whole in time."""
+    deadline, whole = 0.0, False
+
+    async def received() -> Message:
+        nonlocal deadline, whole
+        if whole:
+            return await receive()
+        deadline = deadline or asyncio.get_running_loop().time() + seconds
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise Problem(
+                408,
+                "the body did not come in time",
+                expected=f"all of it within {seconds:g} seconds",
+                next="Send it again.",
+                headers={"Connection": "close"},
+            ) from None
+        whole = not message.get("more_body", False)
+        return message
+
+    return received
+
+
+def answer(problem: Problem) -> JSONResponse:
+    """A refusal as a response."""
+    return JSONResponse(problem.body, problem.status_code, problem.headers)
+
+
 def _netloc(origin: str) -> str | None:
     """The host and port of an origin; None for what is no address."""
     try:
         return urlsplit(origin).netloc
     except ValueError:
         return None
-
-
-def bare_name(host: str) -> str:
-    """The name in a Host header, without its port: `[::1]:8000` is `::1`."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.rpartition(":")[0].lower() if ":" in host else host.lower()
-
-
-async def refuse(problem: Problem, send: Send) -> None:
-    """Answer by what is wrong."""
-    body = json.dumps(problem.as_json(), ensure_ascii=False).encode()
-    own = {"Content-Type": "application/json", "Content-Length": str(len(body)), **problem.headers}
-    headers = [(name.lower().encode(), value.encode()) for name, value in own.items()]
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -15,7 +15,7 @@ class Limits:
     body: int = 1 << 20
     """Bytes of a request's body."""
     body_seconds: float = 20
-    """In which a body must have come."""
+    """The seconds allowed for receiving the body."""
     inputs: int = 64
     """Inputs of a request."""
     characters: int = 10_000
@@ -43,11 +43,11 @@ class Limits:
     waiting: int = 256
     """Requests that wait for a model."""
     seconds: float = 60
-    """Time of a request, a stream's apart."""
+    """Seconds of a request, those of a stream apart."""
     streams: int = 16
     """Texts of a model that are streamed at once, and predictions of it that are written at once."""
     stream_seconds: float = 300
-    """Time of a stream."""
+    """Seconds of a stream."""
     sessions: int = 64
     """Sessions of a model."""
     session_idle: float = 900
@@ -62,5 +62,5 @@ class Limits:
 
 
 def size_of(given: str | Sequence[str]) -> int:
-    """What an input counts: its characters, but no token less than one, since an empty one is computed, too."""
+    """The size of an input: its characters, but no token less than one, since an empty one is computed, too."""
     return len(given) if isinstance(given, str) else sum(max(1, len(token)) for token in given)

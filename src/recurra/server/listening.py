@@ -1,94 +1,204 @@
-"""The address a server listens at, and the process that serves. Needs no torch."""
+"""uvicorn, which serves, by its public settings. Needs no torch.
+
+One thing no setting gives: uvicorn counts connections, but never closes one that has sent no request or half a one, nor
+one whose client reads no answer, so that a few hundred of those would keep everybody out. Therefore every connection's
+protocol, uvicorn's own, stands behind one that watches it.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-import ipaddress
+import asyncio
 import signal
 import socket
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import Callable
 from typing import Any
 
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from recurra.errors import ConfigError
+from recurra.server.guard import answer
+from recurra.server.limits import Limits
+from recurra.server.problems import too_many
 
-PACKAGES = ("fastapi", "uvicorn")
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-SHORTEST = 16
-"""Characters of a token at least."""
-
-
-def check_installed() -> None:
-    """Raise `ConfigError` where a package that serving needs is missing."""
-    for package in PACKAGES:
-        if importlib.util.find_spec(package) is None:
-            raise ConfigError(f"the package {package} is missing, which serving needs: pip install 'recurra[serve]'")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+HEAD = 1 << 16
+"""Bytes of a request's first line and headers."""
+IDLE_SECONDS = 10
+"""Seconds after which a connection is closed that nothing is answered on: its request's head must have come by then,
+and what is left of a body that nobody waited for; as many seconds later what its client has not read is thrown away."""
+CUT_AFTER = 2.5
+"""Seconds after which connections that are still open are cut off when the server closes."""
+CLOSING = 4
+"""Seconds after which requests are given up then that do not heed it."""
 
 
-def check_address(host: str, port: int, token: str | None) -> None:
-    """Raise `ConfigError` for an address that others can reach without a token, and for what is none."""
-    if not 0 <= port <= 65535:
-        raise ConfigError(f"--port {port}, expected 0 (any that is free) to 65535.")
-    if token is None and not is_loopback(host):
-        raise ConfigError(
-            f"--host {host} can be reached from other machines, so a token is needed that they must show. Say one, "
-            f"--token with {SHORTEST} characters or more (or the environment variable RECURRA_TOKEN), or serve on "
-            "127.0.0.1."
+class Watched(asyncio.Protocol):
+    """A client's connection: another protocol, and how long it may go on."""
+
+    def __init__(self, protocol: asyncio.Protocol, crowd: Crowd) -> None:
+        self._protocol, self._crowd, self.requests = protocol, crowd, 0
+        self.data_received, self.eof_received = protocol.data_received, protocol.eof_received  # type: ignore[method-assign]
+        self.pause_writing, self.resume_writing = protocol.pause_writing, protocol.resume_writing  # type: ignore[method-assign]
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport, self.client = transport, tuple(transport.get_extra_info("peername") or ())[:2]
+        self._timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._late)
+        self._crowd.add(self)
+        self._protocol.connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._timer.cancel()
+        self._crowd.drop(self)
+        self._protocol.connection_lost(error)
+
+    def expire(self, seconds: float) -> None:
+        """Close it in so many seconds."""
+        self._timer.cancel()
+        if not self.transport.is_closing():
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._late)
+
+    def _late(self) -> None:
+        if self.transport.is_closing():
+            self.transport.abort()
+        else:
+            self.transport.close()
+            self._timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._late)
+
+
+class Crowd:
+    """The connections of a server, and an ASGI application that gives another so many requests at a time.
+
+    Beyond `most` connections the one that has been idle for longest is closed; beyond as many requests, one is refused.
+    No request takes longer than `seconds`. When the server closes, `leave` is called.
+    """
+
+    def __init__(self, app: ASGIApp, most: int, seconds: float, leave: Callable[[], None]) -> None:
+        self._app, self._most, self._seconds, self._leave = app, most, seconds, leave
+        self._open: dict[Any, Watched] = {}
+        self._idle: dict[Watched, None] = {}
+        self._requests = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            self._loop = asyncio.get_running_loop()
+            await self._app(scope, receive, send)
+            return
+        if self._requests >= self._most:
+            problem = too_many("requests to the server", self._most, 1, status=503)
+            await answer(problem)(scope, receive, send)
+            return
+        connection = self._open.get(tuple(scope["client"] or ()))
+        self._requests += 1
+        if connection is not None:
+            connection.requests += 1
+            connection.expire(self._seconds)
+            self._idle.pop(connection, None)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._requests -= 1
+            if connection is not None:
+                connection.requests -= 1
+                if not connection.requests and connection.client in self._open:
+                    connection.expire(IDLE_SECONDS)
+                    self._idle[connection] = None
+
+    def add(self, connection: Watched) -> None:
+        """A client has connected."""
+        self._open[connection.client] = connection
+        if len(self._open) > self._most and self._idle:
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            oldest.transport.abort()
+        self._idle[connection] = None
+
+    def drop(self, connection: Watched) -> None:
+        """It has left."""
+        self._open.pop(connection.client, None)
+        self._idle.pop(connection, None)
+
+    def close(self, at_once: bool = False) -> None:
+        """Answer nobody any more, and cut off in a while, or at once, whoever stays. Called in another thread."""
+
+        def cut() -> None:
+            for connection in list(self._open.values()):
+                connection.transport.abort()
+
+        def begin() -> None:
+            self._leave()
+            asyncio.get_running_loop().call_later(0 if at_once else CUT_AFTER, cut)
+
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(begin)
+
+
+class Server:
+    """A server in a thread of its own, so that signals are the main thread's business."""
+
+    def __init__(self, app: ASGIApp, bound: socket.socket, limits: Limits, leave: Callable[[], None]) -> None:
+        seconds = limits.body_seconds + limits.stream_seconds + IDLE_SECONDS
+        self.crowd = Crowd(app, limits.connections, seconds, leave)
+        config = uvicorn.Config(
+            self.crowd,
+            http="h11",
+            h11_max_incomplete_event_size=HEAD,
+            limit_concurrency=2 * limits.connections,  # of those that are refused, too
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=CLOSING,
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            log_level="warning",
+            ws="none",
+            lifespan="on",
         )
-    if token is not None and (len(token) < SHORTEST or not token.isascii() or not token.isprintable() or " " in token):
-        raise ConfigError(
-            f"a token of {len(token)} characters, expected {SHORTEST} or more of ASCII and no space. For instance: "
-            "python -c 'import secrets; print(secrets.token_urlsafe())'"
-        )
+        config.load()
+        made: Any = config.http_protocol_class
+        config.http_protocol_class = lambda **given: Watched(made(**given), self.crowd)  # type: ignore[assignment]
+        self.uvicorn = uvicorn.Server(config)
+        self._bound, self._ended = (
+            bound,
+            threading.Event(),
+        )  # a join that a signal interrupts takes the thread for ended
+
+    def start(self) -> None:
+        """Begin to serve."""
+        threading.Thread(target=self._run, name="recurra serve", daemon=True).start()
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        while not self._ended.wait(1):  # without a limit no signal is noticed on Windows
+            pass
+
+    def close(self, at_once: bool = False) -> None:
+        """Close, and wait for that."""
+        self.crowd.close(at_once)
+        self.uvicorn.should_exit = True  # force_exit would leave the lifespan unfinished
+        self._ended.wait(CLOSING + 2)
+
+    def _run(self) -> None:
+        try:
+            self.uvicorn.run([self._bound])
+        finally:
+            self._ended.set()
 
 
-def hosts_of(host: str) -> Collection[str] | None:
-    """The names a server of this address goes by; None: any, because a token is asked for."""
-    return {*LOOPBACK, host.strip("[]").lower()} if is_loopback(host) else None
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket of this address that does not listen yet. Raises `ConfigError` where there can be none."""
-    bare = host.strip("[]")
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise ConfigError(f"--host {host} is no address of this machine ({error.strerror}). Try 127.0.0.1.") from error
-    bound = socket.socket(family, kind, proto)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind(address)
-    except OSError as error:
-        bound.close()
-        raise ConfigError(
-            f"{bare}:{port} cannot be listened at ({error.strerror}). Name another, --port, or --port 0 for any that "
-            "is free."
-        ) from error
-    return bound
-
-
-def address_of(bound: socket.socket, host: str) -> str:
-    """The address to be opened in a browser."""
-    bare = host.strip("[]")
-    return f"http://{f'[{bare}]' if ':' in bare else bare}:{bound.getsockname()[1]}/"
-
-
-def listen(app: Any, bound: socket.socket, connections: int, leave: Callable[[], None] = lambda: None) -> None:
-    """Serve until Ctrl-C or SIGTERM, which both end as `KeyboardInterrupt`, `connections` requests at a time; `leave`
-    is called as soon as the server closes."""
-    from recurra.server.connections import make_server
-
+def listen(app: ASGIApp, bound: socket.socket, limits: Limits, leave: Callable[[], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM, which both end as `KeyboardInterrupt`; a second one cuts off at once. `leave` is
+    called as soon as the server closes. Raises `ConfigError` where it ends by itself."""
+    server = Server(app, bound, limits, leave)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        make_server(app, connections, leave).run(sockets=[bound])
+        server.start()
+        server.wait()
+        raise ConfigError("the server has ended by itself, and its log says why. Start it anew.")
+    except KeyboardInterrupt:
+        try:
+            server.close()
+        except KeyboardInterrupt:
+            server.close(at_once=True)
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)

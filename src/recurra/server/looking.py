@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from recurra.data.blanks import BLANK, read_line
-from recurra.data.encode import Encoder
 from recurra.diagnostics import alignment, gates, gradient_flow, next_symbols, self_attention
 from recurra.diagnostics.gates import Gates
 from recurra.diagnostics.plain import plain
 from recurra.diagnostics.reading import read
 from recurra.diagnostics.report.findings import most_changing
 from recurra.errors import RecurraError
+from recurra.server.asked import example
 from recurra.server.limits import Limits
 from recurra.server.problems import too_long
 from recurra.serving.stopped import Stopped
@@ -21,6 +20,7 @@ UNITS = 6
 """Units whose states are given symbol by symbol: those that change most."""
 HEADS = 8
 """Heads of self-attention that are given."""
+FLOW = ("layer", "direction", "state", "mean", "bound", "slope", "horizon", "verdict", "advice")
 
 
 def look(
@@ -31,7 +31,7 @@ def look(
     Raises `DataError` for a text without a token, `Problem` for one that is too long, `Stopped` where `stop()` says so
     between two things.
     """
-    model, given = run.model, _given(run, text, target)
+    model, given = run.model, example(run, text, target)
     tokens = read(model, given).tokens
     if len(tokens) > limits.looked_at:
         raise too_long("the text to look inside at", limits.looked_at, len(tokens), "symbols")
@@ -61,44 +61,18 @@ def look(
     }
 
 
-def _given(run: Any, text: str, target: str | None) -> Any:
-    """The input as an example; a blank is read as the unknown symbol."""
-    if run.does == "fill" and BLANK in text:
-        return {"tokens": read_line(text, run.model.vocabulary).tokens}
-    if run.does == "translate":
-        return {"source": text} if target is None else {"source": text, "target": target}
-    if run.does == "write":
-        return {"text": text}
-    return {"tokens": Encoder(run.model.vocabularies).tokens({"text": text})}
-
-
 def _flow(found: Any) -> dict[str, Any]:
     """The flow of each layer and direction; the mean over the followed steps stands for all of them."""
-    return {
-        "steps": list(found.steps),
-        "notes": list(found.notes),
-        "flows": [
-            {
-                "layer": flow.layer,
-                "direction": flow.direction,
-                "state": flow.state,
-                "mean": plain(flow.mean),
-                "bound": plain(flow.bound),
-                "slope": plain(flow.slope),
-                "horizon": flow.horizon,
-                "verdict": flow.verdict,
-                "advice": flow.advice,
-            }
-            for flow in found.main
-        ],
-    }
+    flows = [{name: plain(getattr(flow, name)) for name in FLOW} for flow in found.main]
+    return {"steps": list(found.steps), "notes": list(found.notes), "flows": flows}
 
 
 def _gates(found: Gates) -> dict[str, Any]:
-    """Saturation of every gate, and its mean over the units at each token."""
+    """Saturation of every gate, and its mean over the units at each token; how long half of the units keep a state,
+    None for ever."""
     whole = found.as_json()
-    for said, one in zip(whole["gates"], found.gates, strict=True):
-        said["over_text"] = plain(one.values.mean(1))
+    for described, one in zip(whole["gates"], found.gates, strict=True):
+        described["over_text"] = plain(one.values.mean(1))
     whole["kept"] = [
         {**{name: each[name] for name in ("layer", "direction", "state")}, "median": _median(each["time_constants"])}
         for each in whole["kept"]
@@ -108,5 +82,4 @@ def _gates(found: Gates) -> dict[str, Any]:
 
 def _median(values: list[float | None]) -> float | None:
     """The middle of some, of which None is beyond all."""
-    ordered = sorted(values, key=lambda value: float("inf") if value is None else value)
-    return ordered[len(ordered) // 2]
+    return sorted(values, key=lambda value: float("inf") if value is None else value)[len(values) // 2]

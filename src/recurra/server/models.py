@@ -5,114 +5,176 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from recurra.errors import did_you_mean
-from recurra.server.answering import Asking
-from recurra.server.batching import CLOSING, Worker
-from recurra.server.cards import card
-from recurra.server.generating import written_by
-from recurra.server.limits import Limits
-from recurra.server.problems import Problem, too_many
+from recurra.server import asked
+from recurra.server.limits import Limits, size_of
+from recurra.server.looking import look
+from recurra.server.parts import fit_maps, parts_of
+from recurra.server.problems import Problem, too_long
 from recurra.server.sessions import Sessions
-from recurra.serving.run import Run
+from recurra.server.texts import LENGTH, Text
+from recurra.server.worker import CLOSING, Worker
 from recurra.serving.session import Session, advance
 
 
 class Served:
     """One model: its run, its card, its queue, its sessions."""
 
-    def __init__(self, name: str, run: Run, limits: Limits, threads: int) -> None:
+    def __init__(self, name: str, run: Any, limits: Limits, threads: int) -> None:
         self.name, self.run, self.limits = name, run, limits
-        self.asking = Asking(run)
-        self.card = card(name, run, limits)
-        self._first: Session | None = None
-        writer = written_by(run, self.open_session)
-        self.defaults: dict[str, Any] = {} if writer is None else writer[1]
-        self.generates = writer is not None
+        self.card = asked.card(name, run, limits)
         self.sessions = Sessions(limits)
-        self._streams = 0
-        self.worker = Worker(
-            self._compute,
-            _nothing_written if writer is None else writer[0],
-            limits,
-            name,
-            str(run.path),
-            lambda: torch.set_num_threads(threads),
-        )
+        self._first: Session | None = None
+        write, usual = asked.writer(run, self._session) or (list, None)
+        self._usual: dict[str, Any] | None = usual
+        self.worker = Worker(self._compute, write, limits, name, str(run.path), lambda: torch.set_num_threads(threads))
 
-    def open_session(self) -> Session:
+    async def predict(self, inputs: Sequence[Any], given: Mapping[str, Any]) -> list[list[Any]]:
+        """The parts of each input's answer. Raises `Problem` for inputs or options that do not fit."""
+        options = asked.chosen(self.run, given, self.limits)
+        if len(inputs) > self.limits.inputs:
+            raise Problem(
+                422,
+                "there are too many inputs",
+                expected=f"{self.limits.inputs} at most",
+                got=len(inputs),
+                next="Send several requests: those that wait are computed together.",
+            )
+        for each in inputs:
+            self.check_input(each)
+        if (size := sum(map(size_of, inputs))) > self.limits.in_all:
+            raise too_long("what is sent", self.limits.in_all, size, "characters in all")
+        if asked.writes(self.run):
+            return await self._written(inputs, options)
+        found = await self.worker.ask(asked.key(self.run, options), inputs)
+        fit_maps(found, self.limits.cells)
+        return found
+
+    def text(self, given: Any, options: Mapping[str, Any], streamed: bool) -> Text:
+        """A text that is to be generated. Raises `Problem` for a model that generates none, for options that do not
+        fit, and where there are too many."""
+        if self._usual is None:
+            raise Problem(
+                422,
+                f"this model {self.run.does}s, it generates nothing",
+                expected="a model whose card says that it can generate",
+                got=self.name,
+                next=f"POST to /api/models/{self.name}/predict.",
+            )
+        options = asked.chosen(self.run, options, self.limits, generated=True)
+        asked.check_generated(self.run, given)
+        self.check_input(given)
+        text = Text(given, self._usual | options, streamed)
+        self.worker.write(text)
+        return text
+
+    async def inspect(self, text: str, target: str | None) -> dict[str, Any]:
+        """What goes on inside while an input is read."""
+        self.check_parts()
+        for each in (text, target or ""):
+            self.check_input(each)
+        return dict(await self.worker.call(lambda: look(self.run, text, target, self.limits, self.worker.stop)))
+
+    async def open_session(self) -> Session:
+        """A session at its begin."""
+        self.check_parts()
+        self.sessions.check_room()
+        session: Session = await self.worker.call(self._session)
+        return session
+
+    async def feed(self, session: Session, given: Any, top: int) -> dict[str, Any]:
+        """How many symbols a session has read when it was fed, and the answers."""
+        asked.check_sizes({"top": top}, self.limits)
+        if all(isinstance(each, str) for each in given):
+            self.check_input(given, self.limits.characters)
+        if len(given) > self.limits.written:
+            raise too_long("what a session is fed", self.limits.written, len(given), "symbols at once")
+        if isinstance(given, list) and len(given) == 1:  # those of other sessions may share the step
+            return dict((await self.worker.ask(("fed", top), [(session, given[0])]))[0])
+
+        def read() -> dict[str, Any]:
+            answers = session.feed(given, top)
+            return {"count": session.count, "answers": answers}
+
+        return dict(await self.worker.call(read))
+
+    def check_input(self, given: str | Sequence[str], longest: int | None = None) -> None:
+        """Raise `Problem` for an input that is too long for the run, or is no text."""
+        text = given if isinstance(given, str) else "".join(given)
+        most = asked.longest(self.run, self.limits) if longest is None else longest
+        if size_of(given) > most:
+            raise too_long("an input", most, size_of(given), "characters")
+        asked.check_input(self.run, given, self.limits)
+        if not isinstance(given, str) and len(given) > self.limits.tokens:
+            raise too_long("an input", self.limits.tokens, len(given), "tokens")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise Problem(
+                422,
+                "an input holds half a character",
+                expected="Unicode text: a surrogate stands in no text by itself",
+                got=f"U+{ord(text[error.start]):04X}",
+                next="Send it in UTF-8.",
+            ) from error
+
+    def check_parts(self) -> None:
+        """Raise `Problem` for an export, which has no parts to look into or to hold sessions of."""
+        if not asked.has_parts(self.run):
+            raise Problem(
+                422,
+                "this model is an export, which cannot be looked into and holds no sessions",
+                expected="a run's own folder",
+                got=self.name,
+                next="Serve the run that it was exported from.",
+            )
+
+    async def _written(self, inputs: Sequence[Any], options: Mapping[str, Any]) -> list[list[Any]]:
+        """The parts of texts that are generated one after the other."""
+        found, wanted = [], len(inputs) * options.get("length", LENGTH)
+        if wanted > self.limits.written:
+            raise too_long("what is to be written", self.limits.written, wanted, "symbols in all")
+        loop, seconds = asyncio.get_running_loop(), self.limits.seconds
+        deadline = loop.time() + seconds
+        for given in inputs:
+            one = self.text(given, options, streamed=False)
+            try:
+                text, symbols = await one.gathered(deadline - loop.time(), seconds)
+            finally:
+                one.gone = True
+            answer = {"prompt": given, "text": text, "symbols": symbols}
+            found.append(parts_of(answer, self.run.model.task))
+        return found
+
+    def _session(self) -> Session:
         """A session at its begin, in the model's thread. The first is kept, so that weights are packed once."""
         if self._first is None:
             self._first = self.run.session()
         return self._first.fork()
 
-    async def fed(self, session: Session, given: Any, top: int) -> tuple[int, list[dict[str, Any]]]:
-        """How many symbols a session has read when it was fed, and the answers."""
-        if isinstance(given, list) and len(given) == 1:  # those of other sessions may share the step
-            ((count, answer),) = await self.worker.ask(("fed", top), [(session, given[0])])
-            return count, [answer]
-
-        def read() -> tuple[int, list[dict[str, Any]]]:
-            answers = session.feed(given, top)
-            return session.count, answers
-
-        count, answers = await self.worker.call(read)
-        return count, answers
-
-    def begin_stream(self) -> Callable[[], None]:
-        """Count a stream, until what is given is called. Raises `Problem` where there are as many as there may be."""
-        if self._streams >= self.limits.streams:
-            raise too_many("texts being generated", self.limits.streams, 5)
-        self._streams += 1
-
-        def left() -> None:
-            self._streams -= 1
-
-        return left
-
     def _compute(self, key: Any, inputs: Sequence[Any]) -> Sequence[Any]:
         if key[0] == "fed":
             sessions = [session for session, _ in inputs]
             answers = advance(sessions, [symbol for _, symbol in inputs], top=key[1])
-            return [(session.count, answer) for session, answer in zip(sessions, answers, strict=True)]
-        return self.asking.compute(key, inputs, self.worker.stop)
+            return [{"count": each.count, "answers": [answer]} for each, answer in zip(sessions, answers, strict=True)]
+        return asked.answers(self.run, key, inputs, self.limits, self.worker.stop)
 
 
 class Models:
     """All that is served, by name."""
 
-    def __init__(self, runs: Sequence[Run], limits: Limits | None = None, threads: int = 1) -> None:
+    def __init__(self, runs: Sequence[Any], limits: Limits | None = None, threads: int = 1) -> None:
         self.limits = limits or Limits()
-        self._left = 0.0
         names = names_of([run.path for run in runs])
         self.by_name: Mapping[str, Served] = {
             name: Served(name, run, self.limits, threads) for name, run in zip(names, runs, strict=True)
         }
-
-    def start(self) -> None:
-        """Begin to work."""
-        for served in self.by_name.values():
-            served.worker.start()
-
-    def leave(self) -> None:
-        """Answer whoever waits by 503, now, and, in the event loop, a little later whoever is being computed for."""
-        self._left = self._left or time.monotonic()
-        for served in self.by_name.values():
-            served.worker.leave()
-            asyncio.get_running_loop().call_later(CLOSING, served.worker.abandon)
-
-    def close(self) -> None:
-        """Stop all threads, but wait no longer than a few seconds for what is being computed."""
-        left = self._left or time.monotonic()
-        for served in self.by_name.values():
-            served.worker.leave()
-        for served in self.by_name.values():
-            served.worker.close(max(0.0, left + CLOSING - time.monotonic()))
 
     def find(self, name: str) -> Served:
         """The model of a name. Raises `Problem` for one there is not."""
@@ -127,6 +189,20 @@ class Models:
             )
         return self.by_name[name]
 
+    def leave(self) -> None:
+        """Answer whoever waits by 503, now, and a little later whoever is being computed for. In the event loop."""
+        for served in self.by_name.values():
+            served.worker.leave()
+            asyncio.get_running_loop().call_later(CLOSING, served.worker.abandon)
+
+    def close(self) -> None:
+        """Stop all threads, but wait no longer than a few seconds for what is being computed."""
+        until = time.monotonic() + CLOSING
+        for served in self.by_name.values():
+            served.worker.close(0)
+        for served in self.by_name.values():
+            served.worker.close(max(0.0, until - time.monotonic()))
+
 
 def names_of(paths: Sequence[Path]) -> list[str]:
     """A name for each folder, that can stand in an address and that no other has."""
@@ -139,7 +215,3 @@ def names_of(paths: Sequence[Path]) -> list[str]:
             name = f"{bare}-{k}"
         names.append(name)
     return names
-
-
-def _nothing_written(texts: Sequence[Any]) -> list[bool | BaseException]:
-    return [True] * len(texts)

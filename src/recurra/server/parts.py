@@ -1,155 +1,128 @@
-"""The parts of an answer as OpenAPI describes them, told apart by their `kind`; `kinds` makes them. Needs no torch."""
+"""What an answer is made of, for whoever draws it: a list of parts, each of one kind.
+
+Which parts there are follows from what an answer holds, so a task whose answers hold these fields needs nothing here,
+and no page of its own. Needs no torch.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import (
+    Any,  # pydantic cannot read those of Python 3.11
+)
 
-from pydantic import BaseModel, Field
+from recurra.data.blanks import BLANK
+from recurra.data.spans import spans
 
-Probability = Annotated[float, Field(ge=0, le=1.000001)]
-"""Beyond 1 by what float32 rounds, at most."""
-
-
-class Choice(BaseModel):
-    """A symbol that is likely somewhere."""
-
-    symbol: str
-    p: Probability
-
-
-class Bar(BaseModel):
-    """A label, and how likely it is."""
-
-    label: str
-    p: Probability
+END = "∎"
+"""How the mark that ends a sequence is shown."""
+DIGITS = 4
+"""Digits behind the point that weights of a map keep: a hundred shades can be told apart, or fewer."""
+TOO_LARGE = (
+    "The attention maps of a request may have no more cells than the limits in /api/models say, so this one is left "
+    "out. Send a shorter input, or fewer at once."
+)
+WIDE = (("\u2e80", "\u9fff"), ("\uac00", "\ud7af"), ("\U00020000", "\U0003ffff"))
+"""Characters of Chinese, Japanese and Korean."""
 
 
-class LabelPart(BaseModel):
-    """One label, or as many as fit."""
-
-    kind: Literal["label"]
-    label: str | None = Field(default=None, description="Where there is one.")
-    labels: list[str] | None = Field(default=None, description="Where there may be several.")
-    bars: list[Bar] = Field(description="The likeliest first.")
-    several: bool = Field(description="Whether each bar is a decision of its own.")
+def label_part(answer: Mapping[str, Any], task: Any) -> Any:
+    """One label or several, the likeliest with their probabilities."""
+    name = "labels" if "labels" in answer else "label"
+    several = name == "labels"
+    return {"kind": "label", name: answer[name], "bars": answer.get("likeliest", []), "several": several}
 
 
-class Span(BaseModel):
-    """Tokens from `begin` to before `end`."""
-
-    label: str
-    begin: int
-    end: int
-    p: Probability | None
-
-
-class SpansPart(BaseModel):
-    """What is marked in a text."""
-
-    kind: Literal["spans"]
-    tokens: list[str]
-    spaced: bool = Field(description="Whether the tokens are written with spaces between them.")
-    spans: list[Span]
+def spans_part(answer: Mapping[str, Any], task: Any) -> Any:
+    """Tags over tokens: spans where the tags have letters (B-, I- …), else each token's own tag."""
+    tags, shares = answer["tags"], answer.get("p")
+    single = getattr(task, "scheme", "auto") == "none"
+    found = [(tag, k, k + 1) for k, tag in enumerate(tags)] if single else spans(tags)
+    marked = [
+        {"label": label, "begin": begin, "end": end, "p": min(shares[begin:end]) if shares else None}
+        for label, begin, end in found
+    ]
+    return {"kind": "spans", "tokens": answer["tokens"], "spaced": is_spaced(answer["tokens"]), "spans": marked}
 
 
-class SymbolSaid(BaseModel):
-    """A symbol that was written."""
+def choices_part(answer: Mapping[str, Any], task: Any) -> Any:
+    """Blanks and what may stand there, from both sides and from the left alone."""
+    blanks = [
+        {"place": blank["place"], "sides": [{"name": k, "choices": v} for k, v in blank.items() if k != "place"]}
+        for blank in answer["blanks"]
+    ]
+    spaced = is_spaced([token for token in answer["tokens"] if token != BLANK])
+    unknown = answer.get("unknown", [])
+    return {"kind": "choices", "tokens": answer["tokens"], "spaced": spaced, "unknown": unknown, "blanks": blanks}
 
-    symbol: str
-    text: str = Field(description="What it adds to the text.")
-    p: Probability
-    alternatives: list[Choice] = Field(default=[], description="The likeliest in its place, the likeliest first.")
+
+def pair_part(answer: Mapping[str, Any], task: Any) -> Any:
+    """A target beside its source, with a map of where the decoder looked, if there is one."""
+    weights = answer.get("attention")
+    drawn = weights and {
+        "rows": [*answer["target_tokens"], END],
+        "columns": [*answer["source_tokens"], END],
+        "weights": [[round(weight, DIGITS) for weight in row] for row in weights],
+    }
+    return {
+        "kind": "pair",
+        **{name: answer.get(name) for name in ("source", "target", "lines", "ended")},
+        "unknown": {side: answer[f"unknown_{side}"] for side in ("source", "target")},
+        "hypotheses": [{name: one[name] for name in ("target", "score")} for one in answer.get("hypotheses", ())],
+        "map": drawn,
+        "map_left_out": TOO_LARGE if answer.get("beyond_cells") else None,
+    }
 
 
-class TextPart(BaseModel):
+def text_part(answer: Mapping[str, Any], task: Any) -> Any:
     """What was written behind a prompt."""
-
-    kind: Literal["text"]
-    prompt: str
-    text: str
-    symbols: list[SymbolSaid]
+    return {"kind": "text", **{name: answer[name] for name in ("prompt", "text", "symbols")}}
 
 
-class Hypothesis(BaseModel):
-    """A target, and what it is ranked by."""
-
-    target: str
-    score: float
-
-
-class Unknown(BaseModel):
-    """How many symbols have no name."""
-
-    source: int
-    target: int
-
-
-class AttentionMap(BaseModel):
-    """How much each row's symbol looks at each column's; a row sums to 1."""
-
-    rows: list[str]
-    columns: list[str]
-    weights: list[list[float]]
-
-
-class PairPart(BaseModel):
-    """A target beside its source."""
-
-    kind: Literal["pair"]
-    source: str | list[str]
-    target: str
-    lines: list[str] | None = Field(description="Of a poem.")
-    ended: bool = Field(description="False for a target that was cut off.")
-    unknown: Unknown
-    hypotheses: list[Hypothesis]
-    map: AttentionMap | None = Field(description="Where the decoder looked, if that was asked.")
-    map_left_out: str | None = Field(description="Why there is no map, although it was asked.")
-
-
-class Side(BaseModel):
-    """What may stand in a blank, as seen from both sides or from the left alone."""
-
-    name: str
-    choices: list[Choice]
-
-
-class Blank(BaseModel):
-    """A blank, by the number of its token."""
-
-    place: int
-    sides: list[Side]
-
-
-class ChoicesPart(BaseModel):
-    """Blanks, and what may stand there."""
-
-    kind: Literal["choices"]
-    tokens: list[str]
-    spaced: bool
-    unknown: list[str]
-    blanks: list[Blank]
-
-
-class NumberPart(BaseModel):
+def number_part(answer: Mapping[str, Any], task: Any) -> Any:
     """One number."""
-
-    kind: Literal["number"]
-    name: str
-    value: float
-    unit: str
+    return {"kind": "number", "name": answer.get("name", ""), "value": answer["value"], "unit": answer.get("unit", "")}
 
 
-class SeriesPart(BaseModel):
-    """Numbers in time."""
-
-    kind: Literal["series"]
-    given: list[float] | None
-    forecast: list[float]
-    low: list[float] | None
-    high: list[float] | None
-    unit: str
+def series_part(answer: Mapping[str, Any], task: Any) -> Any:
+    """Numbers in time: what was given, and what is forecast."""
+    found = {name: answer.get(name) for name in ("given", "forecast", "low", "high")}
+    return {"kind": "series", **found, "unit": answer.get("unit", "")}
 
 
-Part = Annotated[
-    LabelPart | SpansPart | TextPart | PairPart | ChoicesPart | NumberPart | SeriesPart, Field(discriminator="kind")
-]
+MAKERS: dict[str, tuple[str, Callable[[Mapping[str, Any], Any], Any]]] = {
+    "label": ("label", label_part),
+    "labels": ("label", label_part),
+    "tags": ("spans", spans_part),
+    "blanks": ("choices", choices_part),
+    "target": ("pair", pair_part),
+    "text": ("text", text_part),
+    "value": ("number", number_part),
+    "forecast": ("series", series_part),
+}
+"""By a field of an answer: the kind of the part that shows it, and its maker."""
+
+
+def parts_of(answer: Mapping[str, Any], task: Any) -> list[Any]:
+    """An answer as parts to be drawn."""
+    return [make(answer, task) for field, (_, make) in MAKERS.items() if field in answer]
+
+
+def fit_maps(answers: Sequence[Sequence[Any]], most: int) -> None:
+    """Leave out the maps with which those before them would have more than `most` cells."""
+    cells = 0
+    for part in (part for parts in answers for part in parts if part.get("map")):
+        size = len(part["map"]["rows"]) * len(part["map"]["columns"])
+        if cells + size > most:
+            part["map"], part["map_left_out"] = None, TOO_LARGE
+        else:
+            cells += size
+
+
+def is_spaced(tokens: list[str]) -> bool:
+    """Whether tokens are written with spaces between them: Chinese characters and the like are not."""
+    return any(len(token) > 1 and not _is_wide(token) for token in tokens) or not any(map(_is_wide, tokens))
+
+
+def _is_wide(token: str) -> bool:
+    return any(first <= c <= last for c in token for first, last in WIDE)

@@ -7,6 +7,8 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from starlette.exceptions import HTTPException
+
 from recurra.errors import RecurraError
 
 SHOWN = 80
@@ -14,14 +16,12 @@ SHOWN = 80
 OPENAPI = "/api/openapi.json says what each address takes."
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxlong = SHORT.maxother = SHOWN
-CLOSED = 499
-"""What is logged of a request whose client has left; nobody reads it."""
-TYPES = ("str", "list[str]", "list[constrained-int]")
-"""What a place is called by where a value may be of several types."""
+TYPES = ("body", "str", "list[str]", "list[constrained-int]")
+"""Names in the place of an error that lead to no field: of the body, and of a value's possible types."""
 
 
-class Problem(Exception):
-    """A request that is answered by what is wrong with it."""
+class Problem(HTTPException):
+    """The HTTP error, as status and JSON body."""
 
     def __init__(
         self,
@@ -33,14 +33,11 @@ class Problem(Exception):
         next: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(error)
-        self.status, self.error, self.expected, self.next = status, error, expected, next
-        self.got = cut(got)
-        self.headers = dict(headers or {})
+        super().__init__(status, error, headers)
+        self.body = {"error": error, "expected": expected, "got": cut(got), "next": next}
 
-    def as_json(self) -> dict[str, Any]:
-        """What the client reads."""
-        return {"error": self.error, "expected": self.expected, "got": self.got, "next": self.next}
+    def __str__(self) -> str:
+        return str(self.detail)
 
 
 def cut(value: Any) -> Any:
@@ -54,51 +51,42 @@ def cut(value: Any) -> Any:
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-def left() -> Problem:
-    """A request whose client has left."""
-    return Problem(CLOSED, "the client has left")
-
-
 def of_recurra(error: RecurraError, path: str = "", name: str = "") -> Problem:
-    """What a run refuses, in its own words, which name what was expected and the next move; where the run lies on the
-    server is nobody's business, so its `name` stands in the place of its `path`, where that is a word of its own. A
-    path of dots alone says nothing, and would be found in every sentence."""
-    said = str(error)
+    """A run's own refusal. Where the run lies on the server is nobody's business, so its `name` stands in the place of
+    its `path`, where that is a word of its own; a path of dots alone would be found in every sentence."""
+    sentence = str(error)
     if re.search(r"\w", path):
-        said = re.sub(rf"(?<![\w./\\-]){re.escape(path)}(?![\w-]|\.\w)", lambda _: name, said)
-    return Problem(422, said, next="Change the request as the sentence says.")
+        sentence = re.sub(rf"(?<![\w./\\-]){re.escape(path)}(?![\w-]|\.\w)", lambda _: name, sentence)
+    return Problem(422, sentence, next="Change the request as the sentence says.")
 
 
 def of_model() -> Problem:
     """A fault of ours, whose traceback the server's log has and the client need not."""
-    return Problem(
-        500,
-        "the model failed on this input",
-        expected="an answer",
-        next="The server's log says where. Try another input, and report this one.",
-    )
+    move = "The server's log says where. Try another input, and report this one."
+    return Problem(500, "the model failed on this input", expected="an answer", next=move)
 
 
-def of_validation(errors: Sequence[Mapping[str, Any]]) -> Problem:
-    """What a body lacks, by the first thing that is wrong with it."""
-    # Where a value may be of several types, each says what is wrong with it: the one that got furthest was meant.
-    field = errors[0]["loc"][:1]
-    of_it = [each for each in errors if each["loc"][:1] == field]
+def of_validation(errors: Sequence[Mapping[str, Any]], options: Sequence[str] = ()) -> Problem:
+    """The first thing that is wrong with a body, or with its options, of which those named here are known."""
+    # Where a value may be of several types, there is an error for each: the one that got furthest was meant.
+    field = [part for part in errors[0]["loc"] if part not in TYPES][:1]
+    of_it = [each for each in errors if [part for part in each["loc"] if part not in TYPES][:1] == field]
     first = max(of_it, key=lambda each: (each["type"] == "too_long", _numbers(each["loc"])))
-    place = cut(".".join(str(part) for part in first["loc"] if part not in TYPES)) or "the body"
-    expected = str(first["msg"])
+    path = [str(part) for part in first["loc"] if part not in TYPES]
+    place = cut(".".join(["options", *path] if options else path)) or "the body"
+    if first["type"] == "json_invalid":
+        error = f"the body is no JSON at character {first['loc'][-1]}"
+        return Problem(400, error, expected="one JSON object in UTF-8", next=OPENAPI)
     if first["type"] == "extra_forbidden":
-        return Problem(422, f"{place} is unknown", expected="a field or option that there is", got=place, next=OPENAPI)
+        expected = f"options of {', '.join(options)}" if options else "a field that there is"
+        return Problem(422, f"{place} is unknown", expected=expected, got=place, next=OPENAPI)
     if first["type"] == "missing":
         return Problem(422, f"{place} is missing", expected=f"a body with {place}", next=OPENAPI)
     if first["type"] == "too_long":
-        return Problem(
-            422,
-            f"{place} is too long",
-            expected="no more elements than the limits say",
-            got=first["ctx"]["actual_length"],
-            next="GET /api/models names the limits.",
-        )
+        expected, got = "no more elements than the limits say", first["ctx"]["actual_length"]
+        move = "GET /api/models names the limits."
+        return Problem(422, f"{place} is too long", expected=expected, got=got, next=move)
+    expected = str(first["msg"])
     return Problem(422, f"{place} is not what is expected", expected=expected, got=first.get("input"), next=OPENAPI)
 
 
@@ -109,19 +97,14 @@ def _numbers(place: Sequence[Any]) -> list[int]:
 
 def too_long(what: str, most: int, got: int, unit: str) -> Problem:
     """An input, or a wish, beyond a limit."""
-    return Problem(
-        422,
-        f"{what} is too long",
-        expected=f"{most:,} {unit} at most",
-        got=got,
-        next="Send less, or part it into several requests.",
-    )
+    move = "Send less, or part it into several requests."
+    return Problem(422, f"{what} is too long", expected=f"{most:,} {unit} at most", got=got, next=move)
 
 
-def too_many(what: str, most: int, after: int) -> Problem:
+def too_many(what: str, most: int, after: int, status: int = 429) -> Problem:
     """There are as many of something as there may be."""
     return Problem(
-        429,
+        status,
         f"there are too many {what}",
         expected=f"{most:,} at a time",
         got=f"{most:,} already",
@@ -132,17 +115,13 @@ def too_many(what: str, most: int, after: int) -> Problem:
 
 def too_slow(seconds: float, begun: bool) -> Problem:
     """A request that took too long, in the queue or in the model."""
-    if not begun:
-        return Problem(
-            503,
-            "the model was busy with others for too long",
-            expected=f"a turn within {seconds:g} seconds",
-            next="Try again in 5 seconds.",
-            headers={"Retry-After": "5"},
-        )
+    if begun:
+        move = "Send a shorter input, or ask for less."
+        return Problem(504, "the answer took too long", expected=f"an answer within {seconds:g} seconds", next=move)
     return Problem(
-        504,
-        "the answer took too long",
-        expected=f"an answer within {seconds:g} seconds",
-        next="Send a shorter input, or ask for less.",
+        503,
+        "the model was busy with others for too long",
+        expected=f"a turn within {seconds:g} seconds",
+        next="Try again in 5 seconds.",
+        headers={"Retry-After": "5"},
     )

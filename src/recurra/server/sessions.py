@@ -13,6 +13,7 @@ from recurra.server.limits import Limits
 from recurra.server.problems import Problem, too_many
 
 TOO_SLOW = 504
+PERHAPS_READ = 'The symbols may have been read all the same: feed "", whose count says how many were, before going on.'
 
 
 @dataclass
@@ -68,7 +69,9 @@ class Sessions:
         try:
             yield held.session
         except Problem as problem:
-            raise _may_be_read(problem) if problem.status == TOO_SLOW else problem from None
+            if problem.status_code == TOO_SLOW:
+                problem.body["next"] = PERHAPS_READ
+            raise
         finally:
             held.fed, held.used = False, self._clock()
 
@@ -95,13 +98,3 @@ class Sessions:
         oldest = self._clock() - self._limits.session_idle
         for name in [name for name, held in self._held.items() if held.used < oldest and not held.fed]:
             del self._held[name]
-
-
-def _may_be_read(problem: Problem) -> Problem:
-    return Problem(
-        problem.status,
-        problem.error,
-        expected=problem.expected,
-        next='The symbols may have been read all the same: feed "", whose count says how many were, before going on.',
-        headers=problem.headers,
-    )

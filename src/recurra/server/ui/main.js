@@ -87,7 +87,7 @@ function choose(name) {
   byId("input").value = kept.get(name) ?? card.example;
   options.set(card);
   byId("settings").hidden = !byId("options").children.length;
-  const generates = card.can.includes("generate"), writes = card.does === "write";
+  const generates = card.can.includes("generate"), writes = card.gives.includes("text");
   byId("verbs").replaceChildren(
     h("button", { type: "submit" }, card.verb),
     generates && !writes ? h("button", { type: "button", class: "quiet", onclick: () => run(generate) }, "Symbol by symbol") : "");
@@ -160,7 +160,7 @@ async function predict(input, signal) {
 
 async function generate(input, signal) {
   const said = options.said(card.options.generate);
-  const view = new Written(card.does === "write" ? input : "");
+  const view = new Written(card.gives.includes("text") ? input : "");
   byId("result").replaceChildren(h("div", { class: "answer", "aria-live": "off" }, view.node));
   say("Writing …");
   const begun = performance.now();
@@ -195,7 +195,7 @@ addEventListener("hashchange", () => {
 });
 byId("ask").addEventListener("submit", event => {
   event.preventDefault();
-  run(card.does === "write" ? generate : predict);
+  run(card.gives.includes("text") ? generate : predict);
 });
 byId("input").addEventListener("keydown", event => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("ask").requestSubmit();

@@ -26,7 +26,7 @@ export class Options {
   // names: the options of a model, for prediction and for generation
   set(card) {
     const described = { ...card.options.generate, ...card.options.predict };
-    const writes = card.does === "write";
+    const writes = card.gives.includes("text");
     this.fields = new Map();
     this.place.replaceChildren(...Object.entries(described).filter(([name]) => name in FIELDS).map(([name, { default: own, most }]) => {
       const { name: title, hint, tick, usual, ...range } = FIELDS[name];

@@ -188,7 +188,7 @@ class Runs:
     def _use(self, name: str, whole: _Whole, file: str) -> None:
         folder = RunFolder(whole.path)
         if file == "report.json":
-            from recurra.server.cards import card
+            from recurra.server.asked import card
             from recurra.server.limits import Limits
 
             json.dumps(whole.run.report)

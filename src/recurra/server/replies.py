@@ -1,16 +1,16 @@
-"""What the server answers, for OpenAPI: nothing is made or checked by these on the way out. Needs no torch."""
+"""What requests are answered. Needs no torch."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from recurra.answers import KINDS
 from recurra.server.limits import Limits
-from recurra.server.parts import Choice, Part, Probability, SymbolSaid
 
 
-class Trouble(BaseModel):
+class Refusal(BaseModel):
     """What is wrong with a request."""
 
     error: str
@@ -50,7 +50,7 @@ class Scores(BaseModel):
 
     part: str = Field(description="test, or valid where there is no test.")
     name: str
-    metrics: dict[str, float | None]
+    metrics: dict[str, int | float | None]
 
 
 class Card(BaseModel):
@@ -82,8 +82,15 @@ class Cards(BaseModel):
     limits: Limits
 
 
+class Part(BaseModel):
+    """One of the parts of an answer, with the fields of its kind."""
+
+    model_config = ConfigDict(extra="allow")
+    kind: str = Field(examples=list(KINDS))
+
+
 class Answer(BaseModel):
-    """What is said of one input, in parts."""
+    """What is said of one input."""
 
     parts: list[Part]
 
@@ -95,17 +102,6 @@ class Answers(BaseModel):
     answers: list[Answer]
 
 
-class Written(BaseModel):
-    """The event `end`: the whole text."""
-
-    text: str
-    symbols: int
-
-
-Event = SymbolSaid | Written | Trouble
-"""The data of the events `symbol`, `end` and `error`."""
-
-
 class SessionId(BaseModel):
     """A session that was opened."""
 
@@ -113,30 +109,21 @@ class SessionId(BaseModel):
     count: int = Field(description="Symbols read since the begin.")
 
 
-class Expected(BaseModel):
-    """What was said of a symbol before it was read, and what is expected behind it."""
-
-    symbol: str
-    log_p: float | None
-    next: list[Choice]
-
-
-class Labelled(BaseModel):
-    """What is said of a token, or of all that was read so far."""
-
-    token: str
-    tag: str | None = None
-    filtered_tag: str | None = None
-    label: str | None = None
-    labels: list[str] | None = None
-    p: Probability | list[Probability]
-    p_tag: Probability | None = None
-    p_filtered_tag: Probability | None = None
-    p_label: Probability | None = None
-
-
 class Fed(BaseModel):
-    """An answer for each symbol that was read."""
+    """What is said of each symbol that was read: its probability and what is expected next, or its labels."""
 
     count: int
-    answers: list[Expected | Labelled]
+    answers: list[dict[str, Any]]
+
+
+class Inspection(BaseModel):
+    """Everything that can be said of one input, as `recurra.diagnostics` says it; None is what does not apply."""
+
+    tokens: list[str]
+    gradient_flow: dict[str, Any] | None = Field(description="How much of an error arrives so many steps before it.")
+    gates: dict[str, Any] | None = Field(description="Every gate's mean, how often it is shut or open, and over time.")
+    units: list[dict[str, Any]] = Field(description="The states that change most, after each token.")
+    next_symbols: list[dict[str, Any]] | None = Field(description="How likely each symbol was where it stands.")
+    alignment: dict[str, Any] | None = Field(description="Where the decoder looks.")
+    self_attention: list[dict[str, Any]] | None = Field(description="Where each head looks.")
+    left_out: dict[str, str] = Field(description="What does not apply, and why.")

@@ -1,0 +1,90 @@
+"""What requests hold. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import cache
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    create_model,
+    model_validator,
+)
+
+MOST = 1 << 62
+"""A number is no further from 0: JSON knows no bound, but what computes with it does."""
+Whole = Annotated[StrictInt, Field(ge=-MOST, le=MOST)]
+Number = Annotated[StrictInt | StrictFloat, Field(ge=-MOST, le=MOST)]  # which nan is not, either
+LISTED = 100_000
+"""Elements of a list that are looked at, whatever the limits are."""
+First = Field(fail_fast=True, max_length=LISTED)
+"""Of a list of what it should not hold, the first is said: errors for all of them would take seconds."""
+Tokens = Annotated[list[StrictStr], First]
+Numbers = Annotated[list[Whole], First]
+Input = StrictStr | Tokens
+
+
+class Body(BaseModel):
+    """What a request holds; an unknown field is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_unknown(cls, given: Any) -> Any:
+        """A body of unknown fields is refused for the first of them."""
+        if not isinstance(given, dict) or len(given) <= len(cls.model_fields):
+            return given
+        unknown = next(name for name in given if name not in cls.model_fields)
+        return {name: value for name, value in given.items() if name in cls.model_fields or name == unknown}
+
+
+class Predict(Body):
+    """Inputs to be answered, as texts or as lists of tokens."""
+
+    inputs: Annotated[list[Input], First] = Field(min_length=1, examples=[["Two men walk home in the rain."]])
+    options: dict[str, Any] = Field(default={}, description="Those of the model's card.", examples=[{"top": 5}])
+
+
+class Generate(Body):
+    """What a text is to be generated from: a prompt, or a source to be turned into a target."""
+
+    input: StrictStr = Field(default="", examples=["ROMEO:"])
+    options: dict[str, Any] = Field(default={}, description="Those of the model's card.", examples=[{"length": 80}])
+
+
+class Feed(Body):
+    """What a session reads next: a text, symbols by their numbers, or tokens."""
+
+    input: StrictStr | Numbers | Tokens
+    top: Whole = 5
+
+
+class Inspect(Body):
+    """An input to look inside at, and, for a model that translates, a target to follow the errors of."""
+
+    text: StrictStr
+    target: StrictStr | None = None
+
+
+KINDS: dict[Any, Any] = {bool: StrictBool, int: Whole, float: Number}
+
+
+@cache
+def body_of(options: type[Any], names: tuple[str, ...]) -> type[Body]:
+    """A body with some fields of a dataclass of options, each of which may be left out or null; what is said of a field
+    in its metadata is said of it in pydantic's words (`ge`, `description` …)."""
+    hints, known = get_type_hints(options), {each.name: each.metadata for each in fields(options)}
+    found: Any = {}
+    for name in names:
+        bounds = {key: value for key, value in known[name].items() if key != "description"}
+        kind: Any = Annotated[KINDS[hints[name]], Field(**bounds)] | None
+        found[name] = (kind, Field(None, description=known[name]["description"]))
+    return create_model(options.__name__, __base__=Body, **found)
