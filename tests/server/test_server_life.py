@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from recurra.asking.stopped import Stopped
 from recurra.server.texts import UNREAD, Text
 from recurra.server.voices import Prose
-from recurra.streaming.stream import Stream
+from recurra.serving.stopped import Stopped
+from recurra.serving.stream import Stream
 
 from .conftest import make_run, read_events
 

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from recurra.errors import ConfigError
 
-PACKAGES = ("fastapi", "uvicorn")
+PACKAGES = ("fastapi", "sse_starlette", "uvicorn")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SHORTEST = 16
 """Characters of a token at least."""

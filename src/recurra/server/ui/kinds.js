@@ -1,4 +1,4 @@
-// A drawing for each kind of answer; see server/kinds.py for what each holds.
+// A drawing for each kind of answer; docs/how-to/serve.md says what each holds.
 
 import { heatMap, lineChart, MOST } from "./charts.js";
 import { direction, h, number, percent } from "./dom.js";

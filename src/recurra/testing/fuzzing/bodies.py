@@ -46,7 +46,6 @@ class Bodies:
         self._loop = asyncio.new_event_loop()
         self._models = Models(runs, LIMITS)
         self._app = make_app(self._models, None, ("127.0.0.1",))
-        self._models.start()
         self._sessions: dict[str, str] = {}
 
     def make(self, random: Random) -> bytes:
