@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recurra.serving.stopped import Stopped
+from recurra.serving.stream import Stream
 
 from recurra.server.texts import UNREAD, Text
 from recurra.server.voices import Prose
-from recurra.serving.stopped import Stopped
-from recurra.serving.stream import Stream
 
 from .conftest import make_run, read_events
 
