@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -47,6 +48,8 @@ class Fill(nn.Module):
     main_metric = ("perplexity", "min")
     unit = "tokens"
     """What its targets are."""
+    inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {"rows": ("blanks",), "steps": ("blanks",)}
+    """What `arrange` adds to a batch, and its axes."""
 
     weight: nn.Parameter | None
     end: nn.Parameter | None
@@ -119,6 +122,19 @@ class Fill(nn.Module):
             z = z.transpose(0, 1) if places is None else z[places[1], places[0]]
             found[name] = self._log_softmax(name, z, embedder)
         return found
+
+    def arrange(self, batch: Batch) -> Batch:
+        """The batch with every place a blank where it names none: "rows" [N] sequences and "steps" [N]."""
+        if "rows" in batch.fields:
+            return batch
+        B, T = batch.fields["input"].shape
+        ends = torch.full((B,), T) if batch.structure.values is None else batch.structure.values
+        rows, steps = (torch.arange(T) < ends[:, None]).nonzero(as_tuple=True)
+        return replace(batch, fields={**batch.fields, "rows": rows, "steps": steps})
+
+    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """log ŷ of "both" sides and of the "left" one, [N, V], at the blanks of a batch as `arrange` makes it."""
+        return self.potentials(embedder, core, batch, (batch.fields["rows"], batch.fields["steps"]))
 
     def step_loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, steps: Tensor) -> Tensor:
         """The loss of one place a sequence, its step `steps` [B], summed over the sequences: −log ŷ from both sides,
@@ -200,7 +216,7 @@ class Fill(nn.Module):
             end = self.end.to(y.dtype)
             right = torch.cat((y[1:, :, H:], end.expand(1, y.shape[1], H)))
             if structure.values is not None:
-                t = torch.arange(len(y), device=y.device)[:, None]
+                t = torch.arange(y.shape[0], device=y.device)[:, None]
                 right = torch.where((t == structure.values.to(y.device) - 1)[..., None], end, right)
             right = F.dropout(right, self.dropout, self.training)
             found = {"both": self.both(torch.cat((left, right), 2)), **found}

@@ -167,10 +167,22 @@ class Transduce(nn.Module):
 
         Shapes: token [B], log-probabilities [B, V + 1].
         """
-        h, state, _ = self.decoder(self._embedded(embedder, token[None]), state)  # [B, 1, H]
+        log_p, state, _ = self._stepped(embedder, state, token, weights=False)
+        return log_p, state
+
+    def look(self, embedder: nn.Module, core: nn.Module, state: Any, token: Tensor) -> tuple[dict[str, Tensor], Any]:
+        """As `step`, by name: "log_probabilities", and "attention" [B, T], how much it looked at each step of the
+        source, where the decoder can say that."""
+        log_p, state, alpha = self._stepped(embedder, state, token, weights=self.aligns)
+        return {"log_probabilities": log_p, **({} if alpha is None else {"attention": alpha[:, 0]})}, state
+
+    def _stepped(
+        self, embedder: nn.Module, state: Any, token: Tensor, weights: bool
+    ) -> tuple[Tensor, Any, Tensor | None]:
+        h, state, alpha = self.decoder(self._embedded(embedder, token[None]), state, weights=weights)  # [B, 1, H]
         z = F.dropout(h[:, 0], self.dropout, self.training)
         logits = F.linear(self._projected(z), self._output(embedder), self.bias)
-        return F.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), 1), state
+        return F.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), 1), state, alpha
 
     def alignment(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
         """How much each step of the target looks at each of the source, [B, U, T]: the decoder's attention.
