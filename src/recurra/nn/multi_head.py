@@ -75,7 +75,7 @@ class LookBack(nn.Module):
         if n:
             keys, values = torch.cat((past[0], keys)), torch.cat((past[1], values))
         seen = None if U == 1 or n == 0 else torch.arange(n + U, device=x.device) <= steps[:, None]
-        found, _ = self.attention(z, (keys, values), seen, causal=n == 0 and U > 1, turn=turn)
+        found, _ = self.attention(z, (keys, values), seen, causal=U > 1 and n == 0, turn=turn)
         return x + F.dropout(found, self.dropout, self.training), (keys, values)
 
 

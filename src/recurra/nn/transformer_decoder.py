@@ -123,7 +123,7 @@ class DecoderLayer(nn.Module):
         keys, values = self.attention.read(z, turn)
         if past[0].shape[0]:
             keys, values = torch.cat((past[0], keys)), torch.cat((past[1], values))
-        causal = keys.shape[0] == x.shape[0] > 1
+        causal = x.shape[0] > 1 and keys.shape[0] == x.shape[0]
         found, _ = self.attention(z, (keys, values), seen, causal=causal, turn=turn)
         x = x + F.dropout(found, self.dropout, self.training)
         found, alpha = self.across(self.norm_across(x), source, there, weights=weights)

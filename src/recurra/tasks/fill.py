@@ -132,7 +132,7 @@ class Fill(nn.Module):
         rows, steps = (torch.arange(T) < ends[:, None]).nonzero(as_tuple=True)
         return replace(batch, fields={**batch.fields, "rows": rows, "steps": steps})
 
-    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
         """log ŷ of "both" sides and of the "left" one, [N, V], at the blanks of a batch as `arrange` makes it."""
         return self.potentials(embedder, core, batch, (batch.fields["rows"], batch.fields["steps"]))
 

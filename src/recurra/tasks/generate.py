@@ -121,9 +121,9 @@ class Generate(nn.Module):
         y, state = core(embedder(Batch({"input": token[:, None]})), Lengths(), state)
         return self._next(embedder, y[:, 0]), state
 
-    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
         """"log_probabilities" [B, T, V] of what follows each symbol."""
-        y, _ = core(embedder(batch), batch.structure, None)
+        y, _ = core(embedder(batch), batch.structure, state)
         return {"log_probabilities": self._next(embedder, y.flatten(0, 1)).unflatten(0, y.shape[:2])}
 
     def follow(self, embedder: nn.Module, y: Tensor, memory: None = None) -> tuple[dict[str, Tensor], None]:
