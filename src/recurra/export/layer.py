@@ -62,7 +62,9 @@ def _write(graph: Graph, node: onnx.NodeProto, given: dict[str, onnx.TensorProto
         for name, value in zip(said.masks, rest[len(said.own) :], strict=True)
     }
     layer = Layer(said.cell, said.variant, dict(zip(said.own, tensors, strict=True)), said.also)
-    y, last = write(graph, layer, x, dict(zip(said.cell.state, states, strict=True)), lengths, others, attributes["one"])
+    y, last = write(
+        graph, layer, x, dict(zip(said.cell.state, states, strict=True)), lengths, others, attributes["one"]
+    )
     for name, value in zip(node.output, (y, *last), strict=False):
         graph.nodes.append(helper.make_node("Identity", [value], [name]))
 

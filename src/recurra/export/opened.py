@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,9 +19,9 @@ from recurra.export import MODEL, STEP, VOCABULARY
 from recurra.export.check import session
 from recurra.forms import Table
 from recurra.forms.files import EXPORT
-from recurra.nn.memory import find_segments
 from recurra.nn.softmax import IGNORED
 from recurra.serving.run import RUNS, Run, learns_from
+from recurra.tasks.contract import Arranges, Continues
 from recurra.types import Batch, Output, Shared
 
 FORMAT = "1"
@@ -72,19 +73,23 @@ def following(said: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class OnnxTask:
     """A task whose layers are in files: what it is told by its settings it knows itself, the rest it asks them."""
 
-    def __init__(self, task: Any, kind: str, model: Asked, step: Asked | None) -> None:
-        self._task, self._kind, self._model, self._step = task, kind, model, step
+    def __init__(self, task: Any, model: Asked, step: Asked | None) -> None:
+        self._task, self._model, self._step = task, model, step
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._task, name)
 
-    def potentials(self, embedder: Any, core: Any, batch: Batch, places: Any = None) -> dict[str, Tensor]:
-        """What `decode` reads."""
-        feeds = _stories(batch) if self._kind == "answer" else _feeds(batch)
-        if places is not None:
-            feeds |= dict(zip(("rows", "steps"), places, strict=True))
+    def ask(self, embedder: Any, core: Any, batch: Batch, state: Any = None) -> dict[str, Tensor]:
+        """What answers are made of."""
+        feeds = _feeds(self._task.arrange(batch) if isinstance(self._task, Arranges) else batch)
         said = self._model({**feeds, **self._model.start(len(feeds["input"]))})
         return {name: value for name, value in said.items() if not name.endswith("_next")}
+
+    def potentials(self, embedder: Any, core: Any, batch: Batch, places: Any = None) -> dict[str, Tensor]:
+        """What `decode` reads."""
+        if places is not None:
+            batch = replace(batch, fields={**batch.fields, **dict(zip(("rows", "steps"), places, strict=True))})
+        return self.ask(embedder, core, batch)
 
     def ranked(self, embedder: Any, core: Any, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
         """How each symbol is guessed; see `recurra.tasks.fill`."""
@@ -145,9 +150,8 @@ class OnnxModel:
     embedder = core = None
 
     def __init__(self, config: Mapping[str, Any], symbols: Mapping[str, Any], files: Mapping[str, Asked]) -> None:
-        kind = config["task"]["kind"]
         self._model, self._step = files["model"], files.get("step")
-        self.task: Any = OnnxTask(registry.construct("task", config["task"]), kind, self._model, self._step)
+        self.task: Any = OnnxTask(registry.construct("task", config["task"]), self._model, self._step)
         self.vocabularies, self.config = dict(symbols), dict(config)
         self.vocabulary: Any = symbols["input"]
         self.parameter_count = int(self._model.metadata["parameters"])  # `load_export` looked at it
@@ -183,28 +187,6 @@ def _feeds(batch: Batch) -> dict[str, Tensor]:
     if T == 0:
         fields = {name: value.new_zeros(B, 1) if value.shape[1:] == (0,) else value for name, value in fields.items()}
     return {**fields, "lengths": torch.full((B,), T) if lengths is None else lengths}
-
-
-def _stories(batch: Batch) -> dict[str, Tensor]:
-    """Stories as the files read them: each sentence and each question a row."""
-    found = find_segments(batch.fields["segments"], batch.structure.values)
-    B, counts = len(batch.fields["input"]), (found.number - 1).clamp(min=0)
-    if not len(found.counts):
-        nothing = torch.zeros(B, 1, dtype=torch.int64)
-        return {
-            "input": nothing[:1],
-            "lengths": nothing[:1, 0] + 1,
-            "sentences": nothing,
-            "counts": counts,
-            "questions": nothing[:, 0],
-        }
-    rows = batch.fields["input"].t().reshape(-1)[found.words].t()  # [N, W]
-    asks, numbers = found.last, torch.arange(len(found.counts))
-    sentences = torch.zeros(B, max(1, int(counts.max())), dtype=torch.int64)
-    sentences[found.sequence[~asks], found.place[~asks]] = numbers[~asks]
-    questions = torch.zeros(B, dtype=torch.int64)
-    questions[found.sequence[asks]] = numbers[asks]
-    return {"input": rows, "lengths": found.counts, "sentences": sentences, "counts": counts, "questions": questions}
 
 
 def stand_in(run: Any, files: Mapping[str, bytes]) -> Run:
@@ -252,7 +234,8 @@ def load_export(folder: Path) -> Run:
         )
     config = _config(folder, model)
     files = {"model": model}
-    if config["task"]["kind"] in ("generate", "transduce"):
+    task = registry.construct("task", config["task"])
+    if isinstance(task, Continues):
         if not (folder / STEP).is_file():
             raise CheckpointError(f"{folder / STEP} is missing beside {MODEL}. {WHOLE}")
         files["step"] = Asked(folder / STEP)

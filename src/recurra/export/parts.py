@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from recurra.decoding.state import leaves, rebuilt
 from recurra.model import Model
+from recurra.tasks.contract import Arranges, Continues
 from recurra.types import Batch, Lengths
 
 Feeds = dict[str, NDArray[Any]]
@@ -30,6 +31,20 @@ SPELLING: Axes = {"spellings": ("words", "characters"), "spelling_lengths": ("wo
 """The characters of each distinct word, how many they are, and the word at each place."""
 FEW, MORE = (3, 2), (4, 3)
 """Sizes (batch, time) at which states are looked at: an axis that differs has any length."""
+
+
+@runtime_checkable
+class Starts(Protocol):
+    """A task that writes for what it has read; see `recurra.tasks.contract`."""
+
+    def start(self, embedder: Any, core: Any, batch: Batch) -> Any: ...
+
+
+@runtime_checkable
+class Follows(Protocol):
+    """A task that streams; see there."""
+
+    def follow(self, embedder: Any, y: Tensor, memory: Any = None) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +61,7 @@ class Part:
 @torch.no_grad()
 def parts(model: Model) -> list[Part]:
     """The files of a run: `model`, which reads whole sequences, and where it writes `step`, which reads one symbol."""
-    return _writer(model) if hasattr(model.task, "start") else _reader(model)
+    return _writer(model) if isinstance(model.task, Starts) else _reader(model)
 
 
 @dataclass(frozen=True)
@@ -94,12 +109,12 @@ def _reader(model: Model) -> list[Part]:
     task, embedder, core = model.task, model.embedder, model.core
     ask = getattr(task, "ask", None) or task.potentials
     states = States(None, ())
-    if core.causal and hasattr(task, "follow"):
+    if core.causal and isinstance(task, Follows):
         states = _states(core, lambda *sizes: _read(model, _draw(model, np.random.default_rng(0), *sizes)))
 
     def draw(random: np.random.Generator, batch: int, time: int) -> Feeds:
         feeds = _draw(model, random, batch, time)
-        if hasattr(task, "arrange"):
+        if isinstance(task, Arranges):
             made = task.arrange(_batch({name: torch.from_numpy(value) for name, value in feeds.items()}))
             feeds = {name: value.numpy() for name, value in made.fields.items()} | {
                 "lengths": made.structure.values.numpy()
@@ -116,9 +131,9 @@ def _reader(model: Model) -> list[Part]:
         found = dict(ask(embedder, going, _batch(tensors)))
         return found | (states.named(going.after) if states.names else {})
 
-    axes = {**_inputs(model), **getattr(task, "inputs", {}), **states.axes}
+    axes = {**_inputs(model), **(task.inputs if isinstance(task, Arranges) else {}), **states.axes}
     whole = Part("model", model, axes, draw, answer)
-    if not hasattr(task, "step"):
+    if not isinstance(task, Continues):
         return [whole]
 
     def draw_step(random: np.random.Generator, batch: int, time: int) -> Feeds:

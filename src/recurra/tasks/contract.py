@@ -97,6 +97,17 @@ class Answers(Asks, Protocol):
 
 
 @runtime_checkable
+class Arranges(Protocol):
+    """A task that asks of a batch as its fields do not lie in it: an ONNX file reads it arranged."""
+
+    inputs: Mapping[str, tuple[str, ...]]
+    """The fields that are added to a batch, and the names of their axes."""
+
+    def arrange(self, batch: Batch) -> Batch:
+        """The batch with them, all of it as tensors without Python's help; `ask` gives the same for both."""
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """A task that changes examples before they are encoded, in training and afterwards."""
 

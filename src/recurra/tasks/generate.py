@@ -122,7 +122,7 @@ class Generate(nn.Module):
         return self._next(embedder, y[:, 0]), state
 
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
-        """"log_probabilities" [B, T, V] of what follows each symbol."""
+        """ "log_probabilities" [B, T, V] of what follows each symbol."""
         y, _ = core(embedder(batch), batch.structure, state)
         return {"log_probabilities": self._next(embedder, y.flatten(0, 1)).unflatten(0, y.shape[:2])}
 
