@@ -51,15 +51,15 @@ def repeat(state: Any, K: int) -> Any:
     return state if N is None else reorder(state, torch.arange(N).repeat_interleave(K))
 
 
-def leaves(state: Any) -> list[Tensor]:
-    """The tensors of a state, in the order of the nest."""
+def leaves(state: Any, *, shared: bool = True) -> list[Tensor]:
+    """The tensors of a state, in the order of the nest; without `shared` those that are no rows' of a source alike."""
     found: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:
         found.append(tensor)
         return tensor
 
-    _map(note, state, False)
+    _map(note, state, not shared)
     return found
 
 

@@ -12,6 +12,7 @@ CPU where it can, and "torch" elsewhere; another backend runs as it was asked fo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
@@ -36,6 +37,9 @@ NO_KERNEL = (
     "those of a graph of its own. Make the layer with backend='auto', or call it outside of the program."
 )
 
+recorder: ContextVar[Callable[..., list[Tensor]] | None] = ContextVar("recorder", default=None)
+"""What takes the operator's place in a program that is recorded for something else than torch."""
+
 
 def run(
     said: str,
@@ -58,11 +62,12 @@ def run(
         low = ""
     words = "\n".join((said, ",".join(weights), ",".join(masks), ",".join(also), backend, low))
     tensors = [*weights.values(), *masks.values()]
-    y, *finals = torch.ops.recurra.layer(x, time.lengths, list(state), tensors, words, truncate)
+    call = recorder.get() or torch.ops.recurra.layer
+    y, *finals = call(x, time.lengths, list(state), tensors, words, truncate)
     return y, tuple(finals)
 
 
-class _Words(NamedTuple):
+class Words(NamedTuple):
     """What the operator's string says."""
 
     cell: Cell
@@ -75,14 +80,14 @@ class _Words(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _read(words: str) -> _Words:
+def read(words: str) -> Words:
     """Raises ConfigError for a layer that is not here as it was where the program was made."""
     said, *rest = words.split("\n")
     cell, variant = signature.read(said)
     if len(rest) == 5:
         own, masks, also = (tuple(names.split(",")) if names else () for names in rest[:3])
         if set(also) <= set(cell.state) and rest[3] in ENGINES and rest[4] in SHORT:
-            return _Words(cell, variant, own, masks, also, rest[3], rest[4])
+            return Words(cell, variant, own, masks, also, rest[3], rest[4])
     raise ConfigError(
         f"a layer of a recorded program is not as this version of recurra writes it: {rest}. {signature.AGAIN}"
     )
@@ -100,7 +105,7 @@ class _Call:
         words: str,
         cut: int,
     ) -> None:
-        cell, variant, self.own, masks, also, backend, self.low = _read(words)
+        cell, variant, self.own, masks, also, backend, self.low = read(words)
         self.names = (*self.own, *masks)
         if len(self.names) != len(tensors) or len(cell.state) != len(state):
             raise ConfigError(
@@ -198,7 +203,7 @@ def _forward(
 def _forward_shapes(
     x: Tensor, lengths: Tensor | None, state: Sequence[Tensor], tensors: Sequence[Tensor], words: str, truncate: int
 ) -> list[Tensor]:
-    found = _read(words)
+    found = read(words)
     given = (0, *map(found.cell.state.index, found.also))
     dtype = torch.float32 if found.low else x.dtype
     y = x.new_empty((x.shape[0], x.shape[1], sum(state[k].shape[1] for k in given)), dtype=dtype)

@@ -25,6 +25,17 @@ def traced(x: Tensor) -> bool:
     return recorded() or type(x).__torch_dispatch__ is not PLAIN
 
 
+def turned(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x [T, B, D] with every sequence from its own end to its begin; what stands behind the ends stays there."""
+    if lengths is None:
+        return x.flip(0)
+    T, B, _ = x.shape
+    t, ends = torch.arange(T, device=x.device)[:, None], lengths.to(x.device)
+    place = torch.where(t < ends, ends - 1 - t, t)  # [T, B]
+    rows = place * B + torch.arange(B, device=x.device)
+    return x.reshape(T * B, -1).index_select(0, rows.flatten()).view_as(x)
+
+
 @dataclass(frozen=True, eq=False)
 class Padded:
     """B sequences of T steps, in the caller's order; `lengths` [B] or None as in the layer's call."""
@@ -56,13 +67,8 @@ class Padded:
         return rows
 
     def reverse(self, rows: Tensor) -> Tensor:
-        """Every sequence turned round within its own length; what lies behind stays there."""
-        if self.lengths is None:
-            return rows.flip(0)
-        step = torch.arange(self.steps, device=rows.device)[:, None]
-        ends = self.lengths.to(rows.device)[None, :]
-        place = torch.where(step < ends, ends - 1 - step, step)  # [T, B]
-        return rows.gather(0, place[:, :, None].expand(rows.shape))
+        """Every sequence turned round within its own length."""
+        return turned(rows, self.lengths)
 
     def sort(self, state: Tensor) -> Tensor:
         return state

@@ -33,7 +33,7 @@ def check_lengths(lengths: Tensor, steps: int, batch: int) -> Tensor:
         raise WrongType(f"lengths are {lengths.dtype}, expected whole numbers (torch.int64): they count time steps.")
     if lengths.shape != (batch,):
         raise WrongTensor(f"lengths have shape {tuple(lengths.shape)}, expected [{batch}], one for each sequence.")
-    if batch:
+    if batch and not torch.compiler.is_exporting():  # a program is made for any lengths
         shortest, longest = torch.stack(lengths.detach().aminmax()).tolist()
         if shortest < 0 or longest > steps:
             raise WrongValue(

@@ -53,7 +53,7 @@ def _at(part: Part, opened: Any, batch: int, time: int) -> float:
     feeds = part.draw(np.random.default_rng((batch, time)), batch, time)
     names = [output.name for output in opened.get_outputs()]
     said = dict(zip(names, opened.run(None, feeds), strict=True))
-    return distance(said, part.answer(feeds))
+    return distance(said, part.answer({name: torch.from_numpy(value) for name, value in feeds.items()}))
 
 
 def distance(said: Feeds, expected: Mapping[str, Tensor]) -> float:

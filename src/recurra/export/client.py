@@ -64,21 +64,22 @@ class Definition:
 
 def no_client(run: Any) -> str:
     """Why no client can ask a run as it is asked when nothing else is said; empty: one can."""
-    if run.does != "translate":
-        return ""
-    if run.writes_poems:
-        return "it writes poems, in the form that is asked for"
-    return f"its [search] is: {run.search.said}" if run.search.draws or run.search.form else ""
+    if run.config["task"]["kind"] not in TASKS:
+        return "its task is a plugin's"
+    options = run.options()
+    return f"its [search] is: {options.words}" if getattr(options, "draws", False) or getattr(options, "form", 0) else ""
 
 
-def client(task: str, vocabularies: Mapping[str, Any], search: Search | None = None) -> str:
-    """The program for a task and the run's vocabularies; of a run that translates, with its `search` if none is named.
+def client(run: Any) -> str:
+    """The program for a run; of one that writes for a source, with its search if none is named.
 
     Raises ConfigError for a vocabulary that no client can read: a plugin's.
     """
+    task, codecs = run.config["task"]["kind"], run.model.codecs
+    search: Search | None = run.options() if isinstance(run.options(), Search) else None
     readers = {}
     for name in ("input", "target") if task == "transduce" else ("input",):
-        kind = vocabularies[name].record()["kind"]
+        kind = codecs[name].record()["kind"]
         if kind not in VOCABULARIES:
             raise ConfigError(
                 f"a client without recurra cannot read the vocabulary {kind!r}, which is a plugin's. It reads "

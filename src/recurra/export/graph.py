@@ -14,7 +14,9 @@ from torch import Tensor
 OPSET = 18
 IR_VERSION = 9
 """Of the file's layout; onnxruntime from 1.14 on reads both."""
-FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+FLOAT, INT32, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL
+OWN = "recurra_"
+"""Begins the names of values, beside those that torch's exporter gives."""
 Axes = Sequence[int | str]
 """A shape: numbers, and names of axes whose length is known only when the graph runs."""
 
@@ -45,7 +47,7 @@ class Graph:
         self.outputs.append(helper.make_tensor_value_info(name, kind, shape))
 
     def fresh(self, word: str) -> str:
-        return f"{word}_{next(self._numbers)}"
+        return f"{OWN}{word}_{next(self._numbers)}"
 
     def ops(self, kind: str, inputs: Sequence[str], outputs: int, attributes: Mapping[str, Any] | None = None) -> Any:
         """A node with several outputs: their names."""
@@ -80,6 +82,11 @@ class Graph:
             self._tensors[key] = (name, numpy_helper.from_array(array, name))
         return self._tensors[key][0]
 
+    @property
+    def tensors(self) -> list[Any]:
+        """The constants."""
+        return [tensor for _, tensor in self._tensors.values()]
+
     def body(self) -> Any:
         """The graph of a loop's body."""
         return helper.make_graph(self.nodes, self.name, self.inputs, self.outputs)
@@ -87,7 +94,7 @@ class Graph:
     def model(self, metadata: Mapping[str, str]) -> onnx.ModelProto:
         """The whole file, checked."""
         graph = self.body()
-        graph.initializer.extend(tensor for _, tensor in self._tensors.values())
+        graph.initializer.extend(self.tensors)
         made = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="recurra"
         )

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.equations.language import Cell, Expression
-from recurra.export.graph import FLOAT, Graph
-from recurra.export.scan import Direction
+from recurra.export.graph import FLOAT, INT32, Graph
+from recurra.export.scan import Layer
 from recurra.registry import find
 
 Array = NDArray[np.float32]
@@ -89,52 +89,40 @@ def _same(one: Expression, other: Expression, names: dict[str, str]) -> bool:
     return all(_same(a, b, names) for a, b in zip(one.args, other.args, strict=True))
 
 
-def fits(layer: Direction) -> Match | None:
+def fits(layer: Layer) -> Match | None:
     """The node that a layer can be written as: its cell is one, and nothing was added to it."""
-    if layer.projected or layer.zoneout or layer.also:
+    if layer.variant.projected or layer.variant.zoneout or layer.also:
         return None
     return match(layer.cell)
 
 
 def write(
-    graph: Graph, layers: Sequence[Direction], x: str, states: Sequence[Mapping[str, str]], lengths: str | None
-) -> tuple[list[str], list[dict[str, str]]]:
-    """One node for a layer forwards, backwards or both: x [T, B, I], the directions' states [B, H], lengths [B].
+    graph: Graph, layer: Layer, found: Match, x: str, states: Mapping[str, str], lengths: str
+) -> tuple[str, dict[str, str]]:
+    """One node: x [T, B, I], the states [B, H], lengths [B] or "" → y [T, B, H], the last states.
 
-    Gives y [T, B, H] and the last states of each direction. A sequence of no steps keeps its states.
+    A sequence of no steps keeps its states.
     """
-    cell, found = layers[0].cell, [fits(layer) for layer in layers]
-    first = found[0]
-    assert first is not None
-    H = _units(layers[0], first)
-    packed = [_packed(layer, one, H) for layer, one in zip(layers, found, strict=True) if one is not None]
-    W, R, B, P = (np.stack(parts) for parts in zip(*packed, strict=True))
-    way = "bidirectional" if len(layers) > 1 else "reverse" if layers[0].backwards else "forward"
-    initial = [graph.concat([graph.unsqueeze(s[name], 0) for s in states], 0) for name in cell.state]
+    cell, form = layer.cell, found.form
+    H = layer.weights["weight_hh"].shape[0] // len(cell.recurrent_gates)
+    W, R, B, P = (graph.constant(weights[None]) for weights in _packed(layer, found, H))
+    initial = [graph.unsqueeze(states[name], 0) for name in cell.state]
     # A node wants one step at least; what it makes of an empty sequence is thrown away below.
-    steps = "" if lengths is None else graph.cast(graph.op("Max", lengths, graph.integers(1)), 6)
-    inputs = [x, graph.constant(W), graph.constant(R), graph.constant(B), steps, *initial]
-    if first.form.peepholes:
-        inputs.append(graph.constant(P))
-    attributes = {**first.form.attributes, "hidden_size": H, "direction": way}
-    if "activations" in attributes:
-        attributes["activations"] = attributes["activations"] * len(layers)
-        if "Affine" in attributes["activations"]:  # α x + β
-            attributes |= {"activation_alpha": [1.0] * len(layers), "activation_beta": [0.0] * len(layers)}
-    y, *finals = graph.ops(first.form.node, inputs, 1 + len(cell.state), attributes)
-    if lengths is not None:
+    steps = graph.cast(graph.op("Max", lengths, graph.integers(1)), INT32) if lengths else ""
+    inputs = [x, W, R, B, steps, *initial, *([P] if form.peepholes else [])]
+    attributes = {**form.attributes, "hidden_size": H}
+    if "Affine" in attributes.get("activations", ()):  # α x + β
+        attributes |= {"activation_alpha": [1.0], "activation_beta": [0.0]}
+    y, *finals = graph.ops(form.node, inputs, 1 + len(cell.state), attributes)
+    if lengths:
         some = graph.unsqueeze(graph.op("Greater", lengths, graph.constant(0, np.int64)), 1)  # [B, 1]
         y = graph.op("Mul", y, graph.cast(some, FLOAT))
         finals = [graph.where(some, new, old) for new, old in zip(finals, initial, strict=True)]
-    ends = [dict(zip(cell.state, (graph.at(final, d) for final in finals), strict=True)) for d in range(len(layers))]
-    return [graph.at(y, d, axis=1) for d in range(len(layers))], ends
+    ends = {s: graph.squeeze(final, 0) for s, final in zip(cell.state, finals, strict=True)}
+    return graph.squeeze(y, 1), ends
 
 
-def _units(layer: Direction, found: Match) -> int:
-    return layer.weights["weight_hh"].shape[0] // len(layer.cell.recurrent_gates)
-
-
-def _packed(layer: Direction, found: Match, H: int) -> tuple[Array, Array, Array, Array]:
+def _packed(layer: Layer, found: Match, H: int) -> tuple[Array, Array, Array, Array]:
     """W [gates · H, I], R [gates · H, H], both biases, and the peepholes, in the node's order."""
     cell, form = layer.cell, found.form
     numbers = {name: tensor.detach().cpu().float().numpy() for name, tensor in layer.weights.items()}

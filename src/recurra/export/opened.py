@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +19,9 @@ from recurra.export import MODEL, STEP
 from recurra.export.check import session
 from recurra.forms import Table
 from recurra.forms.files import EXPORT
-from recurra.nn.memory import find_segments
-from recurra.nn.softmax import IGNORED
-from recurra.serving.run import RUNS, Run, learns_from
+from recurra.model import make_codecs
+from recurra.runs.run import Run
+from recurra.tasks.contract import Arranges, Continues, Starts
 from recurra.types import Batch, Output, Shared
 
 FORMAT = "1"
@@ -69,87 +70,60 @@ def following(said: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removesuffix("_next"): value for name, value in said.items() if name.endswith("_next")}
 
 
-class OnnxTask:
-    """A task whose layers are in files: what it is told by its settings it knows itself, the rest it asks them."""
+def answered(task: Any, model: Asked, step: Asked | None) -> Any:
+    """A task whose layers are in files: what its settings say it knows itself, the rest it asks them."""
 
-    def __init__(self, task: Any, kind: str, model: Asked, step: Asked | None) -> None:
-        self._task, self._kind, self._model, self._step = task, kind, model, step
+    def ask(embedder: Any, core: Any, batch: Batch, state: Any = None) -> dict[str, Tensor]:
+        feeds = _feeds(task.arrange(batch) if isinstance(task, Arranges) else batch)
+        found = model({**feeds, **(model.start(len(feeds["input"])) if state is None else state)})
+        return {name: value for name, value in found.items() if not name.endswith("_next")}
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._task, name)
+    def start(embedder: Any, core: Any, batch: Batch) -> Any:
+        """What is kept of the source, and the decoder's own states, by name."""
+        found = model(_feeds(batch))
+        source = {name: value for name, value in found.items() if name.startswith("source_")}
+        return Shared(source), {name: value for name, value in found.items() if name not in source}
 
-    def ask(self, embedder: Any, core: Any, batch: Batch, places: Any = None) -> dict[str, Tensor]:
-        """What `decode` reads."""
-        feeds = _stories(batch) if self._kind == "answer" else _feeds(batch)
-        if places is not None:
-            feeds |= dict(zip(("rows", "steps"), places, strict=True))
-        said = self._model({**feeds, **self._model.start(len(feeds["input"]))})
-        return {name: value for name, value in said.items() if not name.endswith("_next")}
+    def stepped(state: Any, token: Tensor) -> tuple[dict[str, Tensor], Any]:
+        assert step is not None
+        shared, own = state
+        found = step({"input": token, **shared.value, **own})
+        return found, (shared, following(found))
 
-    def ranked(self, embedder: Any, core: Any, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
-        """How each symbol is guessed; see `recurra.tasks.fill`."""
-        lengths, target = _feeds(batch)["lengths"], batch.fields["input"]
-        rows, steps = (torch.arange(target.shape[1]) < lengths[:, None]).nonzero(as_tuple=True)
-        found = {}
-        for side, log_p in self.ask(embedder, core, batch, (rows, steps)).items():
-            true = target[rows, steps][:, None]
-            own, lower = log_p.gather(1, true), torch.arange(log_p.shape[1]) < true
-            before = ((log_p > own) | ((log_p == own) & lower)).sum(1)
-            ranks, scores = torch.zeros(target.shape, dtype=torch.int64), torch.zeros(target.shape)
-            ranks[rows, steps], scores[rows, steps] = before, own[:, 0]
-            found[side] = (ranks, scores)
-        return found
+    def one_step(embedder: Any, core: Any, state: Any, token: Tensor) -> tuple[Tensor, Any]:
+        found, state = stepped(state, token)
+        return found["log_probabilities"], state
 
-    def left_size(self, embedder: Any, core: Any) -> int:
-        """The files do not say which parameters are for the left side."""
-        return 0
-
-    @property
-    def end(self) -> int:
-        """The number of the mark that ends a target."""
-        assert self._step is not None
-        return int(self._step.session.get_outputs()[0].shape[1]) - 1
-
-    def start(self, embedder: Any, core: Any, batch: Batch) -> Any:
-        """What `step` takes first: what is kept of the source, and the decoder's own states, by name."""
-        said = self._model(_feeds(batch))
-        source = {name: value for name, value in said.items() if name.startswith("source_")}
-        return Shared(source), {name: value for name, value in said.items() if name not in source}
-
-    def step(self, embedder: Any, core: Any, state: Any, token: Tensor) -> tuple[Tensor, Any]:
-        """Read one symbol of each target; the log-probabilities of the next, and the new state."""
-        said, state = self._stepped(state, token)
-        return said["log_probabilities"], state
-
-    def alignment(self, embedder: Any, core: Any, batch: Batch) -> Tensor:
-        """How much each step of the target looks at each of the source, [B, U, T]."""
-        state, target = self.start(embedder, core, batch), batch.fields["target"]
-        tokens = torch.cat((target.new_full((len(target), 1), self.end), target[:, :-1]), 1).clamp(min=0)
+    def alignment(embedder: Any, core: Any, batch: Batch) -> Tensor:
+        state, target = start(embedder, core, batch), batch.fields["target"]
+        tokens = torch.cat((target.new_full((len(target), 1), task.end), target[:, :-1]), 1).clamp(min=0)
         found = []
         for token in tokens.unbind(1):
-            said, state = self._stepped(state, token)
-            found.append(said["attention"])
+            out, state = stepped(state, token)
+            found.append(out["attention"])
         return torch.stack(found, 1)
 
-    def _stepped(self, state: Any, token: Tensor) -> tuple[dict[str, Tensor], Any]:
-        assert self._step is not None
-        shared, own = state
-        said = self._step({"input": token, **shared.value, **own})
-        return said, (shared, following(said))
+    task.ask = ask
+    if isinstance(task, Starts) and step is not None:
+        task.start, task.step, task.alignment = start, one_step, alignment
+        task.end = int(step.session.get_outputs()[0].shape[1]) - 1
+    return task
 
 
 class OnnxModel:
     """What a run asks of a `Model`, answered by files."""
 
     training = False
-    embedder = core = None
+    core = None
+    name = "model"
 
     def __init__(self, config: Mapping[str, Any], symbols: Mapping[str, Any], files: Mapping[str, Asked]) -> None:
-        kind = config["task"]["kind"]
         self._model, self._step = files["model"], files.get("step")
-        self.task: Any = OnnxTask(registry.construct("task", config["task"]), kind, self._model, self._step)
-        self.vocabularies, self.config = dict(symbols), dict(config)
-        self.vocabulary: Any = symbols["input"]
+        self.embedder = registry.construct("embedder", config["embedder"])
+        task = registry.construct("task", config["task"])
+        self.codecs = make_codecs(config, self.embedder, task, symbols)
+        self.task: Any = answered(task, self._model, self._step)
+        self.config = dict(config)
         self.parameter_count = int(self._model.metadata["parameters"])  # `load_export` looked at it
 
     def train(self, mode: bool = True) -> OnnxModel:
@@ -167,13 +141,15 @@ class OnnxModel:
         return said["log_probabilities"], following(said)
 
     def loss(self, batch: Batch, state: Any = None) -> Output:
-        """The loss of a language model, summed over targets."""
-        feeds, target = _feeds(batch), batch.fields["target"]
-        said = self._model({**feeds, **(self._model.start(len(target)) if state is None else state)})
-        there = torch.arange(target.shape[1]) < feeds["lengths"][:, None]
-        kept = there & (target != IGNORED)
-        log_p = said["log_probabilities"].gather(2, target.clamp(min=0)[:, :, None])[:, :, 0]
-        return Output(-log_p[kept].double().sum(), int(kept.sum()), len(target), following(said))
+        """The loss of a task that is scored by it, summed over targets; of one that writes on, from a state."""
+        if not isinstance(self.task, Continues) or isinstance(self.task, Starts):
+            found: Output = self.task.measured(self.task.ask(None, None, batch), batch)
+            return found
+        feeds = _feeds(batch)
+        said = self._model({**feeds, **(self._model.start(len(feeds["input"])) if state is None else state)})
+        return replace(self.task.measured(said, batch), state=following(said))
+
+    measure = loss
 
 
 def _feeds(batch: Batch) -> dict[str, Tensor]:
@@ -185,33 +161,11 @@ def _feeds(batch: Batch) -> dict[str, Tensor]:
     return {**fields, "lengths": torch.full((B,), T) if lengths is None else lengths}
 
 
-def _stories(batch: Batch) -> dict[str, Tensor]:
-    """Stories as the files read them: each sentence and each question a row."""
-    found = find_segments(batch.fields["segments"], batch.structure.values)
-    B, counts = len(batch.fields["input"]), (found.number - 1).clamp(min=0)
-    if not len(found.counts):
-        nothing = torch.zeros(B, 1, dtype=torch.int64)
-        return {
-            "input": nothing[:1],
-            "lengths": nothing[:1, 0] + 1,
-            "sentences": nothing,
-            "counts": counts,
-            "questions": nothing[:, 0],
-        }
-    rows = batch.fields["input"].t().reshape(-1)[found.words].t()  # [N, W]
-    asks, numbers = found.last, torch.arange(len(found.counts))
-    sentences = torch.zeros(B, max(1, int(counts.max())), dtype=torch.int64)
-    sentences[found.sequence[~asks], found.place[~asks]] = numbers[~asks]
-    questions = torch.zeros(B, dtype=torch.int64)
-    questions[found.sequence[asks]] = numbers[asks]
-    return {"input": rows, "lengths": found.counts, "sentences": sentences, "counts": counts, "questions": questions}
-
-
 def stand_in(run: Any, files: Mapping[str, bytes]) -> Run:
     """A run that is answered by files in the place of its own model; its data are the same."""
     asked = {name.removesuffix(".onnx"): Asked(model) for name, model in files.items()}
-    model: Any = OnnxModel(run.config, run.model.vocabularies, asked)
-    return cast("Run", type(run)(run.path, run.config, model, torch.device("cpu")))
+    model: Any = OnnxModel(run.config, run.model.codecs.saved, asked)
+    return Run(run.path, run.config, model, torch.device("cpu"))
 
 
 def _check_together(folder: Path, files: Mapping[str, Asked]) -> None:
@@ -254,11 +208,13 @@ def load_export(folder: Path) -> Run:
         )
     config = _config(folder, model)
     files = {"model": model}
-    if config["task"]["kind"] in ("generate", "transduce"):
+    task = registry.construct("task", config["task"])
+    if isinstance(task, Continues):
         if not (folder / STEP).is_file():
             raise CheckpointError(f"{folder / STEP} is missing beside {MODEL}. {WHOLE}")
         files["step"] = Asked(folder / STEP)
     symbols = codec_file.load(codec_file.find(folder))
     _check_together(folder, files)
     made: Any = OnnxModel(config, symbols, files)
-    return RUNS[learns_from(made.task)](folder, config, made, torch.device("cpu"))
+    made.name = str(folder)
+    return Run(folder, config, made, torch.device("cpu"))

@@ -1,9 +1,13 @@
-"""One ONNX file of a run: its graph, and how torch answers the same question, to compare."""
+"""The ONNX files of a run: what torch makes of which inputs, named, and inputs to record and to compare it with.
+
+What a file gives is what the task gives: the tensors of its `ask`, or, of a task that writes for a source, its `start`;
+and its `step`. States go in and come out by name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,18 +16,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.decoding.state import leaves, rebuilt
-from recurra.export.cores import CORES
-from recurra.export.embedders import EMBEDDERS, inputs
-from recurra.export.graph import INT64, Graph
-from recurra.export.slots import NEXT, Slot
 from recurra.model import Model
+from recurra.tasks.contract import Arranges, Continues, Follows, Starts
 from recurra.types import Batch, Lengths
 
 Feeds = dict[str, NDArray[Any]]
 """Inputs or outputs by name."""
-INPUT, LENGTHS = Slot("input", ("batch", "time"), INT64), Slot("lengths", ("batch",), INT64)
-PREFIX = 3
-"""Steps that were read before, where a state is compared."""
+Axes = Mapping[str, tuple[str | int, ...]]
+"""Inputs by name: their shapes, a word where an axis has any length."""
+NEXT = "_next"
+"""Ends the name of a state after a step: `state_h_next` is what `state_h` takes next."""
+INPUTS: Axes = {"input": ("batch", "time"), "lengths": ("batch",)}
+SPELLING: Axes = {"spellings": ("words", "characters"), "spelling_lengths": ("words",), "spelling": ("batch", "time")}
+"""The characters of each distinct word, how many they are, and the word at each place."""
+FEW, MORE = (3, 2), (4, 3)
+"""Sizes (batch, time) at which states are looked at: an axis that differs has any length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,104 +38,179 @@ class Part:
     """`draw(random, batch, time)` makes inputs of these sizes, `answer` is what torch makes of inputs."""
 
     file: str
-    graph: Graph
+    model: Model
+    axes: Axes
     draw: Callable[[np.random.Generator, int, int], Feeds]
-    answer: Callable[[Feeds], Mapping[str, Tensor]]
+    answer: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 
-@dataclass(frozen=True, eq=False)
-class Sequences:
-    """What the graph of a whole-sequence model begins with."""
-
-    graph: Graph
-    x: str
-    y: str
-    lengths: str
-    final: Sequence[str]
-    """The core's last states."""
-    slots: tuple[Slot, ...]
-    """Those of them that are inputs and outputs; none where the core cannot go on, or nobody asked."""
+@torch.no_grad()
+def parts(model: Model) -> list[Part]:
+    """The files of a run: `model`, which reads whole sequences, and where it writes `step`, which reads one symbol."""
+    return _writer(model) if isinstance(model.task, Starts) else _reader(model)
 
 
-def read_sequences(model: Model, name: str, stateful: bool) -> Sequences:
-    """Inputs, embedder and core, all time first."""
-    graph, form = Graph(name), CORES[model.config["core"]["kind"]]
-    slots = form.slots(model.core) if stateful else ()
-    given = {s.name: graph.input(s.name, s.kind, s.shape) for s in (INPUT, LENGTHS, *inputs(model.embedder), *slots)}
-    lengths = given["lengths"]
-    for each in ("input", "spelling"):
-        if each in given:
-            given[each] = graph.transpose(given[each], 1, 0)
-    x = EMBEDDERS[model.config["embedder"]["kind"]](graph, model.embedder, given)
-    states = [given[s.name] for s in slots] if slots else None
-    y, final = form.write(graph, model.core, x, lengths, states, False)
-    return Sequences(graph, x, y, lengths, final, slots)
+@dataclass(frozen=True)
+class States:
+    """The tensors of a nested state by name; a step leaves what is `shared` by all hypotheses of a source as it is."""
+
+    like: Any
+    names: tuple[str, ...]
+    axes: Axes = field(default_factory=dict)
+    shared: int = 0
+
+    def named(self, state: Any, end: str = NEXT) -> dict[str, Tensor]:
+        """As outputs."""
+        return {f"{name}{end}": tensor for name, tensor in zip(self.names, leaves(state), strict=True)}
+
+    def moved(self, state: Any) -> dict[str, Tensor]:
+        """Those that a step makes anew."""
+        found = zip(self.names, leaves(state), strict=True)
+        return {f"{name}{NEXT}": tensor for name, tensor in list(found)[self.shared :]}
+
+    def nested(self, tensors: Mapping[str, Tensor]) -> Any:
+        """As the model takes it; None where there is none."""
+        return rebuilt(self.like, [tensors[name] for name in self.names]) if self.names else None
 
 
-def give_states(graph: Graph, slots: Sequence[Slot], values: Sequence[str]) -> None:
-    """The last states as outputs."""
-    for slot, value in zip(slots, values, strict=True):
-        # An axis that grows is not as long behind as before.
-        shape = [f"{axis}{NEXT}" if axis == "past" else axis for axis in slot.shape]
-        graph.output(slot.name + NEXT, value, slot.kind, shape)
+def _states(part: Any, make: Callable[[int, int], Any]) -> States:
+    """The states of a core or a decoder; `make(batch, time)` gives one."""
+    few, more = make(*FEW), make(*MORE)
+    tensors, others = leaves(few), leaves(more)
+    shared = len(tensors) - len(leaves(few, shared=False))
+    own = getattr(part, "state_names", None) or tuple(map(str, range(len(tensors))))
+    names = tuple(f"{'source' if k < shared else 'state'}_{name}" for k, name in enumerate(own))
+    axes = {
+        name: tuple(
+            a if a == b else "batch" if k == a_.ndim - 2 else "source" if n < shared else "past"
+            for k, (a, b) in enumerate(zip(a_.shape, b_.shape, strict=True))
+        )
+        for n, (name, a_, b_) in enumerate(zip(names, tensors, others, strict=True))
+    }
+    return States(few, names, axes, shared)
 
 
-def named_states(slots: Sequence[Slot], state: Any) -> dict[str, Tensor]:
-    """A torch state as outputs."""
-    return {slot.name + NEXT: tensor for slot, tensor in zip(slots, leaves(state), strict=True)}
+def _reader(model: Model) -> list[Part]:
+    """A task that is asked of whole sequences, and goes on from a state where it streams; it may write, too."""
+    task, embedder, core = model.task, model.embedder, model.core
+    ask = task.ask
+    states = States(None, ())
+    if core.causal and isinstance(task, Follows):
+        states = _states(core, lambda *sizes: _read(model, _draw(model, np.random.default_rng(0), *sizes)))
+
+    def draw(random: np.random.Generator, batch: int, time: int) -> Feeds:
+        feeds = _draw(model, random, batch, time)
+        if isinstance(task, Arranges):
+            made = task.arrange(_batch({name: torch.from_numpy(value) for name, value in feeds.items()}))
+            feeds = {name: value.numpy() for name, value in made.fields.items()} | {
+                "lengths": made.structure.values.numpy()
+            }
+            return {name: feeds[name] for name in axes}
+        return feeds | draw_states(random, batch)
+
+    def draw_states(random: np.random.Generator, batch: int) -> Feeds:
+        before = _read(model, _draw(model, random, batch, FEW[1])) if states.names else None
+        return {name: tensor.numpy() for name, tensor in states.named(before, "").items()} if states.names else {}
+
+    def answer(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        going = Continued(core, states.nested(tensors))
+        found = dict(ask(embedder, going, _batch(tensors)))
+        return found | (states.named(going.after) if states.names else {})
+
+    axes = {**_inputs(model), **(task.inputs if isinstance(task, Arranges) else {}), **states.axes}
+    whole = Part("model", model, axes, draw, answer)
+    if not isinstance(task, Continues):
+        return [whole]
+
+    def draw_step(random: np.random.Generator, batch: int, time: int) -> Feeds:
+        return {"input": random.integers(0, len(model.vocabulary), batch)} | draw_states(random, batch)
+
+    def answer_step(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        log_p, state = task.step(embedder, core, states.nested(tensors), tensors["input"])
+        return {"log_probabilities": log_p, **states.named(state)}
+
+    return [whole, Part("step", model, {"input": ("batch",), **states.axes}, draw_step, answer_step)]
 
 
-def draw_sequences(model: Model, random: np.random.Generator, batch: int, time: int) -> Feeds:
+def _writer(model: Model) -> list[Part]:
+    """A task that writes for a source: it starts, and makes a step for each symbol."""
+    task, embedder, core = model.task, model.embedder, model.core
+
+    def started(random: np.random.Generator, batch: int, time: int, steps: int) -> Any:
+        tensors = {name: torch.from_numpy(value) for name, value in _draw(model, random, batch, time).items()}
+        state = task.start(embedder, core, _batch(tensors))
+        for _ in range(steps):
+            state = task.step(embedder, core, state, tensors["input"].new_zeros(batch))[1]
+        return state
+
+    log_p, _ = task.step(embedder, core, started(np.random.default_rng(0), 1, 1, 0), torch.zeros(1, dtype=torch.int64))
+    symbols = log_p.shape[1]
+    states = _states(task.decoder, lambda batch, time: started(np.random.default_rng(0), batch, time, time))
+
+    def answer(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return states.named(task.start(embedder, core, _batch(tensors)), "")
+
+    def answer_step(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        said, state = task.look(embedder, core, states.nested(tensors), tensors["input"])
+        return {**said, **states.moved(state)}
+
+    @torch.no_grad()
+    def draw_step(random: np.random.Generator, batch: int, time: int) -> Feeds:
+        state = started(random, batch, time, time % 3)
+        feeds = {name: tensor.numpy() for name, tensor in states.named(state, "").items()}
+        return {"input": random.integers(0, symbols, batch)} | feeds
+
+    def draw(random: np.random.Generator, batch: int, time: int) -> Feeds:
+        return _draw(model, random, batch, time)
+
+    step = Part("step", model, {"input": ("batch",), **states.axes}, draw_step, answer_step)
+    return [Part("model", model, _inputs(model), draw, answer), step]
+
+
+def _inputs(model: Model) -> Axes:
+    return {**INPUTS, **(SPELLING if "characters" in model.codecs else {})}
+
+
+def _draw(model: Model, random: np.random.Generator, batch: int, time: int) -> Feeds:
     """Random symbols in sequences of random lengths, an empty one among them where there are several."""
     lengths = random.integers(1, time + 1, batch)
     lengths[0] = time
     if batch > 1:
         lengths[-1] = 0
-    feeds = {"input": random.integers(0, symbols(model), (batch, time)), "lengths": lengths}
-    if inputs(model.embedder):
-        V = len(model.vocabularies["characters"])
+    feeds: Feeds = {"input": _draw_input(model, random, (batch, time)), "lengths": lengths}
+    if "characters" in model.codecs:
         words = max(1, batch * time // 2)
         feeds |= {
-            "spellings": random.integers(0, V, (words, time + 2)),
+            "spellings": random.integers(0, model.codecs["characters"].size, (words, time + 2)),
             "spelling_lengths": random.integers(1, time + 3, words),
             "spelling": random.integers(0, words, (batch, time)),
         }
+    for name, field in model.codecs.fields.items():
+        if field.along and not field.learned and field.of:
+            feeds[name] = np.sort(random.integers(0, 4, (batch, time)), 1)
     return feeds
 
 
-def symbols(model: Model) -> int:
-    """How many symbols the input has, those of the task's own among them."""
-    return len(model.vocabulary) + getattr(model.task, "marks", 0)
+def _draw_input(model: Model, random: np.random.Generator, leading: tuple[int, ...]) -> NDArray[Any]:
+    """Random symbols, or numbers as a codec encodes them."""
+    codec, field = model.codecs["input"], model.codecs.fields["input"]
+    if hasattr(codec, "symbols"):
+        return random.integers(0, codec.size + field.ended, leading)
+    width = () if len(codec.shape) < 2 else (codec.size,)
+    return random.normal(size=(*leading, *width)).astype(np.float32)
 
 
 @torch.no_grad()
-def state_after(model: Model, random: np.random.Generator, batch: int) -> Any:
-    """The core's state behind a few random symbols."""
-    feeds = draw_sequences(model, random, batch, PREFIX)
-    del feeds["lengths"]
-    return model.core(model.embedder(as_batch(feeds)), Lengths(), None)[1]
+def _read(model: Model, feeds: Feeds) -> Any:
+    """The core's state behind sequences that are all full."""
+    tensors = {name: torch.from_numpy(value) for name, value in feeds.items() if name != "lengths"}
+    return model.core(model.embedder(_batch(tensors)), Lengths(), None)[1]
 
 
-def draw_states(model: Model, slots: Sequence[Slot], random: np.random.Generator, batch: int) -> Feeds:
-    """States as they are behind a few random symbols."""
-    if not slots:
-        return {}
-    tensors = leaves(state_after(model, random, batch))
-    return {slot.name: tensor.numpy() for slot, tensor in zip(slots, tensors, strict=True)}
-
-
-def as_batch(feeds: Feeds) -> Batch:
+def _batch(tensors: Mapping[str, Tensor]) -> Batch:
     """Inputs as torch reads them."""
-    fields = {n: torch.from_numpy(v) for n, v in feeds.items() if n != "lengths" and not n.startswith("state_")}
-    return Batch(fields, Lengths(torch.from_numpy(feeds["lengths"]) if "lengths" in feeds else None))
-
-
-def torch_state(model: Model, slots: Sequence[Slot], feeds: Feeds) -> Any:
-    """The states among the inputs, nested as the core's."""
-    if not slots:
-        return None
-    like = state_after(model, np.random.default_rng(0), 1)
-    return rebuilt(like, [torch.from_numpy(feeds[slot.name]) for slot in slots])
+    fields = {name: value for name, value in tensors.items() if name != "lengths" and not name.startswith("state_")}
+    return Batch(fields, Lengths(tensors.get("lengths")))
 
 
 class Continued:
@@ -136,8 +218,10 @@ class Continued:
 
     def __init__(self, core: Any, state: Any) -> None:
         self._core, self._before, self.after = core, state, state
-        self.halves, self.causal = core.halves, core.causal
 
     def __call__(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, Any]:
         y, self.after = self._core(x, structure, self._before)
         return y, self.after
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._core, name)

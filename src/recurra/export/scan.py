@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -17,46 +17,43 @@ from recurra.export.graph import BOOL, FLOAT, Graph
 
 
 @dataclass(frozen=True, eq=False)
-class Direction:
-    """One layer in one direction, as it is outside training."""
+class Layer:
+    """One layer as it is outside training, where the recurrent mask is 1."""
 
     cell: Cell
+    variant: Variant
     weights: Mapping[str, Tensor]
     """By the cell's own names: `weight_ih`, `bias_ih`, …, and its parameters."""
-    backwards: bool = False
-    projected: bool = False
-    zoneout: float = 0.0
-    """In evaluation a state moves by a share 1 − zoneout of its way (Krueger et al. 2017)."""
     also: tuple[str, ...] = ()
     """States besides the first that are wanted at every step."""
 
     @property
     def program(self) -> Program:
-        return program(self.cell, Variant(projected=self.projected, zoneout=self.cell.state if self.zoneout else ()))
+        return program(self.cell, replace(self.variant, recurrent_mask=False))
 
 
-Below = Mapping[str, str]
-"""`lower_<state>` → that state of the layer below at every step."""
+Values = Mapping[str, str]
+"""What else a step reads, by name: `lower_<state>`, that state of the layer below at every step, and
+`mask_zoneout_<state>`, which is the same at all of them."""
 
 
-def step(graph: Graph, layer: Direction, x: str, states: Mapping[str, str], below: Below) -> dict[str, str]:
+def step(graph: Graph, layer: Layer, x: str, states: Mapping[str, str], others: Values) -> dict[str, str]:
     """One step: x [B, I], states [B, ·] by name → the new states."""
     made = layer.program
-    values = {"x": x, **_constants(graph, layer), **below, **{f"{s}_prev": v for s, v in states.items()}}
+    values = {"x": x, **_parameters(graph, layer), **others, **{f"{s}_prev": v for s, v in states.items()}}
     pointwise.write(graph, (*made.forward.before, *made.forward.step), values, layer.weights)
     return {s: values[s] for s in layer.cell.state}
 
 
 def scan(
-    graph: Graph, layer: Direction, x: str, states: Mapping[str, str], there: str, below: Below
+    graph: Graph, layer: Layer, x: str, states: Mapping[str, str], there: str, others: Values
 ) -> tuple[dict[str, str], dict[str, str]]:
     """All steps: x [T, B, I], states [B, ·], there [T, B, 1] → states at every step [T, B, ·], and the last ones.
 
-    A state stays as it is at steps behind the end of its sequence, where what is given of it is 0. Backwards the loop
-    begins there, so that every sequence is read from its own end.
+    A state stays as it is at steps behind the end of its sequence, where what is given of it is 0.
     """
     made = layer.program
-    values = {"x": x, **_constants(graph, layer), **below}
+    values = {"x": x, **_parameters(graph, layer), **others}
     pointwise.write(graph, made.forward.before, values, layer.weights)
     rows = sorted(name for name in _needed(made.forward.step) if name in values and not _is_constant(made, name))
     body = Graph(graph.fresh("step"), inside=graph)
@@ -72,27 +69,17 @@ def scan(
     kept = (layer.cell.state[0], *layer.also)
     for s in kept:
         body.output(body.fresh(s), body.where(alive, inner[s], body.constant(0.0)), FLOAT, None)
-    turn = [int(layer.backwards)]
     outputs = graph.ops(
         "Scan",
         [*(states[s] for s in layer.cell.state), *(values[name] for name in rows), there],
         len(old) + len(kept),
-        {
-            "body": body.body(),
-            "num_scan_inputs": len(rows) + 1,
-            "scan_input_directions": turn * (len(rows) + 1),
-            "scan_output_directions": turn * len(kept),
-        },
+        {"body": body.body(), "num_scan_inputs": len(rows) + 1},
     )
     return dict(zip(kept, outputs[len(old) :], strict=True)), dict(zip(layer.cell.state, outputs, strict=False))
 
 
-def _constants(graph: Graph, layer: Direction) -> dict[str, str]:
-    """The cell's parameters, and the masks as they are outside training."""
-    found = {name: graph.weight(layer.weights[name]) for name in layer.cell.parameters}
-    if layer.zoneout:
-        found |= {f"mask_zoneout_{s}": graph.constant(1 - layer.zoneout) for s in layer.cell.state}
-    return found
+def _parameters(graph: Graph, layer: Layer) -> dict[str, str]:
+    return {name: graph.weight(layer.weights[name]) for name in layer.cell.parameters}
 
 
 def _is_constant(made: Program, name: str) -> bool:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,14 +18,12 @@ from recurra.data.mark import mark_of
 from recurra.errors import ConfigError, DataError
 from recurra.export import CLIENT, CODECS, MODEL, README, STEP, check
 from recurra.export.client import client, no_client
-from recurra.export.cores import CORES
-from recurra.export.decoders import DECODERS
-from recurra.export.embedders import EMBEDDERS, SPELLINGS
 from recurra.export.opened import FORMAT, stand_in
-from recurra.export.parts import Part
-from recurra.export.tasks import TASKS
+from recurra.export.parts import Part, parts
+from recurra.export.program import quiet, record
+from recurra.tasks.contract import Starts
 
-SECTIONS = ("reader", "vocabulary", "target", "batching", "embedder", "core", "task", "search", "baseline")
+SECTIONS = ("reader", "vocabulary", "input", "target", "batching", "embedder", "core", "task", "search", "baseline")
 """What an export keeps of a config: nothing of where the data lay, or how it was trained."""
 REPORT = "report.json"
 KILLED = 3600.0
@@ -67,39 +63,36 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
     for a folder that holds something else, and `RecurraError`, with nothing written, where a file differs from torch.
     """
     check_folder(out)
-    _check_parts(run)
     model, found = run.model, {}
     lacking = no_client(run)
     if not lacking:
-        search = run.search if run.does == "translate" else None
-        program = client(model.config["task"]["kind"], model.vocabularies, search)
-    parts = {f"{part.file}.onnx": part for part in TASKS[model.config["task"]["kind"]](model)}
-    protos = {name: part.graph.model(_metadata(run, name, int8)) for name, part in parts.items()}
+        program = client(run)
+    named = {f"{part.file}.onnx": part for part in parts(model)}
+    protos = {name: record(part, _metadata(run, name, int8)) for name, part in named.items()}
     exact = {name: proto.SerializeToString() for name, proto in protos.items()}
-    for name, part in parts.items():
+    for name, part in named.items():
         check.check(part, exact[name])
     files, rounded = exact, {}
     if int8:
         files = {name: _rounded(protos[name]) for name in protos}
-        apart = [check.check(part, files[name], rounded=True) for name, part in parts.items()]
+        apart = [check.check(part, files[name], rounded=True) for name, part in named.items()]
         rounded = {"difference": max(apart), "limit": check.ROUNDED, **_compared(run, files)}
     storage.make_folder(out)
     storage.sweep(out, (*files, CODECS, CLIENT, README, REPORT), older=KILLED)
     for name, data in files.items():
         storage.write(out / name, data)
-    for name, difference in _as_written(out, parts, int8).items():
+    for name, difference in _as_written(out, named, int8).items():
         nodes = tuple(sorted(_recurrent_nodes(protos[name].graph)))
         found[name] = File(out / name, len(files[name]), difference, nodes)
     if STEP not in files:
         storage.remove(out / STEP)  # of an earlier export of another run
-    codec_file.save(model.vocabularies, out / CODECS)
+    codec_file.save(model.codecs.saved, out / CODECS)
     if lacking:
         storage.remove(out / CLIENT)
     else:
         storage.write_text(out / CLIENT, program)
     storage.write_text(out / README, _readme(run, protos, lacking))
-    if run.does == "fill":  # what a text with several blanks is refused by
-        checkpoint.write_json(out / REPORT, {"unknown_share": run.report.get("unknown_share", {})})
+    checkpoint.write_json(out / REPORT, {"unknown_share": run.facts.get("unknown_share", {})})
     return Export(out, tuple(found.values()), rounded, lacking)
 
 
@@ -107,26 +100,6 @@ def check_folder(out: Path) -> None:
     """Raise ConfigError for a folder that holds something other than an export."""
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / MODEL).is_file()):
         raise ConfigError(f"{out} holds something else than an export. Name an empty or a new folder with --out.")
-
-
-def _check_parts(run: Any) -> None:
-    """Refuse a run with parts that have no form in ONNX."""
-    config, spelling = run.model.config, getattr(run.model.embedder, "spelling", None)
-    used: list[tuple[str, str, Mapping[str, Any]]] = [
-        ("task", config["task"]["kind"], TASKS),
-        ("core", config["core"]["kind"], CORES),
-        ("embedder", config["embedder"]["kind"], EMBEDDERS),
-    ]
-    if config["task"]["kind"] == "transduce":
-        used.append(("task.decoder", config["task"]["decoder"]["kind"], DECODERS))
-    if spelling is not None:
-        used.append(("embedder.spelling", type(spelling).__name__, SPELLINGS))
-    for where, kind, forms in used:
-        if kind not in forms:
-            raise ConfigError(
-                f"{run.path} cannot be exported: {where} is {kind!r}, a part with no form in ONNX. "
-                f"There are forms for {', '.join(forms)}."
-            )
 
 
 def _metadata(run: Any, name: str, int8: bool) -> dict[str, str]:
@@ -138,7 +111,7 @@ def _metadata(run: Any, name: str, int8: bool) -> dict[str, str]:
         **({"range": "64"} if int8 else {}),
         "parameters": str(run.model.parameter_count),
         "run": checkpoint.fingerprint(run.model),
-        "vocabulary": mark_of(codec_file.records_of(run.model.vocabularies)),
+        "vocabulary": mark_of(codec_file.records_of(run.model.codecs.saved)),
         "config": json.dumps(config, ensure_ascii=False),
     }
 
@@ -162,7 +135,7 @@ def _rounded(proto: onnx.ModelProto) -> bytes:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     options = {"EnableSubgraph": True, "DefaultTensorType": onnx.TensorProto.FLOAT}
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         place = Path(folder) / MODEL
         whole = Path(folder) / "float32.onnx"
         onnx.save(proto, str(whole))
@@ -173,22 +146,11 @@ def _rounded(proto: onnx.ModelProto) -> bytes:
     return data
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The library advises its caller through the log of the whole program."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
 def _compared(run: Any, files: Mapping[str, bytes]) -> dict[str, Any]:
     """The run's main score and that of the files on its own test; "reason": why there is none."""
-    if getattr(run, "writes_poems", False):
-        return {"reason": "poems are drawn at random, and scored beside many others"}
-    settings = {"search.beam": 1} if run.does == "translate" else {}
+    if getattr(run.options(), "draws", False):
+        return {"reason": "what it writes is drawn at random"}
+    settings = {"search.beam": 1} if isinstance(run.model.task, Starts) else {}
     try:
         scored, again = (each.evaluate(baseline=False, settings=settings) for each in (run, stand_in(run, files)))
     except (ConfigError, DataError) as error:  # a set that is not here, files that were moved

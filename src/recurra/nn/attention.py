@@ -152,7 +152,7 @@ class _AdditiveScores(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, keys: Tensor, v: Tensor) -> Tensor:
         ctx.save_for_backward(query, keys, v)
-        (U, B, _), T = query.shape, len(keys)
+        (U, B, _), T = query.shape, keys.shape[0]
         scores = query.new_empty(U, T, B)
         with torch.autocast(query.device.type, enabled=False):
             for here, terms in _pieces(query, keys):

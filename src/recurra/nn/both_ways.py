@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.engine import Backend, Record, Trace
+from recurra.engine.padded import turned
 from recurra.nn.recurrent import Recurrent
 from recurra.registry import part
 from recurra.types import Lengths, Sizes
@@ -84,18 +85,7 @@ class BothWaysCore(nn.Module):
         initial, final = (None, None) if state is None else state
         y, last = self.forwards(x, initial, lengths, record, trace)
         seen = (len(record or ()), len(trace or ()))
-        z, first = self.backwards(_turned(x, lengths), final, lengths, record, trace)
+        z, first = self.backwards(turned(x, lengths), final, lengths, record, trace)
         for one in (*(record or ())[seen[0] :], *(trace or ())[seen[1] :]):
             one.reverse = True  # they were read as what was turned round
-        return torch.cat((y, _turned(z, lengths)), 2).transpose(0, 1), (last, first)
-
-
-def _turned(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """x [T, B, D] with every sequence from its own end to its begin; what stands behind the ends stays there."""
-    if lengths is None:
-        return x.flip(0)
-    T, B, _ = x.shape
-    t, ends = torch.arange(T, device=x.device)[:, None], lengths.to(x.device)
-    place = torch.where(t < ends, ends - 1 - t, t)  # [T, B]
-    rows = place * B + torch.arange(B, device=x.device)
-    return x.reshape(T * B, -1).index_select(0, rows.flatten()).view_as(x)
+        return torch.cat((y, turned(z, lengths)), 2).transpose(0, 1), (last, first)

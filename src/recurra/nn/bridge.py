@@ -44,7 +44,7 @@ def recurrent_states(source: Source) -> tuple[Tensor, ...] | None:
     """The states [layers · directions, B, E] of a recurrent encoder; None where the source has no such state."""
     given = source.state if isinstance(source.state, tuple) else (source.state,)
     states = tuple(s for s in given if isinstance(s, Tensor) and s.ndim == 3)
-    if len(states) < len(given) or len({s.shape for s in states}) != 1:
+    if not states or len(states) < len(given) or any(s.shape != states[0].shape for s in states):
         return None
     count, _, E = states[0].shape
     H = source.y.shape[2]
@@ -74,18 +74,21 @@ class Bridge(nn.Module):
 
     def _copied(self, source: Source) -> States:
         states = recurrent_states(source)
-        wanted = f"{self.states} × {(self.layers, len(source.y), self.hidden_size)}"
         if states is None:
             raise ConfigError(
-                f"task.decoder.bridge = 'copy' wants the states of a recurrent encoder, {wanted}, but this one has "
-                "none. Set bridge = 'dense'."
+                f"task.decoder.bridge = 'copy' wants the states of a recurrent encoder, {self._wanted(source)}, but "
+                "this one has none. Set bridge = 'dense'."
             )
         if states[0].shape[2] != source.y.shape[2]:
             states = tuple(torch.cat((s[0::2], s[1::2]), 2) for s in states)
-        found = f"{len(states)} × {tuple(states[0].shape)}"
-        if found != wanted:
+        layers, batch, units = states[0].shape
+        if (len(states), layers, units) != (self.states, self.layers, self.hidden_size):
             raise ConfigError(
-                f"task.decoder.bridge = 'copy' wants as many states, layers and units as the decoder has, {wanted}, "
-                f"but the encoder's are {found}. Set bridge = 'dense'."
+                "task.decoder.bridge = 'copy' wants as many states, layers and units as the decoder has, "
+                f"{self._wanted(source)}, but the encoder's are {len(states)} × {(layers, batch, units)}. Set bridge = "
+                "'dense'."
             )
         return tuple(zip(*(s.unbind(0) for s in states), strict=True))
+
+    def _wanted(self, source: Source) -> str:
+        return f"{self.states} × {(self.layers, len(source.y), self.hidden_size)}"

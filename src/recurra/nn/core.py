@@ -89,6 +89,11 @@ class RecurrentCore(nn.Module):
         """Whether each half of y has read its own side only, so that no layer has seen both; known before `build`."""
         return self.halves and self.settings["num_layers"] == 1
 
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """What the tensors of its state are called, in their order; known after `build`."""
+        return self.layers.cell.state
+
     def packed(self, batch: int, weights: Literal["float32", "bfloat16", "int8"]) -> Step:
         """The layers prepared for single steps of `batch` sequences; raises as `Step` does."""
         return Step(self.layers, batch, weights)

@@ -185,6 +185,18 @@ class RecurrentDecoder(nn.Module):
     def _maxout(self) -> bool:
         return self.context == "every-step" or self.feeding == "context"
 
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """What the tensors of its state are called, in their order: those of the source, then its own."""
+        source: tuple[str, ...] = ()
+        if self.vector is not None:
+            source = ("vector",)
+        elif self.attend is not None:
+            source = ("memory", "keys", "mask") if self.attend.kind == "additive" else ("memory", "mask")
+        layers = [f"{state}_{k}" for k in range(self.num_layers) for state in self.cell.state]
+        fed = ["fed"] if self.feeding == "input" else ["own_keys", "own_values"] if self.own is not None else []
+        return *source, *layers, *fed
+
     def start(self, source: Source) -> State:
         """The state before the first step; what needs the source alone is computed here, once."""
         vector = summary(source)
@@ -195,7 +207,7 @@ class RecurrentDecoder(nn.Module):
             kept = self.attend.remember(source.y, source.lengths)
         before: Tensor | Pair | None = None
         if self.feeding == "input":
-            before = vector.new_zeros(len(vector), self.output_size)
+            before = vector.new_zeros(vector.shape[0], self.output_size)
         elif self.own is not None:
             before = self.own.start(vector)
         return Shared(kept), self.first(source, vector), before
@@ -211,7 +223,7 @@ class RecurrentDecoder(nn.Module):
         c = alpha = None
         below = x
         if self.context == "every-step":
-            c = kept.expand(len(x), -1, -1)
+            c = kept.expand(x.shape[0], -1, -1)
             below = torch.cat((x, c), 2)
         h, final = self._run(0, below, states[0])
         after = [final]
@@ -259,7 +271,7 @@ class RecurrentDecoder(nn.Module):
         """Layer k over x [U, B, I] from its states [B, H]."""
         x = self.fit[k](x)
         layer = self.layers[k]
-        if len(x) == 1:
+        if x.shape[0] == 1:
             weights = {name.removesuffix("_l0"): values for name, values in layer.named_parameters()}
             after = reference.step(self._layer, x[0], state, weights, {})
             return after[0][None], after

@@ -112,7 +112,7 @@ def _last(y: Tensor, lengths: Tensor | None) -> Tensor:
     """y [B, S, …] at the last sentence."""
     if lengths is None:
         return y[:, -1]
-    return y[torch.arange(len(y), device=y.device), (lengths.to(y.device) - 1).clamp(min=0)]
+    return y[torch.arange(y.shape[0], device=y.device), (lengths.to(y.device) - 1).clamp(min=0)]
 
 
 @dataclass(frozen=True)

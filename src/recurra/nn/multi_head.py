@@ -63,11 +63,11 @@ class LookBack(nn.Module):
 
     def start(self, like: Tensor) -> Pair:
         """Of no step [0, B, H], B the length of `like`."""
-        nothing = like.new_zeros(0, len(like), len(self.norm.weight))
+        nothing = like.new_zeros(0, like.shape[0], len(self.norm.weight))
         return nothing, nothing
 
     def forward(self, x: Tensor, past: Pair) -> tuple[Tensor, Pair]:
-        U, n, heads = len(x), len(past[0]), self.attention.heads
+        U, n, heads = x.shape[0], past[0].shape[0], self.attention.heads
         steps = torch.arange(n, n + U, device=x.device)
         turn = rotation(steps[:, None], x.shape[2] // heads, x)
         z = self.norm(x)
@@ -75,7 +75,7 @@ class LookBack(nn.Module):
         if n:
             keys, values = torch.cat((past[0], keys)), torch.cat((past[1], values))
         seen = None if U == 1 or n == 0 else torch.arange(n + U, device=x.device) <= steps[:, None]
-        found, _ = self.attention(z, (keys, values), seen, causal=n == 0 and U > 1, turn=turn)
+        found, _ = self.attention(z, (keys, values), seen, causal=U > 1 and n == 0, turn=turn)
         return x + F.dropout(found, self.dropout, self.training), (keys, values)
 
 

@@ -106,10 +106,10 @@ class Tdnn(nn.Module):
             before = states[layer]
             if self.causal:
                 window = torch.cat((before, rows))
-                kept.append(_last(window, len(before), lengths))
+                kept.append(_last(window, before.shape[0], lengths))
             else:
                 window = torch.cat((before, rows, before))
-            rows = self._layer(layer, window, len(rows))
+            rows = self._layer(layer, window, rows.shape[0])
             if trace is not None:
                 trace.append(LayerTrace(layer, rows))
             if behind is not None:
@@ -141,6 +141,6 @@ class Tdnn(nn.Module):
 def _last(window: Tensor, count: int, lengths: Tensor | None) -> Tensor:
     """The last `count` inputs of each sequence before its own end; window [count + T, B, D]."""
     if lengths is None:
-        return window[len(window) - count :]
+        return window[window.shape[0] - count :]
     steps = lengths + torch.arange(count, device=window.device)[:, None]  # [count, B]
-    return window[steps, torch.arange(len(lengths), device=window.device)]
+    return window[steps, torch.arange(lengths.shape[0], device=window.device)]

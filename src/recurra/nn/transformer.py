@@ -76,6 +76,11 @@ class TransformerCore(nn.Module):
         """Whether y at t depends on x up to t only; known before `build`."""
         return self._causal
 
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """What the tensors of its state are called, in their order."""
+        return (*(f"{what}_{k}" for k in range(self.num_layers) for what in ("keys", "values")), "seen")
+
     def forward(
         self,
         x: Tensor,
@@ -84,7 +89,7 @@ class TransformerCore(nn.Module):
         trace: list[LayerTrace] | None = None,
     ) -> tuple[Tensor, State | None]:
         rows = x.transpose(0, 1)  # [T, B, D]
-        T, lengths, there = len(rows), structure.values, None
+        T, lengths, there = rows.shape[0], structure.values, None
         if lengths is not None:
             there = places(lengths, rows)
             lengths = lengths.to(x.device)
@@ -94,7 +99,7 @@ class TransformerCore(nn.Module):
         if state is not None:
             steps = steps + seen[:, :, 0]  # [T, B]
         h, turn = self.enter(rows, steps, self.heads)
-        n = len(past[0][0])
+        n = past[0][0].shape[0]
         mask = self._band(T, n, seen) if self.causal else _sources(there)
         kept = []
         for k, (layer, before) in enumerate(zip(self.layers, past, strict=True)):
@@ -134,14 +139,14 @@ class TransformerCore(nn.Module):
 
     def _last(self, kept: list[Pair], n: int, lengths: Tensor | None, seen: Tensor) -> tuple[Pair, ...]:
         """The newest span − 1 keys and values of each sequence, as of its own end."""
-        total = len(kept[0][0])
-        count = min(total, self.span - 1)
+        total = kept[0][0].shape[0]
+        count = torch.sym_min(total, self.span - 1)
         if lengths is None:
             return tuple((keys[total - count :], values[total - count :]) for keys, values in kept)
         row = torch.arange(count, device=seen.device)[:, None]
         index = (row + (n + lengths - count)).clamp(min=0)  # [count, B]
         never = row[:, :, None] < count - seen  # [count, B, 1]
-        sequence = torch.arange(len(lengths), device=seen.device)
+        sequence = torch.arange(lengths.shape[0], device=seen.device)
         return tuple(
             (keys[index, sequence].masked_fill(never, 0), values[index, sequence].masked_fill(never, 0))
             for keys, values in kept
@@ -183,7 +188,7 @@ class EncoderLayer(nn.Module):
         """x [T, B, H] and the keys and values before it → y, keys and values of both, α where `weights` asks for it."""
         z = self.norm(x)
         keys, values = self.attention.read(z, turn)
-        if len(past[0]):
+        if past[0].shape[0]:
             keys, values = torch.cat((past[0], keys)), torch.cat((past[1], values))
         found, alpha = self.attention(z, (keys, values), mask, causal=causal, turn=turn, weights=weights)
         x = x + F.dropout(found, self.dropout, self.training)

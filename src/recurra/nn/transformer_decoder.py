@@ -63,6 +63,12 @@ class TransformerDecoder(nn.Module):
         self.norm = nn.LayerNorm(H)
         return self
 
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """What the tensors of its state are called, in their order: those of the source, then its own."""
+        pairs = tuple(f"{what}_{k}" for k in range(self.num_layers) for what in ("keys", "values"))
+        return *pairs, "mask", *pairs
+
     def start(self, source: Source) -> State:
         """The state before the first step."""
         memory, mask = source.y.transpose(0, 1), None
@@ -77,7 +83,7 @@ class TransformerDecoder(nn.Module):
 
     def forward(self, x: Tensor, state: State, weights: bool = False) -> tuple[Tensor, State, Tensor | None]:
         (shared, past), (source, mask) = state, state[0].value
-        U, n = x.shape[1], len(past[0][0])
+        U, n = x.shape[1], past[0][0].shape[0]
         steps = torch.arange(n, n + U, device=x.device)
         h, turn = self.enter(x.transpose(0, 1), steps[:, None], self.heads)
         # One step sees everything before it, and the first piece is causal as it stands: neither needs a mask.
@@ -115,9 +121,9 @@ class DecoderLayer(nn.Module):
         """x [U, B, H] → y, keys and values of the target up to here, α of the source [B, heads, U, T] if asked for."""
         z = self.norm(x)
         keys, values = self.attention.read(z, turn)
-        if len(past[0]):
+        if past[0].shape[0]:
             keys, values = torch.cat((past[0], keys)), torch.cat((past[1], values))
-        causal = len(keys) == len(x) > 1
+        causal = x.shape[0] > 1 and keys.shape[0] == x.shape[0]
         found, _ = self.attention(z, (keys, values), seen, causal=causal, turn=turn)
         x = x + F.dropout(found, self.dropout, self.training)
         found, alpha = self.across(self.norm_across(x), source, there, weights=weights)

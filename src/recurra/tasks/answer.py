@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import torch
@@ -54,6 +55,12 @@ class Answer(nn.Module):
     main_metric = ("accuracy", "max")
     card = Card("Answer", "A story, and behind it a question.", "Mary went to the hall. Where is Mary?")
     Options: ClassVar[type] = LabelOptions
+    inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "sentences": ("stories", "places"),
+        "counts": ("stories",),
+        "questions": ("stories",),
+    }
+    """What `arrange` adds to a batch, and its axes."""
 
     def __init__(self, hops: int = 2, both: bool = True, dropout: float = 0.0) -> None:
         super().__init__()
@@ -85,6 +92,30 @@ class Answer(nn.Module):
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """What `decode` reads, to be averaged over models: "label" [B, L], log ŷ."""
         return {"label": F.log_softmax(self._logits(embedder, core, batch), 1)}
+
+    def arrange(self, batch: Batch) -> Batch:
+        """The same stories with a row for every sentence and every question, which is all that an export can read:
+        "sentences" [B, S] names the rows of each story, "counts" [B] says how many it has, and "questions" [B] names
+        the row of its question. Of no words at all there is one row."""
+        found = find_segments(batch.fields["segments"], batch.structure.values)
+        B, T = batch.fields["segments"].shape
+        counts = (found.number - 1).clamp(min=0)
+        sentences = counts.new_zeros(B, max(1, int(counts.max())))
+        questions = counts.new_zeros(B)
+        words, lengths = found.words, found.counts
+        if not len(lengths):
+            words, lengths = counts.new_zeros(1, 1), counts.new_ones(1)
+        else:
+            asks, numbers = found.last, torch.arange(len(lengths), device=lengths.device)
+            sentences[found.sequence[~asks], found.place[~asks]] = numbers[~asks]
+            questions[found.sequence[asks]] = numbers[asks]
+        rows = {
+            name: (value if T else value.new_zeros(B, 1)).t().reshape(-1)[words].t()
+            for name, value in batch.fields.items()
+            if value.shape == (B, T)
+        }
+        fields = {**batch.fields, **rows, "sentences": sentences, "counts": counts, "questions": questions}
+        return replace(batch, fields=fields, structure=Lengths(lengths))
 
     def attention(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
         """How much of each sentence is in the answer, by hops: [B, hops, S], 0 behind a story's end; see `Memory`."""
@@ -130,6 +161,11 @@ class Answer(nn.Module):
 
     def _story(self, embedder: nn.Module, core: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """The sentences of the stories [B, S, D], the questions [B, D], and how many sentences each story has."""
+        if "sentences" in batch.fields:  # as `arrange` made it
+            words, counts = embedder(batch).transpose(0, 1), batch.structure.values
+            y, _ = core(words.transpose(0, 1), batch.structure, None)
+            read = in_order(words, counts) + self.read(in_order(y.transpose(0, 1), counts))  # [N, D]
+            return read[batch.fields["sentences"]], read[batch.fields["questions"]], batch.fields["counts"]
         if "segments" not in batch.fields:
             raise ConfigError(
                 'the task "answer" wants to know which sentence a word belongs to, but the batch has no field '

@@ -99,6 +99,17 @@ class Answers(Asks, Protocol):
 
 
 @runtime_checkable
+class Arranges(Protocol):
+    """A task that asks of a batch as its fields do not lie in it: an ONNX file reads it arranged."""
+
+    inputs: Mapping[str, tuple[str, ...]]
+    """The fields that are added to a batch, and the names of their axes."""
+
+    def arrange(self, batch: Batch) -> Batch:
+        """The batch with them, all of it as tensors without Python's help; `ask` gives the same for both."""
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """A task that changes examples before they are encoded, in training and afterwards."""
 
@@ -153,6 +164,9 @@ class ScoredByLoss(Protocol):
 
     def measure(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch, with all the `details` that `metrics` are made of: sums over its targets by name."""
+
+    def measured(self, asked: Mapping[str, Tensor], batch: Batch) -> Output:
+        """The same of what `ask` says of all of the batch: for who has no more, as an ONNX file."""
 
     def metrics(self, loss: float, targets: int, details: Mapping[str, float]) -> Scores:
         """Metrics of losses, and of `details`, summed over `targets`; those whose details are missing are left out."""

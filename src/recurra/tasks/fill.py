@@ -198,6 +198,17 @@ class Fill(nn.Module):
         rows = zip(best.values.exp().tolist(), best.indices.tolist(), strict=True)
         return [list(zip(codec.pieces(ids), values, strict=True)) for values, ids in rows]
 
+    inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {"blanks": ("batch", "blanks")}
+    """What `arrange` adds to a batch, and its axes."""
+
+    def arrange(self, batch: Batch) -> Batch:
+        """The batch with every step a blank where it names none: "blanks" [B, N], steps."""
+        if "blanks" in batch.fields:
+            return batch
+        B, T = batch.fields["input"].shape
+        steps = torch.arange(T, device=batch.fields["input"].device).expand(B, T)
+        return replace(batch, fields={**batch.fields, "blanks": steps})
+
     @torch.no_grad()
     def measure(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss; of each side, and of places whose symbol is known, how often it is among the likeliest.
@@ -207,20 +218,33 @@ class Fill(nn.Module):
         y, state = core(embedder(batch), batch.structure, state)
         target = _targets(batch).t().reshape(-1)  # [T · B]
         kept = target != IGNORED
-        details: dict[str, Tensor] = {}
+        pairs = {}
         for name, z in self._vectors(y, batch.structure).items():
-            rows, truth = z.flatten(0, 1)[kept].split(ROWS), target[kept].split(ROWS)
-            pairs = [_ranked(self._log_softmax(name, some, embedder), of) for some, of in zip(rows, truth, strict=True)]
-            ranks, nats = (
-                (torch.cat(each) for each in zip(*pairs, strict=True)) if pairs else (target[:0], y.new_zeros(0))
-            )
-            details |= _sums(name, ranks, -nats)
+            some = zip(z.flatten(0, 1)[kept].split(ROWS), target[kept].split(ROWS), strict=True)
+            pairs[name] = [_ranked(self._log_softmax(name, rows, embedder), of) for rows, of in some]
+        return replace(self._measured(pairs, target[kept], batch), state=state)
+
+    @torch.no_grad()
+    def measured(self, asked: Mapping[str, Tensor], batch: Batch) -> Output:
+        """The same of what `ask` says of all steps."""
+        target = _targets(batch)
+        kept = target != IGNORED
+        pairs = {name: [_ranked(log_p[kept], target[kept])] for name, log_p in asked.items()}
+        return self._measured(pairs, target[kept], batch)
+
+    def _measured(self, pairs: Mapping[str, Sequence[tuple[Tensor, Tensor]]], target: Tensor, batch: Batch) -> Output:
+        """The sums of ranks and log-probabilities, by side, of the symbols `target` [N]."""
+        details: dict[str, Tensor] = {}
+        for name, found in pairs.items():
+            ranks, log_p = (torch.cat(each) for each in zip(*found, strict=True)) if found else (target, target.float())
+            details |= _sums(name, ranks, -log_p)
             if name == self.side and self.unknown is not None:
-                known = target[kept] != self.unknown
-                details |= {"known": known.sum(), **_sums("known", ranks[known], -nats[known])}
-        sequences = len(y) if batch.structure.values is None else int((batch.structure.values > 0).sum())
-        loss = sum((details[f"{name}_nats"] for name in ("both", "left") if f"{name}_nats" in details), y.new_zeros(()))
-        return Output(loss, int(kept.sum()), sequences, state, details)
+                known = target != self.unknown
+                details |= {"known": known.sum(), **_sums("known", ranks[known], -log_p[known])}
+        lengths = batch.structure.values
+        sequences = len(batch.fields["input"]) if lengths is None else int((lengths > 0).sum())
+        loss = torch.stack([details[f"{name}_nats"] for name in pairs]).sum()
+        return Output(loss, len(target), sequences, None, details)
 
     @property
     def side(self) -> str:

@@ -126,6 +126,11 @@ class Generate(nn.Module):
         y, state = core(embedder(Batch({"input": token[:, None]})), Lengths(), state)
         return self._next(embedder, y[:, 0]), state
 
+    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
+        """ "log_probabilities" [B, T, V] of what follows each symbol."""
+        y, _ = core(embedder(batch), batch.structure, state)
+        return {"log_probabilities": self._next(embedder, y.flatten(0, 1)).unflatten(0, y.shape[:2])}
+
     def follow(self, embedder: nn.Module, y: Tensor, memory: None = None) -> tuple[dict[str, Tensor], None]:
         """What is said once a symbol is read whose core output is y [B, H]: "next" [B, V], the log-probabilities of
         the symbol behind it. Nothing is remembered beside the core's state."""
@@ -164,6 +169,13 @@ class Generate(nn.Module):
     def measure(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch; `metrics` needs nothing else."""
         return self.forward(embedder, core, batch, state)
+
+    def measured(self, asked: Mapping[str, Tensor], batch: Batch) -> Output:
+        """The same of log-probabilities [B, T, V]."""
+        target, sequences = _targets(batch)
+        kept = target != IGNORED
+        log_p = asked["log_probabilities"].gather(2, target.clamp(min=0)[:, :, None])[:, :, 0]
+        return Output(-log_p[kept].double().sum(), int(kept.sum()), sequences)
 
     def metrics(self, loss: float, targets: int, details: Mapping[str, float] | None = None) -> Scores:
         """Perplexity, bits and nats per symbol of a loss summed over `targets` symbols."""

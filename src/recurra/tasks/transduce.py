@@ -66,6 +66,8 @@ class Transduce(nn.Module):
     causal = False
     Options: ClassVar[type] = Search
 
+    end: int
+    """The number of the mark that ends a target, and begins it as the decoder's input; known after `build`."""
     embedding: nn.Parameter | None
     weight: nn.Parameter | None
     bias: nn.Parameter
@@ -118,11 +120,6 @@ class Transduce(nn.Module):
         return ("kneser-ney",) if self.scores == "poems" else ("copy", "frequent", "word-table")
 
     @property
-    def end(self) -> int:
-        """The number of the mark that ends a target, and begins it as the decoder's input; known after `build`."""
-        return len(self.bias) - 1
-
-    @property
     def aligns(self) -> bool:
         """Whether the decoder can say where in the source it looks."""
         return bool(self.decoder.aligns)
@@ -133,6 +130,7 @@ class Transduce(nn.Module):
         Raises ConfigError where all is to be tied but the two sides have not one vocabulary.
         """
         V, D = sizes.fields["target"] + 1, sizes.embedding
+        self.end = V - 1
         if self.tied == "all" and sizes.vocabulary != V:
             raise ConfigError(
                 f'task.tied = "all" wants one vocabulary of both sides, but the source has {sizes.vocabulary - 1} '
@@ -187,10 +185,22 @@ class Transduce(nn.Module):
 
         Shapes: token [B], log-probabilities [B, V + 1].
         """
-        h, state, _ = self.decoder(self._embedded(embedder, token[None]), state)  # [B, 1, H]
+        log_p, state, _ = self._stepped(embedder, state, token, weights=False)
+        return log_p, state
+
+    def look(self, embedder: nn.Module, core: nn.Module, state: Any, token: Tensor) -> tuple[dict[str, Tensor], Any]:
+        """As `step`, by name: "log_probabilities", and "attention" [B, T], how much it looked at each step of the
+        source, where the decoder can say that."""
+        log_p, state, alpha = self._stepped(embedder, state, token, weights=self.aligns)
+        return {"log_probabilities": log_p, **({} if alpha is None else {"attention": alpha[:, 0]})}, state
+
+    def _stepped(
+        self, embedder: nn.Module, state: Any, token: Tensor, weights: bool
+    ) -> tuple[Tensor, Any, Tensor | None]:
+        h, state, alpha = self.decoder(self._embedded(embedder, token[None]), state, weights=weights)  # [B, 1, H]
         z = F.dropout(h[:, 0], self.dropout, self.training)
         logits = F.linear(self._projected(z), self._output(embedder), self.bias)
-        return F.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), 1), state
+        return F.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), 1), state, alpha
 
     def alignment(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
         """How much each step of the target looks at each of the source, [B, U, T]: the decoder's attention.
