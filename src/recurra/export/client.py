@@ -9,7 +9,7 @@ import ast
 import importlib
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,9 @@ def no_client(run: Any) -> str:
     if run.config["task"]["kind"] not in TASKS:
         return "its task is a plugin's"
     options = run.options()
-    return f"its [search] is: {options.words}" if getattr(options, "draws", False) or getattr(options, "form", 0) else ""
+    return (
+        f"its [search] is: {options.words}" if getattr(options, "draws", False) or getattr(options, "form", 0) else ""
+    )
 
 
 def client(run: Any) -> str:

@@ -103,10 +103,12 @@ def answered(task: Any, model: Asked, step: Asked | None) -> Any:
             found.append(out["attention"])
         return torch.stack(found, 1)
 
-    task.ask = ask
+    own: dict[str, Any] = {"ask": ask}
     if isinstance(task, Starts) and step is not None:
-        task.start, task.step, task.alignment = start, one_step, alignment
-        task.end = int(step.session.get_outputs()[0].shape[1]) - 1
+        end = int(step.session.get_outputs()[0].shape[1]) - 1
+        own |= {"start": start, "step": one_step, "alignment": alignment, "end": end}
+    for name, value in own.items():
+        setattr(task, name, value)
     return task
 
 
@@ -142,7 +144,8 @@ class OnnxModel:
 
     def loss(self, batch: Batch, state: Any = None) -> Output:
         """The loss of a task that is scored by it, summed over targets; of one that writes on, from a state."""
-        if not isinstance(self.task, Continues) or isinstance(self.task, Starts):
+        task: Any = self.task
+        if not isinstance(task, Continues) or isinstance(task, Starts):
             found: Output = self.task.measured(self.task.ask(None, None, batch), batch)
             return found
         feeds = _feeds(batch)

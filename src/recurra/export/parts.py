@@ -6,7 +6,7 @@ and its `step`. States go in and come out by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,11 +101,11 @@ def _reader(model: Model) -> list[Part]:
     def draw(random: np.random.Generator, batch: int, time: int) -> Feeds:
         feeds = _draw(model, random, batch, time)
         if isinstance(task, Arranges):
-            made = task.arrange(_batch({name: torch.from_numpy(value) for name, value in feeds.items()}))
-            feeds = {name: value.numpy() for name, value in made.fields.items()} | {
-                "lengths": made.structure.values.numpy()
-            }
-            return {name: feeds[name] for name in axes}
+            made: Batch = task.arrange(_batch({name: torch.from_numpy(value) for name, value in feeds.items()}))
+            lengths = made.structure.values
+            assert lengths is not None
+            arranged = {**made.fields, "lengths": lengths}
+            return {name: arranged[name].numpy() for name in axes}
         return feeds | draw_states(random, batch)
 
     def draw_states(random: np.random.Generator, batch: int) -> Feeds:
@@ -123,7 +123,7 @@ def _reader(model: Model) -> list[Part]:
         return [whole]
 
     def draw_step(random: np.random.Generator, batch: int, time: int) -> Feeds:
-        return {"input": random.integers(0, len(model.vocabulary), batch)} | draw_states(random, batch)
+        return {"input": _draw_input(model, random, (batch,))} | draw_states(random, batch)
 
     def answer_step(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         log_p, state = task.step(embedder, core, states.nested(tensors), tensors["input"])

@@ -14,10 +14,10 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from recurra.asking.stopped import Stopped
 from recurra.errors import RecurraError
 from recurra.server.limits import Limits, size_of
 from recurra.server.problems import Problem, of_model, of_recurra, too_many, too_slow
-from recurra.serving.stopped import Stopped
 
 log = logging.getLogger("recurra.serve")
 BURST = 0.02

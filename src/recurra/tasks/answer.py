@@ -163,6 +163,7 @@ class Answer(nn.Module):
         """The sentences of the stories [B, S, D], the questions [B, D], and how many sentences each story has."""
         if "sentences" in batch.fields:  # as `arrange` made it
             words, counts = embedder(batch).transpose(0, 1), batch.structure.values
+            assert counts is not None
             y, _ = core(words.transpose(0, 1), batch.structure, None)
             read = in_order(words, counts) + self.read(in_order(y.transpose(0, 1), counts))  # [N, D]
             return read[batch.fields["sentences"]], read[batch.fields["questions"]], batch.fields["counts"]

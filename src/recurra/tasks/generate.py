@@ -126,11 +126,6 @@ class Generate(nn.Module):
         y, state = core(embedder(Batch({"input": token[:, None]})), Lengths(), state)
         return self._next(embedder, y[:, 0]), state
 
-    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
-        """ "log_probabilities" [B, T, V] of what follows each symbol."""
-        y, _ = core(embedder(batch), batch.structure, state)
-        return {"log_probabilities": self._next(embedder, y.flatten(0, 1)).unflatten(0, y.shape[:2])}
-
     def follow(self, embedder: nn.Module, y: Tensor, memory: None = None) -> tuple[dict[str, Tensor], None]:
         """What is said once a symbol is read whose core output is y [B, H]: "next" [B, V], the log-probabilities of
         the symbol behind it. Nothing is remembered beside the core's state."""

@@ -21,12 +21,12 @@ def answer(text: str, top: int = 5) -> list[dict]:
         numbers += numbers_of(symbols, tokens_of(symbols, piece.strip()))
     if not blanks:
         return []
-    places = {"rows": np.zeros(len(blanks), np.int64), "steps": np.array(blanks, np.int64)}
-    said = Asked("model")(input=np.array([numbers]), lengths=np.array([len(numbers)]), **places)
+    places = np.array([blanks], np.int64)
+    said = Asked("model")(input=np.array([numbers]), lengths=np.array([len(numbers)]), blanks=places)
     found: list[dict] = [{} for _ in blanks]
     for side, log_p in said.items():
-        log_p[:, 0] = -np.inf  # the unknown symbol
-        for guess, row in zip(found, log_p, strict=True):
+        log_p[:, :, 0] = -np.inf  # the unknown symbol
+        for guess, row in zip(found, log_p[0], strict=True):
             best = np.argsort(-row, kind="stable")[:top]
             guess[side] = {symbols["symbols"][number]: round(float(np.exp(row[number])), 4) for number in best}
     return found

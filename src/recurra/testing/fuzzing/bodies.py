@@ -8,10 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from recurra.runs.run import load_run
 from recurra.server.api import make_app
 from recurra.server.limits import Limits
 from recurra.server.models import Models
-from recurra.serving.run import load_run
 from recurra.testing.fuzzing.mutations import CHARACTERS, json_text, mutated, mutated_bytes, mutated_value, odd_value
 from recurra.testing.fuzzing.runs import make_runs
 

@@ -11,7 +11,7 @@ import onnx
 
 from recurra.export.opened import load_export
 from recurra.export.write import export
-from recurra.serving.run import load_run
+from recurra.runs.run import load_run
 from recurra.testing.fuzzing.mutations import json_text, mutated_bytes, mutated_value, odd_value
 from recurra.testing.fuzzing.runs import make_runs
 

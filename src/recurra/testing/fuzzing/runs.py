@@ -23,7 +23,7 @@ from recurra.checkpoint import RunFolder
 from recurra.diagnostics import recorded_gradients, recorded_spectra
 from recurra.errors import NotCausal
 from recurra.model import Model
-from recurra.serving.run import Run, load_run
+from recurra.runs.run import Run, load_run
 from recurra.testing.fuzzing.mutations import json_text, mutated, mutated_bytes, mutated_value, odd_value
 from recurra.training.log import Event, Progress
 from recurra.training.settings import Training
@@ -93,8 +93,8 @@ def _trainer(path: Path, progress: Progress = lambda event: None) -> Trainer:
     config = configuration.load_recipe(path / "config.toml")
     training = Training(**{**registry.checked(Training, config["training"], where="training"), "epochs": 2})
     folder = RunFolder(path)
-    material = open_material(config, registry.construct("task", config["task"]), folder)
-    model = Model.from_config(config, material.vocabularies)
+    material = open_material(config, folder)
+    model = Model.from_config(config, material.codecs)
     return Trainer(
         *(model, training, lambda epoch: material.train(epoch, training.seed), material.valid, folder),
         judge=material.judge,
