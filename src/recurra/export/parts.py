@@ -186,8 +186,12 @@ def _draw(model: Model, random: np.random.Generator, batch: int, time: int) -> F
             "spelling": random.integers(0, words, (batch, time)),
         }
     for name, field in model.codecs.fields.items():
-        if field.along and not field.learned and field.of:
+        if field.learned or not field.of or name == "input":
+            continue
+        if field.along:
             feeds[name] = np.sort(random.integers(0, 4, (batch, time)), 1)
+        else:
+            feeds[name] = random.integers(0, time, (batch, time + 1))  # of a length of its own: steps of the input
     return feeds
 
 

@@ -320,7 +320,7 @@ class Fill(nn.Module):
             end = self.end.to(y.dtype)
             right = torch.cat((y[1:, :, H:], end.expand(1, y.shape[1], H)))
             if structure.values is not None:
-                t = torch.arange(len(y), device=y.device)[:, None]
+                t = torch.arange(y.shape[0], device=y.device)[:, None]
                 right = torch.where((t == structure.values.to(y.device) - 1)[..., None], end, right)
             right = F.dropout(right, self.dropout, self.training)
             found = {"both": self.both(torch.cat((left, right), 2)), **found}

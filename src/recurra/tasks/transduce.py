@@ -17,6 +17,7 @@ from recurra.data.poems import MARKS, form_of, is_character, prompt, verses
 from recurra.data.readings import load_pypinyin
 from recurra.decoding.form import END, MARK, NEVER, WITHIN, in_form
 from recurra.decoding.search import Search, cut_at
+from recurra.decoding.state import leaves
 from recurra.errors import ConfigError, DataError
 from recurra.nn.decoder import Source
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
@@ -231,7 +232,7 @@ class Transduce(nn.Module):
         """The same step, but of no symbol that breaks the form of a poem. Raises `ConfigError` of another task."""
         self.check_options(Search(form=True))
         forms = [form_of(" ".join(example["tokens"])) for example in examples]
-        device = self.bias.device
+        device = leaves(state)[0].device
         kinds = torch.tensor(symbol_kinds(codecs["target"].symbols), device=device)
         found: tuple[Any, Any] = in_form(step, state, torch.tensor(forms, device=device), kinds)
         return found
