@@ -26,7 +26,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional as F
 
 from recurra.bench.interleaved import machine, turns
-from recurra.data.vocabulary import Character
+from recurra.data.codecs.characters import Character
 from recurra.model import Model
 from recurra.serving.session import open_session
 

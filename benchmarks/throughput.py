@@ -20,8 +20,9 @@ from torch.nn import functional as F
 
 from recurra.bench.interleaved import interleaved, machine
 from recurra.checkpoint import RunFolder
-from recurra.data.streams import Streams
-from recurra.data.vocabulary import Word
+from recurra.data.batching.layout import SYMBOLS
+from recurra.data.batching.streams import Streams
+from recurra.data.codecs.word import Word
 from recurra.model import Model
 from recurra.training.trainer import Trainer, Training
 
@@ -92,7 +93,7 @@ def our_step(
     )
     streams = Streams(streams=B, steps=T)
     folder = RunFolder(Path(tempfile.mkdtemp()))
-    trainer = Trainer(model, settings, lambda epoch: streams.batches(ids), list, folder)
+    trainer = Trainer(model, settings, lambda epoch: streams.batches([{"input": ids}], SYMBOLS), list, folder)
     trainer.recordings.open(folder, None)
     return trainer.step
 

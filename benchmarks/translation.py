@@ -24,8 +24,8 @@ from recurra import config as configuration
 from recurra import registry
 from recurra.bench.interleaved import machine, turns
 from recurra.checkpoint import RunFolder
-from recurra.data.encode import IGNORED
-from recurra.data.pair_encode import PairEncoder
+from recurra.data.codecs.contract import IGNORED
+from recurra.data.former import pair_codecs
 from recurra.model import Model
 from recurra.serving.pairs import without_targets
 from recurra.serving.search import Search
@@ -67,9 +67,10 @@ def trainer(config: configuration.Config, material: PairMaterial, batches: First
 
 def searching(model: Model, material: PairMaterial, count: int, beam: int) -> Callable[[], None]:
     examples = material.parts["test"][:count]
-    encoded = PairEncoder(model.vocabularies).encode_all(map(without_targets, examples))
+    codecs = pair_codecs(model.vocabularies)
+    encoded = codecs.encode_all(map(without_targets, examples))
     batching = registry.construct("batching", model.config["batching"])
-    batches = batching.batches(encoded, None, whole=True)
+    batches = batching.batches(encoded, codecs.layouts, whole=True)
     sources = [["?"] * len(each["input"]) for each in encoded]
     search = Search(beam=beam)
 

@@ -13,7 +13,8 @@ import torch
 
 import recurra
 from recurra import cli, workflow
-from recurra.data.streams import Streams
+from recurra.data.batching.layout import SYMBOLS
+from recurra.data.batching.streams import Streams
 from recurra.errors import ConfigError, DataError
 from recurra.serving import adapted_scores as module
 from recurra.serving.adapted_scores import cache_losses
@@ -87,9 +88,11 @@ def test_the_rows_are_scores_of_the_text_with_the_numbers_said(run: Run) -> None
         dynamic={"learning_rate": 0.002, "decay": 0.01, "steps": 5}, cache={"theta": 0.7, "weight": 0.2, "size": 30}
     )
     ids, train = parts(run)["test"], parts(run)["train"]
-    batches = Streams(20, 5).batches(train)
+    batches = Streams(20, 5).batches([{"input": train}], SYMBOLS)
     squares = mean_squares(run.model, [batches[k] for k in range(len(batches))])
-    loss = evaluate_dynamically(run.model, Streams(1, 5).batches(ids, whole=True), 0.002, 0.01, squares).per_target
+    loss = evaluate_dynamically(
+        run.model, Streams(1, 5).batches([{"input": ids}], SYMBOLS, whole=True), 0.002, 0.01, squares
+    ).per_target
     dynamic, cached = scored["adapted"]
     assert dynamic["nats_per_symbol"] == pytest.approx(loss, rel=1e-6)
     expected = float(cache_losses(run.model, ids, 30, [0.7], [0.2])) / (len(ids) - 1)

@@ -13,8 +13,8 @@ import torch
 import recurra
 from recurra import config as configuration
 from recurra import workflow
-from recurra.errors import ConfigError, DataError
 from recurra.data.blanks import read_line
+from recurra.errors import ConfigError, DataError
 from recurra.serving.fills import FillRun
 from recurra.workflow.plan import make_plan
 

@@ -16,7 +16,7 @@ import torch
 import recurra
 from recurra import config as configuration
 from recurra import workflow
-from recurra.data.encode import Encoder
+from recurra.data.former import label_codecs
 from recurra.errors import ConfigError, DataError
 from recurra.serving.labels import LabelRun, answers
 from recurra.training.log import Event
@@ -208,7 +208,7 @@ def other(folder: Path, file: Path) -> LabelRun:
 
 def test_the_run_directory_is_complete(run: LabelRun) -> None:
     assert {file.name for file in run.path.iterdir()} == {
-        *("config.toml", "vocabulary.json", "model.safetensors", "resume.safetensors", "metrics.jsonl", "report.json")
+        *("config.toml", "codecs.json", "model.safetensors", "resume.safetensors", "metrics.jsonl", "report.json")
     }
     assert run.config["task"]["scheme"] == "bio"  # found in the training data, kept for later files
     assert run.config["reader"] == {"kind": "aligned", "encoding": "utf-8"}
@@ -274,10 +274,10 @@ def test_runs_together_answer_by_their_mean(run: LabelRun, other: LabelRun, file
 
 
 def configuration_batch(run: LabelRun, example: dict[str, Any]) -> Any:
-    from recurra.data.buckets import Buckets
+    from recurra.data.batching.buckets import Buckets
 
-    encoder = Encoder(run.model.vocabularies)
-    return Buckets().batches([encoder.encode(example)], encoder.spell, whole=True)[0]
+    encoder = label_codecs(run.model.vocabularies)
+    return Buckets().batches([encoder.encode(example)], encoder.layouts, whole=True)[0]
 
 
 def test_runs_that_cannot_answer_together_are_refused(run: LabelRun, tmp_path) -> None:

@@ -11,7 +11,8 @@ import torch
 
 from recurra import limits
 from recurra.bench.cells import measure
-from recurra.data.tokens import Labels, Tokens
+from recurra.data.codecs.labels import Labels
+from recurra.data.codecs.tokens import Tokens
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.nn import LSTM, Recurrent

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from recurra.config import with_settings
-from recurra.data.tokens import Labels, Tokens
-from recurra.data.vocabulary import Character
+from recurra.data.codecs.characters import Character
+from recurra.data.codecs.labels import Labels
+from recurra.data.codecs.tokens import Tokens
 from recurra.decoding.sample import prompt_ids, sample
 from recurra.errors import CheckpointError, ConfigError, UnknownName
 from recurra.model import Model

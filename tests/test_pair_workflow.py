@@ -17,7 +17,7 @@ import torch
 import recurra
 from recurra import config as configuration
 from recurra import workflow
-from recurra.data.pair_encode import PairEncoder
+from recurra.data.former import pair_codecs
 from recurra.errors import ConfigError, DataError
 from recurra.serving.pairs import PairRun
 from recurra.serving.search import Search
@@ -262,10 +262,10 @@ def test_the_alignment_is_where_attention_is_largest(run: PairRun) -> None:
     source = "The old dog runs."
     (answer,) = run.predict(source, alignment=True)
     vocabularies, model = run.model.vocabularies, run.model
-    (ids,) = vocabularies["input"].encode_texts([source])
+    (ids,) = vocabularies["input"].encode_all([source])
     assert answer["source_tokens"] == vocabularies["input"].pieces(ids)
     assert "".join(answer["target_tokens"]).replace("▁", " ").strip() == answer["target"].strip()
-    (target,) = vocabularies["target"].encode_texts([answer["target"]])
+    (target,) = vocabularies["target"].encode_all([answer["target"]])
     end = model.task.end
     batch = Batch({"input": torch.tensor([[*ids, end]]), "target": torch.tensor([[*target, end]])})
     with torch.no_grad():
@@ -311,7 +311,7 @@ def test_an_unknown_symbol_is_copied_or_named(aligns: bool, words: PairRun, monk
 
 def test_runs_write_together_by_their_mean_probability(run: PairRun, other: PairRun, files: list[Path]) -> None:
     source = "The red fox sleeps."
-    encoder = PairEncoder(run.model.vocabularies)
+    encoder = pair_codecs(run.model.vocabularies)
     (encoded,) = encoder.encode_all([{"source": source}])
     batch = Batch({"input": torch.from_numpy(encoded["input"])[None]})
     models, end = [run.model, other.model], run.model.task.end

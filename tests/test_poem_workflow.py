@@ -12,7 +12,7 @@ import pytest
 import recurra
 from recurra import cli, workflow
 from recurra.baselines.ngram import KneserNey
-from recurra.data.pair_encode import PairEncoder
+from recurra.data.former import pair_codecs
 from recurra.data.poems import form_of, has_form
 from recurra.errors import ConfigError, DataError
 from recurra.serving.pairs import PairRun
@@ -74,7 +74,7 @@ def test_the_report_has_poems_beside_the_real_ones(run: PairRun) -> None:
 
 def test_model_and_n_grams_count_the_same_symbols(run: PairRun) -> None:
     parts = own_parts(run.config)
-    encoder = PairEncoder(run.model.vocabularies)
+    encoder = pair_codecs(run.model.vocabularies)
     test = [symbol for each in encoder.encode_all(parts.test) for symbol in each["target"]]
     train = [symbol for each in encoder.encode_all(parts.train) for symbol in each["target"]]
     end = run.model.task.end

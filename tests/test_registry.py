@@ -63,7 +63,9 @@ def test_a_group_stands_for_its_fields_which_are_keys_beside_the_others() -> Non
     assert (known["cell"], known["hidden_size"], known["context"]) == ("gru", 256, "attention")
     assert registry.defaults("core", "recurrent")["cell"] is None and "layers" not in known
     for kind, name in (("core", "recurrent"), ("core", "both-ways"), ("decoder", "recurrent")):
-        assert registry.defaults(kind, name) == {n: p.default for n, p in registry._keywords(registry.find(kind, name))[0].items()}
+        assert registry.defaults(kind, name) == {
+            n: p.default for n, p in registry._keywords(registry.find(kind, name))[0].items()
+        }
     settings = registry.checked(registry.find("decoder", "recurrent"), {"num_layers": 2, "feeding": "input"}, "decoder")
     assert settings["layers"] == Layers(cell="gru", num_layers=2) and settings["feeding"] == "input"
     with pytest.raises(ConfigError, match=r"unknown key core.hiden_size: did you mean 'hidden_size'\? Keys: cell, hid"):
@@ -156,13 +158,13 @@ def test_a_plugin_registers_parts(tmp_path, monkeypatch: pytest.MonkeyPatch) -> 
     plugin = tmp_path / "mine.py"
     plugin.write_text(
         "from recurra.registry import part\n\n\n"
-        "@part('vocabulary', 'mine')\nclass Mine:\n"
+        "@part('codec', 'mine')\nclass Mine:\n"
         "    def __init__(self, size: int = 2) -> None:\n        self.size = size\n"
     )
     registry.load_plugin(plugin)
-    assert "mine" in registry.names("vocabulary")
-    assert registry.construct("vocabulary", {"kind": "mine", "size": 5}).size == 5
-    maker = registry.find("vocabulary", "mine")
+    assert "mine" in registry.names("codec")
+    assert registry.construct("codec", {"kind": "mine", "size": 5}).size == 5
+    maker = registry.find("codec", "mine")
     assert maker.__init__.__annotations__["size"] is int  # what the registry imports from __future__ is its own affair
 
 
@@ -177,16 +179,16 @@ def test_a_plugin_that_is_no_python_file_is_refused(tmp_path) -> None:
 def test_a_plugin_may_be_named_again(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_parts", dict(registry._parts))
     plugin = tmp_path / "mine.py"
-    text = "from recurra.registry import part\n\n\n@part('vocabulary', 'mine')\nclass Mine:\n    size = {}\n"
+    text = "from recurra.registry import part\n\n\n@part('codec', 'mine')\nclass Mine:\n    size = {}\n"
     plugin.write_text(text.format(1))
     registry.load_plugin(plugin)
-    first = registry.find("vocabulary", "mine")
+    first = registry.find("codec", "mine")
     monkeypatch.chdir(tmp_path)
     registry.load_plugin("mine.py")
-    assert registry.find("vocabulary", "mine") is first
+    assert registry.find("codec", "mine") is first
     plugin.write_text(text.format(2))
     registry.load_plugin(plugin)
-    assert registry.find("vocabulary", "mine").size == 2
+    assert registry.find("codec", "mine").size == 2
 
 
 @pytest.mark.parametrize(

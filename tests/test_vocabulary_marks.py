@@ -15,7 +15,7 @@ import recurra
 from recurra import checkpoint, workflow
 from recurra import config as configuration
 from recurra.checkpoint import RunFolder
-from recurra.data import vocabulary_file
+from recurra.data.codecs import file as codec_file
 from recurra.data.mark import mark_of
 from recurra.errors import CheckpointError
 from recurra.model import Model
@@ -33,16 +33,16 @@ def written(path: Path, model: Model) -> RunFolder:
     path.mkdir()
     folder = RunFolder(path)
     folder.config.write_text(configuration.dump_toml(model.config), encoding="utf-8")
-    vocabulary_file.save_all(model.vocabularies, folder.vocabulary)
+    codec_file.save(model.vocabularies, folder.codecs)
     checkpoint.save_model(folder.model, model, {"step": "3"})
     return folder
 
 
 def changed(folder: RunFolder, field: str, change: Callable[[dict[str, Any]], None]) -> None:
     """The vocabulary of another run of the same size in the place of the run's."""
-    record = json.loads(folder.vocabulary.read_text(encoding="utf-8"))
-    change(record["vocabularies"][field])
-    folder.vocabulary.write_text(json.dumps(record), encoding="utf-8")
+    record = json.loads(folder.codecs.read_text(encoding="utf-8"))
+    change(record["codecs"][field])
+    folder.codecs.write_text(json.dumps(record), encoding="utf-8")
 
 
 def turned(record: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ def test_a_vocabulary_of_the_same_size_is_not_another_run_s(
     folder = written(tmp_path / "run", make_model(recipe))
     assert recurra.load(folder.path, device="cpu")
     changed(folder, field, change)
-    said = f"{folder.model} was trained with another vocabulary than that in {folder.vocabulary}: its numbers mean"
+    said = f"{folder.model} was trained with another vocabulary than that in {folder.codecs}: its numbers mean"
     with pytest.raises(CheckpointError, match=f"^{said}"):
         recurra.load(folder.path, device="cpu")
     unmarked(folder.model)
@@ -93,7 +93,7 @@ def test_runs_that_answer_together_are_checked_each(tmp_path: Path) -> None:
 def test_a_training_goes_on_with_its_own_vocabulary_alone(tmp_path: Path) -> None:
     model, other = make_model("char-lm"), make_model("char-lm")
     symbols = other.vocabulary.symbols
-    other.vocabulary.restore([*symbols[:-1], "ß"])
+    other.vocabulary.take([*symbols[:-1], "ß"])
     optimiser = torch.optim.SGD(model.parameters(), 0.1)
     path = tmp_path / "resume.safetensors"
     resume.save(path, model, optimiser, None, None, Counters(step=2), CPU)

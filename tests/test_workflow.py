@@ -15,6 +15,7 @@ import recurra
 from recurra import config as configuration
 from recurra import registry
 from recurra.baselines.ngram import KneserNey
+from recurra.data.batching.layout import SYMBOLS
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.serving.run import Run as AnyRun
 from recurra.serving.texts import TextRun as Run
@@ -48,7 +49,7 @@ def run(tmp_path_factory) -> Run:
 
 def test_the_run_directory_is_complete(run: Run) -> None:
     assert {file.name for file in run.path.iterdir()} == {
-        *("config.toml", "vocabulary.json", "model.safetensors", "resume.safetensors", "metrics.jsonl", "report.json")
+        *("config.toml", "codecs.json", "model.safetensors", "resume.safetensors", "metrics.jsonl", "report.json")
     }
     config = configuration.load_recipe(run.path / "config.toml")
     assert config == run.config
@@ -70,7 +71,7 @@ def test_the_report_says_all_that_a_score_needs(run: Run) -> None:
     lines = (run.path / "metrics.jsonl").read_text().splitlines()
     best = min(json.loads(line)["valid_loss"] for line in lines if "valid_loss" in line)
     ids = run.model.vocabulary.encode(text[train : train + valid])
-    batches = registry.construct("batching", run.config["batching"]).batches(ids, whole=True)
+    batches = registry.construct("batching", run.config["batching"]).batches([{"input": ids}], SYMBOLS, whole=True)
     again = evaluate(run.model, batches)
     assert again is not None
     assert again.per_target == pytest.approx(best, rel=1e-6)

@@ -2,7 +2,8 @@
 
     run/
     ├─ config.toml          the recipe with all its settings, as trained
-    ├─ vocabulary.json      the symbols, one a line
+    ├─ codecs.json          what numbers mean: the symbols, one a line
+    ├─ codecs.safetensors   where a codec has arrays: those
     ├─ model.safetensors    the best weights so far, by validation loss
     ├─ resume.safetensors   what training needs to go on: weights, optimiser, carried state, random generator, counters
     ├─ metrics.jsonl        one JSON object a line: how training went
@@ -31,8 +32,9 @@ import torch
 from torch import Tensor, nn
 
 from recurra import forms, storage
+from recurra.data.codecs.contract import Codec
+from recurra.data.codecs.file import CODECS, FORMER, arrays_path, find, records_of
 from recurra.data.mark import mark_of
-from recurra.data.vocabulary import Saved
 from recurra.errors import CheckpointError
 from recurra.forms.files import REPORT
 
@@ -53,8 +55,9 @@ class RunFolder:
         return self.path / "config.toml"
 
     @property
-    def vocabulary(self) -> Path:
-        return self.path / "vocabulary.json"
+    def codecs(self) -> Path:
+        """codecs.json; in a run of before, vocabulary.json."""
+        return find(self.path)
 
     @property
     def model(self) -> Path:
@@ -85,8 +88,9 @@ class RunFolder:
     @property
     def files(self) -> tuple[Path, ...]:
         """All of them, whether they are there or not."""
-        written = (self.config, self.vocabulary, self.model, self.resume, self.metrics, self.report)
-        return (*written, self.gradients, self.spectrum)
+        written = (self.config, self.model, self.resume, self.metrics, self.report, self.gradients, self.spectrum)
+        codecs = self.path / CODECS
+        return (*written, codecs, arrays_path(codecs), self.path / FORMER)
 
 
 def create_run(path: str | Path) -> RunFolder:
@@ -224,18 +228,18 @@ def save_model(path: Path, model: nn.Module, metadata: Mapping[str, str] | None 
 
 def vocabulary_mark(model: nn.Module) -> dict[str, str]:
     """What the metadata of weights say of the vocabularies they were trained with, where a model has any."""
-    vocabularies: Mapping[str, Saved] = getattr(model, "vocabularies", {})
-    mark = mark_of({name: vocabulary.to_json() for name, vocabulary in vocabularies.items()})
+    vocabularies: Mapping[str, Codec] = getattr(model, "vocabularies", {})
+    mark = mark_of(records_of(vocabularies))
     return {"vocabulary": mark} if vocabularies else {}
 
 
-def check_vocabulary(path: Path, metadata: Mapping[str, str], vocabularies: Mapping[str, Saved]) -> None:
+def check_vocabulary(path: Path, metadata: Mapping[str, str], vocabularies: Mapping[str, Codec]) -> None:
     """Raise `CheckpointError` where the weights in `path` were trained with other vocabularies than those beside them;
     what was written before weights knew theirs is taken."""
-    own = mark_of({name: vocabulary.to_json() for name, vocabulary in vocabularies.items()})
+    own = mark_of(records_of(vocabularies))
     if vocabularies and metadata.get("vocabulary", own) != own:
         raise CheckpointError(
-            f"{path} was trained with another vocabulary than that in {RunFolder(path.parent).vocabulary}: its numbers "
+            f"{path} was trained with another vocabulary than that in {RunFolder(path.parent).codecs}: its numbers "
             "mean other symbols. Copy both files from the same run again."
         )
 

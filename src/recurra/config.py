@@ -31,10 +31,13 @@ SHOWN = 200
 _LIKE = "A recipe looks like `recurra recipes show char-lm`."
 _TOO_DEEP = f"tables or lists nested deeper than {DEEPEST} levels"
 RECIPES = Path(__file__).parent / "recipes"
-PARTS = ("reader", "vocabulary", "batching", "embedder", "core", "task", "baseline")
+PARTS = ("reader", "batching", "embedder", "core", "task", "baseline")
 """Sections filled by a part of the kind of the same name."""
-FILLED = {**{section: section for section in PARTS}, "target": "vocabulary"}
-"""Section → the kind of part that fills it. `[target]`, the symbols of what is written, may be left out."""
+CODECS = ("vocabulary", "input", "target")
+"""Sections of codecs, any of which may be left out: of the input, called `[vocabulary]` where it is symbols, and of
+what is written."""
+FILLED = {**{section: section for section in PARTS}, **dict.fromkeys(CODECS, "codec")}
+"""Section → the kind of part that fills it."""
 BY_A_WORD = ("cell", "optimiser", "schedule")
 """Kinds of part that a key called like them names by a word alone, as `cell = "lstm"` does."""
 SECTIONS = ("description", "data", *FILLED, "search", "evaluation", "init", "training", "alternative")

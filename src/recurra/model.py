@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from recurra import registry
-from recurra.data.vocabulary import Vocabulary
+from recurra.data.codecs.contract import Vocabulary
 from recurra.engine import Record
 from recurra.errors import CheckpointError, ConfigError
 from recurra.nn.room import Room
@@ -54,9 +55,13 @@ class Model(nn.Module):
         embedder, core, task = make_parts(config)
         vocabularies = _Fields(vocabularies)
         _check_numbering(task, vocabularies["input"])
-        fields = _Fields({name: len(symbols) for name, symbols in vocabularies.items() if name != "input"})
+        given = vocabularies["input"]
+        fields = _Fields({name: codec.size for name, codec in vocabularies.items() if name != "input"})
         marks = getattr(task, "marks", 0)  # symbols of the task's own in the input, numbered after the vocabulary's
-        sizes = Sizes(vocabulary=len(vocabularies["input"]) + marks, fields=fields)
+        symbols = given.dtype is np.int64
+        sizes = Sizes(
+            vocabulary=given.size + marks if symbols else 0, width=0 if symbols else given.size, fields=fields
+        )
         with Room("embedder", config["embedder"]):
             embedder = embedder.build(sizes)
         sizes = replace(sizes, embedding=embedder.output_size)
@@ -128,7 +133,7 @@ def make_parts(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
             "what it read forwards and backwards apart: it would see the symbol itself. Set core.kind = 'both-ways'."
         )
     if "vocabulary" in config:
-        _check_numbering(task, registry.find("vocabulary", config["vocabulary"]["kind"]))
+        _check_numbering(task, registry.find("codec", config["vocabulary"]["kind"]))
     return embedder, core, task
 
 

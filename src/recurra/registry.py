@@ -27,7 +27,7 @@ Part = TypeVar("Part")
 ROOMS = {
     "cell": "cells",
     "reader": "data",
-    "vocabulary": "data",
+    "codec": "data",
     "batching": "data",
     "spelling": "nn",
     "embedder": "nn",

@@ -42,7 +42,7 @@ class Field:
     """
 
     of: tuple[str, ...]
-    """Names of an example's fields; the first that the example has is taken."""
+    """Names of an example's fields; the first that the example has is taken. Empty: the tokens of the input."""
     codec: Mapping[str, Any]
     """Settings of the codec where the recipe names none: `{"kind": "word", …}`."""
     along: bool = False
@@ -52,7 +52,10 @@ class Field:
     ended: bool = False
     """An end mark follows the last step, numbered after the codec's symbols."""
     record: str | None = None
-    """The name that its codec is saved under, where that is not the field's own."""
+    """The name that its codec is saved under, where that is not the field's own. Fields of one name share a codec."""
+    several: str | None = None
+    """An example's field with several values in the place of one, each of them right: all are learned from, the first
+    is encoded."""
 
 
 @dataclass(frozen=True)

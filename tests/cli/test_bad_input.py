@@ -84,7 +84,7 @@ def test_a_checkpoint_of_another_version(copied: Path, capsys) -> None:
     assert f"{weights} has format 99, this recurra reads format 1." in sentence(capsys, "predict", str(copied))
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json", "config.toml"])
+@pytest.mark.parametrize("name", ["model.safetensors", "codecs.json", "config.toml"])
 def test_a_run_without_one_of_its_files(name: str, copied: Path, capsys) -> None:
     (copied / name).unlink()
     assert str(copied) in sentence(capsys, "predict", str(copied))
@@ -117,7 +117,7 @@ def test_a_read_only_folder(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys) -
 
 
 def test_a_disk_that_fills_while_training_goes_on(copied: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    files = ("model.safetensors", "resume.safetensors", "vocabulary.json")
+    files = ("model.safetensors", "resume.safetensors", "codecs.json")
     before = {name: (copied / name).read_bytes() for name in files}
     sync = os.fsync
 

@@ -11,7 +11,7 @@ import pytest
 
 from recurra import workflow
 from recurra.cli.piped import Piece, between_words, pieces
-from recurra.data.vocabulary import Word
+from recurra.data.codecs.word import Word
 
 from .test_stream import answered, piped
 

@@ -76,7 +76,7 @@ def test_killed_between_its_config_and_the_first_checkpoint(
     assert not half.exists()
 
 
-@pytest.mark.parametrize("name", ["vocabulary.json", "report.json", "config.toml"])
+@pytest.mark.parametrize("name", ["codecs.json", "report.json", "config.toml"])
 def test_killed_before_there_was_a_run(
     name: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from recurra.data.codecs.tokens import Tokens
 from recurra.data.join import join_words
-from recurra.data.tokens import Tokens
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from recurra.data.tokens import Tokens
     ],
 )
 def test_ordinary_text_comes_back_as_it_was(text: str) -> None:
-    assert join_words(Tokens().tokens({"text": text})) == text
+    assert join_words(Tokens().tokens(text)) == text
 
 
 def test_marks_without_partners() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from recurra.data.files import read_lines
-from recurra.data.pair_encode import has_empty_side
+from recurra.data.sides import has_empty_side
 from recurra.data.sniff import AutoReader
 from recurra.data.spans import detect, faults, spans
 from recurra.registry import construct

@@ -11,11 +11,13 @@ import pytest
 
 from recurra import registry
 from recurra.data import sets
+from recurra.data.codecs.characters import Character
+from recurra.data.codecs.contract import unknown_share
+from recurra.data.codecs.word import Word
 from recurra.data.parallel import ParallelReader
 from recurra.data.sets import DataSet, Lines, Source, find_set, find_vectors, read_sources, set_reader
 from recurra.data.split import cut
 from recurra.data.text import TextReader
-from recurra.data.vocabulary import Character, Word
 from recurra.errors import ConfigError, DataError, UnknownName
 
 needs_data = pytest.mark.skipif(not os.environ.get("RECURRA_DATA"), reason="RECURRA_DATA names no data folder")
@@ -36,7 +38,7 @@ def test_tinyshakespeare() -> None:
     assert (len(train), len(test)) == (1_003_854, 111_540)
     vocabulary = Character().fit([train])
     assert len(vocabulary) == 65 + 1
-    assert vocabulary.unknown_share(vocabulary.encode(test)) == 0
+    assert unknown_share(vocabulary, [vocabulary.encode(test)]) == 0
     assert vocabulary.decode(vocabulary.encode(text)) == text
 
 
@@ -55,7 +57,7 @@ def test_word_counts(name: str, counts: tuple[int, ...], size: int) -> None:
     ids = [vocabulary.encode(text) for text in (train, *others)]
     assert tuple(map(len, ids)) == counts
     assert len(vocabulary) == size
-    assert vocabulary.unknown_share(ids[0]) > 0.02  # the rare words were taken out of the text itself
+    assert unknown_share(vocabulary, [ids[0]]) > 0.02  # the rare words were taken out of the text itself
 
 
 def test_pydoc_is_always_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,6 +193,6 @@ def test_sniff_takes_no_folder_and_no_missing_file(tmp_path: Path) -> None:
 
 
 def test_the_room_is_read_without_torch() -> None:
-    modules = ", ".join(f"recurra.data.{name}" for name in ("text", "vocabulary", "sets", "split"))
+    modules = ", ".join(f"recurra.data.{name}" for name in ("text", "codecs.tokens", "codecs.file", "sets", "split"))
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data import vocabulary_file, words
-from recurra.data.tokens import Tokens
-from recurra.data.vocabulary import Word
+from recurra.data import words
+from recurra.data.codecs import file as codec_file
+from recurra.data.codecs.tokens import Tokens
+from recurra.data.codecs.word import Word
 from recurra.data.words import MARKS, split_words
 from recurra.errors import CheckpointError
 from recurra.export.clients import lines as lines_client
@@ -43,7 +44,7 @@ TEXTS = [
 def test_marks_and_joiners_stay_with_their_letter(text: str, words: list[str]) -> None:
     assert split_words(text, "words") == words
     for vocabulary in (Tokens("words").fit([words]), Word(split="words").fit([text])):
-        record = json.loads(json.dumps(vocabulary.to_json()))
+        record = json.loads(json.dumps(vocabulary.record()))
         client = tokens_client if isinstance(vocabulary, Tokens) else lines_client
         found = vocabulary.encode(words) if isinstance(vocabulary, Tokens) else vocabulary.encode(text)
         assert client.numbers_of(record, text) == found.tolist()
@@ -71,22 +72,22 @@ def test_a_run_of_the_former_splitter_is_asked_by_it(tmp_path: Path, kind: str, 
     settings |= {"vectors": None} if kind == "tokens" else {"end_of_line": "<eos>"}
     symbols = ["<unk>", *former] if kind == "tokens" else ["<unk>", "<eos>", *former]
     record = {"version": 2, "vocabularies": {"input": {"kind": kind, "settings": settings, "symbols": symbols}}}
-    (tmp_path / "vocabulary.json").write_text(json.dumps(record), encoding="utf-8")
-    loaded = vocabulary_file.load_all(tmp_path / "vocabulary.json")["input"]
-    ids = loaded.encode(loaded.tokens({"text": text})) if kind == "tokens" else loaded.encode(text)
+    (tmp_path / "codecs.json").write_text(json.dumps(record), encoding="utf-8")
+    loaded = codec_file.load(tmp_path / "codecs.json")["input"]
+    ids = loaded.encode(loaded.tokens(text)) if kind == "tokens" else loaded.encode(text)
     assert [loaded.symbols[number] for number in ids] == former
     client = tokens_client if kind == "tokens" else lines_client
     assert client.numbers_of(record["vocabularies"]["input"], text) == ids.tolist()
-    vocabulary_file.save_all({"input": loaded}, tmp_path / "again.json")  # as a resumed training does
-    again = vocabulary_file.load_all(tmp_path / "again.json")["input"]
-    assert again.splitter == 1 and again.to_json() == loaded.to_json()
+    codec_file.save({"input": loaded}, tmp_path / "again.json")  # as a resumed training does
+    again = codec_file.load(tmp_path / "again.json")["input"]
+    assert again.splitter == 1 and again.record() == loaded.record()
 
 
 @pytest.mark.parametrize("splitter", [0, 3, "2", True, None, 1.5])
 def test_a_splitter_that_is_not_here_is_refused(splitter: object) -> None:
-    record = {**Tokens().to_json(), "splitter": splitter}
+    record = {**Tokens().record(), "splitter": splitter}
     with pytest.raises(CheckpointError, match=r"this recurra has 1 to 2\. Use the recurra that wrote it"):
-        vocabulary_file.from_json(record)
+        codec_file.from_record(record)
 
 
 SIGNS = st.text(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from recurra.data.vocabulary import Byte, Character, Word
+from recurra.data.codecs.characters import Byte, Character
+from recurra.data.codecs.word import Word
 from recurra.decoding.sample import distribution, prompt_ids, sample
 from recurra.errors import ConfigError, RecurraError
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from recurra.data.tokens import Labels, Tokens
-from recurra.data.vocabulary import Character
+from recurra.data.codecs.characters import Character
+from recurra.data.codecs.labels import Labels
+from recurra.data.codecs.tokens import Tokens
 from recurra.model import Model
 
 TEXT = 'He said "go (now)" and left.\nShe [did not] say: "why?"\n'

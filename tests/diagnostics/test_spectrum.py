@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from recurra.checkpoint import RunFolder, create_run
-from recurra.data.streams import StreamEpoch
+from recurra.data.batching.layout import SYMBOLS
+from recurra.data.batching.streams import StreamEpoch
 from recurra.diagnostics import recorded_gradients, recorded_spectra, spectra
 from recurra.errors import CheckpointError, ConfigError
 from recurra.model import Model
@@ -59,7 +60,7 @@ def test_what_has_no_recurrent_weights() -> None:
 def train(made: Made, run: Path, **settings: object) -> tuple[Model, Trainer]:
     model = made()
     ids = model.vocabulary.encode(TEXT * 4)
-    epoch = StreamEpoch(ids, np.array([0, 100]), np.array([90, 70]), steps=30)
+    epoch = StreamEpoch({"input": ids}, SYMBOLS, np.array([0, 100]), np.array([90, 70]), steps=30)
     chosen = {"epochs": 2, "device": "cpu", "threads": 1, **settings}
     trainer = Trainer(model, Training(**chosen), lambda n: epoch, lambda: epoch, create_run(run))  # type: ignore[arg-type]
     trainer.fit()
@@ -86,7 +87,7 @@ def test_recorded_norms_are_those_of_the_batch(made: Made, tmp_path: Path) -> No
     model.core.layers.backend = "reference"
     model.train()
     ids = model.vocabulary.encode(TEXT * 4)
-    batch = StreamEpoch(ids, np.array([0, 100]), np.array([90, 70]), steps=30)[0]
+    batch = StreamEpoch({"input": ids}, SYMBOLS, np.array([0, 100]), np.array([90, 70]), steps=30)[0]
     trace: list = []
     from recurra.nn.watch import Watched
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from recurra.data.vocabulary import Word
+from recurra.data.codecs.word import Word
 from recurra.diagnostics import next_symbols
 from recurra.diagnostics.reading import read
 from recurra.errors import ConfigError

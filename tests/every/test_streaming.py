@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from recurra import registry
-from recurra.data.tokens import Labels, Tokens
-from recurra.data.vocabulary import Character
+from recurra.data.codecs.characters import Character
+from recurra.data.codecs.labels import Labels
+from recurra.data.codecs.tokens import Tokens
 from recurra.engine.native import build
 from recurra.errors import NotCausal
 from recurra.model import Model

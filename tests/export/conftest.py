@@ -11,8 +11,8 @@ import torch
 
 from recurra import config as configuration
 from recurra import registry
-from recurra.data.tokens import Labels
-from recurra.data.vocabulary import Character
+from recurra.data.codecs.characters import Character
+from recurra.data.codecs.labels import Labels
 from recurra.model import Model
 from recurra.serving.run import RUNS, learns_from
 
@@ -34,10 +34,10 @@ def fitted(settings: Mapping[str, Any]) -> Any:
     """A vocabulary of a few texts."""
     kind = settings["kind"]
     if kind == "subwords":
-        return registry.construct("vocabulary", {**settings, "size": 300, "min_count": 1}).fit_texts([TEXT] * 3)
-    made = registry.construct("vocabulary", {**settings, "min_count": 1} if "min_count" in settings else settings)
+        return registry.construct("codec", {**settings, "size": 300, "min_count": 1}).fit([TEXT] * 3)
+    made = registry.construct("codec", {**settings, "min_count": 1} if "min_count" in settings else settings)
     if kind == "tokens":
-        return made.fit([made.tokens({"text": TEXT}), *WORDS])
+        return made.fit([made.tokens(TEXT), *WORDS])
     return made.fit([TEXT])
 
 
@@ -59,9 +59,9 @@ def make_model(recipe: str, settings: Mapping[str, Any] | None = None) -> Model:
         symbols["characters"] = Character().fit([TEXT])
     fields = getattr(task, "fields", ())
     if "tags" in fields:
-        symbols["tags"] = Labels().restore(TAGS)
+        symbols["tags"] = Labels().take(TAGS)
     if "label" in fields or "labels" in fields:
-        symbols["label"] = Labels().restore(["yes", "no", "home"])
+        symbols["label"] = Labels().take(["yes", "no", "home"])
     torch.manual_seed(0)
     model = Model.from_config(config, symbols).eval()
     for parameter in model.parameters():

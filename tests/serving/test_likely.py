@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from recurra.data.encode import Encoder
+from recurra.data.former import label_codecs
 from recurra.errors import ConfigError
 from recurra.types import Batch, Lengths
 
@@ -16,7 +16,7 @@ WORDS = ["the", "quick", "fox", "jumps"]
 
 
 def potentials(run: Any) -> dict[str, torch.Tensor]:
-    encoded = Encoder(run.model.vocabularies).encode({"tokens": WORDS})
+    encoded = label_codecs(run.model.vocabularies).encode({"tokens": WORDS})
     batch = Batch({"input": torch.from_numpy(encoded["input"])[None]}, Lengths(torch.tensor([len(WORDS)])))
     with torch.no_grad():
         found = run.model.task.potentials(run.model.embedder, run.model.core, batch)

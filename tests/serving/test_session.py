@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from recurra import checkpoint
-from recurra.data.tokens import Labels, Tokens
-from recurra.data.vocabulary import Character, Word
+from recurra.data.codecs.characters import Character
+from recurra.data.codecs.labels import Labels
+from recurra.data.codecs.tokens import Tokens
+from recurra.data.codecs.word import Word
 from recurra.decoding.sample import sample
 from recurra.engine.native import build
 from recurra.errors import CheckpointError, ConfigError, DataError, NotCausal

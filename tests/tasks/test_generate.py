@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from recurra import registry
 from recurra.checkpoint import weights
-from recurra.data.vocabulary import Character, Word
+from recurra.data.codecs.characters import Character
+from recurra.data.codecs.word import Word
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model, make_parts
 from recurra.nn.dropout import draw_mask

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra import registry
-from recurra.data.tokens import Tokens
+from recurra.data.codecs.tokens import Tokens
 from recurra.errors import ConfigError, DataError, UnknownName
 from recurra.model import Model
 from recurra.nn.decoder import Source

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from recurra.data.streams import Streams
-from recurra.data.vocabulary import Byte
+from recurra.data.batching.layout import SYMBOLS
+from recurra.data.batching.streams import Streams
+from recurra.data.codecs.characters import Byte
 from recurra.errors import DataError
 from recurra.model import Model
 from recurra.training.dynamic import EPSILON, Steps, evaluate_dynamically, mean_squares
@@ -38,7 +39,7 @@ def ids(n: int = 60, seed: int = 0) -> np.ndarray:
 
 
 def segments(symbols: np.ndarray, steps: int = T) -> Any:
-    return Streams(1, steps).batches(symbols, whole=True)
+    return Streams(1, steps).batches([{"input": symbols}], SYMBOLS, whole=True)
 
 
 def bits(model: Model) -> list[Tensor]:
@@ -73,7 +74,7 @@ def losses_by_hand(
 
 @pytest.mark.parametrize("rms", [False, True])
 def test_the_loss_is_that_of_the_equations(model: Model, rms: bool) -> None:
-    squares = mean_squares(model, Streams(3, T).batches(ids(200, seed=1))) if rms else None
+    squares = mean_squares(model, Streams(3, T).batches([{"input": ids(200, seed=1)}], SYMBOLS)) if rms else None
     rate, decay = (0.01, 0.05) if rms else (0.5, 0.05)
     expected = losses_by_hand(model, ids(), rate, decay, squares)
     found = evaluate_dynamically(model, segments(ids()), rate, decay, squares)
@@ -150,7 +151,7 @@ def test_the_weights_are_what_they_were_to_the_last_bit(
 
 
 def test_mean_squares_are_the_means_of_squared_gradients(model: Model) -> None:
-    batches = Streams(3, T).batches(ids(120, seed=1))
+    batches = Streams(3, T).batches([{"input": ids(120, seed=1)}], SYMBOLS)
     before, found = bits(model), mean_squares(model, batches)
     expected, state = [torch.zeros_like(w) for w in before], None
     model.eval()

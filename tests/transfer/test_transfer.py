@@ -17,7 +17,7 @@ import recurra
 from recurra import checkpoint, registry
 from recurra import config as configuration
 from recurra.config import Data
-from recurra.data.examples import gather_examples
+from recurra.data.shuffled import gather
 from recurra.errors import CheckpointError
 from recurra.training.log import Event
 from recurra.workflow.plan import make_plan
@@ -86,7 +86,7 @@ def test_the_form_is_the_runs_and_the_regularisation_the_recipes(folder: Path) -
 def test_same_symbols_same_vectors_same_core(folder: Path, run: str) -> None:
     model, taken = fresh(folder, run)
     theirs = tensors(folder / run)
-    known = json.loads((folder / run / "vocabulary.json").read_text())["vocabularies"]["input"]["symbols"]
+    known = json.loads((folder / run / "codecs.json").read_text())["codecs"]["input"]["symbols"]
     mine = model.vocabulary.symbols
     shared = [symbol for symbol in mine[1:] if symbol in known]
     assert len(shared) > 5
@@ -105,14 +105,14 @@ def test_same_symbols_same_vectors_same_core(folder: Path, run: str) -> None:
 
 def test_coverage_is_what_can_be_counted_by_hand(folder: Path) -> None:
     model, taken = fresh(folder, "lm")
-    known = set(json.loads((folder / "lm" / "vocabulary.json").read_text())["vocabularies"]["input"]["symbols"])
+    known = set(json.loads((folder / "lm" / "codecs.json").read_text())["codecs"]["input"]["symbols"])
     words = [symbol for symbol in model.vocabulary.symbols if symbol != "<unk>"]
     assert set(words) == {*WORDS, "opera", "ballet"}  # those of the run's that these data lack are known, too
     assert taken.symbols == (len(WORDS), len(WORDS) + 2)
     assert known == {*WORDS, "<unk>", "<eos>"}
     reader = registry.construct("reader", {"kind": "jsonl"})
     data = Data(train=(str(folder / "b.jsonl"),), valid_fraction=0.1, test_fraction=0.1)
-    train = [word for example in gather_examples(data, reader).train for word in example["text"].lower().split()]
+    train = [word for example in gather(data, reader).train for word in example["text"].lower().split()]
     assert taken.share == sum(word in known for word in train) / len(train)
     size = 4 * 10 * (6 + 10 + 2)
     assert (taken.tensors, taken.parameters) == ((4, 4), (size, size))

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.baselines.row import Row, check_fields
+from recurra.data.codecs.tokens import Tokens
 from recurra.data.join import join_words
-from recurra.data.tokens import Tokens
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
 from recurra.types import Example
@@ -83,14 +83,14 @@ class WordTable:
     ) -> Iterator[Row]:
         """Learn a table from `train` ("source", and "target" or "targets") and translate `test` ("source")."""
         _check("word-table", train, test)
-        pairs = [(self.source.tokens({"text": s}), self.target.tokens({"text": t})) for s, t in _pairs(train)]
+        pairs = [(self.source.tokens(s), self.target.tokens(t)) for s, t in _pairs(train)]
         return self._rows([pair for pair in pairs if all(pair)], test)
 
     def _rows(self, pairs: list[tuple[list[str], list[str]]], test: Sequence[Example]) -> Iterator[Row]:
         table = Table(self.steps).fit(pairs)
         answers = []
         for example in test:
-            words = self.source.tokens({"text": example["source"]})
+            words = self.source.tokens(example["source"])
             said = (table.best.get(word, table.best.get(word.lower(), word)) for word in words)
             answers.append({"target": self.join(said)})
         some = "" if table.learnt == len(pairs) else f", learnt from {table.learnt:,} of {len(pairs):,} pairs"

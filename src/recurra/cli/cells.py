@@ -66,7 +66,7 @@ def _print(cell: Cell, latex: bool, json: bool) -> None:
 
 
 def _read(file: Path) -> Cell:
-    from recurra.data.corpus import check_files
+    from recurra.data.sources import check_files
     from recurra.equations.parse import parse
 
     check_files([file])

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from recurra.data.codecs.tokens import Tokens
 from recurra.data.files import check_encoding, counted, head_lines, nearly_all, read_lines, shortened, some
-from recurra.data.tokens import Tokens
 from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example
@@ -71,7 +71,7 @@ class StoryReader:
                 expected = f"{last + 1}, or 1 for the next story" if last else "1, with which a story begins"
                 raise DataError(f"{place}: line number {number}, expected {expected}. Is a line missing before it?")
             last = number
-            words = self._words.tokens({"text": sentence.lower() if self.lower else sentence})
+            words = self._words.tokens(sentence.lower() if self.lower else sentence)
             if columns:
                 yield {
                     "tokens": [*tokens, *words],

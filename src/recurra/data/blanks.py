@@ -50,7 +50,7 @@ def read_line(given: str | Sequence[str], vocabulary: Any) -> Line:
         if k:
             blanks.append(len(tokens))
             tokens.append(BLANK)
-        found = vocabulary.tokens({"text": piece.strip()}) if isinstance(piece, str) else piece
+        found = vocabulary.tokens(piece.strip()) if isinstance(piece, str) else piece
         known = [_known(token, vocabulary) for token in found]
         unknown += [token for token, as_known in zip(found, known, strict=True) if as_known is None]
         tokens += [token if as_known is None else as_known for token, as_known in zip(found, known, strict=True)]

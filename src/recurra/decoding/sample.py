@@ -15,7 +15,7 @@ from recurra.errors import ConfigError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from recurra.data.vocabulary import Vocabulary
+    from recurra.data.codecs.contract import Vocabulary
 
 Step = Callable[[Any, int], tuple[Any, Any]]
 """Reads a symbol in a state; gives natural log-probabilities of the next, [V] or [1, V], and the new state."""

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from recurra.data.buckets import BucketEpoch
-from recurra.data.encode import Encoded, Encoder
-from recurra.data.pair_encode import PairEncoder, source_of
+from recurra.data.batching.buckets import BucketEpoch
+from recurra.data.batching.layout import SYMBOLS, Encoded, Layout
+from recurra.data.codecs.contract import IGNORED
+from recurra.data.former import label_codecs, pair_codecs
+from recurra.data.sides import source_of
 from recurra.decoding.greedy import greedy
 from recurra.errors import DataError
 from recurra.model import Model
-from recurra.nn.softmax import IGNORED
 from recurra.training.evaluation import moved
 from recurra.types import Batch, Example
 
 Given = str | Sequence[str] | Example
 """A text, its tokens, or an example with fields such as "source" and "target", "tokens" and "tags"."""
 
+OF_TEXT = {**SYMBOLS, "target": Layout(padding=IGNORED, along=True)}
+"""A stretch of a long text, and the symbol that follows each."""
 LENGTHENING, MORE = 3, 10
 """The model's own target may have so many symbols for each of the source's, and so many more."""
 
@@ -57,12 +60,12 @@ class Reading:
     """Where it has a target: its symbols as they are written, with ∎ for the mark that ends it."""
     own_answer: bool = False
     """Whether what it is measured by, tags, label or target, is the model's own answer."""
-    spell: Any = None
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
     device: torch.device | str = "cpu"
 
     def batch(self, copies: int = 1) -> Batch:
         """The sequence so many times over."""
-        epoch = BucketEpoch([self.encoded] * copies, self.spell, [list(range(copies))], None, 0)
+        epoch = BucketEpoch([self.encoded] * copies, self.layouts, [list(range(copies))], None, 0)
         return moved(epoch[0], torch.device(self.device))
 
 
@@ -97,16 +100,16 @@ def _text(model: Model, example: Example) -> Reading:
     ids = np.concatenate([np.zeros(0, np.int64), *(vocabulary.encode(part) for part in parts)])
     tokens = tuple(vocabulary.decode([number]) for number in ids.tolist())
     target = np.append(ids[1:], IGNORED) if len(ids) else ids
-    return Reading(tokens, {"input": ids, "target": target}, device=_device(model))
+    return Reading(tokens, {"input": ids, "target": target}, layouts=OF_TEXT, device=_device(model))
 
 
 def _labelled(model: Model, example: Example, answered: bool) -> Reading:
-    encoder, task = Encoder(model.vocabularies), model.task
+    encoder, task = label_codecs(model.vocabularies), model.task
     tokens = encoder.tokens(example)
     example = {**example, "tokens": tokens}
     if hasattr(task, "prepare"):
         (example,), _ = task.prepare([example])
-    found = Reading(tuple(tokens), encoder.encode(example), spell=encoder.spell, device=_device(model))
+    found = Reading(tuple(tokens), encoder.encode(example), layouts=encoder.layouts, device=_device(model))
     fields = getattr(task, "fields", ())
     if not answered or not tokens or all(field in found.encoded for field in fields):
         return found
@@ -120,14 +123,14 @@ def _labelled(model: Model, example: Example, answered: bool) -> Reading:
 
 
 def _pair(model: Model, example: Example, answered: bool) -> Reading:
-    encoder, device = PairEncoder(model.vocabularies), _device(model)
+    encoder, device = pair_codecs(model.vocabularies), _device(model)
     source = {"source": source_of(example)}
     wanted = {name: example[name] for name in ("target", "targets") if name in example}
     encoded = encoder.encode({**source, **wanted})
     vocabulary: Any = model.vocabularies["input"]
     ids = encoded["input"][:-1]
     tokens = _written(vocabulary, source["source"], ids)
-    found = Reading((*tokens, END), encoded, device=device)
+    found = Reading((*tokens, END), encoded, layouts=encoder.layouts, device=device)
     if not len(ids):
         return replace(found, tokens=())
     if answered and "target" not in encoded:
@@ -148,7 +151,7 @@ def _written(vocabulary: Any, source: Any, ids: Any) -> list[str]:
     if not hasattr(vocabulary, "tokens"):
         pieces: list[str] = vocabulary.pieces(ids)
         return pieces
-    tokens: list[str] = vocabulary.tokens({"text": source} if isinstance(source, str) else {"tokens": source})
+    tokens: list[str] = vocabulary.tokens(source)
     return tokens
 
 

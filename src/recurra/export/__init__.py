@@ -3,7 +3,7 @@
     folder/
     ├─ model.onnx        the whole-sequence model; of a run that translates, what reads the source
     ├─ step.onnx         one symbol at a time, where a run writes
-    ├─ vocabulary.json   the symbols, as in a run
+    ├─ codecs.json       what numbers mean, as in a run
     ├─ client.py         asks the model with numpy and onnxruntime alone, where such a client can do what the run does
     └─ README.md         inputs and outputs
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from recurra.errors import ConfigError, did_you_mean
 
 FORMATS = ("onnx",)
-MODEL, STEP, VOCABULARY, CLIENT, README = "model.onnx", "step.onnx", "vocabulary.json", "client.py", "README.md"
+MODEL, STEP, CODECS, CLIENT, README = "model.onnx", "step.onnx", "codecs.json", "client.py", "README.md"
 
 
 def check_format(name: str) -> None:

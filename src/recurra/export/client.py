@@ -78,7 +78,7 @@ def client(task: str, vocabularies: Mapping[str, Any], search: Search | None = N
     """
     readers = {}
     for name in ("input", "target") if task == "transduce" else ("input",):
-        kind = vocabularies[name].to_json()["kind"]
+        kind = vocabularies[name].record()["kind"]
         if kind not in VOCABULARIES:
             raise ConfigError(
                 f"a client without recurra cannot read the vocabulary {kind!r}, which is a plugin's. It reads "

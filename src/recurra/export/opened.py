@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from recurra import forms, registry
-from recurra.data import vocabulary_file
+from recurra.data.codecs import file as codec_file
 from recurra.data.mark import mark_of
 from recurra.errors import CheckpointError
-from recurra.export import MODEL, STEP, VOCABULARY
+from recurra.export import MODEL, STEP
 from recurra.export.check import session
 from recurra.forms import Table
 from recurra.forms.files import EXPORT
@@ -216,11 +216,13 @@ def stand_in(run: Any, files: Mapping[str, bytes]) -> Run:
 
 def _check_together(folder: Path, files: Mapping[str, Asked]) -> None:
     """Raise `CheckpointError` for files that are not of one export; those written before they told it are taken."""
-    own = forms.json_file(folder / VOCABULARY, Table(), move=WHOLE).get("vocabularies")
+    path = codec_file.find(folder)
+    held = forms.json_file(path, Table(), move=WHOLE)
+    own = held.get("codecs", held.get("vocabularies"))
     for name, asked in files.items():
         said = asked.metadata
         if said.get("vocabulary", mark_of(own)) != mark_of(own):
-            raise CheckpointError(f"{folder / VOCABULARY} is of another model than {name}.onnx beside it. {WHOLE}")
+            raise CheckpointError(f"{path} is of another model than {name}.onnx beside it. {WHOLE}")
         if said.get("file", f"{name}.onnx") != f"{name}.onnx" or said.get("run") != files["model"].metadata.get("run"):
             raise CheckpointError(f"{folder / f'{name}.onnx'} is of another model than {MODEL} beside it. {WHOLE}")
 
@@ -256,7 +258,7 @@ def load_export(folder: Path) -> Run:
         if not (folder / STEP).is_file():
             raise CheckpointError(f"{folder / STEP} is missing beside {MODEL}. {WHOLE}")
         files["step"] = Asked(folder / STEP)
-    symbols = vocabulary_file.load_all(folder / VOCABULARY)
+    symbols = codec_file.load(codec_file.find(folder))
     _check_together(folder, files)
     made: Any = OnnxModel(config, symbols, files)
     return RUNS[learns_from(made.task)](folder, config, made, torch.device("cpu"))

@@ -15,10 +15,10 @@ import onnx
 from onnx import helper
 
 from recurra import checkpoint, storage
-from recurra.data import vocabulary_file
+from recurra.data.codecs import file as codec_file
 from recurra.data.mark import mark_of
 from recurra.errors import ConfigError, DataError
-from recurra.export import CLIENT, MODEL, README, STEP, VOCABULARY, check
+from recurra.export import CLIENT, CODECS, MODEL, README, STEP, check
 from recurra.export.client import client, no_client
 from recurra.export.cores import CORES
 from recurra.export.decoders import DECODERS
@@ -84,7 +84,7 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
         apart = [check.check(part, files[name], rounded=True) for name, part in parts.items()]
         rounded = {"difference": max(apart), "limit": check.ROUNDED, **_compared(run, files)}
     storage.make_folder(out)
-    storage.sweep(out, (*files, VOCABULARY, CLIENT, README, REPORT), older=KILLED)
+    storage.sweep(out, (*files, CODECS, CLIENT, README, REPORT), older=KILLED)
     for name, data in files.items():
         storage.write(out / name, data)
     for name, difference in _as_written(out, parts, int8).items():
@@ -92,7 +92,7 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
         found[name] = File(out / name, len(files[name]), difference, nodes)
     if STEP not in files:
         storage.remove(out / STEP)  # of an earlier export of another run
-    vocabulary_file.save_all(model.vocabularies, out / VOCABULARY)
+    codec_file.save(model.vocabularies, out / CODECS)
     if lacking:
         storage.remove(out / CLIENT)
     else:
@@ -138,7 +138,7 @@ def _metadata(run: Any, name: str, int8: bool) -> dict[str, str]:
         **({"range": "64"} if int8 else {}),
         "parameters": str(run.model.parameter_count),
         "run": checkpoint.fingerprint(run.model),
-        "vocabulary": mark_of({name: each.to_json() for name, each in run.model.vocabularies.items()}),
+        "vocabulary": mark_of(codec_file.records_of(run.model.vocabularies)),
         "config": json.dumps(config, ensure_ascii=False),
     }
 
@@ -217,7 +217,7 @@ def _readme(run: Any, protos: Mapping[str, onnx.ModelProto], lacking: str) -> st
         'recurra predict . "…"',
         "```",
         "",
-        "Numbers of symbols are those of vocabulary.json. A state that goes in as `state_…` comes out as",
+        "Numbers of symbols are those of codecs.json. A state that goes in as `state_…` comes out as",
         "`state_…_next`; the first ones are zeros, or, of a decoder, what model.onnx gives.",
     ]
     for name, proto in protos.items():

@@ -101,11 +101,13 @@ COUNTERS = Table(
 )
 """The counters of resume.safetensors."""
 
+CODEC = Table({"kind": SAID, "settings": Table()})
+"""The record of any codec."""
 VOCABULARY = Table(
     {"kind": SAID, "settings": Table(), "symbols": Items(Text(halves=True))},
     {"scores": Items(Number())},
 )
-"""The record of one vocabulary."""
+"""The record of a codec of symbols."""
 SYMBOL = Table({"number": COUNT, "written": Text(halves=True)}, others=None)
 """A symbol that a session read last."""
 SESSION = Table({"run": SAID, "count": COUNT, "last": Either((SYMBOL, NOTHING))})

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from recurra.checkpoint import RunFolder
 from recurra.data.blanks import BLANK, count_blanks, read_line
-from recurra.data.encode import Encoder
+from recurra.data.former import label_codecs
 from recurra.errors import CheckpointError, NotCausal
 from recurra.server.limits import Limits
 from recurra.server.parts import MAKERS, is_spaced, parts_of
@@ -167,7 +167,7 @@ def example(run: Any, text: str, target: str | None) -> Any:
         return {"source": text} if target is None else {"source": text, "target": target}
     if run.does == "write":
         return {"text": text}
-    return {"tokens": Encoder(run.model.vocabularies).tokens({"text": text})}
+    return {"tokens": label_codecs(run.model.vocabularies).tokens({"text": text})}
 
 
 def card(name: str, run: Any, limits: Limits) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from recurra import registry
-from recurra.data.pair_encode import PairEncoder, source_of
+from recurra.data.former import pair_codecs
 from recurra.data.poems import form_of
+from recurra.data.sides import source_of
 from recurra.decoding.form import in_form
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.sample import prompt_ids
@@ -97,9 +98,10 @@ class Target:
         model = self._model = run.model
         self._vocabulary, self._end = model.vocabularies["target"], model.task.end
         example: Any = prompted({"source": given}) if run.writes_poems else {"source": given}
-        encoded = PairEncoder(model.vocabularies).encode_all([example])
+        codecs = pair_codecs(model.vocabularies)
+        encoded = codecs.encode_all([example])
         batching = registry.construct("batching", model.config["batching"])
-        self._batch = moved(batching.batches(encoded, None, whole=True)[0], run.device)
+        self._batch = moved(batching.batches(encoded, codecs.layouts, whole=True)[0], run.device)
         source = encoded[0]["input"][:-1]
         self._pieces = source_pieces(model.vocabularies["input"], source_of(example), source)
         self.longest, self.ids = LENGTHENING * len(encoded[0]["input"]) + MORE, list[int]()
@@ -128,7 +130,7 @@ class Target:
         return END if self.ends(number) else str(self._vocabulary.pieces([number])[0])
 
     def decode(self, ids: Sequence[int]) -> str:
-        return str(self._vocabulary.text(list(ids)))
+        return str(self._vocabulary.decode(list(ids)))
 
     def whole(self, written: Sequence[int]) -> str:
         """As `predict` says it: unknown symbols are copied from where they look in the source."""

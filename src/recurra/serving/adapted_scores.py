@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recurra.data.streams import Streams
+from recurra.data.batching.layout import SYMBOLS
+from recurra.data.batching.streams import Streams
 from recurra.errors import DataError
 from recurra.model import Model
 from recurra.nn.neural_cache import Memory, with_cache
@@ -80,7 +81,7 @@ def _dynamic(
             say(f"dynamic evaluation, {what}: {_of(done * settings.steps, text)}")
 
         batches, numbers = (
-            Streams(1, settings.steps).batches(text, whole=True),
+            Streams(1, settings.steps).batches([{"input": text}], SYMBOLS, whole=True),
             (point["learning_rate"], point["decay"]),
         )
         found = evaluate_dynamically(model, batches, *numbers, squares, device=device, progress=tell)
@@ -106,7 +107,7 @@ def _dynamic(
 def _squares(model: Model, train: Ids, steps: int, device: torch.device | str) -> list[Tensor]:
     """The mean squares of the gradients on the beginning of each of some streams of the training text."""
     streams = max(1, min(SQUARE_STREAMS, len(train) // (steps + 1)))
-    batches = Streams(streams, steps).batches(train)
+    batches = Streams(streams, steps).batches([{"input": train}], SYMBOLS)
     return mean_squares(model, islice(batches, max(1, SQUARED_ON // (streams * steps))), device=device)
 
 
@@ -169,7 +170,7 @@ def cache_losses(
     training = model.training
     model.train(False)
     try:
-        for k, batch in enumerate(Streams(1, SEGMENT).batches(ids, whole=True)):
+        for k, batch in enumerate(Streams(1, SEGMENT).batches([{"input": ids}], SYMBOLS, whole=True)):
             here = moved(batch, torch.device(device))
             log_p, hidden, state = model.task.predictions(model.embedder, model.core, here, state)
             symbols = here.fields["target"][0]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.data.subwords import SPACE
+from recurra.data.codecs.subwords import SPACE
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.model import Model
 from recurra.nn.softmax import IGNORED
@@ -46,7 +46,7 @@ def written_text(
 ) -> tuple[str, int]:
     """The text of symbols; in the place of each unknown one stands the symbol of the source it looks at most, or ⁇
     where that is not known. The number is that of the ⁇."""
-    text: str = vocabulary.text(tokens)
+    text: str = vocabulary.decode(tokens)
     places = [place for place, token in enumerate(tokens) if token == vocabulary.unknown]
     if not places:
         return text, 0
@@ -83,4 +83,4 @@ def _words(vocabulary: Any, ids: Sequence[int]) -> tuple[list[int], list[str]]:
         else:
             groups[-1].append(number)
         words.append(len(groups) - 1)
-    return words, [vocabulary.text(group).strip() for group in groups]
+    return words, [vocabulary.decode(group).strip() for group in groups]

@@ -13,7 +13,8 @@ import torch
 from recurra import registry
 from recurra.baselines.row import scored_rows
 from recurra.data.blanks import BLANK, Line, read_line
-from recurra.data.encode import Encoder
+from recurra.data.fields import Codecs
+from recurra.data.former import label_codecs
 from recurra.errors import ConfigError
 from recurra.serving.opened import OpenedRun
 from recurra.serving.reading import examples_to_score
@@ -91,7 +92,7 @@ class FillRun(OpenedRun):
         """The metrics of the model on sentences, beside its own from the left alone, and beside those of the baselines
         fitted on `train` (None: without these)."""
         task, vocabulary = self.model.task, self.model.vocabularies["input"]
-        encoder = Encoder(self.model.vocabularies)
+        encoder = label_codecs(self.model.vocabularies)
         encoded = [encoder.encode(example) for example in examples]
         ids = [each["input"] for each in encoded]
         begun = time.perf_counter()
@@ -124,14 +125,14 @@ class FillRun(OpenedRun):
                 [self.config["baseline"]],
                 learnt,
                 asked,
-                encoder.vocabularies,
+                encoder,
                 lambda row: task.score(row.predictions).metrics,
             )
         return result
 
     def shown(self, test: Sequence[Example], seed: int) -> dict[str, Any]:
         """What the report shows of the model beside its scores: the first sentences with a blank at a random place."""
-        encoder, draw = Encoder(self.model.vocabularies), np.random.default_rng(seed)
+        encoder, draw = label_codecs(self.model.vocabularies), np.random.default_rng(seed)
         shown = []
         for example in test[:SHOWN]:
             tokens = encoder.tokens(example)
@@ -141,9 +142,9 @@ class FillRun(OpenedRun):
                 shown.append({**answer, "truth": tokens[place]})
         return {"shown": shown} if shown else {}
 
-    def _ranked(self, encoded: Sequence[Any], encoder: Encoder) -> dict[str, list[dict[str, Any]]]:
+    def _ranked(self, encoded: Sequence[Any], encoder: Codecs) -> dict[str, list[dict[str, Any]]]:
         """By side, how every sentence's symbols are guessed: see `recurra.tasks.fill`."""
-        batches = registry.construct("batching", self.config["batching"]).batches(encoded, encoder.spell, whole=True)
+        batches = registry.construct("batching", self.config["batching"]).batches(encoded, encoder.layouts, whole=True)
         task = self.model.task
         found: dict[str, list[dict[str, Any]]] = {}
         for k, rows in enumerate(batches.order):
@@ -160,7 +161,7 @@ class FillRun(OpenedRun):
     def _guesses(self, lines: Sequence[Line], top: int, stop: Callable[[], bool]) -> list[list[dict[str, Any]]]:
         """The likeliest symbols at the blanks of lines."""
         vocabulary: Any = self.model.vocabularies["input"]
-        encoder = Encoder(self.model.vocabularies)
+        encoder = label_codecs(self.model.vocabularies)
         answers: list[list[dict[str, Any]]] = [[{"place": place} for place in line.blanks] for line in lines]
         asked = [k for k, line in enumerate(lines) if line.blanks]
         encoded = [encoder.encode({"tokens": lines[k].tokens}) for k in asked]
@@ -168,7 +169,7 @@ class FillRun(OpenedRun):
             each["input"][lines[k].blanks] = vocabulary.unknown
         if not asked:
             return answers
-        batches = registry.construct("batching", self.config["batching"]).batches(encoded, encoder.spell, whole=True)
+        batches = registry.construct("batching", self.config["batching"]).batches(encoded, encoder.layouts, whole=True)
         for k, order in enumerate(batches.order):
             if stop():
                 raise Stopped

@@ -13,7 +13,9 @@ import torch
 from recurra import registry
 from recurra.baselines.row import scored_rows
 from recurra.config import metrics_of
-from recurra.data.encode import Encoder
+from recurra.data.codecs.contract import unknown_share
+from recurra.data.fields import Codecs
+from recurra.data.former import label_codecs
 from recurra.data.spans import spans
 from recurra.errors import ConfigError
 from recurra.model import Model
@@ -69,7 +71,9 @@ class LabelRun(OpenedRun):
         if top < 0:
             raise ConfigError(f"top = {top}, expected 0 or more labels.")
         examples = [{"text": given} if isinstance(given, str) else {"tokens": list(given)} for given in inputs]
-        tokenised = [{**example, "tokens": Encoder(self.model.vocabularies).tokens(example)} for example in examples]
+        tokenised = [
+            {**example, "tokens": label_codecs(self.model.vocabularies).tokens(example)} for example in examples
+        ]
         with threads_set(threads):
             found = answers([self.model], self.model.task.prepare(tokenised)[0], self.device, stop=stop, top=top)
         if found is None:
@@ -100,7 +104,7 @@ class LabelRun(OpenedRun):
         self, examples: Sequence[Example], train: Sequence[Example] | None, beside: Sequence[LabelRun] = ()
     ) -> dict[str, Any]:
         """The metrics of the model on examples, beside the baselines fitted on `train` (None: without them)."""
-        task, encoder = self.model.task, Encoder(self.model.vocabularies)
+        task, encoder = self.model.task, label_codecs(self.model.vocabularies)
         models = _checked([self, *beside], examples)
         gold, notes = task.prepare(_tokenised(examples, encoder))
         begun = time.perf_counter()
@@ -108,17 +112,16 @@ class LabelRun(OpenedRun):
         seconds = time.perf_counter() - begun
         assert found is not None
         known: dict[str, Sequence[str]] = {
-            name: self.model.vocabularies[name].symbols for name in ("tags", "label") if name in encoder.vocabularies
+            name: self.model.vocabularies[name].symbols for name in ("tags", "label") if name in self.model.vocabularies
         }
         further = metrics_of(self.config)
         scored = with_metrics(task.score(gold, found, known), further, gold, found)
-        ids = [encoder.vocabularies["input"].encode(example["tokens"]) for example in gold]
+        ids = [encoder["input"].encode(example["tokens"]) for example in gold]
         tokens = sum(map(len, ids))
-        unknown = sum(encoder.vocabularies["input"].unknown_share(each) * len(each) for each in ids)
         result: dict[str, Any] = {
             "examples": len(gold),
             "tokens": tokens,
-            "unknown_share": unknown / max(1, tokens),
+            "unknown_share": unknown_share(encoder["input"], ids),
             "notes": [*notes, *unseen(gold, known)],
             "parameters": sum(model.parameter_count for model in models),
             "runs": len(models),
@@ -131,7 +134,7 @@ class LabelRun(OpenedRun):
                 [self.config["baseline"]],
                 task.prepare(_tokenised(train, encoder))[0],
                 gold,
-                encoder.vocabularies,
+                encoder,
                 lambda row: (
                     with_metrics(task.score(gold, row.predictions, known), further, gold, row.predictions).metrics
                 ),
@@ -140,7 +143,7 @@ class LabelRun(OpenedRun):
 
     def shown(self, test: Sequence[Example], seed: int) -> dict[str, Any]:
         """What the report shows of the model beside its scores: how it labels the first examples of the test."""
-        first = _tokenised(test[:SHOWN], Encoder(self.model.vocabularies))
+        first = _tokenised(test[:SHOWN], label_codecs(self.model.vocabularies))
         return {"shown": self.predict(*(example["tokens"] for example in first))}
 
 
@@ -156,8 +159,8 @@ def answers(
     first, passes = models[0], []
     batching = registry.construct("batching", first.config["batching"])
     for model in models:
-        encoder = Encoder(model.vocabularies)
-        passes.append(batching.batches([encoder.encode(e) for e in examples], encoder.spell, whole=True))
+        encoder = label_codecs(model.vocabularies)
+        passes.append(batching.batches([encoder.encode(e) for e in examples], encoder.layouts, whole=True))
     return answers_to_passes(models, passes, device, precision, stop, top)
 
 
@@ -207,10 +210,10 @@ def _segments(tokens: Sequence[str], tags: Sequence[str]) -> dict[str, list[str]
 def _named(model: Model, name: str, value: Any) -> Any:
     """A label's name, or a list of them, of its number or numbers."""
     vocabulary: Any = model.vocabularies["tags" if name == "tags" else "label"]
-    return vocabulary.decode([value])[0] if name == "label" else vocabulary.decode(value)
+    return vocabulary.pieces([value])[0] if name == "label" else vocabulary.pieces(value)
 
 
-def _tokenised(examples: Sequence[Example], encoder: Encoder) -> list[Example]:
+def _tokenised(examples: Sequence[Example], encoder: Codecs) -> list[Example]:
     return [{**example, "tokens": encoder.tokens(example)} for example in examples]
 
 
@@ -218,7 +221,7 @@ def _checked(runs: Sequence[LabelRun], examples: Sequence[Example]) -> list[Mode
     """The models of runs that can answer together. Raises `ConfigError` for others."""
     (first, *others), models = runs, [run.model for run in runs]
     wanted, *found = (model.task.needs[1:] for model in models)
-    tokens = [Encoder(models[0].vocabularies).tokens(example) for example in examples] if others else []
+    tokens = [label_codecs(models[0].vocabularies).tokens(example) for example in examples] if others else []
     for run, fields in zip(others, found, strict=True):
         together = f"{run.path} and {first.path} cannot answer together: "
         if fields != wanted:
@@ -230,7 +233,7 @@ def _checked(runs: Sequence[LabelRun], examples: Sequence[Example]) -> list[Mode
             symbols = [getattr(each.model.vocabularies.get(name), "symbols", None) for each in (first, run)]
             if symbols[0] != symbols[1]:
                 raise ConfigError(f"{together}they have other {name}. Name runs that were trained on the same data.")
-        encoder = Encoder(run.model.vocabularies)
+        encoder = label_codecs(run.model.vocabularies)
         for mine, example in zip(tokens, examples, strict=True):
             if encoder.tokens(example) != mine:
                 raise ConfigError(

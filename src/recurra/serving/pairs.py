@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 from recurra import registry
 from recurra.baselines.row import scored_rows
 from recurra.config import metrics_of
-from recurra.data.buckets import BucketEpoch
+from recurra.data.batching.buckets import BucketEpoch
 from recurra.data.files import counted
-from recurra.data.pair_encode import PairEncoder, source_of, targets_of
+from recurra.data.former import pair_codecs
 from recurra.data.poems import verses
+from recurra.data.sides import source_of, targets_of
 from recurra.errors import ConfigError
 from recurra.serving.alignment import UNKNOWN
 from recurra.serving.opened import OpenedRun
@@ -173,7 +174,7 @@ class PairRun(OpenedRun):
         runs, search, task = [self, *beside], search or self.search, self.model.task
         further = metrics_of(self.config)
         _check_together(runs)
-        encoded = PairEncoder(self.model.vocabularies).encode_all(examples)
+        encoded = pair_codecs(self.model.vocabularies).encode_all(examples)
         if self.writes_poems:
             check_alone(len(runs))
             search = replace(search, form=False)
@@ -240,7 +241,7 @@ class PairRun(OpenedRun):
 
     def _encoded(self, examples: Sequence[Example]) -> list[Any]:
         """The numbers of sources, without the end mark."""
-        encoded = PairEncoder(self.model.vocabularies).encode_all(map(without_targets, examples))
+        encoded = pair_codecs(self.model.vocabularies).encode_all(map(without_targets, examples))
         return [each["input"][:-1] for each in encoded]
 
     def _unknown(self, ids: Any) -> int:
@@ -261,8 +262,8 @@ class PairRun(OpenedRun):
         batching = registry.construct("batching", self.config["batching"])
         passes: list[BucketEpoch] = []
         for run in runs:
-            encoded = PairEncoder(run.model.vocabularies).encode_all(asked)
-            own = batching.batches(encoded, None, whole=True)
+            codecs = pair_codecs(run.model.vocabularies)
+            own = batching.batches(codecs.encode_all(asked), codecs.layouts, whole=True)
             passes.append(replace(own, order=passes[0].order) if passes else own)
         sources = [
             self._pieces(example, each["input"][:-1]) for example, each in zip(asked, passes[0].encoded, strict=True)
@@ -313,7 +314,7 @@ def _check_together(runs: Sequence[PairRun]) -> None:
     first, *others = runs
     wanted: Any = first.model.vocabularies["target"]
     for run in others:
-        if run.model.vocabularies["target"].to_json() != wanted.to_json():
+        if run.model.vocabularies["target"].record() != wanted.record():
             raise ConfigError(
                 f"{run.path} and {first.path} cannot write together: their target vocabularies differ. Name runs that "
                 "were trained on the same data with the same [vocabulary] and [target]."

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from recurra import registry
 from recurra.baselines.row import Row, scored_rows
-from recurra.data.pair_encode import PairEncoder, targets_of
+from recurra.data.former import pair_codecs
 from recurra.data.poems import is_character, prompt
+from recurra.data.sides import targets_of
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.tasks.copied import longest_copies
@@ -61,8 +60,9 @@ def score_poems(
     `free` and `kept`: what the model wrote for the examples freely, which its own figures are of, and with the form
     kept. Raises DataError as `evaluate` and the task's `score` do.
     """
-    encoded = PairEncoder(model.vocabularies).encode_all(examples)
-    batches = registry.construct("batching", model.config["batching"]).batches(encoded, None, whole=True)
+    codecs = pair_codecs(model.vocabularies)
+    encoded = codecs.encode_all(examples)
+    batches = registry.construct("batching", model.config["batching"]).batches(encoded, codecs.layouts, whole=True)
     loss = evaluate(model, batches, device=device)
     if loss is None:
         raise DataError("the evaluation was stopped before its end, so there is no score. Evaluate again.")
@@ -104,19 +104,5 @@ def _ngrams(model: Model, train: Sequence[Example], examples: Sequence[Example])
         assert row.log_p is not None
         return _predicted(-float(row.log_p.sum()), len(row.log_p))
 
-    codecs = {"target": _OneByOne(model.vocabularies["target"])}
+    codecs = {"target": model.vocabularies["target"]}
     return scored_rows([model.config["baseline"]], train, examples, codecs, scored)
-
-
-class _OneByOne:
-    """A vocabulary of texts, one at a time."""
-
-    def __init__(self, vocabulary: Any) -> None:
-        self.vocabulary = vocabulary
-
-    def __len__(self) -> int:
-        return len(self.vocabulary)
-
-    def encode(self, text: Any) -> NDArray[np.int64]:
-        ids: NDArray[np.int64] = self.vocabulary.encode_texts([text])[0]
-        return ids

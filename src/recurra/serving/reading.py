@@ -9,7 +9,8 @@ from typing import Any
 from recurra import config as configuration
 from recurra import registry
 from recurra.config import Config, Data
-from recurra.data.examples import Parts, gather_examples, read_examples
+from recurra.data.parts import gather, read
+from recurra.data.shuffled import Parts
 from recurra.data.sniff import AutoReader
 from recurra.errors import DataError
 from recurra.types import Example
@@ -36,7 +37,7 @@ def own_parts(config: Config) -> Parts:
     """The examples a run was trained on, read again."""
     reader = registry.construct("reader", config["reader"])
     try:
-        return gather_examples(Data(**registry.checked(Data, config["data"], where="data")), reader)
+        return gather(Data(**registry.checked(Data, config["data"], where="data")), reader, "shuffle")
     except DataError as error:
         raise DataError(
             f"the run's own training data cannot be read: {error} Or name files and leave the baselines away, which "
@@ -53,7 +54,7 @@ def read_like_training(
     """
     chosen = configuration.with_settings({"reader": dict(reader)}, settings)["reader"]
     try:
-        return read_examples([Path(file) for file in files], registry.construct("reader", chosen))
+        return read([Path(file) for file in files], registry.construct("reader", chosen), "shuffle")
     except DataError as error:
         pairs = "source" in registry.find("reader", chosen["kind"]).fields
         look = AutoReader(chosen.get("encoding", "utf-8"), "pairs" if pairs else "labels")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from recurra import checkpoint
 from recurra import config as configuration
 from recurra import plugins as own_files
-from recurra.data import vocabulary_file
+from recurra.data.codecs import file as codec_file
 from recurra.errors import ConfigError, UnknownName
 from recurra.model import Model
 from recurra.serving.fills import FillRun
@@ -49,7 +49,7 @@ def load_run(path: str | Path, plugins: Iterable[str | Path] = (), device: str =
         configuration.check(config)
     except UnknownName as error:
         raise ConfigError(f"{error} {own_files.hint(folder.path, plugins)}") from error
-    model = Model.from_config(config, vocabulary_file.load_all(folder.vocabulary))
+    model = Model.from_config(config, codec_file.load(folder.codecs))
     place = find_device(device)
     checkpoint.load_model(folder.model, model).to(place).eval()
     return RUNS[learns_from(model.task)](folder.path, config, model, place)

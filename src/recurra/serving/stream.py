@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from recurra import checkpoint, registry
-from recurra.data.encode import Encoder
-from recurra.data.vocabulary import checked_ids
+from recurra.data.codecs.contract import checked_ids
+from recurra.data.former import label_codecs
 from recurra.errors import ConfigError, NotCausal
 from recurra.model import Model
 from recurra.serving.stepping import How, make_steps
@@ -44,7 +44,7 @@ class Stream:
         self.steps = make_steps(model, how)
         self.follow, self.embedder = model.task.follow, model.embedder
         self.vocabulary: Any = model.vocabulary
-        self.encoder = Encoder(model.vocabularies) if hasattr(self.vocabulary, "tokens") else None
+        self.encoder = label_codecs(model.vocabularies) if hasattr(self.vocabulary, "tokens") else None
         self.table: Tensor | None = getattr(model.embedder, "table", None)
 
     @cached_property
@@ -90,7 +90,7 @@ class Stream:
             return found[:, 0]
         encoded = [self.encoder.encode({"tokens": [symbol.written]}) for symbol in symbols]
         batching = registry.construct("batching", self.model.config["batching"])
-        batches = batching.batches(encoded, self.encoder.spell, whole=True)
+        batches = batching.batches(encoded, self.encoder.layouts, whole=True)
         rows = np.argsort(np.concatenate([np.asarray(order) for order in batches.order]))
         parts = [self.embedder(moved(batches[k], device))[:, 0] for k in range(len(batches.order))]
         return torch.cat(parts)[torch.from_numpy(rows).to(device)]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recurra import registry
 from recurra.baselines.row import Row, scored_rows
+from recurra.data.batching.layout import SYMBOLS
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.training.evaluation import evaluate
@@ -30,7 +31,8 @@ def score(
     """The metrics of the model's task on a text, every symbol but the first predicted once, in so many `streams`."""
     if streams is None:
         streams = max(1, min(batching["streams"], len(ids) // SYMBOLS_PER_STREAM))
-    batches = registry.construct("batching", {**batching, "streams": streams}).batches(ids, whole=True)
+    pieces = registry.construct("batching", {**batching, "streams": streams})
+    batches = pieces.batches([{"input": ids}], SYMBOLS, whole=True)
     result = evaluate(model, batches, device=device)
     if result is None:
         raise DataError("the evaluation was stopped before its end, so there is no score. Evaluate again.")

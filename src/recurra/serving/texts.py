@@ -11,9 +11,11 @@ import numpy as np
 from recurra import config as configuration
 from recurra import registry
 from recurra.config import Data
-from recurra.data.corpus import Corpus, check_files
-from recurra.data.labelled_texts import gather_texts, read_texts
+from recurra.data.codecs.contract import unknown_share
+from recurra.data.parts import gather, read, text_of
 from recurra.data.sets import Reader
+from recurra.data.shuffled import Parts
+from recurra.data.sources import check_files
 from recurra.decoding.sample import Step, prompt_ids, sample
 from recurra.errors import ConfigError, DataError
 from recurra.serving.adaptation import Adaptation, Choice, make_adaptation, not_for
@@ -42,7 +44,7 @@ class TextRun(OpenedRun):
     def unknown_symbols(self, text: str) -> int:
         """How many symbols of a text the vocabulary does not hold."""
         ids = self.model.vocabulary.encode(text)
-        return round(self.model.vocabulary.unknown_share(ids) * len(ids))
+        return round(unknown_share(self.model.vocabulary, [ids]) * len(ids))
 
     def predict(
         self,
@@ -96,13 +98,13 @@ class TextRun(OpenedRun):
         check_files(files)
         if files:
             reader = configuration.with_settings({"reader": self.config["reader"]}, settings or {})["reader"]
-            text = read_texts([Path(file) for file in files], registry.construct("reader", reader))
-            train = self._corpus().train if baseline else None
+            text = text_of(read([Path(file) for file in files], registry.construct("reader", reader), "time"))
+            train = text_of(self._corpus().train) if baseline else None
             found: dict[str, Any] = {"data": ", ".join(map(str, files))}
         else:
             corpus = self._corpus()
-            part, text = ("test", corpus.test) if corpus.test else ("valid", corpus.valid)
-            train = corpus.train if baseline else None
+            part, texts = ("test", corpus.test) if corpus.test else ("valid", corpus.valid)
+            text, train = text_of(texts), text_of(corpus.train) if baseline else None
             found = {"data": part, "split": corpus.split}
             if part == "valid" and adaptation.left_open:
                 found["notes"] = [
@@ -124,7 +126,7 @@ class TextRun(OpenedRun):
         ids = vocabulary.encode(text)
         scored = {
             "symbols": len(ids),
-            "unknown_share": vocabulary.unknown_share(ids),
+            "unknown_share": unknown_share(vocabulary, [ids]),
             "parameters": self.model.parameter_count,
             "model": score(self.model, self.config["batching"], ids, self.device, 1 if adaptation else None),
         }
@@ -149,16 +151,16 @@ class TextRun(OpenedRun):
     def _material(self) -> Material:
         """The run's own texts, for what an adaptation must know beforehand."""
         corpus, encode = self._corpus(GIVE_ALL), self.model.vocabulary.encode
-        return Material(encode(corpus.train), encode(corpus.valid))
+        return Material(encode(text_of(corpus.train)), encode(text_of(corpus.valid)))
 
     def _reader(self) -> Reader:
         reader: Reader = registry.construct("reader", self.config["reader"])
         return reader
 
-    def _corpus(self, otherwise: str = NO_BASELINE) -> Corpus:
+    def _corpus(self, otherwise: str = NO_BASELINE) -> Parts:
         """The texts the run was trained on, read again."""
         try:
-            return gather_texts(Data(**registry.checked(Data, self.config["data"], where="data")), self._reader())
+            return gather(Data(**registry.checked(Data, self.config["data"], where="data")), self._reader(), "time")
         except DataError as error:
             raise DataError(
                 f"the run's own training text cannot be read: {error} Or name a file and {otherwise}"

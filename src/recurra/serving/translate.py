@@ -167,7 +167,7 @@ def source_pieces(vocabulary: Any, source: str | Sequence[str], ids: Any) -> lis
     if not hasattr(vocabulary, "tokens"):
         pieces: list[str] = vocabulary.pieces(ids)
         return pieces
-    tokens: list[str] = vocabulary.tokens({"text": source} if isinstance(source, str) else {"tokens": source})
+    tokens: list[str] = vocabulary.tokens(source)
     return tokens
 
 

@@ -68,7 +68,7 @@ class Task(Protocol):
         """Make the layers above a core of `sizes.core` units; gives itself."""
 
     def __call__(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
-        """The loss of a batch, summed over its targets, and the core's last state. Its name in the class is `forward`."""
+        """The loss of a batch, summed over its targets, and the core's last state; in the class it is `forward`."""
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recurra.data.corpus import check_files
+from recurra.data.sources import check_files
 from recurra.errors import ConfigError, DataError
 from recurra.export import check_format, check_installed, export_folder
 from recurra.serving.adaptation import Choice, make_adaptation, not_for

@@ -6,25 +6,29 @@ from typing import Any
 
 from recurra import registry
 from recurra.config import FILLED, Config
-from recurra.data.encode import Encoder
-from recurra.data.pair_encode import PairEncoder
+from recurra.data.codecs.contract import forms_of
+from recurra.data.fields import readers_of
+from recurra.data.former import new_label_codecs, new_pair_codecs
 from recurra.data.readings import load_pypinyin
 from recurra.errors import ConfigError
 from recurra.serving.poems import check_form
 from recurra.serving.run import learns_from
 from recurra.tasks.translation_scores import load_sacrebleu
 
-READINGS = {
+SOURCES = {
     "text": "one long text",
     "examples": "sentences that come one by one",
     "labels": "the names of labels",
+    "numbers": "numbers",
 }
-"""What a vocabulary or batching is for: its attribute `reads`, "text" where it has none."""
+"""What a codec or batching reads."""
 
 
 def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None:
     """Raise `ConfigError` for a vocabulary, batching, reader, embedder or baseline that is for tasks of another kind,
     for sections a task has no use of, and for a pooling that the core cannot serve."""
+    if "vocabulary" not in config:
+        raise ConfigError("the recipe has no section [vocabulary]. `recurra recipes show char-lm` shows a whole one.")
     wanted = "text" if learns_from(task) == "text" else "examples"
     name = config["task"]["kind"]
     if hasattr(embedder, "describe"):
@@ -38,12 +42,12 @@ def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None
         if reads != wanted:
             fitting = [other for other in registry.names(filled) if _reads(filled, other) == wanted]
             raise ConfigError(
-                f"{section}.kind = {kind!r} is for {READINGS[reads]}, but the task {name!r} reads {READINGS[wanted]}. "
+                f"{section}.kind = {kind!r} is for {SOURCES[reads]}, but the task {name!r} reads {SOURCES[wanted]}. "
                 f"Set {section}.kind = {' or '.join(repr(other) for other in fitting)}."
             )
     _check_sentences(config, task)
     if learns_from(task) == "labels":
-        Encoder.make(config["vocabulary"], False, ())
+        new_label_codecs(config["vocabulary"], False, ())
     reader = config["reader"]["kind"]
     gives = registry.find("reader", reader).fields
     missing = [field for field in task.needs[1:] if field not in gives]
@@ -85,7 +89,7 @@ def _check_writing(config: Config, task: Any) -> None:
             f"reader.gives = {reader.get('gives', 'labels')!r}, but the task {name!r} learns pairs of source and "
             "target. Set reader.gives = 'pairs', or name the format: --set reader.kind=parallel, pairs or dictionary."
         )
-    PairEncoder.make(config["vocabulary"], config.get("target"), joint=task.tied == "all")
+    new_pair_codecs(config["vocabulary"], config.get("target"), joint=task.tied == "all")
     if config.get("search", {}).get("form"):
         check_form(task)
     if task.scores == "translation":
@@ -121,15 +125,6 @@ def _gives_sentences(kind: str) -> bool:
     return kind != "text" and bool({"text", "tokens"} & fields.keys()) and "source" not in fields
 
 
-def readers_of(field: str) -> list[str]:
-    """The readers that give a field, by name."""
-    return [
-        name
-        for name in registry.names("reader")
-        if name != "auto" and field in getattr(registry.find("reader", name), "fields", ())
-    ]
-
-
 def _check_pooling(core: Any, task: Any) -> None:
     """Refuse the last state as that of the whole sequence where a core's last state has not seen it."""
     setting = "intent_pooling" if getattr(task, "intent", False) else "pooling"
@@ -141,6 +136,10 @@ def _check_pooling(core: Any, task: Any) -> None:
         )
 
 
-def _reads(section: str, kind: str) -> str:
-    reads: str = getattr(registry.find(section, kind), "reads", "text")
-    return reads
+def _reads(filled: str, kind: str) -> str:
+    """What a batching or a codec reads, a key of `SOURCES`."""
+    if filled == "batching":
+        return "text" if registry.find(filled, kind).in_pieces else "examples"
+    forms = forms_of(kind)
+    named = {("text",): "text", ("text", "tokens"): "examples"}
+    return named.get(forms) or ("labels" if {*forms} & {"tags", "label", "labels"} else "numbers")

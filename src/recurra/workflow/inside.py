@@ -9,11 +9,10 @@ from typing import Any
 
 from recurra import registry
 from recurra.config import Data
-from recurra.data.encode import Encoder
-from recurra.data.examples import gather_examples
 from recurra.data.files import check_encoding, read_lines, read_text
-from recurra.data.labelled_texts import gather_texts
-from recurra.data.pair_encode import source_of
+from recurra.data.former import label_codecs
+from recurra.data.parts import gather, text_of
+from recurra.data.sides import source_of
 from recurra.diagnostics.report import Inspection, inspect_model
 from recurra.errors import DataError, RecurraError
 from recurra.serving.run import Run
@@ -58,10 +57,10 @@ def _held_out(run: Run, length: int) -> tuple[Example, str]:
     reader: Any = registry.construct("reader", run.config["reader"])
     try:
         if run.does == "write":
-            corpus = gather_texts(data, reader)
-            part, text = ("test", corpus.test) if corpus.test else ("validation", corpus.valid)
-            return _cut(run, {"text": text}, length), f"from the beginning of its own {part}"
-        parts = gather_examples(data, reader)
+            corpus = gather(data, reader, "time")
+            part, texts = ("test", corpus.test) if corpus.test else ("validation", corpus.valid)
+            return _cut(run, {"text": text_of(texts)}, length), f"from the beginning of its own {part}"
+        parts = gather(data, reader, "shuffle")
     except (RecurraError, OSError) as error:
         raise DataError(
             f"the run's own held-out text cannot be read: {error} Or give a text: --text or --file."
@@ -85,7 +84,7 @@ def _tokens(run: Run, example: Example) -> Sequence[str]:
     if run.does == "translate":
         source = source_of(example)
         return source.split() if isinstance(source, str) else source
-    return Encoder(run.model.vocabularies).tokens(example)
+    return label_codecs(run.model.vocabularies).tokens(example)
 
 
 def _cut(run: Run, example: Example, length: int) -> Example:

@@ -6,24 +6,24 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from recurra import registry
 from recurra.config import Config, Data
-from recurra.data.encode import Encoder
-from recurra.data.examples import gather_examples
-from recurra.data.vocabulary import Vocabulary
+from recurra.data.codecs.contract import IGNORED, Vocabulary, unknown_share
+from recurra.data.fields import readers_of
+from recurra.data.former import label_codecs, new_label_codecs
+from recurra.data.parts import gather
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.serving.labels import answers_to_passes, unseen
 from recurra.training.evaluation import Verdict
 from recurra.types import Example
-from recurra.workflow.agreement import readers_of
 from recurra.workflow.encoded import EncodedMaterial
 from recurra.workflow.start import symbols_of
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 SCHEMES = {
@@ -47,7 +47,7 @@ class LabelMaterial(EncodedMaterial):
         reader = registry.construct("reader", config["reader"])
         fields = registry.construct("task", config["task"]).needs[1:]
         try:
-            parts = gather_examples(data, reader)
+            parts = gather(data, reader, "shuffle")
         except DataError as error:
             raise _other_format(error, reader, fields) from error
         if not parts.valid:
@@ -66,7 +66,7 @@ class LabelMaterial(EncodedMaterial):
             _check_fields(examples, fields)
         embedder = registry.construct("embedder", config["embedder"])
         spells = getattr(embedder, "needs_characters", False)
-        self._encoder = Encoder.make(config["vocabulary"], spells, fields) if known is None else Encoder(known)
+        self._encoder = new_label_codecs(config["vocabulary"], spells, fields) if known is None else label_codecs(known)
         self._prepared: dict[str, Any] = {}
         for part in ("train", "valid"):
             tokenised = [{**example, "tokens": self._encoder.tokens(example)} for example in self.parts[part]]
@@ -75,8 +75,8 @@ class LabelMaterial(EncodedMaterial):
         if known is None:
             self._encoder.fit(self._prepared["train"])
             if symbols := symbols_of(config):
-                self._encoder.vocabularies["input"].extend(symbols)
-        vocabularies: Mapping[str, Any] = self._encoder.vocabularies
+                self._encoder["input"].extend(symbols)
+        vocabularies: Mapping[str, Any] = self._encoder.saved
         labels = {name: vocabularies[name].symbols for name in ("tags", "label") if name in vocabularies}
         self._notes += [_of("valid", note) for note in unseen(self._prepared["valid"], labels)]
         self._notes += _doubts(self._prepared["train"], fields)
@@ -85,8 +85,8 @@ class LabelMaterial(EncodedMaterial):
     def adapt(self, model: Model) -> None:
         """Tell a fresh model what the data know beyond sizes: word vectors, how often each label is."""
         super().adapt(model)
-        if "label" in self._encoder.vocabularies:
-            model.task.set_counts(self._encoder.label_counts(self._encoded["train"]))
+        if "label" in self._encoder.saved:
+            model.task.set_counts(_counts(self._encoded["train"], len(self._encoder.saved["label"])))
 
     def judge(
         self,
@@ -117,15 +117,14 @@ class LabelMaterial(EncodedMaterial):
 
     def facts(self) -> dict[str, Any]:
         """What the report knows of the data before training."""
-        vocabulary: Any = self._encoder.vocabularies["input"]
+        vocabulary: Any = self._encoder["input"]
         ids = {part: [e["input"] for e in encoded] for part, encoded in self._encoded.items()}
         tokens = {part: sum(map(len, each)) for part, each in ids.items()}
-        unknown = {part: sum(vocabulary.unknown_share(e) * len(e) for e in each) for part, each in ids.items()}
         return {
             "examples": {part: len(each) for part, each in ids.items()},
             "tokens": tokens,
-            "unknown_share": {part: unknown[part] / max(1, tokens[part]) for part in tokens},
-            "vocabulary": {name: len(symbols) for name, symbols in self._encoder.vocabularies.items()},
+            "unknown_share": {part: unknown_share(vocabulary, each) for part, each in ids.items()},
+            "vocabulary": {name: len(symbols) for name, symbols in self._encoder.saved.items()},
             "coverage": getattr(vocabulary, "coverage", None),
             "notes": self._notes,
         }
@@ -147,6 +146,18 @@ class LabelMaterial(EncodedMaterial):
 def _of(part: str, note: str) -> str:
     """A note that says of which part it is, where that is not the training part."""
     return note if part == "train" else f"Validation: {note}"
+
+
+def _counts(encoded: Iterable[Mapping[str, Any]], labels: int) -> list[int]:
+    """How many encoded examples have each label, by its number."""
+    counts = np.zeros(labels, np.int64)
+    for example in encoded:
+        if "labels" in example:
+            counts += example["labels"] > 0
+        elif example.get("label", IGNORED) != IGNORED:
+            counts[example["label"]] += 1
+    found: list[int] = counts.tolist()
+    return found
 
 
 def _doubts(train: Sequence[Example], fields: Sequence[str]) -> list[str]:

@@ -11,10 +11,11 @@ import torch
 
 from recurra import registry
 from recurra.config import Config, Data
-from recurra.data.examples import gather_examples
+from recurra.data.codecs.contract import Vocabulary
 from recurra.data.files import counted
-from recurra.data.pair_encode import PairEncoder, one_target_each, source_of, targets_of
-from recurra.data.vocabulary import Vocabulary
+from recurra.data.former import by_field, new_pair_codecs, pair_codecs
+from recurra.data.parts import gather
+from recurra.data.sides import one_target_each, source_of, targets_of
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.serving.search import Search, make_search
@@ -38,7 +39,7 @@ class PairMaterial:
 
     def __init__(self, config: Config, known: Mapping[str, Vocabulary] | None = None) -> None:
         data = Data(**registry.checked(Data, config["data"], where="data"))
-        parts = gather_examples(data, registry.construct("reader", config["reader"]))
+        parts = gather(data, registry.construct("reader", config["reader"]), "shuffle")
         if not parts.valid:
             raise ConfigError("there are no validation pairs. Name files with --valid, or set data.valid_fraction.")
         self.config = copy.deepcopy(config)
@@ -51,9 +52,9 @@ class PairMaterial:
         self._task = registry.construct("task", config["task"])
         self._joint: bool = self._task.tied == "all"
         if known is None:
-            encoder = PairEncoder.make(config["vocabulary"], config.get("target"), joint=self._joint).fit(parts.train)
+            encoder = new_pair_codecs(config["vocabulary"], config.get("target"), joint=self._joint).fit(parts.train)
         else:
-            encoder = PairEncoder(known)
+            encoder = pair_codecs(known)
         self._encoder = encoder
         self._train = encoder.encode_all(one_target_each(parts.train))
         self._by_loss: bool = self._task.judged_by_loss
@@ -76,18 +77,18 @@ class PairMaterial:
     @property
     def vocabularies(self) -> dict[str, Vocabulary]:
         """By field: "input" and "target"; one for both where the task ties all."""
-        return dict(self._encoder.vocabularies)
+        return by_field(self._encoder)
 
     def adapt(self, model: Model) -> None:
         """Tell a fresh model what the data know beyond sizes: nothing here."""
 
     def train(self, epoch: int, seed: int) -> Any:
         """The batches of an epoch."""
-        return self._batching.batches(self._train, None, epoch=epoch, seed=seed)
+        return self._batching.batches(self._train, self._encoder.layouts, epoch=epoch, seed=seed)
 
     def valid(self) -> Iterable[Batch]:
         """The validation's sources in batches, with their targets where those are judged by."""
-        batches: Iterable[Batch] = self._batching.batches(self._asked, None, whole=True)
+        batches: Iterable[Batch] = self._batching.batches(self._asked, self._encoder.layouts, whole=True)
         return batches
 
     def judge(
@@ -105,7 +106,7 @@ class PairMaterial:
         if self._by_loss:
             score = evaluate(model, batches, device=device, precision=precision, stop=stop)
             return None if score is None else Verdict(metric, score.per_target)
-        vocabulary = self._encoder.vocabularies["input"]
+        vocabulary = self._encoder["input"]
         sources = [
             source_pieces(vocabulary, source_of(example), encoded["input"][:-1])
             for example, encoded in zip(self._judged, self._asked, strict=True)
@@ -137,7 +138,7 @@ class PairMaterial:
                 for name, field in (("source", "input"), ("target", "target"))
             },
             "unknown_share": self._encoder.unknown_shares(valid),
-            "vocabulary": {name: len(symbols) for name, symbols in self._encoder.vocabularies.items()},
+            "vocabulary": {name: len(symbols) for name, symbols in self.vocabularies.items()},
             "joint": self._joint,
             "judged": len(self._judged),
             "notes": self._notes,

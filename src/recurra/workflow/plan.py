@@ -11,9 +11,9 @@ from recurra import config as configuration
 from recurra import plugins as own_files
 from recurra import registry
 from recurra.config import Config, Data
-from recurra.data.corpus import check_files, check_sources
 from recurra.data.sets import set_reader
 from recurra.data.sniff import ORDER, PAIRS
+from recurra.data.sources import check_files, check_sources
 from recurra.errors import CheckpointError, ConfigError, UnknownName, did_you_mean
 from recurra.export import export_folder
 from recurra.serving.search import make_search
@@ -245,8 +245,10 @@ def _resumed(config: Config, out: Path) -> Config:
         config = {**config, "reader": started["reader"]}
     if config["task"].get("scheme", "auto") == "auto" and "scheme" in started["task"]:
         config = {**config, "task": {**config["task"], "scheme": started["task"]["scheme"]}}
-    left = {key: started["vocabulary"][key] for key in ("split", "lower", "digits") if key in started["vocabulary"]}
-    config = {**config, "vocabulary": {**left, **config["vocabulary"]}}
+    if "vocabulary" in config:
+        then = started.get("vocabulary", {})
+        left = {key: then[key] for key in ("split", "lower", "digits") if key in then}
+        config = {**config, "vocabulary": {**left, **config["vocabulary"]}}
     for name, (before, now) in configuration.differences(started, config).items():
         if name not in MAY_CHANGE:
             raise ConfigError(

@@ -10,10 +10,10 @@ import torch
 
 from recurra import registry
 from recurra.config import Config, Data
-from recurra.data.encode import Encoder
-from recurra.data.examples import gather_examples
+from recurra.data.codecs.contract import Vocabulary
 from recurra.data.files import counted
-from recurra.data.vocabulary import Vocabulary
+from recurra.data.former import label_codecs, new_label_codecs
+from recurra.data.parts import gather
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.tasks.scores import perplexity
@@ -36,7 +36,7 @@ class SentenceMaterial(EncodedMaterial):
 
     def __init__(self, config: Config, known: Mapping[str, Vocabulary] | None = None) -> None:
         data = Data(**registry.checked(Data, config["data"], where="data"))
-        parts = gather_examples(data, registry.construct("reader", config["reader"]))
+        parts = gather(data, registry.construct("reader", config["reader"]), "shuffle")
         if not parts.valid:
             raise ConfigError(
                 "there are no validation sentences. Name a file with --valid, or set data.valid_fraction."
@@ -49,11 +49,11 @@ class SentenceMaterial(EncodedMaterial):
         if known is None:
             embedder = registry.construct("embedder", config["embedder"])
             spells = getattr(embedder, "needs_characters", False)
-            encoder = Encoder.make(config["vocabulary"], spells, ()).fit(parts.train)
+            encoder = new_label_codecs(config["vocabulary"], spells, ()).fit(parts.train)
             if symbols := symbols_of(config):
-                encoder.vocabularies["input"].extend(symbols)
+                encoder["input"].extend(symbols)
         else:
-            encoder = Encoder(known)
+            encoder = label_codecs(known)
         self._encoder = encoder
         self._encode(self.parts, config["batching"], "sentence")
 
@@ -96,7 +96,7 @@ class SentenceMaterial(EncodedMaterial):
             "unknown_share": {
                 part: self._encoder.unknown_shares(encoded).get("input", 0.0) for part, encoded in self._encoded.items()
             },
-            "vocabulary": {name: len(symbols) for name, symbols in self._encoder.vocabularies.items()},
+            "vocabulary": {name: len(symbols) for name, symbols in self._encoder.saved.items()},
             "notes": self._notes,
         }
 

@@ -123,13 +123,14 @@ def _stated(section: str, config: Config, settings: Mapping[str, Any]) -> dict[s
 
 def symbols_of(config: Config) -> list[str]:
     """The symbols of the run that the config starts from, without those for unknown ones and line ends."""
-    from recurra.data.vocabulary import UNKNOWN_CHARACTER, UNKNOWN_WORD  # not before there are such symbols
-    from recurra.data.vocabulary_file import load_all
+    from recurra.data.codecs.characters import UNKNOWN_CHARACTER  # not before there are such symbols
+    from recurra.data.codecs.file import find, load
+    from recurra.data.codecs.word import UNKNOWN_WORD
 
     start = start_of(config)
     if start is None:
         return []
-    vocabulary = load_all(start.path / "vocabulary.json")["input"]
+    vocabulary = load(find(start.path))["input"]
     marks = {UNKNOWN_WORD, UNKNOWN_CHARACTER, getattr(vocabulary, "end_of_line", "\n")}
     return [symbol for symbol in vocabulary.symbols if symbol not in marks]
 
@@ -142,8 +143,11 @@ def _config_of(path: Path) -> Config:
             f"init.from = {str(path)!r} is no run{did_you_mean(path.name, others)} Name the folder that `recurra train "
             "word-lm-small … --out` made."
         )
+    from recurra.data.codecs.file import find
+
     run = configuration.load_recipe(path / "config.toml")
-    missing = next((file for file in ("vocabulary.json", "model.safetensors") if not (path / file).is_file()), None)
+    files = (find(path), path / "model.safetensors")
+    missing = next((file.name for file in files if not file.is_file()), None)
     if missing is not None:
         raise ConfigError(
             f"init.from = {str(path)!r} has no {missing}, so there are no weights to start from. A training writes it "
@@ -224,5 +228,6 @@ def _contradiction(name: str, given: Any, value: Any, path: Path) -> str:
 
 
 def _reads(kind: str) -> str:
-    reads: str = getattr(registry.find("vocabulary", kind), "reads", "text")
-    return reads
+    from recurra.data.codecs.contract import forms_of  # which loads numpy
+
+    return "examples" if "tokens" in forms_of(kind) else "text"

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from recurra import registry
 from recurra.config import Config, Data
-from recurra.data.corpus import Corpus
-from recurra.data.labelled_texts import gather_texts
+from recurra.data.batching.layout import SYMBOLS
+from recurra.data.codecs.contract import Vocabulary, unknown_share
+from recurra.data.parts import gather, text_of
+from recurra.data.shuffled import Parts
 from recurra.data.sniff import AutoReader
-from recurra.data.vocabulary import Vocabulary
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.training.evaluation import Batches, Judge, by_loss
@@ -28,19 +29,20 @@ class TextMaterial:
     """
 
     def __init__(self, config: Config, known: Mapping[str, Vocabulary] | None = None) -> None:
-        corpus = gather_texts(Data(**registry.checked(Data, config["data"], where="data")), _reader(config))
+        corpus = gather(Data(**registry.checked(Data, config["data"], where="data")), _reader(config), "time")
         if not corpus.valid:
             raise ConfigError("there is no validation text. Name one with --valid, or set data.valid_fraction above 0.")
         self.config, words = _settled(config, corpus)
         self.split, self.fingerprint = corpus.split, corpus.fingerprint
         self._notes = [note for path in config["data"].get("train", ())[:1] if (note := _labelled(path, config))]
         self._notes += [*corpus.notes, *words]
-        self.parts: dict[str, Any] = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
+        self.parts: dict[str, Any] = {part: text_of(getattr(corpus, part)) for part in ("train", "valid", "test")}
         if known is None:
-            vocabulary: Vocabulary = registry.construct("vocabulary", self.config["vocabulary"])
-            known = {"input": vocabulary.fit([corpus.train])}
+            vocabulary: Vocabulary = registry.construct("codec", self.config["vocabulary"])
+            known = {"input": vocabulary.fit([self.parts["train"]])}
         self.vocabularies = dict(known)
         self._ids = {part: self.vocabularies["input"].encode(self.parts[part]) for part in ("train", "valid")}
+        self._encoded = {part: [{"input": ids}] for part, ids in self._ids.items()}
         self._batching = registry.construct("batching", config["batching"])
         self.train(0, 0)  # a text too short for its streams is refused before there is a run
 
@@ -51,12 +53,12 @@ class TextMaterial:
 
     def train(self, epoch: int, seed: int) -> Batches:
         """The batches of an epoch."""
-        batches: Batches = self._batching.batches(self._ids["train"], epoch=epoch, seed=seed)
+        batches: Batches = self._batching.batches(self._encoded["train"], SYMBOLS, epoch=epoch, seed=seed)
         return batches
 
     def valid(self) -> Iterable[Batch]:
         """All of the validation text."""
-        batches: Iterable[Batch] = self._batching.batches(self._ids["valid"], whole=True)
+        batches: Iterable[Batch] = self._batching.batches(self._encoded["valid"], SYMBOLS, whole=True)
         return batches
 
     def input_ids(self) -> list[NDArray[np.int64]]:
@@ -68,7 +70,7 @@ class TextMaterial:
         vocabulary = self.vocabularies["input"]
         return {
             "symbols": {part: len(ids) for part, ids in self._ids.items()},
-            "unknown_share": {part: vocabulary.unknown_share(ids) for part, ids in self._ids.items()},
+            "unknown_share": {part: unknown_share(vocabulary, [ids]) for part, ids in self._ids.items()},
             "vocabulary": {"kind": self.config["vocabulary"]["kind"], "size": len(vocabulary)},
         }
 
@@ -84,19 +86,19 @@ class TextMaterial:
         ]
 
 
-def _settled(config: Config, corpus: Corpus) -> tuple[Config, list[str]]:
+def _settled(config: Config, corpus: Parts) -> tuple[Config, list[str]]:
     """The config with what it leaves to the data, for later files of the same kind, and sentences about that.
 
     Words of examples are parted as the recipes that label them do, so that a model of labels can start from this one.
     """
-    if corpus.form == "whole":
+    if corpus.lines_of is None:
         return config, []
     config = {**config, "reader": corpus.reader or config["reader"]}
     vocabulary = config["vocabulary"]
     if vocabulary["kind"] != "word":
         return config, []
     given: dict[str, Any] = {"split": "words", "lower": True}
-    if corpus.form == "tokens":
+    if corpus.lines_of == "tokens":
         given = {"split": "space", "lower": True, "digits": True}
     left = {key: value for key, value in given.items() if key not in vocabulary}
     if not left:

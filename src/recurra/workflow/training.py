@@ -17,7 +17,7 @@ from recurra import config as configuration
 from recurra import plugins as own_files
 from recurra.checkpoint import RunFolder
 from recurra.config import Config
-from recurra.data import vocabulary_file
+from recurra.data.codecs import file as codec_file
 from recurra.errors import CheckpointError, DataError, Stopped
 from recurra.forms.files import METRICS
 from recurra.model import Model, make_parts
@@ -112,8 +112,9 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
         say(sentence)
     if folder is not None and not going_on:
         say(f"{folder.path} was stopped before its first checkpoint: it begins at step 0.")
-    folder = folder or checkpoint.create_run(plan.out)
-    vocabulary_file.save_all(material.vocabularies, folder.vocabulary)
+    if folder is None:
+        folder = checkpoint.create_run(plan.out)
+        codec_file.save(material.vocabularies, folder.path / codec_file.CODECS)
     checkpoint.write_json(folder.report, report)
     storage.write_text(folder.config, configuration.dump_toml(config))
     trainer = Trainer(
@@ -170,7 +171,7 @@ def _unfreezing(model: Model, start: Start | None, origin: dict[str, Any] | None
 
 def open_material(config: Config, task: Any, folder: RunFolder | None) -> Material:
     """The data a task needs, read and encoded; with the vocabularies of the run where one goes on."""
-    known = None if folder is None else vocabulary_file.load_all(folder.vocabulary)
+    known = None if folder is None else codec_file.load(folder.codecs)
     material: Material = MATERIALS[learns_from(task)](config, known)
     if folder is not None and checkpoint.read_report(folder.report).get("data") != material.fingerprint:
         raise DataError(

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from recurra import checkpoint
 from recurra import config as configuration
 from recurra.checkpoint import RunFolder
-from recurra.data import vocabulary_file
-from recurra.data.vocabulary import Vocabulary
+from recurra.data.codecs import file as codec_file
+from recurra.data.codecs.contract import Vocabulary
 from recurra.errors import CheckpointError, DataError
 from recurra.model import Model
 from recurra.training.unfreezing import Unfreezing, from_the_top, layer_of
@@ -81,7 +81,7 @@ def take(model: Model, path: Path, counts: NDArray[np.int64]) -> Taken:
     """
     run = checkpoint.open_run(path)
     tensors, metadata = checkpoint.load_tensors(run.model)
-    vocabularies = vocabulary_file.load_all(run.vocabulary)
+    vocabularies = codec_file.load(run.codecs)
     checkpoint.check_vocabulary(run.model, metadata, vocabularies)
     theirs: Vocabulary = vocabularies["input"]
     if VECTORS not in tensors:

@@ -14,8 +14,8 @@ HERE = Path(__file__).parent
 
 
 def vocabularies() -> dict:
-    """What vocabulary.json holds, by name."""
-    return json.loads((HERE / "vocabulary.json").read_text("utf-8"))["vocabularies"]
+    """What codecs.json holds, by name."""
+    return json.loads((HERE / "codecs.json").read_text("utf-8"))["codecs"]
 
 
 def vocabulary(name: str) -> dict:
@@ -30,7 +30,7 @@ class Asked:
         self.model = onnxruntime.InferenceSession(str(HERE / f"{name}.onnx"), providers=["CPUExecutionProvider"])
         self.outputs = [output.name for output in self.model.get_outputs()]
         if self.model.get_modelmeta().custom_metadata_map["vocabulary"] != mark_of(vocabularies()):
-            raise ValueError(f"vocabulary.json is of another model than {name}.onnx. Copy the export's whole folder.")
+            raise ValueError(f"codecs.json is of another model than {name}.onnx. Copy the export's whole folder.")
 
     def __call__(self, **inputs: np.ndarray) -> dict:
         return dict(zip(self.outputs, self.model.run(None, inputs), strict=True))

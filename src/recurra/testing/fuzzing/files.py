@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data import vocabulary_file
-from recurra.data.subwords import Subwords
-from recurra.data.tokens import Labels, Tokens
+from recurra.data.codecs import file as codec_file
+from recurra.data.codecs.characters import Byte, Character
+from recurra.data.codecs.labels import Labels
+from recurra.data.codecs.subwords import Subwords
+from recurra.data.codecs.tokens import Tokens
+from recurra.data.codecs.word import Word
 from recurra.data.vectors import read_vectors
-from recurra.data.vocabulary import Byte, Character, Word
 from recurra.registry import construct
 from recurra.testing.fuzzing.mutations import json_text, mutated, mutated_value
 
@@ -140,15 +142,15 @@ class Codecs:
             "word words": Word(split="words", lower=True, digits=True).fit(texts),
         }
         self._of_examples: dict[str, Any] = {
-            "tokens": Tokens().fit_texts(texts),
-            "tokens space": Tokens(split="space", digits=True).fit_texts(texts),
-            "tokens characters": Tokens(split="characters", lower=True).fit_texts(texts),
-            "subwords": Subwords(size=300).fit_texts(texts),
-            "subwords unigram": Subwords(size=300, model="unigram").fit_texts(texts * 3),
+            "tokens": Tokens().fit(texts),
+            "tokens space": Tokens(split="space", digits=True).fit(texts),
+            "tokens characters": Tokens(split="characters", lower=True).fit(texts),
+            "subwords": Subwords(size=300).fit(texts),
+            "subwords unigram": Subwords(size=300, model="unigram").fit(texts * 3),
         }
         self._labels = Labels().fit([["O", "B-x", "I-x"]])
         every = (*self._of_text.values(), *self._of_examples.values(), self._labels)
-        self._records = [vocabulary.to_json() for vocabulary in every]
+        self._records = [vocabulary.record() for vocabulary in every]
         self._path = folder / "vocabulary.json"
 
     def make(self, random: Random) -> bytes:
@@ -169,9 +171,9 @@ class Codecs:
         what, raw = given[:5], given[5:]
         if what == b"file ":
             write(self._path, raw)
-            for vocabulary in vocabulary_file.load_all(self._path).values():
+            for vocabulary in codec_file.load(self._path).values():
                 self._use(vocabulary, _TEXT)
-                again = vocabulary_file.from_json(json.loads(json.dumps(vocabulary.to_json())))
+                again = codec_file.from_record(json.loads(json.dumps(vocabulary.record())))
                 assert again.symbols == vocabulary.symbols, "other symbols after saving"
             return True
         text = _halves(raw) if len(raw) % 2 else raw.decode("utf-8", errors="replace")
@@ -182,11 +184,10 @@ class Codecs:
             if name == "character" and not (vocabulary.encode(text) == 0).any():
                 assert vocabulary.decode(vocabulary.encode(text)) == text, "characters do not come back"
             if name.startswith("subwords") and text == text.encode("utf-8", "replace").decode():
-                (ids,) = vocabulary.encode_texts([text])
-                assert vocabulary.text(ids) == text, "subwords do not write the text"
+                ids = vocabulary.encode(text)
+                assert vocabulary.decode(ids) == text, "subwords do not write the text"
         fresh: Any = Character() if len(raw) % 3 else Word() if len(raw) % 2 else Tokens()
-        fresh = fresh.fit_texts([text]) if isinstance(fresh, Tokens) else fresh.fit([text])
-        self._use(fresh, text)
+        self._use(fresh.fit([text]), text)
         return True
 
     def _use(self, vocabulary: Any, text: str) -> None:
@@ -195,15 +196,10 @@ class Codecs:
             ids = vocabulary.encode([*vocabulary.symbols[:5], "?"])
             vocabulary.decode([i for i in ids.tolist() if i >= 0])
             return
-        if hasattr(vocabulary, "encode_texts"):
-            (ids,) = vocabulary.encode_texts([text])
-            assert len(vocabulary.pieces(ids)) == len(ids)
-            vocabulary.text(ids)
-        else:
-            ids = vocabulary.encode(text)
-            vocabulary.decode(ids)
+        ids = vocabulary.encode(text)
+        assert len(vocabulary.pieces(ids)) == len(ids)
+        vocabulary.decode(ids)
         assert not len(ids) or 0 <= ids.min() <= ids.max() < len(vocabulary), "numbers that are no symbols"
-        assert 0.0 <= vocabulary.unknown_share(ids) <= 1.0
 
 
 def _halves(raw: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Tokens ⇄ numbers for sequences that come one by one, and the names of their labels."""
+"""Tokens ⇄ numbers, for sequences that come one by one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from recurra.data.codecs.contract import checked_ids
+from recurra.data.codecs.word import UNKNOWN_WORD
 from recurra.data.join import join_words
 from recurra.data.vectors import read_vectors, vectors_path
-from recurra.data.vocabulary import UNKNOWN_WORD, checked_ids
-from recurra.data.words import SPLITTER, split_words, with_zeros
+from recurra.data.words import SPLITTER, checked_splitter, split_words, with_zeros
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import part
-from recurra.types import Example
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,7 @@ Text = str | Sequence[str]
 """A text, or its tokens."""
 
 
-@part("vocabulary", "tokens")
+@part("codec", "tokens")
 class Tokens:
     """The tokens of many sequences, the most frequent first. Number 0 is `<unk>`, the unknown token, and the padding.
 
@@ -37,8 +37,10 @@ class Tokens:
     of the training text, and a token that is no symbol is looked up in lower case before it is unknown.
     """
 
-    reads: ClassVar[str] = "examples"
-    """What it is for; the workflow asks before any data are read."""
+    forms: ClassVar[tuple[str, ...]] = ("text", "tokens")
+    dtype: ClassVar[type[np.generic]] = np.int64
+    shape: ClassVar[tuple[int | None, ...]] = (None,)
+    padding: ClassVar[float] = 0
     unknown: int = 0
 
     def __init__(
@@ -65,27 +67,26 @@ class Tokens:
         self.coverage: tuple[float, float] | None = None
         """The shares, 0 to 1, of the training text's distinct tokens and of all its tokens that have a vector."""
         self.splitter = SPLITTER
-        self.restore([UNKNOWN_WORD])
+        self.take([UNKNOWN_WORD])
 
     def __len__(self) -> int:
         return len(self.symbols)
 
-    def tokens(self, example: Example) -> list[str]:
-        """The tokens of an example as they are written: its own, or those of its text."""
-        if "tokens" in example:
-            return list(example["tokens"])
-        if "text" not in example:
-            raise DataError(
-                f"{example.get('place', 'an example')}: neither tokens nor text in it, only "
-                f"{', '.join(example) or 'nothing'}. Name another reader."
-            )
-        return self._split(example["text"])
+    @property
+    def size(self) -> int:
+        return len(self)
 
-    def fit(self, sequences: Iterable[Sequence[str]]) -> Self:
-        """Take the symbols from tokenised sequences. Raises `DataError` where all would be unknown."""
+    def tokens(self, value: Text) -> list[str]:
+        """The tokens of a text as they are written; those of a list as they are."""
+        if not isinstance(value, str) or self.split == "characters":
+            return list(value)
+        return split_words(value, self.split, self.splitter)
+
+    def fit(self, values: Iterable[Text]) -> Self:
+        """Take the symbols from texts, split or not. Raises `DataError` where all would be unknown."""
         counts: Counter[str] = Counter()
-        for tokens in sequences:
-            counts.update(self._keys(tokens))
+        for value in values:
+            counts.update(self._keys(self.tokens(value)))
         marked = counts.pop(UNKNOWN_WORD, 0)
         ordered = sorted(counts, key=lambda token: (-counts[token], token))
         room = len(ordered) if self.max_size is None else self.max_size - 1
@@ -100,10 +101,10 @@ class Tokens:
                 f"all {len(counts):,} distinct tokens are unknown, seen fewer than {self.min_count} times. "
                 "Lower vocabulary.min_count."
             )
-        return self.restore([UNKNOWN_WORD, *kept])
+        return self.take([UNKNOWN_WORD, *kept])
 
-    def restore(self, symbols: Sequence[str]) -> Self:
-        """Take the symbols of an earlier fit, without vectors: a model holds them by then. Raises `CheckpointError`."""
+    def take(self, symbols: Sequence[str]) -> Self:
+        """These symbols, in their order, without vectors. Raises `CheckpointError` where they cannot be all."""
         numbers = {token: i for i, token in enumerate(symbols)}
         if len(numbers) != len(symbols) or not symbols or symbols[0] != UNKNOWN_WORD:
             raise CheckpointError(f"a vocabulary of tokens is {UNKNOWN_WORD} and then distinct tokens.")
@@ -113,43 +114,30 @@ class Tokens:
 
     def extend(self, symbols: Iterable[str]) -> Self:
         """Know these symbols too, after those there are, without vectors."""
-        return self.restore(list(dict.fromkeys([*self.symbols, *symbols])))
+        return self.take(list(dict.fromkeys([*self.symbols, *symbols])))
 
-    def encode(self, tokens: Sequence[str]) -> NDArray[np.int64]:
-        """The numbers [T] of tokens; 0 for the unknown."""
-        keys = self._keys(tokens)
+    def encode(self, value: Text) -> NDArray[np.int64]:
+        """The numbers [T] of a text, split or not; 0 for unknown tokens."""
+        keys = self._keys(self.tokens(value))
         ids = np.fromiter(map(self._numbers.get, keys, repeat(0)), np.int64, len(keys))
         if self.named_vectors is not None:
             for place in np.flatnonzero(ids == 0).tolist():
                 ids[place] = self._numbers.get(keys[place].lower(), 0)
         return ids
 
-    def fit_texts(self, texts: Iterable[Text]) -> Self:
-        """`fit` on texts, split or not."""
-        return self.fit(map(self._split, texts))
-
-    def encode_texts(self, texts: Iterable[Text]) -> list[NDArray[np.int64]]:
-        """The numbers of texts, split or not."""
-        return [self.encode(self._split(text)) for text in texts]
-
     def pieces(self, ids: ArrayLike) -> list[str]:
         """The tokens of numbers, `<unk>` for 0. Raises `DataError` for a number that is no symbol."""
         return [self.symbols[i] for i in checked_ids(ids, len(self)).tolist()]
 
-    def text(self, ids: ArrayLike) -> str:
+    def decode(self, array: ArrayLike) -> str:
         """The tokens of numbers as one text: characters side by side, tokens of "space" parted by spaces, and of
         "words" marks as they are usually written. Raises as `pieces` does."""
-        tokens = self.pieces(ids)
+        tokens = self.pieces(array)
         if self.split == "words":
             return join_words(tokens)
         return ("" if self.split == "characters" else " ").join(tokens)
 
-    def unknown_share(self, ids: ArrayLike) -> float:
-        """Share of unknown tokens, 0 to 1."""
-        ids = np.asarray(ids)
-        return float((ids == self.unknown).mean()) if ids.size else 0.0
-
-    def to_json(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """Kind, settings, how texts are split, and symbols; without vectors."""
         settings = {
             "split": self.split,
@@ -162,10 +150,13 @@ class Tokens:
         by = {} if self.split == "characters" else {"splitter": self.splitter}
         return {"kind": "tokens", "settings": settings, **by, "symbols": self.symbols}
 
-    def _split(self, text: Text) -> list[str]:
-        if not isinstance(text, str) or self.split == "characters":
-            return list(text)
-        return split_words(text, self.split, self.splitter)
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Nothing: a model holds the vectors."""
+        return {}
+
+    def restore(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        self.splitter = checked_splitter(record)
+        return self.take(record["symbols"])
 
     def _keys(self, tokens: Sequence[str]) -> list[str]:
         """What tokens are looked up by."""
@@ -178,7 +169,7 @@ class Tokens:
         for k, key in enumerate(self._keys(words)):
             rows.setdefault(key, k)  # files put the more frequent word first
         rows.pop(UNKNOWN_WORD, None)
-        self.restore([UNKNOWN_WORD, *dict.fromkeys([*kept, *rows])])
+        self.take([UNKNOWN_WORD, *dict.fromkeys([*kept, *rows])])
         self.vectors = np.zeros((len(self), found.shape[1]), np.float32)
         for i, symbol in enumerate(self.symbols):
             row: int | None = rows.get(symbol, rows.get(symbol.lower()))
@@ -187,50 +178,3 @@ class Tokens:
         covered = [n for token, n in counts.items() if token in rows or token.lower() in rows]
         self.coverage = (len(covered) / len(counts), sum(covered) / sum(counts.values()))
         return self
-
-
-@part("vocabulary", "labels")
-class Labels:
-    """Names of tags or labels, the most frequent first. Not for text."""
-
-    reads: ClassVar[str] = "labels"
-
-    def __init__(self) -> None:
-        self.restore([])
-
-    def __len__(self) -> int:
-        return len(self.symbols)
-
-    def fit(self, sequences: Iterable[Sequence[str]]) -> Self:
-        """Take the names from lists of them. Raises `DataError` where there is none."""
-        counts: Counter[str] = Counter()
-        for names in sequences:
-            counts.update(names)
-        if not counts:
-            raise DataError("the training examples hold no label. Are they labelled, and is the right field read?")
-        return self.restore(sorted(counts, key=lambda name: (-counts[name], name)))
-
-    def restore(self, symbols: Sequence[str]) -> Self:
-        """Take the names of an earlier fit. Raises `CheckpointError` for names that are not distinct."""
-        numbers = {name: i for i, name in enumerate(symbols)}
-        if len(numbers) != len(symbols):
-            raise CheckpointError("a vocabulary of labels is a list of distinct names.")
-        self.symbols = list(symbols)
-        self._numbers = numbers
-        return self
-
-    def encode(self, names: Sequence[str]) -> NDArray[np.int64]:
-        """The numbers [N] of names; −1 for one that is unknown."""
-        return np.fromiter(map(self._numbers.get, names, repeat(-1)), np.int64, len(names))
-
-    def decode(self, ids: Iterable[int]) -> list[str]:
-        """The names of numbers. Raises `DataError` for a number that is no label."""
-        numbers = [int(i) for i in ids]
-        for i in numbers:
-            if not 0 <= i < len(self.symbols):
-                raise DataError(f"label number {i} is outside the {len(self.symbols)} labels. Is it another run's?")
-        return [self.symbols[i] for i in numbers]
-
-    def to_json(self) -> dict[str, Any]:
-        """Kind, settings and names."""
-        return {"kind": "labels", "settings": {}, "symbols": self.symbols}

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from recurra.data.tokens import Text
-from recurra.data.vocabulary import UNKNOWN_CHARACTER, checked_ids
-from recurra.data.words import MARKS, SPLITTER
+from recurra.data.codecs.characters import UNKNOWN_CHARACTER
+from recurra.data.codecs.contract import checked_ids
+from recurra.data.codecs.tokens import Text
+from recurra.data.words import MARKS, SPLITTER, checked_splitter
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import part
 
@@ -36,20 +37,22 @@ _STEP = 1e-4
 """How far apart the trainer of "unigram" puts the scores of bytes that it has none for."""
 
 
-@part("vocabulary", "subwords")
+@part("codec", "subwords")
 class Subwords:
     """Pieces of words, `size` of them at most, found in the training text by byte pairs ("bpe": Sennrich et al. 2016)
     or by a model of single pieces ("unigram": Kudo 2018); the library tokenizers trains both.
 
     A word keeps the space before it, and a text is read as if a space stood before it. All 256 bytes are pieces, so
-    that every text in any script can be written and nothing is unknown: `text` of the numbers of a text is that very
+    that every text in any script can be written and nothing is unknown: `decode` of the numbers of a text is that very
     text, in lower case with `lower`. Number 0 is U+FFFD, which no text is encoded with; it is there for the padding.
     "bpe" joins pieces that were seen side by side `min_count` times in training. It is its pieces in their order: of
     two neighbours those are joined first that make the earliest piece. "unigram" has a score beside each, ln p.
     """
 
-    reads: ClassVar[str] = "examples"
-    """What it is for; the workflow asks before any data are read."""
+    forms: ClassVar[tuple[str, ...]] = ("text", "tokens")
+    dtype: ClassVar[type[np.generic]] = np.int64
+    shape: ClassVar[tuple[int | None, ...]] = (None,)
+    padding: ClassVar[float] = 0
     unknown: int = 0
 
     def __init__(
@@ -63,7 +66,7 @@ class Subwords:
             raise ConfigError(f"vocabulary.min_count = {min_count}, expected 1 or more.")
         if model == "unigram" and min_count != 2:
             raise ConfigError("vocabulary.min_count is for vocabulary.model = 'bpe'. Leave it away.")
-        self.size = size
+        self.most = size
         self.model = model
         self.lower = lower
         self.min_count = min_count
@@ -74,17 +77,21 @@ class Subwords:
     def __len__(self) -> int:
         return len(self.symbols)
 
-    def fit_texts(self, texts: Iterable[Text]) -> Self:
+    @property
+    def size(self) -> int:
+        return len(self)
+
+    def fit(self, values: Iterable[Text]) -> Self:
         """Learn the pieces from texts; of one that is split, the tokens joined by spaces.
 
         Raises `DataError` where no text holds anything.
         """
         from tokenizers import Tokenizer, models, trainers
 
-        written = [text for text in map(self._written, texts) if text]
+        written = [text for text in map(self._written, values) if text]
         if not written:
             raise DataError("the training examples hold no text. Is the right field read?")
-        alphabet, room = list(BYTE_OF), self.size - 1
+        alphabet, room = list(BYTE_OF), self.most - 1
         if self.model == "bpe":
             learnt = Tokenizer(models.BPE())
             learnt.pre_tokenizer = _by_bytes(self.splitter)
@@ -104,8 +111,9 @@ class Subwords:
             )
         return self._take(*_ordered(_scores(learnt)))
 
-    def restore(self, symbols: Sequence[str], scores: Sequence[float] | None = None) -> Self:
-        """Take the pieces of an earlier fit, and the scores of "unigram". Raises `CheckpointError`."""
+    def restore(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        symbols, scores = record["symbols"], record.get("scores")
+        self.splitter = checked_splitter(record)
         if list(symbols[:1]) != [UNKNOWN_CHARACTER] or len(set(symbols)) != len(symbols):
             raise CheckpointError("a vocabulary of subwords is U+FFFD and then distinct pieces.")
         if not BYTE_OF.keys() <= set(symbols) or not set().union(*symbols[1:]) <= BYTE_OF.keys():
@@ -118,11 +126,16 @@ class Subwords:
                 raise CheckpointError(f"a unigram vocabulary of {len(symbols):,} subwords has as many scores.")
         return self._take(symbols, scores if self.model == "unigram" else None)
 
-    def encode_texts(self, texts: Iterable[Text]) -> list[NDArray[np.int64]]:
-        """The numbers of texts; of one that is split, of its tokens joined by spaces. No number is 0."""
+    def encode(self, value: Text) -> NDArray[np.int64]:
+        """The numbers of a text; of one that is split, of its tokens joined by spaces. No number is 0."""
+        (ids,) = self.encode_all([value])
+        return ids
+
+    def encode_all(self, values: Sequence[Text]) -> list[NDArray[np.int64]]:
+        """`encode` of each: the library shares them out among its threads."""
         if self._tokenizer is None:
             self._tokenizer = self._built()
-        found = self._tokenizer.encode_batch([self._written(text) for text in texts], add_special_tokens=False)
+        found = self._tokenizer.encode_batch([self._written(text) for text in values], add_special_tokens=False)
         return [np.array(encoding.ids, np.int64) for encoding in found]
 
     def pieces(self, ids: ArrayLike) -> list[str]:
@@ -133,22 +146,20 @@ class Subwords:
         raw = [self._bytes[i] for i in checked_ids(ids, len(self)).tolist()]
         return [piece.decode("utf-8", errors="replace").replace(" ", SPACE) for piece in raw]
 
-    def text(self, ids: ArrayLike) -> str:
+    def decode(self, array: ArrayLike) -> str:
         """The text that numbers write. Bytes that are no UTF-8 give U+FFFD. Raises as `pieces` does."""
-        raw = b"".join(self._bytes[i] for i in checked_ids(ids, len(self)).tolist())
+        raw = b"".join(self._bytes[i] for i in checked_ids(array, len(self)).tolist())
         return raw.decode("utf-8", errors="replace").removeprefix(" ")
 
-    def unknown_share(self, ids: ArrayLike) -> float:
-        """Share of unknown symbols, 0 to 1: 0 for every text."""
-        ids = np.asarray(ids)
-        return float((ids == self.unknown).mean()) if ids.size else 0.0
-
-    def to_json(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """Kind, settings, how texts are cut into words, pieces, and the scores of "unigram"."""
-        settings = {"size": self.size, "model": self.model, "lower": self.lower, "min_count": self.min_count}
+        settings = {"size": self.most, "model": self.model, "lower": self.lower, "min_count": self.min_count}
         scores = {} if self.scores is None else {"scores": self.scores}
         by = {"splitter": self.splitter}
         return {"kind": "subwords", "settings": settings, **by, "symbols": self.symbols, **scores}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
 
     def _take(self, symbols: Sequence[str], scores: Sequence[float] | None) -> Self:
         self.symbols = list(symbols)

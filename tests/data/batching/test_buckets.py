@@ -10,14 +10,29 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.buckets import BucketEpoch, Buckets
-from recurra.data.encode import Encoder
+from recurra.data.batching.buckets import BucketEpoch, Buckets
+from recurra.data.batching.layout import Layout
+from recurra.data.fields import Codecs
 from recurra.errors import ConfigError, DataError
 from recurra.registry import construct
-from recurra.types import Batch
+from recurra.types import Batch, Field
 
 LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=60)
 SETTINGS = {"size": st.integers(1, 9), "tokens": st.none() | st.integers(1, 40), "shuffle": st.booleans()}
+
+
+LAYOUTS = {
+    "input": Layout(along=True),
+    "tags": Layout(padding=-100, along=True),
+    "segments": Layout(along=True),
+    "label": Layout(shape=()),
+    "labels": Layout(shape=(2,)),
+    "target": Layout(padding=-100),
+}
+SPELLED = {
+    "input": Field(("tokens",), {"kind": "tokens"}),
+    "characters": Field((), {"kind": "spelling"}, along=True),
+}
 
 
 def numbered(lengths: list[int], **more: Any) -> list[dict[str, Any]]:
@@ -60,20 +75,20 @@ def test_every_sequence_is_in_one_batch(
 ) -> None:
     encoded = numbered(lengths)
     buckets = Buckets(size, tokens, shuffle)
-    made = buckets.batches(encoded, None, epoch=epoch, seed=3)
+    made = buckets.batches(encoded, LAYOUTS, epoch=epoch, seed=3)
     check_batches(made, encoded)
     for rows in made.order:
         longest = max(lengths[row] for row in rows)
         assert len(rows) <= size
         assert tokens is None or len(rows) == 1 or len(rows) * longest <= tokens
     if not shuffle:
-        assert made.order == buckets.batches(encoded, None, epoch=epoch + 1, seed=8).order
+        assert made.order == buckets.batches(encoded, LAYOUTS, epoch=epoch + 1, seed=8).order
 
 
 @given(lengths=LENGTHS, **SETTINGS)
 def test_whole_is_in_the_order_of_lengths(lengths: list[int], size: int, tokens: int | None, shuffle: bool) -> None:
     encoded = numbered(lengths)
-    made = Buckets(size, tokens, shuffle).batches(encoded, None, epoch=2, whole=True)
+    made = Buckets(size, tokens, shuffle).batches(encoded, LAYOUTS, epoch=2, whole=True)
     check_batches(made, encoded)
     rows = [row for rows in made.order for row in rows]
     assert rows == sorted(rows, key=lambda row: (lengths[row], row))
@@ -81,12 +96,12 @@ def test_whole_is_in_the_order_of_lengths(lengths: list[int], size: int, tokens:
 
 def test_no_sequences() -> None:
     for whole in (False, True):
-        assert len(Buckets().batches([], None, whole=whole)) == 0
+        assert len(Buckets().batches([], LAYOUTS, whole=whole)) == 0
 
 
 def test_an_epoch_repeats_and_the_next_differs() -> None:
     encoded = numbered(np.random.default_rng(0).integers(1, 30, 500).tolist())
-    orders = [Buckets(8).batches(encoded, None, epoch=e, seed=s).order for e, s in [(0, 0), (0, 0), (1, 0), (0, 1)]]
+    orders = [Buckets(8).batches(encoded, LAYOUTS, epoch=e, seed=s).order for e, s in [(0, 0), (0, 0), (1, 0), (0, 1)]]
     assert orders[0] == orders[1]
     sets = [{frozenset(rows) for rows in order} for order in orders]
     assert len(sets[0] & sets[2]) < len(sets[0]) / 4, "other sequences meet, too"
@@ -97,17 +112,17 @@ def test_an_epoch_repeats_and_the_next_differs() -> None:
 
 def test_rare_lengths_meet_others_in_every_epoch() -> None:
     encoded = numbered(list(range(200, 600)))
-    sets = [{frozenset(rows) for rows in Buckets(8).batches(encoded, None, epoch=e).order} for e in (0, 1)]
+    sets = [{frozenset(rows) for rows in Buckets(8).batches(encoded, LAYOUTS, epoch=e).order} for e in (0, 1)]
     assert len(sets[0] & sets[1]) < 5
 
 
 def test_little_is_padded() -> None:
     lengths = (np.random.default_rng(1).gamma(2.0, 7.0, 4000).astype(int) + 1).tolist()
     encoded = numbered(lengths)
-    epoch = Buckets(32).batches(encoded, None)
+    epoch = Buckets(32).batches(encoded, LAYOUTS)
     shares = [
         1 - sum(lengths) / sum(batch.fields["input"].numel() for batch in made)
-        for made in (epoch, Buckets(32, shuffle=False).batches(encoded, None))
+        for made in (epoch, Buckets(32, shuffle=False).batches(encoded, LAYOUTS))
     ]
     assert shares[0] < shares[1] + 0.01 < 0.04, "hardly more than without a shuffle"
     assert sum(batch.structure.values is None for batch in epoch) > 0.7 * len(epoch)
@@ -119,8 +134,8 @@ def test_a_resume_at_batch_k_is_the_tail_of_the_pass(
 ) -> None:
     encoded = numbered(lengths)
     buckets = Buckets(size, tokens, shuffle)
-    full = list(buckets.batches(encoded, None, epoch=4, seed=2))
-    again = buckets.batches(encoded, None, epoch=4, seed=2)
+    full = list(buckets.batches(encoded, LAYOUTS, epoch=4, seed=2))
+    again = buckets.batches(encoded, LAYOUTS, epoch=4, seed=2)
     start = min(start, len(again))
     tail = [again[k] for k in range(start, len(again))]
     assert len(tail) == len(full) - start
@@ -130,7 +145,7 @@ def test_a_resume_at_batch_k_is_the_tail_of_the_pass(
 
 
 def test_batch_numbers_outside_the_pass() -> None:
-    epoch = Buckets(2).batches(numbered([1, 2, 3]), None)
+    epoch = Buckets(2).batches(numbered([1, 2, 3]), LAYOUTS)
     for k in (-1, 2):
         with pytest.raises(IndexError, match=f"batch {k} of a pass of 2"):
             epoch[k]
@@ -139,7 +154,7 @@ def test_batch_numbers_outside_the_pass() -> None:
 def test_several_labels_and_none() -> None:
     labels = [np.array([0, 1], np.float32), np.array([1, 1], np.float32)]
     encoded = [{"input": np.arange(2), "labels": row, "place": ""} for row in labels]
-    fields = Buckets().batches(encoded, None, whole=True)[0].fields
+    fields = Buckets().batches(encoded, LAYOUTS, whole=True)[0].fields
     assert fields["labels"].tolist() == [[0, 1], [1, 1]] and fields["labels"].dtype == torch.float32
     assert fields.keys() == {"input", "labels"}
 
@@ -149,10 +164,9 @@ WORDS = st.lists(st.lists(st.text("abc", max_size=5), max_size=6), min_size=1, m
 
 @given(WORDS, st.booleans())
 def test_words_are_spelled(sentences: list[list[str]], whole: bool) -> None:
-    encoder = Encoder.make({"kind": "tokens"}, True, []).fit([{"tokens": ["a", "b"]}])
+    encoder = Codecs(SPELLED).fit([{"tokens": ["a", "b"]}])
     encoded = [encoder.encode({"tokens": words}) for words in sentences]
-    assert encoder.spell is not None
-    made = Buckets(4).batches(encoded, encoder.spell, whole=whole)
+    made = Buckets(4).batches(encoded, encoder.layouts, whole=whole)
     for rows, batch in zip(made.order, made, strict=True):
         fields = batch.fields
         spellings, lengths, places = (fields[name] for name in ("spellings", "spelling_lengths", "spelling"))
@@ -162,7 +176,7 @@ def test_words_are_spelled(sentences: list[list[str]], whole: bool) -> None:
         assert spellings.shape[1] == lengths.max() and lengths.min() >= 1
         for b, sentence in enumerate(words):
             for t, word in enumerate(sentence):
-                row, expected = places[b, t], encoder.spell(word).tolist()
+                row, expected = places[b, t], encoder["characters"].spell(word).tolist()
                 assert spellings[row, : lengths[row]].tolist() == expected
                 assert (spellings[row, lengths[row] :] == 0).all()
             assert (places[b, len(sentence) :] == 0).all()
@@ -174,32 +188,32 @@ def test_a_sentence_of_100_000_tokens() -> None:
     with pytest.raises(
         DataError, match=r"^t:1: a sequence of 100,000 tokens, expected 10,000 at most\. .*batching.longest=100000, or "
     ):
-        Buckets().batches(encoded, None)
-    cut = Buckets(cut_long=True).batches(encoded, None)
+        Buckets().batches(encoded, LAYOUTS)
+    cut = Buckets(cut_long=True).batches(encoded, LAYOUTS)
     assert cut.cut == 1
     check_batches(cut, encoded)
     assert max(batch.fields["input"].shape[1] for batch in cut) == 10_000
-    whole = Buckets().batches(encoded, None, whole=True)
+    whole = Buckets().batches(encoded, LAYOUTS, whole=True)
     assert (whole.cut, whole.order) == (0, [[0, 2, 1]])
     check_batches(whole, encoded)
 
 
 def test_a_very_long_sequence_shares_its_batch_with_few() -> None:
     encoded = numbered([50] * 20 + [100] * 3 + [999])
-    order = Buckets(8, longest=100).batches(encoded, None, whole=True).order
+    order = Buckets(8, longest=100).batches(encoded, LAYOUTS, whole=True).order
     assert [len(rows) for rows in order] == [8, 8, 7, 1]
 
 
 def test_words_are_cut_with_their_sequence() -> None:
-    encoder = Encoder.make({"kind": "tokens"}, True, []).fit([{"tokens": ["a", "b"]}])
+    encoder = Codecs(SPELLED).fit([{"tokens": ["a", "b"]}])
     encoded = [encoder.encode({"tokens": ["a", "b", "a", "c"]})]
-    batch = Buckets(longest=2, cut_long=True).batches(encoded, encoder.spell)[0]
+    batch = Buckets(longest=2, cut_long=True).batches(encoded, encoder.layouts)[0]
     assert batch.fields["spelling"].tolist() == [[0, 1]] and len(batch.fields["spellings"]) == 2
 
 
 def test_a_batch_of_empty_sentences() -> None:
-    encoder = Encoder.make({"kind": "tokens"}, True, []).fit([{"tokens": ["a", "b"]}])
-    batch = Buckets().batches([encoder.encode({"tokens": []})] * 2, encoder.spell)[0]
+    encoder = Codecs(SPELLED).fit([{"tokens": ["a", "b"]}])
+    batch = Buckets().batches([encoder.encode({"tokens": []})] * 2, encoder.layouts)[0]
     assert batch.fields["input"].tolist() == batch.fields["spelling"].tolist() == [[0], [0]]
     assert batch.structure.values is not None and batch.structure.values.tolist() == [0, 0]
     assert batch.fields["spellings"].tolist() == [[0]]
@@ -209,9 +223,9 @@ def test_examples_of_unlike_fields() -> None:
     encoded = numbered([3, 3])
     del encoded[1]["tags"]
     with pytest.raises(DataError, match=r"^t:1: no tags, expected as t:0 has\. Label all examples of a part, or none"):
-        Buckets().batches(encoded, None, whole=True)[0]
+        Buckets().batches(encoded, LAYOUTS, whole=True)[0]
     with pytest.raises(DataError, match=r"^t:1: no tags, expected as t:0 has"):
-        Buckets().batches(encoded[::-1], None, whole=True)[0]
+        Buckets().batches(encoded[::-1], LAYOUTS, whole=True)[0]
 
 
 def pairs(lengths: list[tuple[int, int]], **more: Any) -> list[dict[str, Any]]:
@@ -244,9 +258,9 @@ def test_every_pair_is_in_one_batch(
 ) -> None:
     encoded = pairs(lengths)
     buckets = Buckets(size, tokens, shuffle)
-    made = buckets.batches(encoded, None, epoch=epoch, seed=3, whole=whole)
+    made = buckets.batches(encoded, LAYOUTS, epoch=epoch, seed=3, whole=whole)
     check_pairs(made, encoded, list(range(len(encoded))))
-    assert made.order == buckets.batches(encoded, None, epoch=epoch, seed=3, whole=whole).order
+    assert made.order == buckets.batches(encoded, LAYOUTS, epoch=epoch, seed=3, whole=whole).order
     for rows in made.order:
         longest = max(max(lengths[row]) for row in rows)
         assert len(rows) <= size
@@ -265,37 +279,37 @@ def test_little_is_padded_on_both_sides() -> None:
     encoded = pairs(list(zip(sources.tolist(), targets.tolist(), strict=True)))
     for settings, source, target in (({"size": 64}, 0.06, 0.01), ({"size": 128, "tokens": 2000}, 0.09, 0.015)):
         for shuffle in (True, False):
-            epoch = list(Buckets(**settings, shuffle=shuffle).batches(encoded, None))
+            epoch = list(Buckets(**settings, shuffle=shuffle).batches(encoded, LAYOUTS))
             inputs = sum(batch.fields["input"].numel() for batch in epoch)
             outputs = sum(batch.fields["target"].numel() for batch in epoch)
             assert 1 - sources.sum() / inputs < source and 1 - targets.sum() / outputs < target
-    orders = [{frozenset(rows) for rows in Buckets(64).batches(encoded, None, epoch=e).order} for e in (0, 1)]
+    orders = [{frozenset(rows) for rows in Buckets(64).batches(encoded, LAYOUTS, epoch=e).order} for e in (0, 1)]
     assert len(orders[0] & orders[1]) < len(orders[0]) / 20, "other pairs meet in every epoch"
 
 
 def test_sources_alone_are_in_the_order_of_their_lengths() -> None:
     encoded = [{"input": np.arange(n), "place": ""} for n in (3, 1, 2, 1)]
-    made = Buckets(3).batches(encoded, None, whole=True)
+    made = Buckets(3).batches(encoded, LAYOUTS, whole=True)
     assert made.order == [[1, 3, 2], [0]] and made[0].fields.keys() == {"input"}
 
 
 def test_pairs_that_are_too_long_are_left_out_of_training_and_counted() -> None:
     encoded = pairs([(3, 4), (9, 2), (5, 5), (2, 8), (5, 1)])
     for shuffle in (True, False):
-        made = Buckets(2, longest=5, shuffle=shuffle).batches(encoded, None)
+        made = Buckets(2, longest=5, shuffle=shuffle).batches(encoded, LAYOUTS)
         assert (made.left_out, made.cut) == (2, 0)
         check_pairs(made, encoded, [0, 2, 4])
-    whole = Buckets(2, longest=5).batches(encoded, None, whole=True)
+    whole = Buckets(2, longest=5).batches(encoded, LAYOUTS, whole=True)
     assert whole.left_out == 0
     check_pairs(whole, encoded, [0, 1, 2, 3, 4])
     with pytest.raises(
         DataError, match=r"^p:0: this pair and all others have a side of more than 2 tokens, their end .*=4$"
     ):
-        Buckets(longest=2).batches(encoded[:3], None)
+        Buckets(longest=2).batches(encoded[:3], LAYOUTS)
     with pytest.raises(
         ConfigError, match=r"batching.cut_long is for sequences with labels; of a pair nothing is cut, and"
     ):
-        Buckets(cut_long=True).batches(encoded, None)
+        Buckets(cut_long=True).batches(encoded, LAYOUTS)
 
 
 def test_a_pair_without_a_target() -> None:
@@ -304,12 +318,12 @@ def test_a_pair_without_a_target() -> None:
     with pytest.raises(
         DataError, match=r"^p:1: no target, expected as p:0 has\. Label all examples of a part, or none"
     ):
-        list(Buckets().batches(encoded, None, whole=True))
+        list(Buckets().batches(encoded, LAYOUTS, whole=True))
 
 
 def test_segments_are_padded_with_0() -> None:
     encoded = [{"input": np.arange(n), "segments": np.arange(n) + 1, "place": ""} for n in (2, 3)]
-    segments = Buckets().batches(encoded, None, whole=True)[0].fields["segments"]
+    segments = Buckets().batches(encoded, LAYOUTS, whole=True)[0].fields["segments"]
     assert segments.tolist() == [[1, 2, 0], [1, 2, 3]] and segments.t().is_contiguous()
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recurra.data.pair_encode import PairEncoder, has_empty_side, one_target_each, source_of, targets_of
-from recurra.data.vocabulary_file import load_all, save_all
+from recurra.data.codecs.file import load, save
+from recurra.data.former import by_field, new_pair_codecs, pair_codecs
+from recurra.data.sides import has_empty_side, one_target_each, source_of, targets_of
 from recurra.errors import ConfigError, DataError
 
 TRAIN: list[dict[str, Any]] = [
@@ -29,40 +30,40 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("vocabulary", [TOKENS, SUBWORDS])
 @pytest.mark.parametrize("joint", [False, True])
 def test_both_sides_come_back(vocabulary: dict[str, Any], joint: bool) -> None:
-    encoder = PairEncoder.make(vocabulary, joint=joint).fit(TRAIN)
+    encoder = new_pair_codecs(vocabulary, joint=joint).fit(TRAIN)
     for example in one_target_each(TRAIN):
         encoded = encoder.encode(example)
         assert encoded.keys() == {"input", "target", "place"} and encoded["place"] == example["place"]
         for field, side in (("input", example["source"]), ("target", example["target"])):
-            ids, symbols = encoded[field], encoder.vocabularies[field]
+            ids, symbols = encoded[field], encoder[field]
             assert ids.dtype == np.int64 and (ids[-1], (ids[:-1] < len(symbols)).all()) == (len(symbols), True)
             assert ids[-1] == encoder.ends[field]
-            assert symbols.text(ids[:-1]) == (side if isinstance(side, str) else " ".join(side))
-        assert encoder.text(encoded["target"]) == encoder.vocabularies["target"].text(encoded["target"][:-1])
-    assert (encoder.vocabularies["input"] is encoder.vocabularies["target"]) == joint
+            assert symbols.decode(ids[:-1]) == (side if isinstance(side, str) else " ".join(side))
+        assert encoder.decode("target", encoded["target"]) == encoder["target"].decode(encoded["target"][:-1])
+    assert (encoder["input"] is encoder["target"]) == joint
 
 
 def test_a_joint_vocabulary_knows_both_sides() -> None:
-    alone = PairEncoder.make(TOKENS).fit(TRAIN).vocabularies
+    alone = new_pair_codecs(TOKENS).fit(TRAIN)
     assert set(alone["input"].symbols) == {"<unk>", "a", "dog", "runs", "cat", "the"}
     assert set(alone["target"].symbols) == {"<unk>", "ein", "Hund", "rennt", ".", "eine", "Katze", "Kater", "der"}
-    both = PairEncoder.make(TOKENS, joint=True).fit(TRAIN).vocabularies
+    both = new_pair_codecs(TOKENS, joint=True).fit(TRAIN)
     assert set(both["input"].symbols) == {*alone["input"].symbols, *alone["target"].symbols}
 
 
 def test_the_target_may_have_settings_of_its_own() -> None:
-    encoder = PairEncoder.make(TOKENS, CHARACTERS).fit(TRAIN[:2])
+    encoder = new_pair_codecs(TOKENS, CHARACTERS).fit(TRAIN[:2])
     ids = encoder.encode(TRAIN[0])["target"]
-    assert encoder.vocabularies["target"].pieces(ids[:-1]) == list("ein Hund rennt .")
-    assert encoder.text([*ids, 1, 2]) == "ein Hund rennt .", "what stands behind the end mark is not read"
-    assert encoder.text(ids[:4]) == "ein "
-    same_settings = PairEncoder.make(TOKENS, dict(TOKENS), joint=True)
-    assert same_settings.vocabularies["input"] is same_settings.vocabularies["target"]
+    assert encoder["target"].pieces(ids[:-1]) == list("ein Hund rennt .")
+    assert encoder.decode("target", [*ids, 1, 2]) == "ein Hund rennt .", "what stands behind the end mark is not read"
+    assert encoder.decode("target", ids[:4]) == "ein "
+    same_settings = new_pair_codecs(TOKENS, dict(TOKENS), joint=True)
+    assert same_settings["input"] is same_settings["target"]
 
 
 def test_of_several_targets_the_first_is_encoded() -> None:
-    encoder = PairEncoder.make(TOKENS).fit(TRAIN)
-    assert encoder.text(encoder.encode(TRAIN[1])["target"]) == "eine Katze"
+    encoder = new_pair_codecs(TOKENS).fit(TRAIN)
+    assert encoder.decode("target", encoder.encode(TRAIN[1])["target"]) == "eine Katze"
     each = list(one_target_each(TRAIN))
     assert [targets_of(e) for e in each] == [["ein Hund rennt ."], ["eine Katze"], ["ein Kater"], [["der", "Hund"]]]
     assert [source_of(e) for e in each] == ["a dog runs", "a cat", "a cat", ["the", "dog"]]
@@ -71,47 +72,45 @@ def test_of_several_targets_the_first_is_encoded() -> None:
 
 
 def test_sources_without_targets() -> None:
-    encoder = PairEncoder.make(TOKENS).fit(TRAIN)
+    encoder = new_pair_codecs(TOKENS).fit(TRAIN)
     for example in ({"source": "a cow"}, {"tokens": ["a", "cow"]}, {"text": "a cow"}, {"source": ["a", "cow"]}):
         encoded = encoder.encode(example)
         assert encoded.keys() == {"input", "place"}
-        assert encoded["input"].tolist() == [encoder.vocabularies["input"].symbols.index("a"), 0, encoder.ends["input"]]
+        assert encoded["input"].tolist() == [encoder["input"].symbols.index("a"), 0, encoder.ends["input"]]
     assert encoder.encode({"source": ""})["input"].tolist() == [encoder.ends["input"]]
 
 
 def test_many_are_encoded_as_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder = PairEncoder.make(SUBWORDS, joint=True).fit(TRAIN)
+    encoder = new_pair_codecs(SUBWORDS, joint=True).fit(TRAIN)
     examples = [*TRAIN, {"source": "no target", "place": "u:1"}, *TRAIN]
-    monkeypatch.setattr("recurra.data.pair_encode.AT_ONCE", 2)
+    monkeypatch.setattr("recurra.data.fields.AT_ONCE", 2)
     assert all(map(same, encoder.encode_all(iter(examples)), map(encoder.encode, examples)))
     assert encoder.encode_all([]) == []
 
 
 def test_unknown_symbols_are_counted_without_the_end_marks() -> None:
-    encoder = PairEncoder.make(TOKENS).fit(TRAIN)
+    encoder = new_pair_codecs(TOKENS).fit(TRAIN)
     encoded = encoder.encode_all([{"source": "a big dog", "target": "ein Hund"}, {"source": "a"}])
     assert encoder.unknown_shares(encoded) == {"input": 0.25, "target": 0.0}
     assert encoder.unknown_shares([]) == {}
 
 
 def test_segments_go_with_their_tokens() -> None:
-    encoder = PairEncoder.make(TOKENS).fit(TRAIN)
+    encoder = new_pair_codecs(TOKENS).fit(TRAIN)
     example = {"source": ["a", "dog", "runs"], "segments": [1, 1, 2], "target": "ein", "place": "s:1"}
     encoded = encoder.encode(example)
     assert encoded["segments"].tolist() == [1, 1, 2, 2] and encoded["segments"].dtype == np.int64
     assert encoder.encode({"source": [], "segments": []})["segments"].tolist() == [0]
-    with pytest.raises(
-        DataError, match=r"^s:1: 2 numbers of segments, expected one for each of 3 tokens\. Is the sourc"
-    ):
+    with pytest.raises(DataError, match=r"^s:1: 2 segments, expected one for each of 3 tokens\. Is the text sp"):
         encoder.encode({**example, "segments": [1, 2]})
 
 
 @pytest.mark.parametrize("vocabulary", [TOKENS, SUBWORDS])
 @pytest.mark.parametrize("joint", [False, True])
 def test_a_saved_encoder_encodes_the_same(vocabulary: dict[str, Any], joint: bool, tmp_path: Path) -> None:
-    encoder = PairEncoder.make(vocabulary, joint=joint).fit(TRAIN)
-    save_all(encoder.vocabularies, tmp_path / "v")
-    again = PairEncoder(load_all(tmp_path / "v"))
+    encoder = new_pair_codecs(vocabulary, joint=joint).fit(TRAIN)
+    save(by_field(encoder), tmp_path / "v")
+    again = pair_codecs(load(tmp_path / "v"))
     assert again.ends == encoder.ends
     assert all(map(same, again.encode_all(TRAIN), encoder.encode_all(TRAIN)))
 
@@ -133,9 +132,10 @@ def test_empty_sides(example: dict[str, Any], empty: bool) -> None:
 
 
 def test_examples_that_are_no_pairs() -> None:
-    encoder = PairEncoder.make(TOKENS).fit(TRAIN)
+    encoder = new_pair_codecs(TOKENS).fit(TRAIN)
     with pytest.raises(
-        DataError, match=r"^x:1: no source in this example, only label\. Name a reader that gives source"
+        DataError,
+        match=r"^x:1: no source, tokens or text in this example, only label\. Name a reader that gives source",
     ):
         encoder.encode({"label": "x", "place": "x:1"})
     with pytest.raises(
@@ -148,10 +148,10 @@ def test_vocabularies_that_do_not_serve() -> None:
     with pytest.raises(
         ConfigError, match=r"^vocabulary.kind = 'character' is not for pairs of texts, expected tokens or"
     ):
-        PairEncoder.make({"kind": "character"})
+        new_pair_codecs({"kind": "character"})
     with pytest.raises(ConfigError, match=r"^target.kind = 'word' is not for pairs of texts"):
-        PairEncoder.make(TOKENS, {"kind": "word"})
+        new_pair_codecs(TOKENS, {"kind": "word"})
     with pytest.raises(
         ConfigError, match=r"^\[target\] and \[vocabulary\] differ, but task.tied = 'all' has one vocabul"
     ):
-        PairEncoder.make(TOKENS, CHARACTERS, joint=True)
+        new_pair_codecs(TOKENS, CHARACTERS, joint=True)

@@ -1,21 +1,21 @@
-"""The examples, with labels or targets, a model is trained, validated and tested on, and how they were cut."""
+"""Examples that come one by one, cut into parts by a shuffle that is always the same."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from recurra.config import Data
-from recurra.data.corpus import check_sources
+from recurra.data import fingerprint
 from recurra.data.files import counted
-from recurra.data.pair_encode import has_empty_side, source_of
 from recurra.data.sets import DataSet, Reader, Source, find_set, read_sources
+from recurra.data.sides import has_empty_side, source_of
 from recurra.data.sniff import AutoReader
+from recurra.data.sources import check_sources
 from recurra.errors import ConfigError, DataError
 from recurra.registry import construct
 from recurra.types import Example
@@ -26,7 +26,8 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Parts:
-    """The examples of each part, in the order of their files; none where a part is not there."""
+    """The examples of each part, in the order of their files, of one long text one each; none where a part is not
+    there."""
 
     train: list[Example]
     valid: list[Example]
@@ -39,11 +40,15 @@ class Parts:
     """A number that changes with the training examples; a run goes on only with those it was started with."""
     reader: dict[str, Any] | None = None
     """The settings of the reader that "auto" found, for later files of the same kind; None where a reader was named."""
+    lines_of: Literal["texts", "tokens"] | None = None
+    """What the lines of one long text are made of, where it was put together from examples."""
 
 
-def gather_examples(data: Data, reader: Reader) -> Parts:
+def gather(data: Data, reader: Reader) -> Parts:
     """Read the examples that `[data]` names, and cut what is missing off the training examples by a fixed shuffle.
 
+    Of a reader that says that its examples are `ordered`, they are cut in their order, as those of a series that is
+    read in windows: the last are the test, and those before them validate, or the first with `valid_from = "start"`.
     A set's own split is kept: only validation examples are cut off where it has none. Without it `test_fraction` and
     `valid_fraction` of the examples are. A reader "auto" gives way to the set's own reader. Phrases from inside of
     trees train only, and stay with their tree; questions about one story stay together. Pairs of which a side is empty
@@ -54,7 +59,8 @@ def gather_examples(data: Data, reader: Reader) -> Parts:
     read or holds too few examples.
     """
     check_sources(data, folders=True)
-    if data.valid_from != "end":
+    ordered = bool(getattr(reader, "ordered", False))
+    if data.valid_from != "end" and not ordered:
         raise ConfigError(
             f"data.valid_from = {data.valid_from!r} is for one long text; examples are shuffled before the validation "
             "examples are cut off. Leave it away."
@@ -84,10 +90,10 @@ def gather_examples(data: Data, reader: Reader) -> Parts:
         tagged = any("tags" in group[0] for group in found["train"])
         hint = " Is the blank line missing that ends a sentence?" if tagged else ""
         counts = _counts(shares, len(found["train"]), hint)
-        for part, groups in _cut(found["train"], counts).items():
+        for part, groups in _cut(found["train"], counts, ordered, data.valid_from).items():
             found[part] = groups
         stories = any("story" in group[0] for group in found["train"])
-        said.append(_said(counts, "stories, each with its questions" if stories else "examples"))
+        said.append(_said(counts, "stories, each with its questions" if stories else "examples", ordered))
     read = [example for group in found["train"] for example in group]
     train = [example for example in read if not has_empty_side(example)]
     if len(train) < len(read):
@@ -104,10 +110,10 @@ def gather_examples(data: Data, reader: Reader) -> Parts:
             f"there are no training examples in what was read{empty}. Name another file, or another reader."
         )
     notes += _notes(train, {"validation": valid, "test": test})
-    return Parts(train, valid, test, "; ".join(said) or "files as given", notes, _fingerprint(train), chosen)
+    return Parts(train, valid, test, "; ".join(said) or "files as given", notes, fingerprint.of_examples(train), chosen)
 
 
-def read_examples(sources: Iterable[Source], reader: Reader) -> list[Example]:
+def read(sources: Iterable[Source], reader: Reader) -> list[Example]:
     """The examples of files, to be scored or labelled: of trees, the whole ones only."""
     return [example for group in _groups(read_sources(sources, reader)) for example in _whole(group)]
 
@@ -168,18 +174,24 @@ def _counts(shares: Mapping[str, float], total: int, hint: str) -> dict[str, int
     return {"train": left, **counts}
 
 
-def _cut(groups: Sequence[list[Example]], counts: Mapping[str, int]) -> dict[str, list[list[Example]]]:
-    """As many of the examples as each part gets, chosen by a shuffle, in their order."""
-    rows = np.random.default_rng(SEED).permutation(len(groups))
-    ends = np.cumsum(list(counts.values()))[:-1]
-    chosen = zip(counts, np.split(rows, ends), strict=True)
+def _cut(
+    groups: Sequence[list[Example]], counts: Mapping[str, int], ordered: bool, valid_from: str
+) -> dict[str, list[list[Example]]]:
+    """As many of the examples as each part gets, in their order: chosen by a shuffle, or those that follow each other
+    where they are ordered."""
+    rows = np.arange(len(groups)) if ordered else np.random.default_rng(SEED).permutation(len(groups))
+    names = [*counts]
+    if ordered:
+        names.sort(key=(("valid", "train", "test") if valid_from == "start" else ("train", "valid", "test")).index)
+    ends = np.cumsum([counts[name] for name in names])[:-1]
+    chosen = zip(names, np.split(rows, ends), strict=True)
     return {part: [groups[row] for row in np.sort(mine).tolist()] for part, mine in chosen}
 
 
-def _said(counts: Mapping[str, int], what: str) -> str:
+def _said(counts: Mapping[str, int], what: str, ordered: bool) -> str:
     total = sum(counts.values())
     parts = ", ".join(f"{part} {count:,} ({count / total:.1%})" for part, count in counts.items())
-    return f"cut {total:,} {what}, shuffled with seed {SEED}, into {parts}"
+    return f"cut {total:,} {what}, {'in their order' if ordered else f'shuffled with seed {SEED}'}, into {parts}"
 
 
 def _notes(train: Sequence[Example], others: Mapping[str, Sequence[Example]]) -> list[str]:
@@ -191,7 +203,7 @@ def _notes(train: Sequence[Example], others: Mapping[str, Sequence[Example]]) ->
         if again:
             notes.append(
                 f"{again:,} of {len(examples):,} {part} examples ({again / len(examples):.1%}) have the very "
-                f"{'source' if 'source' in train[0] else 'words'} of a training example."
+                f"{_called(train[0])} of a training example."
             )
     empty = sum(not any(_content(example)) for example in train)
     if empty:
@@ -199,17 +211,17 @@ def _notes(train: Sequence[Example], others: Mapping[str, Sequence[Example]]) ->
     return notes
 
 
+def _called(example: Example) -> str:
+    return "source" if "source" in example else "words" if {"tokens", "text"} & example.keys() else "numbers"
+
+
 def _content(example: Example) -> tuple[str, ...]:
+    """What a model is given of an example: its source, tokens or text; of arrays, their fingerprints."""
     if "source" in example:
         source = source_of(example)
         return (source,) if isinstance(source, str) else tuple(source)
-    return tuple(example["tokens"]) if "tokens" in example else (example.get("text", ""),)
-
-
-def _fingerprint(examples: Iterable[Example]) -> str:
-    """Of all that is in the examples but their places, which are other ones once a file is moved."""
-    digest = hashlib.sha256()
-    for example in examples:
-        held = sorted((name, value) for name, value in example.items() if name not in ("place", "path"))
-        digest.update(repr(held).encode("utf-8", errors="surrogatepass"))
-    return digest.hexdigest()[:16]
+    if "tokens" in example or "text" in example:
+        return tuple(example["tokens"]) if "tokens" in example else (example["text"],)
+    return tuple(
+        fingerprint.of_value(value) for value in example.values() if isinstance(value, np.ndarray) and value.size
+    )

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.streams import StreamEpoch, Streams
+from recurra.data.batching.layout import SYMBOLS
+from recurra.data.batching.streams import StreamEpoch, Streams
 from recurra.errors import ConfigError, DataError
 from recurra.registry import construct
 from recurra.types import Batch
@@ -21,6 +22,11 @@ SHAPES = {"streams": st.integers(1, 7), "steps": st.integers(1, 9), "extra": st.
 def numbered(count: int) -> np.ndarray[Any, Any]:
     """Every symbol another number and not its place, so that a value tells where it was taken from."""
     return np.arange(count) * 3 + 1000
+
+
+def as_input(ids: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
+    """A text as one example."""
+    return [{"input": ids}]
 
 
 def joined(epoch: StreamEpoch, field: str) -> torch.Tensor:
@@ -39,7 +45,7 @@ def test_streams_go_on_from_batch_to_batch(
     streams: int, steps: int, extra: int, random_start: bool, epoch: int
 ) -> None:
     ids = numbered(streams + 1 + extra)
-    cut = Streams(streams, steps, random_start).batches(ids, epoch=epoch, seed=5)
+    cut = Streams(streams, steps, random_start).batches(as_input(ids), SYMBOLS, epoch=epoch, seed=5)
     inputs, targets = joined(cut, "input"), joined(cut, "target")
     assert inputs.shape == targets.shape and inputs.shape[0] == streams
     assert inputs.numel() == cut.targets
@@ -54,7 +60,7 @@ def test_streams_go_on_from_batch_to_batch(
 @given(**SHAPES)
 def test_whole_covers_every_target_once(streams: int, steps: int, extra: int) -> None:
     ids = numbered(2 + extra)
-    cut = Streams(streams, steps, random_start=True).batches(ids, whole=True)
+    cut = Streams(streams, steps, random_start=True).batches(as_input(ids), SYMBOLS, whole=True)
     found = []
     for batch in cut:
         symbols, targets, lengths = batch.fields["input"], batch.fields["target"], batch.structure.values
@@ -72,7 +78,7 @@ def test_whole_covers_every_target_once(streams: int, steps: int, extra: int) ->
 
 
 def test_whole_streams_follow_each_other() -> None:
-    targets = joined(Streams(3, 2).batches(numbered(9), whole=True), "target")
+    targets = joined(Streams(3, 2).batches(as_input(numbered(9)), SYMBOLS, whole=True), "target")
     assert targets.tolist() == [[1003, 1006, 1009], [1012, 1015, 1018], [1021, 1024, -100]]
 
 
@@ -82,8 +88,8 @@ def test_a_resume_at_batch_k_is_the_tail_of_the_pass(
 ) -> None:
     ids = numbered(streams + 1 + extra)
     cut = Streams(streams, steps, random_start=True)
-    full = list(cut.batches(ids, epoch=2, seed=7, whole=whole))
-    again = cut.batches(ids, epoch=2, seed=7, whole=whole)
+    full = list(cut.batches(as_input(ids), SYMBOLS, epoch=2, seed=7, whole=whole))
+    again = cut.batches(as_input(ids), SYMBOLS, epoch=2, seed=7, whole=whole)
     start = min(start, len(again))
     tail = [again[k] for k in range(start, len(again))]
     assert len(full) == len(again) and len(tail) == len(full) - start
@@ -94,7 +100,7 @@ def test_a_resume_at_batch_k_is_the_tail_of_the_pass(
 @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint16])
 @pytest.mark.parametrize("whole", [False, True])
 def test_memory_is_time_major(dtype: type, whole: bool) -> None:
-    cut = Streams(3, 4).batches(numbered(33).astype(dtype), whole=whole)
+    cut = Streams(3, 4).batches(as_input(numbered(33).astype(dtype)), SYMBOLS, whole=whole)
     assert [batch.fields["input"].shape for batch in cut] == [(3, 4), (3, 4), (3, 3 if whole else 2)]
     for batch in cut:
         for tensor in batch.fields.values():
@@ -103,7 +109,7 @@ def test_memory_is_time_major(dtype: type, whole: bool) -> None:
 
 def test_no_batch_shares_memory_with_the_text() -> None:
     ids = numbered(20)
-    batch = Streams(1, 4).batches(ids)[0]
+    batch = Streams(1, 4).batches(as_input(ids), SYMBOLS)[0]
     batch.fields["input"].zero_()
     assert (ids == numbered(20)).all()
 
@@ -111,12 +117,14 @@ def test_no_batch_shares_memory_with_the_text() -> None:
 def test_a_text_that_may_not_be_written_is_read() -> None:
     ids = numbered(20)
     ids.flags.writeable = False
-    assert Streams(2, 4).batches(ids)[0].fields["input"][1, 0] == ids[9]
+    assert Streams(2, 4).batches(as_input(ids), SYMBOLS)[0].fields["input"][1, 0] == ids[9]
 
 
 def test_random_starts_move_and_repeat() -> None:
     ids = numbered(500)
-    firsts = [[Streams(2, 50, True).batches(ids, epoch=e, seed=s)[0].fields["input"][0, 0].item() for e in range(8)]
+    made = Streams(2, 50, True)
+    firsts = [
+        [made.batches(as_input(ids), SYMBOLS, epoch=e, seed=s)[0].fields["input"][0, 0].item() for e in range(8)]
               for s in (1, 1, 2)]  # fmt: skip
     assert firsts[0] == firsts[1] != firsts[2]
     assert len(set(firsts[0])) > 3
@@ -128,8 +136,8 @@ def test_lengths_that_vary_lose_no_symbol_and_can_be_resumed(
 ) -> None:
     ids = numbered(streams + 1 + extra)
     make = Streams(streams, steps, random_start, vary_steps=True)
-    cut = make.batches(ids, epoch=epoch, seed=5)
-    plain = Streams(streams, steps, random_start).batches(ids, epoch=epoch, seed=5)
+    cut = make.batches(as_input(ids), SYMBOLS, epoch=epoch, seed=5)
+    plain = Streams(streams, steps, random_start).batches(as_input(ids), SYMBOLS, epoch=epoch, seed=5)
     for field in ("input", "target"):
         assert torch.equal(joined(cut, field), joined(plain, field)), "the same symbols, cut elsewhere"
     full = list(cut)
@@ -139,14 +147,14 @@ def test_lengths_that_vary_lose_no_symbol_and_can_be_resumed(
     assert all(size >= 5 for size in sizes[:-1]) and sizes[-1] >= 1
     assert [batch.rate for batch in full] == [size / steps for size in sizes]
     start = min(start, len(full))
-    again = make.batches(ids, epoch=epoch, seed=5)
+    again = make.batches(as_input(ids), SYMBOLS, epoch=epoch, seed=5)
     tail = [again[k] for k in range(start, len(full))]
     assert all(same(a, b) and a.rate == b.rate for a, b in zip(tail, full[start:], strict=True))
 
 
 def test_lengths_vary_around_the_steps_and_half_of_them() -> None:
     made = Streams(1, 100, vary_steps=True)
-    sizes = [np.diff(made.batches(numbered(500_000), epoch=e, seed=1).cuts)[:-1] for e in (0, 0, 1)]
+    sizes = [np.diff(made.batches(as_input(numbered(500_000)), SYMBOLS, epoch=e, seed=1).cuts)[:-1] for e in (0, 0, 1)]
     assert np.array_equal(sizes[0], sizes[1])
     assert not np.array_equal(sizes[0][:9], sizes[2][:9])
     drawn = np.concatenate(sizes[1:])
@@ -158,13 +166,15 @@ def test_lengths_vary_around_the_steps_and_half_of_them() -> None:
 
 
 def test_a_validation_does_not_vary() -> None:
-    made, plain = (Streams(2, 9, vary_steps=vary).batches(numbered(80), whole=True) for vary in (True, False))
+    made, plain = (
+        Streams(2, 9, vary_steps=vary).batches(as_input(numbered(80)), SYMBOLS, whole=True) for vary in (True, False)
+    )
     assert len(made) == len(plain)
     assert all(same(a, b) and a.rate == 1.0 for a, b in zip(made, plain, strict=True))
 
 
 def test_batch_numbers_outside_the_pass() -> None:
-    cut = Streams(2, 4).batches(numbered(20))
+    cut = Streams(2, 4).batches(as_input(numbered(20)), SYMBOLS)
     for k in (-1, len(cut)):
         with pytest.raises(IndexError, match=f"batch {k} of a pass of 3"):
             cut[k]
@@ -174,10 +184,10 @@ def test_a_text_too_short() -> None:
     with pytest.raises(
         DataError, match=r"has 40 symbols, expected at least 65 for 64 .*fewer streams: --set batching.streams=4$"
     ):
-        Streams(64, 9).batches(numbered(40))
-    Streams(4, 9).batches(numbered(40))
-    assert len(Streams(64, 9).batches(numbered(65))) == 1
-    assert len(Streams(64, 9, random_start=True).batches(numbered(65))) == 1
+        Streams(64, 9).batches(as_input(numbered(40)), SYMBOLS)
+    Streams(4, 9).batches(as_input(numbered(40)), SYMBOLS)
+    assert len(Streams(64, 9).batches(as_input(numbered(65)), SYMBOLS)) == 1
+    assert len(Streams(64, 9, random_start=True).batches(as_input(numbered(65)), SYMBOLS)) == 1
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -186,7 +196,7 @@ def test_a_text_of_no_target(count: int, whole: bool) -> None:
     with pytest.raises(
         DataError, match=rf"has {count} symbols?, expected at least .*: nothing to predict\. Use a longer"
     ):
-        Streams(2).batches(numbered(count), whole=whole)
+        Streams(2).batches(as_input(numbered(count)), SYMBOLS, whole=whole)
 
 
 @pytest.mark.parametrize("key", ["streams", "steps"])

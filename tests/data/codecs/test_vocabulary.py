@@ -12,20 +12,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.tokens import Labels, Tokens
-from recurra.data.vocabulary import Byte, Character, Vocabulary, Word
-from recurra.data.vocabulary_file import from_json, load, load_all, save, save_all
+from recurra.data.codecs.characters import Byte, Character
+from recurra.data.codecs.contract import Vocabulary, forms_of, unknown_share
+from recurra.data.codecs.file import find, from_record, load, records_of, save
+from recurra.data.codecs.labels import Labels
+from recurra.data.codecs.tokens import Tokens
+from recurra.data.codecs.word import Word
+from recurra.data.mark import mark_of
 from recurra.errors import CheckpointError, ConfigError, DataError, UnknownName
 from recurra.registry import construct, names
 
-PROSE = (Path(__file__).parent.parent / "fixtures" / "prose.txt").read_text(encoding="utf-8")
-OF_ONE_TEXT = sorted({*names("vocabulary")} - {"tokens", "subwords", "labels"})
+PROSE = (Path(__file__).parents[2] / "fixtures" / "prose.txt").read_text(encoding="utf-8")
+OF_ONE_TEXT = [kind for kind in names("codec") if forms_of(kind) == ("text",)]
 ANY = st.text(st.characters(), min_size=2).filter(lambda text: len(set(text)) > 1)  # surrogates too
 WORDS = st.lists(st.sampled_from(["a", "b", "Être", "<unk>", "字", "\n", "\n", "c'est"]), min_size=2)
 
 
 def fitted(kind: str, text: str = PROSE, **settings: Any) -> Vocabulary:
-    vocabulary: Vocabulary = construct("vocabulary", {"kind": kind, **settings})
+    vocabulary: Vocabulary = construct("codec", {"kind": kind, **settings})
     return vocabulary.fit([text])
 
 
@@ -44,7 +48,7 @@ def test_unseen_characters_are_unknown(seen: str, unseen: str) -> None:
     expected = [c if c in seen else "\ufffd" for c in unseen]
     ids = vocabulary.encode(unseen)
     assert vocabulary.decode(ids) == "".join(expected)
-    assert vocabulary.unknown_share(ids) == expected.count("\ufffd") / len(expected)
+    assert unknown_share(vocabulary, [ids]) == expected.count("\ufffd") / len(expected)
 
 
 @given(st.text(min_size=2).filter(lambda text: len(set(text)) > 1))
@@ -53,7 +57,7 @@ def test_bytes_round_trip(text: str) -> None:
     ids = vocabulary.encode(text)
     assert ids.dtype == np.int64 and ids.tolist() == list(text.encode())
     assert vocabulary.decode(ids) == text
-    assert vocabulary.unknown is None and vocabulary.unknown_share(ids) == 0.0
+    assert vocabulary.unknown is None and unknown_share(vocabulary, [ids]) == 0.0
 
 
 def test_bytes_that_are_no_text() -> None:
@@ -84,7 +88,7 @@ def test_words_against_a_plain_count() -> None:
     assert set(vocabulary.symbols) == kept | {"<unk>"}
     ids = vocabulary.encode(PROSE)
     assert [vocabulary.symbols[i] for i in ids] == [word if word in kept else "<unk>" for word in words]
-    assert vocabulary.unknown_share(ids) == pytest.approx(sum(n for n in counts.values() if n < 3) / len(words))
+    assert unknown_share(vocabulary, [ids]) == pytest.approx(sum(n for n in counts.values() if n < 3) / len(words))
     often = np.bincount(ids, minlength=len(vocabulary))
     assert (np.diff(often) <= 0).all(), "the most frequent come first"
 
@@ -129,15 +133,15 @@ def test_every_vocabulary(kind: str, tmp_path: Path) -> None:
     ids = vocabulary.encode(PROSE)
     assert len(vocabulary) == len(vocabulary.symbols) == len(set(vocabulary.symbols))
     assert vocabulary.decode(ids) == PROSE
-    assert vocabulary.unknown_share(ids) == vocabulary.unknown_share([]) == 0.0
+    assert unknown_share(vocabulary, [ids]) == unknown_share(vocabulary, []) == 0.0
     assert vocabulary.encode("").tolist() == [] and vocabulary.decode([]) == ""
     for wrong in (-1, len(vocabulary)):
         with pytest.raises(DataError, match=rf"symbol number {wrong} is outside the vocabulary \(0 to .*another run"):
             vocabulary.decode([0, wrong])
-    path = tmp_path / "vocabulary.json"
-    save(vocabulary, path)
-    again = load(path)
-    assert type(again) is type(vocabulary) and again.to_json() == vocabulary.to_json()
+    path = tmp_path / "codecs.json"
+    save({"input": vocabulary}, path)
+    again = load(path)["input"]
+    assert type(again) is type(vocabulary) and again.record() == vocabulary.record()
     assert again.unknown == vocabulary.unknown
     assert (again.encode(PROSE + "§") == vocabulary.encode(PROSE + "§")).all()
     assert list(tmp_path.iterdir()) == [path]
@@ -171,25 +175,26 @@ def test_a_text_of_rare_symbols_only_is_refused(kind: str) -> None:
 )
 def test_settings_out_of_range(kind: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        construct("vocabulary", {"kind": kind, **settings})
+        construct("codec", {"kind": kind, **settings})
 
 
 def test_the_file_is_open_json_one_symbol_a_line(tmp_path: Path) -> None:
-    path = tmp_path / "vocabulary.json"
-    save(fitted("character", "aß\n\ud83d", min_count=1), path)
+    path = tmp_path / "codecs.json"
+    save({"input": fitted("character", "aß\n\ud83d", min_count=1)}, path)
     lines = [line.strip(" ,") for line in path.read_text(encoding="utf-8").splitlines()]
-    assert lines[-7:] == ['"\ufffd"', '"\\n"', '"a"', '"ß"', '"\\ud83d"', "]", "}"]
-    assert load(path).symbols == ["\ufffd", "\n", "a", "ß", "\ud83d"]
-    assert json.loads(path.read_text(encoding="utf-8"))["version"] == 1
+    assert lines[-9:] == ['"\ufffd"', '"\\n"', '"a"', '"ß"', '"\\ud83d"', "]", "}", "}", "}"]
+    assert load(path)["input"].symbols == ["\ufffd", "\n", "a", "ß", "\ud83d"]
+    assert json.loads(path.read_text(encoding="utf-8"))["version"] == 3
 
 
 def test_settings_are_kept_in_the_file(tmp_path: Path) -> None:
     vocabulary = fitted("word", "A a b\n", lower=True, end_of_line="</s>", max_size=9)
-    save(vocabulary, tmp_path / "v")
-    assert load(tmp_path / "v").encode("B\n").tolist() == vocabulary.encode("b\n").tolist()
+    save({"input": vocabulary}, tmp_path / "v")
+    assert load(tmp_path / "v")["input"].encode("B\n").tolist() == vocabulary.encode("b\n").tolist()
 
 
-GOOD: dict[str, Any] = {"version": 1, **Character().fit(["ab"]).to_json()}
+GOOD: dict[str, Any] = {"version": 1, **Character().fit(["ab"]).record()}
+"""As runs wrote it that had the vocabulary of the input alone."""
 
 
 @pytest.mark.parametrize(
@@ -199,8 +204,8 @@ GOOD: dict[str, Any] = {"version": 1, **Character().fit(["ab"]).to_json()}
         (b"\xff", "1: byte 0xff is not valid UTF-8"),
         (json.dumps([1]), "it is a list of 1, expected an object"),
         (
-            json.dumps({**GOOD, "version": 2}),
-            "a vocabulary of version 2, expected 1. Use the recurra of then or train anew",
+            json.dumps({**GOOD, "version": 4}),
+            "codecs of version 4, expected 1 to 3. Use the recurra of then or train anew",
         ),
         (json.dumps({"version": 1, "kind": "byte"}), "settings is missing, expected an object. Copy the run again"),
         (json.dumps({**GOOD, "symbols": [1]}), r"symbols.0. is 1, expected a string. Copy"),
@@ -220,7 +225,7 @@ GOOD: dict[str, Any] = {"version": 1, **Character().fit(["ab"]).to_json()}
     ],
 )
 def test_files_that_are_no_vocabulary(tmp_path: Path, written: str | bytes, message: str) -> None:
-    path = tmp_path / "vocabulary.json"
+    path = tmp_path / "codecs.json"
     path.write_bytes(written.encode() if isinstance(written, str) else written)
     with pytest.raises(CheckpointError, match=f"^{path}:.*{message}"):
         load(path)
@@ -228,50 +233,76 @@ def test_files_that_are_no_vocabulary(tmp_path: Path, written: str | bytes, mess
 
 def test_vocabularies_of_several_fields(tmp_path: Path) -> None:
     made = {
-        "input": Tokens(vectors="glove-100d-subset", lower=True).restore(["<unk>", "a", "\u2028", "\udc80", '"']),
+        "input": Tokens(vectors="glove-100d-subset", lower=True).take(["<unk>", "a", "\u2028", "\udc80", '"']),
         "characters": Character().fit(["ab\udc80"]),
         "tags": Labels().fit([["O", "B-x", "O"]]),
     }
-    save_all(made, tmp_path / "v")
-    again = load_all(tmp_path / "v")
+    save(made, tmp_path / "v")
+    again = load(tmp_path / "v")
     assert list(again) == list(made)
     for name, vocabulary in again.items():
         assert type(vocabulary) is type(made[name])
-        assert vocabulary.to_json() == made[name].to_json()
+        assert vocabulary.record() == made[name].record()
     assert [file.name for file in tmp_path.iterdir()] == ["v"]
 
 
+def test_vocabularies_of_former_runs_are_read(tmp_path: Path) -> None:
+    records = {
+        "input": Tokens().fit(["a b"]).record(),
+        "characters": Character().fit(["ab"]).record(),
+        "tags": {"kind": "labels", "settings": {}, "symbols": ["O", "B-x"]},
+    }
+    path = tmp_path / "vocabulary.json"
+    path.write_text(json.dumps({"version": 2, "vocabularies": records}), encoding="utf-8")
+    found = load(find(tmp_path))
+    assert found["tags"].encode(["B-x", "new"]).tolist() == [1, -100]
+    assert mark_of(records_of(found)) == mark_of(records), "weights of then still know their vocabularies"
+    save(found, tmp_path / "codecs.json")
+    assert find(tmp_path).name == "codecs.json"
+    assert mark_of(records_of(load(find(tmp_path)))) == mark_of(records)
+
+
 def test_one_vocabulary_is_that_of_the_input(tmp_path: Path) -> None:
-    save(Character().fit(["ab"]), tmp_path / "v")
-    (name, vocabulary), *others = load_all(tmp_path / "v").items()
+    (tmp_path / "v").write_text(json.dumps(GOOD), encoding="utf-8")
+    (name, vocabulary), *others = load(tmp_path / "v").items()
     assert (name, vocabulary.symbols, others) == ("input", ["\ufffd", "a", "b"], [])
 
 
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ({"version": 3}, "a vocabulary of version 3, expected 2. Use the recurra of then"),
-        ({"version": 2}, "expected an object `vocabularies`, name to vocabulary. Copy the run again"),
+        ({"version": 4}, "codecs of version 4, expected 1 to 3. Use the recurra of then"),
+        ({"version": 3}, "expected an object `codecs`, name to record. Copy the run again"),
+        ({"version": 2}, "expected an object `vocabularies`, name to record. Copy the run again"),
         ({"version": 2, "vocabularies": {}}, "expected an object `vocabularies`"),
-        (
-            {"version": 2, "vocabularies": {"tags": 1}},
-            "vocabulary 'tags': a vocabulary's record: it is 1, expected",
-        ),
+        ({"version": 3, "codecs": {"tags": 1}}, "codec 'tags': a codec's record: it is 1, expected"),
         (
             {"version": 2, "vocabularies": {"tags": {"kind": "labels", "settings": {}, "symbols": ["O", "O"]}}},
-            "vocabulary 'tags': a vocabulary of labels is a list of distinct names. Copy",
+            "codec 'tags': a vocabulary of labels is a list of distinct names. Copy",
         ),
         (
-            {"version": 2, "vocabularies": {"input": {"kind": "tokens", "settings": {}, "symbols": ["a"]}}},
-            "vocabulary 'input': a vocabulary of tokens is <unk> and then distinct tokens. Copy",
+            {"version": 3, "codecs": {"input": {"kind": "tokens", "settings": {}, "symbols": ["a"]}}},
+            "codec 'input': a vocabulary of tokens is <unk> and then distinct tokens. Copy",
+        ),
+        (
+            {"version": 3, "codecs": {"input": {"kind": "tokens", "settings": {}}}},
+            "codec 'input': a vocabulary's record: symbols is missing, expected a list",
+        ),
+        (
+            {"version": 3, "codecs": {"input": {"kind": "scaled", "settings": {}, "axes": 2, "size": 1, "arrays": 1}}},
+            "codec 'input': expected an object `arrays`, name to fingerprint. Copy",
+        ),
+        (
+            {"version": 3, "codecs": {"input": {"kind": "vectors", "settings": {}, "axes": 7, "size": 1}}},
+            "codec 'input': a record of numbers says its axes, 0 to 2, and its size. Copy",
         ),
     ],
 )
 def test_files_that_are_no_vocabularies(tmp_path: Path, written: dict[str, Any], message: str) -> None:
-    path = tmp_path / "vocabulary.json"
+    path = tmp_path / "codecs.json"
     path.write_text(json.dumps(written))
     with pytest.raises(CheckpointError, match=f"^{path}: {message}"):
-        load_all(path)
+        load(path)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -285,12 +316,12 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError, match=r"v cannot be written \(No such file or directory\)\. Name another folder with --out"
     ):
-        save(Byte(), tmp_path / "absent" / "v")
+        save({"input": Byte()}, tmp_path / "absent" / "v")
 
 
 def test_a_kind_nobody_registered() -> None:
     with pytest.raises(UnknownName, match="did you mean 'character'"):
-        from_json({"kind": "charakter", "settings": {}, "symbols": []})
+        from_record({"kind": "charakter", "settings": {}, "symbols": []})
 
 
 def test_before_fit_all_is_unknown() -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 
-from recurra.data.encode import IGNORED, Encoded
+from recurra.data.batching.layout import Encoded, Layout, laid
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
 from recurra.types import Batch, Lengths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-Spell = Callable[[str], "NDArray[np.int64]"]
-"""A word → the numbers [C] of its characters."""
 
 JITTER = 0.05
 """By how much a length may seem longer when batches are put together: the rare long ones meet others every epoch."""
@@ -28,20 +24,12 @@ JITTER = 0.05
 class BucketEpoch:
     """The batches of one pass, each made when it is asked for, so that a pass can go on at any of them.
 
-    Batch k holds the sequences `order[k]`. Fields, of those that the sequences have:
-
-    - "input" int64 [B, T], padded with 0, "tags" int64 [B, T], padded with -100, and "segments" int64 [B, T], padded
-      with 0; time-major in memory as all that have two axes
-    - "target" int64 [B, U], of a length of its own, padded with -100
-    - "label" int64 [B]; "labels" float32 [B, L]
-    - with `spell`: "spellings" int64 [U, C], the batch's distinct words, padded with 0; "spelling_lengths" int64 [U];
-      "spelling" int64 [B, T], which row a word is spelled in, padded with 0
-
-    T is 1 at least. The structure holds the lengths of the input where they differ.
+    Batch k holds the sequences `order[k]`, their fields as `layouts` say (see `layout.laid`), in its structure the
+    lengths of the input where they differ, and the lengths of each ragged field that is not as long as the input.
     """
 
     encoded: Sequence[Encoded]
-    spell: Spell | None
+    layouts: Mapping[str, Layout]
     order: list[list[int]]
     longest: int | None
     """Steps after which a sequence is cut; None: nowhere."""
@@ -57,26 +45,8 @@ class BucketEpoch:
         if not 0 <= k < len(self):
             raise IndexError(f"batch {k} of a pass of {len(self)}")
         chosen = [self.encoded[row] for row in self.order[k]]
-        for encoded in chosen[1:]:
-            if encoded.keys() != chosen[0].keys():
-                raise _unlike(chosen[0], encoded)
-        inputs = [encoded["input"][: self.longest] for encoded in chosen]
-        lengths = np.array([len(ids) for ids in inputs])
-        T = max(1, int(lengths.max()))
-        full = bool((lengths == T).all())
-        valid = None if full else np.arange(T)[:, None] < lengths  # [T, B]
-        fields = {"input": _padded(inputs, T, valid, 0)}
-        for name, padding in (("tags", IGNORED), ("segments", 0)):
-            if name in chosen[0]:
-                fields[name] = _padded([encoded[name][: self.longest] for encoded in chosen], T, valid, padding)
-        if "target" in chosen[0]:
-            fields["target"] = _of_own_length([encoded["target"] for encoded in chosen])
-        for name in ("label", "labels"):
-            if name in chosen[0]:
-                fields[name] = torch.from_numpy(np.stack([encoded[name] for encoded in chosen]))
-        if self.spell is not None:
-            fields |= _spelled([encoded["words"][: self.longest] for encoded in chosen], self.spell, T, valid)
-        return Batch(fields, Lengths() if full else Lengths(torch.from_numpy(lengths)))
+        fields, lengths, own = laid(chosen, self.layouts, self.longest)
+        return Batch(fields, Lengths(lengths), lengths=own)
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[k] for k in range(len(self)))
@@ -90,12 +60,13 @@ class Buckets:
     every epoch puts other sequences together and takes the batches in another order; without it they go from the
     shortest to the longest. A sequence longer than `longest` is refused, or cut there with `cut_long`.
 
-    Pairs of a source and a target are put together by both lengths, the target's first; `tokens` counts the longer
-    side. Where a side is longer than `longest`, the pair is left out of training, and counted; none is ever cut.
+    Pairs, whose target has a length of its own, are put together by both lengths, the target's first; `tokens` counts
+    the longer side. Where a side is longer than `longest`, the pair is left out of training, and counted; none is ever
+    cut.
     """
 
-    reads: ClassVar[str] = "examples"
-    """What it is for; the workflow asks before any data are read."""
+    in_pieces: ClassVar[bool] = False
+    """Sequences are read whole, each in one batch."""
 
     def __init__(
         self,
@@ -115,7 +86,13 @@ class Buckets:
         self.cut_long = cut_long
 
     def batches(
-        self, encoded: Sequence[Encoded], spell: Spell | None, *, epoch: int = 0, seed: int = 0, whole: bool = False
+        self,
+        encoded: Sequence[Encoded],
+        layouts: Mapping[str, Layout],
+        *,
+        epoch: int = 0,
+        seed: int = 0,
+        whole: bool = False,
     ) -> BucketEpoch:
         """One pass over all sequences, each in one batch; the same for the same seed and epoch.
 
@@ -127,22 +104,26 @@ class Buckets:
         are to be cut.
         """
         lengths = np.array([len(example["input"]) for example in encoded], np.int64)
-        targets = np.array([len(example.get("target", ())) for example in encoded], np.int64)
+        own = [name for name, layout in layouts.items() if layout.ragged and not layout.along]
+        targets = np.zeros(len(encoded), np.int64)
+        for name in own:
+            targets = np.maximum(targets, np.array([len(example.get(name, ())) for example in encoded], np.int64))
         if whole:
             rows = np.lexsort((targets, lengths))
-            return BucketEpoch(encoded, spell, self._cut(rows, np.maximum(lengths, targets)), None, 0)
+            return BucketEpoch(encoded, layouts, self._cut(rows, np.maximum(lengths, targets)), None, 0)
         if targets.any():
-            return self._pairs(encoded, lengths, targets, np.random.default_rng([seed, epoch]))
+            return self._pairs(encoded, layouts, lengths, targets, np.random.default_rng([seed, epoch]))
         long = np.flatnonzero(lengths > self.longest)
         if len(long) and not self.cut_long:
             raise self._too_long(encoded[long[0]])
         lengths = np.minimum(lengths, self.longest)
         order = self._order(np.arange(len(lengths)), lengths, targets, np.random.default_rng([seed, epoch]))
-        return BucketEpoch(encoded, spell, order, self.longest, len(long))
+        return BucketEpoch(encoded, layouts, order, self.longest, len(long))
 
     def _pairs(
         self,
         encoded: Sequence[Encoded],
+        layouts: Mapping[str, Layout],
         lengths: NDArray[np.int64],
         targets: NDArray[np.int64],
         random: np.random.Generator,
@@ -160,7 +141,7 @@ class Buckets:
                 f"their end counted. Let longer ones in: --set batching.longest={int(max(lengths[0], targets[0]))}"
             )
         order = self._order(kept, lengths, targets, random)
-        return BucketEpoch(encoded, None, order, None, 0, len(encoded) - len(kept))
+        return BucketEpoch(encoded, layouts, order, None, 0, len(encoded) - len(kept))
 
     def _order(
         self,
@@ -220,46 +201,3 @@ def _by_both(lengths: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.int64]:
     whole = np.floor(targets)
     order: NDArray[np.int64] = np.lexsort((np.where(whole % 2, -lengths, lengths), whole))
     return order
-
-
-def _of_own_length(targets: Sequence[NDArray[np.int64]]) -> torch.Tensor:
-    """Targets side by side, [B, U]."""
-    lengths = np.array([len(ids) for ids in targets])
-    U = int(lengths.max())
-    return _padded(targets, U, np.arange(U)[:, None] < lengths, IGNORED)
-
-
-def _padded(
-    sequences: Sequence[NDArray[np.int64]], T: int, valid: NDArray[np.bool_] | None, padding: int
-) -> torch.Tensor:
-    """Sequences side by side, [B, T], time-major in memory."""
-    if valid is None:
-        return torch.from_numpy(np.stack(sequences, axis=1)).t()
-    padded = np.full((len(sequences), T), padding, np.int64)
-    padded[valid.T] = np.concatenate(sequences)
-    return torch.from_numpy(np.ascontiguousarray(padded.T)).t()
-
-
-def _spelled(
-    sentences: Sequence[Sequence[str]], spell: Spell, T: int, valid: NDArray[np.bool_] | None
-) -> dict[str, torch.Tensor]:
-    rows: dict[str, int] = {}
-    places = [np.array([rows.setdefault(word, len(rows)) for word in words], np.int64) for words in sentences]
-    spellings = [spell(word) for word in rows] or [np.zeros(1, np.int64)]  # a batch without words
-    lengths = np.array([len(spelling) for spelling in spellings])
-    C = int(lengths.max())
-    padded = np.zeros((len(spellings), C), np.int64)
-    padded[np.arange(C) < lengths[:, None]] = np.concatenate(spellings)
-    return {
-        "spellings": torch.from_numpy(padded),
-        "spelling_lengths": torch.from_numpy(lengths),
-        "spelling": _padded(places, T, valid, 0),
-    }
-
-
-def _unlike(one: Encoded, other: Encoded) -> DataError:
-    names: Any = sorted(one.keys() ^ other.keys())
-    with_it, without = (one, other) if names[0] in one else (other, one)
-    return DataError(
-        f"{without['place']}: no {names[0]}, expected as {with_it['place']} has. Label all examples of a part, or none."
-    )

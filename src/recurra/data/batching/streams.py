@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
+from recurra.data.batching.layout import Encoded, Layout, long_arrays
+from recurra.data.codecs.contract import IGNORED
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
 from recurra.types import Batch, Lengths
@@ -16,24 +18,23 @@ from recurra.types import Batch, Lengths
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-IGNORED = -100
-"""The target of a padded step: the losses leave it out."""
-
 SHORTEST, DEVIATION, WHOLE_SHARE = 5, 5.0, 0.95
 """How lengths that vary are drawn: the least, the normal distribution's deviation, how often it is around all steps."""
 
 
 @dataclass(frozen=True, eq=False)
 class StreamEpoch:
-    """The batches of one pass over `ids`, each made when it is asked for, so that a pass can go on at any of them.
+    """The batches of one pass over long arrays, each made when it is asked for, so that a pass can go on at any.
 
-    Stream b predicts the `lengths[b]` symbols after `ids[starts[b]]`; batch k holds the steps from k·steps on of every
-    stream, or from `cuts[k]` to `cuts[k + 1]`, and a learning rate in proportion to their number. Fields: "input" and
-    "target", int64 [B, T], memory time-major (`.t()` is contiguous); target[t] is the symbol after input[t]. A step
-    past a stream's end has input 0 and target -100, and the structure holds the lengths.
+    Stream b predicts the `lengths[b]` steps after `arrays["input"][starts[b]]`; batch k holds the steps from k·steps on
+    of every stream, or from `cuts[k]` to `cuts[k + 1]`, and a learning rate in proportion to their number. Fields are
+    those of `arrays`, [B, T, …], memory time-major, and "target" where that is none of them: target[t] is input[t + 1].
+    A step past a stream's end holds a field's padding, of a target in symbols −100, and the structure holds the
+    lengths.
     """
 
-    ids: NDArray[np.integer]
+    arrays: Mapping[str, NDArray[Any]]
+    layouts: Mapping[str, Layout]
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     steps: int
@@ -57,34 +58,53 @@ class StreamEpoch:
             rate = (end - first) / self.steps
         times = np.arange(first, end)[:, None]
         alive = times < self.lengths  # [T, B]
-        places = np.where(alive, self.starts + times, 0)
-        fields = {
-            "input": np.where(alive, self.ids[places], 0),
-            "target": np.where(alive, self.ids[places + 1], IGNORED),
-        }
+        fields = read_at(self.arrays, self.layouts, np.where(alive, self.starts + times, 0), alive)
         structure = Lengths() if alive.all() else Lengths(torch.from_numpy(alive.sum(axis=0)))
-        tensors = {name: torch.from_numpy(values.astype(np.int64, copy=False)).t() for name, values in fields.items()}
-        return Batch(tensors, structure, first=k == 0, rate=rate)
+        return Batch(fields, structure, first=k == 0, rate=rate)
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[k] for k in range(len(self)))
 
 
+def read_at(
+    arrays: Mapping[str, NDArray[Any]],
+    layouts: Mapping[str, Layout],
+    places: NDArray[np.int64],
+    alive: NDArray[np.bool_],
+) -> dict[str, torch.Tensor]:
+    """The fields [B, T, …] of the steps at `places` [T, B] of long arrays, and as "target" the input's next step, where
+    no field is called so; padded where they are not `alive` [T, B]."""
+    fields = {name: _time_major(array[places], alive, layouts[name].padding) for name, array in arrays.items()}
+    if "target" not in fields:
+        array, padding = arrays["input"], layouts["input"].padding
+        padding = IGNORED if np.issubdtype(array.dtype, np.integer) else padding
+        fields["target"] = _time_major(array[places + 1], alive, padding)
+    return fields
+
+
+def _time_major(steps: NDArray[Any], alive: NDArray[np.bool_], padding: float) -> torch.Tensor:
+    """Steps [T, B, …] as a tensor [B, T, …] over the same memory, whole numbers in 64 bits."""
+    if np.issubdtype(steps.dtype, np.integer):
+        steps = steps.astype(np.int64, copy=False)
+    there = alive.reshape(*alive.shape, *[1] * (steps.ndim - 2))
+    return torch.from_numpy(np.where(there, steps, steps.dtype.type(padding))).transpose(0, 1)
+
+
 @part("batching", "streams")
 class Streams:
-    """`streams` sequences side by side, each read on from batch to batch, `steps` symbols at a time.
+    """`streams` sequences side by side, each read on from batch to batch, `steps` steps at a time.
 
-    The text is cut into `streams` contiguous parts of equal length; fewer than `streams` symbols at its end are left
-    out. `random_start` leaves out a random number (0 to steps - 1) at its beginning too, another in each epoch, so
-    that the cuts between batches move.
+    One long sequence, or several one after the other, is cut into `streams` contiguous parts of equal length; fewer
+    than `streams` steps at its end are left out. `random_start` leaves out a random number (0 to steps - 1) at its
+    beginning too, another in each epoch, so that the cuts between batches move.
     `vary_steps` draws the length of each batch: the nearest whole number to one from N(s, 5²), but at least 5, with s =
     `steps` in 95 of 100 cases and steps / 2 in the others; the learning rate of its step is in proportion, length /
     `steps`. Meant for a loss per token: one per sequence grows with the length by itself.
     Source of varying: Merity, Keskar & Socher 2017, section 4.1.
     """
 
-    reads: ClassVar[str] = "text"
-    """What it is for; the workflow asks before any data are read."""
+    in_pieces: ClassVar[bool] = True
+    """A long sequence is read in pieces, each batch going on where the one before it ended."""
 
     def __init__(
         self, streams: int = 64, steps: int = 128, random_start: bool = False, vary_steps: bool = False
@@ -97,28 +117,37 @@ class Streams:
         self.random_start = random_start
         self.vary_steps = vary_steps
 
-    def batches(self, ids: NDArray[np.integer], *, epoch: int = 0, seed: int = 0, whole: bool = False) -> StreamEpoch:
-        """One pass over `ids` [N].
+    def batches(
+        self,
+        encoded: Sequence[Encoded],
+        layouts: Mapping[str, Layout],
+        *,
+        epoch: int = 0,
+        seed: int = 0,
+        whole: bool = False,
+    ) -> StreamEpoch:
+        """One pass over N steps: over the fields of `encoded` that are as long as the input.
 
-        `whole=True`, for evaluation: every symbol but the first is a target exactly once (N - 1 targets); the streams'
+        `whole=True`, for evaluation: every step but the first is a target exactly once (N - 1 targets); the streams'
         lengths differ by one at most, there are fewer of them where the text is that short, and nothing is random.
 
         Raises `DataError` for a text too short to give every stream a target.
         """
-        needed = 2 if whole else self.streams + 1
-        if len(ids) < needed:
-            raise DataError(self._too_short(len(ids), needed))
+        arrays = long_arrays(encoded, layouts)
+        N, needed = len(arrays["input"]), 2 if whole else self.streams + 1
+        if needed > N:
+            raise DataError(self._too_short(N, needed))
         if whole:
-            count = min(self.streams, len(ids) - 1)
-            share, longer = divmod(len(ids) - 1, count)
+            count = min(self.streams, N - 1)
+            share, longer = divmod(N - 1, count)
             lengths = share + (np.arange(count) < longer)
-            return StreamEpoch(ids, np.cumsum(lengths) - lengths, lengths, self.steps)
+            return StreamEpoch(arrays, layouts, np.cumsum(lengths) - lengths, lengths, self.steps)
         start = 0
         if self.random_start:
-            start = int(np.random.default_rng([seed, epoch]).integers(min(self.steps, len(ids) - self.streams)))
-        lengths = np.full(self.streams, (len(ids) - 1 - start) // self.streams)
+            start = int(np.random.default_rng([seed, epoch]).integers(min(self.steps, N - self.streams)))
+        lengths = np.full(self.streams, (N - 1 - start) // self.streams)
         cuts = self._cuts(int(lengths[0]), np.random.default_rng([seed, epoch, 1])) if self.vary_steps else None
-        return StreamEpoch(ids, start + np.cumsum(lengths) - lengths, lengths, self.steps, cuts)
+        return StreamEpoch(arrays, layouts, start + np.cumsum(lengths) - lengths, lengths, self.steps, cuts)
 
     def _cuts(self, end: int, generator: np.random.Generator) -> NDArray[np.int64]:
         """Where the batches of a stream of `end` steps begin, and its end."""

@@ -1,0 +1,117 @@
+"""Long sequences cut into windows that are learned one by one, each from a fresh state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from recurra.data.batching.layout import Encoded, Layout, long_arrays
+from recurra.data.batching.streams import read_at
+from recurra.errors import ConfigError, DataError
+from recurra.registry import part
+from recurra.types import Batch, Lengths
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class WindowEpoch:
+    """The batches of one pass, each made when it is asked for, so that a pass can go on at any of them.
+
+    Window w predicts the `lengths[w]` steps after `arrays["input"][starts[w]]`, from a fresh state; batch k holds the
+    windows `order[k]`. Fields are as those of streams: "target" is the input one step later, and the structure holds
+    the lengths where they differ.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    layouts: Mapping[str, Layout]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    order: list[list[int]]
+
+    @property
+    def targets(self) -> int:
+        """Number of steps predicted in the whole pass, those of overlaps each time."""
+        return int(self.lengths.sum())
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, k: int) -> Batch:
+        if not 0 <= k < len(self):
+            raise IndexError(f"batch {k} of a pass of {len(self)}")
+        rows = np.array(self.order[k])
+        lengths = self.lengths[rows]
+        times = np.arange(int(lengths.max()))[:, None]
+        alive = times < lengths  # [T, B]
+        fields = read_at(self.arrays, self.layouts, np.where(alive, self.starts[rows] + times, 0), alive)
+        return Batch(fields, Lengths() if alive.all() else Lengths(torch.from_numpy(lengths)))
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[k] for k in range(len(self)))
+
+
+@part("batching", "windows")
+class Windows:
+    """Windows of `steps` steps of each sequence, `size` of them a batch, in another order every epoch.
+
+    A window begins every `stride` steps: as many as `steps` where none is said, so that no step is predicted twice;
+    fewer make windows overlap. The last window of a sequence ends with it, and may be shorter. Nothing is carried from
+    one to the next: a window must be long enough for what there is to remember.
+    """
+
+    in_pieces: ClassVar[bool] = True
+    """A long sequence is read in pieces."""
+
+    def __init__(self, steps: int = 128, size: int = 32, stride: int | None = None, shuffle: bool = True) -> None:
+        for name, value in (("steps", steps), ("size", size), ("stride", stride)):
+            if value is not None and value < 1:
+                raise ConfigError(f"batching.{name} = {value}, expected 1 or more.")
+        if stride is not None and stride > steps:
+            raise ConfigError(
+                f"batching.stride = {stride} is beyond batching.steps = {steps}: what lies between two windows would "
+                "never be learned. Set it to as many at most."
+            )
+        self.steps = steps
+        self.size = size
+        self.stride = steps if stride is None else stride
+        self.shuffle = shuffle
+
+    def batches(
+        self,
+        encoded: Sequence[Encoded],
+        layouts: Mapping[str, Layout],
+        *,
+        epoch: int = 0,
+        seed: int = 0,
+        whole: bool = False,
+    ) -> WindowEpoch:
+        """One pass over the fields of `encoded` that are as long as the input.
+
+        `whole=True`, for evaluation: windows side by side in their order, so that every step of a sequence but its
+        first is a target exactly once. Raises `DataError` where no sequence has two steps.
+        """
+        lengths = np.array([len(each["input"]) for each in encoded], np.int64)
+        if not (lengths > 1).any():
+            longest = int(lengths.max(initial=0))
+            raise DataError(
+                f"the longest of {len(lengths):,} sequences has {longest} steps, expected 2 or more: nothing to "
+                "predict. Use longer ones."
+            )
+        stride = self.steps if whole else self.stride
+        begins = np.cumsum(lengths) - lengths
+        numbers = np.where(lengths > 1, 1 + np.maximum(0, -(-(lengths - 1 - self.steps) // stride)), 0)
+        starts = [begin + stride * np.arange(count) for begin, count in zip(begins, numbers, strict=True)]
+        lasts = np.repeat(begins + lengths - 1, [len(each) for each in starts])
+        first = np.concatenate(starts)
+        counts = np.minimum(self.steps, lasts - first)
+        rows = np.arange(len(first))
+        if self.shuffle and not whole:
+            rows = np.random.default_rng([seed, epoch]).permutation(rows)
+        order = [rows[begin : begin + self.size].tolist() for begin in range(0, len(rows), self.size)]
+        return WindowEpoch(long_arrays(encoded, layouts), layouts, first, counts, order)

@@ -1,0 +1,1 @@
+"""What turns a field of an example into an array, and back."""

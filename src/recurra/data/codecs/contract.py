@@ -1,0 +1,127 @@
+"""What a codec is, and what those of symbols have besides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+from recurra import registry
+from recurra.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+IGNORED = -100
+"""The number of a padded target, and of a label that training has never seen: the losses leave it out."""
+
+
+class Codec(Protocol):
+    """Turns the value of one field into an array and back.
+
+    A value is what a reader gives: a text, a list of tokens or tags, a label, an array of numbers. What a codec has
+    learned from the training data is saved in the run: `record` as JSON, `arrays` beside it.
+    """
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The forms that it reads, as `fields` of readers call them: "text", "tokens", "vectors", …"""
+
+    @property
+    def dtype(self) -> type[np.generic]:
+        """Of the arrays: `np.int64` for numbers of symbols, `np.float32` for what is computed with as it is."""
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Of an encoded value; None for an axis that is as long as the value."""
+
+    @property
+    def padding(self) -> float:
+        """What stands behind the end of a value in a batch."""
+
+    @property
+    def size(self) -> int:
+        """How many symbols there are, or numbers a step; 0 where there is no such number."""
+
+    def fit(self, values: Iterable[Any]) -> Self:
+        """Learn from the values of the training data. Raises `DataError` where there is nothing to learn."""
+
+    def encode(self, value: Any) -> NDArray[Any]:
+        """The array of a value. Raises `DataError` for one that has none."""
+
+    def decode(self, array: ArrayLike) -> Any:
+        """The value of an array. Raises `DataError` for an array that has none."""
+
+    def record(self) -> dict[str, Any]:
+        """Its kind, its settings, and what it has learned, as JSON has it."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What it has learned in arrays, by name."""
+
+    def restore(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Take what an earlier fit has learned. Raises `CheckpointError` where that cannot be from one."""
+
+
+class Vocabulary(Codec, Protocol):
+    """A codec of symbols: `symbols[n]` is the name of number n."""
+
+    symbols: list[str]
+
+    @property
+    def unknown(self) -> int | None:
+        """The number that stands for whatever has no symbol; None where nothing can be unknown."""
+
+    def __len__(self) -> int: ...
+
+    def pieces(self, ids: ArrayLike) -> list[str]:
+        """Each number's symbol as it is shown. Raises `DataError` for a number that is no symbol."""
+
+
+@runtime_checkable
+class Splits(Protocol):
+    """A vocabulary that splits a text into tokens of its own, and reads those of others."""
+
+    def tokens(self, value: str | Sequence[str]) -> list[str]:
+        """The tokens of a text; of a list, the list."""
+
+
+@runtime_checkable
+class Lays(Protocol):
+    """A codec whose arrays are laid into a batch in a way of their own."""
+
+    def batched(self, arrays: Sequence[NDArray[Any]], steps: int) -> dict[str, NDArray[Any]]:
+        """The fields of a batch, by name, of the arrays of its examples; `steps` is the batch's number of them."""
+
+
+@runtime_checkable
+class EncodesMany(Protocol):
+    """A codec that encodes many values faster than one by one."""
+
+    def encode_all(self, values: Sequence[Any]) -> list[NDArray[Any]]:
+        """`encode` of each."""
+
+
+def checked_ids(ids: ArrayLike, size: int) -> NDArray[np.int64]:
+    """Symbol numbers as an array [N]. Raises `DataError` for one that is not in a vocabulary of this size."""
+    try:
+        ids = np.asarray(ids, np.int64).reshape(-1)
+    except OverflowError:  # beyond 64 bits
+        ids = np.asarray(ids, object).reshape(-1)
+    if len(ids) and not 0 <= ids.min() <= ids.max() < size:
+        wrong = ids[(ids < 0) | (ids >= size)][0]
+        raise DataError(f"symbol number {wrong} is outside the vocabulary (0 to {size - 1}). Is it another run's?")
+    return ids
+
+
+def unknown_share(codec: Any, arrays: Iterable[ArrayLike]) -> float:
+    """The share, 0 to 1, of symbols that are the unknown one."""
+    ids = np.concatenate([np.zeros(0, np.int64), *(np.asarray(array).reshape(-1) for array in arrays)])
+    return float((ids == codec.unknown).mean()) if ids.size and codec.unknown is not None else 0.0
+
+
+def forms_of(kind: str) -> tuple[str, ...]:
+    """The forms that a codec reads. Raises `UnknownName`."""
+    maker = registry.find("codec", kind)
+    forms = getattr(maker, "forms", None)
+    return forms if isinstance(forms, tuple) else tuple(maker().forms)

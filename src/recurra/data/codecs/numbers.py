@@ -1,0 +1,197 @@
+"""Numbers as arrays: measurements as they are or scaled, and whole numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from recurra.errors import CheckpointError, DataError
+from recurra.registry import part
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+FORMS = ("number", "numbers", "vectors")
+"""By the axes of a value: one number, a number a step [T], a vector a step [T, D]."""
+
+
+@part("codec", "vectors")
+class Vectors:
+    """Numbers as they are, float32: [T, D], of a number a step [T, 1], of a single number [1]."""
+
+    forms: ClassVar[tuple[str, ...]] = FORMS
+    dtype: ClassVar[type[np.generic]] = np.float32
+    padding: ClassVar[float] = 0.0
+
+    def __init__(self) -> None:
+        self.axes, self.size = 2, 0
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        return (None, self.size) if self.axes else (self.size,)
+
+    def fit(self, values: Iterable[Any]) -> Self:
+        """Take the width of the values. Raises `DataError` where there is none, or they have not all the same."""
+        self.axes, self.size = _form(values)
+        return self
+
+    def encode(self, value: Any) -> NDArray[np.float32]:
+        return _rows(value, self.axes, self.size).astype(np.float32)
+
+    def decode(self, array: ArrayLike) -> NDArray[np.float64]:
+        return _value(np.asarray(array, np.float64), self.axes)
+
+    def record(self) -> dict[str, Any]:
+        return {"kind": "vectors", "settings": {}, "axes": self.axes, "size": self.size}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def restore(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        self.axes, self.size = _restored(record)
+        return self
+
+
+@part("codec", "scaled")
+class Scaled:
+    """Numbers less their mean, divided by their spread, each of a vector by itself; shapes as of "vectors".
+
+    Mean and spread (standard deviation) are those of all steps of the training data. A number that never changes there
+    is divided by 1.
+    """
+
+    forms: ClassVar[tuple[str, ...]] = FORMS
+    dtype: ClassVar[type[np.generic]] = np.float32
+    padding: ClassVar[float] = 0.0
+
+    def __init__(self) -> None:
+        self.axes = 2
+        self.mean, self.spread = np.zeros(0), np.ones(0)
+
+    @property
+    def size(self) -> int:
+        return len(self.mean)
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        return (None, self.size) if self.axes else (self.size,)
+
+    def fit(self, values: Iterable[Any]) -> Self:
+        """Take mean and spread. Raises as "vectors" does."""
+        values = list(values)
+        self.axes, size = _form(values)
+        rows = np.concatenate([_rows(value, self.axes, size).reshape(-1, size) for value in values])
+        if not len(rows):
+            raise DataError("the training data hold no number: all sequences are empty. Is the right field read?")
+        spread = rows.std(0)
+        self.mean, self.spread = rows.mean(0), np.where(spread > 0, spread, 1.0)
+        return self
+
+    def encode(self, value: Any) -> NDArray[np.float32]:
+        rows = _rows(value, self.axes, self.size)
+        scaled: NDArray[np.float32] = ((rows - self.mean) / self.spread).astype(np.float32)
+        return scaled
+
+    def decode(self, array: ArrayLike) -> NDArray[np.float64]:
+        return _value(np.asarray(array, np.float64) * self.spread + self.mean, self.axes)
+
+    def record(self) -> dict[str, Any]:
+        return {"kind": "scaled", "settings": {}, "axes": self.axes, "size": self.size}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {"mean": self.mean, "spread": self.spread}
+
+    def restore(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        self.axes, size = _restored(record)
+        for name in ("mean", "spread"):
+            found = arrays.get(name)
+            if found is None or found.shape != (size,) or found.dtype != np.float64 or not np.isfinite(found).all():
+                raise CheckpointError(f"scaled numbers have a {name} of {size} finite numbers of 64 bits.")
+        if (arrays["spread"] <= 0).any():
+            raise CheckpointError("the spread of scaled numbers is above 0.")
+        self.mean, self.spread = arrays["mean"], arrays["spread"]
+        return self
+
+
+@part("codec", "integers")
+class Integers:
+    """Whole numbers as they are, int64 [T], such as the number of the sentence that a word stands in."""
+
+    forms: ClassVar[tuple[str, ...]] = ("integers",)
+    dtype: ClassVar[type[np.generic]] = np.int64
+    shape: ClassVar[tuple[int | None, ...]] = (None,)
+    padding: ClassVar[float] = 0
+    size: ClassVar[int] = 0
+
+    def fit(self, values: Iterable[Sequence[int]]) -> Self:
+        return self
+
+    def encode(self, value: Sequence[int]) -> NDArray[np.int64]:
+        array = np.asarray(value)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise DataError(f"{_said(array)}, expected whole numbers, one a step.")
+        return array.astype(np.int64)
+
+    def decode(self, array: ArrayLike) -> list[int]:
+        numbers: list[int] = np.asarray(array, np.int64).tolist()
+        return numbers
+
+    def record(self) -> dict[str, Any]:
+        return {"kind": "integers", "settings": {}}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def restore(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        return self
+
+
+def _form(values: Iterable[Any]) -> tuple[int, int]:
+    """The axes of values, and how many numbers each step has."""
+    forms = {(array.ndim, array.shape[-1] if array.ndim == 2 else 1) for array in map(np.asarray, values)}
+    if not forms:
+        raise DataError("the training data hold no numbers. Is the right field read?")
+    if max(forms)[0] > 2:
+        raise DataError(f"a sequence of {max(forms)[0]} axes, expected 2 at most: steps, and the numbers of a step.")
+    if len(forms) > 1:
+        (axes, size), (others, width), *_ = sorted(forms)
+        raise DataError(
+            f"some sequences have {size} numbers a step in {axes} axes, others {width} in {others}: expected the same "
+            "of all. Do all files have the same columns?"
+        )
+    ((axes, size),) = forms
+    return axes, size
+
+
+def _rows(value: Any, axes: int, size: int) -> NDArray[np.float64]:
+    """A value as [T, D], a single number as [1]; raises `DataError` for another form and for what is not finite."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iufb" and array.size:
+        raise DataError(f"{_said(array)}, expected numbers.")
+    rows = array.astype(np.float64)
+    if array.ndim != axes or (axes == 2 and array.shape[1] != size):
+        expected = ("one number", "a number a step", f"{size} numbers a step")[axes]
+        raise DataError(f"{_said(array)}, expected {expected} as in the training data.")
+    if not np.isfinite(rows).all():
+        raise DataError(
+            f"{np.count_nonzero(~np.isfinite(rows)):,} of {rows.size:,} numbers are not finite. Fill the gaps, or "
+            "leave those steps out."
+        )
+    return rows if axes == 2 else rows.reshape(-1, 1) if axes else rows.reshape(1)
+
+
+def _value(rows: NDArray[np.float64], axes: int) -> NDArray[np.float64]:
+    return rows if axes == 2 else rows[..., 0]
+
+
+def _said(array: NDArray[Any]) -> str:
+    return f"an array of {array.dtype.name} and the shape {list(array.shape)}"
+
+
+def _restored(record: Mapping[str, Any]) -> tuple[int, int]:
+    axes, size = record.get("axes"), record.get("size")
+    if axes not in (0, 1, 2) or not isinstance(size, int) or size < 0:
+        raise CheckpointError("a record of numbers says its axes, 0 to 2, and its size.")
+    return int(axes), size
