@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from recurra.serving.fills import FillRun
 
 import recurra
 from recurra import config as configuration
 from recurra import workflow
 from recurra.data.blanks import read_line
 from recurra.errors import ConfigError, DataError
+from recurra.serving.fills import FillRun
 from recurra.workflow.plan import make_plan
 
 PROSE = Path(__file__).parent / "fixtures" / "prose.txt"

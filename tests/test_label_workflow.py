@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 import torch
-from recurra.data.former import label_codecs
-from recurra.serving.labels import LabelRun, answers
-from recurra.workflow.labels import _doubts
 
 import recurra
 from recurra import config as configuration
 from recurra import workflow
+from recurra.data.former import label_codecs
 from recurra.errors import ConfigError, DataError
+from recurra.serving.labels import LabelRun, answers
 from recurra.training.log import Event
+from recurra.workflow.labels import _doubts
 from recurra.workflow.plan import make_plan
 from recurra.workflow.training import execute
 
@@ -263,7 +263,7 @@ def test_runs_together_answer_by_their_mean(run: LabelRun, other: LabelRun, file
     for example, answer in zip(examples, together, strict=True):
         batching = configuration_batch(run, example)
         with torch.no_grad():
-            each = [r.model.task.ask(r.model.embedder, r.model.core, batching) for r in (run, other)]
+            each = [r.model.task.potentials(r.model.embedder, r.model.core, batching) for r in (run, other)]
         best = sum(potentials["tags"][0] for potentials in each).argmax(1)
         assert answer["tags"] == run.model.vocabularies["tags"].decode(best)
         differing += any(potentials["tags"][0].argmax(1).tolist() != best.tolist() for potentials in each)

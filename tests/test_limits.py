@@ -19,6 +19,7 @@ from recurra.model import Model
 from recurra.nn import LSTM, Recurrent
 from recurra.nn.decoder import RecurrentDecoder
 from recurra.nn.embedders import SymbolEmbedder, WordEmbedder
+from recurra.nn.layers import Layers
 from recurra.nn.room import Room
 from recurra.nn.spelling import ConvolutionSpelling
 from recurra.nn.tdnn import Tdnn
@@ -37,8 +38,8 @@ LAYERS, SIZE = limits.MOST_LAYERS, limits.LARGEST_SIZE
         (lambda n: Tdnn(hidden_size=n), "core.hidden_size", SIZE),
         (lambda n: TransformerCore(num_layers=n), "core.num_layers", LAYERS),
         (lambda n: TransformerCore(feed_forward=n), "core.feed_forward", SIZE),
-        (lambda n: RecurrentDecoder(num_layers=n), "task.decoder.num_layers", LAYERS),
-        (lambda n: RecurrentDecoder(hidden_size=n), "task.decoder.hidden_size", SIZE),
+        (lambda n: RecurrentDecoder(Layers(num_layers=n)), "task.decoder.num_layers", LAYERS),
+        (lambda n: RecurrentDecoder(Layers(hidden_size=n)), "task.decoder.hidden_size", SIZE),
         (lambda n: RecurrentDecoder(readout_size=n), "task.decoder.readout_size", SIZE),
         (lambda n: SymbolEmbedder(size=n), "embedder.size", SIZE),
         (lambda n: WordEmbedder(size=n), "embedder.size", SIZE),

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recurra.data.former import pair_codecs
-from recurra.serving.pairs import PairRun
-from recurra.serving.poems import score_poems
-from recurra.serving.reading import own_parts
 
 import recurra
 from recurra import cli, workflow
 from recurra.baselines.ngram import KneserNey
+from recurra.data.former import pair_codecs
 from recurra.data.poems import form_of, has_form
 from recurra.errors import ConfigError, DataError
+from recurra.serving.pairs import PairRun
+from recurra.serving.poems import score_poems
+from recurra.serving.reading import own_parts
 
 POEMS = Path(__file__).parent / "fixtures" / "poems.jsonl"
 SMALL: dict[str, Any] = {

@@ -11,6 +11,7 @@ import pytest
 
 from recurra import registry
 from recurra.errors import ConfigError, UnknownName
+from recurra.nn.layers import Layers
 
 
 class Maker:
@@ -55,6 +56,24 @@ def test_a_constructor_is_read_from_the_base_that_has_it() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_group_stands_for_its_fields_which_are_keys_beside_the_others() -> None:
+    known = registry.defaults("decoder", "recurrent")
+    assert (known["cell"], known["hidden_size"], known["context"]) == ("gru", 256, "attention")
+    assert registry.defaults("core", "recurrent")["cell"] is None and "layers" not in known
+    for kind, name in (("core", "recurrent"), ("core", "both-ways"), ("decoder", "recurrent")):
+        assert registry.defaults(kind, name) == {
+            n: p.default for n, p in registry._keywords(registry.find(kind, name))[0].items()
+        }
+    settings = registry.checked(registry.find("decoder", "recurrent"), {"num_layers": 2, "feeding": "input"}, "decoder")
+    assert settings["layers"] == Layers(cell="gru", num_layers=2) and settings["feeding"] == "input"
+    with pytest.raises(ConfigError, match=r"unknown key core.hiden_size: did you mean 'hidden_size'\? Keys: cell, hid"):
+        registry.check_keys("core", {"kind": "recurrent", "hiden_size": 4}, "core")
+    with pytest.raises(ConfigError, match=r"unknown key core.layers"):
+        registry.construct("core", {"kind": "recurrent", "layers": {"hidden_size": 4}})
+    with pytest.raises(ConfigError, match=r"core.zoneout = 'much' is a str, expected float"):
+        registry.construct("core", {"kind": "recurrent", "zoneout": "much"})
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:

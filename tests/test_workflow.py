@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from recurra.serving.run import Run as AnyRun
+from recurra.runs.run import Run as AnyRun
 from recurra.serving.texts import TextRun as Run
 
 import recurra

@@ -6,6 +6,7 @@ Names are read from the source of a room's modules without importing them: a typ
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import inspect
 import math
@@ -49,6 +50,7 @@ _UNNAMED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _parts: dict[tuple[str, str], Any] = {}
 _origins: dict[tuple[str, str], str] = {}
 """The module each part was registered by."""
+_groups: set[type] = set()
 _plugins: dict[Path, bytes] = {}
 """Plugins loaded, as they were then."""
 
@@ -72,6 +74,17 @@ def part(kind: str, name: str) -> Callable[[Part], Part]:
         return thing
 
     return register
+
+
+def group(settings: type[Part]) -> type[Part]:
+    """Decorator of a frozen dataclass: a constructor's keyword of this type, its default made by a call of it, stands
+    for the fields.
+
+    They are keys beside the other keywords, `core.hidden_size`, not `core.layers.hidden_size`, so that parts which
+    share settings write them down once. What is not given is as the keyword's default has it.
+    """
+    _groups.add(settings)
+    return settings
 
 
 @cache
@@ -114,8 +127,7 @@ def check_keys(kind: str, settings: Mapping[str, Any], where: str) -> None:
         return
     constructor = _method(*_declarations(kind)[settings["kind"]], "__init__")
     if constructor is not None:
-        known = [argument.arg for argument in (*constructor.args.args[1:], *constructor.args.kwonlyargs)]
-        _check_known((key for key in settings if key != "kind"), known, where)
+        _check_known((key for key in settings if key != "kind"), _arguments(*constructor), where)
 
 
 def defaults(kind: str, name: str) -> dict[str, Any]:
@@ -125,15 +137,30 @@ def defaults(kind: str, name: str) -> dict[str, Any]:
     """
     found = _declarations(kind).get(name)
     if found is None:
-        signature = inspect.signature(find(kind, name))
-        return {key: each.default for key, each in signature.parameters.items() if each.default is not each.empty}
+        keywords = _keywords(find(kind, name))[0]
+        return {key: each.default for key, each in keywords.items() if each.default is not each.empty}
     constructor = _method(*found, "__init__")
     if constructor is None:
         return {}
-    named = constructor.args
-    positional = zip(reversed(named.args), reversed(named.defaults), strict=False)
-    both = (*reversed([*positional]), *zip(named.kwonlyargs, named.kw_defaults, strict=True))
-    return {argument.arg: ast.literal_eval(value) for argument, value in both if value is not None}
+    return {key: ast.literal_eval(value) for key, value in _arguments(*constructor).items() if value is not None}
+
+
+def _arguments(module: str, constructor: ast.FunctionDef) -> dict[str, ast.expr | None]:
+    """The keys that a constructor in a module of ours knows, each with its default; None: it has none."""
+    named, found = constructor.args, dict[str, ast.expr | None]()
+    positional = [None] * (len(named.args) - len(named.defaults)) + named.defaults
+    both = [*zip(named.args, positional, strict=True)][1:]
+    for argument, value in (*both, *zip(named.kwonlyargs, named.kw_defaults, strict=True)):
+        # a group's default is a call of it
+        called = value.func if isinstance(value, ast.Call) else None
+        settings = _class(module, called.id) if isinstance(called, ast.Name) else None
+        if settings is None or not isinstance(value, ast.Call):
+            found[argument.arg] = value
+            continue
+        fields = (inner for inner in settings[1].body if isinstance(inner, ast.AnnAssign))
+        found |= {inner.target.id: inner.value for inner in fields if isinstance(inner.target, ast.Name)}
+        found |= {keyword.arg: keyword.value for keyword in value.keywords if keyword.arg}
+    return found
 
 
 @dataclass(frozen=True)
@@ -187,13 +214,14 @@ def has_method(kind: str, name: str, method: str) -> bool:
     return hasattr(find(kind, name), method) if found is None else _method(*found, method) is not None
 
 
-def _method(module: str, node: ast.AST, name: str) -> ast.FunctionDef | None:
-    """A method of a class or of its bases that stand in the same module or are imported from another of ours."""
+def _method(module: str, node: ast.AST, name: str) -> tuple[str, ast.FunctionDef] | None:
+    """A method of a class or of its bases that stand in the same module or are imported from another of ours; and the
+    module it stands in."""
     if not isinstance(node, ast.ClassDef):
         return None
     for inner in node.body:
         if isinstance(inner, ast.FunctionDef) and inner.name == name:
-            return inner
+            return module, inner
     for base in node.bases:
         found = _class(module, base.id) if isinstance(base, ast.Name) else None
         method = found and _method(*found, name)
@@ -266,20 +294,37 @@ def _kind(kind: str, settings: Mapping[str, Any], where: str) -> str:
 
 def checked(maker: Callable[..., Any], settings: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Settings compared with the keywords of `maker`; unknown or missing keys and wrong types raise `ConfigError`."""
-    parameters, hints = _keywords(maker)
+    parameters, hints, groups = _keywords(maker)
     _check_known(settings, parameters, where)
     missing = [n for n, p in parameters.items() if p.default is p.empty and n not in settings]
     if missing:
         raise ConfigError(f"{where}.{missing[0]} is missing: add it to the recipe or pass --set {where}.{missing[0]}=…")
-    return {key: _convert(value, hints.get(key, Any), f"{where}.{key}") for key, value in settings.items()}
+    found = {key: _convert(value, hints.get(key, Any), f"{where}.{key}") for key, value in settings.items()}
+    for name, default in groups.items():
+        given = {each.name: found.pop(each.name) for each in dataclasses.fields(default) if each.name in found}
+        found[name] = dataclasses.replace(default, **given)
+    return found
 
 
 @cache
-def _keywords(maker: Callable[..., Any]) -> tuple[Mapping[str, inspect.Parameter], Mapping[str, Any]]:
-    """Parameters and their types; a server asks for those of a batching with every request."""
+def _keywords(
+    maker: Callable[..., Any],
+) -> tuple[Mapping[str, inspect.Parameter], Mapping[str, Any], Mapping[str, Any]]:
+    """Parameters and their types, a group's fields in its place; and the default of each group. A server asks for those
+    of a batching with every request."""
     hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
-    named = {name: p for name, p in inspect.signature(maker).parameters.items() if p.kind not in _UNNAMED}
-    return named, hints
+    found, groups = dict[str, inspect.Parameter](), {}
+    for name, parameter in inspect.signature(maker).parameters.items():
+        if hints.get(name) in _groups:
+            groups[name], settings = parameter.default, hints[name]
+            hints |= typing.get_type_hints(settings)
+            found |= {
+                key: each.replace(default=getattr(parameter.default, key))
+                for key, each in inspect.signature(settings).parameters.items()
+            }
+        elif parameter.kind not in _UNNAMED:
+            found[name] = parameter
+    return found, hints, groups
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:

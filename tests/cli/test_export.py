@@ -56,5 +56,5 @@ def test_a_run_of_a_stranger_exports_nowhere_else(
     (copied / "onnx" / "model.onnx").write_bytes(b"")
     (copied / "onnx" / "codecs.json").symlink_to(tmp_path / "mine")
     said = sentence(capsys, "export", str(copied))
-    assert "vocabulary.json cannot be written: it is a link to " in said
+    assert "codecs.json cannot be written: it is a link to " in said
     assert list((tmp_path / "own").iterdir()) == [] and not (tmp_path / "mine").exists()

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recurra.data.examples import gather_examples, read_examples
-from recurra.data.former import new_label_codecs
 
 from recurra.config import Data
 from recurra.data.babi import StoryReader
+from recurra.data.former import new_label_codecs
 from recurra.data.sets import find_set, set_reader
+from recurra.data.shuffled import gather
+from recurra.data.shuffled import read as read_whole
 from recurra.errors import DataError
 from recurra.registry import construct
 
@@ -76,7 +77,7 @@ def test_questions_of_one_story_stay_in_one_part(tmp_path: Path) -> None:
     path = tmp_path / "qa.txt"
     story = "1 Ann left {0}.\n2 Who left {0}?\tAnn\n3 Bo left.\n4 Who left?\tBo\n5 Who left {0}?\tAnn\n"
     path.write_text("".join(story.format(f"place{k}") for k in range(40)))
-    parts = gather_examples(Data(train=(str(path),), valid_fraction=0.2, test_fraction=0.1), StoryReader())
+    parts = gather(Data(train=(str(path),), valid_fraction=0.2, test_fraction=0.1), StoryReader())
     assert [len(part) for part in (parts.train, parts.valid, parts.test)] == [84, 24, 12]
     stories = [{example["story"] for example in part} for part in (parts.train, parts.valid, parts.test)]
     assert [len(each) for each in stories] == [28, 8, 4] and len(set.union(*stories)) == 40
@@ -84,9 +85,9 @@ def test_questions_of_one_story_stay_in_one_part(tmp_path: Path) -> None:
         "cut 40 stories, each with its questions, shuffled with seed 0, into train 28 (70.0%), valid 8 (20.0%), test 4"
     )
     assert parts.split.startswith(said)
-    assert len(read_examples([path], StoryReader())) == 120
+    assert len(read_whole([path], StoryReader())) == 120
     moved = path.rename(tmp_path / "elsewhere.txt")
-    again = gather_examples(Data(train=(str(moved),), valid_fraction=0.2, test_fraction=0.1), StoryReader())
+    again = gather(Data(train=(str(moved),), valid_fraction=0.2, test_fraction=0.1), StoryReader())
     assert again.fingerprint == parts.fingerprint, "a run goes on where its file was moved"
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recurra.data.former import by_field, new_pair_codecs, pair_codecs
 
 from recurra.data.codecs.file import load, save
+from recurra.data.former import by_field, new_pair_codecs, pair_codecs
 from recurra.data.sides import has_empty_side, one_target_each, source_of, targets_of
 from recurra.errors import ConfigError, DataError
 

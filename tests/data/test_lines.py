@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recurra.config import Data
-from recurra.data.examples import gather_examples
+from recurra.data.shuffled import gather
 from recurra.data.sniff import SENTENCES
 from recurra.errors import DataError
 from recurra.registry import construct, names
@@ -49,7 +49,7 @@ def parts(folder: Path, drop: bool, **files: str) -> tuple[list[list[str]], list
     for name, text in files.items():
         (folder / name).write_text(text)
     found = {name: (str(folder / name),) for name in files}
-    read = gather_examples(Data(**found, drop_repeats=drop), construct("reader", {"kind": "lines"}))
+    read = gather(Data(**found, drop_repeats=drop), construct("reader", {"kind": "lines"}))
     return [[example["text"] for example in part] for part in (read.train, read.valid, read.test)], read.notes
 
 

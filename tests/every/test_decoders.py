@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recurra import registry
 from recurra.nn.decoder import RecurrentDecoder, Source
+from recurra.nn.layers import Layers
 from recurra.registry import names
 from recurra.testing.decoders import DECODER_CHECKS, check_decoder, decoder_settings
 
@@ -34,7 +35,7 @@ class Broken(nn.Module):
     def __init__(self, fault: str) -> None:
         super().__init__()
         self.fault = fault
-        self.right = RecurrentDecoder(hidden_size=4)
+        self.right = RecurrentDecoder(Layers(hidden_size=4))
         self.output_size, self.aligns = 4, True
 
     def build(self, inputs: int, source: int) -> Self:

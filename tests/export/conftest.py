@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from recurra.serving.run import RUNS, learns_from
+from recurra.runs.run import RUNS, learns_from
 
 from recurra import config as configuration
 from recurra import registry

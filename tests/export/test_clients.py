@@ -64,12 +64,12 @@ def test_texts_that_come_one_by_one_are_read_and_written_as_by_the_vocabulary(
     module: Any, settings: dict[str, Any]
 ) -> None:
     if settings.get("model") == "unigram":
-        vocabulary = registry.construct("vocabulary", settings).fit([TEXT, *TEXTS])
+        vocabulary = registry.construct("codec", settings).fit([TEXT, *TEXTS])
     else:
         vocabulary = fitted(settings)
-    for text, numbers in zip([TEXT, *TEXTS], vocabulary.encode_all([TEXT, *TEXTS]), strict=True):
+    for text, numbers in zip([TEXT, *TEXTS], map(vocabulary.encode, [TEXT, *TEXTS]), strict=True):
         assert module.numbers_of(vocabulary.record(), text) == numbers.tolist()
-        assert module.text_of(vocabulary.record(), numbers.tolist()) == vocabulary.text(numbers)
+        assert module.text_of(vocabulary.record(), numbers.tolist()) == vocabulary.decode(numbers)
 
 
 RUNS: list[tuple[str, dict[str, Any], str]] = [
@@ -168,7 +168,7 @@ def test_a_client_refuses_the_vocabulary_of_another_model(here: Path) -> None:
     symbols.write_text(symbols.read_text(encoding="utf-8").replace('"a"', '"ä"'), encoding="utf-8")
     done = asked("the dogs")
     assert done.returncode == 1
-    assert "vocabulary.json is of another model than step.onnx. Copy the export's whole folder." in done.stderr
+    assert "codecs.json is of another model than step.onnx. Copy the export's whole folder." in done.stderr
 
 
 def test_a_client_is_short_and_holds_only_what_it_needs() -> None:
@@ -179,7 +179,7 @@ def test_a_client_is_short_and_holds_only_what_it_needs() -> None:
 
 def test_a_vocabulary_that_no_client_can_read_is_refused() -> None:
     class Mine:
-        def to_json(self) -> dict[str, Any]:
+        def record(self) -> dict[str, Any]:
             return {"kind": "mine"}
 
     with pytest.raises(ConfigError, match=r"cannot read the vocabulary 'mine', which is a plugin's. It reads"):

@@ -35,7 +35,7 @@ def exported(recipe: str, here: Path, settings: dict[str, Any] | None = None, in
 def test_a_folder_holds_models_vocabulary_client_and_what_they_take(here: Path) -> None:
     run, _ = exported("char-lm", here)
     names = sorted(path.name for path in (here / "out").iterdir())
-    assert names == ["README.md", "client.py", "model.onnx", "step.onnx", "codecs.json"]
+    assert names == ["README.md", "client.py", "codecs.json", "model.onnx", "step.onnx"]
     said = (here / "out" / "README.md").read_text(encoding="utf-8")
     assert "| in | state_h | [2, batch, 8] | float32 |" in said
     assert f"| out | log_probabilities | [batch, time, {len(run.model.vocabulary)}] | float32 |" in said
@@ -247,7 +247,7 @@ def test_files_of_several_exports_are_refused(here: Path) -> None:
             load_export(ours)
     (ours / "step.onnx").write_bytes(step)
     (ours / "codecs.json").write_text(symbols.replace('"a"', '"ä"'), encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r"vocabulary.json is of another model than model.onnx beside it. Copy"):
+    with pytest.raises(CheckpointError, match=r"codecs.json is of another model than model.onnx beside it. Copy"):
         load_export(ours)
     (ours / "codecs.json").write_text(json.dumps(json.loads(symbols)), encoding="utf-8")
     assert load_export(ours).does == "write"  # the same in another writing

@@ -17,6 +17,7 @@ from recurra.nn.attention import Attention
 from recurra.nn.bridge import summary
 from recurra.nn.crf import CRF
 from recurra.nn.decoder import RecurrentDecoder, Source
+from recurra.nn.layers import Layers
 from recurra.nn.memory import Memory, find_segments
 from recurra.nn.pooling import Pooling
 from recurra.nn.spelling import ConvolutionSpelling, RecurrentSpelling
@@ -76,9 +77,9 @@ TAKERS: dict[str, Callable[[], Callable[[Tensor], Any]]] = {
     **{f"peephole {b}": lambda b=b: recurrent("peephole-lstm", b) for b in ("auto", "reference", "torch", "native")},
     **{f"pooling {kind}": lambda kind=kind: pooling(kind) for kind in ("last", "mean", "max", "attention")},
     **{f"crf {m}": lambda m=m: crf(m) for m in ("forward", "log_partition", "marginals", "viterbi")},
-    "decoder, attention": lambda: decoder(RecurrentDecoder(hidden_size=H)),
-    "decoder, initial": lambda: decoder(RecurrentDecoder(hidden_size=H, context="initial")),
-    "decoder, every step": lambda: decoder(RecurrentDecoder(hidden_size=H, context="every-step")),
+    "decoder, attention": lambda: decoder(RecurrentDecoder(Layers(hidden_size=H))),
+    "decoder, initial": lambda: decoder(RecurrentDecoder(Layers(hidden_size=H), context="initial")),
+    "decoder, every step": lambda: decoder(RecurrentDecoder(Layers(hidden_size=H), context="every-step")),
     "decoder, transformer": lambda: decoder(TransformerDecoder(hidden_size=8)),
     "attention": lambda: lambda lengths: Attention("general", H, H, H).remember(torch.randn(B, T, H), lengths),
     "summary": lambda: lambda lengths: summary(Source(torch.randn(B, T, H), lengths)),

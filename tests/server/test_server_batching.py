@@ -125,7 +125,7 @@ class Text:
 
     def __init__(self) -> None:
         self.rounds, self.ended = 0, threading.Event()
-        self.gone = self.begun = self.full = False
+        self.begun = self.full = False
         self.streamed, self.error = True, None
 
     def end(self, error: BaseException | None) -> None:
@@ -158,8 +158,8 @@ def test_texts_are_written_between_the_questions() -> None:
 def test_a_text_whose_client_has_left_is_dropped() -> None:
     async def work(worker: Worker, doubling: Doubling) -> Any:
         text = Text()
-        text.gone = True
         worker.write(text)
+        worker.drop(text)
         await worker.ask("double", [1])
         await worker.ask("double", [1])
         return text.rounds, worker.writing

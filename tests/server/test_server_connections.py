@@ -211,8 +211,6 @@ def test_a_close_gives_up_what_does_not_heed_it(monkeypatch: pytest.MonkeyPatch,
             client.send(HEAD + b"\r\n")
         await asyncio.sleep(0.1)
         began = time.monotonic()
-        if at_once:
-            server.crowd.close()
         await asyncio.to_thread(server.close, at_once)
         return time.monotonic() - began, [await one.rest() for one in clients]
 

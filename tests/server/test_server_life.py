@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recurra.serving.stopped import Stopped
-from recurra.serving.stream import Stream
+from recurra.asking.stopped import Stopped
+from recurra.streaming.stream import Stream
 
 from recurra.server.texts import UNREAD, Text
 from recurra.server.voices import Prose
@@ -63,7 +63,7 @@ def test_a_bad_text_ends_alone(api: Any, monkeypatch: pytest.MonkeyPatch, broken
 
         bad, good = api.during(both)
         assert [name for name, _ in bad] == ["error"]
-    assert good[-1][0] == "end" and api.models.by_name["writer"].worker.state == "ok"
+    assert good[-1][0] == "end" and api.ask("health")["status"] == "ok"
 
 
 def test_a_text_whose_end_fails_is_an_error(api: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
@@ -228,10 +228,7 @@ def test_a_reader_far_behind_is_waited_for(serve: Any, small_runs: dict[str, Any
         await worker.call(lambda: None)
         await asyncio.sleep(0.1)
         behind = len(text.written)
-        found = []
-        while not found or found[-1] == "symbol":
-            found.append((await text.event(20))[0])
-        return behind, found
+        return behind, [name async for name, _ in text.events(asyncio.get_running_loop().time() + 20)]
 
     behind, names = api.during(read)
     assert UNREAD <= behind < UNREAD + 50 and names == ["symbol"] * (UNREAD + 99) + ["end"]

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from recurra import registry
-from recurra.answers import Answer, Series
 from recurra.baselines.row import Row
 from recurra.errors import DataError
 from recurra.registry import part
@@ -67,7 +66,6 @@ class DrawCurve(nn.Module):
 
     def build(self, sizes):
         self.emission.build(sizes.core, sizes.width)
-        self.width = sizes.width
         return self
 
     def forward(self, embedder, core, batch, state=None):
@@ -85,6 +83,9 @@ class DrawCurve(nn.Module):
     def metrics(self, loss, targets, details=None):
         return Scores({"nats_per_move": loss / targets})
 
+    def beside(self, embedder, core, targets, details):
+        return []
+
     def ask(self, embedder, core, batch, state=None):
         return self.emission.distribution(core(embedder(batch), batch.structure, state)[0])
 
@@ -98,12 +99,6 @@ class DrawCurve(nn.Module):
 
     def followed(self, symbol, number, before, now, codecs, top):
         return {"read": symbol, "next": codecs["input"].decode(now["mean"][:1].cpu())[0].tolist()}
-
-    def written(self, example, steps, codecs, options):
-        """`steps` [N, D]: what was drawn behind the example's moves, as the codec encodes them."""
-        drawn, given = codecs["input"].decode(steps), np.reshape(example.get("moves", ()), (-1, self.width))
-        columns = zip("xy", np.cumsum(given, 0).T, np.cumsum(np.vstack((given, drawn)), 0).T, strict=True)
-        return Answer(tuple(Series(before, whole[len(before) :], name=name) for name, before, whole in columns))
 
 
 @part("baseline", "one-gaussian")

@@ -104,7 +104,8 @@ CIRCLE = [[round(float(np.cos(a)), 3), round(float(np.sin(a)), 3)] for a in 0.4 
 SERIES = [round(10 + 3 * float(np.sin(2 * np.pi * t / 12)), 3) for t in range(36)]
 CASES = {
     "forecast": Case(
-        "forecast.py", "forecast.toml", load, "mae", min, SERIES, " ".join(map(str, SERIES)), ["series"], {"ahead": 3}
+        *("forecast.py", "forecast.toml", load, "pinball", min, SERIES),
+        *("\n".join(map(str, SERIES)), ["series"], {"ahead": 3}),
     ),
     "reader": Case(
         *("gestures.py", "gestures.toml", gestures, "accuracy", max, CIRCLE),

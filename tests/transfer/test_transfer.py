@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from recurra.data.examples import gather_examples
-from recurra.workflow.texts import TextMaterial
 
 import recurra
 from recurra import checkpoint, registry
 from recurra import config as configuration
 from recurra.config import Data
+from recurra.data.shuffled import gather
 from recurra.errors import CheckpointError
 from recurra.training.log import Event
 from recurra.workflow.plan import make_plan
+from recurra.workflow.texts import TextMaterial
 from recurra.workflow.training import execute
 
 from .conftest import LM, SMALL, WORDS, fresh, tensors
@@ -112,7 +112,7 @@ def test_coverage_is_what_can_be_counted_by_hand(folder: Path) -> None:
     assert known == {*WORDS, "<unk>", "<eos>"}
     reader = registry.construct("reader", {"kind": "jsonl"})
     data = Data(train=(str(folder / "b.jsonl"),), valid_fraction=0.1, test_fraction=0.1)
-    train = [word for example in gather_examples(data, reader).train for word in example["text"].lower().split()]
+    train = [word for example in gather(data, reader).train for word in example["text"].lower().split()]
     assert taken.share == sum(word in known for word in train) / len(train)
     size = 4 * 10 * (6 + 10 + 2)
     assert (taken.tensors, taken.parameters) == ((4, 4), (size, size))

@@ -65,14 +65,11 @@ class Codecs(Mapping[str, Any]):
     def __getitem__(self, field: str) -> Any:
         return self._codecs[field]
 
-    def __contains__(self, field: object) -> bool:
-        return field in self._codecs
+    def __len__(self) -> int:
+        return len(self._codecs)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._codecs)
-
-    def __len__(self) -> int:
-        return len(self._codecs)
 
     @property
     def ends(self) -> dict[str, int]:

@@ -18,7 +18,7 @@ class PairReader:
 
     `source` and `target` are columns, counted from 1; what stands in others is left out. Quotes are characters like
     any other, white space at the ends of a column is left out. A blank line is a pair of two empty sides: pairs with an
-    empty side train nothing, see `recurra.data.examples`.
+    empty side train nothing, see `recurra.data.parts`.
 
     Raises `DataError` for a line of too few columns, `ConfigError` for columns that cannot be.
     """

@@ -18,7 +18,7 @@ class ParallelReader:
     of the source. Further files come in twos, too: source, target, source, target.
 
     White space at the ends of a line is left out. An empty line is an empty side: such pairs train nothing, see
-    `recurra.data.examples`.
+    `recurra.data.parts`.
 
     Raises `DataError` for a file without a partner, and for two files of different length.
     """

@@ -47,6 +47,8 @@ class Parts:
 def gather(data: Data, reader: Reader) -> Parts:
     """Read the examples that `[data]` names, and cut what is missing off the training examples by a fixed shuffle.
 
+    Of a reader that says that its examples are `ordered`, they are cut in their order, as those of a series that is
+    read in windows: the last are the test, and those before them validate, or the first with `valid_from = "start"`.
     A set's own split is kept: only validation examples are cut off where it has none. Without it `test_fraction` and
     `valid_fraction` of the examples are. A reader "auto" gives way to the set's own reader. Phrases from inside of
     trees train only, and stay with their tree; questions about one story stay together. Pairs of which a side is empty
@@ -57,7 +59,8 @@ def gather(data: Data, reader: Reader) -> Parts:
     read or holds too few examples.
     """
     check_sources(data, folders=True)
-    if data.valid_from != "end":
+    ordered = bool(getattr(reader, "ordered", False))
+    if data.valid_from != "end" and not ordered:
         raise ConfigError(
             f"data.valid_from = {data.valid_from!r} is for one long text; examples are shuffled before the validation "
             "examples are cut off. Leave it away."
@@ -87,10 +90,10 @@ def gather(data: Data, reader: Reader) -> Parts:
         tagged = any("tags" in group[0] for group in found["train"])
         hint = " Is the blank line missing that ends a sentence?" if tagged else ""
         counts = _counts(shares, len(found["train"]), hint)
-        for part, groups in _cut(found["train"], counts).items():
+        for part, groups in _cut(found["train"], counts, ordered, data.valid_from).items():
             found[part] = groups
         stories = any("story" in group[0] for group in found["train"])
-        said.append(_said(counts, "stories, each with its questions" if stories else "examples"))
+        said.append(_said(counts, "stories, each with its questions" if stories else "examples", ordered))
     read = [example for group in found["train"] for example in group]
     train = [example for example in read if not has_empty_side(example)]
     if len(train) < len(read):
@@ -171,18 +174,24 @@ def _counts(shares: Mapping[str, float], total: int, hint: str) -> dict[str, int
     return {"train": left, **counts}
 
 
-def _cut(groups: Sequence[list[Example]], counts: Mapping[str, int]) -> dict[str, list[list[Example]]]:
-    """As many of the examples as each part gets, chosen by a shuffle, in their order."""
-    rows = np.random.default_rng(SEED).permutation(len(groups))
-    ends = np.cumsum(list(counts.values()))[:-1]
-    chosen = zip(counts, np.split(rows, ends), strict=True)
+def _cut(
+    groups: Sequence[list[Example]], counts: Mapping[str, int], ordered: bool, valid_from: str
+) -> dict[str, list[list[Example]]]:
+    """As many of the examples as each part gets, in their order: chosen by a shuffle, or those that follow each other
+    where they are ordered."""
+    rows = np.arange(len(groups)) if ordered else np.random.default_rng(SEED).permutation(len(groups))
+    names = [*counts]
+    if ordered:
+        names.sort(key=(("valid", "train", "test") if valid_from == "start" else ("train", "valid", "test")).index)
+    ends = np.cumsum([counts[name] for name in names])[:-1]
+    chosen = zip(names, np.split(rows, ends), strict=True)
     return {part: [groups[row] for row in np.sort(mine).tolist()] for part, mine in chosen}
 
 
-def _said(counts: Mapping[str, int], what: str) -> str:
+def _said(counts: Mapping[str, int], what: str, ordered: bool) -> str:
     total = sum(counts.values())
     parts = ", ".join(f"{part} {count:,} ({count / total:.1%})" for part, count in counts.items())
-    return f"cut {total:,} {what}, shuffled with seed {SEED}, into {parts}"
+    return f"cut {total:,} {what}, {'in their order' if ordered else f'shuffled with seed {SEED}'}, into {parts}"
 
 
 def _notes(train: Sequence[Example], others: Mapping[str, Sequence[Example]]) -> list[str]:

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.engine import Backend, Record, Trace
+from recurra.engine import Record, Trace
 from recurra.engine.padded import turned
-from recurra.nn.recurrent import Recurrent
+from recurra.nn.layers import Layers, Regularisation, cell_of, make_layers, start_weights
 from recurra.registry import part
 from recurra.types import Lengths, Sizes
 
@@ -22,7 +22,8 @@ class BothWaysCore(nn.Module):
     halves, h→_{t−1} and h←_{t+1}, that know all of the sequence but x_t. A bidirectional stack does not have them: from
     its second layer on each direction reads what the other one has said of the same place.
 
-    The options are those of `Recurrent`, the same for both directions. Where an initial state is given, it is a pair.
+    The settings are those of the core `recurrent`, the same for both directions. Where an initial state is given, it is
+    a pair.
     In memory time comes first, so that a time step is contiguous: [B, T, …] are views.
     Source: Melamud, Goldberger & Dagan 2016, context2vec, section 2.1, for two readings of a context that end before
     the place in question.
@@ -35,38 +36,20 @@ class BothWaysCore(nn.Module):
 
     def __init__(
         self,
-        cell: str = "lstm",
-        hidden_size: int = 256,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        variational: bool = False,
-        recurrent_dropout: float = 0.0,
-        weight_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        init_range: float | None = None,
-        backend: Backend = "auto",
+        layers: Layers = Layers(),
+        equations: str | None = None,
+        regularisation: Regularisation = Regularisation(),
     ) -> None:
         super().__init__()
-        self.settings: dict[str, Any] = {
-            "cell": cell,
-            "hidden_size": hidden_size,
-            "num_layers": num_layers,
-            "dropout": dropout,
-            "variational": variational,
-            "recurrent_dropout": recurrent_dropout,
-            "weight_dropout": weight_dropout,
-            "zoneout": zoneout,
-            "backend": backend,
-        }
-        self.init_range = init_range
+        self.cell = cell_of(layers, equations)
+        self.settings, self.regularisation = layers, regularisation
 
     def build(self, sizes: Sizes) -> BothWaysCore:
         """Make the layers of both directions for inputs of width `sizes.embedding`."""
-        self.forwards = Recurrent(input_size=sizes.embedding, **self.settings)
-        self.backwards = Recurrent(input_size=sizes.embedding, **self.settings)
-        if self.init_range is not None:
-            for parameter in self.parameters():
-                nn.init.uniform_(parameter, -self.init_range, self.init_range)
+        self.forwards, self.backwards = (
+            make_layers(self.cell, sizes.embedding, self.settings, self.regularisation) for _ in range(2)
+        )
+        start_weights(self, self.settings.init_range)
         return self
 
     @property

@@ -6,10 +6,8 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from recurra.engine import Backend, Record, Trace
-from recurra.equations.parse import parse
-from recurra.errors import ConfigError
-from recurra.nn.recurrent import Recurrent
+from recurra.engine import Record, Trace
+from recurra.nn.layers import Layers, Regularisation, cell_of, make_layers, start_weights
 from recurra.nn.step import Step
 from recurra.registry import part
 from recurra.types import Lengths, Sizes
@@ -19,55 +17,36 @@ from recurra.types import Lengths, Sizes
 class RecurrentCore(nn.Module):
     """Layers of one cell. x [B, T, D] → y [B, T, H], state.
 
-    The cell is a registered one, `cell` (lstm where nothing is said), or written out, `equations`, in the language of
-    recurra.equations.parse. `dropout` between layers, `variational`, `recurrent_dropout`, `weight_dropout` and
-    `zoneout` are those of `Recurrent`, each with its source there.
-
+    The cell is a registered one, `cell`, or written out, `equations`, in the language of recurra.equations.parse.
+    `bidirectional` layers read from both ends, `merge` says how the two are joined.
     In memory time comes first, so that a time step is contiguous: [B, T, …] are views.
     """
 
     def __init__(
         self,
-        cell: str | None = None,
-        hidden_size: int = 256,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        variational: bool = False,
-        recurrent_dropout: float = 0.0,
-        weight_dropout: float = 0.0,
-        zoneout: float = 0.0,
+        layers: Layers = Layers(),
+        equations: str | None = None,
+        regularisation: Regularisation = Regularisation(),
         bidirectional: bool = False,
         merge: Literal["concat", "sum"] = "concat",
-        init_range: float | None = None,
-        backend: Backend = "auto",
-        equations: str | None = None,
     ) -> None:
         super().__init__()
-        if cell is not None and equations is not None:
-            raise ConfigError(
-                f"core.cell = {cell!r} and core.equations both say what the core computes: keep one of them."
-            )
-        self.settings: dict[str, Any] = {
-            "cell": parse(equations) if equations is not None else cell or "lstm",
-            "hidden_size": hidden_size,
-            "num_layers": num_layers,
-            "dropout": dropout if num_layers > 1 else 0.0,  # a recipe may vary its layers, and has none between one
-            "variational": variational,
-            "recurrent_dropout": recurrent_dropout,
-            "weight_dropout": weight_dropout,
-            "zoneout": zoneout,
-            "bidirectional": bidirectional,
-            "merge": merge,
-            "backend": backend,
-        }
-        self.init_range = init_range
+        self.cell = cell_of(layers, equations)
+        self.settings, self.regularisation = layers, regularisation
+        self.bidirectional, self.merge = bidirectional, merge
 
     def build(self, sizes: Sizes) -> RecurrentCore:
         """Make the layers for inputs of width `sizes.embedding`."""
-        self.layers = Recurrent(input_size=sizes.embedding, batch_first=True, **self.settings)
-        if self.init_range is not None:
-            for parameter in self.layers.parameters():
-                nn.init.uniform_(parameter, -self.init_range, self.init_range)
+        self.layers = make_layers(
+            self.cell,
+            sizes.embedding,
+            self.settings,
+            self.regularisation,
+            batch_first=True,
+            bidirectional=self.bidirectional,
+            merge=self.merge,
+        )
+        start_weights(self.layers, self.settings.init_range)
         return self
 
     @property
@@ -77,17 +56,17 @@ class RecurrentCore(nn.Module):
     @property
     def causal(self) -> bool:
         """Whether y at t depends on x up to t only; known before `build`."""
-        return not self.settings["bidirectional"]
+        return not self.bidirectional
 
     @property
     def halves(self) -> bool:
         """Whether y is what was read forwards beside what was read backwards; known before `build`."""
-        return bool(self.settings["bidirectional"]) and self.settings["merge"] == "concat"
+        return self.bidirectional and self.merge == "concat"
 
     @property
     def apart(self) -> bool:
         """Whether each half of y has read its own side only, so that no layer has seen both; known before `build`."""
-        return self.halves and self.settings["num_layers"] == 1
+        return self.halves and self.settings.num_layers == 1
 
     @property
     def state_names(self) -> tuple[str, ...]:

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra.engine import Backend, Layer, Time, reference
+from recurra.engine import Layer, Time, reference
 from recurra.errors import ConfigError, did_you_mean
 from recurra.limits import check_layers, check_size
 from recurra.nn import attention as attentions
 from recurra.nn import bridge as bridges
 from recurra.nn.bridge import Bridge, States, summary
+from recurra.nn.layers import Layers, start_weights
 from recurra.nn.multi_head import LookBack, Pair
 from recurra.nn.recurrent import Recurrent
 from recurra.registry import part
@@ -95,21 +96,17 @@ class RecurrentDecoder(nn.Module):
 
     def __init__(
         self,
-        cell: str = "gru",
-        hidden_size: int = 256,
-        num_layers: int = 1,
-        dropout: float = 0.0,
+        layers: Layers = Layers(cell="gru"),
         context: Context = "attention",
         attention: attentions.Kind = "general",
         feeding: Feeding = "none",
         bridge: bridges.Kind = "dense",
         look_back: int = 0,
         readout_size: int | None = None,
-        init_range: float | None = None,
-        backend: Backend = "auto",
     ) -> None:
         super().__init__()
-        for name, number in (("hidden_size", hidden_size), ("num_layers", num_layers), ("readout_size", readout_size)):
+        H, dropout, init_range = layers.hidden_size, layers.dropout, layers.init_range
+        for name, number in (("hidden_size", H), ("num_layers", layers.num_layers), ("readout_size", readout_size)):
             (check_layers if name == "num_layers" else check_size)(f"task.decoder.{name}", number or 1)
             if number is not None and number < 1:
                 raise ConfigError(f"task.decoder.{name} = {number}, expected 1 or more.")
@@ -132,22 +129,23 @@ class RecurrentDecoder(nn.Module):
                 f"task.decoder.feeding = {feeding!r} feeds what attention found, but context = {context!r} has no "
                 "attention. Set feeding = 'none', or context = 'attention'."
             )
-        if look_back < 0 or (look_back and hidden_size % (2 * look_back)):
+        if look_back < 0 or (look_back and H % (2 * look_back)):
             raise ConfigError(
                 f"task.decoder.look_back = {look_back}, expected 0, or heads that each take an equal and even share of "
-                f"hidden_size = {hidden_size}."
+                f"hidden_size = {H}."
             )
         if look_back and feeding != "none":
             raise ConfigError(
                 f"task.decoder.look_back = {look_back} reads all steps at once, but feeding = {feeding!r} makes each "
                 "wait for the one before. Set feeding = 'none', or look_back = 0."
             )
-        made = Recurrent(cell, hidden_size, hidden_size, backend=backend, device="meta")  # refuses what cannot be, now
+        # Refuses what cannot be, now.
+        made = Recurrent(layers.cell or "gru", H, H, backend=layers.backend, device="meta")
         self.cell, self._layer = made.cell, Layer(made.cell.lowest, Time.full(1, 1))
-        self.hidden_size, self.num_layers, self.dropout = hidden_size, num_layers, dropout
+        self.hidden_size, self.num_layers, self.dropout = H, layers.num_layers, dropout
         self.context, self.attention, self.feeding, self.bridge = context, attention, feeding, bridge
-        self.output_size = readout_size or hidden_size
-        self.look_back, self.init_range, self.backend = look_back, init_range, backend
+        self.output_size = readout_size or H
+        self.look_back, self.init_range, self.backend = look_back, init_range, layers.backend
 
     @property
     def aligns(self) -> bool:
@@ -175,9 +173,7 @@ class RecurrentDecoder(nn.Module):
             self.readout = nn.Linear(H + inputs + (source if self.aligns else H), 2 * R)
         else:
             self.readout = nn.Linear(source + H, R)
-        if self.init_range is not None:
-            for parameter in self.parameters():
-                nn.init.uniform_(parameter, -self.init_range, self.init_range)
+        start_weights(self, self.init_range)
         self.own = LookBack(H, self.look_back, self.dropout) if self.look_back else None
         return self
 

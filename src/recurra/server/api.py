@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Collection, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware import Middleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, Response
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 
 from recurra.errors import RecurraError
 from recurra.server import replies, requests
-from recurra.server.guard import Guard, answer
+from recurra.server.guard import Guard
 from recurra.server.models import Models, Served
 from recurra.server.problems import OPENAPI, Problem, of_model, of_recurra, of_validation, too_slow
 from recurra.server.texts import Text
@@ -55,7 +55,7 @@ def make_app(
     """
     names = ["*"] if hosts is None else [f"[{host}]" if ":" in host else host for host in hosts]
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         models.leave()
@@ -112,7 +112,7 @@ async def health(models: AllModels, request: Request, response: Response) -> Any
     """Whether the server works, and how much there is to do."""
     work = {
         name: {
-            "status": served.worker.state,
+            "status": "closing" if served.worker.closing else "ok",
             "waiting": served.worker.waiting,
             "writing": served.worker.writing,
             "sessions": len(served.sessions),
@@ -151,7 +151,7 @@ async def _text(body: requests.Generate, model: Model) -> AsyncIterator[Text]:
     try:
         yield text
     finally:
-        text.gone = True
+        model.worker.drop(text)
 
 
 @api.post("/{name}/generate", response_class=EventSourceResponse, responses={200: {"content": {EVENTS: {}}}})
@@ -162,11 +162,7 @@ async def generate(text: Annotated[Text, Depends(_text)], models: AllModels) -> 
 
 
 async def _events(text: Text, seconds: float) -> AsyncIterator[ServerSentEvent]:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    name = "symbol"
-    while name == "symbol":
-        name, data = await text.event(deadline - loop.time())
+    async for name, data in text.events(asyncio.get_running_loop().time() + seconds):
         if name == "error":
             data = (too_slow(seconds, True) if data is None else data).body
         yield ServerSentEvent(json.dumps(data, ensure_ascii=False), event=name, sep="\n")
@@ -216,9 +212,10 @@ async def _unless_left(request: Request, wanted: Coroutine[Any, Any, Any]) -> An
     asked = asyncio.ensure_future(wanted)
 
     async def drop() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        asked.cancel()
+        with contextlib.suppress(HTTPException):  # of a body that nobody waits for
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            asked.cancel()
 
     leaving = asyncio.ensure_future(drop())
     try:
@@ -231,31 +228,29 @@ async def _unless_left(request: Request, wanted: Coroutine[Any, Any, Any]) -> An
         leaving.cancel()
 
 
-async def _on_http(request: Request, error: Any) -> JSONResponse:
+async def _on_http(request: Request, error: Any) -> Response:
     """What is refused, by us or by a status alone, in words."""
-    if isinstance(error, Problem):
-        return answer(error)
-    status, expected, headers = error.status_code, None, error.headers
-    got: str | None = f"{request.method} {request.url.path}"
-    if status == 413:
-        expected, got = f"{request.app.state.models.limits.body:,} bytes at most", "more"
-    return answer(
-        Problem(status, WORDS.get(status, error.detail), expected=expected, got=got, next=OPENAPI, headers=headers)
-    )
+    if not isinstance(error, Problem):
+        status, got, expected = error.status_code, f"{request.method} {request.url.path}", None
+        if status == 413:
+            expected = f"{request.app.state.models.limits.body:,} bytes at most"
+        words = WORDS.get(status, error.detail)
+        error = Problem(status, words, expected=expected, got=got, next=OPENAPI, headers=error.headers)
+    return error.response()
 
 
-async def _on_validation(request: Request, error: Any) -> JSONResponse:
+async def _on_validation(request: Request, error: Any) -> Response:
     """What a body lacks, or that it is not sent as JSON."""
     media = request.headers.get("content-type", "")
     if media.partition(";")[0].strip().lower() == "application/json":
-        return answer(of_validation(error.errors()))
+        return of_validation(error.errors()).response()
     expected, got = "the header Content-Type: application/json", media or "no such header"
-    return answer(Problem(415, "the body is not sent as JSON", expected=expected, got=got, next=OPENAPI))
+    return Problem(415, "the body is not sent as JSON", expected=expected, got=got, next=OPENAPI).response()
 
 
-async def _on_recurra(request: Request, error: Any) -> JSONResponse:
-    return answer(of_recurra(error))
+async def _on_recurra(request: Request, error: Any) -> Response:
+    return of_recurra(error).response()
 
 
-async def _on_fault(request: Request, error: Any) -> JSONResponse:
-    return answer(of_model())
+async def _on_fault(request: Request, error: Any) -> Response:
+    return of_model().response()

@@ -1,8 +1,8 @@
 """uvicorn, which serves, by its public settings. Needs no torch.
 
-One thing no setting gives: uvicorn counts connections, but never closes one that has sent no request or half a one, nor
-one whose client reads no answer, so that a few hundred of those would keep everybody out. Therefore every connection's
-protocol, uvicorn's own, stands behind one that watches it.
+One thing no setting gives: uvicorn never closes a connection that has sent no request or half a one, nor one whose
+client reads no answer, so that a few hundred of those would use up its limit and keep everybody out. Therefore every
+connection's protocol, uvicorn's own, stands behind one that watches how long nothing is answered.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recurra.errors import ConfigError
-from recurra.server.guard import answer
 from recurra.server.limits import Limits
 from recurra.server.problems import too_many
 
@@ -38,108 +37,93 @@ class Watched(asyncio.Protocol):
 
     def __init__(self, protocol: asyncio.Protocol, crowd: Crowd) -> None:
         self._protocol, self._crowd, self.requests = protocol, crowd, 0
-        self.data_received, self.eof_received = protocol.data_received, protocol.eof_received  # type: ignore[method-assign]
-        self.pause_writing, self.resume_writing = protocol.pause_writing, protocol.resume_writing  # type: ignore[method-assign]
+        for name in ("data_received", "eof_received", "pause_writing", "resume_writing"):
+            setattr(self, name, getattr(protocol, name))
 
     def connection_made(self, transport: Any) -> None:
         self.transport, self.client = transport, tuple(transport.get_extra_info("peername") or ())[:2]
-        self._timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._late)
+        self._expires = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._late)
         self._crowd.add(self)
         self._protocol.connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._timer.cancel()
+        self._expires.cancel()
         self._crowd.drop(self)
         self._protocol.connection_lost(error)
 
     def expire(self, seconds: float) -> None:
-        """Close it in so many seconds."""
-        self._timer.cancel()
-        if not self.transport.is_closing():
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._late)
+        """Close it in so many seconds, and throw away later what its client has not read."""
+        self._expires.cancel()
+        self._expires = asyncio.get_running_loop().call_later(seconds, self._late)
 
     def _late(self) -> None:
         if self.transport.is_closing():
             self.transport.abort()
         else:
             self.transport.close()
-            self._timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._late)
+            self.expire(IDLE_SECONDS)
 
 
 class Crowd:
-    """The connections of a server, and an ASGI application that gives another so many requests at a time.
+    """The connections of a server, and an ASGI application that gives another `most` requests at a time, none for
+    longer than `seconds`. Of more connections, the one that has been idle for longest is closed."""
 
-    Beyond `most` connections the one that has been idle for longest is closed; beyond as many requests, one is refused.
-    No request takes longer than `seconds`. When the server closes, `leave` is called.
-    """
-
-    def __init__(self, app: ASGIApp, most: int, seconds: float, leave: Callable[[], None]) -> None:
-        self._app, self._most, self._seconds, self._leave = app, most, seconds, leave
+    def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
+        self._app, self._most, self._seconds, self._requests = app, most, seconds, 0
         self._open: dict[Any, Watched] = {}
-        self._idle: dict[Watched, None] = {}
-        self._requests = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._idle: dict[Any, Watched] = {}
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            self._loop = asyncio.get_running_loop()
+            self.loop = asyncio.get_running_loop()
             await self._app(scope, receive, send)
             return
         if self._requests >= self._most:
-            problem = too_many("requests to the server", self._most, 1, status=503)
-            await answer(problem)(scope, receive, send)
+            await too_many("requests to the server", self._most, 1, status=503).response()(scope, receive, send)
             return
-        connection = self._open.get(tuple(scope["client"] or ()))
+        client = tuple(scope["client"] or ())
+        connection = self._open.get(client)
         self._requests += 1
         if connection is not None:
             connection.requests += 1
             connection.expire(self._seconds)
-            self._idle.pop(connection, None)
+            self._idle.pop(client, None)
         try:
             await self._app(scope, receive, send)
         finally:
             self._requests -= 1
             if connection is not None:
                 connection.requests -= 1
-                if not connection.requests and connection.client in self._open:
+                if not connection.requests and self._open.get(client) is connection:
                     connection.expire(IDLE_SECONDS)
-                    self._idle[connection] = None
+                    self._idle[client] = connection
 
     def add(self, connection: Watched) -> None:
         """A client has connected."""
         self._open[connection.client] = connection
         if len(self._open) > self._most and self._idle:
-            oldest = next(iter(self._idle))
-            del self._idle[oldest]
-            oldest.transport.abort()
-        self._idle[connection] = None
+            self._idle.pop(next(iter(self._idle))).transport.abort()
+        self._idle[connection.client] = connection
 
     def drop(self, connection: Watched) -> None:
         """It has left."""
         self._open.pop(connection.client, None)
-        self._idle.pop(connection, None)
+        self._idle.pop(connection.client, None)
 
-    def close(self, at_once: bool = False) -> None:
-        """Answer nobody any more, and cut off in a while, or at once, whoever stays. Called in another thread."""
-
-        def cut() -> None:
-            for connection in list(self._open.values()):
-                connection.transport.abort()
-
-        def begin() -> None:
-            self._leave()
-            asyncio.get_running_loop().call_later(0 if at_once else CUT_AFTER, cut)
-
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(begin)
+    def cut(self) -> None:
+        """Close all connections at once."""
+        for connection in list(self._open.values()):
+            connection.transport.abort()
 
 
 class Server:
-    """A server in a thread of its own, so that signals are the main thread's business."""
+    """A server in a thread of its own, so that signals are the main thread's business; `leave` is called in its event
+    loop as soon as it closes."""
 
     def __init__(self, app: ASGIApp, bound: socket.socket, limits: Limits, leave: Callable[[], None]) -> None:
         seconds = limits.body_seconds + limits.stream_seconds + IDLE_SECONDS
-        self.crowd = Crowd(app, limits.connections, seconds, leave)
+        self.crowd = Crowd(app, limits.connections, seconds)
         config = uvicorn.Config(
             self.crowd,
             http="h11",
@@ -158,10 +142,8 @@ class Server:
         made: Any = config.http_protocol_class
         config.http_protocol_class = lambda **given: Watched(made(**given), self.crowd)  # type: ignore[assignment]
         self.uvicorn = uvicorn.Server(config)
-        self._bound, self._ended = (
-            bound,
-            threading.Event(),
-        )  # a join that a signal interrupts takes the thread for ended
+        self._bound, self._leave = bound, leave
+        self._ended = threading.Event()  # a join that a signal interrupts would take the thread for ended
 
     def start(self) -> None:
         """Begin to serve."""
@@ -173,10 +155,15 @@ class Server:
             pass
 
     def close(self, at_once: bool = False) -> None:
-        """Close, and wait for that."""
-        self.crowd.close(at_once)
+        """Answer nobody any more, cut off in a while, or at once, whoever stays, and wait for the end."""
+        if self.crowd.loop is not None:
+            self.crowd.loop.call_soon_threadsafe(self._close, 0 if at_once else CUT_AFTER)
         self.uvicorn.should_exit = True  # force_exit would leave the lifespan unfinished
         self._ended.wait(CLOSING + 2)
+
+    def _close(self, seconds: float) -> None:
+        self._leave()
+        asyncio.get_running_loop().call_later(seconds, self.crowd.cut)
 
     def _run(self) -> None:
         try:
@@ -186,8 +173,8 @@ class Server:
 
 
 def listen(app: ASGIApp, bound: socket.socket, limits: Limits, leave: Callable[[], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM, which both end as `KeyboardInterrupt`; a second one cuts off at once. `leave` is
-    called as soon as the server closes. Raises `ConfigError` where it ends by itself."""
+    """Serve until Ctrl-C or SIGTERM, which both end as `KeyboardInterrupt`; a second one cuts off at once. For `leave`
+    see `Server`. Raises `ConfigError` where it ends by itself."""
     server = Server(app, bound, limits, leave)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -18,7 +18,7 @@ from recurra.server import asked
 from recurra.server.limits import Limits, size_of
 from recurra.server.looking import look
 from recurra.server.parts import fit_maps
-from recurra.server.problems import Problem, too_long
+from recurra.server.problems import Problem, too_long, too_slow
 from recurra.server.sessions import Sessions
 from recurra.server.texts import LENGTH, Text
 from recurra.server.worker import CLOSING, Worker
@@ -41,13 +41,8 @@ class Served:
         """The parts of each input's answer. Raises `Problem` for inputs or options that do not fit."""
         options = asked.chosen(self.run, given, self.limits)
         if len(inputs) > self.limits.inputs:
-            raise Problem(
-                422,
-                "there are too many inputs",
-                expected=f"{self.limits.inputs} at most",
-                got=len(inputs),
-                next="Send several requests: those that wait are computed together.",
-            )
+            expected, move = f"{self.limits.inputs} at most", "Send several: those that wait are computed together."
+            raise Problem(422, "there are too many inputs", expected=expected, got=len(inputs), next=move)
         for each in inputs:
             self.check_input(each)
         if (size := sum(map(size_of, inputs))) > self.limits.in_all:
@@ -62,13 +57,12 @@ class Served:
         """A text that is to be generated. Raises `Problem` for a model that generates none, for options that do not
         fit, and where there are too many."""
         if self._usual is None:
-            raise Problem(
-                422,
+            error, move = (
                 "this model generates no text symbol by symbol",
-                expected="a model whose card says that it can generate",
-                got=self.name,
-                next=f"POST to /api/models/{self.name}/predict.",
+                f"POST to /api/models/{self.name}/predict.",
             )
+            expected = "a model whose card says that it can generate"
+            raise Problem(422, error, expected=expected, got=self.name, next=move)
         options = asked.chosen(self.run, options, self.limits, generated=True)
         asked.check_generated(self.run, given)
         self.check_input(given)
@@ -98,13 +92,10 @@ class Served:
         if len(given) > self.limits.written:
             raise too_long("what a session is fed", self.limits.written, len(given), "symbols at once")
         if isinstance(given, list) and len(given) == 1:  # those of other sessions may share the step
-            return dict((await self.worker.ask(("fed", top), [(session, given[0])]))[0])
-
-        def read() -> dict[str, Any]:
-            answers = session.feed(given, top)
-            return {"count": session.count, "answers": answers}
-
-        return dict(await self.worker.call(read))
+            count, answers = (await self.worker.ask(("fed", top), [(session, given[0])]))[0]
+        else:
+            answers, count = await self.worker.call(lambda: (session.feed(given, top), session.count))
+        return {"count": count, "answers": answers}
 
     def check_input(self, given: str | Sequence[str], longest: int | None = None) -> None:
         """Raise `Problem` for an input that is too long for the run, or is no text."""
@@ -118,39 +109,33 @@ class Served:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise Problem(
-                422,
-                "an input holds half a character",
-                expected="Unicode text: a surrogate stands in no text by itself",
-                got=f"U+{ord(text[error.start]):04X}",
-                next="Send it in UTF-8.",
-            ) from error
+            refusal, got = "an input holds half a character", f"U+{ord(text[error.start]):04X}"
+            expected = "Unicode text: a surrogate stands in no text by itself"
+            raise Problem(422, refusal, expected=expected, got=got, next="Send it in UTF-8.") from error
 
     def check_parts(self) -> None:
         """Raise `Problem` for an export, which has no parts to look into or to hold sessions of."""
         if not asked.has_parts(self.run):
-            raise Problem(
-                422,
-                "this model is an export, which cannot be looked into and holds no sessions",
-                expected="a run's own folder",
-                got=self.name,
-                next="Serve the run that it was exported from.",
-            )
+            error = "this model is an export, which cannot be looked into and holds no sessions"
+            expected, move = "a run's own folder", "Serve the run that it was exported from."
+            raise Problem(422, error, expected=expected, got=self.name, next=move)
 
     async def _written(self, inputs: Sequence[Any], options: Mapping[str, Any]) -> list[list[Any]]:
         """The parts of texts that are generated one after the other."""
         found, wanted = [], len(inputs) * options.get("length", LENGTH)
         if wanted > self.limits.written:
             raise too_long("what is to be written", self.limits.written, wanted, "symbols in all")
-        loop, seconds = asyncio.get_running_loop(), self.limits.seconds
-        deadline = loop.time() + seconds
+        deadline = asyncio.get_running_loop().time() + self.limits.seconds
         for given in inputs:
             one = self.text(given, options, streamed=False)
             try:
-                text, symbols = await one.gathered(deadline - loop.time(), seconds)
+                *symbols, (name, data) = [event async for event in one.events(deadline)]
             finally:
-                one.gone = True
-            found.append(Answer((Written(given, text, symbols),)).page())
+                self.worker.drop(one)
+            if name == "error":
+                raise too_slow(self.limits.seconds, one.begun) if data is None else data
+            part = Written(given, data["text"], [symbol for _, symbol in symbols])
+            found.append(Answer((part,)).page())
         return found
 
     def _session(self) -> Session:
@@ -163,7 +148,7 @@ class Served:
         if key[0] == "fed":
             sessions = [session for session, _ in inputs]
             answers = advance(sessions, [symbol for _, symbol in inputs], top=key[1])
-            return [{"count": each.count, "answers": [answer]} for each, answer in zip(sessions, answers, strict=True)]
+            return [(session.count, [answer]) for session, answer in zip(sessions, answers, strict=True)]
         return asked.answers(self.run, key, inputs, self.limits, self.worker.stop)
 
 
@@ -180,14 +165,9 @@ class Models:
     def find(self, name: str) -> Served:
         """The model of a name. Raises `Problem` for one there is not."""
         if name not in self.by_name:
-            guess = did_you_mean(name, self.by_name)
-            raise Problem(
-                404,
-                f"there is no model of this name{guess}" if guess != "." else "there is no model of this name",
-                expected=", ".join(self.by_name),
-                got=name,
-                next="GET /api/models lists them.",
-            )
+            error = "there is no model of this name" + did_you_mean(name, self.by_name).removesuffix(".")
+            expected, move = ", ".join(self.by_name), "GET /api/models lists them."
+            raise Problem(404, error, expected=expected, got=name, next=move)
         return self.by_name[name]
 
     def leave(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 
 from recurra.errors import RecurraError
 
@@ -39,6 +40,10 @@ class Problem(HTTPException):
     def __str__(self) -> str:
         return str(self.detail)
 
+    def response(self) -> JSONResponse:
+        """What the client reads."""
+        return JSONResponse(self.body, self.status_code, self.headers)
+
 
 def cut(value: Any) -> Any:
     """What came, short enough to be said back."""
@@ -68,31 +73,24 @@ def of_model() -> Problem:
 
 def of_validation(errors: Sequence[Mapping[str, Any]], options: Sequence[str] = ()) -> Problem:
     """The first thing that is wrong with a body, or with its options, of which those named here are known."""
+    paths = [[part for part in each["loc"] if part not in TYPES] for each in errors]
+    of_first = [(each, path) for each, path in zip(errors, paths, strict=True) if path[:1] == paths[0][:1]]
     # Where a value may be of several types, there is an error for each: the one that got furthest was meant.
-    field = [part for part in errors[0]["loc"] if part not in TYPES][:1]
-    of_it = [each for each in errors if [part for part in each["loc"] if part not in TYPES][:1] == field]
-    first = max(of_it, key=lambda each: (each["type"] == "too_long", _numbers(each["loc"])))
-    path = [str(part) for part in first["loc"] if part not in TYPES]
-    place = cut(".".join(["options", *path] if options else path)) or "the body"
+    first, path = max(of_first, key=lambda one: (one[0]["type"] == "too_long", [k for k in one[1] if type(k) is int]))
+    place = cut(".".join(map(str, ["options", *path] if options else path))) or "the body"
+    error, expected, got, move = f"{place} is not what is expected", str(first["msg"]), first.get("input"), OPENAPI
     if first["type"] == "json_invalid":
-        error = f"the body is no JSON at character {first['loc'][-1]}"
-        return Problem(400, error, expected="one JSON object in UTF-8", next=OPENAPI)
+        error = f"the body is no JSON at character {path[-1]}"
+        return Problem(400, error, expected="one JSON object in UTF-8", next=move)
     if first["type"] == "extra_forbidden":
+        error, got = f"{place} is unknown", place
         expected = f"options of {', '.join(options)}" if options else "a field that there is"
-        return Problem(422, f"{place} is unknown", expected=expected, got=place, next=OPENAPI)
-    if first["type"] == "missing":
-        return Problem(422, f"{place} is missing", expected=f"a body with {place}", next=OPENAPI)
-    if first["type"] == "too_long":
-        expected, got = "no more elements than the limits say", first["ctx"]["actual_length"]
-        move = "GET /api/models names the limits."
-        return Problem(422, f"{place} is too long", expected=expected, got=got, next=move)
-    expected = str(first["msg"])
-    return Problem(422, f"{place} is not what is expected", expected=expected, got=first.get("input"), next=OPENAPI)
-
-
-def _numbers(place: Sequence[Any]) -> list[int]:
-    """The places in lists that lead to a value."""
-    return [part for part in place if isinstance(part, int)]
+    elif first["type"] == "missing":
+        error, expected, got = f"{place} is missing", f"a body with {place}", None
+    elif first["type"] == "too_long":
+        error, expected = f"{place} is too long", "no more elements than the limits say"
+        got, move = first["ctx"]["actual_length"], "GET /api/models names the limits."
+    return Problem(422, error, expected=expected, got=got, next=move)
 
 
 def too_long(what: str, most: int, got: int, unit: str) -> Problem:
@@ -102,26 +100,16 @@ def too_long(what: str, most: int, got: int, unit: str) -> Problem:
 
 
 def too_many(what: str, most: int, after: int, status: int = 429) -> Problem:
-    """There are as many of something as there may be."""
-    return Problem(
-        status,
-        f"there are too many {what}",
-        expected=f"{most:,} at a time",
-        got=f"{most:,} already",
-        next=f"Try again in {after} second{'' if after == 1 else 's'}.",
-        headers={"Retry-After": str(after)},
-    )
+    """There are as many of something as there may be; `after` so many seconds another try makes sense."""
+    expected, got = f"{most:,} at a time", f"{most:,} already"
+    move, headers = f"Try again in {after} second{'' if after == 1 else 's'}.", {"Retry-After": str(after)}
+    return Problem(status, f"there are too many {what}", expected=expected, got=got, next=move, headers=headers)
 
 
 def too_slow(seconds: float, begun: bool) -> Problem:
     """A request that took too long, in the queue or in the model."""
     if begun:
-        move = "Send a shorter input, or ask for less."
-        return Problem(504, "the answer took too long", expected=f"an answer within {seconds:g} seconds", next=move)
-    return Problem(
-        503,
-        "the model was busy with others for too long",
-        expected=f"a turn within {seconds:g} seconds",
-        next="Try again in 5 seconds.",
-        headers={"Retry-After": "5"},
-    )
+        expected, move = f"an answer within {seconds:g} seconds", "Send a shorter input, or ask for less."
+        return Problem(504, "the answer took too long", expected=expected, next=move)
+    error, expected = "the model was busy with others for too long", f"a turn within {seconds:g} seconds"
+    return Problem(503, error, expected=expected, next="Try again in 5 seconds.", headers={"Retry-After": "5"})

@@ -33,7 +33,8 @@ class Sessions:
         self._held: dict[str, Held] = {}
 
     def __len__(self) -> int:
-        self._expire()
+        oldest = self._clock() - self._limits.session_idle
+        self._held = {name: held for name, held in self._held.items() if held.used >= oldest or held.fed}
         return len(self._held)
 
     def check_room(self) -> None:
@@ -58,13 +59,9 @@ class Sessions:
         sent. Raises `Problem` for one that is being fed; what takes too long inside says that it may have been read."""
         held = self._find(name)
         if held.fed:
-            raise Problem(
-                409,
-                "this session is being fed",
-                expected="one request at a time, so that its symbols stay in order",
-                got=name,
-                next="Wait for the answer to the other, or fork the session.",
-            )
+            expected = "one request at a time, so that its symbols stay in order"
+            move = "Wait for the answer to the other, or fork the session."
+            raise Problem(409, "this session is being fed", expected=expected, got=name, next=move)
         held.fed = True
         try:
             yield held.session
@@ -77,24 +74,14 @@ class Sessions:
 
     def drop(self, name: str) -> None:
         """Close a session. Raises `Problem` for one there is not."""
-        self.find(name)
+        self._find(name)
         del self._held[name]
 
     def _find(self, name: str) -> Held:
-        self._expire()
-        if name not in self._held:
-            raise Problem(
-                404,
-                "there is no such session",
-                expected=f"the id of one that was used in the last {self._limits.session_idle:g} seconds",
-                got=name,
-                next="Open another: POST to …/sessions.",
-            )
+        if not len(self) or name not in self._held:
+            expected = f"the id of one that was used in the last {self._limits.session_idle:g} seconds"
+            move = "Open another: POST to …/sessions."
+            raise Problem(404, "there is no such session", expected=expected, got=name, next=move)
         held = self._held[name]
         held.used = self._clock()
         return held
-
-    def _expire(self) -> None:
-        oldest = self._clock() - self._limits.session_idle
-        for name in [name for name, held in self._held.items() if held.used < oldest and not held.fed]:
-            del self._held[name]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ import torch
 
 from recurra.decoding.hypothesis import check_cuts, not_finite
 from recurra.decoding.sample import distribution
-from recurra.server.problems import too_slow
 
 WINDOW = 16
 """Symbols behind which a new one is decoded: a space may belong between."""
@@ -32,7 +32,7 @@ class Text:
     """
 
     def __init__(self, given: str, options: Mapping[str, Any], streamed: bool = False) -> None:
-        self.given, self.streamed, self.gone, self.begun = given, streamed, False, False
+        self.given, self.streamed, self.begun = given, streamed, False
         self.form = bool(options.get("form"))
         self.length: int = options.get("length", LENGTH)
         self.seed: int = options.get("seed") or 0
@@ -85,26 +85,17 @@ class Text:
         for event in fresh if refusal is None else [("error", refusal)]:
             self._events.put_nowait(event)
 
-    async def event(self, seconds: float) -> tuple[str, Any]:
-        """What is said next: `symbol` after `symbol`, then `end` or `error`, which is one, too, where nothing comes in
-        so many seconds."""
-        try:
-            return await asyncio.wait_for(self._events.get(), max(0.0, seconds))
-        except TimeoutError:
-            return "error", None
-
-    async def gathered(self, seconds: float, of: float) -> tuple[str, list[dict[str, Any]]]:
-        """The whole text and its symbols. Raises `Problem` where it takes longer than `seconds`, those that are left
-        `of` a request's, or cannot be written."""
-        loop, symbols = asyncio.get_running_loop(), list[dict[str, Any]]()
-        deadline = loop.time() + seconds
-        while True:
-            name, data = await self.event(deadline - loop.time())
-            if name == "error":
-                raise too_slow(of, self.begun) if data is None else data
-            if name == "end":
-                return str(data["text"]), symbols
-            symbols.append(data)
+    async def events(self, deadline: float) -> AsyncIterator[tuple[str, Any]]:
+        """`symbol` after `symbol`, then `end` or `error`, whose data is None where nothing came until then, by the event
+        loop's clock."""
+        name, loop = "symbol", asyncio.get_running_loop()
+        while name == "symbol":
+            name, data = "error", None
+            if loop.time() < deadline:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(deadline):
+                        name, data = await self._events.get()
+            yield name, data
 
     def _choose(self, log_p: Any) -> int:
         """The next symbol, by log-probabilities [V], which its reader is told of."""

@@ -1,5 +1,5 @@
 """One thread for each model: what waits while it computes is computed together next, and what comes when it is idle
-begins at once. Who waits, and for what, is known to the event loop alone. Needs no torch."""
+begins at once. Who waits, and for what, is known to the event loop alone."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from recurra.asking.stopped import Stopped
 from recurra.errors import RecurraError
 from recurra.server.limits import Limits, size_of
 from recurra.server.problems import Problem, of_model, of_recurra, too_many, too_slow
+from recurra.server.texts import Text
+from recurra.asking.stopped import Stopped
 
 log = logging.getLogger("recurra.serve")
 BURST = 0.02
@@ -26,26 +27,6 @@ PAUSE = 0.05
 """Seconds after which texts whose readers are behind are looked at again."""
 CLOSING = 2.0
 """Seconds that what is being computed has when the server closes."""
-
-
-class Text(Protocol):
-    """A text that is being generated: a symbol a round, until it is finished or its client is gone."""
-
-    streamed: bool
-    """Whether a client reads it as it is written."""
-    gone: bool
-    begun: bool
-    """Whether generation has started."""
-
-    @property
-    def full(self) -> bool:
-        """Whether its client has so much to read that the text waits."""
-
-    def end(self, error: BaseException | None) -> None:
-        """It was written to its end, or could not be. Called in the model's thread."""
-
-    def send(self, refusal: BaseException | None = None) -> None:
-        """Give its reader what was written, or why nothing more is. Called in the event loop."""
 
 
 @dataclass(eq=False)
@@ -63,16 +44,10 @@ class Job:
         """What its inputs count against the limit of a batch."""
         return sum(size_of(given) if isinstance(given, str | list) else 1 for given in self.inputs)
 
-    @property
-    def gone(self) -> bool:
-        """Whether nobody waits for it any more."""
-        return self.answer.done()
-
     def fail(self, error: BaseException) -> None:
-        """Answer by an error, if nothing was answered yet."""
-        if not self.gone:
-            with contextlib.suppress(RuntimeError):  # the event loop is closed, nobody waits any more
-                self.answer.set_exception(error)
+        """Answer by an error, if nothing was answered yet and somebody waits."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
 
 class Worker:
@@ -92,7 +67,7 @@ class Worker:
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self._compute, self._advance, self._limits, self._name, self._path = compute, advance, limits, name, path
-        self._jobs: deque[Job] = deque()
+        self._jobs: list[Job] = []
         self._taken: Sequence[Job] = ()
         self._computing: Sequence[Job] = ()
         self._texts: list[Text] = []
@@ -100,7 +75,7 @@ class Worker:
         self._thread = threading.Thread(target=self._serve, args=(prepare,), name=f"recurra {name}", daemon=True)
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        self._closing = False
+        self.closing = False
         self.computed = self.batches = 0
         """Requests computed, and in how many batches."""
 
@@ -118,27 +93,16 @@ class Worker:
     def write(self, text: Text) -> None:
         """Generate a text: one that is streamed beside the others, a prediction as soon as fewer than there may be
         are written. Raises `Problem` where there are too many already, or the server closes."""
-        self._check_open()
-        if not text.streamed:
-            self.check_room()
-        elif sum(one.streamed and not one.gone for one in self._texts) >= self._limits.streams:
+        if text.streamed and sum(one.streamed for one in self._texts) >= self._limits.streams:
             raise too_many("texts being generated", self._limits.streams, 5)
+        self._check(room=not text.streamed)
         self._texts.append(text)
         self._wake()
 
-    def check_room(self) -> None:
-        """Raise `Problem` where as many requests wait as may."""
-        if self.waiting < self._limits.waiting:
-            return
-        self._jobs = deque(job for job in self._jobs if not job.gone)
-        self._texts = [one for one in self._texts if not one.gone]
-        if self.waiting >= self._limits.waiting:
-            raise too_many("requests waiting for this model", self._limits.waiting, 1)
-
-    @property
-    def state(self) -> Literal["ok", "closing"]:
-        """Whether requests are taken."""
-        return "closing" if self._closing else "ok"
+    def drop(self, text: Text) -> None:
+        """Generate it no further: its client has left."""
+        with contextlib.suppress(ValueError):
+            self._texts.remove(text)
 
     @property
     def waiting(self) -> int:
@@ -152,34 +116,32 @@ class Worker:
 
     def stop(self) -> bool:
         """Whether what is being computed need not go on: nobody waits for it, or the server closes."""
-        return self._closing or all(job.gone for job in self._computing)
+        return self.closing or all(job.answer.done() for job in self._computing)
 
     def leave(self) -> None:
         """Take nothing more, and answer whoever waits by 503; what is being computed may still be answered."""
-        self._closing = True
+        self.closing = True
         for job in self._jobs:
-            job.fail(self._refusal())
+            job.fail(_closing())
         for text in self._texts:
-            text.send(self._refusal())
-        self._jobs.clear()
+            text.send(_closing())
         self._texts.clear()
 
     def abandon(self) -> None:
         """Answer by 503 whoever waits for what is being computed."""
         for job in self._taken:
-            job.fail(self._refusal())
+            job.fail(_closing())
 
     def close(self, seconds: float = CLOSING) -> None:
         """Stop after what is being computed, but wait for that no longer than `seconds`. Called in any thread."""
-        self._closing = True
+        self.closing = True
         self._calls.put(None)
         if self._thread.is_alive():
             self._thread.join(seconds)
 
     async def _answered(self, job: Job, seconds: float | None) -> Any:
         seconds = self._limits.seconds if seconds is None else seconds
-        self._check_open()
-        self.check_room()
+        self._check(room=True)
         self._jobs.append(job)
         self._wake()
         try:
@@ -187,36 +149,57 @@ class Worker:
                 return await job.answer
         except TimeoutError:
             raise too_slow(seconds, job.begun) from None
+        finally:
+            with contextlib.suppress(ValueError):
+                self._jobs.remove(job)
+
+    def _check(self, room: bool) -> None:
+        """Raise `Problem` where the server closes, and where there is to be room but as many requests wait as may."""
+        if self.closing:
+            raise _closing()
+        if room and self.waiting >= self._limits.waiting:
+            raise too_many("requests waiting for this model", self._limits.waiting, 1)
 
     def _wake(self) -> None:
         """See to what waits."""
-        self._changed.set()
-        if self._task is None or self._task.done():
-            if self._thread.ident is None:
-                self._thread.start()
-            self._changed = asyncio.Event()
-            self._task = asyncio.get_running_loop().create_task(self._work())
+        if self._task is not None and not self._task.done():
+            self._changed.set()
+            return
+        if self._thread.ident is None:
+            self._thread.start()
+        self._changed = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._work())
 
     async def _work(self) -> None:
         """Compute what goes together next, and some symbols of the texts, as long as there is anything to do."""
-        while not self._closing:
-            self._taken = taken(self._jobs, self._limits)
+        while (self._jobs or self._texts) and not self.closing:
+            self._changed.clear()
+            self._taken = self._together()
             await self._answer(self._taken)
             self._taken = ()
-            self._texts = [one for one in self._texts if not one.gone]
             going = [one for one in self._going() if not one.full]
             if going:
                 await self._write(going)
             elif self._texts and not self._jobs:  # their readers are behind
-                self._changed.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), PAUSE)
-            elif not self._jobs:
-                return
+
+    def _together(self) -> list[Job]:
+        """The requests that go together next, which leave the queue: the first, and as many behind it that ask the same
+        as there is room for. A call asks what nothing else does, so it goes alone."""
+        found: list[Job] = []
+        count = size = 0
+        for job in [job for job in self._jobs if job.key == self._jobs[0].key]:
+            count, size = count + len(job.inputs), size + job.size
+            if found and (count > self._limits.together or size > self._limits.in_all):
+                break
+            found.append(job)
+        self._jobs = [job for job in self._jobs if job not in found]
+        return found
 
     async def _answer(self, jobs: Sequence[Job]) -> None:
         """Compute requests together; where that fails, halves of them, so that in the end one fails for itself."""
-        jobs = [job for job in jobs if not job.gone]
+        jobs = [job for job in jobs if not job.answer.done()]
         if not jobs:
             return
         for job in jobs:
@@ -225,7 +208,7 @@ class Worker:
             found = await self._threaded(lambda: self._found(jobs))
         except Stopped:
             for job in jobs:
-                job.fail(self._refusal())
+                job.fail(_closing())
         except Exception as error:
             if len(jobs) == 1:
                 jobs[0].fail(self._explained(error))
@@ -237,17 +220,17 @@ class Worker:
             self.batches += 1
             self.computed += len(jobs)
             for job, answers in zip(jobs, found, strict=True):
-                if not job.gone:
+                if not job.answer.done():
                     job.answer.set_result(answers)
 
     def _found(self, jobs: Sequence[Job]) -> list[Any]:
-        if self._closing:
+        if self.closing:
             raise Stopped
         self._computing = jobs
         if jobs[0].call is not None:
             return [jobs[0].call()]
-        answers = deque(self._compute(jobs[0].key, [given for job in jobs for given in job.inputs]))
-        return [[answers.popleft() for _ in job.inputs] for job in jobs]
+        answers = list(self._compute(jobs[0].key, [given for job in jobs for given in job.inputs]))
+        return [[answers.pop(0) for _ in job.inputs] for job in jobs]
 
     def _going(self) -> list[Text]:
         """The texts that are being written: all streams, and as many predictions as may be."""
@@ -263,7 +246,8 @@ class Worker:
         self._texts = [one for one in self._texts if one not in finished]
 
     def _written(self, texts: Sequence[Text]) -> list[Text]:
-        """Write for a while, no longer than until somebody is waiting or a text is finished; those that are."""
+        """Write for a while, no longer than until somebody waits, lags behind or has all; those texts that are ended,
+        or could not be written."""
         until, finished = time.monotonic() + BURST, list[Text]()
         while not finished:
             try:
@@ -271,19 +255,16 @@ class Worker:
             except BaseException as error:
                 done = [error] * len(texts)
             for one, found in zip(texts, done, strict=True):
-                if found is not False:
-                    finished.append(one)
-                    self._end(one, None if found is True else self._explained(found))
-            if self._jobs or self._closing or time.monotonic() > until or any(one.gone or one.full for one in texts):
+                if found is False:
+                    continue
+                finished.append(one)
+                try:
+                    one.end(None if found is True else self._explained(found))
+                except Exception as error:  # the whole is worked out then
+                    one.end(self._explained(error))
+            if self._jobs or self.closing or time.monotonic() > until or any(one.full for one in texts):
                 break
         return finished
-
-    def _end(self, one: Text, error: BaseException | None) -> None:
-        """End a text; where that fails, because the whole is worked out then, by the reason."""
-        try:
-            one.end(error)
-        except Exception as fault:
-            one.end(self._explained(fault))
 
     def _explained(self, error: BaseException) -> BaseException:
         """What a client is told of an error."""
@@ -294,58 +275,27 @@ class Worker:
         log.error("a request failed", exc_info=error)
         return of_model()
 
-    def _check_open(self) -> None:
-        if self._closing:
-            raise self._refusal()
-
-    def _refusal(self) -> Problem:
-        return Problem(503, "the server is closing", next="Try again when it is back.", headers={"Retry-After": "10"})
-
     async def _threaded(self, function: Callable[[], Any]) -> Any:
         """What a function gives, called in the model's thread."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-        self._calls.put((function, loop, answer))
-        return await answer
+        answer: Future[Any] = Future()
+        self._calls.put((answer, function))
+        return await asyncio.wrap_future(answer)
 
     def _serve(self, prepare: Callable[[], None]) -> None:
-        """The thread. It is a daemon, which those of `concurrent.futures` are not: what computes for too long when
-        the server closes is left behind."""
+        """The thread. It is a daemon, which those of an executor are not: what computes for too long when the server
+        closes is left behind."""
         prepare()
         while (call := self._calls.get()) is not None:
-            function, loop, answer = call
+            answer, function = call
+            if not answer.set_running_or_notify_cancel():
+                continue
             try:
-                found, error = function(), None
-            except Exception as raised:
-                found, error = None, raised
-            except BaseException as raised:  # which would end the event loop
-                found, error = None, RuntimeError(f"{type(raised).__name__} in the model's thread")
-            with contextlib.suppress(RuntimeError):  # the event loop is closed, nobody waits any more
-                loop.call_soon_threadsafe(_settle, answer, found, error)
+                answer.set_result(function())
+            except Exception as error:
+                answer.set_exception(error)
+            except BaseException as error:  # which would end the event loop
+                answer.set_exception(RuntimeError(f"{type(error).__name__} in the model's thread"))
 
 
-def taken(jobs: deque[Job], limits: Limits) -> list[Job]:
-    """The requests that go together next, which leave the queue: the first whose client waits, and as many behind it
-    that ask the same as there is room for. A call asks what nothing else does, so it goes alone."""
-    while jobs and jobs[0].gone:
-        jobs.popleft()
-    if not jobs:
-        return []
-    found = [jobs.popleft()]
-    count, size = len(found[0].inputs), found[0].size
-    for job in [job for job in jobs if job.key == found[0].key and not job.gone]:
-        count, size = count + len(job.inputs), size + job.size
-        if count > limits.together or size > limits.in_all:
-            break
-        jobs.remove(job)
-        found.append(job)
-    return found
-
-
-def _settle(answer: asyncio.Future[Any], found: Any, error: Exception | None) -> None:
-    if answer.done():
-        return
-    if error is None:
-        answer.set_result(found)
-    else:
-        answer.set_exception(error)
+def _closing() -> Problem:
+    return Problem(503, "the server is closing", next="Try again when it is back.", headers={"Retry-After": "10"})

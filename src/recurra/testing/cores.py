@@ -5,7 +5,6 @@ A core is named by its settings, `{"kind": "tdnn", "delays": 2}`. A check raises
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -36,7 +35,7 @@ VARIANTS: tuple[dict[str, Any], ...] = (
 
 def core_settings(name: str) -> list[dict[str, Any]]:
     """The settings under which a registered core is checked: small, and once for each of the `VARIANTS` it knows."""
-    known = inspect.signature(registry.find("core", name)).parameters
+    known = registry.defaults("core", name)
     small = {"kind": name, **{k: v for k, v in SMALL.items() if k in known}}
     return [small, *({**small, **variant} for variant in VARIANTS if variant.keys() <= known.keys())]
 

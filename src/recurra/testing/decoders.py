@@ -6,7 +6,6 @@ disagrees.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -45,7 +44,7 @@ VARIANTS: tuple[dict[str, Any], ...] = (
 
 def decoder_settings(name: str) -> list[dict[str, Any]]:
     """The settings under which a registered decoder is checked: small, and with each of the `VARIANTS` it knows."""
-    known = inspect.signature(registry.find("decoder", name)).parameters
+    known = registry.defaults("decoder", name)
     small = {"kind": name, **{k: v for k, v in SMALL.items() if k in known}}
     return [small, *({**small, **variant} for variant in VARIANTS if variant.keys() <= known.keys())]
 

@@ -81,7 +81,7 @@ class Recipes:
         check_agreement(config, embedder, core, task)
         Training(**registry.checked(Training, config["training"], where="training"))
         for section in ("reader", "vocabulary", "batching", "baseline"):
-            registry.construct(section, config[section])
+            registry.construct(configuration.FILLED[section], config[section])
         return True
 
 

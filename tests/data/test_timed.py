@@ -1,20 +1,38 @@
-"""Which text trains, validates and tests."""
+"""Which text trains, validates and tests, and which steps of a series."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from recurra.config import Data
-from recurra.data import corpus, sets
-from recurra.data.corpus import gather, read_text
-from recurra.data.sets import DataSet
+from recurra.data import fingerprint, parts, sets, sources, timed
+from recurra.data.parts import text_of
+from recurra.data.sets import DataSet, Reader
 from recurra.data.text import TextReader
 from recurra.errors import ConfigError, DataError, UnknownName
 
 READER = TextReader()
+
+
+@dataclass
+class Texts:
+    train: str
+    valid: str
+    test: str
+    split: str
+
+
+def gather(data: Data, reader: Reader) -> Texts:
+    """The text of each part."""
+    found = parts.gather(data, reader, "time")
+    return Texts(*map(text_of, (found.train, found.valid, found.test)), found.split)
 
 
 def lines(seed: int, count: int = 200) -> str:
@@ -64,14 +82,14 @@ def test_a_fraction_of_0_cuts_nothing(texts: dict[str, str]) -> None:
 def test_several_files_are_one_text(tmp_path) -> None:
     for name, text in (("a", "one\n"), ("b", "two"), ("c", "three")):
         (tmp_path / name).write_text(text)
-    assert read_text([tmp_path / name for name in "abc"], READER) == "one\ntwo\nthree"
-    assert read_text([], READER) == ""
+    assert timed.read_text([tmp_path / name for name in "abc"], READER) == "one\ntwo\nthree"
+    assert timed.read_text([], READER) == ""
 
 
 def known(monkeypatch: pytest.MonkeyPatch, **parts: object) -> None:
     made = DataSet("known", **parts)  # type: ignore[arg-type]
-    monkeypatch.setattr(corpus, "find_set", lambda name: made)
-    monkeypatch.setattr(corpus, "check_set", lambda name: None)
+    monkeypatch.setattr(timed, "find_set", lambda name: made)
+    monkeypatch.setattr(sources, "check_set", lambda name: None)
 
 
 def example(seed: int) -> tuple[dict[str, str]]:
@@ -109,10 +127,12 @@ def test_pydoc_is_always_there() -> None:
     assert min(map(len, (found.train, found.valid, found.test))) > 10_000
 
 
-def test_the_fingerprint_is_the_training_texts() -> None:
-    made = corpus.Corpus("one", "v", "t", "")
-    assert made.fingerprint == corpus.Corpus("one", "w", "u", "").fingerprint
-    assert made.fingerprint != corpus.Corpus("two", "v", "t", "").fingerprint
+def test_the_fingerprint_is_the_training_texts(texts: dict[str, str]) -> None:
+    one = Data(train=(texts["train"],), valid=(texts["valid"],), test=(texts["test"],))
+    other = Data(train=(texts["train"],), valid=(texts["test"],), test=(texts["test"],))
+    found = parts.gather(one, READER, "time").fingerprint
+    assert found == parts.gather(other, READER, "time").fingerprint == fingerprint.of_text(lines(0))
+    assert found != fingerprint.of_text(lines(1))
 
 
 def test_no_training_text() -> None:
@@ -138,3 +158,74 @@ def test_the_validation_text_may_be_cut_off_the_start(texts: dict[str, str]) -> 
     assert found.valid + found.train + found.test == whole
     assert len(found.valid) <= 0.2 * len(whole)
     assert "into valid" in found.split
+
+
+class Measured:
+    """Series of two numbers a step, a label of each step, and the name of what was measured."""
+
+    fields: ClassVar[dict[str, str]] = {"series": "vectors", "hour": "integers", "name": "label"}
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = lengths
+
+    def read(self, *paths: str | Path) -> Iterator[dict[str, Any]]:
+        for path in paths:
+            for n in self.lengths:
+                rows = np.arange(2.0 * n).reshape(n, 2)
+                yield {"series": rows, "hour": list(range(n)), "name": f"of {n}", "place": f"{path}:1"}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    (tmp_path / "series.npz").write_bytes(b"\x00")
+    return str(tmp_path / "series.npz")
+
+
+@pytest.mark.parametrize("order", ["end", "start"])
+def test_a_series_is_cut_by_time(file: str, order: Any) -> None:
+    data = Data(train=(file,), valid_fraction=0.2, test_fraction=0.3, valid_from=order)
+    found = parts.gather(data, Measured([10, 20]), "time")
+    names = ("valid", "train", "test") if order == "start" else ("train", "valid", "test")
+    for k, n in enumerate((10, 20)):
+        pieces = [getattr(found, name)[k] for name in names]
+        assert np.array_equal(np.concatenate([piece["series"] for piece in pieces]), np.arange(2.0 * n).reshape(n, 2))
+        assert [step for piece in pieces for step in piece["hour"]] == list(range(n))
+        assert all(piece["name"] == f"of {n}" for piece in pieces)
+        assert len(found.test[k]["hour"]) == 0.3 * n and len(found.valid[k]["hour"]) == 0.2 * n
+        assert found.test[k]["place"] == f"{file}:1, steps {int(0.7 * n)} to {n - 1}"
+    assert "cut each of 2 series by time, 30 steps in all, into " in found.split and "test 9 (30.0%)" in found.split
+
+
+def test_series_in_files_of_their_own_are_not_cut(file: str) -> None:
+    found = parts.gather(Data(train=(file,), valid=(file,), test=(file,)), Measured([5]), "time")
+    assert [len(part[0]["series"]) for part in (found.train, found.valid, found.test)] == [5, 5, 5]
+    assert found.split == "files as given" and found.train[0]["place"] == f"{file}:1"
+    assert parts.read([Path(file)], Measured([5]), "time")[0]["hour"] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "fractions", "error", "message"),
+    [
+        (
+            [9],
+            (0.1, 0.5),
+            DataError,
+            r":1: a series of 9 steps is too short to be cut into train, valid, test, of 2",
+        ),
+        ([9], (0.5, 0.6), ConfigError, r"^a series cannot be cut by the fractions -0.1, 0.5, 0.6: expected positive"),
+        ([], (0.1, 0.1), DataError, r"^there is no training series in what was read\."),
+    ],
+)
+def test_series_that_cannot_be_cut(
+    file: str, lengths: list[int], fractions: tuple[float, float], error: type[Exception], message: str
+) -> None:
+    valid, test = fractions
+    with pytest.raises(error, match=message):
+        parts.gather(Data(train=(file,), valid_fraction=valid, test_fraction=test), Measured(lengths), "time")
+
+
+def test_fields_of_a_series_that_differ_in_length(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {"series": np.zeros((5, 2)), "hour": [1], "place": "x:3"}
+    monkeypatch.setattr(Measured, "read", lambda self, *paths: iter([wrong]))
+    with pytest.raises(DataError, match=r"^x:3: fields of different lengths, series 5, hour 1, expected a value"):
+        parts.gather(Data(train=(file,)), Measured([5]), "time")
