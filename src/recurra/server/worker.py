@@ -14,11 +14,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from recurra.asking.stopped import Stopped
 from recurra.errors import RecurraError
 from recurra.server.limits import Limits, size_of
 from recurra.server.problems import Problem, of_model, of_recurra, too_many, too_slow
 from recurra.server.texts import Text
-from recurra.asking.stopped import Stopped
 
 log = logging.getLogger("recurra.serve")
 BURST = 0.02
