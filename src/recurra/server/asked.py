@@ -8,19 +8,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from recurra.answers.letters import is_spaced
 from recurra.checkpoint import RunFolder
 from recurra.data.blanks import BLANK, count_blanks, read_line
 from recurra.data.former import label_codecs
 from recurra.errors import CheckpointError, NotCausal
 from recurra.server.limits import Limits
-from recurra.server.parts import MAKERS, is_spaced, parts_of
+from recurra.server.parts import MAKERS, parts_of
 from recurra.server.problems import Problem, of_validation, too_long
 from recurra.server.requests import Body, body_of
-from recurra.server.texts import TOP
-from recurra.server.voices import Prose, Target, Writer
 from recurra.serving.poems import check_form
 from recurra.serving.session import Session
 from recurra.serving.stream import check_streams
+from recurra.serving.writing import TOP, Prose, Target, Writer
 
 ASKS = {
     "write": "The beginning of a text; without one, a line begins.",

@@ -11,19 +11,10 @@ from typing import (
     Any,  # pydantic cannot read those of Python 3.11
 )
 
+from recurra.answers.letters import is_spaced
+from recurra.answers.pair import DIGITS, END, TOO_LARGE
 from recurra.data.blanks import BLANK
 from recurra.data.spans import spans
-
-END = "∎"
-"""How the mark that ends a sequence is shown."""
-DIGITS = 4
-"""Digits behind the point that weights of a map keep: a hundred shades can be told apart, or fewer."""
-TOO_LARGE = (
-    "The attention maps of a request may have no more cells than the limits in /api/models say, so this one is left "
-    "out. Send a shorter input, or fewer at once."
-)
-WIDE = (("\u2e80", "\u9fff"), ("\uac00", "\ud7af"), ("\U00020000", "\U0003ffff"))
-"""Characters of Chinese, Japanese and Korean."""
 
 
 def label_part(answer: Mapping[str, Any], task: Any) -> Any:
@@ -117,12 +108,3 @@ def fit_maps(answers: Sequence[Sequence[Any]], most: int) -> None:
             part["map"], part["map_left_out"] = None, TOO_LARGE
         else:
             cells += size
-
-
-def is_spaced(tokens: list[str]) -> bool:
-    """Whether tokens are written with spaces between them: Chinese characters and the like are not."""
-    return any(len(token) > 1 and not _is_wide(token) for token in tokens) or not any(map(_is_wide, tokens))
-
-
-def _is_wide(token: str) -> bool:
-    return any(first <= c <= last for c in token for first, last in WIDE)
