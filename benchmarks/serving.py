@@ -30,7 +30,7 @@ import torch
 
 import recurra
 from recurra.bench.interleaved import machine
-from recurra.server.texts import TOP
+from recurra.serving.writing import TOP
 
 CLIENTS = (1, 8, 32)
 EACH = 10

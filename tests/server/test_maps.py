@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from recurra.server.parts import TOO_LARGE, fit_maps
+from recurra.answers.pair import TOO_LARGE
+from recurra.server.parts import fit_maps
 
 SHORT, LONG = "the fox", "the quick brown fox jumps over the lazy dog"
 

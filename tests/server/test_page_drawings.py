@@ -47,8 +47,8 @@ def test_a_map_is_read_by_tapping(opened: Open) -> None:
 
 
 def test_a_map_that_is_too_large(opened: Open, small_runs: dict[str, Any]) -> None:
+    from recurra.answers.pair import TOO_LARGE
     from recurra.server.models import Models
-    from recurra.server.parts import TOO_LARGE
 
     for at in listening(Models([small_runs["pairs"]], Limits(cells=1))):
         result = ask(opened(at=at), "the quick fox")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recurra.server.texts import TOP
+from recurra.serving.writing import TOP
 
 
 def test_health_and_cards(api: Any) -> None:

@@ -126,7 +126,7 @@ class Text:
     def __init__(self) -> None:
         self.rounds, self.ended = 0, threading.Event()
         self.begun = self.full = False
-        self.streamed, self.error = True, None
+        self.streamed, self.error, self.writing = True, None, self
 
     def end(self, error: BaseException | None) -> None:
         self.error = error

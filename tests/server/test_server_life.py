@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recurra.asking.stopped import Stopped
-from recurra.streaming.stream import Stream
 
 from recurra.server.texts import UNREAD, Text
-from recurra.server.voices import Prose
+from recurra.serving.stopped import Stopped
+from recurra.serving.stream import Stream
+from recurra.serving.writing import Prose, Writing
 
 from .conftest import make_run, read_events
 
@@ -37,7 +37,7 @@ def test_the_smallest_temperature_ends_nobodys_text(api: Any, small_runs: dict[s
 
 @pytest.mark.parametrize("broken", ["choose", "step"])
 def test_a_bad_text_ends_alone(api: Any, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
-    choose, number = Text._choose, Prose.__init__
+    choose, number = Writing._choose, Prose.__init__
 
     def chosen(self: Any, log_p: Any) -> int:
         if self.seed == 7 and len(self.written) == 2:
@@ -50,7 +50,7 @@ def test_a_bad_text_ends_alone(api: Any, monkeypatch: pytest.MonkeyPatch, broken
             self.unread = [999]
 
     if broken == "choose":
-        monkeypatch.setattr(Text, "_choose", chosen)
+        monkeypatch.setattr(Writing, "_choose", chosen)
         good, bad = api.during(lambda client: beside(client, {"length": 9}, {"length": 9, "seed": 7}))
         assert [name for name, _ in bad] == ["symbol", "symbol", "error"]
     else:
@@ -127,8 +127,8 @@ def test_what_nobody_waits_for_is_not_computed_on(serve: Any, small_runs: dict[s
         assert said["error"] == "the answer took too long"
         assert api.during(lambda client: served.worker.call(lambda: len(steps), 20)) < 10
     with pytest.MonkeyPatch.context() as patch:  # and what is looked at
-        patch.setattr("recurra.server.looking.alignment", lambda *_: time.sleep(0.5))
-        patch.setattr("recurra.server.looking.self_attention", lambda *_: steps.clear())
+        patch.setattr("recurra.diagnostics.brief.alignment", lambda *_: time.sleep(0.5))
+        patch.setattr("recurra.diagnostics.brief.self_attention", lambda *_: steps.clear())
         api.refused(504, "models/pairs/inspect", {"text": "the fox"})
         assert api.during(lambda client: served.worker.call(lambda: len(steps), 20))
 
@@ -220,14 +220,14 @@ def test_a_reader_far_behind_is_waited_for(serve: Any, small_runs: dict[str, Any
     worker = api.models.by_name["writer"].worker
 
     async def read(client: Any) -> Any:
-        text = Text("the ", {"length": UNREAD + 99}, streamed=True)
+        text = Text(Writing("the ", {"length": UNREAD + 99}), streamed=True)
         worker.write(text)
         async with asyncio.timeout(20):
             while not text.full:
                 await asyncio.sleep(0.01)
         await worker.call(lambda: None)
         await asyncio.sleep(0.1)
-        behind = len(text.written)
+        behind = len(text.writing.written)
         return behind, [name async for name, _ in text.events(asyncio.get_running_loop().time() + 20)]
 
     behind, names = api.during(read)

@@ -9,7 +9,7 @@
 | `guard` | what every request goes through before: whose it is, how many there are, how long its body takes |
 | `models`, `sessions` | what is served, and the streams that clients hold |
 | `worker` | one thread a model; what waits is computed together |
-| `asked`, `texts`, `looking` | what a model is asked, in that thread |
+| `asked`, `texts` | what a model is asked, in that thread |
 | `address`, `listening` | where it listens, and uvicorn, which serves |
 
 `fastapi` and `uvicorn` (the extra `serve`) are imported where they are used, never before.

@@ -53,6 +53,12 @@ def make_app(
     `token`: see `Guard`; `hosts`: names by which a request may call the server, so that no foreign name can be pointed
     at it (DNS rebinding), None: any; `version` is what it says of itself.
     """
+    handlers: dict[Any, Any] = {
+        HTTPException: _on_http,
+        RequestValidationError: _on_validation,
+        RecurraError: lambda _, error: of_recurra(error).response(),
+        Exception: lambda *_: of_model().response(),
+    }
     names = ["*"] if hosts is None else [f"[{host}]" if ":" in host else host for host in hosts]
 
     @contextlib.asynccontextmanager
@@ -74,12 +80,7 @@ def make_app(
             Middleware(Guard, token=token, body_seconds=models.limits.body_seconds),
             Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
         ],
-        exception_handlers={
-            HTTPException: _on_http,
-            RequestValidationError: _on_validation,
-            RecurraError: _on_recurra,
-            Exception: _on_fault,
-        },
+        exception_handlers=handlers,
         responses={"default": {"model": replies.Refusal, "description": "A refusal."}},
     )
     app.state.models = models
@@ -246,11 +247,3 @@ async def _on_validation(request: Request, error: Any) -> Response:
         return of_validation(error.errors()).response()
     expected, got = "the header Content-Type: application/json", media or "no such header"
     return Problem(415, "the body is not sent as JSON", expected=expected, got=got, next=OPENAPI).response()
-
-
-async def _on_recurra(request: Request, error: Any) -> Response:
-    return of_recurra(error).response()
-
-
-async def _on_fault(request: Request, error: Any) -> Response:
-    return of_model().response()

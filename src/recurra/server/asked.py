@@ -16,11 +16,10 @@ from recurra.checkpoint import RunFolder
 from recurra.data.blanks import BLANK, count_blanks
 from recurra.errors import CheckpointError, NotCausal
 from recurra.runs.run import Run
+from recurra.runs.writing import TOP, Prose, Target, Writer
 from recurra.server.limits import Limits
 from recurra.server.problems import Problem, of_validation, too_long
 from recurra.server.requests import Body, body_of
-from recurra.server.texts import TOP
-from recurra.server.voices import Prose, Target, Writer
 from recurra.streaming.session import Session
 from recurra.streaming.stream import check_streams
 from recurra.tasks.contract import ChecksOptions, Starts, make_options

@@ -13,14 +13,17 @@ import torch
 
 from recurra.answers import Answer
 from recurra.answers import Text as Written
+from recurra.asking.stopped import Stopped
+from recurra.diagnostics.brief import brief
+from recurra.diagnostics.reading import read
 from recurra.errors import did_you_mean
+from recurra.runs.writing import LENGTH, Writing
 from recurra.server import asked
 from recurra.server.limits import Limits, size_of
-from recurra.server.looking import look
 from recurra.server.parts import fit_maps
 from recurra.server.problems import Problem, too_long, too_slow
 from recurra.server.sessions import Sessions
-from recurra.server.texts import LENGTH, Text
+from recurra.server.texts import Text
 from recurra.server.worker import CLOSING, Worker
 from recurra.streaming.session import Session, advance
 
@@ -66,7 +69,7 @@ class Served:
         options = asked.chosen(self.run, options, self.limits, generated=True)
         asked.check_generated(self.run, given)
         self.check_input(given)
-        text = Text(given, self._usual | options, streamed)
+        text = Text(Writing(given, self._usual | options), streamed)
         self.worker.write(text)
         return text
 
@@ -75,7 +78,7 @@ class Served:
         self.check_parts()
         for each in (text, target or ""):
             self.check_input(each)
-        return dict(await self.worker.call(lambda: look(self.run, text, target, self.limits, self.worker.stop)))
+        return dict(await self.worker.call(lambda: self._look(text, target)))
 
     async def open_session(self) -> Session:
         """A session at its begin."""
@@ -138,6 +141,17 @@ class Served:
             found.append(Answer((part,)).page())
         return found
 
+    def _look(self, text: str, target: str | None) -> dict[str, Any]:
+        given = asked.example(self.run, text, target)
+        if (count := len(read(self.run.model, given).tokens)) > self.limits.looked_at:
+            raise too_long("the text to look inside at", self.limits.looked_at, count, "symbols")
+
+        def check() -> None:
+            if self.worker.stop():
+                raise Stopped
+
+        return brief(self.run.model, given, check)
+
     def _session(self) -> Session:
         """A session at its begin, in the model's thread. The first is kept, so that weights are packed once."""
         if self._first is None:
@@ -171,10 +185,9 @@ class Models:
         return self.by_name[name]
 
     def leave(self) -> None:
-        """Answer whoever waits by 503, now, and a little later whoever is being computed for. In the event loop."""
+        """Answer whoever waits by 503, and take nothing more. In the event loop."""
         for served in self.by_name.values():
             served.worker.leave()
-            asyncio.get_running_loop().call_later(CLOSING, served.worker.abandon)
 
     def close(self) -> None:
         """Stop all threads, but wait no longer than a few seconds for what is being computed."""

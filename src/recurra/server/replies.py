@@ -38,23 +38,6 @@ class Health(BaseModel):
     models: dict[str, Work]
 
 
-class Option(BaseModel):
-    """What an option is where it is not said, and the most it may be."""
-
-    default: bool | int | float | None
-    most: int | None
-    type: str
-    help: str
-
-
-class Scores(BaseModel):
-    """Metrics of the model, or of what stands beside it."""
-
-    part: str = Field(description="test, or valid where there is no test.")
-    name: str
-    metrics: dict[str, int | float | None]
-
-
 class Card(BaseModel):
     """A model in words and numbers."""
 
@@ -69,9 +52,9 @@ class Card(BaseModel):
     asks: str
     example: str
     longest: int = Field(description="Characters of an input.")
-    options: dict[str, dict[str, Option]] = Field(description="By what is asked.")
+    options: dict[str, dict[str, dict[str, Any]]] = Field(description="By what is asked: their default and the most.")
     can: list[str]
-    scores: list[Scores]
+    scores: list[dict[str, Any]] = Field(description="Metrics of the model, and of what stands beside it.")
     data: Any = Field(description="How the data was parted.")
     trained: dict[str, Any]
 

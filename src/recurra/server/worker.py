@@ -119,18 +119,14 @@ class Worker:
         return self.closing or all(job.answer.done() for job in self._computing)
 
     def leave(self) -> None:
-        """Take nothing more, and answer whoever waits by 503; what is being computed may still be answered."""
+        """Take nothing more, and answer whoever waits by 503, for what is being computed a little later."""
         self.closing = True
+        asyncio.get_running_loop().call_later(CLOSING, self._abandon)
         for job in self._jobs:
             job.fail(_closing())
         for text in self._texts:
             text.send(_closing())
         self._texts.clear()
-
-    def abandon(self) -> None:
-        """Answer by 503 whoever waits for what is being computed."""
-        for job in self._taken:
-            job.fail(_closing())
 
     def close(self, seconds: float = CLOSING) -> None:
         """Stop after what is being computed, but wait for that no longer than `seconds`. Called in any thread."""
@@ -138,6 +134,10 @@ class Worker:
         self._calls.put(None)
         if self._thread.is_alive():
             self._thread.join(seconds)
+
+    def _abandon(self) -> None:
+        for job in self._taken:
+            job.fail(_closing())
 
     async def _answered(self, job: Job, seconds: float | None) -> Any:
         seconds = self._limits.seconds if seconds is None else seconds
@@ -251,7 +251,7 @@ class Worker:
         until, finished = time.monotonic() + BURST, list[Text]()
         while not finished:
             try:
-                done = self._advance(texts)
+                done = self._advance([one.writing for one in texts])
             except BaseException as error:
                 done = [error] * len(texts)
             for one, found in zip(texts, done, strict=True):
@@ -259,9 +259,9 @@ class Worker:
                     continue
                 finished.append(one)
                 try:
-                    one.end(None if found is True else self._explained(found))
+                    one.writing.end(None if found is True else self._explained(found))
                 except Exception as error:  # the whole is worked out then
-                    one.end(self._explained(error))
+                    one.writing.end(self._explained(error))
             if self._jobs or self.closing or time.monotonic() > until or any(one.full for one in texts):
                 break
         return finished

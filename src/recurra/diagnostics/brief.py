@@ -1,20 +1,19 @@
-"""What goes on in a model while it reads one input, as JSON numbers: gates, gradient flow, expectations, attention."""
+"""What goes on in a model while it reads one input, in JSON numbers: gates, gradient flow, expectations, attention."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from recurra.asking.stopped import Stopped
-from recurra.diagnostics import alignment, gates, gradient_flow, next_symbols, self_attention
-from recurra.diagnostics.gates import Gates
+from recurra.diagnostics.attention import alignment, self_attention
+from recurra.diagnostics.gates import Gates, gates
+from recurra.diagnostics.gradients import gradient_flow
 from recurra.diagnostics.plain import plain
-from recurra.diagnostics.reading import read
+from recurra.diagnostics.reading import Given, read
 from recurra.diagnostics.report.findings import most_changing
+from recurra.diagnostics.symbols import next_symbols
 from recurra.errors import RecurraError
-from recurra.server.asked import example
-from recurra.server.limits import Limits
-from recurra.server.problems import too_long
+from recurra.model import Model
 
 UNITS = 6
 """Units whose states are given symbol by symbol: those that change most."""
@@ -23,23 +22,16 @@ HEADS = 8
 FLOW = ("layer", "direction", "state", "mean", "bound", "slope", "horizon", "verdict", "advice")
 
 
-def look(
-    run: Any, text: str, target: str | None, limits: Limits, stop: Callable[[], bool] = lambda: False
-) -> dict[str, Any]:
-    """Everything that can be said of one input; what cannot is a sentence in "left_out".
+def brief(model: Model, given: Given, check: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """All that can be said of one input without the run's own folder, short enough to be sent; what cannot is a
+    sentence in "left_out". `check` is called between two things, and may raise.
 
-    Raises `DataError` for a text without a token, `Problem` for one that is too long, `Stopped` where `stop()` says so
-    between two things.
+    `given`: as `gradient_flow` takes it. Raises `DataError` for a text without a token.
     """
-    model, given = run.model, example(run, text, target)
-    tokens = read(model, given).tokens
-    if len(tokens) > limits.looked_at:
-        raise too_long("the text to look inside at", limits.looked_at, len(tokens), "symbols")
     left_out: dict[str, str] = {}
 
     def tried(name: str, found: Callable[[], Any]) -> Any:
-        if stop():
-            raise Stopped
+        check()
         try:
             return found()
         except RecurraError as error:
@@ -48,7 +40,7 @@ def look(
 
     seen = tried("gates", lambda: gates(model, given))
     return {
-        "tokens": list(tokens),
+        "tokens": list(read(model, given).tokens),
         "gradient_flow": tried("gradient_flow", lambda: _flow(gradient_flow(model, given))),
         "gates": None if seen is None else _gates(seen),
         "units": [] if seen is None else [unit.as_json() for unit in most_changing(seen, UNITS)],
