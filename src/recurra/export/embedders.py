@@ -12,6 +12,7 @@ import torch
 from recurra.export import recurrent
 from recurra.export.graph import INT64, Graph
 from recurra.export.slots import Slot
+from recurra.types import NeedsFields
 
 SPELLING = (
     Slot("spellings", ("words", "characters"), INT64),
@@ -23,7 +24,7 @@ SPELLING = (
 
 def inputs(embedder: Any) -> tuple[Slot, ...]:
     """What an embedder reads besides "input"."""
-    return SPELLING if getattr(embedder, "needs_characters", False) else ()
+    return SPELLING if isinstance(embedder, NeedsFields) and "characters" in embedder.fields else ()
 
 
 def _symbols(graph: Graph, embedder: Any, given: Mapping[str, str]) -> str:

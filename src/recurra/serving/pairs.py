@@ -14,7 +14,7 @@ from recurra.config import metrics_of
 from recurra.data.batching.buckets import BucketEpoch
 from recurra.data.files import counted
 from recurra.data.former import pair_codecs
-from recurra.data.poems import verses
+from recurra.data.readers.poems import verses
 from recurra.data.sides import source_of, targets_of
 from recurra.errors import ConfigError
 from recurra.serving.alignment import UNKNOWN
@@ -90,7 +90,7 @@ class PairRun(OpenedRun):
         true.
 
         A run that writes poems is asked by form and title, "7x4 春望", or by a title alone, and gives a poem's "lines",
-        too; see `recurra.data.poems`.
+        too; see `recurra.data.readers.poems`.
 
         The keywords of the search stand in the place of the recipe's; see `recurra.serving.search.Search`. Raises
         `Stopped` where `stop()`, asked at every step, says so.

@@ -10,7 +10,7 @@ import torch
 from recurra import registry
 from recurra.baselines.row import Row, scored_rows
 from recurra.data.former import pair_codecs
-from recurra.data.poems import is_character, prompt
+from recurra.data.readers.poems import is_character, prompt
 from recurra.data.sides import targets_of
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
@@ -42,7 +42,7 @@ def check_alone(runs: int) -> None:
 
 
 def prompted(example: Example) -> Example:
-    """An example whose source is as training saw it: see `recurra.data.poems.prompt`."""
+    """An example whose source is as training saw it: see `recurra.data.readers.poems.prompt`."""
     return {**example, "source": prompt(example["source"])} if isinstance(example["source"], str) else example
 
 

@@ -10,8 +10,8 @@ from recurra import config as configuration
 from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.parts import gather, read
+from recurra.data.readers.sniff import AutoReader
 from recurra.data.shuffled import Parts
-from recurra.data.sniff import AutoReader
 from recurra.errors import DataError
 from recurra.types import Example
 

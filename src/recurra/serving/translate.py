@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from recurra.data.poems import MARKS, form_of, is_character
+from recurra.data.readers.poems import MARKS, form_of, is_character
 from recurra.decoding.beam import beam
 from recurra.decoding.draw import draw
 from recurra.decoding.ensemble import ensemble

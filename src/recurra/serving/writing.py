@@ -19,7 +19,7 @@ import torch
 from recurra import registry
 from recurra.answers.pair import END
 from recurra.data.former import pair_codecs
-from recurra.data.poems import form_of
+from recurra.data.readers.poems import form_of
 from recurra.data.sides import source_of
 from recurra.decoding.form import in_form
 from recurra.decoding.hypothesis import Hypothesis, check_cuts, not_finite

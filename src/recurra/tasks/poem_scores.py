@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from recurra.data.poems import form_of, has_form, verses
+from recurra.data.readers.poems import form_of, has_form, verses
 from recurra.data.readings import is_level, load_pypinyin, rhyme_group
 from recurra.tasks.error_rates import check_answers
 from recurra.tasks.scores import Scores, Table

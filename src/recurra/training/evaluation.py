@@ -121,8 +121,9 @@ def moved(batch: Batch, device: torch.device) -> Batch:
     if all(tensor.device == device for tensor in batch.fields.values()):
         return batch
     fields = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.fields.items()}
-    values = batch.structure.values
-    return replace(batch, fields=fields, structure=Lengths(None if values is None else values.to(device)))
+    values, lengths = batch.structure.values, {name: each.to(device) for name, each in batch.lengths.items()}
+    structure = Lengths(None if values is None else values.to(device))
+    return replace(batch, fields=fields, structure=structure, lengths=lengths)
 
 
 def detached(state: Any) -> Any:

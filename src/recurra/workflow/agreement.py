@@ -14,6 +14,7 @@ from recurra.errors import ConfigError
 from recurra.serving.poems import check_form
 from recurra.serving.run import learns_from
 from recurra.tasks.translation_scores import load_sacrebleu
+from recurra.types import NeedsFields
 
 SOURCES = {
     "text": "one long text",
@@ -57,7 +58,7 @@ def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None
             f"{' and '.join(task.needs[1:])}. Name a format with {missing[0]}: {', '.join(readers_of(missing[0]))}."
         )
     _check_pooling(core, task)
-    if wanted == "text" and getattr(embedder, "needs_characters", False):
+    if wanted == "text" and isinstance(embedder, NeedsFields) and "characters" in embedder.fields:
         raise ConfigError(
             f"embedder.spelling is for the words of sentences that come one by one, but the task {name!r} reads one "
             "long text. Set embedder.spelling = none."

@@ -19,7 +19,7 @@ from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.serving.labels import answers_to_passes, unseen
 from recurra.training.evaluation import Verdict
-from recurra.types import Example
+from recurra.types import Example, NeedsFields
 from recurra.workflow.encoded import EncodedMaterial
 from recurra.workflow.start import symbols_of
 
@@ -65,7 +65,7 @@ class LabelMaterial(EncodedMaterial):
         for examples in self.parts.values():
             _check_fields(examples, fields)
         embedder = registry.construct("embedder", config["embedder"])
-        spells = getattr(embedder, "needs_characters", False)
+        spells = isinstance(embedder, NeedsFields) and "characters" in embedder.fields
         self._encoder = new_label_codecs(config["vocabulary"], spells, fields) if known is None else label_codecs(known)
         self._prepared: dict[str, Any] = {}
         for part in ("train", "valid"):

@@ -18,7 +18,7 @@ from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.tasks.scores import perplexity
 from recurra.training.evaluation import Verdict, autocast, moved
-from recurra.types import Batch
+from recurra.types import Batch, NeedsFields
 from recurra.workflow.encoded import EncodedMaterial
 from recurra.workflow.start import symbols_of
 
@@ -48,7 +48,7 @@ class SentenceMaterial(EncodedMaterial):
         self.parts: dict[str, Any] = {"train": parts.train, "valid": parts.valid, "test": parts.test}
         if known is None:
             embedder = registry.construct("embedder", config["embedder"])
-            spells = getattr(embedder, "needs_characters", False)
+            spells = isinstance(embedder, NeedsFields) and "characters" in embedder.fields
             encoder = new_label_codecs(config["vocabulary"], spells, ()).fit(parts.train)
             if symbols := symbols_of(config):
                 encoder["input"].extend(symbols)

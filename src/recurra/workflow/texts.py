@@ -10,8 +10,8 @@ from recurra.config import Config, Data
 from recurra.data.batching.layout import SYMBOLS
 from recurra.data.codecs.contract import Vocabulary, unknown_share
 from recurra.data.parts import gather, text_of
+from recurra.data.readers.sniff import AutoReader
 from recurra.data.shuffled import Parts
-from recurra.data.sniff import AutoReader
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.training.evaluation import Batches, Judge, by_loss
