@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import recurra
-from recurra.data.poems import form_of, has_form
+from recurra.data.readers.poems import form_of, has_form
 from recurra.serving.pairs import PairRun
 from recurra.serving.reading import own_parts
 

@@ -13,7 +13,7 @@ import recurra
 from recurra import cli, workflow
 from recurra.baselines.ngram import KneserNey
 from recurra.data.former import pair_codecs
-from recurra.data.poems import form_of, has_form
+from recurra.data.readers.poems import form_of, has_form
 from recurra.errors import ConfigError, DataError
 from recurra.serving.pairs import PairRun
 from recurra.serving.poems import score_poems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,6 +56,14 @@ class Field:
     several: str | None = None
     """An example's field with several values in the place of one, each of them right: all are learned from, the first
     is encoded."""
+
+
+@runtime_checkable
+class NeedsFields(Protocol):
+    """A part that reads more of a batch than its input: an embedder that looks at how words are spelled."""
+
+    fields: Mapping[str, Field]
+    """The further fields, by name; known before `build`."""
 
 
 @dataclass(frozen=True)

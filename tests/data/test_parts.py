@@ -14,7 +14,7 @@ from recurra.config import Data
 from recurra.data.codecs.file import from_record
 from recurra.data.codecs.word import Word
 from recurra.data.parts import gather, gives_examples, read, text_of
-from recurra.data.text import TextReader
+from recurra.data.readers.text import TextReader
 from recurra.errors import DataError
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from recurra.data.files import read_lines
+from recurra.data.readers.sniff import AutoReader
 from recurra.data.sides import has_empty_side
-from recurra.data.sniff import AutoReader
 from recurra.data.spans import detect, faults, spans
 from recurra.registry import construct
 

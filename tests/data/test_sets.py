@@ -14,10 +14,10 @@ from recurra.data import sets
 from recurra.data.codecs.characters import Character
 from recurra.data.codecs.contract import unknown_share
 from recurra.data.codecs.word import Word
-from recurra.data.parallel import ParallelReader
+from recurra.data.readers.parallel import ParallelReader
+from recurra.data.readers.text import TextReader
 from recurra.data.sets import DataSet, Lines, Source, find_set, find_vectors, read_sources, set_reader
 from recurra.data.split import cut
-from recurra.data.text import TextReader
 from recurra.errors import ConfigError, DataError, UnknownName
 
 needs_data = pytest.mark.skipif(not os.environ.get("RECURRA_DATA"), reason="RECURRA_DATA names no data folder")

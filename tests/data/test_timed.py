@@ -14,8 +14,8 @@ import pytest
 from recurra.config import Data
 from recurra.data import fingerprint, parts, sets, sources, timed
 from recurra.data.parts import text_of
+from recurra.data.readers.text import TextReader
 from recurra.data.sets import DataSet, Reader
-from recurra.data.text import TextReader
 from recurra.errors import ConfigError, DataError, UnknownName
 
 READER = TextReader()

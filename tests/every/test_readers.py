@@ -1,4 +1,4 @@
-"""Every registered reader passes its checks: a new one needs a sample here."""
+"""Every registered reader passes its checks, with the sample that it brings; so does a plugin's that reads bytes."""
 
 from __future__ import annotations
 
@@ -7,37 +7,71 @@ from pathlib import Path
 
 import pytest
 
-from recurra.registry import names
-from recurra.testing.readers import READER_CHECKS, Sample
+from recurra import registry
+from recurra.data.sample import Sample
+from recurra.testing import check_reader
+from recurra.testing.readers import READER_CHECKS, sample_of
 
-POEM = '{"title": "夜", "form": "5x4", "paragraphs": ["山水夜風香，石雨落秋光。雪月古江長，客夢起天霜。"]}\n'
-SAMPLES = {
-    "aligned": Sample(
-        {"seq.in": "to Óbidos\nhi\n", "seq.out": "O B-to\nO\n", "label": "fly\ngreet\n"}, 2, folder=True, binary=False
-    ),
-    "auto": Sample({"a": "EU B-ÓRG\n. O\n"}, 1),
-    "columns": Sample({"a": "EU B-ÓRG\n. O\n\nits O\n"}, 2),
-    "conllu": Sample({"a": "# text = é\n1\té\té\tDT\tDT\t_\t0\troot\t_\t_\n"}, 1),
-    "dictionary": Sample({"a": ";;; é\nTWO  T UW\nREAD  R EH D\nREAD(1)  R IY D\n"}, 2),
-    "jsonl": Sample({"a": '{"text": "é", "label": "x"}\n{"text": "b", "label": "y"}\n'}, 2),
-    "labelled-lines": Sample({"a": "x\té\nx\tb\n"}, 2),
-    "lines": Sample({"a": "é b\n\n c \n"}, 2),
-    "pairs": Sample({"a": "Hi.\t嗨。\tCC-BY\nRun.\t跑。\n"}, 2),
-    "parallel": Sample({"a": "one\ntwo\n", "b": "ein\nzwéi\n"}, 2),
-    "poems": Sample({"a": POEM + POEM.replace("夜", "山")}, 2),
-    "segmented": Sample({"a": "我们 走 吧\n好\n"}, 2, sniffed=False),
-    "stories": Sample({"a": "1 Mary went to é.\n2 Where is Mary?\té\t1\n"}, 1),
-    "table": Sample({"a.csv": "text,label\né,x\nb,y\n"}, 2),
-    "text": Sample({"a": "é\nb\n"}, 1, whole=True),
-    "trees": Sample({"a": "(3 (2 Ít) (4 works))\n"}, 1),
-}
+BINARY = """
+import io
+import numpy as np
+from pathlib import Path
+from recurra.data.files import read_bytes
+from recurra.data.sample import Sample
+from recurra.errors import DataError
+from recurra.registry import part
 
 
-def test_every_reader_is_here() -> None:
-    assert sorted(SAMPLES) == names("reader")
+def packed(**arrays):
+    held = io.BytesIO()
+    np.savez(held, **arrays)
+    return held.getvalue()
+
+
+@part("reader", "npz-of-a-test")
+class NpzReader:
+    fields = {"series": "vectors", "label": "label"}
+    sample = Sample({"a.npz": packed(x=np.ones((3, 2)), y="u"), "b.npz": packed(x=np.zeros((1, 2)), y="d")}, 2)
+
+    def read(self, *paths):
+        for path in map(Path, paths):
+            try:
+                found = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
+                yield {"series": found["x"], "label": str(found["y"]), "place": str(path)}
+            except DataError:
+                raise
+            except Exception as error:  # numpy and zipfile have many
+                raise DataError(f"{path}: no .npz of x and y.") from error
+
+    def sniff(self, path):
+        return "arrays" if Path(path).is_file() and Path(path).read_bytes()[:2] == b"PK" else None
+"""
 
 
 @pytest.mark.parametrize("check", READER_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.parametrize("kind", registry.names("reader"))
 def test_readers(kind: str, check: Callable[[str, Sample, Path], None], tmp_path: Path) -> None:
-    check(kind, SAMPLES[kind], tmp_path)
+    check(kind, sample_of(kind), tmp_path)
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten afterwards."""
+    for held in ("_parts", "_origins", "_plugins"):
+        monkeypatch.setattr(registry, held, dict(getattr(registry, held)))
+
+
+@pytest.mark.usefixtures("apart")
+def test_a_reader_of_bytes(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(BINARY, encoding="utf-8")
+    registry.load_plugin(tmp_path / "mine.py")
+    check_reader("npz-of-a-test", tmp_path)
+
+
+@pytest.mark.usefixtures("apart")
+def test_a_reader_without_a_sample_is_told(tmp_path: Path) -> None:
+    text = "from recurra.registry import part\n\n\n@part('reader', 'bare-of-a-test')\nclass Bare:\n    pass\n"
+    (tmp_path / "bare.py").write_text(text, encoding="utf-8")
+    registry.load_plugin(tmp_path / "bare.py")
+    with pytest.raises(AssertionError, match="bare-of-a-test: no attribute `sample`, a small sound file"):
+        check_reader("bare-of-a-test", tmp_path)

@@ -36,7 +36,7 @@ def batch() -> Batch:
 @pytest.mark.parametrize("spelling", [SPELLING, {"kind": "recurrent", "hidden_size": 2}])
 def test_a_words_own_vector_and_its_spelling_side_by_side(spelling: dict[str, Any]) -> None:
     embedder, words = made(spelling=spelling), batch()
-    assert embedder.needs_characters and not made().needs_characters
+    assert list(embedder.fields) == ["characters"] and not made().fields
     x = embedder(words)
     assert x.shape == (B, T, embedder.output_size) == (B, T, D + 4)
     assert x.transpose(0, 1).is_contiguous()

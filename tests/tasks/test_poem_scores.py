@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recurra.data.poems import verses
+from recurra.data.readers.poems import verses
 from recurra.errors import DataError
 from recurra.tasks.poem_scores import poem_scores, rhymes, tone_rules
 

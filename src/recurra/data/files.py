@@ -79,7 +79,7 @@ def read_text(path: Path, encoding: str) -> str:
     Raises `DataError` for a file that is missing, empty, a folder, cut off or in another encoding. A NUL is refused
     unless the encoding is latin-1, which takes every byte.
     """
-    return decoded(_bytes(path), str(path), encoding)
+    return decoded(read_bytes(path), str(path), encoding)
 
 
 def decoded(raw: bytes, name: str, encoding: str) -> str:
@@ -215,7 +215,8 @@ def _likely(raw: bytes) -> str:
     return "utf-8"
 
 
-def _bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file, 4 GiB at most. Raises `DataError` for one that is missing, a folder, or cannot be read."""
     check_file(path)
     try:
         return storage.read(path, LARGEST)

@@ -12,9 +12,9 @@ import numpy as np
 from recurra.config import Data
 from recurra.data import fingerprint
 from recurra.data.files import counted
+from recurra.data.readers.sniff import AutoReader
 from recurra.data.sets import DataSet, Reader, Source, find_set, read_sources
 from recurra.data.sides import has_empty_side, source_of
-from recurra.data.sniff import AutoReader
 from recurra.data.sources import check_sources
 from recurra.errors import ConfigError, DataError
 from recurra.registry import construct

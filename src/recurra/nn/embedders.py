@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
@@ -96,6 +97,10 @@ class SymbolEmbedder(Rows):
         return F.embedding(symbols, self.weight)
 
 
+CHARACTERS = Field((), {"kind": "spelling"}, along=True)
+"""How the tokens of the input are spelled."""
+
+
 @part("embedder", "words")
 class WordEmbedder(nn.Module):
     """A vector for every word, and beside it one made of its characters where `spelling` names a part that makes it.
@@ -133,9 +138,9 @@ class WordEmbedder(nn.Module):
         )
 
     @property
-    def fields(self) -> dict[str, Field]:
-        """What batches must hold for it beside the input: how words are spelt; known before `build`."""
-        return {} if self.spelling is None else {"characters": Field((), {"kind": "spelling"}, along=True)}
+    def fields(self) -> Mapping[str, Field]:
+        """What batches must hold for it beside the input; known before `build`."""
+        return {} if self.spelling is None else {"characters": CHARACTERS}
 
     def build(self, sizes: Sizes) -> Self:
         """Make the vectors of `sizes.vocabulary` words, and the spelling of `sizes.fields["characters"]` characters."""

@@ -10,7 +10,7 @@ from recurra import config as configuration
 from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.parts import Cut, Parts, gather, read
-from recurra.data.sniff import AutoReader
+from recurra.data.readers.sniff import AutoReader
 from recurra.errors import DataError
 from recurra.types import Example
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from recurra.data.poems import form_of, has_form, is_character, verses
+from recurra.data.readers.poems import form_of, has_form, is_character, verses
 from recurra.data.readings import is_level, load_pypinyin, rhyme_group
 from recurra.tasks.contract import Asker
 from recurra.tasks.copied import longest_copies

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from recurra import registry
 from recurra.answers import Answer, Hypothesis, Pair
 from recurra.data.fields import Codecs
-from recurra.data.poems import MARKS, form_of, is_character, prompt, verses
+from recurra.data.readers.poems import MARKS, form_of, is_character, prompt, verses
 from recurra.data.readings import load_pypinyin
 from recurra.decoding.form import END, MARK, NEVER, WITHIN, in_form
 from recurra.decoding.search import Search, cut_at

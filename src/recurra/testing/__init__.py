@@ -1,6 +1,7 @@
 """The conformance checks: what every part must show, whether it is registered here or a user's own."""
 
 from recurra.testing.cells import CELL_CHECKS, CONFIGURATIONS, check_cell
+from recurra.testing.codecs import CODEC_CHECKS, check_codec
 from recurra.testing.cores import CORE_CHECKS, check_core
 from recurra.testing.decoders import DECODER_CHECKS, check_decoder
 from recurra.testing.emissions import EMISSION_CHECKS, check_emission
@@ -9,6 +10,7 @@ from recurra.testing.tasks import TASK_CHECKS, check_task
 
 __all__ = [
     "CELL_CHECKS",
+    "CODEC_CHECKS",
     "CONFIGURATIONS",
     "CORE_CHECKS",
     "DECODER_CHECKS",
@@ -16,6 +18,7 @@ __all__ = [
     "READER_CHECKS",
     "TASK_CHECKS",
     "check_cell",
+    "check_codec",
     "check_core",
     "check_decoder",
     "check_emission",

@@ -11,8 +11,8 @@ from recurra import config as configuration
 from recurra import plugins as own_files
 from recurra import registry
 from recurra.config import Config, Data
+from recurra.data.readers.sniff import ORDER, PAIRS
 from recurra.data.sets import set_reader
-from recurra.data.sniff import ORDER, PAIRS
 from recurra.data.sources import check_files, check_sources
 from recurra.errors import CheckpointError, ConfigError, UnknownName, did_you_mean
 from recurra.export import export_folder

@@ -331,3 +331,36 @@ def test_segments_are_padded_with_0() -> None:
 def test_settings_out_of_range(key: str) -> None:
     with pytest.raises(ConfigError, match=f"batching.{key} = 0, expected 1 or more"):
         construct("batching", {"kind": "buckets", key: 0})
+
+
+def test_vectors_are_laid_as_symbols_are() -> None:
+    draw = np.random.default_rng(0)
+    layouts = {
+        "input": Layout((None, 3), along=True),
+        "label": Layout(()),
+        "goal": Layout((2,)),
+        "path": Layout((None, 2), padding=-1.0),
+    }
+    encoded = [
+        {
+            "input": draw.normal(size=(n, 3)).astype(np.float32),
+            "label": np.int64(n),
+            "goal": np.full(2, n, np.float32),
+            "path": np.full((7 - n, 2), n, np.float32),
+            "place": f"v:{n}",
+        }
+        for n in (2, 5, 0)
+    ]
+    (batch,) = Buckets().batches(encoded, layouts, whole=True)
+    assert batch.fields["label"].tolist() == [0, 2, 5] and batch.fields["goal"].tolist() == [[0, 0], [2, 2], [5, 5]]
+    assert batch.fields["input"].shape == (3, 5, 3) and batch.fields["input"].transpose(0, 1).is_contiguous()
+    assert batch.structure.values is not None and batch.structure.values.tolist() == [0, 2, 5]
+    assert torch.equal(batch.fields["input"][1, :2], torch.from_numpy(encoded[0]["input"]))
+    assert (batch.fields["input"][1, 2:] == 0).all()
+    assert list(batch.lengths) == ["path"] and batch.lengths["path"].tolist() == [7, 5, 2]
+    assert batch.fields["path"].shape == (3, 7, 2) and (batch.fields["path"][2, 2:] == -1).all()
+
+
+def test_the_lengths_of_targets_are_told() -> None:
+    (batch,) = Buckets().batches(pairs([(3, 4), (3, 2)]), LAYOUTS, whole=True)
+    assert batch.structure.values is None and batch.lengths["target"].tolist() == [2, 4]

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.batching.layout import SYMBOLS
+from recurra.data.batching.layout import SYMBOLS, Layout
 from recurra.data.batching.streams import StreamEpoch, Streams
 from recurra.errors import ConfigError, DataError
 from recurra.registry import construct
@@ -203,3 +203,28 @@ def test_a_text_of_no_target(count: int, whole: bool) -> None:
 def test_settings_out_of_range(key: str) -> None:
     with pytest.raises(ConfigError, match=f"batching.{key} = 0, expected 1 or more"):
         construct("batching", {"kind": "streams", key: 0})
+
+
+def test_streams_of_vectors() -> None:
+    rows = np.random.default_rng(0).normal(size=(21, 3)).astype(np.float32)
+    layouts = {"input": Layout((None, 3), along=True), "hour": Layout(along=True)}
+    encoded = [{"input": rows, "hour": np.arange(21)}]
+    cut = Streams(4, 3).batches(encoded, layouts)
+    inputs, targets, hours = (joined(cut, name) for name in ("input", "target", "hour"))
+    assert inputs.dtype == torch.float32 and inputs.shape == (4, 5, 3)
+    assert torch.equal(inputs.reshape(20, 3), torch.from_numpy(rows[:20]))
+    assert torch.equal(targets.reshape(20, 3), torch.from_numpy(rows[1:]))
+    assert hours.reshape(-1).tolist() == list(range(20))
+    assert cut[0].fields["input"].transpose(0, 1).is_contiguous()
+    whole = Streams(3, 4).batches(encoded[:1] * 1, layouts, whole=True)
+    last = whole[len(whole) - 1]
+    assert last.structure.values is not None
+    for b, n in enumerate(last.structure.values.tolist()):
+        assert (last.fields["input"][b, n:] == 0).all() and (last.fields["target"][b, n:] == 0).all()
+
+
+def test_several_sequences_are_read_one_after_the_other() -> None:
+    parts = [{"input": numbered(30)[:11]}, {"input": numbered(30)[11:]}]
+    for whole in (False, True):
+        one, other = (Streams(3, 4).batches(each, SYMBOLS, whole=whole) for each in (as_input(numbered(30)), parts))
+        assert len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))

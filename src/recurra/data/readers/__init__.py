@@ -1,0 +1,1 @@
+"""What reads examples from files, a format a file."""

@@ -1,0 +1,123 @@
+"""The reader that finds out which other one a file is for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from recurra.data.files import check_encoding, read_text
+from recurra.data.sample import Sample
+from recurra.errors import DataError
+from recurra.registry import construct, part
+from recurra.types import Example
+
+ORDER = ("conllu", "aligned", "jsonl", "trees", "columns", "labelled-lines", "table")
+"""The readers asked, in this order: the surer a reader's sign, the earlier; those with tags before those without."""
+PAIRS = ("dictionary", "pairs", "parallel")
+"""Those asked for pairs of a source and a target."""
+SENTENCES = (*ORDER, "lines")
+"""Those asked for sentences, whatever labels they bear; a text that is none of the others is read line by line."""
+_ARRAY = re.compile(r"\s*\[\s*\{")
+
+
+@part("reader", "auto")
+class AutoReader:
+    """The first of the readers in `ORDER` that takes the first file read, for that file and all read afterwards; with
+    `gives` "pairs" of those in `PAIRS`, with "sentences" of those in `SENTENCES`.
+
+    `kind` and `said` are its name and why it was taken, in words; None and "" before. It works with its defaults but
+    for the encoding: where that does not do, name it (`reader.kind`) and its settings. A plugin's reader is named, too.
+
+    Raises `DataError` where no reader takes the first file, or only another one a later file.
+    """
+
+    fields: ClassVar[Mapping[str, str]] = {
+        "text": "text",
+        "tokens": "tokens",
+        "tags": "tags",
+        "label": "label",
+        "labels": "labels",
+        "source": "text",
+        "target": "text",
+        "targets": "texts",
+    }
+    sample: ClassVar[Sample] = Sample({"a": "EU B-ÓRG\n. O\n"}, 1)
+
+    def __init__(self, encoding: str = "utf-8", gives: Literal["labels", "pairs", "sentences"] = "labels") -> None:
+        self.encoding = check_encoding(encoding)
+        self.gives = gives
+        self._order = {"labels": ORDER, "pairs": PAIRS, "sentences": SENTENCES}[gives]
+        self.kind: str | None = None
+        self.said = ""
+        self._reader: Any = None
+        self._first = Path()
+
+    def read(self, *paths: str | Path) -> Iterator[Example]:
+        """The examples of the files, in the order given."""
+        if paths and self._reader is None:
+            self._choose(Path(paths[0]))
+        for path in map(Path, paths):
+            self._check(path)
+        if paths:
+            yield from self._reader.read(*paths)
+
+    def sniff(self, path: str | Path) -> str | None:
+        """Which reader takes the file, and why; None if none does."""
+        for kind in self._order:
+            why = construct("reader", {"kind": kind, "encoding": self.encoding}).sniff(path)
+            if why:
+                return f"{kind}: {why}"
+        return None
+
+    def _check(self, path: Path) -> None:
+        """Raise `DataError` for a file that looks like another reader's, and not like that of the one chosen."""
+        if path == self._first or self._reader.sniff(path):
+            return
+        other = self.sniff(path)
+        if other is not None:
+            kind, _, why = other.partition(": ")
+            raise DataError(
+                f"{path}: {why} ({kind}), expected {self.kind} as {self._first} is. Name files of one format, or the "
+                f"format of both: --set reader.kind={self.kind}"
+            )
+
+    def _choose(self, path: Path) -> None:
+        found = self.sniff(path)
+        if found is None:
+            raise self._unknown(path)
+        kind, _, why = found.partition(": ")
+        self.kind = kind
+        self.said, self._first = f"{path} read as {kind}: {why}", path
+        self._reader = construct("reader", {"kind": kind, "encoding": self.encoding})
+
+    def _unknown(self, path: Path) -> DataError:
+        """What is said of a file that no reader takes."""
+        if path.is_dir():
+            expected = "files of pairs" if self.gives == "pairs" else "seq.in and seq.out in it"
+            return DataError(
+                f"{path}: no reader knows this folder by its look, expected {expected}. "
+                f"Name the files in it: {path / '*'}"
+            )
+        text = read_text(path, self.encoding)  # says what is wrong with a file that is no text at all
+        if not text.strip():
+            expected = "labelled examples" if self.gives == "labels" else self.gives
+            return DataError(f"{path}: nothing but blank lines, expected {expected}. Name another file.")
+        if _ARRAY.match(text):
+            return DataError(
+                f"{path}: one JSON array, expected a JSON object in each line. Write its objects so: jq -c '.[]' "
+                f"{path.name} > {path.stem}.jsonl"
+            )
+        if self.gives == "pairs":
+            return DataError(
+                f"{path}: no reader knows this file by its look, tried {', '.join(PAIRS)}. Name its format: --set "
+                "reader.kind=pairs (source and target parted by a tab), dictionary (a word, a space and its sounds), "
+                "or another of them."
+            )
+        likely = "columns" if "\n\n" in text.strip() else "table"
+        return DataError(
+            f"{path}: no reader knows this file by its look, tried {', '.join(ORDER)}. Name its format: --set "
+            f"reader.kind={likely}, or one of the others. Text without tags or labels is for other recipes: "
+            "recurra train char-lm …"
+        )

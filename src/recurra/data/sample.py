@@ -1,0 +1,21 @@
+"""A small sound file of a format, for every reader to show what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The files that a reader reads together, by name, as text or as bytes, and how many examples are in them.
+
+    Text holds a letter beyond ASCII, so that its encoding can be seen to be heeded.
+    """
+
+    files: Mapping[str, str | bytes]
+    count: int
+    folder: bool = False
+    """Whether they are named by their folder."""
+    sniffed: bool = True
+    """Whether the reader takes such a file by its contents."""
