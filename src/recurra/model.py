@@ -18,7 +18,7 @@ from recurra.errors import CheckpointError, ConfigError
 from recurra.nn.room import Room
 from recurra.nn.watch import Watched
 from recurra.tasks.contract import KeepsApart, Numbers
-from recurra.types import Batch, Output, Sizes
+from recurra.types import Batch, NeedsFields, Output, Sizes
 
 
 class Model(nn.Module):
@@ -103,7 +103,7 @@ def make_codecs(config: Mapping[str, Any], embedder: Any, task: Any, known: Mapp
 
     `known`: those of a run, by the name they are saved under. Raises CheckpointError where one is missing.
     """
-    fields = {**task.fields, **getattr(embedder, "fields", {})}
+    fields = {**task.fields, **(embedder.fields if isinstance(embedder, NeedsFields) else {})}
     settings: dict[str, Any] = {}
     for section, name in (("vocabulary", "input"), ("input", "input"), ("target", "target")):
         if section in config and name in fields:
