@@ -60,11 +60,12 @@ def preferred(forms: tuple[str, ...]) -> str:
 
 
 def ways(kind: str, name: str) -> list[dict[str, Any]]:
-    """Settings of a part: its defaults, those of recipes made small, and each choice that its constructor leaves, one at
-    a time."""
+    """Settings of a part: its defaults; where it has none, or a recipe says more than numbers and words, those of recipes
+    made small; and each choice that its constructor leaves, one at a time."""
     recipes = [configuration.load_recipe(each) for each in configuration.recipe_names()]
     bases = [{"kind": name}, *(_small(r[kind]) for r in recipes if r.get(kind, {}).get("kind") == name)]
-    bases = [base for base in bases if _possible(kind, base)]
+    whole = _possible(kind, bases[0])
+    bases = [b for b in bases if _possible(kind, b) and (not whole or len(b) == 1 or _nested(b))]
     found = list(bases)
     maker = registry.find(kind, name)
     hints = typing.get_type_hints(maker.__init__)
@@ -86,6 +87,10 @@ def _small(value: Any) -> Any:
     if isinstance(value, list) and all(isinstance(each, int) for each in value):
         return [3 * (k + 1) for k in range(len(value))]
     return SMALL if isinstance(value, int) and not isinstance(value, bool) and value > LARGE else value
+
+
+def _nested(settings: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, Mapping) for value in settings.values())
 
 
 def _possible(kind: str, settings: Mapping[str, Any]) -> bool:
