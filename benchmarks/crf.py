@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from recurra.bench.interleaved import interleaved, machine
 from recurra.nn import LSTM
 from recurra.nn.crf import CRF
-from recurra.nn.softmax import IGNORED, linear_cross_entropy
+from recurra.nn.softmax import linear_cross_entropy
+from recurra.types import IGNORED
 
 B, INPUT, HIDDEN = 32, 100, 100
 SHORTEST, LONGEST = 15, 40

@@ -24,7 +24,6 @@ from recurra import config as configuration
 from recurra import registry
 from recurra.bench.interleaved import machine, turns
 from recurra.checkpoint import RunFolder
-from recurra.data.codecs.contract import IGNORED
 from recurra.data.former import pair_codecs
 from recurra.model import Model
 from recurra.serving.pairs import without_targets
@@ -32,6 +31,7 @@ from recurra.decoding.search import Search
 from recurra.serving.translate import translate
 from recurra.training.evaluation import Batches
 from recurra.training.trainer import Trainer, Training
+from recurra.types import IGNORED
 from recurra.workflow.pairs import PairMaterial
 from recurra.workflow.plan import make_plan
 

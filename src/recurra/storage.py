@@ -200,7 +200,7 @@ def _check_place(path: Path) -> None:
 def _check_kind(mode: int, more: str = "") -> None:
     if stat.S_ISREG(mode):
         return
-    kind = next((said for test, said in _KINDS if test(mode)), "is something else")
+    kind = next((kind for test, kind in _KINDS if test(mode)), "is something else")
     raise _WrongKind(errno.EINVAL, f"{kind}{more}, expected a regular file")
 
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor
 
+IGNORED = -100
+"""A target that counts for nothing: where a batch is padded, and a label that training has never seen. The value that
+torch's own losses ignore."""
 Example = Mapping[str, Any]
 """One sequence as its reader found it: field name → value, e.g. `{"text": "…"}`. No tensors."""
 

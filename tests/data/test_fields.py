@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recurra.data.codecs.contract import IGNORED
 from recurra.data.codecs.file import load, save
 from recurra.data.codecs.spelling import LONGEST_WORD
 from recurra.data.fields import Codecs
 from recurra.data.former import new_label_codecs
 from recurra.errors import ConfigError, DataError, UnknownName
-from recurra.types import Field
+from recurra.types import IGNORED, Field
 
 TRAIN: list[dict[str, Any]] = [
     {"tokens": ["Ann", "saw", "Bo"], "tags": ["B", "O", "B"], "label": "see", "place": "t:1"},

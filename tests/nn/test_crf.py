@@ -12,7 +12,7 @@ from torch import Tensor
 from recurra.errors import ConfigError
 from recurra.nn import crf as crf_file
 from recurra.nn.crf import CRF, log_partition, marginals, negative_log_likelihood, viterbi
-from recurra.nn.softmax import IGNORED
+from recurra.types import IGNORED
 
 Parts = tuple[Tensor, Tensor, Tensor]
 

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from recurra.errors import ConfigError
 from recurra.nn import softmax
-from recurra.nn.softmax import IGNORED, linear_cross_entropy, linear_log_probability
+from recurra.nn.softmax import linear_cross_entropy, linear_log_probability
+from recurra.types import IGNORED
 
 N, H, V = 13, 5, 11
 CHUNKS = [1, 4, 5, N, N + 10, None]

@@ -46,5 +46,5 @@ def layer_norm_gru(r: Gate, z: Gate, n: Gate, h: E) -> E:
         for k, x, y in zip("rz", gates_in, gates_rec, strict=True)
     )
     seen = unit("gain_ih_n", 1.0) * layer_norm(n.input) + unit("shift_n", 0.0)
-    told = unit("gain_hh_n", 1.0) * layer_norm(n.recurrent) + unit("shift_hh_n", 0.0)
-    return (1 - write) * h + write * tanh(seen + read * told)
+    recurrent = unit("gain_hh_n", 1.0) * layer_norm(n.recurrent) + unit("shift_hh_n", 0.0)
+    return (1 - write) * h + write * tanh(seen + read * recurrent)

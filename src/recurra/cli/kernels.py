@@ -48,6 +48,6 @@ def kernels(
     if json:
         print(json_format.dumps(found if removed is None else {"removed": removed, **found}))
     else:
-        print("\n".join(inventory.told(found)))
+        print("\n".join(inventory.described(found)))
     if build and (reasons := inventory.failed(found)):
         raise RecurraError("\n".join(reasons))

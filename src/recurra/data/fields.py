@@ -9,10 +9,10 @@ import numpy as np
 
 from recurra import registry
 from recurra.data.batching.layout import Layout, layout_of
-from recurra.data.codecs.contract import IGNORED, Codec, EncodesMany, Splits, forms_of, unknown_share
+from recurra.data.codecs.contract import Codec, EncodesMany, Splits, forms_of, unknown_share
 from recurra.data.codecs.file import now_called
 from recurra.errors import ConfigError, DataError
-from recurra.types import Example, Field
+from recurra.types import IGNORED, Example, Field
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

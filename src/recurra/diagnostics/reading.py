@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from recurra.answers.pair import END
 from recurra.asking.examples import as_example
 from recurra.data.batching.layout import Layout, laid
-from recurra.data.codecs.contract import IGNORED, Splits
+from recurra.data.codecs.contract import Splits
 from recurra.decoding.greedy import greedy
 from recurra.decoding.search import Search, longest_of
 from recurra.engine.device import moved
 from recurra.errors import DataError
 from recurra.model import Model
 from recurra.tasks.contract import Continues, Prepares, Starts, make_options
-from recurra.types import Batch, Example
+from recurra.types import IGNORED, Batch, Example
 
 Given = str | Sequence[str] | Example
 """A text, its tokens, or an example with fields such as "source" and "target", "tokens" and "tags"."""
@@ -127,7 +128,3 @@ def _own(model: Model, batch: Batch, example: Example, missing: Sequence[str]) -
     shown = {**example, "tokens": list(_tokens(codecs, example, {"input": batch.fields["input"][0].cpu().numpy()}))}
     (answer,) = task.answers(asked, [shown], codecs, make_options(task, {}, {}))
     return {name: codecs[name].encode(answer[name]) for name in missing if name in answer}
-
-
-END = "∎"
-"""How the mark that ends a sequence is shown."""

@@ -12,7 +12,7 @@ the step. On a GPU, where nothing was measured, it takes `aten` for any cell of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
 import torch
@@ -64,7 +64,7 @@ def choose(backend: str, layer: Layer, x: Tensor, units: int = 0, learns: bool =
         if onednn and not (learns and (units >= WIDE or units * layer.time.rows >= large)):
             return "aten"
         if (reason := build.no_compiler()) is not None:
-            build.say_once(f"{reason}; layers run on backend 'torch', which is slower")
+            build.notify_once(f"{reason}; layers run on backend 'torch', which is slower")
             return "aten" if onednn else "torch"
         return "torch" if compiled.refuses(layer, x) else "native"
     if backend == "aten" and (reason := aten.refuses(layer) or aten.lacks(layer, x, learns)) is not None:
@@ -99,20 +99,20 @@ def run(
     learns = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *state, *weights.values()))
     written = layer.trace is not None or (not stored and x.device.type != "meta")
     chosen = "reference" if written else choose(backend, layer, x, state[0].shape[1], learns)
-    engine = {
+    engines: dict[str, Callable[..., tuple[Tensor, tuple[Tensor, ...]]]] = {
         "reference": reference.run,
         "torch": bptt.run,
         "native": compiled.run,
         "triton": fused.run,
         "aten": aten.run,
-    }[chosen]
+    }
     try:
-        return engine(layer, x, state, weights, masks)
+        return engines[chosen](layer, x, state, weights, masks)
     except build.BuildError as error:
         if backend != "auto":
             raise
         first = str(error).partition("\n")[0].rstrip(".")
-        build.say_once(f"{first}; such layers run on backend 'torch', which is slower (backend='native' says more)")
+        build.notify_once(f"{first}; such layers run on backend 'torch', which is slower (backend='native' says more)")
         return bptt.run(layer, x, state, weights, masks)
 
 

@@ -42,7 +42,7 @@ recorder: ContextVar[Callable[..., list[Tensor]] | None] = ContextVar("recorder"
 
 
 def run(
-    said: str,
+    signature_text: str,
     layer: tuple[int, tuple[str, ...]],
     time: Padded,
     x: Tensor,
@@ -53,14 +53,14 @@ def run(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """As `engine.run`, over x [T, B, I] to y [T, B, ·] and states [B, ·].
 
-    `said`: the layer's `signature`; `layer`: `truncate` and `also` of Layer.
+    `signature_text`: the layer's `signature`; `layer`: `truncate` and `also` of Layer.
     """
     truncate, also = layer
     device = x.device.type
     low = str(torch.get_autocast_dtype(device)).removeprefix("torch.") if torch.is_autocast_enabled(device) else ""
     if x.dtype == torch.float64:
         low = ""
-    words = "\n".join((said, ",".join(weights), ",".join(masks), ",".join(also), backend, low))
+    words = "\n".join((signature_text, ",".join(weights), ",".join(masks), ",".join(also), backend, low))
     tensors = [*weights.values(), *masks.values()]
     call = recorder.get() or torch.ops.recurra.layer
     y, *finals = call(x, time.lengths, list(state), tensors, words, truncate)
@@ -82,8 +82,8 @@ class Words(NamedTuple):
 @lru_cache(maxsize=256)
 def read(words: str) -> Words:
     """Raises ConfigError for a layer that is not here as it was where the program was made."""
-    said, *rest = words.split("\n")
-    cell, variant = signature.read(said)
+    signature_text, *rest = words.split("\n")
+    cell, variant = signature.read(signature_text)
     if len(rest) == 5:
         own, masks, also = (tuple(names.split(",")) if names else () for names in rest[:3])
         if set(also) <= set(cell.state) and rest[3] in ENGINES and rest[4] in SHORT:
@@ -139,7 +139,7 @@ class _Call:
         reason = fused.refuses(self.layer, x) if backend == "triton" else compiled.refuses(self.layer, x)
         if backend == "auto":
             if x.device.type == "cpu" and (lacking := build.no_compiler()) is not None:
-                build.say_once(f"{lacking}; layers run on backend 'torch', which is slower")
+                build.notify_once(f"{lacking}; layers run on backend 'torch', which is slower")
             return compiled.NativeFunction if reason is None else bptt.ThroughTime
         if reason is not None:
             raise ConfigError(f"backend {backend!r} cannot run this layer: {reason}. Use backend='auto'.")
@@ -164,7 +164,7 @@ class _Call:
                 if not self.free:
                     raise
                 first = str(error).partition("\n")[0].rstrip(".")
-                build.say_once(f"{first}; such layers run on backend 'torch', which is slower")
+                build.notify_once(f"{first}; such layers run on backend 'torch', which is slower")
                 self.engine = bptt.ThroughTime
                 y, *finals = self.engine.forward(context, self.layer, self.own, self.names, *self.inputs)
         return context, y, finals

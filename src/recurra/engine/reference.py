@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recurra.engine.layer import NORM_EPSILON, Layer
-from recurra.equations.language import Expression, walk
+from recurra.equations.expression import Expression, walk
 
 Value = Any
 """What a node of the equations is worth: a tensor, or a tuple of them where a seam has several results."""

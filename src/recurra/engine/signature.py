@@ -44,8 +44,8 @@ def content(cell: Cell) -> str:
         entry = (node.op, node.label, node.parts, node.wide, tuple(numbers[id(a)] for a in node.args))
         numbers[id(node)] = found.setdefault(entry, len(found))
     results = [numbers[id(result)] for result in cell.results]
-    said = json.dumps([cell.name, cell.gates, cell.state, cell.bias, list(found), results])
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    text = json.dumps([cell.name, cell.gates, cell.state, cell.bias, list(found), results])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=256)

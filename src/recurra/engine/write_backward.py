@@ -37,9 +37,9 @@ class _Backward:
     def lines(self) -> list[str]:
         writer, cell = self.writer, self.cell
         for name in self.derivation.kept:
-            writer.homes[name] = f"kept[{name!r}]"
+            writer.locations[name] = f"kept[{name!r}]"
         for name in ("x", *cell.state, *(f"{s}_prev" for s in cell.state)):
-            writer.homes[name] = f"whole[{name!r}]"
+            writer.locations[name] = f"whole[{name!r}]"
         self.stored()
         for st in self.phase.before:
             self.over_all(st)
@@ -69,13 +69,13 @@ class _Backward:
                 writer.whole(f"{slab} = late[0].new_empty(n, {len(grads)} * {width})")
             for k, name in enumerate(grads):
                 self.slabs[name] = (slab, k)
-                writer.homes[name] = f"{slab}[:, {k} * {width}:{k + 1} * {width}]" if len(grads) > 1 else slab
+                writer.locations[name] = f"{slab}[:, {k} * {width}:{k + 1} * {width}]" if len(grads) > 1 else slab
         leaves = self.program.leaf_gradients.values()
         after = reads(self.phase.after) | set(leaves) | {argument for argument, _ in weights.values()}
         made = {n for st in self.phase.step for n in names_out(st)} | {f"g_{s}" for s in self.cell.state}
-        for name in sorted(after & made - writer.homes.keys()):
+        for name in sorted(after & made - writer.locations.keys()):
             writer.whole(f"W_{name} = late[0].new_empty(n, {writer.width(name)})")
-            writer.homes[name] = f"W_{name}"
+            writer.locations[name] = f"W_{name}"
 
     def width(self, weight: str) -> str:
         """Columns of a gradient in a weight's slab."""
@@ -96,31 +96,31 @@ class _Backward:
 
     def over_all(self, st: Statement) -> None:
         """A statement for all time steps at once."""
-        homes, emit, spell = self.writer.homes, self.writer.whole, self.writer.spell_whole
+        locations, emit, spell = self.writer.locations, self.writer.whole, self.writer.spell_whole
         match st:
             case Pointwise(name, value):
                 if name in self.slabs:
-                    emit.assign(homes[name], value, into=True)
+                    emit.assign(locations[name], value, into=True)
                 else:
                     emit.assign(f"W_{name}", value)
-                    homes.setdefault(name, f"W_{name}")
+                    locations.setdefault(name, f"W_{name}")
             case Norm(outs, arguments, scale):
                 row = ", ".join(map(spell, arguments))
                 emit(f"A_{outs[0]}, W_{scale} = norm(torch.cat(({row},), 1))")
                 emit(f"{', '.join(f'W_{o}' for o in outs)}, = A_{outs[0]}.chunk({len(outs)}, 1)")
             case ProductTransposed(out, weight, _):
                 product = _transposed(weight, self.runs(weight))
-                if out in homes:
-                    emit(f"{homes[out]}.copy_({product})")
+                if out in locations:
+                    emit(f"{locations[out]}.copy_({product})")
                 else:
                     guard = " if need_x else None" if out == self.derivation.gradients.get("x") else ""
                     emit(f"W_{out} = {product}{guard}")
-                    homes[out] = f"W_{out}"
+                    locations[out] = f"W_{out}"
             case NormTransposed():
                 emit(f"_row = {_norm_transposed(st, spell)}")
                 for k, out in enumerate(st.outs):
                     column = f"_row{self.writer.block(out, k)}"
-                    emit(f"{homes[out]}.copy_({column})" if out in homes else f"W_{out} = {column}")
+                    emit(f"{locations[out]}.copy_({column})" if out in locations else f"W_{out} = {column}")
 
     def step_lines(self) -> None:
         """The body of the loop."""
@@ -131,8 +131,8 @@ class _Backward:
             emit(f"    c_{s} = torch.cat((c_{s}, late[{k}][rows:b])) if rows else late[{k}][:b]")
         emit("    rows = b")
         for s in cell.state:
-            if f"g_{s}" in writer.homes:
-                target = writer.view(f"s_g_{s}", writer.homes[f"g_{s}"])
+            if f"g_{s}" in writer.locations:
+                target = writer.view(f"s_g_{s}", writer.locations[f"g_{s}"])
                 emit(f"torch.add(c_{s}, gy_{s}, out={target})" if s in self.given else f"{target}.copy_(c_{s})")
             else:
                 emit(f"s_g_{s} = c_{s} + gy_{s}" if s in self.given else f"s_g_{s} = c_{s}")
@@ -149,8 +149,8 @@ class _Backward:
         emit, spell = writer.inner, writer.spell_step
         match st:
             case Pointwise(name, value):
-                into = name in writer.homes
-                target = writer.view(f"s_{name}", writer.homes[name]) if into else f"s_{name}"
+                into = name in writer.locations
+                target = writer.view(f"s_{name}", writer.locations[name]) if into else f"s_{name}"
                 emit.assign(target, value, into=into)
             case ProductTransposed(out, weight, _):
                 runs = [(writer.view(f"d_{weight}_{k}", d), i, j) for k, (d, i, j) in enumerate(self.runs(weight))]
@@ -163,8 +163,8 @@ class _Backward:
     def put(self, name: str, call: str) -> None:
         """A value of the loop, copied where it is whole."""
         writer = self.writer
-        if name in writer.homes:
-            writer.inner(f"{writer.view(f's_{name}', writer.homes[name])}.copy_({call})")
+        if name in writer.locations:
+            writer.inner(f"{writer.view(f's_{name}', writer.locations[name])}.copy_({call})")
         else:
             writer.inner(f"s_{name} = {call}")
 

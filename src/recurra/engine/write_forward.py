@@ -29,7 +29,7 @@ class _Forward:
 
     def lines(self) -> list[str]:
         cell, writer = self.cell, self.writer
-        writer.homes["x"] = "x"
+        writer.locations["x"] = "x"
         begin = [
             "def forward(x, sizes, states, w, masks, low):",
             "    n, b0 = x.shape[0], sizes[0]",
@@ -50,14 +50,14 @@ class _Forward:
             for s in cell.state
             if f"{s}_prev" in self.later
         ]
-        kept = ", ".join(f"{k!r}: {writer.homes[k]}" for k in self.derivation.kept)
+        kept = ", ".join(f"{k!r}: {writer.locations[k]}" for k in self.derivation.kept)
         hist = ", ".join(f"hist_{s}" for s in cell.state)
         loop = [writer.loop(False, extra), *writer.inner.lines]
         return [*begin, *writer.whole.lines, *loop, f"    return ({hist},), {{{kept}}}"]
 
     def before(self, st: Statement) -> None:
         """A statement for all time steps at once."""
-        homes, emit, spell = self.writer.homes, self.writer.whole, self.writer.spell_whole
+        locations, emit, spell = self.writer.locations, self.writer.whole, self.writer.spell_whole
         match st:
             case Product(outs, weight, argument):
                 more = ", also='hh'" if weight == "ih" and self.all_sums() else ""
@@ -67,21 +67,21 @@ class _Forward:
                 row = ", ".join(map(spell, arguments))
                 emit(f"A_{outs[0]}, W_{scale} = norm(torch.cat(({row},), 1))")
                 self.columns(outs, f"A_{outs[0]}")
-                homes[scale] = f"W_{scale}"
+                locations[scale] = f"W_{scale}"
             case Pointwise(name, value):
                 emit.assign(f"W_{name}", value)
-                homes[name] = f"W_{name}"
+                locations[name] = f"W_{name}"
 
     def columns(self, names: tuple[str, ...], slab: str) -> None:
         """Let values live side by side in a slab."""
         for k, name in enumerate(names):
             column = f"{slab}{self.writer.block(name, k)}"
-            self.writer.homes[name] = column if len(names) > 1 else slab
+            self.writer.locations[name] = column if len(names) > 1 else slab
             self.places[name] = (slab, k)
 
     def move_in(self, name: str, former: str) -> None:
         """Let a value live where a former one lived, which is read no more."""
-        self.writer.homes[name], self.places[name] = self.writer.homes[former], self.places[former]
+        self.writer.locations[name], self.places[name] = self.writer.locations[former], self.places[former]
 
     def body(self, phase: Phase) -> None:
         writer, todo = self.writer, list(phase.step)
@@ -176,7 +176,7 @@ class _Forward:
         writer.whole(f"{slab} = {self.new_rows(f'{len(outs)} * {writer.width(outs[0])}')}")
         writer.whole(f"W_{scale} = {slab}.new_empty(n, 1)")
         self.columns(outs, slab)
-        writer.homes[scale] = f"W_{scale}"
+        writer.locations[scale] = f"W_{scale}"
         writer.inner(f"_row, _scale = norm(torch.cat(({row},), 1))")
         writer.inner(f"{writer.view(f'S_{outs[0]}', slab)}.copy_(_row)")
         writer.inner(f"{writer.view(f'S_{scale}', f'W_{scale}')}.copy_(_scale)")
@@ -200,7 +200,7 @@ class _Forward:
             inner(f"s_{name} = {IN_PLACE[_function(value)].format(spell(argument))}")
         elif name in self.kept:
             writer.whole(f"W_{name} = {self.new_rows(writer.width(name))}")
-            writer.homes[name] = f"W_{name}"
+            writer.locations[name] = f"W_{name}"
             inner.assign(writer.view(f"s_{name}", f"W_{name}"), value, into=True)
         else:
             inner.assign(f"s_{name}", value)

@@ -29,7 +29,7 @@ class Writer:
         self.projected = program.derivation.variant.projected
         self.parameters, self.narrow = frozenset(program.derivation.cell.parameters), program.constants
         self.wide = program.wide
-        self.homes: dict[str, str] = {}
+        self.locations: dict[str, str] = {}
         """Whole value → Python expression of its array."""
         self.whole = Lines(self.spell_whole, self.narrow, 1)
         self.inner = Lines(self.spell_step, self.narrow, 2)
@@ -42,13 +42,13 @@ class Writer:
             return f"w[{name!r}]"
         if name.startswith(GIVEN):
             return f"masks[{name!r}]"
-        return self.homes.get(name, f"W_{name}")
+        return self.locations.get(name, f"W_{name}")
 
     def spell_step(self, name: str) -> str:
         """The variable of a value inside the loop."""
         if name in self.narrow:
             return self.spell_whole(name)
-        if name.startswith(GIVEN) or name in self.homes:
+        if name.startswith(GIVEN) or name in self.locations:
             self.viewed.setdefault(f"s_{name}", self.spell_whole(name))
         return f"s_{name}"
 

@@ -21,9 +21,10 @@ from functools import lru_cache
 
 import sympy as sp
 
-from recurra.equations.functions import DERIVATIVES, SYMBOLS
+from recurra.equations.functions import DERIVATIVES
 from recurra.equations.keep import smallest_cut
-from recurra.equations.language import Cell, Expression
+from recurra.equations.language import Cell
+from recurra.equations.lowering import PLAIN, Variant, forward_statements
 from recurra.equations.statements import (
     Norm,
     NormTransposed,
@@ -33,29 +34,13 @@ from recurra.equations.statements import (
     Statement,
     names_in,
     names_out,
+    renamed,
     symbol,
 )
 from recurra.errors import ConfigError
 
 MOST_OPERATIONS = 1_000
 """Of the pointwise statements of a step, forward and backward together."""
-LARGEST_WHOLE = 1 << 20
-"""Whole numbers up to here are kept exact, so that 2 / 2 is 1; others as floats."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """What may be added to a cell's equations: a projection of h, zoneout, a mask on the recurrent product."""
-
-    projected: bool = False
-    """h is multiplied by W_hr after the step (Sak et al. 2014)."""
-    recurrent_mask: bool = False
-    """The recurrent product sees h times `mask_recurrent` (variational dropout, Gal & Ghahramani 2016)."""
-    zoneout: tuple[str, ...] = ()
-    """States that keep their old value where `mask_zoneout_<state>` is 0 (Krueger et al. 2017)."""
-
-
-PLAIN = Variant()
 
 
 @dataclass(frozen=True)
@@ -86,141 +71,6 @@ def constants(cell: Cell, statements: Iterable[Statement]) -> frozenset[str]:
         if isinstance(st, Pointwise) and names_in(st) and found.issuperset(names_in(st)):
             found.add(st.name)
     return frozenset(found)
-
-
-class _Lowering:
-    """Walks a cell's expressions and writes the statements of the forward."""
-
-    def __init__(self, cell: Cell, variant: Variant) -> None:
-        self.cell, self.variant = cell, variant
-        self.statements: list[Statement] = []
-        self.values: dict[int, sp.Expr] = {}
-        self.taken = {"x", *cell.state, *cell.parameters}
-        self.uses: defaultdict[int, int] = defaultdict(int)
-        for node in (*cell.nodes,):
-            for argument in node.args:
-                self.uses[id(argument)] += 1
-        self.norms = 0
-
-    def run(self) -> tuple[Statement, ...]:
-        cell, variant = self.cell, self.variant
-        if cell.input_gates:
-            self.statements.append(Product(tuple(f"a_{g}_in" for g in cell.input_gates), "ih", "x"))
-        if cell.recurrent_gates:
-            argument = f"{cell.state[0]}_prev"
-            if variant.recurrent_mask:
-                self.statements.append(Pointwise("h_masked", symbol(argument) * symbol("mask_recurrent")))
-                argument = "h_masked"
-            self.statements.append(Product(tuple(f"a_{g}_rec" for g in cell.recurrent_gates), "hh", argument))
-        for gate in cell.gates:
-            if any(n.op == "gate" and n.label == gate for n in cell.nodes):
-                self.statements.append(Pointwise(f"a_{gate}", symbol(f"a_{gate}_in") + symbol(f"a_{gate}_rec")))
-        for node in cell.nodes:
-            self.values[id(node)] = self.lower(node)
-        news = dict(zip(cell.state, (self.values[id(r)] for r in cell.results), strict=True))
-        # All new states are read before the first is overwritten: their names are new, so the order does not matter.
-        for state, value in news.items():
-            if state == cell.state[0] and variant.projected:
-                if any(n.op == "state" and n.label == state for n in cell.nodes):
-                    raise ConfigError(
-                        f"cell {cell.name!r} uses {state} unit by unit, so it cannot be projected to another size: "
-                        "leave proj_size at 0."
-                    )
-                self.statements += [Pointwise("unprojected", value), Product(("projected",), "hr", "unprojected")]
-                value = symbol("projected")
-            if state in variant.zoneout:
-                old = symbol(f"{state}_prev")
-                value = old + symbol(f"mask_zoneout_{state}") * (value - old)
-            self.statements.append(Pointwise(state, value))
-        return tuple(self.states_under_their_name())
-
-    def states_under_their_name(self) -> list[Statement]:
-        """Where a new state is just another statement's value, that value takes the state's name."""
-        statements = self.statements
-        for state in self.cell.state:
-            last = next(s for s in statements if isinstance(s, Pointwise) and s.name == state)
-            maker = next((s for s in statements if isinstance(s, Pointwise) and last.value == symbol(s.name)), None)
-            if maker is None or maker.name in self.cell.state or maker.name.startswith("a_"):
-                continue
-            statements = [_renamed(s, maker.name, symbol(state)) for s in statements if s is not last]
-            statements = [
-                Pointwise(state, s.value) if isinstance(s, Pointwise) and s.name == maker.name else s
-                for s in statements
-            ]
-        return statements
-
-    def lower(self, node: Expression) -> sp.Expr:
-        arguments = [self.values[id(a)] for a in node.args]
-        match node.op:
-            case "number":
-                number = float(node.label)
-                small = number.is_integer() and abs(number) <= LARGEST_WHOLE
-                return sp.Integer(int(number)) if small else sp.Float(number)
-            case "gate" | "gate_input" | "gate_recurrent":
-                return symbol("a_" + node.label + {"gate": "", "gate_input": "_in", "gate_recurrent": "_rec"}[node.op])
-            case "state":
-                return symbol(f"{node.label}_prev")
-            case "x" | "unit" | "scalar":
-                return symbol(node.label)
-            case "mask" | "lower":
-                return symbol(f"{node.op}_{node.label}")
-            case "function":
-                return self.apply(node, arguments)
-            case "project":
-                argument = self.named(arguments[0], f"into_{node.label}")
-                names = [f"project_{node.label}{f'_{k}' if node.parts > 1 else ''}" for k in range(node.parts)]
-                outs = tuple(map(self.fresh, names))
-                self.statements.append(Product(outs, node.label, str(argument)))
-                return symbol(outs[0]) if node.parts == 1 else sp.Tuple(*map(symbol, outs))
-            case "norm_row":
-                self.norms += 1
-                rows = tuple(str(self.named(a, f"row{self.norms}_{k}")) for k, a in enumerate(arguments))
-                outs = tuple(self.fresh(f"norm{self.norms}_{k}") for k in range(len(rows)))
-                self.statements.append(Norm(outs, rows, f"scale{self.norms}"))
-                return sp.Tuple(*map(symbol, outs))
-            case "part":
-                return arguments[0][int(node.label)]
-        value = {
-            "add": lambda a, b: a + b,
-            "subtract": lambda a, b: a - b,
-            "multiply": lambda a, b: a * b,
-            "divide": lambda a, b: a / b,
-        }[node.op](*arguments)
-        states = [s for s, result in zip(self.cell.state, self.cell.results, strict=True) if result is node]
-        if self.uses[id(node)] > 1 or (states and self.uses[id(node)]):
-            return self.named(value, f"new_{states[0]}" if states else "t")
-        return value
-
-    def apply(self, node: Expression, arguments: list[sp.Expr]) -> sp.Expr:
-        gates = {str(s).split("_")[1] for a in arguments for s in a.free_symbols if str(s).startswith("a_")}
-        gates &= set(self.cell.gates) - self.taken
-        if len(gates) == 1:
-            name = gates.pop()
-        elif len(arguments) == 1 and arguments[0].is_Symbol:
-            seen = str(arguments[0]).removeprefix("new_")
-            # names that end in _prev are the states' own
-            name = f"{node.label}_{f'old_{seen[:-5]}' if seen.endswith('_prev') else seen}"
-        else:
-            name = "t"
-        name = self.fresh(name)
-        named = [self.named(a, f"v_{name}") for a in arguments]
-        self.statements.append(Pointwise(name, SYMBOLS[node.label](*named)))
-        return symbol(name)
-
-    def named(self, value: sp.Expr, name: str) -> sp.Expr:
-        if value.is_Symbol:
-            return value
-        name = self.fresh(name)
-        self.statements.append(Pointwise(name, value))
-        return symbol(name)
-
-    def fresh(self, name: str) -> str:
-        candidate, k = name, 1
-        while candidate in self.taken:
-            k += 1
-            candidate = f"{name}{k}"
-        self.taken.add(candidate)
-        return candidate
 
 
 def _backward(forward: tuple[Statement, ...], cell: Cell) -> tuple[list[Statement], dict[str, str], dict[str, tuple]]:
@@ -291,36 +141,17 @@ def _tidy(statements: Iterable[Statement], wanted: dict[str, str], weights: dict
                 continue
             alias = st.value.is_Symbol and not st.name.endswith("_prev")
             if alias:
-                statements = [_renamed(s, st.name, st.value) for s in statements[:k] + statements[k + 1 :]]
+                statements = [renamed(s, st.name, st.value) for s in statements[:k] + statements[k + 1 :]]
                 for leaf, name in wanted.items():
                     wanted[leaf] = str(st.value) if name == st.name else name
                 for weight, (argument, grads) in weights.items():
                     weights[weight] = (argument, tuple(str(st.value) if g == st.name else g for g in grads))
                 break
             if st.name not in pinned and reads[st.name] <= 1:
-                statements = [_renamed(s, st.name, st.value) for s in statements[:k] + statements[k + 1 :]]
+                statements = [renamed(s, st.name, st.value) for s in statements[:k] + statements[k + 1 :]]
                 break
         else:
             return statements
-
-
-def _renamed(statement: Statement, name: str, value: sp.Expr) -> Statement:
-    """The statement with `name` replaced: by an expression in pointwise ones, by another name in seams."""
-
-    def rename(words: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(str(value) if w == name else w for w in words)
-
-    match statement:
-        case Pointwise(own, expression):
-            return Pointwise(own, expression.xreplace({symbol(name): value}))
-        case Product(outs, weight, argument):
-            return Product(outs, weight, *rename((argument,)))
-        case ProductTransposed(out, weight, grads):
-            return ProductTransposed(out, weight, rename(grads))
-        case Norm(outs, arguments, scale):
-            return Norm(outs, rename(arguments), scale)
-        case NormTransposed(outs, grads, results, scale):
-            return NormTransposed(outs, rename(grads), rename(results), scale)
 
 
 def _check_size(cell: Cell, statements: Iterable[Statement]) -> None:
@@ -351,7 +182,7 @@ def derive(cell: Cell, variant: Variant = PLAIN) -> Derivation:
     equations that come to more operations, deeper nesting or larger numbers than a step may have.
     """
     try:
-        forward = _Lowering(cell, variant).run()
+        forward = forward_statements(cell, variant)
         _check_size(cell, forward)
         backward, gradients, weights = _backward(forward, cell)
         _check_size(cell, (*forward, *backward))

@@ -33,9 +33,9 @@ FUNCTIONS = POINTWISE | {
     )
 }
 PARTS = ("input", "recurrent")
-SAID = ("name", "start", "parts", "width", "state")
+LITERALS = ("name", "start", "parts", "width", "state")
 """Arguments that are no values of the step, but written out."""
-SEVERAL = 'p, q = layer_norm(a, b) or p, q = project(v, "name", parts=2)'
+SEVERAL_RESULTS = 'p, q = layer_norm(a, b) or p, q = project(v, "name", parts=2)'
 HIGHEST_POWER, MOST_PARTS = 16, 16
 MOST_CHARACTERS = 20_000
 """Of a text of equations."""
@@ -61,7 +61,7 @@ _REFUSED: dict[type[ast.AST], tuple[str, str]] = {
     ast.BoolOp: ("a condition", _COMPARES),
     ast.If: ("a condition", _COMPARES),
     ast.Subscript: ("an index", "a name stands for all units at once"),
-    ast.Tuple: ("a row of values", f"several are written {SEVERAL}"),
+    ast.Tuple: ("a row of values", f"several are written {SEVERAL_RESULTS}"),
     ast.Lambda: ("a lambda", "put the expression itself in its place"),
     ast.FunctionDef: ("a function of your own", "write its expression where it is used, or the cell in Python"),
     ast.Import: ("an import", "all functions of the language are there by their names"),
@@ -98,7 +98,7 @@ class Read:
     """A name on the right: a part of it, as n.input, or it as what a function takes, or it within a longer formula."""
 
     node: ast.Name
-    how: Literal["part", "applied", "plain"]
+    use: Literal["part", "applied", "plain"]
 
     @property
     def name(self) -> str:
@@ -190,7 +190,7 @@ class _Grammar:
                 case ast.Assign(targets=[ast.Tuple(elts=elements) as row], value=value):
                     targets = [name for name in elements if isinstance(name, ast.Name)]
                     if not isinstance(value, ast.Call) or len(targets) < len(elements):
-                        raise self.wrong(row, f"several names at once are written {SEVERAL}.")
+                        raise self.wrong(row, f"several names at once are written {SEVERAL_RESULTS}.")
                     if (results := self.call(value)) != len(targets):
                         raise self.wrong(row, f"{len(targets)} names for {results} value{'s' * (results > 1)}.")
                 case ast.Assign(targets=[_, other, *_]):
@@ -248,7 +248,7 @@ class _Grammar:
                 self.expression(operand)
             case ast.Call():
                 if (results := self.call(node)) > 1:
-                    raise self.wrong(node, f"this gives {results} values; they are written {SEVERAL}.")
+                    raise self.wrong(node, f"this gives {results} values; they are written {SEVERAL_RESULTS}.")
             case _:
                 raise self.foreign(node)
 
@@ -284,8 +284,8 @@ class _Grammar:
             bound = inspect.signature(FUNCTIONS[name]).bind(*node.args, **{str(k.arg): k.value for k in node.keywords})
         except TypeError as error:
             raise self.wrong(node, f"{name} takes {', '.join(known) or 'nothing'}: {error}.") from None
-        given: dict[str, ast.expr] = {k: v for k, v in bound.arguments.items() if k in SAID}
-        for value in (v for k, v in bound.arguments.items() if k not in SAID):
+        given: dict[str, ast.expr] = {k: v for k, v in bound.arguments.items() if k in LITERALS}
+        for value in (v for k, v in bound.arguments.items() if k not in LITERALS):
             for inner in value if isinstance(value, tuple) else (value,):
                 self.expression(inner, applied=name in POINTWISE)
         if name in ("unit", "scalar", "project"):

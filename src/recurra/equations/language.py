@@ -23,199 +23,63 @@ Values have H units, but for x and what is made of it alone, which are as wide a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
-from typing import Any, Literal
+from typing import Any
 
-from recurra.equations.starts import Drawn, Starts
+from recurra.equations.expression import (
+    Expression,
+    Gate,
+    exp,
+    hard_sigmoid,
+    hard_tanh,
+    layer_norm,
+    log,
+    lower,
+    mask,
+    maximum,
+    project,
+    raw_input,
+    relu,
+    scalar,
+    sigmoid,
+    softplus,
+    tanh,
+    unit,
+    walk,
+    without_lower,
+    wrap,
+)
+from recurra.equations.starts import Starts
 from recurra.errors import ConfigError
 from recurra.registry import find
 
-Number = int | float
+__all__ = [
+    "Cell",
+    "Expression",
+    "Gate",
+    "cell",
+    "exp",
+    "hard_sigmoid",
+    "hard_tanh",
+    "layer_norm",
+    "log",
+    "lower",
+    "mask",
+    "maximum",
+    "project",
+    "raw_input",
+    "relu",
+    "scalar",
+    "sigmoid",
+    "softplus",
+    "tanh",
+    "unit",
+]
+
 MOST_NODES = 400
 """Operators, functions and symbols of a cell's equations, each counted once."""
-
-
-class Expression:
-    """A node of a step's computation: `op` says what it makes of `args`; `label` names symbols, weights, functions."""
-
-    __slots__ = ("args", "label", "op", "parts", "start", "wide")
-
-    def __init__(
-        self,
-        op: str,
-        args: tuple[Expression, ...] = (),
-        label: str = "",
-        start: float | Drawn | None = None,
-        parts: int = 1,
-        wide: bool = False,
-    ) -> None:
-        self.op, self.args, self.label, self.start, self.parts, self.wide = op, args, label, start, parts, wide
-
-    def __add__(self, other: Expression | Number) -> Expression:
-        return Expression("add", (self, _wrap(other)))
-
-    def __radd__(self, other: Number) -> Expression:
-        return Expression("add", (_wrap(other), self))
-
-    def __sub__(self, other: Expression | Number) -> Expression:
-        return Expression("subtract", (self, _wrap(other)))
-
-    def __rsub__(self, other: Number) -> Expression:
-        return Expression("subtract", (_wrap(other), self))
-
-    def __mul__(self, other: Expression | Number) -> Expression:
-        return Expression("multiply", (self, _wrap(other)))
-
-    def __rmul__(self, other: Number) -> Expression:
-        return Expression("multiply", (_wrap(other), self))
-
-    def __truediv__(self, other: Expression | Number) -> Expression:
-        return Expression("divide", (self, _wrap(other)))
-
-    def __rtruediv__(self, other: Number) -> Expression:
-        return Expression("divide", (_wrap(other), self))
-
-    def __neg__(self) -> Expression:
-        return Expression("subtract", (_wrap(0), self))
-
-    def __bool__(self) -> bool:
-        raise ConfigError("an equation has no truth value: a step is the same for every unit, use maximum or relu.")
-
-    def __repr__(self) -> str:
-        return self.label if not self.args else f"{self.label or self.op}({', '.join(map(repr, self.args))})"
-
-
-class Gate(Expression):
-    """A gate's pre-activation: whole it is `input + recurrent`; `.input` and `.recurrent` are its two parts."""
-
-    __slots__ = ("input", "recurrent")
-
-    def __init__(self, name: str) -> None:
-        super().__init__("gate", label=name)
-        self.input = Expression("gate_input", label=name)
-        self.recurrent = Expression("gate_recurrent", label=name)
-
-
-def _digits(value: Number) -> str:
-    """A number as it is written in an expression; raises ConfigError for one beyond all floats."""
-    try:
-        number = float(value)
-    except OverflowError:
-        raise ConfigError("a number of an equation is beyond what a float holds, about 1.8 · 10³⁰⁸.") from None
-    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
-
-
-def _wrap(value: Expression | Number) -> Expression:
-    if isinstance(value, Expression):
-        return value
-    if isinstance(value, (int, float)):
-        return Expression("number", label=_digits(value))
-    raise ConfigError(f"{value!r} is a {type(value).__name__}; equations take symbols and numbers.")
-
-
-def _function(name: str) -> Callable[[Expression], Expression]:
-    def apply(v: Expression) -> Expression:
-        return Expression("function", (_wrap(v),), name)
-
-    apply.__name__, apply.__doc__ = name, f"Pointwise {name}."
-    return apply
-
-
-sigmoid, tanh, relu, softplus = map(_function, ("sigmoid", "tanh", "relu", "softplus"))
-exp, log, hard_sigmoid, hard_tanh = map(_function, ("exp", "log", "hard_sigmoid", "hard_tanh"))
-
-
-def maximum(a: Expression | Number, b: Expression | Number) -> Expression:
-    """The larger of two, unit by unit; where they are equal the derivative goes to `a`."""
-    return Expression("function", (_wrap(a), _wrap(b)), "maximum")
-
-
-def unit(name: str, start: float | Drawn | None = None) -> Expression:
-    """A learned vector with one entry per unit [H], e.g. a peephole. `start`: its first value, or the distribution its
-    values are drawn from (default: uniform in ±1/√H)."""
-    return Expression("unit", label=name, start=start)
-
-
-def scalar(name: str, start: float | Drawn | None = None) -> Expression:
-    """A single learned number."""
-    return Expression("scalar", label=name, start=start)
-
-
-def mask(name: str) -> Expression:
-    """A factor drawn anew per sequence or per step by whoever runs the cell; it gets no gradient."""
-    return Expression("mask", label=name)
-
-
-def raw_input() -> Expression:
-    """The layer's input x itself; where it meets values of H units, input and hidden size must agree."""
-    return Expression("x", label="x")
-
-
-def lower(state: str) -> Expression:
-    """A state of the layer below at the same time step (depth-gated LSTM)."""
-    return Expression("lower", label=state)
-
-
-def project(v: Expression, name: str = "project", parts: int = 1, width: Literal["units", "input"] = "units") -> Any:
-    """A seam: the product `v · Wᵀ` with a learned matrix called `name`, inside the step.
-
-    One part gives one result, several give a tuple of them from one matrix [parts · H, width of v]. A result has H
-    units, or as many as x with width="input". Biases are written in the equations (`unit`).
-    """
-    return _parts(Expression("project", (_wrap(v),), name, parts=parts, wide=width == "input"))
-
-
-def layer_norm(*values: Expression) -> Any:
-    """A seam: the values, side by side as one row, shifted to mean 0 and scaled to variance 1 (Ba et al. 2016, eq. 3).
-
-    One value gives one result, several give a tuple. Gain and bias are written in the equations.
-    """
-    found = _parts(Expression("norm_row", values, parts=len(values)))
-    return found if isinstance(found, tuple) else Expression("part", (found,), "0")
-
-
-def _parts(seam: Expression) -> Any:
-    """A seam's results: itself, or a tuple of its parts."""
-    if seam.parts == 1:
-        return seam
-    return tuple(Expression("part", (seam,), str(k)) for k in range(seam.parts))
-
-
-def walk(*roots: Expression) -> Iterator[Expression]:
-    """Every node once, arguments before the nodes that use them."""
-    seen: set[int] = set()
-    stack = [(root, False) for root in reversed(roots)]
-    while stack:
-        node, done = stack.pop()
-        if done:
-            yield node
-        elif id(node) not in seen:
-            seen.add(id(node))
-            stack.append((node, True))
-            stack.extend((a, False) for a in reversed(node.args))
-
-
-def _without_lower(roots: tuple[Expression, ...]) -> tuple[Expression, ...]:
-    """The expressions with 0 for the layer below, and without what comes to nothing by that."""
-    zero = Expression("number", label="0")
-    made: dict[int, Expression] = {}
-    for node in walk(*roots):
-        args = tuple(made[id(a)] for a in node.args)
-        gone = [a is zero for a in args]
-        nothing = {"multiply": any(gone), "divide": gone[:1] == [True], "project": any(gone), "part": any(gone)}
-        if node.op == "lower" or nothing.get(node.op, False):
-            made[id(node)] = zero
-        elif node.op in ("add", "subtract") and gone[1]:
-            made[id(node)] = args[0]
-        elif node.op == "add" and gone[0]:
-            made[id(node)] = args[1]
-        elif args == node.args:
-            made[id(node)] = node
-        else:
-            made[id(node)] = Expression(node.op, args, node.label, node.start, node.parts, node.wide)
-    return tuple(made[id(r)] for r in roots)
 
 
 def _check_seams(name: str, nodes: Iterable[Expression]) -> None:
@@ -268,7 +132,7 @@ class Cell:
         results = results if isinstance(results, tuple) else (results,)
         if len(results) != len(self.state):
             raise ConfigError(f"cell {self.name!r} has {len(self.state)} states but returns {len(results)} values.")
-        return tuple(map(_wrap, results))
+        return tuple(map(wrap, results))
 
     @cached_property
     def nodes(self) -> tuple[Expression, ...]:
@@ -372,7 +236,7 @@ class Cell:
         @wraps(self.equations)
         def equations(**symbols: Expression) -> tuple[Expression, ...]:
             results = self.equations(**symbols)
-            return _without_lower(tuple(map(_wrap, results if isinstance(results, tuple) else (results,))))
+            return without_lower(tuple(map(wrap, results if isinstance(results, tuple) else (results,))))
 
         return replace(self, name=f"{self.name}, lowest layer", equations=equations)
 

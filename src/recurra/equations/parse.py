@@ -45,8 +45,8 @@ from recurra.equations.language import Cell, Expression, Gate, raw_input
 from recurra.equations.starts import DISTRIBUTIONS, Starts, read_starts
 from recurra.errors import ConfigError, did_you_mean
 
-ABOVE = ("gates", "state", "source", "bias", "start")
-"""What may be said above the equations."""
+SETTINGS = ("gates", "state", "source", "bias", "start")
+"""What may stand above the equations, each on a line `name: value`."""
 OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -68,13 +68,13 @@ def parse(text: str, name: str = "equations", where: str = "core.equations") -> 
 
 @lru_cache(maxsize=256)
 def _parse(text: str, name: str, where: str) -> Cell:
-    reader = _Reader(*_above(text, where))
+    reader = _Reader(*_split(text, where))
     cell = Cell(
         name,
         gates=reader.gates,
         state=reader.state,
         equations=reader.step(),
-        source=reader.said("source") or where,
+        source=reader.setting("source") or where,
         bias=reader.bias(),
         start=reader.start(),
         remade=(parse, (text, name, where)),
@@ -92,47 +92,47 @@ def _parse(text: str, name: str, where: str) -> Cell:
 
 
 @dataclass(frozen=True)
-class _Said:
-    """A line above the equations: what stands behind its colon, and where it stands."""
+class _Setting:
+    """A line above the equations: what stands behind its colon, and the line's number."""
 
     value: str
     line: int
 
 
-def _above(text: str, where: str) -> tuple[Source, dict[str, _Said], str]:
-    """The text without what stands above its equations, which is left blank; that; and the comment before all."""
+def _split(text: str, where: str) -> tuple[Source, dict[str, _Setting], str]:
+    """A text as its equations, the settings above them (blank lines stand in their place), and its first comment."""
     if len(text) > MOST_CHARACTERS:
         raise ConfigError(f"{where}: {len(text):,} characters of equations, expected {MOST_CHARACTERS:,} at most.")
     lines = text.expandtabs().replace("\r\n", "\n").replace("\r", "\n").split("\n")
     indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
     lines = [line[indent:] for line in lines]
     source = Source(where, tuple(lines), indent)
-    said: dict[str, _Said] = {}
+    settings: dict[str, _Setting] = {}
     sentence = ""
     for number, line in enumerate(lines, start=1):
         if line.startswith("#"):
-            sentence = sentence or ("" if said else line.lstrip("# ").rstrip())
+            sentence = sentence or ("" if settings else line.lstrip("# ").rstrip())
         elif match := re.match(r"(\w+)\s*:([^#]*)", line):
             key, value = match[1], match[2].strip()
-            if key not in ABOVE:
+            if key not in SETTINGS:
                 raise source.at(
                     number,
                     1,
-                    f"unknown line {key}:{did_you_mean(key, ABOVE)} Above equations stand {', '.join(ABOVE)}.",
+                    f"unknown line {key}:{did_you_mean(key, SETTINGS)} Above equations stand {', '.join(SETTINGS)}.",
                 )
-            if key in said or not value:
-                raise source.at(number, 1, f"a second line {key}:" if key in said else f"{key}: says nothing.")
-            said[key], lines[number - 1] = _Said(value, number), ""
+            if key in settings or not value:
+                raise source.at(number, 1, f"a second line {key}:" if key in settings else f"{key}: says nothing.")
+            settings[key], lines[number - 1] = _Setting(value, number), ""
         elif line.strip():
             break
-    return Source(where, tuple(lines), indent), said, sentence
+    return Source(where, tuple(lines), indent), settings, sentence
 
 
 class _Reader:
-    """A text's equations, and what their names are."""
+    """A text's equations, and which of their names are states and gates."""
 
-    def __init__(self, source: Source, above: Mapping[str, _Said], sentence: str) -> None:
-        self.source, self.above, self.sentence = source, above, sentence
+    def __init__(self, source: Source, settings: Mapping[str, _Setting], sentence: str) -> None:
+        self.source, self.settings, self.sentence = source, settings, sentence
         self.lines = read(source)
         if not self.lines:
             raise ConfigError(f"{source.where}: there are no equations. The shortest are: h = tanh(s)")
@@ -150,36 +150,36 @@ class _Reader:
         self.gates = self._gates()
         self._nothing_unread()
 
-    def said(self, key: str) -> str:
-        return self.above[key].value if key in self.above else ""
+    def setting(self, key: str) -> str:
+        return self.settings[key].value if key in self.settings else ""
 
     def bias(self) -> bool:
-        if self.said("bias") not in ("", "yes", "no"):
-            raise self.source.at(self.above["bias"].line, 1, f"bias: {self.said('bias')}, expected yes or no.")
-        return self.said("bias") != "no"
+        if self.setting("bias") not in ("", "yes", "no"):
+            raise self.source.at(self.settings["bias"].line, 1, f"bias: {self.setting('bias')}, expected yes or no.")
+        return self.setting("bias") != "no"
 
     def start(self) -> Starts:
         try:
-            return read_starts(self.said("start"))
+            return read_starts(self.setting("start"))
         except ConfigError as error:
-            raise self.source.at(self.above["start"].line, 1, f"start: {error}") from None
+            raise self.source.at(self.settings["start"].line, 1, f"start: {error}") from None
 
     def names(self, key: str) -> tuple[str, ...]:
         """The names of a line above the equations."""
-        names = tuple(self.said(key).replace(",", " ").split())
+        names = tuple(self.setting(key).replace(",", " ").split())
         for k, name in enumerate(names):
             wrong = check_name(name) or (f"{name!r} stands there twice." if name in names[:k] else None)
             if wrong:
-                raise self.source.at(self.above[key].line, 1, f"{key}: {wrong}")
+                raise self.source.at(self.settings[key].line, 1, f"{key}: {wrong}")
         return names
 
     def _state(self) -> tuple[str, ...]:
         """The states, the output first."""
         gates, last = self.names("gates"), self.lines[-1]
-        if "state" in self.above:
+        if "state" in self.settings:
             states = self.names("state")
             for name in states:
-                where = self.above["state"].line, 1
+                where = self.settings["state"].line, 1
                 if name in gates:
                     raise self.source.at(*where, f"{name!r} is in gates: and in state:. Take it out of one.")
                 if name not in self.assigned:
@@ -201,7 +201,7 @@ class _Reader:
         for name in named:
             if name not in self.begin:
                 near = did_you_mean(name, self.begin)
-                raise self.source.at(self.above["gates"].line, 1, f"no equation reads the gate {name!r}{near}")
+                raise self.source.at(self.settings["gates"].line, 1, f"no equation reads the gate {name!r}{near}")
         gates = named or tuple(n for n in self.begin if n not in self.state and self._is_gate(n))
         for name, (first, *_) in self.begin.items():
             if name in gates:
@@ -213,13 +213,13 @@ class _Reader:
 
     def _is_gate(self, name: str) -> bool:
         """Whether a name shows that it is a gate, or a line `state:` leaves it nothing else to be."""
-        if any(one.how == "part" for one in self.begin[name]):
+        if any(one.use == "part" for one in self.begin[name]):
             return True
         if name not in self.assigned:
-            return any(one.how == "applied" for one in self.begin[name])
+            return any(one.use == "applied" for one in self.begin[name])
         first = self.assigned[name]
         once = all(name not in line.names for line in self.lines if line is not first)
-        return "state" in self.above or (first.of_itself and once and len(self.begin[name]) == 1)
+        return "state" in self.settings or (first.of_itself and once and len(self.begin[name]) == 1)
 
     def _what_to_add(self, name: str, gates: tuple[str, ...]) -> str:
         """The sentence on a name that is neither gate nor state, nor assigned before it is read."""
@@ -229,7 +229,7 @@ class _Reader:
                 f"unknown name {name!r}{did_you_mean(name, known)} Known: {', '.join(known)}. If it is a gate, say so "
                 f"above the equations: gates: {' '.join((*gates, name))}"
             )
-        if "state" in self.above:
+        if "state" in self.settings:
             return f"{name!r} is read before a line assigns it, but is neither in gates: nor in state:. Add it to one."
         states = " ".join(self.state)
         return (

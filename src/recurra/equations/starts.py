@@ -65,7 +65,7 @@ Starts = Mapping[str, Start | Mapping[str, Start]]
 """Weight (`weight_hh`, `bias_ih`, `weight_<product>`, …) → its start, or gate → the start of that gate's rows."""
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_SAID = re.compile(r"(\w+)(?:\.(\w+))?\s*=\s*(.+)")
+_ASSIGNMENT = re.compile(r"(\w+)(?:\.(\w+))?\s*=\s*(.+)")
 _CALL = re.compile(rf"(\w+)\s*\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)")
 
 
@@ -76,7 +76,7 @@ def read_starts(text: str) -> Starts:
     """
     found: dict[str, Start | dict[str, Start]] = {}
     for part in filter(None, map(str.strip, text.split(";"))):
-        match = _SAID.fullmatch(part)
+        match = _ASSIGNMENT.fullmatch(part)
         if match is None:
             raise ConfigError(
                 f"{part!r} is no start. Expected weight = start or weight.gate = start, several with ; between them."
@@ -114,10 +114,10 @@ def write_starts(starts: Starts) -> str:
     def one(start: Start) -> str:
         return f"{start:g}" if isinstance(start, (int, float)) else str(start)
 
-    said = []
+    parts = []
     for weight, start in starts.items():
         if isinstance(start, Mapping):
-            said += [f"{weight}.{gate} = {one(of_gate)}" for gate, of_gate in start.items()]
+            parts += [f"{weight}.{gate} = {one(of_gate)}" for gate, of_gate in start.items()]
         else:
-            said.append(f"{weight} = {one(start)}")
-    return "; ".join(said)
+            parts.append(f"{weight} = {one(start)}")
+    return "; ".join(parts)

@@ -85,3 +85,22 @@ def names_out(statement: Statement) -> tuple[str, ...]:
             return (*outs, scale)
         case ProductTransposed(out, _, _):
             return (out,)
+
+
+def renamed(statement: Statement, name: str, value: sp.Expr) -> Statement:
+    """The statement with `name` replaced: by an expression in pointwise ones, by another name in seams."""
+
+    def rename(words: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(value) if w == name else w for w in words)
+
+    match statement:
+        case Pointwise(own, expression):
+            return Pointwise(own, expression.xreplace({symbol(name): value}))
+        case Product(outs, weight, argument):
+            return Product(outs, weight, *rename((argument,)))
+        case ProductTransposed(out, weight, grads):
+            return ProductTransposed(out, weight, rename(grads))
+        case Norm(outs, arguments, scale):
+            return Norm(outs, rename(arguments), scale)
+        case NormTransposed(outs, grads, results, scale):
+            return NormTransposed(outs, rename(grads), rename(results), scale)

@@ -5,30 +5,30 @@ from __future__ import annotations
 from recurra.forms.schema import NOTHING, TRUTH, Either, Items, Number, Table, Text, Whole
 
 COUNT = Whole(0)
-SAID = Text()
+TEXT = Text()
 SCORE = Number(finite=False)
 """A perplexity may be beyond what a float holds."""
-TOKENS = Items(SAID)
+TOKENS = Items(TEXT)
 
-_ROW = Table({"name": SAID, "size": COUNT, "unit": SAID}, {"note": SAID}, Either((SCORE, SAID)))
+_ROW = Table({"name": TEXT, "size": COUNT, "unit": TEXT}, {"note": TEXT}, Either((SCORE, TEXT)))
 _ADAPTED = Table(
-    {"name": SAID},
+    {"name": TEXT},
     {
-        "settings": Table(others=Either((SCORE, SAID, TRUTH, NOTHING))),
+        "settings": Table(others=Either((SCORE, TEXT, TRUTH, NOTHING))),
         "seconds": Table(others=Number(0)),
         "tried": Items(Table(others=SCORE)),
         "tuned_on": COUNT,
-        "note": SAID,
+        "note": TEXT,
     },
-    Either((SCORE, SAID)),
+    Either((SCORE, TEXT)),
 )
-_CELL = Either((SCORE, SAID, NOTHING))
+_CELL = Either((SCORE, TEXT, NOTHING))
 _SCORES = Table(
     {"model": Table(others=SCORE)},
     {
         "baseline": Items(_ROW),
         "adapted": Items(_ADAPTED),
-        "notes": Items(SAID),
+        "notes": Items(TEXT),
         "parameters": COUNT,
         "runs": COUNT,
         "symbols": COUNT,
@@ -36,31 +36,31 @@ _SCORES = Table(
         "examples": COUNT,
         "cut": COUNT,
         "tokens": Either((COUNT, Table(others=COUNT))),
-        "search": SAID,
+        "search": TEXT,
         "unknown_share": Number(0),
         "examples_per_second": Number(0),
         "places_per_second": Number(0),
-        "tables": Table(others=Table({"columns": Items(SAID), "rows": Items(Items(_CELL))})),
+        "tables": Table(others=Table({"columns": Items(TEXT), "rows": Items(Items(_CELL))})),
     },
 )
 _SHOWN = Table(
     optional={
-        "source": Either((SAID, TOKENS)),
-        "tokens": Either((SAID, TOKENS)),
-        "target": Either((SAID, TOKENS)),
-        "references": Items(Either((SAID, TOKENS))),
+        "source": Either((TEXT, TOKENS)),
+        "tokens": Either((TEXT, TOKENS)),
+        "target": Either((TEXT, TOKENS)),
+        "references": Items(Either((TEXT, TOKENS))),
         "lines": TOKENS,
         "tags": TOKENS,
         "segments": TOKENS,
-        "label": SAID,
+        "label": TEXT,
         "labels": TOKENS,
-        "truth": SAID,
+        "truth": TEXT,
     }
 )
 REPORT = Table(
     optional={
         **dict.fromkeys(
-            ("recurra", "torch", "split", "data", "device", "precision", "precision_note", "ended", "unit"), SAID
+            ("recurra", "torch", "split", "data", "device", "precision", "precision_note", "ended", "unit"), TEXT
         ),
         **dict.fromkeys(("parameters", "threads", "steps", "pairs", "judged"), COUNT),
         "unknown_share": Table(others=Number(0)),
@@ -69,11 +69,11 @@ REPORT = Table(
         "epochs": Number(0),
         "targets_per_second": Either((Number(0), NOTHING)),
         "minutes": Table(others=Number(0)),
-        "commands": Items(SAID),
-        "plugins": Items(Table({"path": SAID, "sha256": SAID})),
-        "notes": Items(SAID),
+        "commands": Items(TEXT),
+        "plugins": Items(Table({"path": TEXT, "sha256": TEXT})),
+        "notes": Items(TEXT),
         "scores": Table(others=_SCORES),
-        "sample": Table(optional={"text": SAID, "seed": Whole(), "temperature": Number(0), "length": COUNT}),
+        "sample": Table(optional={"text": TEXT, "seed": Whole(), "temperature": Number(0), "length": COUNT}),
         "shown": Items(_SHOWN),
         "texts": TOKENS,
     }
@@ -102,16 +102,16 @@ COUNTERS = Table(
 )
 """The counters of resume.safetensors."""
 
-CODEC = Table({"kind": SAID, "settings": Table()})
+CODEC = Table({"kind": TEXT, "settings": Table()})
 """The record of any codec."""
 VOCABULARY = Table(
-    {"kind": SAID, "settings": Table(), "symbols": Items(Text(halves=True))},
+    {"kind": TEXT, "settings": Table(), "symbols": Items(Text(halves=True))},
     {"scores": Items(Number())},
 )
 """The record of a codec of symbols."""
 SYMBOL = Table({"number": COUNT, "written": Text(halves=True)}, others=None)
 """A symbol that a session read last."""
-SESSION = Table({"run": SAID, "count": COUNT, "last": Either((SYMBOL, NOTHING))})
+SESSION = Table({"run": TEXT, "count": COUNT, "last": Either((SYMBOL, NOTHING))})
 """What a session's file says beside its tensors."""
-EXPORT = Table({"task": Table({"kind": SAID}), "core": Table({"kind": SAID})}, {"description": SAID}, Table())
+EXPORT = Table({"task": Table({"kind": TEXT}), "core": Table({"kind": TEXT})}, {"description": TEXT}, Table())
 """The settings in an export's metadata."""

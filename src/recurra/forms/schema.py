@@ -19,7 +19,7 @@ class Form(Protocol):
     """What a value may be."""
 
     @property
-    def said(self) -> str:
+    def expected(self) -> str:
         """It in words, as behind "expected"."""
 
     def wrong(self, value: Any, place: str) -> tuple[str, Any, str] | None:
@@ -28,13 +28,13 @@ class Form(Protocol):
 
 @dataclass(frozen=True)
 class Whole:
-    """A whole number, of 64 bits where nothing else is said."""
+    """A whole number, of 64 bits where nothing else is expected."""
 
     least: int = -LONGEST
     most: int = LONGEST - 1
 
     @property
-    def said(self) -> str:
+    def expected(self) -> str:
         if self.least > -LONGEST and self.most < LONGEST - 1:
             return f"a whole number from {self.least:,} to {self.most:,}"
         return f"a whole number from {self.least:,}" if self.least > -LONGEST else "a whole number"
@@ -42,7 +42,7 @@ class Whole:
     def wrong(self, value: Any, place: str) -> tuple[str, Any, str] | None:
         if type(value) is int and self.least <= value <= self.most:
             return None
-        return place, value, self.said
+        return place, value, self.expected
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Number:
     finite: bool = True
 
     @property
-    def said(self) -> str:
+    def expected(self) -> str:
         if self.least > -math.inf:
             return f"a number from {self.least:g}" + (f" to {self.most:g}" if self.most < math.inf else "")
         return "a finite number" if self.finite else "a number"
@@ -64,12 +64,12 @@ class Number:
             try:
                 held = float(value)
             except OverflowError:
-                return place, value, f"{self.said}, of 64 bits"
+                return place, value, f"{self.expected}, of 64 bits"
             if (not self.finite and not math.isfinite(held)) or (
                 math.isfinite(held) and self.least <= held <= self.most
             ):
                 return None
-        return place, value, self.said
+        return place, value, self.expected
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class Text:
     halves: bool = False
 
     @property
-    def said(self) -> str:
+    def expected(self) -> str:
         return "a string"
 
     def wrong(self, value: Any, place: str) -> tuple[str, Any, str] | None:
         if not isinstance(value, str):
-            return place, value, self.said
+            return place, value, self.expected
         if len(value) > self.longest:
             return place, value, f"at most {self.longest:,} characters"
         if not self.halves and not value.isascii():
@@ -100,11 +100,11 @@ class Text:
 class Constant:
     """One of a few values that JSON has a word for, each by its identity."""
 
-    said: str
+    expected: str
     values: tuple[Any, ...]
 
     def wrong(self, value: Any, place: str) -> tuple[str, Any, str] | None:
-        return None if any(value is each for each in self.values) else (place, value, self.said)
+        return None if any(value is each for each in self.values) else (place, value, self.expected)
 
 
 NOTHING = Constant("null", (None,))
@@ -115,7 +115,7 @@ TRUTH = Constant("true or false", (True, False))
 class Anything:
     """Whatever JSON can hold; how deep it may be nested was looked at when it was read."""
 
-    said: str = "a value"
+    expected: str = "a value"
 
     def wrong(self, value: Any, place: str) -> tuple[str, Any, str] | None:
         return None
@@ -131,15 +131,15 @@ class Either:
     forms: tuple[Form, ...]
 
     @property
-    def said(self) -> str:
-        return " or ".join(form.said for form in self.forms)
+    def expected(self) -> str:
+        return " or ".join(form.expected for form in self.forms)
 
     def wrong(self, value: Any, place: str) -> tuple[str, Any, str] | None:
         found = [form.wrong(value, place) for form in self.forms]
         if None in found:
             return None
         inside = [each for each in found if each is not None and each[0] != place]
-        return inside[0] if inside else (place, value, self.said)
+        return inside[0] if inside else (place, value, self.expected)
 
 
 @dataclass(frozen=True)
@@ -151,12 +151,12 @@ class Items:
     least: int = 0
 
     @property
-    def said(self) -> str:
+    def expected(self) -> str:
         return "a list" + (f" of {self.least:,} or more" if self.least else "")
 
     def wrong(self, value: Any, place: str) -> tuple[str, Any, str] | None:
         if not isinstance(value, (list, tuple)) or len(value) < self.least:
-            return place, value, self.said
+            return place, value, self.expected
         if len(value) > self.most:
             return place, value, f"at most {self.most:,} items"
         for k, item in enumerate(value):
@@ -176,15 +176,15 @@ class Table:
     others: Form | None = ANYTHING
 
     @property
-    def said(self) -> str:
+    def expected(self) -> str:
         return "an object"
 
     def wrong(self, value: Any, place: str) -> tuple[str, Any, str] | None:
         if not isinstance(value, dict):
-            return place, value, self.said
+            return place, value, self.expected
         for key in self.keys:
             if key not in value:
-                return f"{place}.{key}", _MISSING, self.keys[key].said
+                return f"{place}.{key}", _MISSING, self.keys[key].expected
         for key, inner in value.items():
             form = self.keys.get(key) or self.optional.get(key) or self.others
             if form is None:

@@ -72,10 +72,10 @@ def copying(
         raise ConfigError(f"the copy problem over {lag} steps, expected 1 or more.")
     T = lag + 2 * copied
     drawn = torch.randint(symbols, (copied, batch), generator=generator)
-    read, told = torch.full((T, batch), symbols), torch.full((T, batch), symbols)
-    read[:copied], told[T - copied :] = drawn, drawn
-    read[copied + lag - 1] = symbols + 1
-    return read, told
+    inputs, targets = torch.full((T, batch), symbols), torch.full((T, batch), symbols)
+    inputs[:copied], targets[T - copied :] = drawn, drawn
+    inputs[copied + lag - 1] = symbols + 1
+    return inputs, targets
 
 
 def chance(lag: int, *, symbols: int = SYMBOLS, copied: int = COPIED) -> float:
@@ -94,8 +94,8 @@ def _adding(lag: int) -> Problem:
 
 def _copying(lag: int) -> Problem:
     def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        read, told = copying(lag, batch, generator)
-        return F.one_hot(read, SYMBOLS + 2).float(), told
+        inputs, targets = copying(lag, batch, generator)
+        return F.one_hot(inputs, SYMBOLS + 2).float(), targets
 
     def error(answers: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(answers.flatten(0, 1), target.flatten())

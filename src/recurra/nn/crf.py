@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from recurra.engine.time import Time
 from recurra.errors import ConfigError
-from recurra.nn.softmax import IGNORED
+from recurra.types import IGNORED
 
 TOGETHER = 16
 """Sequences whose [K, K] sums the search for the best path holds at once, as measured."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from recurra.engine import Time
+    from recurra.engine.padded import Padded
 
 
 def draw_mask(shape: Sequence[int], share: float, like: Tensor) -> Tensor:
@@ -28,3 +33,14 @@ def dropout(x: Tensor, share: float, training: bool, variational: bool = False) 
     if not variational or not training or not share:
         return F.dropout(x, share, training)
     return x * draw_mask(x.shape[1:], share, x)
+
+
+def packed_dropout(rows: Tensor, time: Time | Padded, share: float, training: bool, variational: bool) -> Tensor:
+    """`dropout` of packed rows [N, D], whose steps and sequences `time` knows."""
+    if not variational or not training or not share or not time.rows:
+        return F.dropout(rows, share, training)
+    if time.rows == time.steps * time.alive:  # of one length: no mask is held for more than one step
+        steps = rows if rows.ndim == 3 else rows.unflatten(0, (time.steps, time.alive))
+        return dropout(steps, share, True, variational=True).view(rows.shape)
+    mask = draw_mask((time.alive, rows.shape[1]), share, rows)
+    return rows * mask.index_select(0, time.place[1].to(rows.device))

@@ -13,6 +13,7 @@ from recurra.engine.operator import NO_KERNEL
 from recurra.equations.language import Cell
 from recurra.errors import ConfigError, WrongTensor, WrongType, WrongValue
 from recurra.limits import check_layers, check_size
+from recurra.nn.starts import check_starts
 
 
 def check_sizes(input_size: int, hidden_size: int, num_layers: int, proj_size: int) -> None:
@@ -45,6 +46,28 @@ def check_switches(**switches: bool) -> None:
     for name, switch in switches.items():
         if not isinstance(switch, bool):
             raise WrongType(f"{name} should be of type bool, got: {type(switch).__name__} ({switch!r}).")
+
+
+def check_cell(cell: Cell, weight_dropout: float) -> None:
+    """Raises ConfigError for what a cell reads or starts at that a layer cannot give it."""
+    for node in cell.nodes:
+        if node.op == "mask":
+            raise ConfigError(
+                f"cell {cell.name!r} reads mask({node.label!r}), which Recurrent does not feed: run the layer with "
+                "recurra.engine.run."
+            )
+    if weight_dropout and not cell.has_recurrent_product:
+        raise ConfigError(
+            f"weight_dropout = {weight_dropout} zeroes entries of W_hh, but cell {cell.name!r} has no product "
+            "W_hh·h. Set weight_dropout = 0, or take a cell with one, such as 'lstm'."
+        )
+    for state in cell.reads_below:
+        if state not in cell.state:
+            raise ConfigError(
+                f"cell {cell.name!r} reads lower({state!r}), which is no state of the layer below. "
+                f"States: {', '.join(cell.state)}."
+            )
+    check_starts(cell)
 
 
 def check_input(x: Tensor, weight: Tensor, width: int, batch_first: bool) -> None:

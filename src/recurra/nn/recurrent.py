@@ -6,7 +6,6 @@ import inspect
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -17,11 +16,11 @@ from recurra.engine import Layer, Record, Time, Trace, check_backend, operator, 
 from recurra.engine.native.step import StepLayer
 from recurra.engine.padded import Padded, recorded, traced
 from recurra.equations.derive import Variant, derive
-from recurra.equations.gates import watched
 from recurra.equations.language import Cell
 from recurra.errors import ConfigError, WrongValue
-from recurra.nn.dropout import draw_mask, dropout
+from recurra.nn.dropout import draw_mask, packed_dropout
 from recurra.nn.given import (
+    check_cell,
     check_input,
     check_packed,
     check_recorded,
@@ -30,7 +29,8 @@ from recurra.nn.given import (
     check_states,
     check_switches,
 )
-from recurra.nn.starts import check_starts, draw, gates_of
+from recurra.nn.starts import draw, gates_of
+from recurra.nn.watch import Watch
 from recurra.registry import find
 
 State = tuple[Tensor, ...]
@@ -115,7 +115,7 @@ class Recurrent(nn.Module):
             zoneout=self.cell.state if zoneout > 0 else (),
         )
         derive(self.cell, self.variant)
-        self._check_cell()
+        check_cell(self.cell, self.weight_dropout)
         for k in range(num_layers):
             for reverse in self._directions:
                 for name, shape in self._shapes(k):
@@ -123,28 +123,6 @@ class Recurrent(nn.Module):
                     self.register_parameter(self._key(name, k, reverse), parameter)
         self._signatures, self._names = self._signed(), self._named()
         self.reset_parameters()
-
-    def _check_cell(self) -> None:
-        """Raises ConfigError for what the cell reads or starts at that a layer cannot give it."""
-        cell = self.cell
-        for node in cell.nodes:
-            if node.op == "mask":
-                raise ConfigError(
-                    f"cell {cell.name!r} reads mask({node.label!r}), which Recurrent does not feed: run the layer with "
-                    "recurra.engine.run."
-                )
-        if self.weight_dropout and not cell.has_recurrent_product:
-            raise ConfigError(
-                f"weight_dropout = {self.weight_dropout} zeroes entries of W_hh, but cell {cell.name!r} has no product "
-                "W_hh·h. Set weight_dropout = 0, or take a cell with one, such as 'lstm'."
-            )
-        for state in cell.reads_below:
-            if state not in cell.state:
-                raise ConfigError(
-                    f"cell {cell.name!r} reads lower({state!r}), which is no state of the layer below. "
-                    f"States: {', '.join(cell.state)}."
-                )
-        check_starts(cell)
 
     def _cell(self, layer: int) -> Cell:
         """The cell of a layer; the lowest has nothing below it."""
@@ -261,7 +239,7 @@ class Recurrent(nn.Module):
         record: list[Record] | None,
         trace: list[Trace] | None,
     ) -> tuple[Tensor | PackedSequence, Tensor | State]:
-        watch = _Watch(record, trace)
+        watch = Watch(record, trace)
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise WrongValue("input is a PackedSequence, which has lengths of its own: call the layer without any.")
@@ -280,7 +258,7 @@ class Recurrent(nn.Module):
         return y, finals if len(finals) > 1 else finals[0]
 
     def _forward_packed(
-        self, x: PackedSequence, hx: Tensor | State | None, watch: _Watch
+        self, x: PackedSequence, hx: Tensor | State | None, watch: Watch
     ) -> tuple[PackedSequence, Tensor | State]:
         check_packed(x, self._weight, self.input_size)
         sizes = x.batch_sizes
@@ -291,7 +269,7 @@ class Recurrent(nn.Module):
         y = PackedSequence(rows, sizes, x.sorted_indices, x.unsorted_indices)
         return y, finals if len(finals) > 1 else finals[0]
 
-    def _time(self, x: Tensor, lengths: Tensor | None, watch: _Watch) -> Time | Padded:
+    def _time(self, x: Tensor, lengths: Tensor | None, watch: Watch) -> Time | Padded:
         """The rows of x [T, B, I] in time; where only shapes are known, or a call is recorded, those of all steps."""
         T, B, _ = x.shape
         if traced(x) and self.backend != "reference" and watch.record is None and watch.trace is None:
@@ -318,14 +296,14 @@ class Recurrent(nn.Module):
         check_states(states, shapes, self.cell, self._weight)
         return states if batched else tuple(s[:, None] for s in states)
 
-    def _stack(self, rows: Tensor, time: Time | Padded, initial: State, watch: _Watch) -> tuple[Tensor, State]:
+    def _stack(self, rows: Tensor, time: Time | Padded, initial: State, watch: Watch) -> tuple[Tensor, State]:
         """All layers over packed rows [N, I]; states come and go in the caller's order of sequences."""
         states = tuple(time.sort(s.transpose(0, 1)).transpose(0, 1) for s in initial)
         finals: list[State] = []
         below: dict[bool, dict[str, Tensor]] = {reverse: {} for reverse in self._directions}
         for k in range(self.num_layers):
             if k:
-                rows = self._between_layers(rows, time)
+                rows = packed_dropout(rows, time, self.dropout, self.training, self.variational)
             outputs = []
             for reverse in self._directions:
                 index = len(finals)
@@ -337,16 +315,6 @@ class Recurrent(nn.Module):
         joined = tuple(torch.stack(s) for s in zip(*finals, strict=True))
         return rows, tuple(time.unsort(s.transpose(0, 1)).transpose(0, 1) for s in joined)
 
-    def _between_layers(self, rows: Tensor, time: Time | Padded) -> Tensor:
-        """What the layer above reads of packed rows [N, H']."""
-        if not self.variational or not self.training or not self.dropout or not time.rows:
-            return nn.functional.dropout(rows, self.dropout, self.training)
-        if time.rows == time.steps * time.alive:  # of one length: no mask is held for more than one step
-            steps = rows if rows.ndim == 3 else rows.unflatten(0, (time.steps, time.alive))
-            return dropout(steps, self.dropout, True, variational=True).view(rows.shape)
-        mask = draw_mask((time.alive, rows.shape[1]), self.dropout, rows)
-        return rows * mask.index_select(0, time.place[1].to(rows.device))
-
     def _direction(
         self,
         rows: Tensor,
@@ -354,7 +322,7 @@ class Recurrent(nn.Module):
         state: State,
         k: int,
         reverse: bool,
-        watch: _Watch,
+        watch: Watch,
         below: Mapping[str, Tensor],
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
         """One layer in one direction: y, the final state, and what the layer above reads of this one's states, as
@@ -412,25 +380,6 @@ class Recurrent(nn.Module):
                 )
                 masks[f"mask_zoneout_{name}"] = torch.bernoulli(keep) if self.training else keep
         return masks
-
-
-@dataclass(frozen=True)
-class _Watch:
-    """The lists that a call hands in for what is seen on the way."""
-
-    record: list[Record] | None
-    trace: list[Trace] | None
-
-    def layer(self, cell: Cell, time: Time, layer: int, reverse: bool) -> tuple[Record | None, Trace | None]:
-        """What one layer in one direction is to fill."""
-        record = trace = None
-        if self.record is not None:
-            record = Record(time=time, reverse=reverse)
-            self.record.append(record)
-        if self.trace is not None:
-            trace = Trace(cell, time, layer, reverse, wanted=watched(cell))
-            self.trace.append(trace)
-        return record, trace
 
 
 def _joined(directions: list[Tensor], merge: str) -> Tensor:

@@ -11,9 +11,7 @@ from torch.nn import functional as F
 
 from recurra.engine.short import factor
 from recurra.errors import ConfigError
-
-IGNORED = -100
-"""A target that counts for nothing: the place of padding. The value torch's own losses ignore."""
+from recurra.types import IGNORED
 
 CHUNK_BYTES = 24 * 2**20
 """The most logits held at once, as measured: the products want many rows, the processor's cache few."""

@@ -32,6 +32,9 @@ class Tdnn(nn.Module):
     such a layer cannot go on. In memory time comes first: [B, T, …] are views.
     """
 
+    halves: ClassVar[bool] = False
+    """A delay line looks at both sides at once."""
+
     def __init__(
         self,
         hidden_size: int = 256,
@@ -57,7 +60,9 @@ class Tdnn(nn.Module):
             raise ConfigError(f"core.activation = {activation!r}, expected 'tanh' or 'relu'.")
         self.hidden_size, self.num_layers, self.delays, self.dilation = hidden_size, num_layers, delays, dilation
         self.dropout, self.activation = dropout, activation
-        self._causal = causal
+        self.causal = causal
+        """Whether y at t depends on x up to t only; known before `build`."""
+        self.output_size = hidden_size
 
     def build(self, sizes: Sizes) -> Self:
         """Make the weights for inputs of width `sizes.embedding`, uniform in ±1/√(taps · inputs)."""
@@ -69,18 +74,6 @@ class Tdnn(nn.Module):
                 parameter = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
                 self.register_parameter(f"{name}_l{layer}", parameter)
         return self
-
-    @property
-    def output_size(self) -> int:
-        return self.hidden_size
-
-    halves: ClassVar[bool] = False
-    """A delay line looks at both sides at once."""
-
-    @property
-    def causal(self) -> bool:
-        """Whether y at t depends on x up to t only; known before `build`."""
-        return self._causal
 
     def _width(self, layer: int, inputs: int) -> int:
         return self.hidden_size if layer else inputs

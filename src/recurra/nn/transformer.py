@@ -36,6 +36,9 @@ class TransformerCore(nn.Module):
     itself among them; the state is the keys and values of the last span − 1 and how many steps were seen.
     """
 
+    halves: ClassVar[bool] = False
+    """A step looks at both sides at once."""
+
     def __init__(
         self,
         hidden_size: int = 256,
@@ -53,7 +56,9 @@ class TransformerCore(nn.Module):
             raise ConfigError(f"core.span = {span}, expected 1 (the present step alone) or more.")
         self.hidden_size, self.num_layers, self.heads, self.feed_forward = hidden_size, num_layers, heads, feed_forward
         self.dropout, self.span, self.positions = dropout, span, positions
-        self._causal = causal
+        self.causal = causal
+        """Whether y at t depends on x up to t only; known before `build`."""
+        self.output_size = hidden_size
 
     def build(self, sizes: Sizes) -> Self:
         """Make the layers for inputs of width `sizes.embedding`."""
@@ -63,18 +68,6 @@ class TransformerCore(nn.Module):
         )
         self.norm = nn.LayerNorm(self.hidden_size)
         return self
-
-    @property
-    def output_size(self) -> int:
-        return self.hidden_size
-
-    halves: ClassVar[bool] = False
-    """A step looks at both sides at once."""
-
-    @property
-    def causal(self) -> bool:
-        """Whether y at t depends on x up to t only; known before `build`."""
-        return self._causal
 
     @property
     def state_names(self) -> tuple[str, ...]:

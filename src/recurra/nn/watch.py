@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.engine import Record, Trace
+from recurra.engine import Record, Time, Trace
+from recurra.equations.gates import watched
+from recurra.equations.language import Cell
 from recurra.errors import ConfigError
 from recurra.types import Lengths
 
@@ -21,6 +23,25 @@ class LayerTrace:
     layer: int
     y: Tensor
     attention: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The lists that a call of recurrent layers hands in, for what is seen on the way."""
+
+    record: list[Record] | None
+    trace: list[Trace] | None
+
+    def layer(self, cell: Cell, time: Time, layer: int, reverse: bool) -> tuple[Record | None, Trace | None]:
+        """What one layer in one direction is to fill."""
+        record = trace = None
+        if self.record is not None:
+            record = Record(time=time, reverse=reverse)
+            self.record.append(record)
+        if self.trace is not None:
+            trace = Trace(cell, time, layer, reverse, wanted=watched(cell))
+            self.trace.append(trace)
+        return record, trace
 
 
 class Watched:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.data.batching.layout import Layout, laid, layout_of
-from recurra.data.codecs.contract import IGNORED, Codec, EncodesMany, Lays
+from recurra.data.codecs.contract import Codec, EncodesMany, Lays
 from recurra.data.codecs.file import from_record
 from recurra.errors import CheckpointError, DataError
 from recurra.registry import construct
+from recurra.types import IGNORED
 
 TEXT = ("the dog ran home\nthe cat slept", "a dog ran", "the cat ran\n")
 VALUES: dict[str, Sequence[Any]] = {

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from recurra import registry
-from recurra.nn.softmax import IGNORED
 from recurra.testing.cells import EXACT, relative
+from recurra.types import IGNORED
 
 Settings = Mapping[str, Any]
 

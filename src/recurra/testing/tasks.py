@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from recurra.data.batching.layout import laid
-from recurra.data.codecs.contract import IGNORED, Splits
+from recurra.data.codecs.contract import Splits
 from recurra.decoding.greedy import greedy
 from recurra.model import make_codecs, sizes_of
 from recurra.registry import construct
 from recurra.tasks.contract import Adapts, Answers, Continues, KeepsApart, Starts, make_options
 from recurra.testing.samples import random_example
-from recurra.types import Batch, Example, Lengths, Output
+from recurra.types import IGNORED, Batch, Example, Lengths, Output
 
 EXACT = 1e-12
 """Largest difference in float64, relative to the largest entry of the tensor compared."""

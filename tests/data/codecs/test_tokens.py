@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.codecs.contract import IGNORED, unknown_share
+from recurra.data.codecs.contract import unknown_share
 from recurra.data.codecs.file import from_record
 from recurra.data.codecs.labels import Labels
 from recurra.data.codecs.tokens import Tokens
 from recurra.data.words import INVISIBLE
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import construct
+from recurra.types import IGNORED
 
 SENTENCES = st.lists(st.lists(st.sampled_from(["a", "B", "b", "1998", "Être", "字", "<unk>", ""]), max_size=9))
 

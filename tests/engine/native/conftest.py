@@ -20,7 +20,7 @@ CACHED = (
         compiler.compiler,
         compiler.asked_version,
         build.cache_folder,
-        build.say_once,
+        build.notify_once,
     ),
     *(machine.kernel, machine.machine),
 )

@@ -82,10 +82,10 @@ def test_compiled_once_and_said_once(fresh: Path, script, capsys) -> None:
 
 def test_what_is_said_can_be_replaced(fresh: Path, monkeypatch, capsys) -> None:
     said: list[str] = []
-    monkeypatch.setattr(build, "say", said.append)
+    monkeypatch.setattr(build, "notify", said.append)
     assert answer() == 7
-    build.say_once("once")
-    build.say_once("once")
+    build.notify_once("once")
+    build.notify_once("once")
     assert len(said) == 2 and capsys.readouterr().err == ""
 
 

@@ -12,7 +12,7 @@ from triton.backends import backends
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
-from recurra.engine.native.sweep import Home, Mode, Point
+from recurra.engine.native.sweep import Location, Mode, Point
 from recurra.engine.triton import kernels
 from recurra.engine.triton.write import CLOCK, HEAD, Kernel, write_point
 from recurra.equations.derive import PLAIN, Variant
@@ -38,8 +38,8 @@ def check(kernel, function):
 x, y = symbol("x"), symbol("y")
 arguments = {n: (x, y + 0.1) if n == "maximum" else (0.1 * x,) for n in SYMBOLS}
 statements = tuple(Pointwise(f"f_{n}", SYMBOLS[n](*arguments[n])) for n in SYMBOLS)
-stores = tuple((st.name, Home("out", Mode.WHOLE, k)) for k, st in enumerate(statements))
-loads = (("x", Home("x", Mode.SCALAR)), ("y", Home("y", Mode.PARAMETER)))
+stores = tuple((st.name, Location("out", Mode.WHOLE, k)) for k, st in enumerate(statements))
+loads = (("x", Location("x", Mode.SCALAR)), ("y", Location("y", Mode.PARAMETER)))
 every = Kernel("every", ("x", "y", "out"), ("out",))
 check(every, kernels.made(HEAD + write_point(every, Point(statements, loads, (), stores, "H")), "every")["every"])
 for name in CELLS:

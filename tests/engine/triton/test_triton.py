@@ -89,7 +89,7 @@ def test_projection_second_derivatives_and_the_layer_below(interpreted) -> None:
 FUNCTIONS = """
 import warnings
 import torch
-from recurra.engine.native.sweep import Home, Mode, Point
+from recurra.engine.native.sweep import Location, Mode, Point
 from recurra.engine.triton import kernels
 from recurra.engine.triton.write import HEAD, Kernel, write_point
 from recurra.equations.statements import Pointwise, symbol
@@ -105,7 +105,7 @@ for dtype, limit in ((torch.float32, 4e-7), (torch.float64, 1e-15)):
         x = x.abs() if name == "log" else x
         y = torch.empty_like(x)
         statement = Pointwise("y", SYMBOLS[name](symbol("x")))
-        point = Point((statement,), (("x", Home("x", Mode.WHOLE)),), (), (("y", Home("y", Mode.WHOLE)),), "H")
+        point = Point((statement,), (("x", Location("x", Mode.WHOLE)),), (), (("y", Location("y", Mode.WHOLE)),), "H")
         kernel = Kernel("one", ("x", "y"), ("x", "y"))
         launch = kernels.made(HEAD + write_point(kernel, point), name)["one"]
         n = x.shape[1]

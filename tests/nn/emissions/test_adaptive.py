@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recurra.errors import ConfigError
 from recurra.nn import softmax
 from recurra.nn.emissions.adaptive import AdaptiveSoftmax
-from recurra.nn.softmax import IGNORED
+from recurra.types import IGNORED
 
 N, H, V = 40, 12, 31
 SHAPES: list[tuple[tuple[int, ...], float]] = [((5,), 2.0), ((4, 11), 2.0), ((1, 2, 30), 1.5), ((6, 20, 27), 1.0)]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from recurra.data.codecs.contract import IGNORED, Lays
+from recurra.data.codecs.contract import Lays
 from recurra.errors import DataError
+from recurra.types import IGNORED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

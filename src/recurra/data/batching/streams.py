@@ -10,10 +10,9 @@ import numpy as np
 import torch
 
 from recurra.data.batching.layout import Encoded, Layout, long_arrays
-from recurra.data.codecs.contract import IGNORED
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
-from recurra.types import Batch, Lengths
+from recurra.types import IGNORED, Batch, Lengths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

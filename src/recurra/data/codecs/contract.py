@@ -13,9 +13,6 @@ from recurra.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-IGNORED = -100
-"""The number of a padded target, and of a label that training has never seen: the losses leave it out."""
-
 
 class Codec(Protocol):
     """Turns the value of one field into an array and back.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from recurra.data.codecs.contract import IGNORED
 from recurra.errors import CheckpointError, DataError
 from recurra.registry import part
+from recurra.types import IGNORED
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -38,7 +38,7 @@ def page(found: Inspection) -> str:
 <main>
 {sections}
 {"".join(_left_out(found))}</main>
-<div id="said" role="status"></div>
+<div id="status" role="status"></div>
 <script>
 {_file("page.js")}</script>
 </body>

@@ -39,8 +39,8 @@ def summary(found: Inspection) -> str:
         f"text: {read_of(found)}, {found.origin}",
     ]
     for part in (_flow, _recorded, _gates, _trackers, _symbols, _attention, _spectra, _recorded_spectra):
-        told = list(part(found))
-        lines += ["", *told] if told else []
+        paragraph = list(part(found))
+        lines += ["", *paragraph] if paragraph else []
     if found.left_out:
         lines += ["", "left out"]
         lines += [f"  {TITLES.get(key, key)}: {sentence}" for key, sentence in found.left_out.items()]

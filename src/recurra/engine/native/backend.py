@@ -6,6 +6,7 @@ Memory between forward and backward, for N packed rows: the kept values and the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -34,17 +35,6 @@ def refuses(layer: Layer, x: Tensor) -> str | None:
     if (low := autocast(x)) not in (None, torch.bfloat16):
         return f"its short products are of bfloat16, autocast asks for {low}"
     return build.no_compiler()
-
-
-def run(
-    layer: Layer, x: Tensor, state: tuple[Tensor, ...], weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """As `reference.run`."""
-    if not layer.time.sizes:
-        return x.new_zeros(0, sum(state[k].shape[1] for k in layer.given)), state
-    names = (*weights, *masks)
-    outputs = NativeFunction.apply(layer, tuple(weights), names, x, *state, *weights.values(), *masks.values())
-    return outputs[0], tuple(outputs[1:])
 
 
 def _split(
@@ -168,13 +158,17 @@ class NativeFunction(torch.autograd.Function):
         )
 
 
+run = partial(whole.run, NativeFunction)
+"""As `reference.run`."""
+
+
 def _backward_arrays(
     found: Machine, n: int, widths: whole.Widths, threads: int, like: Tensor, arrays: dict[str, Tensor]
 ) -> None:
     """Makes the arrays that the backward fills: a row for every step, or one a thread for sums."""
-    homes = [home for home in found.backward.homes_by_name if home.array not in arrays]
-    sums = whole.columns((home for home in homes if home.mode is Mode.ACCUMULATOR), widths)
-    wholes = whole.columns((home for home in homes if home.mode is Mode.WHOLE), widths)
+    locations = [location for location in found.backward.locations_by_number if location.array not in arrays]
+    sums = whole.columns((location for location in locations if location.mode is Mode.ACCUMULATOR), widths)
+    wholes = whole.columns((location for location in locations if location.mode is Mode.WHOLE), widths)
     arrays |= {name: like.new_zeros(threads, count) for name, count in sums.items()}
     arrays |= {name: _new(n, count, like) for name, count in wholes.items()}
 
@@ -183,7 +177,7 @@ def _short(found: Machine, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What the products over all steps read, rounded to bfloat16: each array once."""
     names = {array for places in found.native.columns.values() for array, _ in places}
     for argument, _ in found.native.derivation.weight_gradients.values():
-        home = found.native.kept.get(argument)
+        location = found.native.kept.get(argument)
         before = f"hist_{argument.removesuffix('_prev')}"
-        names.add(before if argument.endswith("_prev") else home.array if home is not None else argument)
+        names.add(before if argument.endswith("_prev") else location.array if location is not None else argument)
     return {name: rounded(arrays[name]) for name in names}

@@ -99,7 +99,7 @@ def cache_folder() -> Path:
     except (OSError, RuntimeError) as error:
         own = Path(tempfile.mkdtemp(prefix="recurra-"))
         atexit.register(_remove, own, os.getpid())
-        say(f"compiled code cannot be kept ({error}); it goes to {own} for this process")
+        notify(f"compiled code cannot be kept ({error}); it goes to {own} for this process")
         return own
 
 
@@ -150,7 +150,7 @@ def library(name: str, text: str | None, real: str, openmp: bool = False, symbol
                     return _loaded(file, symbols)
                 except OSError:
                     pass  # made on a system with other libraries: once more, here
-            say(f"compiling {name} for {real} and {instructions()} (once; kept in {file.parent})")
+            notify(f"compiling {name} for {real} and {instructions()} (once; kept in {file.parent})")
             _compile(command, source, file)
             return _loaded(file, symbols)
         except OSError as error:
@@ -176,7 +176,7 @@ def _loaded(file: Path, symbols: Sequence[str]) -> ctypes.CDLL:
     return found
 
 
-def say(sentence: str) -> None:
+def notify(sentence: str) -> None:
     """Tell the user something that no return value carries: a first use takes seconds longer, a slower backend runs.
 
     On stderr; the only place in the engine that writes anywhere, so replacing this function silences or redirects it.
@@ -187,9 +187,9 @@ def say(sentence: str) -> None:
 
 
 @cache
-def say_once(sentence: str) -> None:
-    """`say`, but not twice the same in a process."""
-    say(sentence)
+def notify_once(sentence: str) -> None:
+    """`notify`, but not twice the same in a process."""
+    notify(sentence)
 
 
 def _recipe(name: str, text: str | None, real: str, openmp: bool) -> tuple[Path, list[str], str]:

@@ -54,8 +54,8 @@ def failed(found: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(state for state in states if state not in (READY, MISSING)))
 
 
-def told(found: dict[str, Any]) -> list[str]:
-    """The same as lines."""
+def described(found: dict[str, Any]) -> list[str]:
+    """What `take` found, in lines for a person."""
     compiler = found["compiler"] or f"none, {build.no_compiler()}; layers run on backend 'torch', which is slower"
     lines = [
         f"compiler: {compiler}",

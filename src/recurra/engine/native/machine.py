@@ -16,7 +16,7 @@ from recurra.engine.demands import rows
 from recurra.engine.layer import NORM_EPSILON
 from recurra.engine.native import build, memory
 from recurra.engine.native.plan import Native, native
-from recurra.engine.native.sweep import Home, Mode, Op, Point, Sweep
+from recurra.engine.native.sweep import Location, Mode, Op, Point, Sweep
 from recurra.engine.native.write import arguments, points_of, write_points
 from recurra.engine.time import Time
 from recurra.equations.derive import Variant
@@ -58,23 +58,23 @@ def kernel(real: str) -> ctypes.CDLL:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A sweep whose homes are numbered: what does not change from call to call."""
+    """A sweep whose locations are numbered: what does not change from call to call."""
 
     sweep: Sweep
     arrays: tuple[str, ...]
-    """Of homes: each is a column of one of them."""
-    homes: np.ndarray
-    """[homes, 4]: array, column, width (a place in WIDTHS), mode."""
+    """Of locations: each is a column of one of them."""
+    locations: np.ndarray
+    """[locations, 4]: array, column, width (a place in WIDTHS), mode."""
     ops: np.ndarray
     """[ops, 10] as csrc/kernel.h's Op; the pointers to packed weights, depths and units are filled in at the call."""
     widths: tuple[int, ...]
-    """Of ops, as of homes."""
+    """Of ops, as of locations."""
     products: tuple[tuple[int, str], ...]
     """Ops that multiply, and by which weight."""
     lists: tuple[np.ndarray, ...]
     """What the ops point to."""
-    homes_by_name: tuple[Home, ...]
-    """The homes, in the order of their numbers."""
+    locations_by_number: tuple[Location, ...]
+    """The locations, in the order of their numbers."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,13 @@ def machine(
 
 def _check_room(cell: Cell, sweep: Sweep) -> None:
     """Raise `BuildError` for a step of more values or gates than the time loop has room for."""
-    homes = {a for op in sweep.ops for a in (arguments(op.point) if op.point else op.homes) if isinstance(a, Home)}
+    locations = {
+        a for op in sweep.ops for a in (arguments(op.point) if op.point else op.locations) if isinstance(a, Location)
+    }
     gates = max((op.gates for op in sweep.ops), default=0)
-    if len(homes) > MOST_VALUES or gates > MOST_GATES:
+    if len(locations) > MOST_VALUES or gates > MOST_GATES:
         raise build.BuildError(
-            f"the cell {cell.name!r} has {len(homes)} values and {gates} gates at a step, native code has room for "
+            f"the cell {cell.name!r} has {len(locations)} values and {gates} gates at a step, native code has room for "
             f"{MOST_VALUES} and {MOST_GATES}"
         )
 
@@ -135,27 +137,27 @@ def cell_source(
 
 
 def prepared(sweep: Sweep, places: Mapping[Point, int]) -> Prepared:
-    """A sweep with its homes numbered; `places` are the addresses of its functions."""
-    numbers: dict[Home, int] = {}
+    """A sweep with its locations numbered; `places` are the addresses of its functions."""
+    numbers: dict[Location, int] = {}
 
-    def number(home: Home) -> int:
-        return numbers.setdefault(home, len(numbers))
+    def number(location: Location) -> int:
+        return numbers.setdefault(location, len(numbers))
 
     ops = np.zeros((len(sweep.ops), 10), np.int64)
     lists = []
     for k, op in enumerate(sweep.ops):
-        given = arguments(op.point) if op.point is not None else op.homes
-        entries = np.array([number(a) if isinstance(a, Home) else -1 - a for a in given], np.int64)
+        given = arguments(op.point) if op.point is not None else op.locations
+        entries = np.array([number(a) if isinstance(a, Location) else -1 - a for a in given], np.int64)
         lists.append(entries)
         address = places[op.point] if op.point is not None else 0
         argument = number(op.argument) if op.argument is not None else 0
         ops[k, :5] = KINDS[op.kind], address, entries.ctypes.data, len(entries), argument
         ops[k, 7] = op.gates
-    arrays = tuple(dict.fromkeys(home.array for home in numbers))
-    homes = np.array([(arrays.index(h.array), h.column, WIDTHS.index(h.width), h.mode) for h in numbers], np.int64)
+    arrays = tuple(dict.fromkeys(location.array for location in numbers))
+    locations = np.array([(arrays.index(h.array), h.column, WIDTHS.index(h.width), h.mode) for h in numbers], np.int64)
     widths = tuple(WIDTHS.index(op.width) for op in sweep.ops)
     multiplied = tuple((k, op.weight) for k, op in enumerate(sweep.ops) if op.kind == "product")
-    return Prepared(sweep, arrays, homes.reshape(-1, 4), ops, widths, multiplied, tuple(lists), tuple(numbers))
+    return Prepared(sweep, arrays, locations.reshape(-1, 4), ops, widths, multiplied, tuple(lists), tuple(numbers))
 
 
 @dataclass(frozen=True)
@@ -194,9 +196,9 @@ def _laid_out(
     prepared: Prepared, given: tuple[bool, ...], widths: tuple[int, ...], rows: int, item: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """The values of kernel.h for arrays that begin at 0, the ops with their units, and the scratch's entries."""
-    width = np.array(widths, np.int64)[prepared.homes[:, 2]]
-    values = np.stack((prepared.homes[:, 1] * width * item, np.zeros_like(width), prepared.homes[:, 3]), 1)
-    own = ~np.array(given, bool)[prepared.homes[:, 0]]
+    width = np.array(widths, np.int64)[prepared.locations[:, 2]]
+    values = np.stack((prepared.locations[:, 1] * width * item, np.zeros_like(width), prepared.locations[:, 3]), 1)
+    own = ~np.array(given, bool)[prepared.locations[:, 0]]
     scratch = 0
     if own.any():
         room = -(-rows * width[own] // ROOM) * ROOM
@@ -231,7 +233,7 @@ def run(
     values, ops, scratch = _laid_out(prepared, given, widths, rows, some.element_size())
     bases = np.array([(0, 0) if t is None else (t.data_ptr(), t.stride(0)) for t in arrays], np.int64)
     values, ops = values.copy(), ops.copy()
-    values[:, :2] += bases[prepared.homes[:, 0]]
+    values[:, :2] += bases[prepared.locations[:, 0]]
     narrow_size = 0
     for k, weight in prepared.products:
         panels, depth = packed[weight]

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import sympy as sp
 
-from recurra.engine.native.sweep import Home, Mode, Sweep, Sweeper
+from recurra.engine.native.sweep import Location, Mode, Sweep, Sweeper
 from recurra.engine.program import program
 from recurra.equations.derive import Derivation, Variant, derive
 from recurra.equations.language import Cell
@@ -42,7 +42,7 @@ class Native:
     """Leaf → array of sums over all rows: unit and scalar parameters; `bias:<gradient>`: a gradient summed itself."""
     leaves: dict[str, str]
     """Leaf with a gradient of its own for each row (x where it is read unit by unit, …) → its array."""
-    kept: dict[str, Home]
+    kept: dict[str, Location]
     """Values that the forward keeps for the backward."""
     reads_inputs: bool
     """Whether the backward reads the input product."""
@@ -65,7 +65,7 @@ def single_step(cell: Cell, variant: Variant) -> Sweep:
 
 
 class _Build:
-    """Homes for everything that is not of one step alone."""
+    """Locations for everything that is not of one step alone."""
 
     def __init__(self, derivation: Derivation, given: tuple[str, ...], record: bool = False) -> None:
         self.derivation, self.cell, self.given, self.record = derivation, derivation.cell, given, record
@@ -92,75 +92,75 @@ class _Build:
 
     def made(self, inside: bool) -> Native:
         d, cell = self.derivation, self.cell
-        states = {f"{s}_prev": Home(f"hist_{s}", Mode.PREVIOUS, 0, self.widths.get(s, "H")) for s in cell.state}
-        news = {s: Home(f"hist_{s}", Mode.NEW, 0, self.widths.get(s, "H")) for s in cell.state}
+        states = {f"{s}_prev": Location(f"hist_{s}", Mode.PREVIOUS, 0, self.widths.get(s, "H")) for s in cell.state}
+        news = {s: Location(f"hist_{s}", Mode.NEW, 0, self.widths.get(s, "H")) for s in cell.state}
         given = {
-            n: Home(n, Mode.WHOLE, 0, self.widths.get(n, "H"))
+            n: Location(n, Mode.WHOLE, 0, self.widths.get(n, "H"))
             for st in (*d.forward, *d.recomputed, *d.backward)
             for n in names_in(st)
             if n == "x" or n.startswith(("mask_", "lower_"))
         }
         own = self.own_parameters()
-        inputs = {f"a_{g}_in": Home("A_ih", Mode.WHOLE, k) for k, g in enumerate(cell.input_gates)}
+        inputs = {f"a_{g}_in": Location("A_ih", Mode.WHOLE, k) for k, g in enumerate(cell.input_gates)}
         scales = [n for st in d.forward if isinstance(st, Norm) for n in (st.scale,)]
-        kept = {n: Home(n, Mode.WHOLE, 0, "1") for n in scales}
+        kept = {n: Location(n, Mode.WHOLE, 0, "1") for n in scales}
         for n in d.kept:
             if n not in scales and n not in inputs:
                 width = self.widths.get(n, "H")
                 array = f"kept_{width}"  # values of one width side by side
-                kept[n] = Home(array, Mode.WHOLE, sum(h.array == array for h in kept.values()), width)
+                kept[n] = Location(array, Mode.WHOLE, sum(h.array == array for h in kept.values()), width)
         steps = [st for st in d.forward if inside or not (isinstance(st, Product) and st.weight == "ih")]
         if inside:
-            given["x"] = Home("x", Mode.WHOLE, 0, self.widths.get("x", "I"))
+            given["x"] = Location("x", Mode.WHOLE, 0, self.widths.get("x", "I"))
 
         def forward(keep: bool) -> Sweep:
-            wanted = {s: [home] for s, home in news.items()}
+            wanted = {s: [location] for s, location in news.items()}
             if inside and keep:
-                wanted |= {name: [home] for name, home in inputs.items() if name in d.kept}
-            for name, home in kept.items() if keep else ():
-                wanted.setdefault(name, []).append(home)
+                wanted |= {name: [location] for name, location in inputs.items() if name in d.kept}
+            for name, location in kept.items() if keep else ():
+                wanted.setdefault(name, []).append(location)
             if not keep:
-                wanted |= {name: [home] for name, home in kept.items() if name in scales}
+                wanted |= {name: [location] for name, location in kept.items() if name in scales}
             reads = {**states, **given, **own} | ({} if inside else inputs)
             return Sweeper(steps, reads, wanted, self.widths).sweep()
 
-        back = kept | {n: home for n, home in inputs.items() if n in d.kept}
+        back = kept | {n: location for n, location in inputs.items() if n in d.kept}
         return self.backward(forward(True), forward(False), {**states, **news, **given, **own, **back})
 
     def step(self) -> Sweep:
         """See `single_step`."""
         d, cell = self.derivation, self.cell
-        reads = {f"{s}_prev": Home(s, Mode.BEFORE, 0, self.widths.get(s, "H")) for s in cell.state}
+        reads = {f"{s}_prev": Location(s, Mode.BEFORE, 0, self.widths.get(s, "H")) for s in cell.state}
         for name in {n for st in d.forward for n in names_in(st)}:
             if name.startswith("mask_"):
-                reads[name] = Home(name, Mode.PARAMETER, 0, self.widths.get(name, "H"))
+                reads[name] = Location(name, Mode.PARAMETER, 0, self.widths.get(name, "H"))
             elif name.startswith("lower_"):
-                reads[name] = Home(name, Mode.AFTER)
-        reads |= self.own_parameters() | {"x": Home("x", Mode.INPUT, 0, self.widths.get("x", "H"))}
-        wanted = {s: [Home(s, Mode.AFTER, 0, self.widths.get(s, "H"))] for s in cell.state}
-        wanted |= {st.scale: [Home(st.scale, Mode.SCRATCH, 0, "1")] for st in d.forward if isinstance(st, Norm)}
+                reads[name] = Location(name, Mode.AFTER)
+        reads |= self.own_parameters() | {"x": Location("x", Mode.INPUT, 0, self.widths.get("x", "H"))}
+        wanted = {s: [Location(s, Mode.AFTER, 0, self.widths.get(s, "H"))] for s in cell.state}
+        wanted |= {st.scale: [Location(st.scale, Mode.SCRATCH, 0, "1")] for st in d.forward if isinstance(st, Norm)}
         return Sweeper(list(d.forward), reads, wanted, self.widths).sweep()
 
-    def own_parameters(self) -> dict[str, Home]:
+    def own_parameters(self) -> dict[str, Location]:
         """Where the cell's unit and scalar parameters are."""
         return {
-            n: Home(n, Mode.PARAMETER if p.op == "unit" else Mode.SCALAR, 0, "H" if p.op == "unit" else "1")
+            n: Location(n, Mode.PARAMETER if p.op == "unit" else Mode.SCALAR, 0, "H" if p.op == "unit" else "1")
             for n, p in self.cell.parameters.items()
         }
 
-    def backward(self, forward: Sweep, inference: Sweep, reads: dict[str, Home]) -> Native:
+    def backward(self, forward: Sweep, inference: Sweep, reads: dict[str, Location]) -> Native:
         d, cell = self.derivation, self.cell
-        reads = reads | {f"gy_{s}": Home(f"gy_{s}", Mode.WHOLE, 0, self.widths.get(s, "H")) for s in self.given}
-        wanted: dict[str, list[Home]] = {}
+        reads = reads | {f"gy_{s}": Location(f"gy_{s}", Mode.WHOLE, 0, self.widths.get(s, "H")) for s in self.given}
+        wanted: dict[str, list[Location]] = {}
         begin: list[Statement] = []
         for s in cell.state:
             width = self.widths.get(s, "H")
-            reads[f"carry_{s}"] = Home(f"carry_{s}", Mode.CARRY, 0, width)
+            reads[f"carry_{s}"] = Location(f"carry_{s}", Mode.CARRY, 0, width)
             arriving = symbol(f"carry_{s}") + (symbol(f"gy_{s}") if s in self.given else 0)
             begin.append(Pointwise(f"g_{s}", arriving))
         if self.record:
             first = f"g_{cell.state[0]}"
-            wanted[first] = [Home(RECORDED, Mode.WHOLE, 0, self.widths.get(first, "H"))]
+            wanted[first] = [Location(RECORDED, Mode.WHOLE, 0, self.widths.get(first, "H"))]
         columns: dict[str, tuple[tuple[str, int], ...]] = {}
         whole: dict[str, tuple[str, int]] = {}
         for weight in sorted(d.weight_gradients, key=lambda name: (name == "ih", name)):
@@ -173,12 +173,14 @@ class _Build:
                 place = (f"D_{weight}", used)
                 used += 1
                 whole.setdefault(name, place)
-                wanted.setdefault(name, []).append(Home(*_place(place), self.widths.get(name, "H")))
+                wanted.setdefault(name, []).append(Location(*_place(place), self.widths.get(name, "H")))
                 places.append(place)
             columns[weight] = tuple(places)
             argument = d.weight_gradients[weight][0]
             if argument not in reads:
-                wanted.setdefault(argument, []).append(Home(argument, Mode.WHOLE, 0, self.widths.get(argument, "H")))
+                wanted.setdefault(argument, []).append(
+                    Location(argument, Mode.WHOLE, 0, self.widths.get(argument, "H"))
+                )
         sums: dict[str, str] = {}
         leaves: dict[str, str] = {}
         statements: list[Statement] = []
@@ -200,7 +202,7 @@ class _Build:
                 if leaf == "x":
                     statements = [_without(st, outer) if isinstance(st, Pointwise) else st for st in statements]
                 leaves[leaf] = f"leaf_{leaf}"
-                wanted.setdefault(name, []).append(Home(f"leaf_{leaf}", Mode.WHOLE, 0, self.widths.get(name, "H")))
+                wanted.setdefault(name, []).append(Location(f"leaf_{leaf}", Mode.WHOLE, 0, self.widths.get(name, "H")))
         for s in cell.state:
             if f"{s}_prev" not in d.gradients:
                 statements.append(Pointwise(f"next_{s}", sp.Integer(0) * symbol(f"carry_{s}")))
@@ -210,19 +212,19 @@ class _Build:
                 for name in d.weight_gradients.get(weight, ("", ()))[1]:
                     self.total(wanted, sums, f"bias:{name}", name)
         sweeper = Sweeper([*begin, *d.recomputed, *statements], reads, wanted, self.widths)
-        kept = {n: home for n, home in reads.items() if n in d.kept and home.array != "A_ih"}
+        kept = {n: location for n, location in reads.items() if n in d.kept and location.array != "A_ih"}
         back = sweeper.sweep()
-        reads_inputs = any(home.array == "A_ih" for op in back.ops if op.point for _, home in op.point.loads)
+        reads_inputs = any(location.array == "A_ih" for op in back.ops if op.point for _, location in op.point.loads)
         return Native(d, forward, inference, back, columns, sums, leaves, kept, reads_inputs)
 
-    def total(self, wanted: dict[str, list[Home]], sums: dict[str, str], leaf: str, name: str) -> None:
+    def total(self, wanted: dict[str, list[Location]], sums: dict[str, str], leaf: str, name: str) -> None:
         """Let a gradient be summed over rows and steps."""
         array = f"sum_{name}"
         if leaf not in sums:
             sums[leaf] = array
-            home = Home(array, Mode.ACCUMULATOR, 0, self.widths.get(name, "H"))
-            if home not in wanted.setdefault(name, []):
-                wanted[name].append(home)
+            location = Location(array, Mode.ACCUMULATOR, 0, self.widths.get(name, "H"))
+            if location not in wanted.setdefault(name, []):
+                wanted[name].append(location)
 
 
 def _place(place: tuple[str, int]) -> tuple[str, Mode, int]:

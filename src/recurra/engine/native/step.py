@@ -87,9 +87,9 @@ class Steps:
         library = self._keep(build.library(f"step-{layer.cell.name}", write_points(points), real))
         found = self._keep(prepared(sweep, addresses(library, points)))
         widths = (*sizes, 1, inputs)
-        values = self._keep(np.zeros((len(found.homes), 3), np.int64))
+        values = self._keep(np.zeros((len(found.locations), 3), np.int64))
         scratch = 0
-        for k, (index, _, width, mode) in enumerate(found.homes.tolist()):
+        for k, (index, _, width, mode) in enumerate(found.locations.tolist()):
             name, entries = found.arrays[index], widths[width]
             if mode == Mode.INPUT:
                 above = depth and self.offsets[depth - 1][layer.cell.state[0]]

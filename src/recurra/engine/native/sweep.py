@@ -1,7 +1,7 @@
 """A cell's derivation as what the native loop does at each step: products and norms, pointwise functions between them.
 
 Pointwise statements between two seams become one function; it runs tile by tile behind the product in front of it. A
-value lives in registers inside its function; where it is wanted elsewhere it has a *home*: an array with a row for
+value lives in registers inside its function; where it is wanted elsewhere it has a *location*: an array with a row for
 every step, the histories of the states, the step's scratch, or what is carried from step to step.
 """
 
@@ -41,7 +41,7 @@ class Mode(IntEnum):
 
 
 @dataclass(frozen=True)
-class Home:
+class Location:
     """Where a value is kept: column `column` (of `width` entries) of the array `array`."""
 
     array: str
@@ -56,10 +56,10 @@ class Point:
     """One pointwise function: its statements, what it reads and what it leaves where."""
 
     statements: tuple[Statement, ...]
-    loads: tuple[tuple[str, Home], ...]
+    loads: tuple[tuple[str, Location], ...]
     tiles: tuple[tuple[str, int], ...]
     """Results of the product in front: name and place."""
-    stores: tuple[tuple[str, Home], ...]
+    stores: tuple[tuple[str, Location], ...]
     width: str
 
 
@@ -71,9 +71,9 @@ class Op:
     width: str
     point: Point | None = None
     weight: str = ""
-    argument: Home | None = None
+    argument: Location | None = None
     gates: int = 0
-    homes: tuple[Home, ...] = ()
+    locations: tuple[Location, ...] = ()
     """Of a product without a point: where the results go. Of norms: arguments, results, scale, as kernel.h says."""
 
 
@@ -91,9 +91,9 @@ class Sweeper:
     """One direction: statements in their order become ops."""
 
     statements: list[Statement]
-    reads: dict[str, Home]
+    reads: dict[str, Location]
     """Values that come from outside the step."""
-    wanted: dict[str, list[Home]]
+    wanted: dict[str, list[Location]]
     """Values that must be left somewhere."""
     widths: dict[str, str]
     arrays: dict[str, int] = field(default_factory=dict)
@@ -112,9 +112,9 @@ class Sweeper:
         seam_reads = {n for seam in seams for n in names_in(seam)}
         for name, segment in made_in.items():
             elsewhere = readers.get(name, set()) - {segment} or name in seam_reads
-            homes = self.wanted.setdefault(name, []) if elsewhere else []
-            if elsewhere and all(home.mode is Mode.ACCUMULATOR for home in homes):
-                homes.append(self.scratch(name))
+            locations = self.wanted.setdefault(name, []) if elsewhere else []
+            if elsewhere and all(location.mode is Mode.ACCUMULATOR for location in locations):
+                locations.append(self.scratch(name))
         ops: list[Op] = []
         for k, group in enumerate(segments):
             product = seams[k - 1] if k else None
@@ -149,16 +149,16 @@ class Sweeper:
                 segments[ready[st.name]].append(st)
         return segments, seams
 
-    def scratch(self, name: str) -> Home:
+    def scratch(self, name: str) -> Location:
         self.arrays[f"s_{name}"] = 1
-        return Home(f"s_{name}", Mode.SCRATCH, 0, self.width(name))
+        return Location(f"s_{name}", Mode.SCRATCH, 0, self.width(name))
 
     def width(self, name: str) -> str:
         return self.widths.get(name, "H")
 
-    def home(self, name: str) -> Home:
+    def location(self, name: str) -> Location:
         """Where a value can be read."""
-        readable = [home for home in self.wanted.get(name, ()) if home.mode is not Mode.ACCUMULATOR]
+        readable = [location for location in self.wanted.get(name, ()) if location.mode is not Mode.ACCUMULATOR]
         return readable[0] if readable else self.reads[name]
 
     def segment(self, seam: Statement | None, group: Sequence[Statement]) -> list[Op]:
@@ -173,14 +173,14 @@ class Sweeper:
             mine = {n: k for n, k in tiles.items() if self.width(n) == width and n in needs}
             own = {n for st in chosen for n in names_out(st)}
             loads = sorted({n for st in chosen for n in names_in(st)} - own - mine.keys())
-            stores = [(n, home) for n in (*own, *mine) for home in self.wanted.get(n, ())]
+            stores = [(n, location) for n in (*own, *mine) for location in self.wanted.get(n, ())]
             plain = not chosen and mine == tiles and all(len(self.wanted[n]) == 1 for n in mine)
             if (chosen or mine) and not plain:
                 statements = shared(chosen, "u")
                 points.append(
                     Point(
                         statements,
-                        tuple((n, self.home(n)) for n in loads),
+                        tuple((n, self.location(n)) for n in loads),
                         tuple(mine.items()),
                         tuple(sorted(stores, key=str)),
                         width,
@@ -188,23 +188,23 @@ class Sweeper:
                 )
         match seam:
             case Product(outs, weight, argument):
-                ops.append(self.product(outs, weight, self.home(argument), points, len(outs)))
+                ops.append(self.product(outs, weight, self.location(argument), points, len(outs)))
             case ProductTransposed(out, weight, grads):
                 slab = next(h for h in self.wanted[grads[0]] if h.array == f"D_{weight}")
-                ops.append(self.product((out,), weight, Home(slab.array, slab.mode), points, 1))
+                ops.append(self.product((out,), weight, Location(slab.array, slab.mode), points, 1))
             case Norm(outs, arguments, scale):
-                homes = [self.home(n) for n in (*arguments, *outs, scale)]
-                ops.append(Op("norm", self.width(outs[0]), gates=len(outs), homes=tuple(homes)))
+                locations = [self.location(n) for n in (*arguments, *outs, scale)]
+                ops.append(Op("norm", self.width(outs[0]), gates=len(outs), locations=tuple(locations)))
             case NormTransposed(outs, grads, results, scale):
-                homes = [self.home(n) for n in (*outs, *grads, *results, scale)]
-                ops.append(Op("norm_transposed", self.width(outs[0]), gates=len(outs), homes=tuple(homes)))
+                locations = [self.location(n) for n in (*outs, *grads, *results, scale)]
+                ops.append(Op("norm_transposed", self.width(outs[0]), gates=len(outs), locations=tuple(locations)))
         return ops + [Op("point", point.width, point) for point in points]
 
-    def product(self, outs: tuple[str, ...], weight: str, argument: Home, points: list[Point], gates: int) -> Op:
+    def product(self, outs: tuple[str, ...], weight: str, argument: Location, points: list[Point], gates: int) -> Op:
         """A product, with the point that reads its results taken out of `points`."""
         width = self.width(outs[0])
         point = next((p for p in points if p.width == width and p.tiles), None)
         if point is not None:
             points.remove(point)
             return Op("product", width, point, weight, argument, gates)
-        return Op("product", width, None, weight, argument, gates, tuple(self.home(n) for n in outs))
+        return Op("product", width, None, weight, argument, gates, tuple(self.location(n) for n in outs))

@@ -13,14 +13,31 @@ from torch import Tensor
 from recurra.engine.demands import rows
 from recurra.engine.layer import Layer
 from recurra.engine.native.plan import Native
-from recurra.engine.native.sweep import Home
+from recurra.engine.native.sweep import Location
 
 Widths = dict[str, int]
-"""Entries of a home's width, by its letter, in the order of `machine.WIDTHS`."""
+"""Entries of a location's width, by its letter, in the order of `machine.WIDTHS`."""
 Multiply = Callable[[Tensor, Tensor, Tensor], None]
 """`multiply(a, b, out)`: out = a · b."""
 New = Callable[[int, int, Tensor], Tensor]
 """`new(rows, columns, like)`: an array with anything in it, of the type and on the device of `like`."""
+
+
+def run(
+    function: type[torch.autograd.Function],
+    layer: Layer,
+    x: Tensor,
+    state: tuple[Tensor, ...],
+    weights: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """As `reference.run`, by an autograd function of the layer, names of its own weights and of all, x, states, tensors
+    by these names."""
+    if not layer.time.sizes:
+        return x.new_zeros(0, sum(state[k].shape[1] for k in layer.given)), state
+    names = (*weights, *masks)
+    outputs = function.apply(layer, tuple(weights), names, x, *state, *weights.values(), *masks.values())
+    return outputs[0], tuple(outputs[1:])
 
 
 def entries(x: Tensor, state: Sequence[Tensor], weights: Mapping[str, Tensor]) -> Widths:
@@ -47,11 +64,11 @@ def arriving(layer: Layer, x: Tensor, states: Sequence[Tensor], grads: Sequence[
     return out
 
 
-def columns(homes: Iterable[Home], widths: Widths) -> dict[str, int]:
+def columns(locations: Iterable[Location], widths: Widths) -> dict[str, int]:
     """Array → its entries a row."""
     found: dict[str, int] = {}
-    for home in homes:
-        found[home.array] = max(found.get(home.array, 0), (home.column + 1) * widths[home.width])
+    for location in locations:
+        found[location.array] = max(found.get(location.array, 0), (location.column + 1) * widths[location.width])
     return found
 
 
@@ -107,8 +124,8 @@ def _argument(native: Native, layer: Layer, name: str, arrays: Mapping[str, Tens
         return history.index_select(0, layer.time.previous.to(history.device))
     if name in arrays:
         return arrays[name]
-    home: Home = native.kept[name]
-    return arrays[home.array].narrow(1, home.column * widths[home.width], widths[home.width])
+    location: Location = native.kept[name]
+    return arrays[location.array].narrow(1, location.column * widths[location.width], widths[location.width])
 
 
 def input_gradient(

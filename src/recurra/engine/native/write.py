@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from recurra.engine.native.infix import Infix
 from recurra.engine.native.plan import Native
-from recurra.engine.native.sweep import Home, Mode, Point
+from recurra.engine.native.sweep import Location, Mode, Point
 from recurra.equations.statements import Pointwise
 
 HEAD = '#include "vec.h"\n'
@@ -34,16 +34,16 @@ def write_points(points: Sequence[Point]) -> str:
     return "\n".join((HEAD, *(write_point(k, p) for k, p in enumerate(points)), table))
 
 
-def arguments(point: Point) -> list[Home | int]:
-    """What a function's pointers are: homes, or places in the tile."""
+def arguments(point: Point) -> list[Location | int]:
+    """What a function's pointers are: locations, or places in the tile."""
     return [*(h for _, h in point.loads), *(k for _, k in point.tiles), *(h for _, h in point.stores)]
 
 
 def write_point(number: int, point: Point) -> str:
     """`point_<number>(p, s, rows, units)`: whole vectors of every row, then what is left of it."""
     body: list[str] = []
-    for k, (name, home) in enumerate(point.loads):
-        value = f"all(p[{k}][0])" if home.mode is Mode.SCALAR else f"get(p{k} + u)"
+    for k, (name, location) in enumerate(point.loads):
+        value = f"all(p[{k}][0])" if location.mode is Mode.SCALAR else f"get(p{k} + u)"
         body.append(f"const V v_{name} = {value};")
     first = len(point.loads)
     for k, (name, _) in enumerate(point.tiles, first):
@@ -52,8 +52,8 @@ def write_point(number: int, point: Point) -> str:
         assert isinstance(st, Pointwise)
         body.append(f"const V v_{st.name} = {CPP.vector(st.value)};")
     first += len(point.tiles)
-    for k, (name, home) in enumerate(point.stores, first):
-        added = f"get(p{k} + u) + v_{name}" if home.mode is Mode.ACCUMULATOR else f"v_{name}"
+    for k, (name, location) in enumerate(point.stores, first):
+        added = f"get(p{k} + u) + v_{name}" if location.mode is Mode.ACCUMULATOR else f"v_{name}"
         body.append(f"put(p{k} + u, {added});")
     count = len(arguments(point))
     pointers = "\n".join(f"        REAL *const p{k} = p[{k}] + r * s[{k}];" for k in range(count))

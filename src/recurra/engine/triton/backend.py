@@ -6,6 +6,7 @@ Memory between forward and backward, for N packed rows: the kept values and the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,25 +38,16 @@ def refuses(layer: Layer, x: Tensor) -> str | None:
     return missing() or (trouble(x.device) if x.is_cuda else None)
 
 
-def run(
-    layer: Layer, x: Tensor, state: tuple[Tensor, ...], weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """As `reference.run`."""
-    if not layer.time.sizes:
-        return x.new_zeros(0, sum(state[k].shape[1] for k in layer.given)), state
-    names = (*weights, *masks)
-    outputs = TritonFunction.apply(layer, tuple(weights), names, x, *state, *weights.values(), *masks.values())
-    return outputs[0], tuple(outputs[1:])
-
-
 def _filled(native: Native, n: int, alive: int, widths: whole.Widths, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Arrays that the backward fills: [n, ·], and [blocks of rows, ·] of zeros for sums."""
     like = next(iter(given.values()))
-    homes = [home for op in native.backward.ops for home in loop.homes_of(op) if home.array not in given]
+    locations = [
+        location for op in native.backward.ops for location in loop.locations_of(op) if location.array not in given
+    ]
     rows = {Mode.WHOLE: n, Mode.ACCUMULATOR: -(-alive // kernels.ROWS)}
     out = {}
     for mode, count in rows.items():
-        for name, width in whole.columns([h for h in homes if h.mode is mode], widths).items():
+        for name, width in whole.columns([h for h in locations if h.mode is mode], widths).items():
             out[name] = like.new_zeros(count, width) if mode is Mode.ACCUMULATOR else like.new_empty(count, width)
     return out
 
@@ -86,7 +78,9 @@ def _sweep(
         steps(arrays | matrices)
         return
     key = (made, which, layer.time.sizes, layer.truncate)
-    read = {name: t for name, t in arrays.items() if name in {h.array for op in sweep.ops for h in loop.homes_of(op)}}
+    read = {
+        name: t for name, t in arrays.items() if name in {h.array for op in sweep.ops for h in loop.locations_of(op)}
+    }
     graphs.run(key, steps, {"x": arrays["x"]} | read | matrices, loop.written(sweep) & read.keys())
 
 
@@ -155,6 +149,10 @@ class TritonFunction(torch.autograd.Function):
             *(given[f"carry_{s}"] for s in cell.state),
             *(back.get(name) for name in ctx.names),
         )
+
+
+run = partial(whole.run, TritonFunction)
+"""As `reference.run`."""
 
 
 def _new(rows: int, columns: int, like: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from recurra.engine.native.plan import Native, native
-from recurra.engine.native.sweep import Home, Mode, Op, Point
+from recurra.engine.native.sweep import Location, Mode, Op, Point
 from recurra.engine.triton.write import HEAD, Kernel, kernels_of, write, write_point
 from recurra.equations.derive import Variant
 from recurra.equations.functions import SYMBOLS
@@ -111,8 +111,8 @@ def probe(device: torch.device) -> float:
     x = torch.linspace(-8, 8, 5 * 33, device=device).view(5, 33)
     y = x.new_empty(5, 33 * len(TORCH))
     statements = tuple(Pointwise(f"y_{name}", SYMBOLS[name](symbol("x"))) for name in TORCH)
-    stores = tuple((st.name, Home("y", Mode.WHOLE, k)) for k, st in enumerate(statements))
-    point = Point(statements, (("x", Home("x", Mode.WHOLE)),), (), stores, "H")
+    stores = tuple((st.name, Location("y", Mode.WHOLE, k)) for k, st in enumerate(statements))
+    point = Point(statements, (("x", Location("x", Mode.WHOLE)),), (), stores, "H")
     kernel = Kernel("probe", ("x", "y"), ("x", "y"))
     launch = made("\n\n".join((HEAD, write_point(kernel, point))), "probe")["probe"]
     with torch.cuda.device_of(x):

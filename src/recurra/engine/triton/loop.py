@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recurra.engine.layer import NORM_EPSILON
 from recurra.engine.native.machine import WIDTHS
-from recurra.engine.native.sweep import Home, Mode, Op, Point, Sweep
+from recurra.engine.native.sweep import Location, Mode, Op, Point, Sweep
 from recurra.engine.time import Time
 from recurra.engine.triton import kernels
 from recurra.engine.triton.kernels import Code, power
@@ -60,7 +60,7 @@ def run(
     """
     some = next(iter(given.values()))
     body = _Body(code, sweep, time, dict(given), matrices, dict(zip(WIDTHS, widths, strict=True)))
-    carried = [given[name] for name in sorted({h.array for h in body.homes if h.mode is Mode.CARRY})]
+    carried = [given[name] for name in sorted({h.array for h in body.locations if h.mode is Mode.CARRY})]
     steps = clock(time)
     with torch.cuda.device_of(some):
         for t in reversed(range(len(steps))) if backwards else range(len(steps)):
@@ -72,10 +72,10 @@ def run(
                     carry[: at.rows].zero_()
 
 
-def homes_of(op: Op) -> list[Home]:
+def locations_of(op: Op) -> list[Location]:
     """Everything an op reads or leaves, but for tiles."""
     point = [h for _, h in (*op.point.loads, *op.point.stores)] if op.point is not None else []
-    return [*point, *op.homes, *([op.argument] if op.argument is not None else [])]
+    return [*point, *op.locations, *([op.argument] if op.argument is not None else [])]
 
 
 def written(sweep: Sweep) -> set[str]:
@@ -85,12 +85,12 @@ def written(sweep: Sweep) -> set[str]:
         stores = [h for _, h in op.point.stores] if op.point is not None else []
         match op.kind:
             case "product":
-                stores += op.homes
+                stores += op.locations
             case "norm":
-                stores += op.homes[op.gates :]
+                stores += op.locations[op.gates :]
             case "norm_transposed":
-                stores += op.homes[: op.gates]
-        found |= {home.array for home in stores}
+                stores += op.locations[: op.gates]
+        found |= {location.array for location in stores}
     return found
 
 
@@ -108,22 +108,22 @@ class _Body:
     ) -> None:
         self.code, self.time, self.arrays, self.widths = code, time, arrays, widths
         self.some = next(iter(arrays.values()))
-        self.homes = [home for op in sweep.ops for home in homes_of(op)]
+        self.locations = [location for op in sweep.ops for location in locations_of(op)]
         buffers = {
             k: self.some.new_empty(time.alive, matrices[op.weight][0].shape[1])
             for k, op in enumerate(sweep.ops)
             if op.kind == "product"
         }
-        stay = {k for k in buffers if sweep.ops[k].gates > 1 and all(map(self.own, sweep.ops[k].homes))}
+        stay = {k for k in buffers if sweep.ops[k].gates > 1 and all(map(self.own, sweep.ops[k].locations))}
         for k, op in enumerate(sweep.ops):
-            if k in stay and op.homes:  # results without a point are read where the product leaves them
+            if k in stay and op.locations:  # results without a point are read where the product leaves them
                 parts = buffers[k].chunk(op.gates, 1)
-                self.arrays |= {h.array: part for h, part in zip(op.homes, parts, strict=True)}
-        for home in self.homes:
-            if home.array not in self.arrays:
-                assert home.mode in (Mode.SCRATCH, Mode.WHOLE) and home.column == 0
-                rows = time.rows if home.mode is Mode.WHOLE else time.alive
-                self.arrays[home.array] = self.some.new_empty(rows, widths[home.width])
+                self.arrays |= {h.array: part for h, part in zip(op.locations, parts, strict=True)}
+        for location in self.locations:
+            if location.array not in self.arrays:
+                assert location.mode in (Mode.SCRATCH, Mode.WHOLE) and location.column == 0
+                rows = time.rows if location.mode is Mode.WHOLE else time.alive
+                self.arrays[location.array] = self.some.new_empty(rows, widths[location.width])
         self.calls: list[Call] = []
         for k, op in enumerate(sweep.ops):
             if op.kind == "product":
@@ -133,22 +133,22 @@ class _Body:
             elif op.point is not None:
                 self.calls.append(self.point(op.point, buffers.get(k)))
 
-    def own(self, home: Home) -> bool:
-        return home.mode is Mode.SCRATCH and home.array not in self.arrays
+    def own(self, location: Location) -> bool:
+        return location.mode is Mode.SCRATCH and location.array not in self.arrays
 
-    def view(self, home: Home, width: int) -> Callable[[At], Tensor]:
-        """`width` columns of a home's rows at a step."""
-        columns = self.arrays[home.array]
+    def view(self, location: Location, width: int) -> Callable[[At], Tensor]:
+        """`width` columns of a location's rows at a step."""
+        columns = self.arrays[location.array]
         if columns.shape[1] != width:
-            columns = columns.narrow(1, home.column * width, width)
-        return lambda at: columns.narrow(0, at.first(home.mode), at.rows)
+            columns = columns.narrow(1, location.column * width, width)
+        return lambda at: columns.narrow(0, at.first(location.mode), at.rows)
 
     def product(self, op: Op, buffer: Tensor, matrix: Tensor, bias: Tensor | None, elsewhere: bool) -> list[Call]:
         """The product, and copies of its results where they are wanted `elsewhere`."""
         assert op.argument is not None
         argument = self.view(op.argument, matrix.shape[0])
         width = self.widths[op.width]
-        direct = self.view(op.homes[0], width) if op.gates == 1 and op.homes else None
+        direct = self.view(op.locations[0], width) if op.gates == 1 and op.locations else None
 
         def multiply(at: At) -> None:
             out = buffer[: at.rows] if direct is None else direct(at)
@@ -159,7 +159,9 @@ class _Body:
 
         calls: list[Call] = [multiply]
         if elsewhere and direct is None:
-            calls += [_copy(buffer.narrow(1, k * width, width), self.view(h, width)) for k, h in enumerate(op.homes)]
+            calls += [
+                _copy(buffer.narrow(1, k * width, width), self.view(h, width)) for k, h in enumerate(op.locations)
+            ]
         return calls
 
     def point(self, point: Point, tile: Tensor | None) -> Call:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from recurra.engine.native.infix import Infix
 from recurra.engine.native.plan import Native
-from recurra.engine.native.sweep import Home, Mode, Op, Point
+from recurra.engine.native.sweep import Location, Mode, Op, Point
 from recurra.equations.functions import SYMBOLS
 from recurra.equations.statements import Pointwise
 
@@ -29,7 +29,7 @@ ROWS = {
     Mode.CARRY: "row",
     Mode.ACCUMULATOR: "block",
 }
-"""A home's row; parameters and scalars have none."""
+"""A location's row; parameters and scalars have none."""
 HEAD = f"""\
 import triton
 import triton.language as tl
@@ -54,17 +54,17 @@ def kernels_of(native: Native) -> dict[Point | Op, Kernel]:
         for op in sweep.ops:
             key: Point | Op | None = op if op.kind.startswith("norm") else op.point
             if key is not None and key not in found:
-                homes = key.homes if isinstance(key, Op) else [h for _, h in (*key.loads, *key.stores)]
+                locations = key.locations if isinstance(key, Op) else [h for _, h in (*key.loads, *key.stores)]
                 tiled = isinstance(key, Point) and bool(key.tiles)
-                found[key] = _kernel(f"{'norm' if isinstance(key, Op) else 'point'}_{len(found)}", homes, tiled)
+                found[key] = _kernel(f"{'norm' if isinstance(key, Op) else 'point'}_{len(found)}", locations, tiled)
     return found
 
 
-def _kernel(name: str, homes: Iterable[Home], tiled: bool) -> Kernel:
-    homes = tuple(homes)
+def _kernel(name: str, locations: Iterable[Location], tiled: bool) -> Kernel:
+    locations = tuple(locations)
     tile = (TILE,) if tiled else ()
-    pointers = dict.fromkeys((*(h.array for h in homes), *tile))
-    strides = dict.fromkeys((*(h.array for h in homes if h.mode in ROWS), *tile))
+    pointers = dict.fromkeys((*(h.array for h in locations), *tile))
+    strides = dict.fromkeys((*(h.array for h in locations if h.mode in ROWS), *tile))
     return Kernel(name, tuple(pointers), tuple(strides))
 
 
@@ -85,22 +85,22 @@ def write_point(kernel: Kernel, point: Point) -> str:
         "inside = unit < units",
         "here = (row < rows) & inside",
     ]
-    for name, home in point.loads:
-        body.append(f"v_{name} = {_load(home)}")
+    for name, location in point.loads:
+        body.append(f"v_{name} = {_load(location)}")
     for name, k in point.tiles:
         body.append(f"v_{name} = tl.load({_place(TILE, 'row', k)} + unit, mask=here, other=0.0)")
     for st in point.statements:
         assert isinstance(st, Pointwise)
         body.append(f"v_{st.name} = {expression.vector(st.value)}")
     sums = 0
-    for name, home in point.stores:
-        if home.mode is Mode.ACCUMULATOR:
+    for name, location in point.stores:
+        if location.mode is Mode.ACCUMULATOR:
             at, total = f"at_{sums}", f"tl.sum(tl.where(here, v_{name}, 0.0), 0)[None, :]"
             sums += 1
-            body.append(f"{at} = {address(home)} + unit")
+            body.append(f"{at} = {address(location)} + unit")
             body.append(f"tl.store({at}, tl.load({at}, mask=inside, other=0.0) + {total}, mask=inside)")
         else:
-            body.append(f"tl.store({address(home)} + unit, v_{name}, mask=here)")
+            body.append(f"tl.store({address(location)} + unit, v_{name}, mask=here)")
     return _function(kernel, ("ROWS", "UNITS", "REAL"), body)
 
 
@@ -108,36 +108,36 @@ def write_norm(kernel: Kernel, op: Op) -> str:
     """One program a row; UNITS is a power of 2 not below the units of each part. Sums are taken in float64: what is
     left after the mean is taken away may be small."""
     parts = range(op.gates)
-    *homes, scale = op.homes
+    *locations, scale = op.locations
     body = ["row = tl.program_id(0).to(tl.int64)", "unit = tl.arange(0, UNITS)", "here = unit < units"]
 
-    def load(name: str, home: Home, k: int) -> None:
-        body.append(f"{name}_{k} = tl.load({address(home)} + unit, mask=here, other=0.0).to(tl.float64)")
+    def load(name: str, location: Location, k: int) -> None:
+        body.append(f"{name}_{k} = tl.load({address(location)} + unit, mask=here, other=0.0).to(tl.float64)")
 
     def mean(values: Iterable[str]) -> str:
         return f"({' + '.join(f'tl.sum({v}, 0)' for v in values)}) / ({op.gates} * units)"
 
-    def store(home: Home, value: str) -> None:
-        body.append(f"tl.store({address(home)} + unit, {value}, mask=here)")
+    def store(location: Location, value: str) -> None:
+        body.append(f"tl.store({address(location)} + unit, {value}, mask=here)")
 
-    if op.kind == "norm":  # homes: arguments, results
+    if op.kind == "norm":  # locations: arguments, results
         for k in parts:
-            load("v", homes[k], k)
+            load("v", locations[k], k)
         body.append(f"mean = {mean(f'v_{k}' for k in parts)}")
         body += [f"c_{k} = tl.where(here, v_{k} - mean, 0.0)" for k in parts]
         body.append(f"scale = 1.0 / tl.sqrt({mean(f'c_{k} * c_{k}' for k in parts)} + EPSILON)")
         for k in parts:
-            store(homes[op.gates + k], f"c_{k} * scale")
+            store(locations[op.gates + k], f"c_{k} * scale")
         body.append(f"tl.store({address(scale)}, scale)")
         return _function(kernel, ("UNITS", "EPSILON"), body)
-    for k in parts:  # homes: results, gradients, values of the forward's result
-        load("g", homes[op.gates + k], k)
-        load("y", homes[2 * op.gates + k], k)
+    for k in parts:  # locations: results, gradients, values of the forward's result
+        load("g", locations[op.gates + k], k)
+        load("y", locations[2 * op.gates + k], k)
     body.append(f"mean = {mean(f'g_{k}' for k in parts)}")
     body.append(f"along = {mean(f'g_{k} * y_{k}' for k in parts)}")
     body.append(f"scale = tl.load({address(scale)})")
     for k in parts:
-        store(homes[k], f"(g_{k} - mean - y_{k} * along) * scale")
+        store(locations[k], f"(g_{k} - mean - y_{k} * along) * scale")
     return _function(kernel, ("UNITS", "EPSILON"), body)
 
 
@@ -149,19 +149,21 @@ def _function(kernel: Kernel, constants: Iterable[str], body: Iterable[str]) -> 
     return f"@triton.jit(do_not_specialize=[{changing}])\ndef {kernel.name}({given}):\n{lines}\n"
 
 
-def address(home: Home) -> str:
-    """The first entry of a home's row at this step; without rows, of the home."""
-    return _place(home.array, ROWS[home.mode], home.column) if home.mode in ROWS else f"p_{home.array}"
+def address(location: Location) -> str:
+    """The first entry of a location's row at this step; without rows, of the location."""
+    return (
+        _place(location.array, ROWS[location.mode], location.column) if location.mode in ROWS else f"p_{location.array}"
+    )
 
 
 def _place(array: str, row: str, column: int) -> str:
     return f"p_{array} + {row} * r_{array}" + (f" + {column} * units" if column else "")
 
 
-def _load(home: Home) -> str:
-    match home.mode:
+def _load(location: Location) -> str:
+    match location.mode:
         case Mode.SCALAR:
-            return f"tl.load({address(home)})"
+            return f"tl.load({address(location)})"
         case Mode.PARAMETER:
-            return f"tl.load({address(home)} + unit, mask=inside, other=0.0)"
-    return f"tl.load({address(home)} + unit, mask=here, other=0.0)"
+            return f"tl.load({address(location)} + unit, mask=inside, other=0.0)"
+    return f"tl.load({address(location)} + unit, mask=here, other=0.0)"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ConfigError
-from recurra.nn.softmax import IGNORED
+from recurra.types import IGNORED
 
 Target = Literal["symbol", "ranked symbol", "bits", "numbers"]
 """What a target is: a symbol's number, [...]; the same, numbered by falling frequency; [..., D] of 0 and 1; [..., D] of
