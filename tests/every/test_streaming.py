@@ -21,6 +21,7 @@ from recurra.nn.crf import marginals
 from recurra.registry import names
 from recurra.streaming.session import Session, advance, open_session
 from recurra.streaming.stepping import How
+from recurra.tasks.contract import Continues
 from recurra.testing.cores import core_settings
 from recurra.types import Batch, Lengths
 
@@ -67,7 +68,7 @@ def made(core: Mapping[str, Any], task: Mapping[str, Any], embedder: Mapping[str
 
 
 def given(model: Model) -> Any:
-    return WORDS if "text" not in model.task.needs[:1] or model.task.needs[1:] else TEXT
+    return TEXT if isinstance(model.task, Continues) else WORDS
 
 
 def numbers(answers: list[dict[str, Any]]) -> Tensor:
@@ -97,7 +98,8 @@ def in_chunks(session: Session, text: Any, size: int) -> list[dict[str, Any]]:
 @torch.no_grad()
 def oracle(model: Model, text: Any) -> list[dict[str, Tensor]]:
     """What the task says of every beginning of a text, read as a whole."""
-    ids = torch.from_numpy(model.vocabulary.encode(text))[None]
+    example = {"text": text} if isinstance(text, str) else {"tokens": text}
+    ids = torch.from_numpy(model.codecs.encode(example)["input"])[None]
     if model.config["task"]["kind"] == "generate":
         y, _ = model.core(model.embedder(Batch({"input": ids})), Lengths(), None)
         return [model.task.follow(model.embedder, each)[0] for each in y[0].split(1)]
@@ -193,11 +195,11 @@ def test_more_sessions_than_one_call_takes(how: How) -> None:
     model = made(LSTM, WAYS[0]).float()
     sessions = [open_session(model, "run", how) for _ in range(70)]
     for n in range(3):
-        advance(sessions, [(k + n) % len(model.vocabulary) for k in range(70)])
+        advance(sessions, [(k + n) % len(model.codecs["input"]) for k in range(70)])
     for k in (0, 63, 64, 69):
         one = open_session(model, "run", how)
         for n in range(3):
-            said = one.step((k + n) % len(model.vocabulary))
+            said = one.step((k + n) % len(model.codecs["input"]))
         assert torch.allclose(sessions[k]._said["next"], said["next"], atol=1e-6)  # type: ignore[index]
 
 

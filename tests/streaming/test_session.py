@@ -48,7 +48,7 @@ def tagger(core: Any = None) -> Model:
 
 def test_surprise_is_the_loss() -> None:
     model = made()
-    ids = torch.from_numpy(model.vocabulary.encode(TEXT))[None]
+    ids = torch.from_numpy(model.codecs["input"].encode(TEXT))[None]
     loss = model.loss(Batch({"input": ids[:, :-1], "target": ids[:, 1:]})).loss
     answers = open_session(model, HERE).feed(TEXT)
     assert [answer["symbol"] for answer in answers] == list(TEXT)
@@ -61,14 +61,14 @@ def test_surprise_is_the_loss() -> None:
 
 def test_writing_draws_what_sample_draws_and_reads_nothing() -> None:
     model = made()
-    ids = model.vocabulary.encode(TEXT)
+    ids = model.codecs["input"].encode(TEXT)
     choice: dict[str, Any] = {"temperature": 0.8, "top_k": 9, "seed": 3}
-    expected = model.vocabulary.decode(sample(model.step, None, ids, 30, **choice))
+    expected = model.codecs["input"].decode(sample(model.step, None, ids, 30, **choice))
     session = open_session(model, HERE)
     session.feed(TEXT)
     assert session.write(30, **choice) == expected == session.write(30, **choice)
     assert session.count == len(TEXT)
-    begin = model.vocabulary.decode(sample(model.step, None, model.vocabulary.encode("\n"), 30, seed=1))
+    begin = model.codecs["input"].decode(sample(model.step, None, model.codecs["input"].encode("\n"), 30, seed=1))
     assert open_session(model, HERE).write(30, seed=1) == begin
 
 
@@ -191,16 +191,16 @@ def test_the_fingerprint_is_the_checksum_of_the_saved_weights(tmp_path: Path) ->
 
 def test_numbers_and_steps() -> None:
     model = made()
-    ids = model.vocabulary.encode("the")
+    ids = model.codecs["input"].encode("the")
     session, other = open_session(model, HERE), open_session(model, HERE)
     expected = session.feed(ids.tolist())
     assert other.feed(ids)[-1] == expected[-1]  # type: ignore[arg-type]
     log_p = open_session(model, HERE).step(int(ids[0]))["next"]
-    assert log_p.shape == (1, len(model.vocabulary))
+    assert log_p.shape == (1, len(model.codecs["input"]))
     assert float(log_p.exp().sum()) == pytest.approx(1)
     assert float(log_p[0, ids[1]]) == expected[1]["log_p"]
     assert session.feed("") == [] and session.count == 3
-    assert session.feed(np.int64(3))[0]["symbol"] == model.vocabulary.symbols[3]  # type: ignore[arg-type]
+    assert session.feed(np.int64(3))[0]["symbol"] == model.codecs["input"].symbols[3]  # type: ignore[arg-type]
 
 
 def test_what_is_likeliest_is_what_the_last_answer_says() -> None:
@@ -213,7 +213,7 @@ def test_what_is_likeliest_is_what_the_last_answer_says() -> None:
         session.reset().likeliest()
     labels = open_session(tagger(), HERE)
     labels.feed(["the"])
-    with pytest.raises(ConfigError, match="run labels, it expects no symbols"):
+    with pytest.raises(ConfigError, match="run expects no symbols"):
         labels.likeliest()
 
 
@@ -228,7 +228,7 @@ def test_what_cannot_be_fed_is_refused() -> None:
     labels = open_session(tagger(), HERE)
     with pytest.raises(ConfigError, match="run reads tokens: feed a text, or a list of tokens as they are written"):
         labels.feed([1, 2])
-    with pytest.raises(ConfigError, match="run labels, it does not write"):
+    with pytest.raises(ConfigError, match="run does not write text"):
         labels.write(3)
     assert session.count == labels.count == 0
 

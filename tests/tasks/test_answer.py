@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 import recurra
 from recurra import registry
+from recurra.data.codecs.labels import Labels
 from recurra.errors import ConfigError, DataError
 from recurra.nn.embedders import SymbolEmbedder
 from recurra.nn.memory import in_order
@@ -20,6 +21,8 @@ from recurra.types import Batch, Lengths, Sizes
 
 B, T, D, H, V, L = 4, 8, 4, 6, 9, 3
 LENGTHS = [8, 5, 0, 3]
+NAMES = ["attic", "cellar", "yard"]
+KNOWN: Any = {"label": Labels().fit([NAMES])}
 SEGMENTS = [[0, 0, 0, 1, 1, 2, 2, 2], [0, 0, 1, 1, 1, 9, 9, 9], [3] * 8, [0, 0, 0, 7, 7, 7, 7, 7]]
 STORIES = [[(0, 3), (3, 5), (5, 8)], [(0, 2), (2, 5)], [], [(0, 3)]]
 """Where the segments of each sequence begin and end."""
@@ -85,10 +88,10 @@ def test_the_loss_and_the_answers(settings: dict[str, Any]) -> None:
     leaves = [p for part in (embedder, core, task) for p in part.parameters()]
     for a, b in zip(torch.autograd.grad(output.loss, leaves), torch.autograd.grad(loss, leaves), strict=True):
         assert (a - b).abs().max() <= 1e-11 * b.abs().max()
-    potentials = task.ask(embedder, core, given)
-    assert torch.allclose(potentials["label"][full], z.log_softmax(1), rtol=0, atol=1e-12)
-    said = task.decode(potentials, given.structure)["label"]
-    assert [said[b] for b in full] == z.argmax(1).tolist() and len(said) == B
+    asked = task.ask(embedder, core, given)
+    assert torch.allclose(asked["label"][full], z.log_softmax(1), rtol=0, atol=1e-12)
+    said = [answer["label"] for answer in task.answers(asked, [{}] * B, KNOWN, task.Options())]
+    assert [said[b] for b in full] == [NAMES[k] for k in z.argmax(1)] and len(said) == B
     given.fields["label"][1] = -100  # an answer that training never saw
     output = task(embedder, core, given)
     assert (output.targets, output.sequences) == (2, 3)
@@ -129,7 +132,7 @@ def test_sentences_are_found_by_their_ends() -> None:
 
 def test_scores() -> None:
     gold = [{"label": n, "place": f"t:{k}"} for k, n in enumerate("aabc", 1)]
-    found = Answer().score(gold, [{"label": n} for n in "aaba"], {"label": ["a", "b"]})
+    found = Answer().score(gold, [{"label": n} for n in "aaba"], {"label": Labels().fit([["a", "b"]])})
     assert found.metrics["accuracy"] == 75 and found.metrics["unseen_labels"] == 1
     with pytest.raises(DataError, match="t:1"):
         Answer().score(gold, [{"tags": []}] * 4)

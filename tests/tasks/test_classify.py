@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra import registry
+from recurra.data.codecs.labels import Labels
 from recurra.errors import ConfigError, DataError
 from recurra.nn.embedders import SymbolEmbedder
 from recurra.tasks.classify import Classify
@@ -17,6 +18,8 @@ from recurra.types import Batch, Lengths, Sizes
 
 B, T, D, H, V, L = 4, 5, 4, 6, 9, 3
 LENGTHS = [5, 2, 0, 3]
+FEWER: Any = {"label": Labels().fit([["a", "b"]]), "labels": Labels().fit([["a", "b"]])}
+KNOWN: Any = {"label": Labels().fit([list("abc")]), "labels": Labels().fit([list("abc")])}
 
 
 class Core(nn.Module):
@@ -38,7 +41,7 @@ class Core(nn.Module):
 
 def made(**settings: Any) -> tuple[SymbolEmbedder, Core, Classify]:
     task: Classify = registry.construct("task", {"kind": "classify", **settings})
-    sizes = Sizes(vocabulary=V, embedding=D, core=H, fields={"label": L})
+    sizes = Sizes(vocabulary=V, embedding=D, core=H, fields={"label": L, "labels": L})
     parts = SymbolEmbedder(size=D).build(sizes), Core(), task.build(sizes)
     for part in parts:
         part.double()
@@ -77,10 +80,10 @@ def test_one_label(pooling: str) -> None:
     leaves = [p for part in (embedder, core, task) for p in part.parameters()]
     for a, b in zip(torch.autograd.grad(output.loss, leaves), torch.autograd.grad(loss, leaves), strict=True):
         assert (a - b).abs().max() <= 1e-12 * b.abs().max()
-    potentials = task.ask(embedder, core, given)
-    assert torch.allclose(potentials["label"][FULL], z.log_softmax(1), rtol=0, atol=1e-12)
-    said = task.decode(potentials, given.structure)["label"]
-    assert [said[b] for b in FULL] == z.argmax(1).tolist() and len(said) == B
+    asked = task.ask(embedder, core, given)
+    assert torch.allclose(asked["label"][FULL], z.log_softmax(1), rtol=0, atol=1e-12)
+    said = [answer["label"] for answer in task.answers(asked, [{}] * B, KNOWN, task.Options())]
+    assert [said[b] for b in FULL] == ["abc"[k] for k in z.argmax(1)] and len(said) == B
     given.fields["label"][1] = -100  # a label that training never saw
     output = task(embedder, core, given)
     assert (output.targets, output.sequences) == (2, 3)
@@ -97,10 +100,10 @@ def test_several_labels(pooling: str) -> None:
     output = task(embedder, core, given)
     assert torch.allclose(output.loss, loss, rtol=1e-12)
     assert (output.targets, output.sequences) == (3, 3)
-    potentials = task.ask(embedder, core, given)
-    assert torch.allclose(potentials["labels"][FULL], z, rtol=0, atol=1e-12)
-    said = task.decode(potentials, given.structure)["labels"]
-    assert [said[b] for b in FULL] == [[k for k in range(L) if row[k] > 0.5] for row in p]
+    asked = task.ask(embedder, core, given)
+    assert torch.allclose(asked["labels"][FULL], z, rtol=0, atol=1e-12)
+    said = [answer["labels"] for answer in task.answers(asked, [{}] * B, KNOWN, task.Options())]
+    assert [said[b] for b in FULL] == [["abc"[k] for k in range(L) if row[k] > 0.5] for row in p]
 
 
 def test_balanced_weights_in_training_only() -> None:
@@ -131,26 +134,19 @@ def test_scores_of_one_label() -> None:
     task = Classify()
     gold = [{"text": "…", "label": n, "place": f"t:{k}"} for k, n in enumerate("aabc", 1)]
     said = [{"label": n} for n in "aaba"]
-    found = task.score(gold, said, {"label": ["a", "b"]})
+    found = task.score(gold, said, FEWER)
     assert found.metrics == pytest.approx({"accuracy": 75, "macro_f1": (80 + 100 + 0) / 3, "unseen_labels": 1})
     assert set(found.tables) == {"labels", "confusion"}
-    assert task.main_metric == ("accuracy", "max") and task.needs == ("text", "label")
+    assert task.main_metric == ("accuracy", "max") and list(task.fields) == ["input", "label"]
 
 
 def test_scores_of_several_labels() -> None:
     task = Classify(multi_label=True)
     gold = [{"labels": ["a", "b"]}, {"labels": []}, {"labels": ["c"]}]
     said = [{"labels": ["a"]}, {"labels": []}, {"labels": ["a"]}]
-    found = task.score(gold, said, {"label": ["a", "b"]}).metrics
+    found = task.score(gold, said, FEWER).metrics
     assert found == pytest.approx({"micro_f1": 40, "macro_f1": 200 / 9, "exact_match": 100 / 3, "unseen_labels": 1})
-    assert task.main_metric == ("micro_f1", "max") and task.needs == ("text", "labels")
-
-
-def test_examples_are_taken_as_they_are() -> None:
-    examples = [{"text": "a b", "label": "x"}]
-    task = Classify()
-    assert task.prepare(examples) == (examples, []) and task.settled(examples) == {}
-    assert task.fields == ("label",) and Classify(multi_label=True).fields == ("labels",)
+    assert task.main_metric == ("micro_f1", "max") and list(task.fields) == ["input", "labels"]
 
 
 def test_last_of_directions_that_are_summed_is_refused() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -93,26 +92,31 @@ def test_the_left_side_alone_passes_the_suite(check: str) -> None:
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_ranks_loss_and_potentials_agree(tied: bool) -> None:
+def test_the_loss_the_ranks_and_what_is_said_agree(tied: bool) -> None:
     embedder, core, task = parts({"kind": "both-ways", "hidden_size": 5}, tied=tied)
     batch = Batch({"input": sequences()}, Lengths(LENGTHS))
-    potentials, ranked = (f(embedder, core, batch) for f in (task.potentials, task.ranked))
+    asked, measured = task.ask(embedder, core, batch), task.measure(embedder, core, batch)
     valid = torch.arange(T) < LENGTHS[:, None]
     loss = torch.zeros((), dtype=torch.float64)
-    for side, log_p in potentials.items():
+    for side, log_p in asked.items():
         assert torch.allclose(log_p.exp().sum(2), torch.ones((), dtype=torch.float64))
-        ranks, of_target = ranked[side]
-        expected = log_p.gather(2, batch.fields["input"][..., None])
-        assert torch.allclose(of_target, expected[..., 0], rtol=0, atol=1e-12)
-        assert torch.equal(ranks[valid], (log_p > expected).sum(2)[valid])
-        loss -= of_target[valid].sum()
+        of_target = log_p.gather(2, batch.fields["input"][..., None])
+        ranks = (log_p > of_target).sum(2)[valid]
+        for k in (1, 5):
+            assert measured.details[f"{side}_top{k}"] == (ranks < k).sum()
+        nats = -of_target[..., 0][valid].sum()
+        assert torch.allclose(measured.details[f"{side}_nats"], nats, rtol=1e-12)
+        loss += nats
     output = task(embedder, core, batch)
-    assert torch.allclose(output.loss, loss, rtol=1e-12)
-    assert torch.allclose(output.details["answers"] + output.details["left"], output.loss, rtol=1e-12)
-    assert (output.targets, output.sequences) == (int(LENGTHS.sum()), 3)
-    places = (torch.tensor((0, 0, 2)), torch.tensor((1, 5, 0)))
-    for side, log_p in task.ask(embedder, core, batch, places).items():
-        assert torch.allclose(log_p, potentials[side][places], rtol=0, atol=1e-12)
+    for found in (output, measured, task.measured(asked, batch)):
+        assert torch.allclose(found.loss, loss, rtol=1e-12)
+        assert torch.allclose(found.details["both_nats"] + found.details["left_nats"], loss, rtol=1e-12)
+        assert (found.targets, found.sequences) == (int(LENGTHS.sum()), 3)
+    blanks = torch.tensor([[1, 5], [3, -1], [0, -1]])  # two blanks, one, one
+    at = Batch({**batch.fields, "blanks": blanks}, batch.structure)
+    for side, log_p in task.ask(embedder, core, at).items():
+        for b, n in ((0, 0), (0, 1), (1, 0), (2, 0)):
+            assert torch.allclose(log_p[b, n], asked[side][b, blanks[b, n]], rtol=0, atol=1e-12)
 
 
 def test_ties_go_to_the_lower_number() -> None:
@@ -120,21 +124,25 @@ def test_ties_go_to_the_lower_number() -> None:
     with torch.no_grad():
         for parameter in task.parameters():
             parameter.zero_()
-    ranks, log_p = task.ranked(embedder, core, Batch({"input": sequences()}))["both"]
-    assert torch.equal(ranks, sequences()) and torch.allclose(log_p, torch.full_like(log_p, -math.log(V)))
+    input = sequences()
+    details = task.measure(embedder, core, Batch({"input": input})).details
+    assert details["both_top1"] == (input < 1).sum() and details["both_top5"] == (input < 5).sum()
+    assert float(details["both_nats"]) == pytest.approx(input.numel() * math.log(V))
 
 
 def test_scores() -> None:
     task = Fill()
-    found = [{"rank": np.array([0, 4]), "log_p": np.log([0.5, 0.25])}, {"rank": [9, 5], "log_p": np.log([0.25, 0.5])}]
-    assert task.score(found).metrics == pytest.approx({"top1": 25.0, "top5": 50.0, "perplexity": 2 * math.sqrt(2)})
-    table = task.score_by(found, [np.array([True, False]), np.array([True, True])])
+    sums = {"both_top1": 1, "both_top5": 2, "both_nats": math.log(64), "known": 3, "known_top1": 1, "known_top5": 1}
+    scores = task.metrics(math.log(64), 4, sums | {"known_nats": math.log(16)})
+    assert scores.metrics == pytest.approx({"top1": 25.0, "top5": 50.0, "perplexity": 2 * math.sqrt(2)})
+    table = scores.tables["places"]
     assert table["columns"] == ["symbol", "places", "top1", "top5", "perplexity"]
     known, unknown = table["rows"]
     assert known == ["known", 3, pytest.approx(100 / 3), pytest.approx(100 / 3), pytest.approx(16 ** (1 / 3))]
     assert unknown == ["unknown", 1, 0.0, 100.0, pytest.approx(4.0)]
+    assert "25.0% of the places hold the unknown symbol" in scores.notes[0]
     with pytest.raises(DataError, match=r"a score over 0 places means nothing\. Evaluate on one sentence or more"):
-        task.score([])
+        task.metrics(0.0, 0, {})
 
 
 def test_parameters_of_the_left_side_are_those_of_a_run_of_its_own() -> None:

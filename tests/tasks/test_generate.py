@@ -246,11 +246,11 @@ def test_first_weights() -> None:
 
 def test_metrics() -> None:
     task = Generate()
-    found = task.metrics(20 * math.log(7), 10)
+    found = task.metrics(20 * math.log(7), 10, {}).metrics
     assert found == pytest.approx(
         {"perplexity": 49, "bits_per_symbol": 2 * math.log2(7), "nats_per_symbol": 2 * math.log(7)}
     )
-    assert task.metrics(1e6, 10)["perplexity"] == math.inf
+    assert task.metrics(1e6, 10, {}).metrics["perplexity"] == math.inf
     name, direction = task.main_metric
     assert name in found and direction == "min"
 

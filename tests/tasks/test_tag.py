@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra import registry
+from recurra.data.codecs.labels import Labels
 from recurra.errors import ConfigError
 from recurra.nn.embedders import SymbolEmbedder
 from recurra.tasks.tag import Tag
@@ -86,11 +87,11 @@ def test_softmax_is_a_plain_model() -> None:
     found, expected = torch.autograd.grad(output.loss, leaves), torch.autograd.grad(loss, leaves)
     for a, b in zip(found, expected, strict=True):
         assert (a - b).abs().max() <= 1e-12 * b.abs().max()
-    potentials = task.ask(embedder, core, given)
-    assert set(potentials) == {"tags"}
-    assert torch.allclose(potentials["tags"], z.log_softmax(2), rtol=0, atol=1e-12)
+    asked = task.ask(embedder, core, given)
+    assert set(asked) == {"tags"}
+    assert torch.allclose(asked["tags"], z.log_softmax(2), rtol=0, atol=1e-12)
     best = z.argmax(2).tolist()
-    decoded = task.decode(potentials, given.structure)
+    decoded = task.decode(asked, given.structure)
     assert decoded == {"tags": [best[0], best[1][:2], [], best[3][:3]]}
 
 
@@ -111,10 +112,10 @@ def test_crf_is_the_sum_over_all_sequences() -> None:
     output = task(embedder, core, given)
     assert torch.allclose(output.loss, loss, rtol=1e-12)
     assert (output.targets, output.sequences) == (10, 3)
-    potentials = task.ask(embedder, core, given)
-    assert set(potentials) == {"tags", "transitions", "start", "end"}
-    assert torch.allclose(potentials["tags"], z, rtol=0, atol=1e-12)
-    assert task.decode(potentials, given.structure) == {"tags": best}
+    asked = task.ask(embedder, core, given)
+    assert set(asked) == {"tags", "transitions", "start", "end"}
+    assert torch.allclose(asked["tags"], z, rtol=0, atol=1e-12)
+    assert task.decode(asked, given.structure) == {"tags": best}
 
 
 @pytest.mark.parametrize("decoder", ["softmax", "crf"])
@@ -128,10 +129,10 @@ def test_the_labels_loss_is_weighed_and_added(decoder: str) -> None:
     logits = F.linear(pooled, task.label.linear.weight, task.label.linear.bias)
     of_label = F.cross_entropy(logits, given.fields["label"][[0, 3]], reduction="sum")
     together = task(embedder, core, given)
-    potentials = task.ask(embedder, core, given)
-    assert torch.allclose(potentials["label"][[0, 3]], logits.log_softmax(1), rtol=0, atol=1e-12)
-    decoded = task.decode(potentials, given.structure)
-    assert decoded["label"] == potentials["label"].argmax(1).tolist() and len(decoded["tags"]) == B
+    asked = task.ask(embedder, core, given)
+    assert torch.allclose(asked["label"][[0, 3]], logits.log_softmax(1), rtol=0, atol=1e-12)
+    decoded = task.decode(asked, given.structure)
+    assert decoded["label"] == asked["label"].argmax(1).tolist() and len(decoded["tags"]) == B
     task.label = None
     alone = task(embedder, core, given)
     assert torch.allclose(together.loss, alone.loss + 0.3 * of_label, rtol=1e-12)
@@ -153,7 +154,7 @@ def test_unknown_tags_are_no_targets(decoder: str) -> None:
 
 
 @pytest.mark.parametrize("decoder", ["softmax", "crf"])
-def test_an_ensembles_potentials_are_averaged_entry_by_entry(decoder: str) -> None:
+def test_what_an_ensemble_says_is_averaged_entry_by_entry(decoder: str) -> None:
     given = batch([5, 2, 0, 3])
     models = [made(decoder=decoder, intent=True) for _ in range(3)]
     each = [task.ask(embedder, core, given) for embedder, core, task in models]
@@ -188,7 +189,7 @@ def test_iob1_is_found_converted_and_said() -> None:
     task = Tag()
     examples = [example("I-PER I-PER O I-LOC B-LOC", place="a:1"), example("O O", place="a:7"), {"tokens": ["x"]}]
     assert task.detected(examples) == "iob1"
-    assert task.settled(examples) == {"scheme": "iob1"}
+    assert task.settled(examples) == {"scheme": "iob1", "notes": []}
     prepared, notes = task.prepare(examples)
     assert [e.get("tags") for e in prepared] == [["B-PER", "I-PER", "O", "B-LOC", "B-LOC"], ["O", "O"], None]
     assert prepared[0]["place"] == "a:1" and prepared[0]["tokens"] == examples[0]["tokens"]
@@ -236,17 +237,19 @@ def test_spans_score_the_same_in_any_scheme(train_scheme: str) -> None:
 
 def test_the_main_metric_is_among_the_scores() -> None:
     gold = [example("B-A O", label="x")]
+    known: Any = {"tags": Labels().fit([["O", "I-A"]]), "label": Labels().fit([["y", "z"]])}
     for scheme in ("auto", "bio", "none"):
         task: Tag = registry.construct("task", {"kind": "tag", "scheme": scheme, "intent": True})
         name, direction = task.main_metric
-        found = task.score(gold, gold, {"tags": ["O"], "label": []}).metrics
+        found = task.score(gold, gold, known).metrics
         assert found[name] == 100 and direction == "max"
         assert (found["intent_accuracy"], found["unseen_tags"], found["unseen_labels"]) == (100, 1, 1)
 
 
-def test_needs() -> None:
-    assert Tag().fields == ("tags",) and Tag(intent=True).fields == ("tags", "label")
-    assert Tag().needs == ("tokens", "tags") and Tag(intent=True).needs == ("tokens", "tags", "label")
+def test_what_it_learns_from() -> None:
+    assert list(Tag().fields) == ["input", "tags"] and list(Tag(intent=True).fields) == ["input", "tags", "label"]
+    assert [name for name, field in Tag(intent=True).fields.items() if field.learned] == ["tags", "label"]
+    assert Tag().fields["tags"].along and not Tag(intent=True).fields["label"].along
     assert Tag().baselines == ("single-words",) and not Tag().causal
 
 

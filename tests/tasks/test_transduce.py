@@ -272,7 +272,8 @@ def test_scores_are_those_it_is_set_to() -> None:
     translated = Transduce({"kind": "sum"})
     scores = translated.score(gold, said)
     assert translated.main_metric[0] in scores.metrics and "nrefs:var|case:lc" in scores.notes[0]
-    assert translated.needs == ("source", "target") and not translated.causal and translated.marks == 1
+    assert list(translated.fields) == ["input", "target"] and not translated.causal
+    assert all(field.ended for field in translated.fields.values())
 
 
 def test_allowed_answers() -> None:

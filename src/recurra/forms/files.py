@@ -109,8 +109,8 @@ VOCABULARY = Table(
     {"scores": Items(Number())},
 )
 """The record of a codec of symbols."""
-SYMBOL = Table({"number": COUNT, "written": Text(halves=True)}, others=None)
-"""A symbol that a session read last."""
+SYMBOL = Table({"number": COUNT, "written": Text(halves=True)}, {"values": Items(Number())}, None)
+"""A step that a session read last; `values` where it is no symbol."""
 SESSION = Table({"run": TEXT, "count": COUNT, "last": Either((SYMBOL, NOTHING))})
 """What a session's file says beside its tensors."""
 EXPORT = Table({"task": Table({"kind": TEXT}), "core": Table({"kind": TEXT})}, {"description": TEXT}, Table())

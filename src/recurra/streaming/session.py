@@ -222,7 +222,8 @@ def _about(path: Path, written: str) -> tuple[str, int, Symbol | None]:
     The file's checksum is of its tensors alone: raises `CheckpointError` where this is damaged.
     """
     about = forms.read_json_text(written, "session", SESSION, partial(_damaged, path), "")
-    count, last = about["count"], about["last"] and Symbol(**about["last"])
+    count, last = about["count"], about["last"]
+    last = last and Symbol(last["written"], last["number"], tuple(last.get("values", ())))
     if (count > 0) is not isinstance(last, Symbol):
         raise _damaged(path, f"count {count!r}, last {last!r}")
     return str(about["run"]), count, last

@@ -121,10 +121,6 @@ class Answer(nn.Module):
         """How much of each sentence is in the answer, by hops: [B, hops, S], 0 behind a story's end; see `Memory`."""
         return self.memory.weights(*self._story(embedder, core, batch))
 
-    def decode(self, potentials: Mapping[str, Tensor], structure: Lengths) -> dict[str, list[Any]]:
-        """The likeliest answer to each question, a number."""
-        return {"label": potentials["label"].argmax(1).tolist()}
-
     def answers(
         self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: LabelOptions
     ) -> list[Answered]:

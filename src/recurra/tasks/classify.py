@@ -132,15 +132,9 @@ class Classify(nn.Module):
         return Output(loss, int((label != IGNORED).sum()), int(kept.sum()), state)
 
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """What `decode` reads, to be averaged over models: "label" [B, L], log ŷ, or "labels" [B, L], log ŷ/(1 − ŷ)."""
+        """ "label" [B, L], log ŷ, or "labels" [B, L], log ŷ/(1 − ŷ); both may be averaged over models."""
         logits = self.label(core(embedder(batch), batch.structure, None)[0], batch.structure, core)
         return {"labels": logits} if self.multi_label else {"label": F.log_softmax(logits, 1)}
-
-    def decode(self, potentials: Mapping[str, Tensor], structure: Lengths) -> dict[str, list[Any]]:
-        """The likeliest "label" of each sequence, a number; or its "labels", those likelier than not, as numbers."""
-        if self.multi_label:
-            return {"labels": [row.nonzero()[:, 0].tolist() for row in potentials["labels"] > 0]}
-        return {"label": potentials["label"].argmax(1).tolist()}
 
     def follow(self, embedder: nn.Module, y: Tensor, memory: Memory | None = None) -> tuple[dict[str, Tensor], Memory]:
         """What `ask` says of all that was read up to a step, whose core output is y [B, H]; see `Pooling`."""

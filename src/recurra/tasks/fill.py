@@ -296,12 +296,6 @@ class Fill(nn.Module):
         log_p = self.ask(embedder, core, asked)[self.side][:, 0]
         return -log_p.gather(1, batch.fields["input"][rows, steps][:, None]).sum()
 
-    def decode(self, potentials: Mapping[str, Tensor], structure: Lengths) -> dict[str, list[Any]]:
-        """The likeliest symbols of "input", a list as long as its sequence for each."""
-        best = potentials[self.side].argmax(2)
-        lengths = [best.shape[1]] * len(best) if structure.values is None else structure.values.tolist()
-        return {"input": [row[:n] for row, n in zip(best.tolist(), lengths, strict=True)]}
-
     def left_size(self, embedder: nn.Module, core: nn.Module) -> int:
         """Parameters that take part in predicting from the left alone."""
         own = [*embedder.parameters(), *self.left.parameters(), self.begin]

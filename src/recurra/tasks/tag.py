@@ -151,18 +151,18 @@ class Tag(nn.Module):
             found["label"] = F.log_softmax(self.label(y, batch.structure, core), 1)
         return found
 
-    def decode(self, potentials: Mapping[str, Tensor], structure: Lengths) -> dict[str, list[Any]]:
+    def decode(self, asked: Mapping[str, Tensor], structure: Lengths) -> dict[str, list[Any]]:
         """Numbers of the likeliest "tags", a list as long as its sequence for each, and of the "label" of each."""
-        z = potentials["tags"]
+        z = asked["tags"]
         if self.decoder == "crf":
-            transitions, start, end = (potentials[name] for name in ("transitions", "start", "end"))
+            transitions, start, end = (asked[name] for name in ("transitions", "start", "end"))
             best = viterbi(z.transpose(0, 1), transitions, start, end, structure.values)
         else:
             best = z.argmax(2)
         lengths = [z.shape[1]] * len(z) if structure.values is None else structure.values.tolist()
         found: dict[str, list[Any]] = {"tags": [row[:n] for row, n in zip(best.tolist(), lengths, strict=True)]}
         if self.intent:
-            found["label"] = potentials["label"].argmax(1).tolist()
+            found["label"] = asked["label"].argmax(1).tolist()
         return found
 
     def answers(
