@@ -6,7 +6,7 @@ from typing import Any
 
 from recurra import registry
 from recurra.config import Config
-from recurra.data.codecs.contract import Splits
+from recurra.data.codecs.contract import Splits, forms_of
 from recurra.data.fields import readers_of
 from recurra.data.readings import load_pypinyin
 from recurra.errors import ConfigError
@@ -109,9 +109,7 @@ def _check_codecs(config: Config, embedder: Any, task: Any) -> None:
     given = registry.find("reader", reader).fields
     forms = {given[of] for of in fields["input"].of if of in given}
     if forms and not forms & {*codec.forms}:
-        fitting = [
-            other for other in registry.names("codec") if forms & {*getattr(registry.find("codec", other), "forms", ())}
-        ]
+        fitting = [other for other in registry.names("codec") if forms & {*forms_of(other)}]
         raise ConfigError(
             f"{section}.kind = {kind!r} encodes {' or '.join(codec.forms)}, but reader.kind = {reader!r} gives "
             f"{' or '.join(sorted(forms))}. Set {section}.kind = {' or '.join(map(repr, fitting))}."
@@ -119,12 +117,8 @@ def _check_codecs(config: Config, embedder: Any, task: Any) -> None:
 
 
 def _kinds_for_texts() -> list[str]:
-    found = []
-    for name in registry.names("codec"):
-        codec = registry.find("codec", name)
-        if "text" in codec.forms and not hasattr(codec, "tokens") and hasattr(codec, "decode") and name != "spelling":
-            found.append(name)
-    return found
+    """Codecs of one long text."""
+    return [name for name in registry.names("codec") if forms_of(name) == ("text",)]
 
 
 def _check_reader(config: Config, task: Any) -> None:
@@ -150,8 +144,8 @@ def _check_reader(config: Config, task: Any) -> None:
     what = "sentences one by one" if wanted == "sentences" else "input"
     if not {*task.fields["input"].of} & {*found} or (wanted == "sentences" and not one_by_one):
         raise ConfigError(
-            f"reader.kind = {reader['kind']!r} gives no {what}, but the task {name!r} reads {' or '.join(task.fields['input'].of)}. For a sentence in each line: --set "
-            "reader.kind=lines"
+            f"reader.kind = {reader['kind']!r} gives no {what}, but the task {name!r} reads "
+            f"{' or '.join(task.fields['input'].of)}. For a sentence in each line: --set reader.kind=lines"
         )
 
 
