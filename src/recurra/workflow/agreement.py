@@ -40,7 +40,7 @@ def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None
             f"{config['embedder']['kind']!r} cannot. Set embedder.kind = 'words'."
         )
     baseline = config["baseline"]["kind"]
-    if baseline not in task.baselines:
+    if baseline not in task.baselines and baseline in registry.ours("baseline"):
         raise ConfigError(f"baseline.kind = {baseline!r}, this task is scored beside {', '.join(task.baselines)}.")
     registry.construct("baseline", config["baseline"])  # which says what it lacks
 
@@ -72,6 +72,8 @@ def _check_batching(config: Config, embedder: Any, task: Any) -> None:
     """What is learned from one long sequence is read in pieces, other tasks' sequences one by one."""
     name, kind = config["task"]["kind"], config["batching"]["kind"]
     wanted = isinstance(task, Continues) and not isinstance(task, Starts)
+    if wanted and not hasattr(make_codecs(config, embedder, task)["input"], "symbols"):
+        return  # a series, or many short ones
     along = all(field.along for field in task.fields.values() if field.learned)
     if wanted != registry.find("batching", kind).in_pieces and not (along and not wanted and kind != "streams"):
         fitting = [each for each in registry.names("batching") if registry.find("batching", each).in_pieces == wanted]
