@@ -12,17 +12,18 @@ from pathlib import Path
 
 import recurra
 from recurra.data.readers.poems import form_of, has_form
-from recurra.serving.pairs import PairRun
-from recurra.serving.reading import own_parts
+from recurra.runs.reading import own_parts
+from recurra.runs.run import Run
 
 
-def sheet(run: PairRun, count: int, seed: int, form: bool) -> Iterator[str]:
+def sheet(run: Run, count: int, seed: int, form: bool) -> Iterator[str]:
     """The lines of the page."""
     report = run.report
     scores = report["scores"]["test"]
     kept = "with the form kept" if form else "freely"
     answers = run.predict(*(example["source"] for example in own_parts(run.config).test[:count]), seed=seed, form=form)
-    found = {name: getattr(run.search, name) for name in ("temperature", "top_p", "top_k")}
+    options = run.options({"seed": seed, "form": form})
+    found = {name: getattr(options, name) for name in ("temperature", "top_p", "top_k")}
     drawn = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in found.items() if value is not None)
     yield "# Poems, unselected\n"
     yield f"The first {count} titles of the test, one poem each, drawn {kept}: {drawn}, seed {seed}.\n"
@@ -53,7 +54,6 @@ def main() -> None:
     parser.add_argument("--out", help="the page; printed where it is not said")
     arguments = parser.parse_args()
     run = recurra.load(arguments.run, device="cpu")
-    assert isinstance(run, PairRun)
     page = "\n".join(sheet(run, arguments.count, arguments.seed, not arguments.free))
     if arguments.out:
         Path(arguments.out).write_text(page, encoding="utf-8")

@@ -80,7 +80,7 @@ def torch_cell(model: Model) -> Side:
     cell = torch.nn.LSTMCell(EMBEDDING, UNITS)
     cell.load_state_dict({name.removesuffix("_l0"): p for name, p in layer.state_dict().items()})
     state = [(torch.zeros(1, UNITS), torch.zeros(1, UNITS))]
-    numbers = [torch.tensor([k]) for k in range(len(model.vocabulary))]
+    numbers = [torch.tensor([k]) for k in range(len(model.codecs["input"]))]
 
     @torch.inference_mode()
     def side(ids: list[int]) -> np.ndarray:
@@ -149,7 +149,7 @@ def compare(rounds: int) -> dict[str, Any]:
     sides = {"torch LSTMCell": torch_cell(model), "ONNX Runtime": onnx_runtime(model)}
     for how in ("float32", "bfloat16", "int8", "module"):
         sides[f"Session.step, {how}"] = ours(model, how)
-    ids = np.random.default_rng(0).integers(0, len(model.vocabulary), EACH).tolist()
+    ids = np.random.default_rng(0).integers(0, len(model.codecs["input"]), EACH).tolist()
     truth = sides["torch LSTMCell"](ids)
     differences = {name: float(np.abs(side(ids) - truth).max()) for name, side in sides.items() if "torch" not in name}
     for name, difference in differences.items():

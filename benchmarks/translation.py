@@ -21,18 +21,15 @@ import torch
 
 import recurra
 from recurra import config as configuration
-from recurra import registry
+from recurra.asking.answering import answer, questions
 from recurra.bench.interleaved import machine, turns
 from recurra.checkpoint import RunFolder
-from recurra.data.former import pair_codecs
-from recurra.model import Model
-from recurra.serving.pairs import without_targets
 from recurra.decoding.search import Search
-from recurra.serving.translate import translate
+from recurra.model import Model
 from recurra.training.evaluation import Batches
 from recurra.training.trainer import Trainer, Training
 from recurra.types import IGNORED
-from recurra.workflow.pairs import PairMaterial
+from recurra.workflow.material import Material
 from recurra.workflow.plan import make_plan
 
 BACKENDS = ("auto", "torch")
@@ -57,26 +54,20 @@ class FirstBatches:
         return sum(counts) / len(counts)
 
 
-def trainer(config: configuration.Config, material: PairMaterial, batches: FirstBatches, precision: str) -> Trainer:
+def trainer(config: configuration.Config, material: Material, batches: FirstBatches, precision: str) -> Trainer:
     torch.manual_seed(1)
-    model = Model.from_config(config, material.vocabularies)
+    model = Model.from_config(config, material.codecs)
     settings = Training(**{**config["training"], "epochs": 10_000, "precision": precision, "average": None})
     folder = RunFolder(Path(tempfile.mkdtemp()))
     return Trainer(model, settings, lambda epoch: batches, list, folder)
 
 
-def searching(model: Model, material: PairMaterial, count: int, beam: int) -> Callable[[], None]:
-    examples = material.parts["test"][:count]
-    codecs = pair_codecs(model.vocabularies)
-    encoded = codecs.encode_all(map(without_targets, examples))
-    batching = registry.construct("batching", model.config["batching"])
-    batches = batching.batches(encoded, codecs.layouts, whole=True)
-    sources = [["?"] * len(each["input"]) for each in encoded]
-    search = Search(beam=beam)
+def searching(model: Model, material: Material, count: int, beam: int) -> Callable[[], None]:
+    asked, search = questions([model], material.parts["test"][:count]), Search(beam=beam)
 
     def search_all() -> None:
         model.eval()
-        translate([model], [batches], sources, search, torch.device("cpu"))
+        answer([model], asked, search, torch.device("cpu"))
         model.train()
 
     return search_all
@@ -93,7 +84,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = {"data.set": "multi30k", "core.kind": arguments.kind}
     config = make_plan("translate", settings=settings, out=tempfile.mkdtemp()).config
-    material = PairMaterial(config)
+    material = Material(config)
     batches = FirstBatches(material.train(0, 1), arguments.rounds)
     backends = BACKENDS if arguments.kind == "recurrent" else BACKENDS[:1]
     results = []

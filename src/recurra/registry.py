@@ -261,6 +261,11 @@ def names(kind: str) -> list[str]:
     return sorted({*_declared(kind), *(name for k, name in _parts if k == kind)})
 
 
+def ours(kind: str) -> list[str]:
+    """The registered names of a kind that are no plugin's."""
+    return sorted(_declared(kind))
+
+
 def find(kind: str, name: str) -> Any:
     """The part registered under `name`; raises `UnknownName` with the nearest names."""
     if (kind, name) not in _parts:

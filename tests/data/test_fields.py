@@ -11,7 +11,6 @@ import pytest
 from recurra.data.codecs.file import load, save
 from recurra.data.codecs.spelling import LONGEST_WORD
 from recurra.data.fields import Codecs
-from recurra.data.former import new_label_codecs
 from recurra.errors import ConfigError, DataError, UnknownName
 from recurra.types import IGNORED, Field
 
@@ -160,28 +159,30 @@ def test_more_tags_than_tokens() -> None:
         fitted(["tags"]).encode({"text": "Ann ran", "tags": ["B"], "place": "here:1"})
 
 
-def test_a_vocabulary_of_one_long_text() -> None:
-    with pytest.raises(ConfigError, match=r"vocabulary.kind = 'character' is not for examples .* kind = \"tokens\""):
-        new_label_codecs({"kind": "character"}, False, ["tags"])
+@pytest.mark.parametrize(("kind", "learned"), [("subwords", ["tags"]), ("subwords", []), ("character", [])])
+def test_symbols_that_are_no_tokens(kind: str, learned: list[str]) -> None:
+    along = "tags" if learned else "characters"
+    with pytest.raises(
+        ConfigError,
+        match=rf"^vocabulary.kind = '{kind}' has symbols that are no tokens, but {along} go along .* kind = \"tokens\"",
+    ):
+        Codecs(fields(learned, not learned), {"input": {"kind": kind}})
+
+
+def test_tags_of_characters() -> None:
+    made = Codecs(fields(["tags"], False), {"input": {"kind": "character"}})
+    encoded = made.fit([{"text": "ab", "tags": ["B", "I"]}]).encode({"text": "ba", "tags": ["I", "B"]})
+    assert len(encoded["input"]) == len(encoded["tags"]) == 2
+
+
+def test_a_kind_nobody_registered() -> None:
     with pytest.raises(UnknownName, match="did you mean 'tokens'"):
-        new_label_codecs({"kind": "token"}, False, ["tags"])
+        Codecs(fields(["tags"]), {"input": {"kind": "token"}})
 
 
 def test_neither_tokens_nor_text() -> None:
     with pytest.raises(DataError, match=r"^a.csv:3: no tokens or text in this example, only label\. Name a reader"):
         fitted(["tags"]).encode({"place": "a.csv:3", "label": "x"})
-
-
-def test_a_codec_that_cannot_read_what_the_reader_gives() -> None:
-    made = Codecs(fields(["tags"]), {"input": {"kind": "character"}})
-    made.check({"text": "text", "tags": "tags"})
-    with pytest.raises(
-        ConfigError,
-        match=r"^vocabulary.kind = 'character' reads text, but tokens is tokens\. Set .* = 'spelling' or 'subwords'",
-    ):
-        made.check({"tokens": "tokens", "tags": "tags"})
-    with pytest.raises(ConfigError, match=r"^tags.kind = 'tags' reads tags, but tags is labels\. .* 'label-set'\."):
-        made.check({"tags": "labels"})
 
 
 def test_two_fields_of_one_codec_have_one_setting() -> None:

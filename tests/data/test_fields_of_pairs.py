@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from recurra.data.codecs.file import load, save
-from recurra.data.former import by_field, new_pair_codecs, pair_codecs
+from recurra.data.codecs.file import load, records_of, save
+from recurra.data.fields import Codecs
+from recurra.data.mark import mark_of
 from recurra.data.sides import has_empty_side, one_target_each, source_of, targets_of
 from recurra.errors import ConfigError, DataError
+from recurra.types import Field
 
 TRAIN: list[dict[str, Any]] = [
     {"source": "a dog runs", "target": "ein Hund rennt .", "place": "t:1"},
@@ -21,6 +24,19 @@ TRAIN: list[dict[str, Any]] = [
 TOKENS = {"kind": "tokens", "split": "space"}
 CHARACTERS = {"kind": "tokens", "split": "characters"}
 SUBWORDS = {"kind": "subwords", "size": 300}
+
+
+def fields(joint: bool = False) -> dict[str, Field]:
+    record = "input" if joint else None
+    return {
+        "input": Field(("source", "tokens", "text"), {"kind": "tokens"}, ended=True),
+        "target": Field(("target",), {"kind": "tokens"}, learned=True, ended=True, record=record, several="targets"),
+        "segments": Field(("segments",), {"kind": "integers"}, along=True),
+    }
+
+
+def new_pair_codecs(vocabulary: dict[str, Any], target: dict[str, Any] | None = None, joint: bool = False) -> Codecs:
+    return Codecs(fields(joint), {"input": vocabulary, "target": target or vocabulary})
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -109,8 +125,9 @@ def test_segments_go_with_their_tokens() -> None:
 @pytest.mark.parametrize("joint", [False, True])
 def test_a_saved_encoder_encodes_the_same(vocabulary: dict[str, Any], joint: bool, tmp_path: Path) -> None:
     encoder = new_pair_codecs(vocabulary, joint=joint).fit(TRAIN)
-    save(by_field(encoder), tmp_path / "v")
-    again = pair_codecs(load(tmp_path / "v"))
+    assert list(encoder.saved) == (["input"] if joint else ["input", "target"])
+    save(encoder.saved, tmp_path / "v")
+    again = Codecs(fields(joint), known=load(tmp_path / "v"))
     assert again.ends == encoder.ends
     assert all(map(same, again.encode_all(TRAIN), encoder.encode_all(TRAIN)))
 
@@ -144,14 +161,17 @@ def test_examples_that_are_no_pairs() -> None:
         encoder.fit([{"source": "x", "place": "x:2"}])
 
 
-def test_vocabularies_that_do_not_serve() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^vocabulary.kind = 'character' is not for pairs of texts, expected tokens or"
-    ):
-        new_pair_codecs({"kind": "character"})
-    with pytest.raises(ConfigError, match=r"^target.kind = 'word' is not for pairs of texts"):
-        new_pair_codecs(TOKENS, {"kind": "word"})
-    with pytest.raises(
-        ConfigError, match=r"^\[target\] and \[vocabulary\] differ, but task.tied = 'all' has one vocabul"
-    ):
+def test_a_joint_vocabulary_of_a_former_run_was_saved_for_both(tmp_path: Path) -> None:
+    encoder = new_pair_codecs(TOKENS, joint=True).fit(TRAIN)
+    records = {name: encoder["input"].record() for name in ("input", "target")}
+    path = tmp_path / "vocabulary.json"
+    path.write_text(json.dumps({"version": 2, "vocabularies": records}), encoding="utf-8")
+    again = Codecs(fields(joint=True), known=load(path))
+    assert again["input"] is again["target"]
+    assert mark_of(records_of(again.saved)) == mark_of(records), "weights of then still know their vocabularies"
+    assert all(map(same, again.encode_all(TRAIN), encoder.encode_all(TRAIN)))
+
+
+def test_two_settings_of_a_joint_vocabulary() -> None:
+    with pytest.raises(ConfigError, match=r"^the fields input and target have one codec, but the settings .* Leave"):
         new_pair_codecs(TOKENS, CHARACTERS, joint=True)

@@ -18,7 +18,7 @@ Some = tuple[Ids, Ids]
 """Symbols that may stand in a blank, and the place in its table of the n-gram that each makes with its neighbours."""
 
 FEW = 5
-"""A guess among the first so many is counted, too."""
+"""Of the likeliest: how often a symbol is among them is counted, too."""
 
 
 @part("baseline", "blank-ngrams")
@@ -46,8 +46,8 @@ class BlankNgrams:
         self.discounts: Literal["one", "three"] = discounts
 
     def rows(self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any]) -> Iterator[Row]:
-        """Fit on the "tokens" of sentences and guess every one of others: its log-probability, and, as `sums`, how often
-        it is the likeliest ("top1"), and how often among the first few."""
+        """Fit on the "tokens" of sentences and guess every one of others: its log-probability, and, as `sums`, how
+        often it is the likeliest ("top1"), and how often among the first few ("top5")."""
         for name, side in (("training", train), ("test", test)):
             check_fields("blank-ngrams", name, side, "tokens")
         vocabulary = codecs["input"]

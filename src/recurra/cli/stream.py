@@ -99,8 +99,10 @@ def stream(
     def answer(piece: Piece, line: _Line) -> None:
         if opened.continues and opened.of_text:
             _write(session, piece, line, each, said, json)
-        else:
-            _label(session if opened.continues else session.reset(), piece, each, json)
+        elif opened.of_text or not piece.text.strip():
+            _label(session.reset(), piece, each, json)
+        else:  # of numbers a line is some steps more, and a blank one ends the sequence
+            _label(session, piece, each, json)
 
     with threads_set(threads):
         _follow(session, pieces(texts, cut, 1 if each and cut is len else PIECE), answer, state)

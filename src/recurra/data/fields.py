@@ -9,7 +9,7 @@ import numpy as np
 
 from recurra import registry
 from recurra.data.batching.layout import Layout, layout_of
-from recurra.data.codecs.contract import Codec, EncodesMany, Splits, forms_of, unknown_share
+from recurra.data.codecs.contract import Codec, EncodesMany, Splits, unknown_share
 from recurra.data.codecs.file import now_called
 from recurra.errors import ConfigError, DataError
 from recurra.types import IGNORED, Example, Field
@@ -61,6 +61,7 @@ class Codecs(Mapping[str, Any]):
                 self._codecs[name], chosen[record] = codec, wanted
                 if codec.record().keys() > {"kind", "settings"}:
                     self.saved[record] = codec
+        self._check_tokens()
 
     def __getitem__(self, field: str) -> Any:
         return self._codecs[field]
@@ -84,19 +85,21 @@ class Codecs(Mapping[str, Any]):
             for name, field in self.fields.items()
         }
 
-    def check(self, gives: Mapping[str, str]) -> None:
-        """Raise `ConfigError` for a codec that cannot read what a reader gives, fields by name and their forms."""
-        for name, field in self.fields.items():
-            for source in (*field.of, *([] if field.several is None else [field.several])):
-                form = {"texts": "text"}.get(gives.get(source, ""), gives.get(source))
-                if form is None or form in self[name].forms:
-                    continue
-                fitting = [kind for kind in registry.names("codec") if form in forms_of(kind)]
-                section, kind = SECTIONS.get(name, name), self[name].record()["kind"]
-                raise ConfigError(
-                    f"{section}.kind = {kind!r} reads {' or '.join(self[name].forms)}, but {source} is {form}. Set "
-                    f"{section}.kind = {' or '.join(map(repr, fitting))}."
-                )
+    def _check_tokens(self) -> None:
+        """Refuse an input of pieces of words where another field has a value for each word, or is made of words."""
+        codec = self[INPUT]
+        if isinstance(codec, Splits):
+            return
+        parts = "tokens" in codec.forms
+        wrong = [
+            name for name, field in self.fields.items() if not field.of or (parts and field.along and field.learned)
+        ]
+        if wrong:
+            kind, others = codec.record()["kind"], " and ".join(wrong)
+            raise ConfigError(
+                f"vocabulary.kind = {kind!r} has symbols that are no tokens, but {others} go along with tokens. "
+                'Write kind = "tokens"; split = "characters" takes each character for one.'
+            )
 
     def value(self, field: str, example: Example) -> Any:
         """The value of a field in an example; None where it has none, and that of the input raises `DataError`."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from recurra import registry
 from recurra.answers.pair import END
 from recurra.asking.examples import as_example
 from recurra.data.batching.layout import Layout, laid
@@ -20,7 +21,7 @@ from recurra.decoding.search import Search, longest_of
 from recurra.engine.device import moved
 from recurra.errors import DataError
 from recurra.model import Model
-from recurra.tasks.contract import Continues, Prepares, Starts, make_options
+from recurra.tasks.contract import Prepares, Starts, make_options
 from recurra.types import IGNORED, Batch, Example
 
 Given = str | Sequence[str] | Example
@@ -78,7 +79,7 @@ def read(model: Model, given: Given, answered: bool = False) -> Reading:
         (example,), _ = task.prepare([codecs.tokenised(example)])
     encoded, layouts = codecs.encode(example), dict(codecs.layouts)
     tokens = _tokens(codecs, example, encoded)
-    if isinstance(task, Continues) and not isinstance(task, Starts):
+    if registry.find("batching", model.config["batching"]["kind"]).in_pieces:
         encoded["target"] = _behind(encoded["input"])
         layouts["target"] = replace(layouts["input"], padding=IGNORED)
     if not tokens:

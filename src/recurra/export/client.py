@@ -66,10 +66,18 @@ def no_client(run: Any) -> str:
     """Why no client can ask a run as it is asked when nothing else is said; empty: one can."""
     if run.config["task"]["kind"] not in TASKS:
         return "its task is a plugin's"
+    lacking = [kind for name in _read(run) if (kind := run.model.codecs[name].record()["kind"]) not in VOCABULARIES]
+    if lacking:
+        return f"no client reads {lacking[0]}"
     options = run.options()
     return (
         f"its [search] is: {options.words}" if getattr(options, "draws", False) or getattr(options, "form", 0) else ""
     )
+
+
+def _read(run: Any) -> tuple[str, ...]:
+    """The fields that a client reads and writes."""
+    return ("input", "target") if run.config["task"]["kind"] == "transduce" else ("input",)
 
 
 def client(run: Any) -> str:
@@ -80,7 +88,7 @@ def client(run: Any) -> str:
     task, codecs = run.config["task"]["kind"], run.model.codecs
     search: Search | None = run.options() if isinstance(run.options(), Search) else None
     readers = {}
-    for name in ("input", "target") if task == "transduce" else ("input",):
+    for name in _read(run):
         kind = codecs[name].record()["kind"]
         if kind not in VOCABULARIES:
             raise ConfigError(

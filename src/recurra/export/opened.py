@@ -14,14 +14,14 @@ from torch import Tensor
 from recurra import forms, registry
 from recurra.data.codecs import file as codec_file
 from recurra.data.mark import mark_of
-from recurra.errors import CheckpointError
+from recurra.errors import CheckpointError, ConfigError
 from recurra.export import MODEL, STEP
 from recurra.export.check import session
 from recurra.forms import Table
 from recurra.forms.files import EXPORT
 from recurra.model import make_codecs
 from recurra.runs.run import Run
-from recurra.tasks.contract import Arranges, Continues, Starts
+from recurra.tasks.contract import Arranges, Continues, MeasuresAsked, Starts
 from recurra.types import Batch, Output, Shared
 
 FORMAT = "1"
@@ -145,6 +145,8 @@ class OnnxModel:
     def loss(self, batch: Batch, state: Any = None) -> Output:
         """The loss of a task that is scored by it, summed over targets; of one that writes on, from a state."""
         task: Any = self.task
+        if not isinstance(task, MeasuresAsked):
+            raise ConfigError("this export cannot be scored: its task measures the model itself. Score the run.")
         if not isinstance(task, Continues) or isinstance(task, Starts):
             found: Output = self.task.measured(self.task.ask(None, None, batch), batch)
             return found

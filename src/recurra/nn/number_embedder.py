@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 
 from recurra.errors import ConfigError
@@ -22,6 +23,8 @@ class NumberEmbedder(nn.Module):
     """
 
     linear: nn.Linear | None
+    like: Tensor
+    """Of the type that weights have: a model in float64 reads numbers in float64."""
 
     def __init__(self, size: int | None = None, dropout: float = 0.0) -> None:
         super().__init__()
@@ -32,6 +35,7 @@ class NumberEmbedder(nn.Module):
         if not 0 <= dropout < 1:
             raise ConfigError(f"embedder.dropout = {dropout}, expected 0 or more and less than 1.")
         self.size, self.dropout = size, dropout
+        self.register_buffer("like", torch.empty(0), persistent=False)
 
     @property
     def output_size(self) -> int:
@@ -50,5 +54,6 @@ class NumberEmbedder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         given = batch.fields["input"].transpose(0, 1)  # [T, B, W]
-        x = given if self.linear is None else self.linear(given.to(self.linear.weight.dtype))
+        given = given.to(self.like.dtype)
+        x = given if self.linear is None else self.linear(given)
         return dropout(x, self.dropout, self.training).transpose(0, 1)

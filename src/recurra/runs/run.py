@@ -175,6 +175,8 @@ class Run:
         task = self.model.task
         if self.continues:
             (found,) = self.predict(**SAMPLE, seed=seed)
+            if not self.of_text:
+                return {"shown": [found.json()], "texts": [found.text()]}
             return {"sample": {**SAMPLE, "seed": seed, **{k: v for k, v in found.json().items() if k != "prompt"}}}
         asked: Sequence[Example] = test[:SHOWN]
         if isinstance(task, Demonstrates):

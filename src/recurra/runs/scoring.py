@@ -16,7 +16,7 @@ from recurra.decoding.search import cut_at
 from recurra.errors import ConfigError, DataError
 from recurra.runs.adaptation import Adaptation, not_for
 from recurra.runs.adapted_scores import adapted_scores, own_text
-from recurra.tasks.contract import Predicts, Prepares, ScoredByLoss, ScoresItself, Starts
+from recurra.tasks.contract import Predicts, Prepares, ScoredByLoss, ScoresItself, StandsBeside, Starts
 from recurra.tasks.metrics import with_metrics
 from recurra.tasks.scores import Scores, perplexity
 from recurra.training.evaluation import Score, evaluate
@@ -110,6 +110,8 @@ def _scored(
     if isinstance(task, ScoredByLoss):
         found = ask.measured(gold, one_stream)
         scores = task.metrics(found.loss, found.targets, found.details)
+        if not isinstance(task, StandsBeside):
+            return scores, [], {}
         return scores, task.beside(model.embedder, model.core, found.targets, found.details), {}
     answers = ask.answers(gold, ask.options)
     scores = with_metrics(task.score(gold, answers, codecs), metrics_of(ask.runs[0].config), gold, answers)
@@ -138,7 +140,8 @@ def _beside(
             return found.metrics
         return with_metrics(task.score(gold, row.predictions, codecs), further, gold, row.predictions).metrics
 
-    others = [{"kind": kind} for kind in task.baselines if kind != baseline["kind"]]
+    own = task.baselines if baseline["kind"] in task.baselines else ()
+    others = [{"kind": kind} for kind in own if kind != baseline["kind"]]
     return scored_rows([baseline, *others], learned, asked, codecs, metrics)
 
 

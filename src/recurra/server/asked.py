@@ -103,8 +103,10 @@ def check_sizes(given: Mapping[str, Any], limits: Limits) -> None:
             raise Problem(422, error, expected=expected, got=value, next="Choose a number between.")
 
 
-def check_input(run: Run, given: str | Sequence[str], limits: Limits) -> None:
-    """Raise `Problem` for an input that has more blanks than may be."""
+def check_input(run: Run, given: str | Sequence[Any], limits: Limits) -> None:
+    """Raise `Problem` for an input that has more blanks than may be, and for numbers where a text is read."""
+    if run.of_text and not isinstance(given, str) and not all(isinstance(token, str) for token in given):
+        raise Problem(422, "this model reads text", expected="a text, or its tokens", got=given, next="Send a text.")
     if "blanks" in run.model.task.fields and count_blanks(given) > limits.blanks:
         raise too_long("the list of blanks in an input", limits.blanks, count_blanks(given), "blanks")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from recurra.errors import ConfigError
 
@@ -61,6 +62,9 @@ class Limits:
                 raise ConfigError(f"limit {field.name} = {getattr(self, field.name)}, expected more.")
 
 
-def size_of(given: str | Sequence[str]) -> int:
-    """The size of an input: its characters, but no token less than one, since an empty one is computed, too."""
-    return len(given) if isinstance(given, str) else sum(max(1, len(token)) for token in given)
+def size_of(given: str | Sequence[Any]) -> int:
+    """The size of an input: its characters, but no token less than one, since an empty one is computed, too; or its
+    numbers."""
+    if isinstance(given, str):
+        return len(given)
+    return sum(max(1, len(step)) if isinstance(step, str | list) else 1 for step in given)

@@ -100,9 +100,9 @@ class Served:
             answers, count = await self.worker.call(lambda: (session.feed(given, top), session.count))
         return {"count": count, "answers": answers}
 
-    def check_input(self, given: str | Sequence[str], longest: int | None = None) -> None:
+    def check_input(self, given: str | Sequence[Any], longest: int | None = None) -> None:
         """Raise `Problem` for an input that is too long for the run, or is no text."""
-        text = given if isinstance(given, str) else "".join(given)
+        text = given if isinstance(given, str) else "".join(step for step in given if isinstance(step, str))
         most = asked.longest(self.run, self.limits) if longest is None else longest
         if size_of(given) > most:
             raise too_long("an input", most, size_of(given), "characters")

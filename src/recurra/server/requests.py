@@ -27,7 +27,9 @@ First = Field(fail_fast=True, max_length=LISTED)
 """Of a list of what it should not hold, the first is said: errors for all of them would take seconds."""
 Tokens = Annotated[list[StrictStr], First]
 Numbers = Annotated[list[Whole], First]
-Input = StrictStr | Tokens
+Step = Number | Annotated[list[Number], First]
+Input = StrictStr | Tokens | Annotated[list[Step], First]
+"""A text, its tokens, or numbers: one a step, or several."""
 
 
 class Body(BaseModel):

@@ -165,16 +165,26 @@ class ScoredByLoss(Protocol):
     def measure(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch, with all the `details` that `metrics` are made of: sums over its targets by name."""
 
-    def measured(self, asked: Mapping[str, Tensor], batch: Batch) -> Output:
-        """The same of what `ask` says of all of the batch: for who has no more, as an ONNX file."""
-
     def metrics(self, loss: float, targets: int, details: Mapping[str, float]) -> Scores:
         """Metrics of losses, and of `details`, summed over `targets`; those whose details are missing are left out."""
+
+
+@runtime_checkable
+class MeasuresAsked(ScoredByLoss, Protocol):
+    """A task whose loss can be had of what `ask` says: so can that of its ONNX file."""
+
+    def measured(self, asked: Mapping[str, Tensor], batch: Batch) -> Output:
+        """What `measure` gives, of what `ask` says of all of the batch."""
+
+
+@runtime_checkable
+class StandsBeside(ScoredByLoss, Protocol):
+    """A task whose model stands beside itself in a table, seen in another way."""
 
     def beside(
         self, embedder: nn.Module, core: nn.Module, targets: int, details: Mapping[str, float]
     ) -> list[dict[str, Any]]:
-        """Rows that the same model gives to stand beside its own, as those of baselines do; none, mostly."""
+        """Those rows, as baselines have them."""
 
 
 class Asker(Protocol):

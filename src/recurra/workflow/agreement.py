@@ -6,7 +6,7 @@ from typing import Any
 
 from recurra import registry
 from recurra.config import Config
-from recurra.data.codecs.contract import Splits
+from recurra.data.codecs.contract import Splits, forms_of
 from recurra.data.fields import readers_of
 from recurra.data.readings import load_pypinyin
 from recurra.errors import ConfigError
@@ -40,7 +40,7 @@ def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None
             f"{config['embedder']['kind']!r} cannot. Set embedder.kind = 'words'."
         )
     baseline = config["baseline"]["kind"]
-    if baseline not in task.baselines:
+    if baseline not in task.baselines and baseline in registry.ours("baseline"):
         raise ConfigError(f"baseline.kind = {baseline!r}, this task is scored beside {', '.join(task.baselines)}.")
     registry.construct("baseline", config["baseline"])  # which says what it lacks
 
@@ -72,6 +72,8 @@ def _check_batching(config: Config, embedder: Any, task: Any) -> None:
     """What is learned from one long sequence is read in pieces, other tasks' sequences one by one."""
     name, kind = config["task"]["kind"], config["batching"]["kind"]
     wanted = isinstance(task, Continues) and not isinstance(task, Starts)
+    if wanted and not hasattr(make_codecs(config, embedder, task)["input"], "symbols"):
+        return  # a series, or many short ones
     along = all(field.along for field in task.fields.values() if field.learned)
     if wanted != registry.find("batching", kind).in_pieces and not (along and not wanted and kind != "streams"):
         fitting = [each for each in registry.names("batching") if registry.find("batching", each).in_pieces == wanted]
@@ -109,9 +111,7 @@ def _check_codecs(config: Config, embedder: Any, task: Any) -> None:
     given = registry.find("reader", reader).fields
     forms = {given[of] for of in fields["input"].of if of in given}
     if forms and not forms & {*codec.forms}:
-        fitting = [
-            other for other in registry.names("codec") if forms & {*getattr(registry.find("codec", other), "forms", ())}
-        ]
+        fitting = [other for other in registry.names("codec") if forms & {*forms_of(other)}]
         raise ConfigError(
             f"{section}.kind = {kind!r} encodes {' or '.join(codec.forms)}, but reader.kind = {reader!r} gives "
             f"{' or '.join(sorted(forms))}. Set {section}.kind = {' or '.join(map(repr, fitting))}."
@@ -119,12 +119,8 @@ def _check_codecs(config: Config, embedder: Any, task: Any) -> None:
 
 
 def _kinds_for_texts() -> list[str]:
-    found = []
-    for name in registry.names("codec"):
-        codec = registry.find("codec", name)
-        if "text" in codec.forms and not hasattr(codec, "tokens") and hasattr(codec, "decode") and name != "spelling":
-            found.append(name)
-    return found
+    """Codecs of one long text."""
+    return [name for name in registry.names("codec") if forms_of(name) == ("text",)]
 
 
 def _check_reader(config: Config, task: Any) -> None:
@@ -150,8 +146,8 @@ def _check_reader(config: Config, task: Any) -> None:
     what = "sentences one by one" if wanted == "sentences" else "input"
     if not {*task.fields["input"].of} & {*found} or (wanted == "sentences" and not one_by_one):
         raise ConfigError(
-            f"reader.kind = {reader['kind']!r} gives no {what}, but the task {name!r} reads {' or '.join(task.fields['input'].of)}. For a sentence in each line: --set "
-            "reader.kind=lines"
+            f"reader.kind = {reader['kind']!r} gives no {what}, but the task {name!r} reads "
+            f"{' or '.join(task.fields['input'].of)}. For a sentence in each line: --set reader.kind=lines"
         )
 
 

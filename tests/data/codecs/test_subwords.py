@@ -19,7 +19,6 @@ from tokenizers.pre_tokenizers import ByteLevel
 from recurra.data.codecs.contract import unknown_share
 from recurra.data.codecs.file import from_record, load, save
 from recurra.data.codecs.subwords import BYTE_OF, SMALLEST, Subwords
-from recurra.data.former import new_label_codecs
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.export.clients import subwords
 from recurra.registry import construct
@@ -172,13 +171,6 @@ def test_a_number_that_is_no_symbol() -> None:
     for write in (LEARNT["bpe"].decode, LEARNT["bpe"].pieces):
         with pytest.raises(DataError, match=r"symbol number 500 is outside the vocabulary \(0 to 499\)"):
             write([1, 500])
-
-
-def test_labels_are_not_learnt_from_subwords() -> None:
-    with pytest.raises(
-        ConfigError, match=r"vocabulary.kind = 'subwords' is not for examples with labels, expected tok"
-    ):
-        new_label_codecs({"kind": "subwords"}, False, ["tags"])
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from recurra.config import Data
-from recurra.data.former import new_label_codecs
+from recurra.data.fields import Codecs
 from recurra.data.readers.babi import StoryReader
 from recurra.data.sets import find_set, set_reader
 from recurra.data.shuffled import gather
 from recurra.data.shuffled import read as read_whole
 from recurra.errors import DataError
 from recurra.registry import construct
+from recurra.types import Field
 
 DATA = os.environ.get("RECURRA_DATA", "")
 STORIES = (
@@ -142,7 +143,12 @@ def test_sniff(tmp_path: Path, text: str, reason: str | None) -> None:
 
 def test_segments_are_encoded(tmp_path: Path) -> None:
     examples = read(tmp_path, *STORIES)
-    encoder = new_label_codecs({"kind": "tokens"}, False, ["label"]).fit(examples)
+    fields = {
+        "input": Field(("tokens",), {"kind": "tokens"}),
+        "label": Field(("label",), {"kind": "label"}, learned=True),
+        "segments": Field(("segments",), {"kind": "integers"}, along=True),
+    }
+    encoder = Codecs(fields).fit(examples)
     for example in examples:
         encoded = encoder.encode(example)
         assert encoded["segments"].tolist() == example["segments"] and encoded["segments"].dtype == "int64"
