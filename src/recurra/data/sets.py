@@ -44,8 +44,8 @@ example that needs no reading."""
 
 class Reader(Protocol):
     """What reads files, as text or as bytes; see `recurra.data.readers.text`. Its `fields` say which form each field
-    has that it gives, and its `sample` what it reads. With an attribute `ordered` that is true, its examples follow
-    each other in time, and are cut in that order."""
+    has that it gives, its `recipe` what is trained of them first, and its `sample` what it reads. With an attribute
+    `ordered` that is true, its examples follow each other in time, and are cut in that order."""
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The examples in the files, in the order given."""

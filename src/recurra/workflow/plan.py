@@ -29,16 +29,6 @@ CONTENTS = {
     "sentences": ("made of sentences", "sentences", "fills blanks"),
 }
 """What data hold: what they are, what a recipe learns from, what a model of them does."""
-RECIPES = {
-    "text": "char-lm",
-    "labels": "classifier",
-    "pairs": "translate",
-    "sentences": "fill",
-    "dictionary": "pronounce",
-    "stories": "answer",
-    "poems": "poem",
-}
-"""What learns from them, or from a format of its own."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +167,7 @@ def _check_set(config: Config) -> None:
         return
     if holds != wanted and not (wanted == "sentences" and holds == "labels"):
         is_, _, move = CONTENTS[holds]
-        recipe = "tagger" if "tags" in registry.find("reader", own).fields else RECIPES.get(own, RECIPES[holds])
+        recipe = registry.find("reader", own).recipe
         raise ConfigError(
             f"the data set {name!r} is {is_}, but this recipe learns from {CONTENTS[wanted][1]}. Train a model that "
             f"{move}: recurra train {recipe} --set data.set={name}"

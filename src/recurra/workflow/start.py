@@ -154,7 +154,7 @@ def _config_of(path: Path) -> Config:
             "within its first minute: wait, or copy the whole folder."
         )
     task = run.get("task", {}).get("kind")
-    if task not in ("generate", "fill"):
+    if task not in registry.names("task") or not registry.has_method("task", task, "measure"):
         raise ConfigError(
             f"init.from = {str(path)!r} is a run of the task {task!r}, expected a language model's. Train one: recurra "
             "train word-lm-small, or char-lm"

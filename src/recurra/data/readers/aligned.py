@@ -27,6 +27,7 @@ class AlignedReader:
     words.
     """
 
+    recipe = "tagger"
     fields: ClassVar[Mapping[str, str]] = {"tokens": "tokens", "tags": "tags", "label": "label"}
     sample: ClassVar[Sample] = Sample(
         {"seq.in": "to Óbidos\nhi\n", "seq.out": "O B-to\nO\n", "label": "fly\ngreet\n"}, 2, folder=True

@@ -33,6 +33,7 @@ class StoryReader:
     Source: Weston et al. 2015, Towards AI-complete question answering: a set of prerequisite toy tasks.
     """
 
+    recipe = "answer"
     fields: ClassVar[Mapping[str, str]] = {"tokens": "tokens", "label": "label"}
     sample: ClassVar[Sample] = Sample({"a": "1 Mary went to é.\n2 Where is Mary?\té\t1\n"}, 1)
 

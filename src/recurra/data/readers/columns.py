@@ -45,6 +45,7 @@ class ColumnsReader:
     tags make sense is not asked here: see `recurra.data.spans`.
     """
 
+    recipe = "tagger"
     fields: ClassVar[Mapping[str, str]] = {"tokens": "tokens", "tags": "tags"}
     sample: ClassVar[Sample] = Sample({"a": "EU B-ÓRG\n. O\n\nits O\n"}, 2)
 

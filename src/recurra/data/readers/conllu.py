@@ -36,6 +36,7 @@ class ConlluReader:
     for words without a tag, with their count.
     """
 
+    recipe = "tagger"
     fields: ClassVar[Mapping[str, str]] = {"tokens": "tokens", "tags": "tags"}
     sample: ClassVar[Sample] = Sample({"a": "# text = é\n1\té\té\tDT\tDT\t_\t0\troot\t_\t_\n"}, 1)
 

@@ -34,6 +34,7 @@ class DictionaryReader:
     Raises `DataError` for a word without a pronunciation, and for a file without words.
     """
 
+    recipe = "pronounce"
     fields: ClassVar[Mapping[str, str]] = {"source": "text", "target": "text", "targets": "texts"}
     sample: ClassVar[Sample] = Sample({"a": ";;; é\nTWO  T UW\nREAD  R EH D\nREAD(1)  R IY D\n"}, 2)
     """"target" as well: it serves whoever learns one."""

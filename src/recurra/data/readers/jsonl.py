@@ -30,6 +30,7 @@ class JsonLinesReader:
     type or there are more or fewer tags than tokens.
     """
 
+    recipe = "tagger"
     fields: ClassVar[Mapping[str, str]] = {
         "text": "text",
         "tokens": "tokens",

@@ -30,6 +30,7 @@ class LabelledLinesReader:
     coarse one is wanted.
     """
 
+    recipe = "classifier"
     fields: ClassVar[Mapping[str, str]] = {"text": "text", "label": "label", "labels": "labels"}
     sample: ClassVar[Sample] = Sample({"a": "x\té\nx\tb\n"}, 2)
 

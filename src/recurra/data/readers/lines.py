@@ -19,6 +19,7 @@ class LinesReader:
     Raises `DataError` for a file without any other line, and as `recurra.data.files.read_text` does.
     """
 
+    recipe = "fill"
     fields: ClassVar[Mapping[str, str]] = {"text": "text"}
     sample: ClassVar[Sample] = Sample({"a": "é b\n\n c \n"}, 2)
 

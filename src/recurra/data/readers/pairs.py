@@ -24,6 +24,7 @@ class PairReader:
     Raises `DataError` for a line of too few columns, `ConfigError` for columns that cannot be.
     """
 
+    recipe = "translate"
     fields: ClassVar[Mapping[str, str]] = {"source": "text", "target": "text"}
     sample: ClassVar[Sample] = Sample({"a": "Hi.\t嗨。\tCC-BY\nRun.\t跑。\n"}, 2)
 

@@ -24,6 +24,7 @@ class ParallelReader:
     Raises `DataError` for a file without a partner, and for two files of different length.
     """
 
+    recipe = "translate"
     fields: ClassVar[Mapping[str, str]] = {"source": "text", "target": "text"}
     sample: ClassVar[Sample] = Sample({"a": "one\ntwo\n", "b": "ein\nzwéi\n"}, 2)
 

@@ -38,6 +38,7 @@ class PoemReader:
     Raises `DataError` for a line that is no such object, and for a text that is not in its form.
     """
 
+    recipe = "poem"
     fields: ClassVar[Mapping[str, str]] = {"source": "text", "target": "text"}
     sample: ClassVar[Sample] = Sample(
         {"a": '{"title": "夜", "form": "5x4", "paragraphs": ["山水夜風香，石雨落秋光。雪月古江長，客夢起天霜。"]}\n'},

@@ -22,6 +22,7 @@ class SegmentedReader:
     Source: Xue 2003, Chinese word segmentation as character tagging.
     """
 
+    recipe = "segment"
     fields: ClassVar[Mapping[str, str]] = {"tokens": "tokens", "tags": "tags"}
     sample: ClassVar[Sample] = Sample({"a": "我们 走 吧\n好\n"}, 2, sniffed=False)
 

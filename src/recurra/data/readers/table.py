@@ -42,6 +42,7 @@ class TableReader:
     and a quoted cell that is not closed.
     """
 
+    recipe = "classifier"
     fields: ClassVar[Mapping[str, str]] = {"text": "text", "label": "label", "labels": "labels"}
     sample: ClassVar[Sample] = Sample({"a.csv": "text,label\né,x\nb,y\n"}, 2)
 

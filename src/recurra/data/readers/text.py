@@ -24,6 +24,7 @@ class TextReader:
     an encoding Python does not know.
     """
 
+    recipe = "char-lm"
     fields: ClassVar[Mapping[str, str]] = {"text": "text"}
     sample: ClassVar[Sample] = Sample({"a": "é\nb\n"}, 1)
 

@@ -41,6 +41,7 @@ class TreesReader:
     Socher et al., "Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank", EMNLP 2013.
     """
 
+    recipe = "classifier"
     fields: ClassVar[Mapping[str, str]] = {"tokens": "tokens", "label": "label"}
     sample: ClassVar[Sample] = Sample({"a": "(3 (2 Ít) (4 works))\n"}, 1)
 

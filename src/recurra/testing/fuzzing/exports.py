@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import onnx
 
@@ -13,7 +12,7 @@ from recurra.export.opened import load_export
 from recurra.export.write import export
 from recurra.runs.run import load_run
 from recurra.testing.fuzzing.mutations import json_text, mutated_bytes, mutated_value, odd_value
-from recurra.testing.fuzzing.runs import make_runs
+from recurra.testing.fuzzing.runs import ask, make_runs
 
 
 class Exports:
@@ -49,11 +48,7 @@ class Exports:
         folder = next(each for each in self._files if each.name == name)
         (folder / file).write_bytes(raw)
         try:
-            run: Any = load_export(folder)
-            if run.does == "write":
-                run.predict("the", length=3)
-            else:
-                run.predict("flights to Rome")
+            ask(load_export(folder))
         finally:
             (folder / file).write_bytes(self._files[folder][file])
         return True

@@ -7,7 +7,7 @@ import json
 import shutil
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -210,17 +210,16 @@ class Runs:
         elif file == "resume.safetensors":
             _trainer(whole.path).fit(resume=True)
         else:
-            ask(load_run(whole.path, device="cpu"))
+            run = load_run(whole.path, device="cpu")
+            ask(run)
+            with contextlib.suppress(NotCausal):
+                run.session().feed("the")
 
 
 def ask(run: Any) -> None:
-    """One answer of a run, and its look inside where it streams."""
-    if run.does == "write":
-        run.predict("the", length=5)
-    else:
-        run.predict({"label": "flights to Rome", "fill": "the ___ dog"}.get(run.does, "Rome dog"))
-    with contextlib.suppress(NotCausal):
-        run.session().feed("the" if run.does == "write" else ["the"])
+    """One answer of a run or an export, a short one."""
+    short = {"length": 5} if "length" in {each.name for each in fields(run.model.task.Options)} else {}
+    run.predict(run.model.task.card.example, **short)
 
 
 _KEYS = ("kind", "hidden_size", "size", "num_layers", "dropout", "cell", "bidirectional", "decoder", "beam", "longest")
