@@ -1,4 +1,4 @@
-"""The small runs of `tests/serving`, behind a server in this process."""
+"""Small runs of every kind, behind a server in this process."""
 
 from __future__ import annotations
 

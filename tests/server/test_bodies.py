@@ -21,8 +21,8 @@ PREDICT = "models/classifier/predict"
 @pytest.mark.parametrize(
     ("kind", "said", "most"),
     [
-        (requests.Predict, {"inputs": [0] * 5_000}, 2),
-        (requests.Predict, {"inputs": [["a", *[0] * 5_000]]}, 2),
+        (requests.Predict, {"inputs": [0] * 5_000}, 6),
+        (requests.Predict, {"inputs": [["a", *[0] * 5_000]]}, 6),
         (body_of("Options", (("beam", int, None),)), {f"a{k}": 1 for k in range(5_000)}, 1),
         (requests.Predict, {f"a{k}": 1 for k in range(5_000)}, 2),
         (requests.Feed, {"input": [None] * 5_000}, 3),

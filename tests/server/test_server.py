@@ -33,9 +33,8 @@ def test_health_and_cards(api: Any) -> None:
     )
     assert "form" not in cards["pairs"]["options"]["predict"] and "beam" not in cards["pairs"]["options"]["generate"]
     beam = cards["pairs"]["options"]["predict"]["beam"]
-    assert (beam["default"], beam["most"], beam["type"]) == (5, 20, "int") and beam["help"].startswith(
-        "Hypotheses kept"
-    )
+    assert (beam["default"], beam["most"], beam["type"]) == (5, 20, "int")
+    assert beam["help"].startswith("Hypotheses kept")
     assert api.ask("models/pairs") == cards["pairs"]
 
 
