@@ -242,5 +242,5 @@ def test_a_validation_that_is_stopped_says_nothing(run: FillRun) -> None:
 
     material = SentenceMaterial(run.config, run.model.vocabularies)
     place = torch.device("cpu")
-    judged = material.judge(run.model, material.valid(), device=place, precision="float32", stop=lambda: True)
+    judged = material.validate(run.model, material.valid(), device=place, precision="float32", stop=lambda: True)
     assert judged is None and not run.model.training

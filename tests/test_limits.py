@@ -20,7 +20,7 @@ from recurra.nn import LSTM, Recurrent
 from recurra.nn.decoder import RecurrentDecoder
 from recurra.nn.embedders import SymbolEmbedder, WordEmbedder
 from recurra.nn.layers import Layers
-from recurra.nn.room import Room
+from recurra.nn.memory_limit import MemoryLimit
 from recurra.nn.spelling import ConvolutionSpelling
 from recurra.nn.tdnn import Tdnn
 from recurra.nn.transformer import TransformerCore
@@ -127,9 +127,9 @@ def test_everything_that_torch_makes_anew_counts() -> None:
         lambda: torch.randn(3, 2, dtype=torch.float64),
         lambda: torch.nn.Linear(4, 2, bias=False) and torch.nn.Linear(2, 2, bias=False),
     ):
-        with Room("core", {}, 48):
+        with MemoryLimit("core", {}, 48):
             make()
-        with pytest.raises(ConfigError, match=r"^\[core\] takes 0\.0 GiB of weights"), Room("core", {}, 47):
+        with pytest.raises(ConfigError, match=r"^\[core\] takes 0\.0 GiB of weights"), MemoryLimit("core", {}, 47):
             make()
 
 

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 import torch
+from recurra.data.former import pair_codecs
+from recurra.serving.pairs import PairRun
+from recurra.serving.translate import search_batch
 
 import recurra
 from recurra import config as configuration
 from recurra import workflow
-from recurra.data.former import pair_codecs
-from recurra.errors import ConfigError, DataError
-from recurra.serving.pairs import PairRun
 from recurra.decoding.search import Search
-from recurra.serving.translate import search_batch
+from recurra.errors import ConfigError, DataError
 from recurra.training.log import Event
 from recurra.types import Batch
 from recurra.workflow.plan import make_plan

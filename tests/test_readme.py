@@ -59,7 +59,7 @@ def rows(text: str, beginning: str) -> list[list[str]]:
 
 def counted(text: str) -> list[str]:
     """The lines that say what was read, and how much of it."""
-    return [line for line in text.splitlines() if line.startswith(("Text:", "Vocabulary:", "valid:", "test:"))]
+    return [line for line in text.splitlines() if line.startswith(("Data:", "Vocabulary:", "valid:", "test:"))]
 
 
 def test_training_prints_what_the_readme_shows(outputs: list[tuple[str, str, str]]) -> None:

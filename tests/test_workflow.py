@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from recurra.runs.run import Run as AnyRun
 from recurra.serving.texts import TextRun as Run
 
 import recurra
@@ -19,6 +18,7 @@ from recurra import registry
 from recurra.baselines.ngram import KneserNey
 from recurra.data.batching.layout import SYMBOLS
 from recurra.errors import CheckpointError, ConfigError, DataError
+from recurra.runs.run import Run as AnyRun
 from recurra.training.evaluation import evaluate
 from recurra.training.log import Event
 from recurra.workflow.plan import make_plan

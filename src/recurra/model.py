@@ -15,7 +15,7 @@ from recurra import registry
 from recurra.data.fields import Codecs
 from recurra.engine import Record
 from recurra.errors import CheckpointError, ConfigError
-from recurra.nn.room import Room
+from recurra.nn.memory_limit import MemoryLimit
 from recurra.nn.watch import Watched
 from recurra.tasks.contract import KeepsApart, Numbers
 from recurra.types import Batch, NeedsFields, Output, Sizes
@@ -58,12 +58,12 @@ class Model(nn.Module):
             codecs = make_codecs(config, embedder, task, codecs)
         sizes = sizes_of(codecs)
         _check_numbering(task, codecs["input"])
-        with Room("embedder", config["embedder"]):
+        with MemoryLimit("embedder", config["embedder"]):
             embedder = embedder.build(sizes)
         sizes = replace(sizes, embedding=embedder.output_size)
-        with Room("core", config["core"]):
+        with MemoryLimit("core", config["core"]):
             core = core.build(sizes)
-        with Room("task", config["task"]):
+        with MemoryLimit("task", config["task"]):
             task = task.build(replace(sizes, core=core.output_size))
         return cls(embedder, core, task, codecs, config)
 

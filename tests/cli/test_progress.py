@@ -9,7 +9,7 @@ import pytest
 
 from recurra.cli import progress
 from recurra.cli.progress import Watch
-from recurra.training.log import Event, Happening
+from recurra.training.log import Event, EventKind
 
 
 class Terminal(io.StringIO):
@@ -17,7 +17,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def event(kind: Happening, step: int, loss: float = 1.25, valid: float | None = None, best: bool = False) -> Event:
+def event(kind: EventKind, step: int, loss: float = 1.25, valid: float | None = None, best: bool = False) -> Event:
     return Event(
         kind=kind,
         step=step,

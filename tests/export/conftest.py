@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from recurra.runs.run import RUNS, learns_from
 
 from recurra import config as configuration
 from recurra import registry
 from recurra.data.codecs.characters import Character
 from recurra.data.codecs.labels import Labels
 from recurra.model import Model
+from recurra.runs.run import RUNS, learns_from
 
 TEXT = "the dogs, 2 of them, ran home. where did she go? John's cat isn't big enough (so far)."
 WORDS = [TEXT.split(), list("abcdefg")]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.errors import ConfigError
-from recurra.nn.neural_cache import Memory, with_cache
+from recurra.nn.neural_cache import CacheEntries, with_cache
 
 T, H, V = 60, 5, 7
 THETAS, WEIGHTS = torch.tensor([0.0, 0.4, 3.0]).double(), torch.tensor([0.0, 0.1, 0.9]).double()
@@ -39,7 +39,7 @@ def naive(log_p: Tensor, hidden: Tensor, symbols: Tensor, size: int, theta: floa
 def test_the_cache_is_the_naive_one_however_the_text_is_cut(size: int, segments: list[int]) -> None:
     log_p, hidden, symbols = text()
     of_targets = log_p.gather(1, symbols[:, None])[:, 0]
-    memory: Memory | None = None
+    memory: CacheEntries | None = None
     found, start = [], 0
     for n in segments:
         part = slice(start, start + n)

@@ -1,4 +1,4 @@
-"""The small runs of `tests/serving`, behind a server in this process."""
+"""Small runs of every kind, behind a server in this process."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def listening(models: Any, token: str | None = None) -> Iterator[str]:
     from recurra.server.listening import Server
 
     with bind("127.0.0.1", 0) as bound:
-        server = Server(make_app(models, token, ["127.0.0.1"]), bound, models.limits, models.leave)
+        server = Server(make_app(models, token, ["127.0.0.1"]), bound, models.limits, models.refuse_all)
         bound.listen()
         server.start()
         yield address_of(bound, "127.0.0.1")

@@ -49,7 +49,7 @@ def test_a_text_is_generated_as_it_is_sampled(opened: Open, small_runs: dict[str
     page.fill("#option-seed", "7")
     page.fill("#option-temperature", "0.5")
     result = ask(page, "the ", "30 symbols in")
-    expected = small_runs["writer"].predict("the ", length=30, seed=7, temperature=0.5)
+    expected = small_runs["writer"].predict("the ", length=30, seed=7, temperature=0.5)[0]["text"]
     assert result.locator(".written").inner_text() == "the " + expected
     shown = result.locator(".expected")
     result.locator(".s").nth(3).hover()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recurra.serving.writing import TOP
+from recurra.runs.writing import TOP
 
 
 def test_health_and_cards(api: Any) -> None:
@@ -20,7 +20,7 @@ def test_health_and_cards(api: Any) -> None:
     assert found["limits"]["inputs"] == 64
     cards = {card["name"]: card for card in found["models"]}
     writer = cards["writer"]
-    assert (writer["task"], writer["does"], writer["core"]["cell"]) == ("generate", "write", "lstm")
+    assert (writer["task"], writer["continues"], writer["core"]["cell"]) == ("generate", True, "lstm")
     assert writer["scores"] == [
         {"part": "valid", "name": "model", "metrics": {"loss": 1.5}},
         {"part": "valid", "name": "nothing", "metrics": {"loss": 2.5}},
@@ -28,14 +28,13 @@ def test_health_and_cards(api: Any) -> None:
     assert writer["example"] == "the quick brown fox jumps over the lazy"
     assert writer["can"] == ["predict", "generate", "sessions", "inspect"]
     assert cards["slots"]["can"] == ["predict", "inspect"] and cards["slots"]["scores"] == []
-    gives = {name: card["gives"] for name, card in cards.items()}
-    assert gives["slots"] == ["label", "spans"] and gives["labels"] == ["label"] and gives["fill"] == ["choices"]
-    assert gives["pairs"] == ["pair"] and gives["writer"] == ["text"]
     assert (
         "attention" in cards["pairs"]["options"]["predict"] and "attention" not in cards["blind"]["options"]["predict"]
     )
     assert "form" not in cards["pairs"]["options"]["predict"] and "beam" not in cards["pairs"]["options"]["generate"]
-    assert cards["pairs"]["options"]["predict"]["beam"] == {"default": 5, "most": 20}
+    beam = cards["pairs"]["options"]["predict"]["beam"]
+    assert (beam["default"], beam["most"], beam["type"]) == (5, 20, "int")
+    assert beam["help"].startswith("Hypotheses kept")
     assert api.ask("models/pairs") == cards["pairs"]
 
 
@@ -110,12 +109,12 @@ def test_targets_and_their_map(api: Any, small_runs: dict[str, Any]) -> None:
     assert other["map"]["columns"] == ["the", "dog", "∎"]
     assert api.parts("pairs", "the fox")[0][0]["map"] is None
     said = api.refused(422, "models/blind/predict", {"inputs": ["the fox"], "options": {"attention": True}})
-    assert said["error"].startswith("blind has a decoder without attention")  # and not where it lies on the server
+    assert said["error"] == "options.attention is unknown"
 
 
 @pytest.mark.parametrize("options", [{"temperature": 0.8, "seed": 3}, {"temperature": 0}, {"top_p": 0.7, "top_k": 9}])
 def test_generated_text_is_that_of_predict(api: Any, small_runs: dict[str, Any], options: dict[str, Any]) -> None:
-    expected = small_runs["writer"].predict("the qu", length=40, **options)
+    expected = small_runs["writer"].predict("the qu", length=40, **options)[0]["text"]
     events = api.events("writer", "the qu", length=40, top=3, **options)
     assert [name for name, _ in events] == ["symbol"] * 40 + ["end"]
     assert events[-1][1] == {"text": expected, "symbols": 40}
@@ -134,7 +133,7 @@ def test_texts_generated_beside_each_other_are_those_of_each_alone(api: Any, sma
         answers = await asyncio.gather(*(client.post("/api/models/writer/predict", json=body) for body in bodies))
         return [answer.json()["answers"][0]["parts"][0]["text"] for answer in answers]
 
-    expected = [small_runs["writer"].predict(p, length=12 + k, seed=k) for k, p in enumerate(prompts)]
+    expected = [small_runs["writer"].predict(p, length=12 + k, seed=k)[0]["text"] for k, p in enumerate(prompts)]
     assert api.during(together) == expected
 
 
@@ -265,8 +264,8 @@ def test_an_export_writes_but_has_nothing_inside(serve: Any, small_runs: dict[st
     class Exported:
         """What an export has of a model: its steps, its task and its vocabulary."""
 
-        core, vocabulary, task = None, own.model.vocabulary, own.model.task
-        vocabularies, parameter_count, step = own.model.vocabularies, 1, own.model.step
+        core, task = None, own.model.task
+        codecs, parameter_count, step = own.model.codecs, 1, own.model.step
 
     api = serve(replace(own, model=Exported()))
     assert api.models.by_name["writer"].card["can"] == ["predict", "generate"]
@@ -276,7 +275,7 @@ def test_an_export_writes_but_has_nothing_inside(serve: Any, small_runs: dict[st
         answers = await asyncio.gather(*(client.post("/api/models/writer/predict", json=body) for body in bodies))
         return [answer.json()["answers"][0]["parts"][0]["text"] for answer in answers]
 
-    assert api.during(together) == [own.predict("the q", length=15, seed=k) for k in range(3)]
+    assert api.during(together) == [own.predict("the q", length=15, seed=k)[0]["text"] for k in range(3)]
     for path, body in (("inspect", {"text": "the"}), ("sessions", {})):
         said = api.refused(422, f"models/writer/{path}", body)
         assert said["error"] == "this model is an export, which cannot be looked into and holds no sessions"

@@ -170,7 +170,7 @@ def test_a_text_whose_client_has_left_is_dropped() -> None:
 def test_a_closing_worker_answers_whoever_waits() -> None:
     async def work(worker: Worker, doubling: Doubling) -> Any:
         async def close() -> None:
-            worker.leave()
+            worker.refuse_all()
 
         found = await while_busy(worker, doubling, worker.ask("double", [1]), close())
         with pytest.raises(Problem, match="the server is closing"):

@@ -268,7 +268,7 @@ def test_a_request_that_never_ends_is_cut_off() -> None:
         ended.append(True)
 
     async def work(connect: Connect, server: Any) -> Any:
-        server.crowd._seconds = 0.2
+        server.connections._seconds = 0.2
         with socket.create_connection(server.uvicorn.servers[0].sockets[0].getsockname()) as reading:
             reading.sendall(HEAD + b"\r\n")
             await asyncio.sleep(0.1)

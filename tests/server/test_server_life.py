@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from recurra.asking.stopped import Stopped
+from recurra.runs.writing import Prose, Writing
 from recurra.server.texts import UNREAD, Text
-from recurra.serving.stopped import Stopped
-from recurra.serving.stream import Stream
-from recurra.serving.writing import Prose, Writing
+from recurra.streaming.stream import Stream
 
 from .conftest import make_run, read_events
 
@@ -31,7 +31,9 @@ async def beside(client: Any, *options: dict[str, Any]) -> list[list[tuple[str, 
 def test_the_smallest_temperature_ends_nobodys_text(api: Any, small_runs: dict[str, Any]) -> None:
     cold, warm = {"length": 9, "temperature": 1e-320}, {"length": 9, "seed": 2}
     found = api.during(lambda client: beside(client, cold, warm))
-    expected = [small_runs["writer"].predict("the ", length=9, **said) for said in ({"temperature": 0}, {"seed": 2})]
+    expected = [
+        small_runs["writer"].predict("the ", length=9, **said)[0]["text"] for said in ({"temperature": 0}, {"seed": 2})
+    ]
     assert [each[-1] for each in found] == [("end", {"text": text, "symbols": 9}) for text in expected]
 
 
@@ -151,7 +153,7 @@ def test_a_server_closes_while_it_computes(serve: Any, small_runs: dict[str, Any
         late = asyncio.ensure_future(client.post("/api/models/pos/predict", json={"inputs": ["the"]}))
         await asyncio.sleep(0.05)
         clock = time.monotonic()
-        api.models.leave()
+        api.models.refuse_all()
         answer = await late
         assert time.monotonic() - clock < 1.5
         refused = await asyncio.gather(*stuck, return_exceptions=True)
@@ -170,7 +172,7 @@ def test_a_server_closes_while_it_computes(serve: Any, small_runs: dict[str, Any
 
 def test_predictions_of_a_writer_wait_for_each_other(serve: Any, small_runs: dict[str, Any]) -> None:
     api = serve(small_runs["writer"], streams=2, waiting=20)
-    expected = small_runs["writer"].predict("the ", length=20)
+    expected = small_runs["writer"].predict("the ", length=20)[0]["text"]
     body = {"inputs": ["the "], "options": {"length": 20}}
     many = [("/api/models/writer/predict", body)] * 16
     answers = api.during(lambda client: asyncio.gather(*(client.post(path, json=said) for path, said in many)))

@@ -67,6 +67,6 @@ def serve(
         print(json_format.dumps(said) if json else f"serving {', '.join(models.by_name)} at {address}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             app = make_app(models, token, hosts_of(host) if token is None else None, __version__)
-            listen(app, bound, models.limits, models.leave)
+            listen(app, bound, models.limits, models.refuse_all)
         if not json:
             print("closed")

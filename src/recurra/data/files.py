@@ -1,4 +1,4 @@
-"""Opening a text file: gzip, encodings, lines, and what is said where that fails. Every reader goes through here."""
+"""Opening a file: gzip, encodings, lines, and the message where that fails. Every reader goes through here."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ def gather(data: Data, reader: Reader) -> Parts:
     found = {part: list(_groups(read_sources(of, reader))) for part, of in sources.items()}
     if isinstance(reader, AutoReader) and reader.kind is not None:
         chosen = {"kind": reader.kind, "encoding": reader.encoding}
-        notes.append(f"{reader.said}.")
-    said = [f"{known.name}: {known.split}"] if known.split else []
+        notes.append(f"{reader.reason}.")
+    done = [f"{known.name}: {known.split}"] if known.split else []
     shares = {
         "valid": 0.0 if sources["valid"] else data.valid_fraction,
         "test": 0.0 if sources["test"] or known.split else data.test_fraction,
@@ -93,7 +93,7 @@ def gather(data: Data, reader: Reader) -> Parts:
         for part, groups in _cut(found["train"], counts, ordered, data.valid_from).items():
             found[part] = groups
         stories = any("story" in group[0] for group in found["train"])
-        said.append(_said(counts, "stories, each with its questions" if stories else "examples", ordered))
+        done.append(_described(counts, "stories, each with its questions" if stories else "examples", ordered))
     read = [example for group in found["train"] for example in group]
     train = [example for example in read if not has_empty_side(example)]
     if len(train) < len(read):
@@ -110,7 +110,7 @@ def gather(data: Data, reader: Reader) -> Parts:
             f"there are no training examples in what was read{empty}. Name another file, or another reader."
         )
     notes += _notes(train, {"validation": valid, "test": test})
-    return Parts(train, valid, test, "; ".join(said) or "files as given", notes, fingerprint.of_examples(train), chosen)
+    return Parts(train, valid, test, "; ".join(done) or "files as given", notes, fingerprint.of_examples(train), chosen)
 
 
 def read(sources: Iterable[Source], reader: Reader) -> list[Example]:
@@ -144,8 +144,8 @@ def _without_repeats(
     known = tested | {_unspaced(example) for example in valid}
     learnt = [example for example in train if _unspaced(example) not in known]
     left_out = {"training": len(train) - len(learnt), "validation": len(valid) - len(kept)}
-    said = " and ".join(counted(count, f"{part} example") for part, count in left_out.items() if count)
-    return learnt, kept, f"{said} left out, whose very text is in a later part, too." if said else ""
+    done = " and ".join(counted(count, f"{part} example") for part, count in left_out.items() if count)
+    return learnt, kept, f"{done} left out, whose very text is in a later part, too." if done else ""
 
 
 def _unspaced(example: Example) -> str:
@@ -158,7 +158,7 @@ def _whole(group: Iterable[Example]) -> list[Example]:
 
 
 def _counts(shares: Mapping[str, float], total: int, hint: str) -> dict[str, int]:
-    """How many of `total` examples each part gets; `hint` is said where they are too few."""
+    """How many of `total` examples each part gets; `hint` is added where they are too few."""
     for part, share in shares.items():
         if share < 0 or sum(shares.values()) >= 1:
             raise ConfigError(
@@ -188,7 +188,7 @@ def _cut(
     return {part: [groups[row] for row in np.sort(mine).tolist()] for part, mine in chosen}
 
 
-def _said(counts: Mapping[str, int], what: str, ordered: bool) -> str:
+def _described(counts: Mapping[str, int], what: str, ordered: bool) -> str:
     total = sum(counts.values())
     parts = ", ".join(f"{part} {count:,} ({count / total:.1%})" for part, count in counts.items())
     return f"cut {total:,} {what}, {'in their order' if ordered else f'shuffled with seed {SEED}'}, into {parts}"

@@ -39,7 +39,7 @@ def gather_text(data: Data, reader: Reader) -> Parts:
     train = read_text(_paths(data.train) or known.train, reader)
     valid = read_text(_paths(data.valid) or known.valid, reader)
     test = read_text(_paths(data.test) or known.test, reader)
-    said = [f"{known.name}: {known.split}"] if known.split else []
+    done = [f"{known.name}: {known.split}"] if known.split else []
     if known.fractions and not test:
         train, test = cut(train, known.fractions, exact=True)
     wanted = _shares(data, bool(valid), bool(test or known.split))
@@ -47,8 +47,8 @@ def gather_text(data: Data, reader: Reader) -> Parts:
         parts = cut(train, list(wanted.values()), names=list(wanted))
         texts = dict(zip(parts.names, parts.parts, strict=True))
         train, valid, test = texts["train"], valid or texts.get("valid", ""), test or texts.get("test", "")
-        said.append(str(parts))
-    split = "; ".join(said) or "files as given"
+        done.append(str(parts))
+    split = "; ".join(done) or "files as given"
     return Parts(part_of(train), part_of(valid), part_of(test), split, [], fingerprint.of_text(train))
 
 
@@ -64,7 +64,7 @@ def gather_series(data: Data, reader: Any) -> Parts:
     found: dict[str, list[Example]] = {
         part: read_series(_paths(paths) or list(getattr(known, part)), reader) for part, paths in named.items()
     }
-    said = [f"{known.name}: {known.split}"] if known.split else []
+    done = [f"{known.name}: {known.split}"] if known.split else []
     wanted = _shares(data, bool(found["valid"]), bool(found["test"] or known.split))
     if len(wanted) > 1:
         pieces = [_cut(example, reader.fields, wanted) for example in found["train"]]
@@ -73,10 +73,10 @@ def gather_series(data: Data, reader: Any) -> Parts:
         total = sum(counts.values())
         shares = ", ".join(f"{part} {count:,} ({count / max(1, total):.1%})" for part, count in counts.items())
         series = "one series" if len(pieces) == 1 else f"each of {counted(len(pieces), 'series').removesuffix('s')}"
-        said.append(f"cut {series} by time, {total:,} steps in all, into {shares}")
+        done.append(f"cut {series} by time, {total:,} steps in all, into {shares}")
     if not found["train"]:
         raise DataError("there is no training series in what was read. Name another file, or another reader.")
-    split = "; ".join(said) or "files as given"
+    split = "; ".join(done) or "files as given"
     trained = fingerprint.of_examples(found["train"])
     return Parts(found["train"], found["valid"], found["test"], split, [], trained)
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from recurra.diagnostics.plain import plain
-from recurra.diagnostics.reading import Given, read, still
+from recurra.diagnostics.reading import Given, frozen_copy, read
 from recurra.engine import Trace
 from recurra.errors import ConfigError
 from recurra.model import Model
@@ -73,7 +73,7 @@ def alignment(model: Model, source: Given) -> AttentionMap:
             "this model writes no target, so nothing is aligned. Look at the gates, or, of a Transformer, at the "
             "self-attention."
         )
-    reading, parts = read(model, source, answered=True), still(model)
+    reading, parts = read(model, source, answered=True), frozen_copy(model)
     with torch.no_grad():
         found = parts.task.alignment(parts.embedder, parts.core, reading.batch())[0]  # [U, T]
     return AttentionMap(reading.target, reading.tokens, found.double().cpu().numpy(), reading.own_answer)
@@ -84,7 +84,7 @@ def self_attention(model: Model, text: Given) -> tuple[SelfAttention, ...]:
 
     Raises `ConfigError` for a core that does not attend to its own input.
     """
-    reading, parts = read(model, text), still(model)
+    reading, parts = read(model, text), frozen_copy(model)
     trace: list[Trace | LayerTrace] = []
     watched = Watched(parts.core, trace=trace)
     batch = reading.batch()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.diagnostics.plain import plain
-from recurra.diagnostics.reading import Given, read, still
+from recurra.diagnostics.reading import Given, frozen_copy, read
 from recurra.engine import Trace
 from recurra.equations.gates import KEPT, activations
 from recurra.errors import ConfigError, did_you_mean
@@ -113,7 +113,7 @@ def gates(model: Model, text: Given) -> Gates:
 
     Raises `ConfigError` for a core without recurrent layers.
     """
-    reading, parts = read(model, text), still(model)
+    reading, parts = read(model, text), frozen_copy(model)
     trace: list[Trace | LayerTrace] = []
     watched = Watched(parts.core, trace=trace)
     batch = reading.batch()

@@ -18,7 +18,7 @@ from torch import Tensor
 from recurra.diagnostics import horizon
 from recurra.diagnostics.horizon import Verdict
 from recurra.diagnostics.plain import plain
-from recurra.diagnostics.reading import Given, read, still
+from recurra.diagnostics.reading import Given, frozen_copy, read
 from recurra.engine import Trace
 from recurra.equations.gates import activations, slope
 from recurra.errors import ConfigError, DataError
@@ -105,7 +105,7 @@ def gradient_flow(model: Model, text: Given, *, steps: Sequence[int] | None = No
     if T < 3:
         raise DataError(f"the text has {T} steps, expected 3 or more for an error to go back through.")
     chosen = _chosen(steps, T, model) if single else (T - 1,)
-    parts = still(model, torch.float64)
+    parts = frozen_copy(model, torch.float64)
     trace: list[Trace | LayerTrace] = []
     core = Watched(parts.core, trace=trace, cut=True)
     batch = reading.batch(len(chosen))

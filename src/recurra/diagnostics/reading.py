@@ -37,7 +37,7 @@ class Parts:
     task: Any
 
 
-def still(model: Model, dtype: torch.dtype | None = None) -> Parts:
+def frozen_copy(model: Model, dtype: torch.dtype | None = None) -> Parts:
     """The parts of a model to compute with; they share nothing with it, so it may be trained or asked meanwhile."""
     parts = copy.deepcopy((model.embedder, model.core, model.task))
     for part in parts:

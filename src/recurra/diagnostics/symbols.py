@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recurra.diagnostics.plain import plain
-from recurra.diagnostics.reading import END, Given, Reading, read, still
+from recurra.diagnostics.reading import END, Given, Reading, frozen_copy, read
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.tasks.contract import Continues, GuessesSymbols, Starts
@@ -65,7 +65,7 @@ def next_symbols(model: Model, text: Given, *, top: int = 5) -> tuple[Place, ...
 @torch.no_grad()
 def _in_turn(model: Model, ids: Tensor) -> list[Tensor]:
     """log ŷ [V] of each symbol but the first, from those before it."""
-    parts, state, found = still(model), None, []
+    parts, state, found = frozen_copy(model), None, []
     device = next(model.parameters()).device
     for token in ids[:-1].to(device):
         log_p, state = parts.task.step(parts.embedder, parts.core, state, token[None])
@@ -76,7 +76,7 @@ def _in_turn(model: Model, ids: Tensor) -> list[Tensor]:
 @torch.no_grad()
 def _of_target(model: Model, reading: Reading, top: int) -> Iterator[Place]:
     """Each symbol of the target, and its end, from the source and the symbols before it."""
-    parts = still(model)
+    parts = frozen_copy(model)
     state = parts.task.start(parts.embedder, parts.core, reading.batch())
     end, vocabulary = parts.task.end, model.codecs["target"]
 
@@ -93,7 +93,7 @@ def _of_target(model: Model, reading: Reading, top: int) -> Iterator[Place]:
 @torch.no_grad()
 def _between(model: Model, reading: Reading) -> Tensor:
     """log ŷ [T, V] of each symbol from both sides, or from the left where the task knows that alone."""
-    parts = still(model)
+    parts = frozen_copy(model)
     asked = parts.task.ask(parts.embedder, parts.core, reading.batch())
     found: Tensor = asked[parts.task.side][0].cpu()
     return found

@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra.errors import ConfigError
 
 
-class Memory(NamedTuple):
+class CacheEntries(NamedTuple):
     """The last positions of a text, oldest first: the hidden state of each, and the symbol that followed it."""
 
     hidden: Tensor
@@ -18,15 +18,21 @@ class Memory(NamedTuple):
     symbols: Tensor
     """[M]"""
 
-    def grown(self, hidden: Tensor, symbols: Tensor) -> Memory:
+    def grown(self, hidden: Tensor, symbols: Tensor) -> CacheEntries:
         """With more positions behind."""
-        return Memory(torch.cat((self.hidden, hidden)), torch.cat((self.symbols, symbols)))
+        return CacheEntries(torch.cat((self.hidden, hidden)), torch.cat((self.symbols, symbols)))
 
 
 @torch.no_grad()
 def with_cache(
-    log_p: Tensor, hidden: Tensor, targets: Tensor, memory: Memory | None, size: int, thetas: Tensor, weights: Tensor
-) -> tuple[Tensor, Memory]:
+    log_p: Tensor,
+    hidden: Tensor,
+    targets: Tensor,
+    memory: CacheEntries | None,
+    size: int,
+    thetas: Tensor,
+    weights: Tensor,
+) -> tuple[Tensor, CacheEntries]:
     """The log-probabilities of a segment's symbols, mixed with the cache's for every θ and every λ; and the memory
     after the segment.
 
@@ -41,7 +47,7 @@ def with_cache(
     if size < 1:
         raise ConfigError(f"cache.size = {size}, expected 1 or more positions.")
     if memory is None:
-        memory = Memory(hidden[:0], targets[:0])
+        memory = CacheEntries(hidden[:0], targets[:0])
     M, T = len(memory.symbols), len(targets)
     seen = memory.grown(hidden, targets)
     now = torch.arange(M, M + T, device=hidden.device)[:, None]
@@ -54,4 +60,4 @@ def with_cache(
     mixed = torch.log((1 - share) * p + share * cached.double()[:, None])
     if M == 0:
         mixed[:, :, :1] = log_p[:1].double()
-    return mixed, Memory(seen.hidden[-size:], seen.symbols[-size:])
+    return mixed, CacheEntries(seen.hidden[-size:], seen.symbols[-size:])

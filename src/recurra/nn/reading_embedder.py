@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recurra.data.readings import FINALS, TONES, reading
+from recurra.data.mandarin import FINALS, TONES, reading
 from recurra.errors import ConfigError
 from recurra.nn.embedders import Rows
 from recurra.registry import part
@@ -26,7 +26,7 @@ class ReadingEmbedder(Rows):
 
     So what rhymes lies together from the start, and what is learnt of one character's sound holds for all that share
     it: in what is read, and in an output layer tied to `weight`, the sums of all symbols [V, D].
-    Finals and tones are today's Mandarin (recurra.data.readings); symbols without a reading have own vectors only.
+    Finals and tones are today's Mandarin (recurra.data.mandarin); symbols without a reading have own vectors only.
     Shapes and settings as of the embedder "symbols", whose vectors start √3 times as long as each of the three.
 
     Source: Alexandrescu & Kirchhoff 2006, Factored neural language models.

@@ -18,8 +18,7 @@ from recurra.engine.padded import Padded, recorded, traced
 from recurra.equations.derive import Variant, derive
 from recurra.equations.language import Cell
 from recurra.errors import ConfigError, WrongValue
-from recurra.nn.dropout import draw_mask, packed_dropout
-from recurra.nn.given import (
+from recurra.nn.arguments import (
     check_cell,
     check_input,
     check_packed,
@@ -29,6 +28,7 @@ from recurra.nn.given import (
     check_states,
     check_switches,
 )
+from recurra.nn.dropout import draw_mask, packed_dropout
 from recurra.nn.starts import draw, gates_of
 from recurra.nn.watch import Watch
 from recurra.registry import find
@@ -225,9 +225,9 @@ class Recurrent(nn.Module):
         if recorded():
             watched, packed = record is not None or trace is not None, isinstance(input, PackedSequence)
             if torch.compiler.is_dynamo_compiling() and (packed or watched or self.backend == "aten"):
-                from recurra.nn.outside import outside  # loads torch's compiler, which is there by now
+                from recurra.nn.eager import run_eagerly  # loads torch's compiler, which is there by now
 
-                return outside(self._call, input, hx, lengths, record, trace)
+                return run_eagerly(self._call, input, hx, lengths, record, trace)
             check_recorded(packed, watched, self.backend)
         return self._call(input, hx, lengths, record, trace)
 

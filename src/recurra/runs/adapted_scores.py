@@ -22,7 +22,7 @@ from recurra.data.fields import Codecs
 from recurra.engine.device import moved
 from recurra.errors import DataError
 from recurra.model import Model
-from recurra.nn.neural_cache import Memory, with_cache
+from recurra.nn.neural_cache import CacheEntries, with_cache
 from recurra.runs.adaptation import Adaptation, Cache, Dynamic, Point
 from recurra.runs.reading import own_parts
 from recurra.training.dynamic import evaluate_dynamically, mean_squares
@@ -188,7 +188,7 @@ def cache_losses(
     total = torch.zeros(len(thetas), len(weights), dtype=torch.float64, device=device)
     of_thetas, of_weights = (torch.tensor(values, device=device) for values in (thetas, weights))
     state: Any = None
-    memory: Memory | None = None
+    memory: CacheEntries | None = None
     training = model.training
     model.train(False)
     try:

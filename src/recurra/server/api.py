@@ -64,7 +64,7 @@ def make_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        models.leave()
+        models.refuse_all()
         await asyncio.to_thread(models.close)
 
     app = FastAPI(

@@ -78,7 +78,7 @@ def _usable(run: Run, name: str) -> bool:
     return True
 
 
-def chosen(run: Run, given: Mapping[str, Any], limits: Limits, generated: bool = False) -> dict[str, Any]:
+def read_options(run: Run, given: Mapping[str, Any], limits: Limits, generated: bool = False) -> dict[str, Any]:
     """The options that are said. Raises `Problem` for an unknown one, for one of another form or beyond the limits."""
     kind = _body(run, generated)
     try:
@@ -135,7 +135,7 @@ def has_parts(run: Run) -> bool:
     return run.model.core is not None
 
 
-def key(run: Run, given: Mapping[str, Any]) -> Hashable:
+def batch_key(run: Run, given: Mapping[str, Any]) -> Hashable:
     """What requests must have alike to be computed together. What is drawn at random goes alone, so that a seed draws
     the same whoever else asks."""
     draws = getattr(run.options(given), "draws", False) or run.continues

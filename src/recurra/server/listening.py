@@ -32,23 +32,23 @@ CLOSING = 4
 """Seconds after which requests are given up then that do not heed it."""
 
 
-class Watched(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """A client's connection: another protocol, and how long it may go on."""
 
-    def __init__(self, protocol: asyncio.Protocol, crowd: Crowd) -> None:
-        self._protocol, self._crowd, self.requests = protocol, crowd, 0
+    def __init__(self, protocol: asyncio.Protocol, connections: Connections) -> None:
+        self._protocol, self._connections, self.requests = protocol, connections, 0
         for name in ("data_received", "eof_received", "pause_writing", "resume_writing"):
             setattr(self, name, getattr(protocol, name))
 
     def connection_made(self, transport: Any) -> None:
         self.transport, self.client = transport, tuple(transport.get_extra_info("peername") or ())[:2]
         self._expires = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._late)
-        self._crowd.add(self)
+        self._connections.add(self)
         self._protocol.connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._expires.cancel()
-        self._crowd.drop(self)
+        self._connections.drop(self)
         self._protocol.connection_lost(error)
 
     def expire(self, seconds: float) -> None:
@@ -64,14 +64,14 @@ class Watched(asyncio.Protocol):
             self.expire(IDLE_SECONDS)
 
 
-class Crowd:
+class Connections:
     """The connections of a server, and an ASGI application that gives another `most` requests at a time, none for
     longer than `seconds`. Of more connections, the one that has been idle for longest is closed."""
 
     def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
         self._app, self._most, self._seconds, self._requests = app, most, seconds, 0
-        self._open: dict[Any, Watched] = {}
-        self._idle: dict[Any, Watched] = {}
+        self._open: dict[Any, Connection] = {}
+        self._idle: dict[Any, Connection] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,14 +99,14 @@ class Crowd:
                     connection.expire(IDLE_SECONDS)
                     self._idle[client] = connection
 
-    def add(self, connection: Watched) -> None:
+    def add(self, connection: Connection) -> None:
         """A client has connected."""
         self._open[connection.client] = connection
         if len(self._open) > self._most and self._idle:
             self._idle.pop(next(iter(self._idle))).transport.abort()
         self._idle[connection.client] = connection
 
-    def drop(self, connection: Watched) -> None:
+    def drop(self, connection: Connection) -> None:
         """It has left."""
         self._open.pop(connection.client, None)
         self._idle.pop(connection.client, None)
@@ -118,14 +118,14 @@ class Crowd:
 
 
 class Server:
-    """A server in a thread of its own, so that signals are the main thread's business; `leave` is called in its event
-    loop as soon as it closes."""
+    """A server in a thread of its own, so that signals are the main thread's business; `on_close` is called in its
+    event loop as soon as it closes."""
 
-    def __init__(self, app: ASGIApp, bound: socket.socket, limits: Limits, leave: Callable[[], None]) -> None:
+    def __init__(self, app: ASGIApp, bound: socket.socket, limits: Limits, on_close: Callable[[], None]) -> None:
         seconds = limits.body_seconds + limits.stream_seconds + IDLE_SECONDS
-        self.crowd = Crowd(app, limits.connections, seconds)
+        self.connections = Connections(app, limits.connections, seconds)
         config = uvicorn.Config(
-            self.crowd,
+            self.connections,
             http="h11",
             h11_max_incomplete_event_size=HEAD,
             limit_concurrency=2 * limits.connections,  # of those that are refused, too
@@ -140,9 +140,9 @@ class Server:
         )
         config.load()
         made: Any = config.http_protocol_class
-        config.http_protocol_class = lambda **given: Watched(made(**given), self.crowd)  # type: ignore[assignment]
+        config.http_protocol_class = lambda **given: Connection(made(**given), self.connections)  # type: ignore[assignment]
         self.uvicorn = uvicorn.Server(config)
-        self._bound, self._leave = bound, leave
+        self._bound, self._on_close = bound, on_close
         self._ended = threading.Event()  # a join that a signal interrupts would take the thread for ended
 
     def start(self) -> None:
@@ -156,14 +156,14 @@ class Server:
 
     def close(self, at_once: bool = False) -> None:
         """Answer nobody any more, cut off in a while, or at once, whoever stays, and wait for the end."""
-        if self.crowd.loop is not None:
-            self.crowd.loop.call_soon_threadsafe(self._close, 0 if at_once else CUT_AFTER)
+        if self.connections.loop is not None:
+            self.connections.loop.call_soon_threadsafe(self._close, 0 if at_once else CUT_AFTER)
         self.uvicorn.should_exit = True  # force_exit would leave the lifespan unfinished
         self._ended.wait(CLOSING + 2)
 
     def _close(self, seconds: float) -> None:
-        self._leave()
-        asyncio.get_running_loop().call_later(seconds, self.crowd.cut)
+        self._on_close()
+        asyncio.get_running_loop().call_later(seconds, self.connections.cut)
 
     def _run(self) -> None:
         try:
@@ -172,10 +172,10 @@ class Server:
             self._ended.set()
 
 
-def listen(app: ASGIApp, bound: socket.socket, limits: Limits, leave: Callable[[], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM, which both end as `KeyboardInterrupt`; a second one cuts off at once. For `leave`
-    see `Server`. Raises `ConfigError` where it ends by itself."""
-    server = Server(app, bound, limits, leave)
+def listen(app: ASGIApp, bound: socket.socket, limits: Limits, on_close: Callable[[], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM, which both end as `KeyboardInterrupt`; a second one cuts off at once. See
+    `Server` for `on_close`. Raises `ConfigError` where it ends by itself."""
+    server = Server(app, bound, limits, on_close)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.start()

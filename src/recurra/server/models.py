@@ -42,7 +42,7 @@ class Served:
 
     async def predict(self, inputs: Sequence[Any], given: Mapping[str, Any]) -> list[list[Any]]:
         """The parts of each input's answer. Raises `Problem` for inputs or options that do not fit."""
-        options = asked.chosen(self.run, given, self.limits)
+        options = asked.read_options(self.run, given, self.limits)
         if len(inputs) > self.limits.inputs:
             expected, move = f"{self.limits.inputs} at most", "Send several: those that wait are computed together."
             raise Problem(422, "there are too many inputs", expected=expected, got=len(inputs), next=move)
@@ -52,7 +52,7 @@ class Served:
             raise too_long("what is sent", self.limits.in_all, size, "characters in all")
         if asked.writes(self.run):
             return await self._written(inputs, options)
-        found = await self.worker.ask(asked.key(self.run, options), inputs)
+        found = await self.worker.ask(asked.batch_key(self.run, options), inputs)
         fit_maps(found, self.limits.cells)
         return found
 
@@ -66,7 +66,7 @@ class Served:
             )
             expected = "a model whose card says that it can generate"
             raise Problem(422, error, expected=expected, got=self.name, next=move)
-        options = asked.chosen(self.run, options, self.limits, generated=True)
+        options = asked.read_options(self.run, options, self.limits, generated=True)
         asked.check_generated(self.run, given)
         self.check_input(given)
         text = Text(Writing(given, self._usual | options), streamed)
@@ -184,10 +184,10 @@ class Models:
             raise Problem(404, error, expected=expected, got=name, next=move)
         return self.by_name[name]
 
-    def leave(self) -> None:
+    def refuse_all(self) -> None:
         """Answer whoever waits by 503, and take nothing more. In the event loop."""
         for served in self.by_name.values():
-            served.worker.leave()
+            served.worker.refuse_all()
 
     def close(self) -> None:
         """Stop all threads, but wait no longer than a few seconds for what is being computed."""

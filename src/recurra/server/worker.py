@@ -118,7 +118,7 @@ class Worker:
         """Whether what is being computed need not go on: nobody waits for it, or the server closes."""
         return self.closing or all(job.answer.done() for job in self._computing)
 
-    def leave(self) -> None:
+    def refuse_all(self) -> None:
         """Take nothing more, and answer whoever waits by 503, for what is being computed a little later."""
         self.closing = True
         asyncio.get_running_loop().call_later(CLOSING, self._abandon)

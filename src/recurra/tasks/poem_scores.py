@@ -12,8 +12,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from recurra.data.mandarin import is_level, load_pypinyin, rhyme_group
 from recurra.data.readers.poems import form_of, has_form, is_character, verses
-from recurra.data.readings import is_level, load_pypinyin, rhyme_group
 from recurra.tasks.contract import Asker
 from recurra.tasks.copied import longest_copies
 from recurra.tasks.error_rates import check_answers

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from recurra import registry
 from recurra.answers import Answer, Hypothesis, Pair
 from recurra.data.fields import Codecs
+from recurra.data.mandarin import load_pypinyin
 from recurra.data.readers.poems import MARKS, form_of, is_character, prompt, verses
-from recurra.data.readings import load_pypinyin
 from recurra.decoding.form import END, MARK, NEVER, WITHIN, in_form
 from recurra.decoding.search import Search, cut_at
 from recurra.decoding.state import leaves

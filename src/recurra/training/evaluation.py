@@ -50,7 +50,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Validation:
     """What a validation found, in the measure that the best weights are chosen by."""
 
     metric: str
@@ -63,7 +63,7 @@ class Verdict:
         return -self.value if self.higher_is_better else self.value
 
 
-class Judge(Protocol):
+class Validator(Protocol):
     """Validates a model on batches. None: `stop()` said to stop before the end."""
 
     def __call__(
@@ -75,7 +75,7 @@ class Judge(Protocol):
         device: torch.device,
         precision: str,
         stop: Callable[[], bool],
-    ) -> Verdict | None: ...
+    ) -> Validation | None: ...
 
 
 def detached(state: Any) -> Any:
@@ -135,7 +135,7 @@ def by_loss(
     device: torch.device,
     precision: str,
     stop: Callable[[], bool],
-) -> Verdict | None:
-    """The judge where a task has no better measure: the loss per target."""
+) -> Validation | None:
+    """The validator where a task has no better measure: the loss per target."""
     score = evaluate(model, batches, device=device, precision=precision, stop=stop)
-    return None if score is None else Verdict("loss", score.per_target)
+    return None if score is None else Validation("loss", score.per_target)

@@ -17,14 +17,14 @@ from recurra.errors import CheckpointError, TrainingError
 from recurra.forms import Form
 from recurra.forms.files import STEP
 
-Happening = Literal["step", "evaluation", "checkpoint", "end"]
+EventKind = Literal["step", "evaluation", "checkpoint", "end"]
 
 
 @dataclass(frozen=True)
 class Event:
     """Something happened: a `step`, an `evaluation`, a `checkpoint` written, or the `end`."""
 
-    kind: Happening
+    kind: EventKind
     step: int
     epoch: float
     """Epochs done, with fraction."""

@@ -17,9 +17,9 @@ from recurra.engine.device import autocast, find_device, find_precision, moved
 from recurra.errors import CheckpointError, DataError, TrainingError
 from recurra.training import resume as resumption
 from recurra.training.average import Average
-from recurra.training.evaluation import Batches, Judge, Trainable, Verdict, by_loss, detached
+from recurra.training.evaluation import Batches, Trainable, Validation, Validator, by_loss, detached
 from recurra.training.interrupt import Interrupt
-from recurra.training.log import Event, Happening, MetricsLog, Progress, Reason, Result, Window
+from recurra.training.log import Event, EventKind, MetricsLog, Progress, Reason, Result, Window
 from recurra.training.optimisers import normalise_and_clip
 from recurra.training.recording import Recordings
 from recurra.training.resume import Counters
@@ -40,7 +40,7 @@ GENERATOR_OFFSET = 1
 
 class Trainer:
     """Trains `model` on the batches of `train_batches(epoch)`, always the same for the same epoch, and validates on
-    `valid_batches()`, by the loss or as `judge` does. Keeps `run` up to date and tells `progress` of every step.
+    `valid_batches()`, by the loss or as `validate` does. Keeps `run` up to date and tells `progress` of every step.
 
     A step takes `accumulate` batches; its gradient is that of their summed loss over their targets, or sequences.
     """
@@ -53,13 +53,13 @@ class Trainer:
         valid_batches: Callable[[], Iterable[Batch]],
         run: RunFolder,
         *,
-        judge: Judge = by_loss,
+        validate: Validator = by_loss,
         unfreezing: Unfreezing | None = None,
         progress: Progress = lambda event: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings, self.run, self._progress, self._clock = settings, run, progress, clock
-        self._train_batches, self._valid_batches, self._judge = train_batches, valid_batches, judge
+        self._train_batches, self._valid_batches, self._validate = train_batches, valid_batches, validate
         self._unfreezing = unfreezing
         self.device = find_device(settings.device)
         self.model: Any = model.to(self.device)
@@ -203,35 +203,35 @@ class Trainer:
         self._window.settle()
         counters, started = self.counters, self._elapsed()
         with self._averaged():
-            verdict = self._judge(
+            validation = self._validate(
                 self.model,
                 self._valid_batches(),
                 device=self.device,
                 precision=self.precision,
                 stop=lambda: self._interrupt.requested,
             )
-            if verdict is None:
+            if validation is None:
                 return
-            if not math.isfinite(verdict.value):
+            if not math.isfinite(validation.value):
                 raise TrainingError(
-                    f"step {counters.step}: the validation {verdict.metric} is {verdict.value}, expected a finite "
-                    "number. Try a lower training.learning_rate, or a smaller training.clip_norm. What was saved "
+                    f"step {counters.step}: the validation {validation.metric} is {validation.value}, expected a "
+                    "finite number. Try a lower training.learning_rate, or a smaller training.clip_norm. What was saved "
                     "before stands."
                 )
-            best = counters.best is None or verdict.criterion < counters.best
+            best = counters.best is None or validation.criterion < counters.best
             if best:
-                counters.best, counters.best_step = verdict.criterion, counters.step
-                self._save_model(verdict)
+                counters.best, counters.best_step = validation.criterion, counters.step
+                self._save_model(validation)
         if mark is not None:
             counters.marks = mark
-            counters.history.append(verdict.criterion)
+            counters.history.append(validation.criterion)
             self._trigger()
         counters.evaluated_step, counters.evaluated_at = counters.step, self._elapsed()
         counters.evaluation_seconds = counters.evaluated_at - started
-        self._tell("evaluation", verdict, best)
+        self._tell("evaluation", validation, best)
         self.recordings.spectra(counters.step, self.model)
         since = {} if counters.averaged_from is None else {"averaged_from": counters.averaged_from}
-        self._write_line(**{f"valid_{verdict.metric}": verdict.value, "best": best}, **since)
+        self._write_line(**{f"valid_{validation.metric}": validation.value, "best": best}, **since)
         self._save()
 
     def _finish(self, reason: Reason) -> Result:
@@ -267,8 +267,8 @@ class Trainer:
         )
         self._tell("checkpoint")
 
-    def _save_model(self, verdict: Verdict | None = None) -> None:
-        found = {} if verdict is None else {f"valid_{verdict.metric}": repr(verdict.value)}
+    def _save_model(self, validation: Validation | None = None) -> None:
+        found = {} if validation is None else {f"valid_{validation.metric}": repr(validation.value)}
         checkpoint.save_model(self.run.model, self.model, {"step": str(self.counters.step), **found})
 
     def _trigger(self) -> None:
@@ -306,7 +306,7 @@ class Trainer:
             self._log.write({**place, **line})
         self._window.clear()
 
-    def _tell(self, kind: Happening, verdict: Verdict | None = None, best: bool = False) -> None:
+    def _tell(self, kind: EventKind, validation: Validation | None = None, best: bool = False) -> None:
         elapsed = self._elapsed()
         self._progress(
             Event(
@@ -318,7 +318,7 @@ class Trainer:
                 learning_rate=self._learning_rate,
                 loss=self._window.loss,
                 symbols_per_second=self._window.symbols_per_second,
-                valid=None if verdict is None else (verdict.metric, verdict.value),
+                valid=None if validation is None else (validation.metric, validation.value),
                 best=best,
             )
         )

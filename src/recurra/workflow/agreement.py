@@ -8,7 +8,7 @@ from recurra import registry
 from recurra.config import Config
 from recurra.data.codecs.contract import Splits, forms_of
 from recurra.data.fields import readers_of
-from recurra.data.readings import load_pypinyin
+from recurra.data.mandarin import load_pypinyin
 from recurra.errors import ConfigError
 from recurra.model import make_codecs
 from recurra.tasks.contract import ChecksOptions, ChecksPackages, Continues, Pools, Starts, make_options

@@ -29,7 +29,7 @@ def other_format(reader: Any, task: Any) -> Iterator[None]:
         if missing is None:
             raise
         raise DataError(
-            f"{reader.said}. That format gives no {missing[0]}, expected one of {', '.join(readers_of(*missing))}. "
+            f"{reader.reason}. That format gives no {missing[0]}, expected one of {', '.join(readers_of(*missing))}. "
             "Write the file in one of them, or name its format: --set reader.kind=…"
         ) from error
 

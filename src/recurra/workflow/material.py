@@ -20,7 +20,7 @@ from recurra.model import Model, make_codecs, make_parts
 from recurra.runs.reading import cut_of
 from recurra.runs.scoring import sizes
 from recurra.tasks.contract import Adapts, JudgedByLoss, Prepares, ScoredByLoss, Settles, make_options
-from recurra.training.evaluation import Batches, Verdict, evaluate
+from recurra.training.evaluation import Batches, Validation, evaluate
 from recurra.types import Batch, Example
 from recurra.workflow.doubts import check_fields, doubts, other_format, settled_words
 from recurra.workflow.start import symbols_of
@@ -94,7 +94,7 @@ class Material:
         batches: Iterable[Batch] = self._batching.batches(self._encoded["valid"], self.codecs.layouts, whole=True)
         return batches
 
-    def judge(
+    def validate(
         self,
         model: Model,
         batches: Iterable[Batch],
@@ -103,7 +103,7 @@ class Material:
         device: torch.device,
         precision: str,
         stop: Callable[[], bool],
-    ) -> Verdict | None:
+    ) -> Validation | None:
         """The task's main metric on the validation examples, by the loss or by quick answers."""
         metric, direction = self._task.main_metric
         if self._by_loss:
@@ -113,7 +113,7 @@ class Material:
             value = score.per_target
             if isinstance(self._task, ScoredByLoss):
                 value = self._task.metrics(score.loss, score.targets, score.details).metrics[metric]
-            return Verdict(metric, value, direction == "max")
+            return Validation(metric, value, direction == "max")
         training = model.training
         model.eval()
         try:
@@ -123,7 +123,7 @@ class Material:
             return None
         finally:
             model.train(training)
-        return Verdict(metric, self._task.score(self._valid, found).metrics[metric], direction == "max")
+        return Validation(metric, self._task.score(self._valid, found).metrics[metric], direction == "max")
 
     def input_ids(self) -> list[NDArray[np.int64]]:
         """The numbers of the training examples' symbols, without end marks."""

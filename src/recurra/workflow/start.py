@@ -24,7 +24,7 @@ OWN = ("dropout", "recurrent_dropout", "zoneout", "variational", "weight_dropout
 """Settings of a core that change no weight's shape or meaning. They stay the recipe's."""
 LIMITS = ("min_count", "max_size")
 """Settings of a vocabulary that say how many symbols are known."""
-READINGS: dict[str, dict[str, Any]] = {
+SPLITS: dict[str, dict[str, Any]] = {
     "word": {"split": "space", "lower": False, "digits": False},
     "character": {"split": "characters", "lower": False, "digits": False},
 }
@@ -172,7 +172,7 @@ def _vocabulary(mine: Mapping[str, Any], theirs: Mapping[str, Any], path: Path) 
     if _reads(mine["kind"]) == _reads(theirs["kind"]):
         same = mine["kind"] == theirs["kind"]
         return limits if same else {}, {key: value for key, value in theirs.items() if key not in LIMITS}
-    if theirs["kind"] not in READINGS:
+    if theirs["kind"] not in SPLITS:
         raise ConfigError(
             f"init.from = {str(path)!r} reads by {theirs['kind']}, which no sequence that comes one by one is read by. "
             "Start from a model of words or characters."
@@ -181,7 +181,7 @@ def _vocabulary(mine: Mapping[str, Any], theirs: Mapping[str, Any], path: Path) 
         raise ConfigError(
             "vocabulary.vectors and init.from both say what the words' vectors start from. Keep one of them."
         )
-    reading = READINGS[theirs["kind"]]
+    reading = SPLITS[theirs["kind"]]
     return limits, {"kind": "tokens", **{key: theirs.get(key, default) for key, default in reading.items()}}
 
 

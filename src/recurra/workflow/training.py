@@ -111,7 +111,7 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
         lambda epoch: material.train(epoch, training.seed),
         material.valid,
         folder,
-        judge=material.judge,
+        validate=material.validate,
         unfreezing=_unfreezing(model, start, origin),
         progress=progress,
     )

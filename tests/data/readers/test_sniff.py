@@ -36,7 +36,7 @@ def test_each_format_is_known_by_its_look(tmp_path: Path, kind: str, packed: boo
     assert reader.kind == kind
     why = construct("reader", {"kind": kind}).sniff(path)
     assert why
-    assert reader.said == f"{path} read as {kind}: {why}"
+    assert reader.reason == f"{path} read as {kind}: {why}"
 
 
 def test_a_folder_of_aligned_files(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_folder_of_aligned_files(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     reader = AutoReader()
     assert [e["label"] for e in reader.read(tmp_path, tmp_path / "seq.in")] == ["l", "l"]
-    assert reader.said == f"{tmp_path} read as aligned: a folder with seq.in and seq.out"
+    assert reader.reason == f"{tmp_path} read as aligned: a folder with seq.in and seq.out"
 
 
 def test_every_reader_of_labels_is_asked() -> None:
@@ -107,7 +107,7 @@ def test_the_first_file_decides(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("EU B-ORG\n")
     (tmp_path / "b").write_text("the DT\n")  # alone it would not be known
     reader = AutoReader()
-    assert (reader.kind, reader.said) == (None, "")
+    assert (reader.kind, reader.reason) == (None, "")
     assert list(reader.read()) == []
     assert [e["tags"] for e in reader.read(tmp_path / "a", tmp_path / "b")] == [["B-ORG"], ["DT"]]
     assert [e["tags"] for e in reader.read(tmp_path / "b")] == [["DT"]]

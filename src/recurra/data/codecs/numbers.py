@@ -131,7 +131,7 @@ class Integers:
     def encode(self, value: Sequence[int]) -> NDArray[np.int64]:
         array = np.asarray(value)
         if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-            raise DataError(f"{_said(array)}, expected whole numbers, one a step.")
+            raise DataError(f"{_described(array)}, expected whole numbers, one a step.")
         return array.astype(np.int64)
 
     def decode(self, array: ArrayLike) -> list[int]:
@@ -169,11 +169,11 @@ def _rows(value: Any, axes: int, size: int) -> NDArray[np.float64]:
     """A value as [T, D], a single number as [1]; raises `DataError` for another form and for what is not finite."""
     array = np.asarray(value)
     if array.dtype.kind not in "iufb" and array.size:
-        raise DataError(f"{_said(array)}, expected numbers.")
+        raise DataError(f"{_described(array)}, expected numbers.")
     rows = array.astype(np.float64)
     if array.ndim != axes or (axes == 2 and array.shape[1] != size):
         expected = ("one number", "a number a step", f"{size} numbers a step")[axes]
-        raise DataError(f"{_said(array)}, expected {expected} as in the training data.")
+        raise DataError(f"{_described(array)}, expected {expected} as in the training data.")
     if not np.isfinite(rows).all():
         raise DataError(
             f"{np.count_nonzero(~np.isfinite(rows)):,} of {rows.size:,} numbers are not finite. Fill the gaps, or "
@@ -186,7 +186,7 @@ def _value(rows: NDArray[np.float64], axes: int) -> NDArray[np.float64]:
     return rows if axes == 2 else rows[..., 0]
 
 
-def _said(array: NDArray[Any]) -> str:
+def _described(array: NDArray[Any]) -> str:
     return f"an array of {array.dtype.name} and the shape {list(array.shape)}"
 
 

@@ -57,16 +57,16 @@ class DictionaryReader:
                 places.setdefault(word, place)
             if not found:
                 raise DataError(f"{path}: no word in it, expected words and their phonemes. Name another file.")
-        for word, said in words.items():
-            yield {"source": word, "targets": list(said), "place": places[word]}
+        for word, sounds in words.items():
+            yield {"source": word, "targets": list(sounds), "place": places[word]}
 
     def sniff(self, path: str | Path) -> str | None:
         """Why this reader takes the file; None if most of its lines do not part a word by two spaces, nor by one from
         the sounds of English as the cmudict writes them."""
         lines = [line for line in head_lines(Path(path), self.encoding) if line.strip()]
         entries = [line for line in lines if not line.startswith(COMMENT)]
-        said = nearly_all("\t" not in line and _LINE.fullmatch(line) is not None for line in entries)
-        if said:
+        spoken = nearly_all("\t" not in line and _LINE.fullmatch(line) is not None for line in entries)
+        if spoken:
             return "a word, two spaces and its phonemes a line"
         sounds = nearly_all(_ARPABET.fullmatch(line) is not None for line in entries)
         return "a word, a space and its sounds in ARPAbet a line" if sounds else None

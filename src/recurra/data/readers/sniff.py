@@ -27,7 +27,7 @@ class AutoReader:
     """The first of the readers in `ORDER` that takes the first file read, for that file and all read afterwards; with
     `gives` "pairs" of those in `PAIRS`, with "sentences" of those in `SENTENCES`.
 
-    `kind` and `said` are its name and why it was taken, in words; None and "" before. It works with its defaults but
+    `kind` and `reason` are its name and why it was taken, in words; None and "" before. It works with its defaults but
     for the encoding: where that does not do, name it (`reader.kind`) and its settings. A plugin's reader is named, too.
 
     Raises `DataError` where no reader takes the first file, or only another one a later file.
@@ -50,7 +50,7 @@ class AutoReader:
         self.gives = gives
         self._order = {"labels": ORDER, "pairs": PAIRS, "sentences": SENTENCES}[gives]
         self.kind: str | None = None
-        self.said = ""
+        self.reason = ""
         self._reader: Any = None
         self._first = Path()
 
@@ -89,7 +89,7 @@ class AutoReader:
             raise self._unknown(path)
         kind, _, why = found.partition(": ")
         self.kind = kind
-        self.said, self._first = f"{path} read as {kind}: {why}", path
+        self.reason, self._first = f"{path} read as {kind}: {why}", path
         self._reader = construct("reader", {"kind": kind, "encoding": self.encoding})
 
     def _unknown(self, path: Path) -> DataError:

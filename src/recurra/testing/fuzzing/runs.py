@@ -97,7 +97,7 @@ def _trainer(path: Path, progress: Progress = lambda event: None) -> Trainer:
     model = Model.from_config(config, material.codecs)
     return Trainer(
         *(model, training, lambda epoch: material.train(epoch, training.seed), material.valid, folder),
-        judge=material.judge,
+        validate=material.validate,
         progress=progress,
     )
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from recurra.data.readings import FINALS, RHYMES, is_level, load_pypinyin, reading, rhyme_group
+from recurra.data.mandarin import FINALS, RHYMES, is_level, load_pypinyin, reading, rhyme_group
 from recurra.errors import ConfigError
 
 

@@ -15,7 +15,7 @@ from recurra.errors import ConfigError
 FACTORIES = frozenset({torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn})
 
 
-class Room(TorchFunctionMode):
+class MemoryLimit(TorchFunctionMode):
     """While it is entered, what torch makes anew may have `most` bytes in all.
 
     `settings` are those of what is built, `where` is their section: the error names the largest of them. Raises

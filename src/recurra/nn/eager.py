@@ -12,6 +12,6 @@ import torch
     reason="A layer with backend='aten', with a PackedSequence, or with a list for record or trace runs outside of "
     "compiled programs. For fullgraph=True take backend='auto', the padded tensor with lengths=, and no such list."
 )
-def outside(call: Callable[..., Any], *given: Any) -> Any:
+def run_eagerly(call: Callable[..., Any], *given: Any) -> Any:
     """`call(*given)` as it is without torch.compile."""
     return call(*given)
