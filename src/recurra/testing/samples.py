@@ -60,8 +60,8 @@ def preferred(forms: tuple[str, ...]) -> str:
 
 
 def ways(kind: str, name: str) -> list[dict[str, Any]]:
-    """Settings of a part: its defaults; where it has none, or a recipe says more than numbers and words, those of recipes
-    made small; and each choice that its constructor leaves, one at a time."""
+    """Settings of a part: its defaults; where it has none, or a recipe says more than numbers and words, those of
+    recipes made small; and each choice that its constructor leaves, one at a time."""
     recipes = [configuration.load_recipe(each) for each in configuration.recipe_names()]
     bases = [{"kind": name}, *(_small(r[kind]) for r in recipes if r.get(kind, {}).get("kind") == name)]
     whole = _possible(kind, bases[0])

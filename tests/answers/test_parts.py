@@ -1,0 +1,119 @@
+"""Each kind of part shows itself in a terminal, as JSON and to the page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recurra.answers import (
+    KINDS,
+    Answer,
+    Blank,
+    Choices,
+    Hypothesis,
+    Label,
+    Number,
+    Pair,
+    Picture,
+    Roll,
+    Series,
+    Spans,
+    Text,
+    Tree,
+    notes_of,
+)
+
+GREY = np.linspace(0, 1, 32).reshape(4, 8)
+TREE = Tree("S", (Tree("NP", (Tree("D", token="the"), Tree("N", token="fox", p=0.5))), Tree("V", token="jumps")))
+PARTS: dict[str, Any] = {
+    "label": Label(("flight",), likeliest=(("flight", 0.75), ("fare", 0.25)), tokens=("to", "Rome")),
+    "spans": Spans(("to", "New", "York"), ("O", "B-city", "I-city"), p=(0.9, 0.8, 0.7)),
+    "text": Text("the ", "fox jumps"),
+    "pair": Pair("ein Hund", (Hypothesis("a dog", log_p=-0.5),)),
+    "choices": Choices(
+        ("the", "___", "jumps"), (Blank(1, {"both": [("fox", 0.5), ("dog", 0.25)]}),), unknown=("xyzzy",)
+    ),
+    "number": Number(3.25, "load", "kW", low=3.0, high=3.5),
+    "series": Series([1.0, 2.0, 4.0], np.array([8.0, 16.0]), low=[7, 12], high=[9, 20], name="load", unit="kW"),
+    "picture": Picture(GREY, "a house number", frames=(GREY[:, :4], GREY)),
+    "roll": Roll(("C4", "E4", "G4"), [[0], [0, 2], [2]], given=2, seconds=0.25),
+    "tree": TREE,
+}
+
+
+def test_there_is_a_part_of_every_kind() -> None:
+    assert list(PARTS) == list(KINDS) and all(part.kind == kind for kind, part in PARTS.items())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_part_shows_itself_in_all_three_ways(kind: str) -> None:
+    answer = Answer((PARTS[kind],))
+    written = json.loads(json.dumps(answer.json(), allow_nan=False))
+    assert dict(answer) == answer.json() and written.keys() == answer.json().keys() != set()
+    (page,) = answer.page()
+    assert page["kind"] == kind and json.loads(json.dumps(page, allow_nan=False)) == page
+    assert answer.text().strip()
+
+
+def test_a_mapping_over_its_json() -> None:
+    answer = Answer((PARTS["label"], PARTS["spans"]))
+    assert (answer["label"], answer["tags"]) == ("flight", ["O", "B-city", "I-city"])
+    assert set(answer) == set(answer.json()) and len(answer) == len(answer.json())
+    with pytest.raises(KeyError):
+        answer["target"]
+
+
+def test_what_the_json_of_numbers_holds() -> None:
+    assert PARTS["number"].json() == {"load": 3.25, "low": 3.0, "high": 3.5, "unit": "kW"}
+    forecast = {"given": [1, 2, 4], "forecast": [8, 16], "low": [7, 12], "high": [9, 20], "unit": "kW"}
+    assert PARTS["series"].json() == {"load": forecast}
+    assert "load" not in Series([1.0], [2.0]).json()
+    assert PARTS["roll"].json() == {
+        "rows": ["C4", "E4", "G4"],
+        "steps": [[0], [0, 2], [2]],
+        "given": 2,
+        "seconds": 0.25,
+    }
+    assert np.allclose(PARTS["picture"].json()["picture"], GREY, atol=1e-4)
+
+
+def test_a_series_in_a_terminal() -> None:
+    lines = PARTS["series"].text().splitlines()
+    assert lines[0] == "load [kW]" and lines[1] == "▁▁▂│▄█"
+    assert lines[2:4] == ["+1\t8\t7 to 9", "+2\t16\t12 to 20"]
+    assert "▁ █│" in Series([0.0, np.nan, 1.0], []).text()
+    assert Series([np.nan], []).text().strip() == "│" and "▁▁│▁" in Series([2.0, 2.0], [2.0]).text()
+
+
+def test_a_roll_in_a_terminal_shows_the_rows_that_sound() -> None:
+    assert PARTS["roll"].text().splitlines() == ["G4 ·▒█", "C4 ▒▒·"]
+
+
+def test_a_tree_in_a_terminal() -> None:
+    assert TREE.text().splitlines() == ["S", "  NP", "    D the", "    N fox", "  V jumps"]
+    assert TREE.json()["tree"]["children"][0]["children"][1] == {"label": "N", "p": 0.5, "token": "fox"}
+
+
+def test_a_picture_in_a_terminal_and_its_bytes() -> None:
+    caption, *rows = PARTS["picture"].text().splitlines()
+    assert (caption, rows) == ("a house number", ["░" * 8, "▓" * 8])
+    page = PARTS["picture"].page()
+    assert list(base64.b64decode(page["pixels"])) == (GREY.ravel() * 255).round().astype(int).tolist()
+    assert page["shape"] == [4, 8] and len(page["frames"]) == 2
+    coloured = Picture(np.stack([GREY] * 3, 2))
+    assert coloured.text() == "\n".join(rows) and len(base64.b64decode(coloured.page()["pixels"])) == 96
+    assert set(base64.b64decode(Picture(np.array([[np.nan, 2.0, -1.0]])).page()["pixels"])) == {0, 255}
+
+
+def test_what_there_is_to_say_of_several_answers() -> None:
+    unknown = Choices(("xyzzy", "___"), (Blank(1, {"both": [("fox", 0.5)]}),), unknown=("xyzzy", "plugh"))
+    cut = Pair("a", (Hypothesis("b", ended=False, unknown=1),), unknown_source=2, cut_at="after 9 symbols")
+    notes = notes_of([Answer((unknown,)), Answer((unknown,)), Answer((cut,)), Answer((PARTS["number"],))])
+    assert notes[0] == "the run does not know plugh, xyzzy."
+    assert (
+        "does not know 2 symbols" in notes[1] and "1 of 1 target cut off without an end, after 9 symbols." in notes[-1]
+    )
