@@ -90,8 +90,8 @@ def take(model: Model, path: Path, counts: NDArray[np.int64]) -> Taken:
     known = [number for number in rows if number != model.codecs["input"].unknown]
     if not counts[known].sum():
         raise DataError(
-            f"no symbol of these data is one of the run {path}, {_some(model.codecs['input'])} against {_some(theirs)}. "
-            "Start from a run on texts of the same language."
+            f"no symbol of these data is one of the run {path}, {_some(model.codecs['input'])} against "
+            f"{_some(theirs)}. Start from a run on texts of the same language."
         )
     _take_vectors(model.embedder, tensors[VECTORS], rows)
     core = {name.removeprefix("core."): tensor for name, tensor in tensors.items() if name.startswith("core.")}
