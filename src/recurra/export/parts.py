@@ -194,10 +194,10 @@ def _draw(model: Model, random: np.random.Generator, batch: int, time: int) -> F
             "spelling_lengths": random.integers(1, time + 3, words),
             "spelling": random.integers(0, words, (batch, time)),
         }
-    for name, field in model.codecs.fields.items():
-        if field.learned or not field.of or name == "input":
+    for name, said in model.codecs.fields.items():
+        if said.learned or not said.of or name == "input":
             continue
-        if field.along:
+        if said.along:
             feeds[name] = np.sort(random.integers(0, 4, (batch, time)), 1)
         else:
             feeds[name] = random.integers(0, time, (batch, time + 1))  # of a length of its own: steps of the input
