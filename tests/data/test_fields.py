@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recurra.data.former import new_label_codecs
 
 from recurra.data.codecs.file import load, save
 from recurra.data.codecs.spelling import LONGEST_WORD
