@@ -123,7 +123,7 @@ def test_a_client_without_torch_says_what_the_run_says(
     elif recipe == "answer":
         assert said == run.predict(text)[0]["label"]
     else:
-        assert json.loads(said) == run.predict(text)[0]
+        assert json.loads(said) == run.predict(text)[0].json()
 
 
 @pytest.mark.parametrize(
