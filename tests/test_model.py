@@ -32,7 +32,7 @@ def made(**settings: Any) -> Model:
 
 
 def batch(model: Model, B: int = 4) -> Batch:
-    ids = torch.from_numpy(model.vocabulary.encode(TEXT * 2))
+    ids = torch.from_numpy(model.codecs["input"].encode(TEXT * 2))
     T = (len(ids) - 1) // B
     fields = {"input": ids[: B * T].view(B, T), "target": ids[1 : B * T + 1].view(B, T)}
     return Batch({name: values.t().contiguous().t() for name, values in fields.items()})
@@ -40,7 +40,7 @@ def batch(model: Model, B: int = 4) -> Batch:
 
 def test_sizes_flow_from_part_to_part() -> None:
     model = made()
-    V = len(model.vocabulary)
+    V = len(model.codecs["input"])
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
     assert shapes["embedder.weight"] == (V, 6)
     assert shapes["task.weight"] == (V, 8)
@@ -88,13 +88,13 @@ def test_a_line_can_be_learnt_by_heart(tied: bool) -> None:
         output = model.loss(given)
         (output.loss / output.targets).backward()
         optimiser.step()
-    assert model.task.metrics(output.loss.item(), output.targets)["perplexity"] < 1.1
+    assert model.task.metrics(output.loss.item(), output.targets, {}).metrics["perplexity"] < 1.1
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
     model.eval()
-    prompt = prompt_ids(model.vocabulary, "the qu")
+    prompt = prompt_ids(model.codecs["input"], "the qu")
     drawn = sample(model.step, None, prompt, len(TEXT) - 6, temperature=0)
-    assert model.vocabulary.decode(np.concatenate([prompt, drawn])) == TEXT
-    assert model.task.metrics(model.loss(given).loss.item(), output.targets)["perplexity"] < 1.1
+    assert model.codecs["input"].decode(np.concatenate([prompt, drawn])) == TEXT
+    assert model.task.metrics(model.loss(given).loss.item(), output.targets, {}).metrics["perplexity"] < 1.1
 
 
 def test_bfloat16_autocast_is_close() -> None:

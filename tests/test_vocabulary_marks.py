@@ -33,7 +33,7 @@ def written(path: Path, model: Model) -> RunFolder:
     path.mkdir()
     folder = RunFolder(path)
     folder.config.write_text(configuration.dump_toml(model.config), encoding="utf-8")
-    codec_file.save(model.vocabularies, folder.codecs)
+    codec_file.save(model.codecs.saved, folder.codecs)
     checkpoint.save_model(folder.model, model, {"step": "3"})
     return folder
 
@@ -92,8 +92,8 @@ def test_runs_that_answer_together_are_checked_each(tmp_path: Path) -> None:
 
 def test_a_training_goes_on_with_its_own_vocabulary_alone(tmp_path: Path) -> None:
     model, other = make_model("char-lm"), make_model("char-lm")
-    symbols = other.vocabulary.symbols
-    other.vocabulary.take([*symbols[:-1], "ß"])
+    symbols = other.codecs["input"].symbols
+    other.codecs["input"].take([*symbols[:-1], "ß"])
     optimiser = torch.optim.SGD(model.parameters(), 0.1)
     path = tmp_path / "resume.safetensors"
     resume.save(path, model, optimiser, None, None, Counters(step=2), CPU)
@@ -106,7 +106,7 @@ def test_a_training_goes_on_with_its_own_vocabulary_alone(tmp_path: Path) -> Non
 
 def test_nothing_is_taken_from_a_run_with_another_vocabulary(tmp_path: Path) -> None:
     model = make_model("char-lm")
-    folder, counts = written(tmp_path / "run", model), np.ones(len(model.vocabulary), np.int64)
+    folder, counts = written(tmp_path / "run", model), np.ones(len(model.codecs["input"]), np.int64)
     assert transfer.take(model, folder.path, counts).names
     changed(folder, "input", turned)
     with pytest.raises(CheckpointError, match=rf"^{folder.model} was trained with another vocabulary"):

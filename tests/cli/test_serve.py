@@ -154,6 +154,7 @@ def test_streams_nobody_ends_do_not_keep_it_open(run: Path, signals: list[signal
             client.sendall(head.format("generate", len(body) + (k >= 4)).encode() + body)  # half of them half sent
             if k < 4:
                 assert client.recv(15) == b"HTTP/1.1 200 OK"
+        time.sleep(1)  # until the half-sent ones are waited for: else nothing keeps it open until the second signal
         for each in signals:
             served.send_signal(each)
             time.sleep(0.3)

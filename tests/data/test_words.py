@@ -18,8 +18,8 @@ from recurra.data.codecs.tokens import Tokens
 from recurra.data.codecs.word import Word
 from recurra.data.words import MARKS, split_words
 from recurra.errors import CheckpointError
-from recurra.export.clients import lines as lines_client
-from recurra.export.clients import tokens as tokens_client
+from recurra.export.clients.lines import Lines as lines_client
+from recurra.export.clients.tokens import Tokens as tokens_client
 
 TEXTS = [
     ("हिन्दी में लिखा है।", ["हिन्दी", "में", "लिखा", "है", "।"]),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from recurra.decoding.search import Search, search_as_said
+from recurra.decoding.search import Search
 from recurra.errors import ConfigError
 
 
@@ -31,12 +31,12 @@ from recurra.errors import ConfigError
 )
 def test_searches_that_cannot_be(settings: dict[str, Any], said: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
-        search_as_said(settings, said)
+        Search.combined(settings, said)
 
 
 def test_a_search_said_stands_in_the_place_of_the_recipes() -> None:
     recipe = {"beam": 4, "n_best": 2, "valid": 7}
-    assert search_as_said(recipe, {"length_penalty": 1.0}) == Search(4, 2, 1.0, valid=7)
-    assert search_as_said(recipe, {"temperature": 0.5}) == Search(temperature=0.5, valid=7)
-    assert search_as_said({"temperature": 0.5}, {"beam": 2}) == Search(beam=2)
-    assert replace(Search(), no_repeat=3).said == "beam 5, length penalty 0.6, no 3 symbols twice"
+    assert Search.combined(recipe, {"length_penalty": 1.0}) == Search(4, 2, 1.0, valid=7)
+    assert Search.combined(recipe, {"temperature": 0.5}) == Search(temperature=0.5, valid=7)
+    assert Search.combined({"temperature": 0.5}, {"beam": 2}) == Search(beam=2)
+    assert replace(Search(), no_repeat=3).words == "beam 5, length penalty 0.6, no 3 symbols twice"

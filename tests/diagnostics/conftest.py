@@ -51,6 +51,7 @@ def made() -> Callable[..., Model]:
             "embedder": {"kind": "symbols", "size": 6},
             "core": core or {"kind": kind, "cell": "lstm", "hidden_size": 6, "num_layers": 2},
             "task": {**TASKS[task], **settings},
+            "batching": {"kind": "streams" if task == "generate" else "buckets"},
         }
         return Model.from_config(config, _vocabularies(task)).eval()
 

@@ -28,7 +28,7 @@ def test_alignment_of_a_given_target(made: Made, decoder: dict[str, Any]) -> Non
     assert found.rows == ("der", "fuchs", "∎")
     assert found.columns == ("the", "quick", "fox", "∎")
     assert not found.own_answer
-    source, target = model.vocabularies["input"], model.vocabularies["target"]
+    source, target = model.codecs["input"], model.codecs["target"]
     ids = {"input": [*source.encode(["the", "quick", "fox"]), len(source)]}
     ids["target"] = [*target.encode(["der", "fuchs"]), len(target)]
     batch = Batch({name: torch.tensor(numbers)[None] for name, numbers in ids.items()})
@@ -67,7 +67,7 @@ def test_self_attention_head_by_head(made: Made, task: str, causal: bool) -> Non
 def test_watching_changes_no_output(made: Made) -> None:
     core = {"kind": "transformer", "hidden_size": 8, "heads": 2, "causal": True}
     model = made(core=core)
-    batch = Batch({"input": torch.from_numpy(model.vocabulary.encode(TEXT))[None]})
+    batch = Batch({"input": torch.from_numpy(model.codecs["input"].encode(TEXT))[None]})
     trace: list[Any] = []
     with torch.no_grad():
         plain, _ = model.core(model.embedder(batch), batch.structure)

@@ -26,7 +26,7 @@ Made = Callable[..., Model]
 def test_gates_of_an_lstm_by_hand(made: Made) -> None:
     model = made()
     found, layers = gates(model, TEXT), model.core.layers
-    ids = torch.from_numpy(model.vocabulary.encode(TEXT))
+    ids = torch.from_numpy(model.codecs["input"].encode(TEXT))
     with torch.no_grad():
         x = F.embedding(ids, model.embedder.weight)
         y, _ = layers(x[:, None].transpose(0, 1))
@@ -96,7 +96,7 @@ def test_every_cell_shows_its_gates(cell: str) -> None:
 
 def test_backward_direction_stands_in_the_texts_order(made: Made) -> None:
     found, model = gates(made("fill"), SENTENCES[1]), made("fill")
-    reading = torch.from_numpy(model.vocabulary.encode(SENTENCES[1]))
+    reading = torch.from_numpy(model.codecs["input"].encode(SENTENCES[1]))
     with torch.no_grad():
         x = F.embedding(reading, model.embedder.weight)[:, None]
         z, _ = model.core.backwards(x.flip(0))

@@ -30,7 +30,7 @@ STEPS = (9, 14, 20)
 def by_hand(model: Model, text: str, t: int, layer: int, k: int, state: int) -> float:
     """The layers one by one on the engine that shares nothing with the derived ones, the state after k a leaf."""
     core = model.core.layers
-    ids = torch.from_numpy(model.vocabulary.encode(text))
+    ids = torch.from_numpy(model.codecs["input"].encode(text))
     x = F.embedding(ids[:-1], model.embedder.weight)[:, None]
     weights = core.state_dict()
     for below in range(layer):
@@ -74,7 +74,7 @@ def test_gradient_of_the_memory_counts_the_output_of_its_own_step(made: Made) ->
     model = made(core={"kind": "recurrent", "cell": "lstm", "hidden_size": 6}).double()
     flow = next(f for f in gradient_flow(model, TEXT, steps=[12]).flows if f.state == "c")
     layer = _one(model.core.layers, model.core.layers.state_dict(), 0)
-    ids = torch.from_numpy(model.vocabulary.encode(TEXT))
+    ids = torch.from_numpy(model.codecs["input"].encode(TEXT))
     trace: list[Trace] = []
     y, _ = layer(F.embedding(ids[:13], model.embedder.weight)[:, None].requires_grad_(), trace=trace)
     loss = F.cross_entropy(F.linear(y[12], model.task.weight, model.task.bias), ids[13:14])

@@ -59,7 +59,7 @@ def test_what_has_no_recurrent_weights() -> None:
 
 def train(made: Made, run: Path, **settings: object) -> tuple[Model, Trainer]:
     model = made()
-    ids = model.vocabulary.encode(TEXT * 4)
+    ids = model.codecs["input"].encode(TEXT * 4)
     epoch = StreamEpoch({"input": ids}, SYMBOLS, np.array([0, 100]), np.array([90, 70]), steps=30)
     chosen = {"epochs": 2, "device": "cpu", "threads": 1, **settings}
     trainer = Trainer(model, Training(**chosen), lambda n: epoch, lambda: epoch, create_run(run))  # type: ignore[arg-type]
@@ -86,7 +86,7 @@ def test_recorded_norms_are_those_of_the_batch(made: Made, tmp_path: Path) -> No
     model = made()
     model.core.layers.backend = "reference"
     model.train()
-    ids = model.vocabulary.encode(TEXT * 4)
+    ids = model.codecs["input"].encode(TEXT * 4)
     batch = StreamEpoch({"input": ids}, SYMBOLS, np.array([0, 100]), np.array([90, 70]), steps=30)[0]
     trace: list = []
     from recurra.nn.watch import Watched

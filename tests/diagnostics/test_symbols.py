@@ -24,7 +24,7 @@ CORE = {"kind": "recurrent", "cell": "gru", "hidden_size": 6}
 def test_a_language_models_alternatives(made: Made) -> None:
     model = made()
     found = next_symbols(model, TEXT, top=3)
-    ids = torch.from_numpy(model.vocabulary.encode(TEXT))
+    ids = torch.from_numpy(model.codecs["input"].encode(TEXT))
     with torch.no_grad():
         y, _ = model.core.layers(F.embedding(ids, model.embedder.weight)[None])
         p = F.linear(y[0], model.task.weight, model.task.bias).softmax(1)
@@ -67,7 +67,8 @@ def test_a_targets_alternatives(made: Made) -> None:
 
 def test_tokens_are_symbols_one_by_one(made: Made) -> None:
     vocabulary = Word().fit(["the fox and the dog\n"])
-    config = {"embedder": {"kind": "symbols", "size": 6}, "core": CORE, "task": {"kind": "generate"}}
+    parts = {"embedder": {"kind": "symbols", "size": 6}, "core": CORE, "task": {"kind": "generate"}}
+    config = {**parts, "batching": {"kind": "streams"}}
     model = Model.from_config(config, {"input": vocabulary}).eval()
     found = next_symbols(model, ["the", "fox", "sang"])
     assert [place.symbol for place in found] == ["fox", "<unk>"]

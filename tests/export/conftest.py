@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import torch
+from onnx import helper
 
+from recurra import checkpoint, registry
 from recurra import config as configuration
-from recurra import registry
 from recurra.data.codecs.characters import Character
 from recurra.data.codecs.labels import Labels
+from recurra.export import program, write
+from recurra.export.parts import Part
 from recurra.model import Model
-from recurra.runs.run import RUNS, learns_from
+from recurra.runs.run import Run
 
 TEXT = "the dogs, 2 of them, ran home. where did she go? John's cat isn't big enough (so far)."
 WORDS = [TEXT.split(), list("abcdefg")]
@@ -52,15 +57,14 @@ def make_model(recipe: str, settings: Mapping[str, Any] | None = None) -> Model:
     config = configuration.with_settings(config, {**small, **settings})
     task = registry.construct("task", config["task"])
     symbols = {"input": fitted(config["vocabulary"])}
-    if "target" in task.needs:
+    if "target" in task.fields:
         joint = config["task"].get("tied") == "all"
         symbols["target"] = symbols["input"] if joint else fitted(config.get("target") or config["vocabulary"])
     if config["embedder"].get("spelling"):
         symbols["characters"] = Character().fit([TEXT])
-    fields = getattr(task, "fields", ())
-    if "tags" in fields:
+    if "tags" in task.fields:
         symbols["tags"] = Labels().take(TAGS)
-    if "label" in fields or "labels" in fields:
+    if "label" in task.fields or "labels" in task.fields:
         symbols["label"] = Labels().take(["yes", "no", "home"])
     torch.manual_seed(0)
     model = Model.from_config(config, symbols).eval()
@@ -80,7 +84,26 @@ def _has(config: Mapping[str, Any], name: str) -> bool:
 
 def run_of(model: Model, path: Path) -> Any:
     """A model as a run; its folder need not be there."""
-    return RUNS[learns_from(model.task)](path, model.config, model, torch.device("cpu"))
+    return Run(path, model.config, model, torch.device("cpu"))
+
+
+KEPT: dict[tuple[str, str], bytes] = {}
+
+
+def remembered(part: Part, metadata: Mapping[str, str]) -> onnx.ModelProto:
+    """What `record` makes, made once for all tests: torch's exporter takes seconds."""
+    model, core = part.model, type(part.model.core).__name__
+    key = part.file, core + checkpoint.fingerprint(model) + json.dumps(model.config, default=str)
+    if key not in KEPT:
+        KEPT[key] = program.record(part, {}).SerializeToString()
+    made = onnx.load_model_from_string(KEPT[key])
+    helper.set_model_props(made, dict(metadata))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write, "record", remembered)
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor
 
 import recurra
 from recurra import cli, storage, workflow
@@ -19,6 +21,7 @@ from recurra import export as room
 from recurra.errors import CheckpointError, ConfigError, NotCausal, RecurraError
 from recurra.export import check, write
 from recurra.export.opened import load_export
+from recurra.types import Lengths
 
 from .conftest import TEXT, make_model, run_of
 
@@ -38,7 +41,7 @@ def test_a_folder_holds_models_vocabulary_client_and_what_they_take(here: Path) 
     assert names == ["README.md", "client.py", "codecs.json", "model.onnx", "step.onnx"]
     said = (here / "out" / "README.md").read_text(encoding="utf-8")
     assert "| in | state_h | [2, batch, 8] | float32 |" in said
-    assert f"| out | log_probabilities | [batch, time, {len(run.model.vocabulary)}] | float32 |" in said
+    assert f"| out | log_probabilities | [batch, time, {run.model.codecs['input'].size}] | float32 |" in said
     whole = onnx.load(str(here / "out" / "model.onnx"))
     kept = {prop.key: prop.value for prop in whole.metadata_props}
     assert kept["recurra_format"] == "1" and kept["weights"] == "float32" and '"data"' not in kept["config"]
@@ -110,7 +113,7 @@ def test_a_path_names_a_folder_or_a_file_of_it(here: Path, capsys: Any) -> None:
         assert room.export_folder(here / "out" / name) is None
         assert cli.call(["predict", str(here / "out" / name), "the"]) == 2
         assert f"{name} is no run." in capsys.readouterr().err
-    assert workflow.load(here / "out" / "model.onnx").does == "write"
+    assert workflow.load(here / "out" / "model.onnx").continues
 
 
 def test_weights_in_eight_bits_are_smaller_and_nearly_the_same(
@@ -131,7 +134,7 @@ def test_weights_in_eight_bits_are_smaller_and_nearly_the_same(
     poems = run_of(make_model("poem"), here / "run")
     assert "drawn at random" in write.export(poems, here / "poems", int8=True).rounded["reason"]
     assert all(a.size > 2 * b.size for a, b in zip(exact.files, small.files, strict=True))
-    assert len(load_export(here / "small").predict("the", length=9)) == 9
+    assert len(load_export(here / "small").predict("the", length=9)[0]["text"]) == 9
     scan = run_of(make_model("char-lm", {**settings, "core.cell": "ugrnn"}), here / "run")
     assert 0 < write.export(scan, here / "scan", int8=True).rounded["difference"] < 0.2
 
@@ -163,7 +166,7 @@ def test_eight_bit_products_fit_where_two_are_added_in_sixteen_bits(
 def test_eight_bits_of_before_are_refused(here: Path) -> None:
     """They answer otherwise on some processors, and nobody would see it."""
     write.export(run_of(make_model("classifier"), here / "run"), here / "out", int8=True)
-    assert load_export(here / "out").does == "label"
+    assert not load_export(here / "out").continues
     whole = onnx.load(str(here / "out" / "model.onnx"))
     helper.set_model_props(whole, {p.key: p.value for p in whole.metadata_props if p.key != "range"})
     onnx.save(whole, str(here / "out" / "model.onnx"))
@@ -202,11 +205,41 @@ def test_a_file_that_differs_is_refused_and_nothing_is_written(here: Path, monke
     assert not (here / "out").exists()
 
 
-def test_a_part_without_a_form_is_refused(here: Path) -> None:
-    model = make_model("classifier")
-    model.config["core"]["kind"] = "mine"
-    with pytest.raises(ConfigError, match=r"cannot be exported: core is 'mine', a part with no form in ONNX."):
-        write.export(run_of(model, here / "run"), here / "out")
+class Mine(torch.nn.Module):
+    """A core of a plugin's: the mean of what was read so far."""
+
+    causal, halves, output_size = False, False, 8
+
+    def forward(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, None]:
+        return x.cumsum(1) / torch.arange(1, x.shape[1] + 1)[:, None], None
+
+
+class Counting(Mine):
+    def forward(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, None]:
+        return x / len(x[0]), None
+
+
+class Looking(Mine):
+    def forward(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, None]:
+        return x * 2 if x.sum() > 0 else x, None
+
+
+def test_a_plugins_part_is_exported_with_nothing_said_of_it(here: Path) -> None:
+    run = run_of(make_model("classifier", {"task.pooling": "mean", "core.merge": "sum"}), here / "run")
+    run.model.core = Mine()
+    write.export(run, here / "out")
+    assert load_export(here / "out").predict(TEXT) == run.predict(TEXT)
+
+
+@pytest.mark.parametrize(("core", "why"), [(Counting, "specialized it to be a constant"), (Looking, "data-dependent")])
+def test_a_part_that_torchs_exporter_cannot_write_is_refused(core: type[Mine], why: str, here: Path) -> None:
+    run = run_of(make_model("classifier", {"task.pooling": "mean", "core.merge": "sum"}), here / "run")
+    run.model.core = core()
+    with pytest.raises(
+        ConfigError, match=rf"model.onnx cannot be written by torch's exporter: .*{why}.* x.shape\[0\],"
+    ):
+        write.export(run, here / "out")
+    assert not (here / "out").exists()
 
 
 def test_a_folder_that_holds_something_else_is_refused_but_an_export_is_written_anew(here: Path) -> None:
@@ -250,7 +283,7 @@ def test_files_of_several_exports_are_refused(here: Path) -> None:
     with pytest.raises(CheckpointError, match=r"codecs.json is of another model than model.onnx beside it. Copy"):
         load_export(ours)
     (ours / "codecs.json").write_text(json.dumps(json.loads(symbols)), encoding="utf-8")
-    assert load_export(ours).does == "write"  # the same in another writing
+    assert load_export(ours).continues  # the same in another writing
 
 
 def test_a_missing_package_and_an_unknown_format_are_said(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

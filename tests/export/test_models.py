@@ -9,9 +9,8 @@ import pytest
 from recurra import config as configuration
 from recurra.export import check
 from recurra.export.parts import parts
-from recurra.export.program import record
 
-from .conftest import make_model
+from .conftest import make_model, remembered
 
 OWN = "gates: f i\nstate: h c\nc = sigmoid(f) * c + i.input\nh = tanh(c)"
 OTHERS: list[tuple[str, dict[str, Any]]] = [
@@ -73,4 +72,4 @@ def test_every_core_and_decoder_in_onnx_is_that_in_torch(recipe: str, settings: 
 def compare(recipe: str, settings: dict[str, Any]) -> None:
     model = make_model(recipe, settings)
     for part in parts(model):
-        assert check.difference(part, record(part, {}).SerializeToString()) <= check.TOLERANCE, part.file
+        assert check.difference(part, remembered(part, {}).SerializeToString()) <= check.TOLERANCE, part.file

@@ -90,7 +90,7 @@ class Forecast(nn.Module):
     def ask(self, embedder, core, batch, state=None):
         y, _ = core(embedder(batch), batch.structure, state)
         lengths = batch.structure.values
-        return self.emission.distribution(y[:, -1] if lengths is None else y[torch.arange(len(y)), lengths - 1])
+        return self.emission.distribution(y[:, -1] if lengths is None else y[torch.arange(y.shape[0]), lengths - 1])
 
     def answers(self, asked, examples, codecs, options):
         found = []

@@ -1,7 +1,4 @@
-"""Files as a user writes them, named with --plugin and nothing else, through all that a run can do.
-
-What the door does not let through yet stands in `SHUT`, with what refuses it.
-"""
+"""Files as a user writes them, named with --plugin and nothing else, through all that a run can do."""
 
 from __future__ import annotations
 
@@ -124,22 +121,8 @@ CASES = {
     ),
 }
 
-SHUT: dict[str, dict[str, str]] = {
-    "forecast": {"export": "axes of a batch that torch's exporter takes for different ones"},
-    "reader": {"export": "an input of numbers has an axis more than the exporter names"},
-    "writer": {"export": "an input of numbers has an axis more than the exporter names"},
-}
-"""By case and stage: why it cannot pass yet. Where it cannot train, nothing can."""
 
-
-def stage(name: str) -> pytest.MarkDecorator:
-    """The test of a stage, of every case."""
-    found = []
-    for case, shut in ((case, SHUT.get(case, {})) for case in CASES):
-        reason = shut.get(name) or shut.get("train")
-        marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-        found.append(pytest.param(case, marks=marks, id=case))
-    return pytest.mark.parametrize("name", found)
+every_case = pytest.mark.parametrize("name", CASES)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -203,7 +186,7 @@ def test_a_strangers_file_is_short(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) <= LINES
 
 
-@stage("train")
+@every_case
 def test_it_trains_with_progress(name: str, made: Made) -> None:
     assert "epoch" in made.err and "/s" in made.err and "Training ended after" in made.err
     lines = [json.loads(line) for line in (made.run / "metrics.jsonl").read_text().splitlines()]
@@ -211,7 +194,7 @@ def test_it_trains_with_progress(name: str, made: Made) -> None:
     assert losses and losses[-1] < losses[0]
 
 
-@stage("resume")
+@every_case
 def test_stopped_and_gone_on_with_it_is_the_same_bit_for_bit(name: str, made: Made, tmp_path: Path) -> None:
     def stop(event: Event) -> None:
         if event.kind == "step" and event.step == 7:
@@ -240,7 +223,7 @@ def timeless(value: Any) -> Any:
     return [timeless(each) for each in value] if isinstance(value, list) else value
 
 
-@stage("scores")
+@every_case
 def test_it_is_scored_beside_its_baselines(name: str, made: Made) -> None:
     metric, scores = made.case.metric, made.opened().report["scores"]
     for scored in scores.values():
@@ -252,7 +235,7 @@ def test_it_is_scored_beside_its_baselines(name: str, made: Made) -> None:
     assert all(row["name"] in made.out for row in scores["test"]["baseline"])
 
 
-@stage("predict")
+@every_case
 def test_it_answers(name: str, made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     run, case = made.opened(), made.case
     (expected,) = run.predict(case.asked, **case.options)
@@ -264,7 +247,7 @@ def test_it_answers(name: str, made: Made, capsys: pytest.CaptureFixture[str]) -
     assert [part["kind"] for part in expected.page()] == case.kinds
 
 
-@stage("evaluate")
+@every_case
 def test_it_is_evaluated(name: str, made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["evaluate", str(made.run), "--device", "cpu", *made.plugin]
     own = json.loads(said(capsys, *words, "--json"))
@@ -274,7 +257,7 @@ def test_it_is_evaluated(name: str, made: Made, capsys: pytest.CaptureFixture[st
     assert "model" in said(capsys, *words)
 
 
-@stage("stream")
+@every_case
 def test_it_streams_where_it_can(
     name: str, made: Made, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,14 +273,14 @@ def test_it_streams_where_it_can(
     assert [{key: row[key] for key in answer} for row, answer in zip(rows, answers, strict=True)] == answers
 
 
-@stage("inspect")
+@every_case
 def test_it_is_looked_into(name: str, made: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     found = said(capsys, "inspect", str(made.run), *made.plugin, "--out", str(page))
     assert "how far gradients reach" in found and "gates" in found and page.stat().st_size > 1000
 
 
-@stage("export")
+@every_case
 def test_it_is_exported_and_says_the_same_there(
     name: str, made: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -327,7 +310,7 @@ def close(one: Any, other: Any) -> None:
         assert one == (pytest.approx(other, rel=1e-4, abs=1e-4) if isinstance(one, float) else other)
 
 
-@stage("serve")
+@every_case
 def test_it_is_served(name: str, made: Made) -> None:
     run, case = made.opened(), made.case
     api = Api([run])
@@ -349,7 +332,7 @@ def address() -> str:
     return ""
 
 
-@stage("page")
+@every_case
 def test_a_page_draws_its_answer(name: str, made: Made, opened: Any) -> None:
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     from playwright.sync_api import expect
@@ -367,7 +350,7 @@ def test_a_page_draws_its_answer(name: str, made: Made, opened: Any) -> None:
         assert result.locator(".line").count() >= made.case.kinds.count("series")
 
 
-@stage("alone")
+@pytest.mark.parametrize("name", ["forecast", "metric of labels"])
 def test_nothing_but_the_plugin_is_imported(name: str, made: Made) -> None:
     """In a process of its own, where no test has loaded anything."""
     program = [sys.executable, "-m", "recurra", "predict", str(made.run), made.case.written]

@@ -14,7 +14,7 @@ import recurra
 from recurra import checkpoint
 from recurra.model import Model
 from recurra.workflow import transfer
-from recurra.workflow.labels import LabelMaterial
+from recurra.workflow.material import Material
 from recurra.workflow.plan import make_plan
 
 WORDS = ["the", "a", "film", "story", "plot", "actor", "was", "is", "very", "quite", "not"]
@@ -67,9 +67,9 @@ def fresh(folder: Path, run: str, **settings: Any) -> tuple[Model, transfer.Take
     plan = make_plan(
         "classifier", [file], settings={**SMALL, "reader.kind": "jsonl", **given, "init.from": str(folder / run)}
     )
-    material = LabelMaterial(plan.config)
+    material = Material(plan.config)
     torch.manual_seed(3)
-    model = Model.from_config(material.config, material.vocabularies)
+    model = Model.from_config(material.config, material.codecs)
     ids = torch.cat([torch.from_numpy(each) for each in material.input_ids()])
-    counts = torch.bincount(ids, minlength=len(model.vocabulary)).numpy()
+    counts = torch.bincount(ids, minlength=len(model.codecs["input"])).numpy()
     return model, transfer.take(model, folder / run, counts)

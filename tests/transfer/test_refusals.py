@@ -128,7 +128,7 @@ def test_a_run_without_vectors_is_refused(folder: Path, tmp_path: Path) -> None:
     checkpoint.save_tensors(tmp_path / "lm" / "model.safetensors", held, {})
     model, _ = fresh(folder, "lm")
     with pytest.raises(CheckpointError, match=r"has no vectors of symbols \(embedder.weight\). Start from another run"):
-        transfer.take(model, tmp_path / "lm", torch.zeros(len(model.vocabulary)).numpy())
+        transfer.take(model, tmp_path / "lm", torch.zeros(len(model.codecs["input"])).numpy())
 
 
 def test_a_test_the_language_model_may_have_read_is_told(folder: Path) -> None:

@@ -20,8 +20,8 @@ from recurra.config import Data
 from recurra.data.shuffled import gather
 from recurra.errors import CheckpointError
 from recurra.training.log import Event
+from recurra.workflow.material import Material
 from recurra.workflow.plan import make_plan
-from recurra.workflow.texts import TextMaterial
 from recurra.workflow.training import execute
 
 from .conftest import LM, SMALL, WORDS, fresh, tensors
@@ -40,7 +40,7 @@ def test_the_language_model_reads_the_labelled_texts_as_the_classifier_does(fold
 
 def test_a_labelled_file_read_as_plain_text_is_told(folder: Path) -> None:
     plan = make_plan("word-lm-small", [folder / "a.jsonl"], settings=LM)
-    said = " ".join(TextMaterial(plan.config).told())
+    said = " ".join(Material(plan.config).sentences())
     assert (
         "looks labelled (a JSON object a line), and is read as plain text. To learn from its texts alone: --set" in said
     )
@@ -49,9 +49,9 @@ def test_a_labelled_file_read_as_plain_text_is_told(folder: Path) -> None:
 
 def test_words_that_are_set_are_read_as_they_are_set(folder: Path) -> None:
     settings = {**LM, "reader.kind": "jsonl", "vocabulary.split": "space", "vocabulary.lower": False}
-    material = TextMaterial(make_plan("word-lm-small", [folder / "a.jsonl"], settings=settings).config)
+    material = Material(make_plan("word-lm-small", [folder / "a.jsonl"], settings=settings).config)
     assert (material.config["vocabulary"]["split"], material.config["vocabulary"]["lower"]) == ("space", False)
-    assert not any("Words are read as" in sentence for sentence in material.told())
+    assert not any("Words are read as" in sentence for sentence in material.sentences())
 
 
 def test_a_language_model_on_labelled_texts_goes_on_by_its_recipe(folder: Path, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_same_symbols_same_vectors_same_core(folder: Path, run: str) -> None:
     model, taken = fresh(folder, run)
     theirs = tensors(folder / run)
     known = json.loads((folder / run / "codecs.json").read_text())["codecs"]["input"]["symbols"]
-    mine = model.vocabulary.symbols
+    mine = model.codecs["input"].symbols
     shared = [symbol for symbol in mine[1:] if symbol in known]
     assert len(shared) > 5
     for symbol in shared:
@@ -106,7 +106,7 @@ def test_same_symbols_same_vectors_same_core(folder: Path, run: str) -> None:
 def test_coverage_is_what_can_be_counted_by_hand(folder: Path) -> None:
     model, taken = fresh(folder, "lm")
     known = set(json.loads((folder / "lm" / "codecs.json").read_text())["codecs"]["input"]["symbols"])
-    words = [symbol for symbol in model.vocabulary.symbols if symbol != "<unk>"]
+    words = [symbol for symbol in model.codecs["input"].symbols if symbol != "<unk>"]
     assert set(words) == {*WORDS, "opera", "ballet"}  # those of the run's that these data lack are known, too
     assert taken.symbols == (len(WORDS), len(WORDS) + 2)
     assert known == {*WORDS, "<unk>", "<eos>"}
@@ -230,8 +230,8 @@ def test_a_language_model_starts_from_another(folder: Path, tmp_path: Path) -> N
 def test_vectors_that_are_not_tuned_stay(folder: Path) -> None:
     model, taken = fresh(folder, "lm", embedder__tune=False)
     assert int(model.embedder.fixed.sum()) == taken.symbols[0] + 1
-    looked_up = model.embedder.look_up(torch.arange(len(model.vocabulary)))
-    number = model.vocabulary.symbols.index("film")
+    looked_up = model.embedder.look_up(torch.arange(len(model.codecs["input"])))
+    number = model.codecs["input"].symbols.index("film")
     assert (tensors(folder / "lm")["embedder.weight"] == looked_up[number]).all(1).any()
 
 

@@ -23,4 +23,8 @@ def as_example(given: Any, codecs: Codecs) -> Example:
         return {own: numbers_of(given) if isinstance(given, str) else given}
     if names[0] == "source":
         return {"source": given if isinstance(given, str) else list(given)}
-    return {"text": given} if isinstance(given, str) else {"tokens": list(given)}
+    if isinstance(given, str):
+        return {"text": given}
+    if "tokens" not in codecs["input"].forms:  # which finds its symbols itself: words are parted by spaces
+        return {"text": (" " if hasattr(codecs["input"], "split") else "").join(given)}
+    return {"tokens": list(given)}

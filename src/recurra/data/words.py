@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
-from typing import Any, Literal
-
-from recurra.errors import CheckpointError
+from typing import Literal
 
 SPLITTER = 2
 """Version of the way to part a text. A vocabulary says by which its words were found, and is asked by that one."""
@@ -73,18 +70,3 @@ def split_words(text: str, split: Literal["space", "words"], splitter: int = SPL
 def with_zeros(word: str) -> str:
     """A word with every digit a 0."""
     return _DIGIT.sub("0", word)
-
-
-def checked_splitter(record: Mapping[str, Any]) -> int:
-    """The splitter that a vocabulary's words were found by, as its record says; the first where it says none.
-
-    Raises `CheckpointError` for one that there is not.
-    """
-    splitter = record.get("splitter", 1)
-    if isinstance(splitter, bool) or splitter not in range(1, SPLITTER + 1):
-        raise CheckpointError(
-            f"a vocabulary whose words were found by splitter {splitter!r}, this recurra has 1 to "
-            f"{SPLITTER}. Use the recurra that wrote it."
-        )
-    found: int = splitter
-    return found

@@ -109,13 +109,6 @@ class Graph:
         y = self.op("MatMul", x, self.weight(weight.detach().t()))
         return y if bias is None else self.op("Add", y, self.weight(bias))
 
-    def linear(self, x: str, layer: Any) -> str:
-        """A torch.nn.Linear."""
-        return self.matmul(x, layer.weight, layer.bias)
-
-    def transpose(self, x: str, *order: int) -> str:
-        return self.op("Transpose", x, attributes={"perm": list(order)})
-
     def concat(self, values: Sequence[str], axis: int) -> str:
         if len(values) == 1:
             return values[0]
@@ -128,23 +121,11 @@ class Graph:
         names: list[str] = self.ops("Split", [x], parts, {"axis": axis, "num_outputs": parts})
         return names
 
-    def reshape(self, x: str, *shape: int) -> str:
-        """0 keeps an axis as it is, −1 is what is left."""
-        return self.op("Reshape", x, self.integers(*shape))
-
     def unsqueeze(self, x: str, *axes: int) -> str:
         return self.op("Unsqueeze", x, self.integers(*axes))
 
     def squeeze(self, x: str, axis: int) -> str:
         return self.op("Squeeze", x, self.integers(axis))
-
-    def take(self, x: str, numbers: str, axis: int = 0) -> str:
-        """Rows by their numbers."""
-        return self.op("Gather", x, numbers, attributes={"axis": axis})
-
-    def at(self, x: str, index: int, axis: int = 0) -> str:
-        """One entry of an axis, which is gone then."""
-        return self.take(x, self.constant(index, np.int64), axis)
 
     def slice(self, x: str, begin: str | int, end: str | int, axis: int) -> str:
         first, last = (self.integers(v) if isinstance(v, int) else v for v in (begin, end))
@@ -154,10 +135,9 @@ class Graph:
         """The length of an axis, [1]."""
         return self.op("Shape", x, attributes={"start": axis, "end": axis + 1})
 
-    def arange(self, stop: str, start: str | int = 0) -> str:
-        """start … stop − 1, of rows of one number each."""
-        first = self.constant(start, np.int64) if isinstance(start, int) else self.op("Squeeze", start)
-        return self.op("Range", first, self.op("Squeeze", stop), self.constant(1, np.int64))
+    def arange(self, stop: str) -> str:
+        """0 … stop − 1, of a row of one number."""
+        return self.op("Range", self.constant(0, np.int64), self.op("Squeeze", stop), self.constant(1, np.int64))
 
     def cast(self, x: str, kind: int) -> str:
         return self.op("Cast", x, attributes={"to": kind})
@@ -169,21 +149,7 @@ class Graph:
         """ReduceSum, ReduceMax or ReduceMean over an axis."""
         return self.op(kind, x, self.integers(axis), attributes={"keepdims": int(keep)})
 
-    def softmax(self, x: str, axis: int = -1, log: bool = False) -> str:
-        return self.op("LogSoftmax" if log else "Softmax", x, attributes={"axis": axis})
-
-    def zeros(self, like: str, axis: int, width: int) -> str:
-        """Zeros [n, width] for the n entries of an axis."""
-        shape = self.concat([self.size(like, axis), self.integers(width)], 0)
-        return self.op("Expand", self.constant(0.0), shape)
-
     def there(self, lengths: str, x: str, axis: int = 0) -> str:
         """Which steps sequences of these lengths [B] have: [T, B, 1], T the length of an axis of x."""
         steps = self.unsqueeze(self.arange(self.size(x, axis)), 1)
         return self.unsqueeze(self.op("Less", steps, lengths), 2)
-
-    def pick(self, x: str, steps: str) -> str:
-        """x [T, B, …] at steps [N, B] of each sequence: [N, B, …]."""
-        sequences = self.op("Expand", self.arange(self.size(x, 1)), self.op("Shape", steps))
-        places = self.concat([self.unsqueeze(steps, -1), self.unsqueeze(sequences, -1)], -1)
-        return self.op("GatherND", x, places)

@@ -1,7 +1,7 @@
 """A recurrent layer of a recorded program as ONNX: a node of ONNX's own where there is one, else a `Scan`.
 
-While a program is recorded, `as_node` takes the place of the engine's operator: it leaves a node that is no ONNX yet, and
-holds what the operator would have been told. `written` puts the layer in the stead of every such node.
+While a program is recorded, `as_node` takes the place of the engine's operator: it leaves a node that is no ONNX yet,
+and holds what the operator would have been told. `written` puts the layer in the stead of every such node.
 """
 
 from __future__ import annotations
@@ -62,9 +62,8 @@ def _write(graph: Graph, node: onnx.NodeProto, given: dict[str, onnx.TensorProto
         for name, value in zip(said.masks, rest[len(said.own) :], strict=True)
     }
     layer = Layer(said.cell, said.variant, dict(zip(said.own, tensors, strict=True)), said.also)
-    y, last = write(
-        graph, layer, x, dict(zip(said.cell.state, states, strict=True)), lengths, others, attributes["one"]
-    )
+    before = dict(zip(said.cell.state, states, strict=True))
+    y, last = write(graph, layer, x, before, lengths, others, attributes["one"])
     for name, value in zip(node.output, (y, *last), strict=False):
         graph.nodes.append(helper.make_node("Identity", [value], [name]))
 

@@ -103,10 +103,18 @@ def answered(task: Any, model: Asked, step: Asked | None) -> Any:
             found.append(out["attention"])
         return torch.stack(found, 1)
 
+    def go_on(embedder: Any, core: Any, state: Any, token: Tensor) -> tuple[Any, Any]:
+        assert step is not None
+        found = step({"input": token, **(step.start(len(token)) if state is None else state)})
+        said = {name: value for name, value in found.items() if not name.endswith("_next")}
+        return said.get("log_probabilities", said), following(found)
+
     own: dict[str, Any] = {"ask": ask}
     if isinstance(task, Starts) and step is not None:
         end = int(step.session.get_outputs()[0].shape[1]) - 1
         own |= {"start": start, "step": one_step, "alignment": alignment, "end": end}
+    elif isinstance(task, Continues):
+        own["step"] = go_on
     for name, value in own.items():
         setattr(task, name, value)
     return task
@@ -136,11 +144,8 @@ class OnnxModel:
 
     def step(self, state: Any, token: int | Tensor) -> tuple[Tensor, Any]:
         """Read one symbol of each sequence; the log-probabilities of the next, and the new state."""
-        assert self._step is not None
-        token = torch.as_tensor(token, dtype=torch.int64).reshape(-1)
-        state = self._step.start(len(token)) if state is None else state
-        said = self._step({"input": token, **state})
-        return said["log_probabilities"], following(said)
+        found: tuple[Tensor, Any] = self.task.step(None, None, state, torch.as_tensor(token).reshape(-1))
+        return found
 
     def loss(self, batch: Batch, state: Any = None) -> Output:
         """The loss of a task that is scored by it, summed over targets; of one that writes on, from a state."""
@@ -160,9 +165,12 @@ class OnnxModel:
 def _feeds(batch: Batch) -> dict[str, Tensor]:
     """A batch as the files read it; a batch of nothing but empty sequences has one step of padding."""
     fields, lengths = dict(batch.fields), batch.structure.values
-    B, T = fields["input"].shape
+    B, T = fields["input"].shape[:2]
     if T == 0:
-        fields = {name: value.new_zeros(B, 1) if value.shape[1:] == (0,) else value for name, value in fields.items()}
+        fields = {
+            name: value.new_zeros(B, 1, *value.shape[2:]) if value.shape[1:2] == (0,) else value
+            for name, value in fields.items()
+        }
     return {**fields, "lengths": torch.full((B,), T) if lengths is None else lengths}
 
 

@@ -126,10 +126,12 @@ def _reader(model: Model) -> list[Part]:
         return {"input": _draw_input(model, random, (batch,))} | draw_states(random, batch)
 
     def answer_step(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        log_p, state = task.step(embedder, core, states.nested(tensors), tensors["input"])
-        return {"log_probabilities": log_p, **states.named(state)}
+        said, state = task.step(embedder, core, states.nested(tensors), tensors["input"])
+        found = said if isinstance(said, Mapping) else {"log_probabilities": said}
+        return {**found, **states.named(state)}
 
-    return [whole, Part("step", model, {"input": ("batch",), **states.axes}, draw_step, answer_step)]
+    step: Axes = {"input": ("batch", *_width(model)), **states.axes}
+    return [whole, Part("step", model, step, draw_step, answer_step)]
 
 
 def _writer(model: Model) -> list[Part]:
@@ -168,7 +170,14 @@ def _writer(model: Model) -> list[Part]:
 
 
 def _inputs(model: Model) -> Axes:
-    return {**INPUTS, **(SPELLING if "characters" in model.codecs else {})}
+    given = {"input": (*INPUTS["input"], *_width(model)), "lengths": INPUTS["lengths"]}
+    return {**given, **(SPELLING if "characters" in model.codecs else {})}
+
+
+def _width(model: Model) -> tuple[int, ...]:
+    """How many numbers a step of the input has; nothing where it is a symbol."""
+    codec = model.codecs["input"]
+    return () if hasattr(codec, "symbols") or len(codec.shape) < 2 else (codec.size,)
 
 
 def _draw(model: Model, random: np.random.Generator, batch: int, time: int) -> Feeds:
@@ -185,10 +194,10 @@ def _draw(model: Model, random: np.random.Generator, batch: int, time: int) -> F
             "spelling_lengths": random.integers(1, time + 3, words),
             "spelling": random.integers(0, words, (batch, time)),
         }
-    for name, field in model.codecs.fields.items():
-        if field.learned or not field.of or name == "input":
+    for name, said in model.codecs.fields.items():
+        if said.learned or not said.of or name == "input":
             continue
-        if field.along:
+        if said.along:
             feeds[name] = np.sort(random.integers(0, 4, (batch, time)), 1)
         else:
             feeds[name] = random.integers(0, time, (batch, time + 1))  # of a length of its own: steps of the input
@@ -200,8 +209,7 @@ def _draw_input(model: Model, random: np.random.Generator, leading: tuple[int, .
     codec, field = model.codecs["input"], model.codecs.fields["input"]
     if hasattr(codec, "symbols"):
         return random.integers(0, codec.size + field.ended, leading)
-    width = () if len(codec.shape) < 2 else (codec.size,)
-    return random.normal(size=(*leading, *width)).astype(np.float32)
+    return random.normal(size=(*leading, *_width(model))).astype(np.float32)
 
 
 @torch.no_grad()

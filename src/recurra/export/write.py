@@ -17,11 +17,11 @@ from recurra.data.codecs import file as codec_file
 from recurra.data.mark import mark_of
 from recurra.errors import ConfigError, DataError
 from recurra.export import CLIENT, CODECS, MODEL, README, STEP, check
-from recurra.export.client import client, no_client
+from recurra.export.client import client, kinds_of, no_client
 from recurra.export.opened import FORMAT, stand_in
 from recurra.export.parts import Part, parts
 from recurra.export.program import quiet, record
-from recurra.tasks.contract import Starts
+from recurra.tasks.contract import Reads, Starts
 
 SECTIONS = ("reader", "vocabulary", "input", "target", "batching", "embedder", "core", "task", "search", "baseline")
 """What an export keeps of a config: nothing of where the data lay, or how it was trained."""
@@ -66,7 +66,7 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
     model, found = run.model, {}
     lacking = no_client(run)
     if not lacking:
-        program = client(run)
+        program = client(model.task.client, kinds_of(run))
     named = {f"{part.file}.onnx": part for part in parts(model)}
     protos = {name: record(part, _metadata(run, name, int8)) for name, part in named.items()}
     exact = {name: proto.SerializeToString() for name, proto in protos.items()}
@@ -92,7 +92,9 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
     else:
         storage.write_text(out / CLIENT, program)
     storage.write_text(out / README, _readme(run, protos, lacking))
-    checkpoint.write_json(out / REPORT, {"unknown_share": run.facts.get("unknown_share", {})})
+    asks = isinstance(model.task, Reads) and not isinstance(model.task, Starts)
+    if asks and "unknown_share" in run.facts:  # what a question may be refused by
+        checkpoint.write_json(out / REPORT, {"unknown_share": run.facts["unknown_share"]})
     return Export(out, tuple(found.values()), rounded, lacking)
 
 

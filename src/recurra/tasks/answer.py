@@ -41,6 +41,8 @@ class Answer(nn.Module):
     """
 
     baselines = ("bag",)
+    client = "story"
+    """The module of `recurra.export.clients` that asks its export."""
     unit = "examples"
     causal = False
     learned = ("label",)

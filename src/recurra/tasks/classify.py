@@ -46,6 +46,8 @@ class Classify(nn.Module):
     """
 
     baselines = ("bag",)
+    client = "labels"
+    """The module of `recurra.export.clients` that asks its export."""
     unit = "examples"
     causal = False
     card = Card("Label", "A sentence.", "The quick brown fox")

@@ -110,6 +110,14 @@ class Arranges(Protocol):
 
 
 @runtime_checkable
+class Portable(Protocol):
+    """A task whose exports a program without recurra can ask."""
+
+    client: str
+    """The module of `recurra.export.clients` that does."""
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """A task that changes examples before they are encoded, in training and afterwards."""
 

@@ -66,6 +66,8 @@ class Fill(nn.Module):
     }
     baselines = ("blank-ngrams",)
     main_metric = ("perplexity", "min")
+    client = "blanks"
+    """The module of `recurra.export.clients` that asks its export."""
     unit = "tokens"
     card = Card("Fill the blanks", "A sentence with ___ where a word is missing.", "the ___ fox")
     Options: ClassVar[type] = FillOptions

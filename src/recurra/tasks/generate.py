@@ -46,6 +46,8 @@ class Generate(nn.Module):
     fields: ClassVar[Mapping[str, Field]] = {"input": Field(("text", "tokens"), {"kind": "character"})}
     baselines = ("kneser-ney",)
     main_metric = ("nats_per_symbol", "min")
+    client = "continuation"
+    """The module of `recurra.export.clients` that asks its export."""
     unit = "symbols"
     causal = True
     card = Card("Write", "The beginning of a text; without one, a line begins.", "")

@@ -50,6 +50,8 @@ class Tag(nn.Module):
     """
 
     baselines = ("single-words",)
+    client = "labels"
+    """The module of `recurra.export.clients` that asks its export."""
     unit = "tokens"
     causal = False
     card = Card("Label", "A sentence.", "The quick brown fox")

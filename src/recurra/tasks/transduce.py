@@ -63,6 +63,8 @@ class Transduce(nn.Module):
     Source: Sutskever, Vinyals & Le 2014, Sequence to sequence learning with neural networks.
     """
 
+    client = "translation"
+    """The module of `recurra.export.clients` that asks its export."""
     unit = "target tokens"
     causal = False
     Options: ClassVar[type] = Search

@@ -116,7 +116,7 @@ def export(
     """
     check_format(to)
     check_run(run)
-    check_installed("onnx", "onnxruntime")
+    check_installed("onnx", "onnxruntime", "onnxscript")
     own = Path(run) / "onnx"
     if out is None and own.is_symlink():
         raise ConfigError(f"{own} is a link, expected a folder of the run's own. Name the folder to write to by --out.")

@@ -9,6 +9,7 @@ from typing import Any
 from recurra import registry
 from recurra.config import Config
 from recurra.data.fields import place_of, readers_of
+from recurra.data.readers.sniff import AutoReader
 from recurra.errors import DataError
 from recurra.types import Example, Field
 
@@ -95,3 +96,20 @@ def settled_words(config: Config, parts: Any) -> list[str]:
     config["vocabulary"] = {**vocabulary, **left}
     words = ", ".join(f"vocabulary.{key} = {str(value).lower()}" for key, value in left.items())
     return [f"Words are read as the recipes of labels do: {words}."] if left else []
+
+
+def looks_labelled(config: Config) -> list[str]:
+    """A sentence about the first file where it looks labelled, and is read as plain text."""
+    files = config["data"].get("train", ())[:1]
+    if config["reader"]["kind"] != "text" or not files:
+        return []
+    found = AutoReader(config["reader"].get("encoding", "utf-8")).sniff(files[0])
+    if found is None:
+        return []
+    kind, _, why = found.partition(": ")
+    fields = registry.find("reader", kind).fields
+    recipe = " or ".join(name for field, name in (("tags", "tagger"), ("label", "classifier")) if field in fields)
+    return [
+        f"{files[0]} looks labelled ({why}), and is read as plain text. To learn from its texts alone: --set "
+        f"reader.kind={kind}. To learn the labels: recurra train {recipe} …"
+    ]

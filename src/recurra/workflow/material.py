@@ -22,7 +22,7 @@ from recurra.runs.scoring import sizes
 from recurra.tasks.contract import Adapts, JudgedByLoss, Prepares, ScoredByLoss, Settles, make_options
 from recurra.training.evaluation import Batches, Validation, evaluate
 from recurra.types import Batch, Example
-from recurra.workflow.doubts import check_fields, doubts, other_format, settled_words
+from recurra.workflow.doubts import check_fields, doubts, looks_labelled, other_format, settled_words
 from recurra.workflow.start import symbols_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Material:
             raise ConfigError(
                 "there are no validation examples. Name a file with --valid, or set data.valid_fraction above 0."
             )
-        self.split, self.fingerprint, self._notes = parts.split, parts.fingerprint, list(parts.notes)
+        self.split, self.fingerprint = parts.split, parts.fingerprint
+        self._notes = [*looks_labelled(config), *parts.notes]
         self.parts = {"train": parts.train, "valid": parts.valid, "test": parts.test}
         self.config = copy.deepcopy(config)
         if parts.reader is not None:
@@ -65,7 +66,7 @@ class Material:
         prepared = {part: self._prepare(part) for part in ("train", "valid")}
         if known is None:
             self.codecs.fit(prepared["train"])
-            if symbols := symbols_of(config):
+            if hasattr(self.codecs["input"], "extend") and (symbols := symbols_of(config)):
                 self.codecs["input"].extend(symbols)
         self._notes += doubts(prepared["train"], task.fields)
         self._valid = self._judged(prepared["valid"])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recurra.data.former import new_label_codecs
 from tokenizers import Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import ByteLevel
 
@@ -20,7 +21,7 @@ from recurra.data.codecs.contract import unknown_share
 from recurra.data.codecs.file import from_record, load, save
 from recurra.data.codecs.subwords import BYTE_OF, SMALLEST, Subwords
 from recurra.errors import CheckpointError, ConfigError, DataError
-from recurra.export.clients import subwords
+from recurra.export.clients.subwords import Subwords as subwords
 from recurra.registry import construct
 
 PROSE = (Path(__file__).parents[2] / "fixtures" / "prose.txt").read_text(encoding="utf-8").splitlines()

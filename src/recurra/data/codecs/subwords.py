@@ -13,8 +13,9 @@ import numpy as np
 
 from recurra.data.codecs.characters import UNKNOWN_CHARACTER
 from recurra.data.codecs.contract import checked_ids
+from recurra.data.codecs.splitter import checked_splitter
 from recurra.data.codecs.tokens import Text
-from recurra.data.words import MARKS, SPLITTER, checked_splitter
+from recurra.data.words import MARKS, SPLITTER
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import part
 

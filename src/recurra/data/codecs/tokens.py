@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 
 from recurra.data.codecs.contract import checked_ids
+from recurra.data.codecs.splitter import checked_splitter
 from recurra.data.codecs.word import UNKNOWN_WORD
 from recurra.data.join import join_words
 from recurra.data.vectors import read_vectors, vectors_path
-from recurra.data.words import SPLITTER, checked_splitter, split_words, with_zeros
+from recurra.data.words import SPLITTER, split_words, with_zeros
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import part
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from recurra.data.codecs.characters import check_distinct, check_min_count
 from recurra.data.codecs.contract import checked_ids
+from recurra.data.codecs.splitter import checked_splitter
 from recurra.data.join import join_words
-from recurra.data.words import SPLITTER, checked_splitter, split_words, with_zeros
+from recurra.data.words import SPLITTER, split_words, with_zeros
 from recurra.errors import CheckpointError, ConfigError
 from recurra.registry import part
 

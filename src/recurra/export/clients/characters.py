@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-
-def numbers_of(vocabulary: dict, text: str) -> list[int]:
-    numbers = {symbol: number for number, symbol in enumerate(vocabulary["symbols"])}
-    return [numbers.get(character, 0) for character in text]
+from recurra.export.clients.common import READERS
 
 
-def text_of(vocabulary: dict, numbers: list[int]) -> str:
-    return "".join(vocabulary["symbols"][number] for number in numbers)
+class Characters:
+    @staticmethod
+    def numbers_of(vocabulary: dict, text: str) -> list[int]:
+        numbers = {symbol: number for number, symbol in enumerate(vocabulary["symbols"])}
+        return [numbers.get(character, 0) for character in text]
+
+    @staticmethod
+    def text_of(vocabulary: dict, numbers: list[int]) -> str:
+        return "".join(vocabulary["symbols"][number] for number in numbers)
+
+
+READERS["character"] = Characters

@@ -11,6 +11,8 @@ import onnxruntime
 from recurra.data.mark import mark_of
 
 HERE = Path(__file__).parent
+READERS: dict = {}
+"""By a vocabulary's kind: what turns text into numbers and back."""
 
 
 def vocabularies() -> dict:
@@ -23,13 +25,24 @@ def vocabulary(name: str) -> dict:
     return vocabularies()[name]
 
 
+def numbers_of(vocabulary: dict, text: str | list[str]) -> list[int]:
+    """The numbers of a text's symbols."""
+    return READERS[vocabulary["kind"]].numbers_of(vocabulary, text)
+
+
+def text_of(vocabulary: dict, numbers: list[int]) -> str:
+    """The text of symbols' numbers."""
+    return READERS[vocabulary["kind"]].text_of(vocabulary, numbers)
+
+
 class Asked:
     """A model: inputs by name to outputs by name."""
 
     def __init__(self, name: str) -> None:
         self.model = onnxruntime.InferenceSession(str(HERE / f"{name}.onnx"), providers=["CPUExecutionProvider"])
         self.outputs = [output.name for output in self.model.get_outputs()]
-        if self.model.get_modelmeta().custom_metadata_map["vocabulary"] != mark_of(vocabularies()):
+        self.metadata = self.model.get_modelmeta().custom_metadata_map
+        if self.metadata["vocabulary"] != mark_of(vocabularies()):
             raise ValueError(f"codecs.json is of another model than {name}.onnx. Copy the export's whole folder.")
 
     def __call__(self, **inputs: np.ndarray) -> dict:

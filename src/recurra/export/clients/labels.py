@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from recurra.export.clients.common import Asked, vocabulary
-from recurra.export.clients.tokens import numbers_of, tokens_of
+from recurra.export.clients.common import Asked, numbers_of, vocabulary
+from recurra.export.clients.tokens import Tokens
 
 
 def spelled(tokens: list[str]) -> dict:
@@ -39,7 +39,7 @@ def best_path(said: dict) -> list[int]:
 
 def answer(text: str) -> dict:
     """What the model says of a text: "tags", one a token; "label"; "labels"."""
-    model, tokens = Asked("model"), tokens_of(vocabulary("input"), text)
+    model, tokens = Asked("model"), Tokens.tokens_of(vocabulary("input"), text)
     if not tokens:
         return {"tokens": []}
     inputs = {"input": np.array([numbers_of(vocabulary("input"), tokens)]), "lengths": np.array([len(tokens)])}

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from recurra.data.join import join_words
 from recurra.data.words import split_words, with_zeros
+from recurra.export.clients.common import READERS
 
 
-def numbers_of(vocabulary: dict, text: str) -> list[int]:
-    said, numbers = vocabulary["settings"], {symbol: n for n, symbol in enumerate(vocabulary["symbols"])}
-    words: list[str] = []
-    for number, line in enumerate((text.lower() if said["lower"] else text).split("\n")):
-        words += [said["end_of_line"]] if number else []
-        found = split_words(line, said["split"], vocabulary.get("splitter", 1))
-        words += [with_zeros(word) for word in found] if said["digits"] else found
-    return [numbers.get(word, numbers["<unk>"]) for word in words]
+class Lines:
+    @staticmethod
+    def numbers_of(vocabulary: dict, text: str) -> list[int]:
+        said, numbers = vocabulary["settings"], {symbol: n for n, symbol in enumerate(vocabulary["symbols"])}
+        words: list[str] = []
+        for number, line in enumerate((text.lower() if said["lower"] else text).split("\n")):
+            words += [said["end_of_line"]] if number else []
+            found = split_words(line, said["split"], vocabulary.get("splitter", 1))
+            words += [with_zeros(word) for word in found] if said["digits"] else found
+        return [numbers.get(word, numbers["<unk>"]) for word in words]
+
+    @staticmethod
+    def text_of(vocabulary: dict, numbers: list[int]) -> str:
+        said = vocabulary["settings"]
+        words = [vocabulary["symbols"][number] for number in numbers]
+        words = ["\n" if word == said["end_of_line"] else word for word in words]
+        text = join_words(words) if said["split"] == "words" else " ".join(words)
+        return text.replace(" \n", "\n").replace("\n ", "\n")
 
 
-def text_of(vocabulary: dict, numbers: list[int]) -> str:
-    said = vocabulary["settings"]
-    words = [vocabulary["symbols"][number] for number in numbers]
-    words = ["\n" if word == said["end_of_line"] else word for word in words]
-    text = join_words(words) if said["split"] == "words" else " ".join(words)
-    return text.replace(" \n", "\n").replace("\n ", "\n")
+READERS["word"] = Lines

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-
-def numbers_of(vocabulary: dict, text: str) -> list[int]:
-    return list(text.encode("utf-8"))
+from recurra.export.clients.common import READERS
 
 
-def text_of(vocabulary: dict, numbers: list[int]) -> str:
-    return bytes(numbers).decode("utf-8", errors="replace")
+class Octets:
+    @staticmethod
+    def numbers_of(vocabulary: dict, text: str) -> list[int]:
+        return list(text.encode("utf-8"))
+
+    @staticmethod
+    def text_of(vocabulary: dict, numbers: list[int]) -> str:
+        return bytes(numbers).decode("utf-8", errors="replace")
+
+
+READERS["byte"] = Octets

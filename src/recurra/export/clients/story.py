@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from recurra.export.clients.common import Asked, vocabulary
-from recurra.export.clients.tokens import numbers_of, tokens_of
+from recurra.export.clients.common import Asked, numbers_of, vocabulary
+from recurra.export.clients.tokens import Tokens
 
 
 def answer(text: str) -> str:
     """The answer to a story's last sentence, which asks: "Mary is in the kitchen. Where is Mary?"."""
     sentences: list[list[str]] = []
-    for token in tokens_of(vocabulary("input"), text):
+    for token in Tokens.tokens_of(vocabulary("input"), text):
         ended = bool(sentences) and sentences[-1][-1][-1] in ".?!。？！"
         if not sentences or (ended and token not in ".?!。？！"):
             sentences.append([])

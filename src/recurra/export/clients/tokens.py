@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from recurra.data.join import join_words
 from recurra.data.words import split_words, with_zeros
+from recurra.export.clients.common import READERS
 
 
-def tokens_of(vocabulary: dict, text: str) -> list[str]:
-    split, by = vocabulary["settings"]["split"], vocabulary.get("splitter", 1)
-    return list(text) if split == "characters" else split_words(text, split, by)
+class Tokens:
+    @staticmethod
+    def tokens_of(vocabulary: dict, text: str) -> list[str]:
+        split, by = vocabulary["settings"]["split"], vocabulary.get("splitter", 1)
+        return list(text) if split == "characters" else split_words(text, split, by)
+
+    @staticmethod
+    def numbers_of(vocabulary: dict, text: str | list[str]) -> list[int]:
+        said, numbers = vocabulary["settings"], {symbol: n for n, symbol in enumerate(vocabulary["symbols"])}
+        tokens = Tokens.tokens_of(vocabulary, text) if isinstance(text, str) else text
+        keys = [token.lower() for token in tokens] if said["lower"] else tokens
+        keys = [with_zeros(key) for key in keys] if said["digits"] else keys
+        fall_back = str.lower if said["vectors"] else str  # words known by their vectors alone are in lower case
+        return [numbers.get(key, numbers.get(fall_back(key), 0)) for key in keys]
+
+    @staticmethod
+    def text_of(vocabulary: dict, numbers: list[int]) -> str:
+        tokens, split = [vocabulary["symbols"][number] for number in numbers], vocabulary["settings"]["split"]
+        return join_words(tokens) if split == "words" else ("" if split == "characters" else " ").join(tokens)
 
 
-def numbers_of(vocabulary: dict, text: str | list[str]) -> list[int]:
-    said, numbers = vocabulary["settings"], {symbol: n for n, symbol in enumerate(vocabulary["symbols"])}
-    tokens = tokens_of(vocabulary, text) if isinstance(text, str) else text
-    keys = [token.lower() for token in tokens] if said["lower"] else tokens
-    keys = [with_zeros(key) for key in keys] if said["digits"] else keys
-    fall_back = str.lower if said["vectors"] else str  # words known by their vectors alone are in lower case
-    return [numbers.get(key, numbers.get(fall_back(key), 0)) for key in keys]
-
-
-def text_of(vocabulary: dict, numbers: list[int]) -> str:
-    tokens, split = [vocabulary["symbols"][number] for number in numbers], vocabulary["settings"]["split"]
-    return join_words(tokens) if split == "words" else ("" if split == "characters" else " ").join(tokens)
+READERS["tokens"] = Tokens

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recurra.export.clients.common import Asked, following, vocabulary
-from recurra.export.clients.lines import numbers_of, text_of
+from recurra.export.clients.common import Asked, following, numbers_of, text_of, vocabulary
 
 
 def answer(prompt: str = "", length: int = 200, temperature: float = 0.8, seed: int = 0) -> str:

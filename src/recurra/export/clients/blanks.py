@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
-from recurra.export.clients.common import Asked, vocabulary
-from recurra.export.clients.tokens import numbers_of, tokens_of
+from recurra.export.clients.common import Asked, numbers_of, vocabulary
+from recurra.export.clients.tokens import Tokens
 
 
 def answer(text: str, top: int = 5) -> list[dict]:
@@ -18,7 +18,7 @@ def answer(text: str, top: int = 5) -> list[dict]:
         if k:
             blanks.append(len(numbers))
             numbers.append(0)
-        numbers += numbers_of(symbols, tokens_of(symbols, piece.strip()))
+        numbers += numbers_of(symbols, Tokens.tokens_of(symbols, piece.strip()))
     if not blanks:
         return []
     places = np.array([blanks], np.int64)

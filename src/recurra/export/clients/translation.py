@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
-from recurra.export.clients import subwords, tokens
-from recurra.export.clients.common import Asked, following, vocabulary
+from recurra.export.clients.common import Asked, following, numbers_of, text_of, vocabulary
 
-source_numbers, target_text = subwords.numbers_of, tokens.text_of
-BEAM, LENGTH_PENALTY, NO_REPEAT, LONGEST = 5, 0.6, 0, None
+SEARCH = {"beam": 5, "length_penalty": 0.6, "no_repeat": 0, "longest": None}
+"""Unless the run's own says otherwise: hypotheses kept beside each other, 1 takes the likeliest symbol always; α of
+log p / ((5 + n) / 6)^α; no run of so many symbols stands in a text twice; symbols at most, None: by the source's."""
 
 
 def repeating(written: list[int], n: int) -> list[int]:
@@ -17,22 +19,15 @@ def repeating(written: list[int], n: int) -> list[int]:
     return [written[k + n - 1] for k in range(last) if written[k : k + n - 1] == written[last:]] if n else []
 
 
-def answer(
-    text: str,
-    beam: int = BEAM,
-    length_penalty: float = LENGTH_PENALTY,
-    no_repeat: int = NO_REPEAT,
-    longest: int | None = LONGEST,
-) -> str:
-    """The best of `beam` beginnings that are lengthened side by side; beam 1 takes the likeliest symbol always.
-
-    `no_repeat`: no run of so many symbols stands in it twice. `longest`: symbols, at most; None: by the text's length.
-    """
+def answer(text: str, **choice: float | None) -> str:
+    """The best of several beginnings that are lengthened side by side; `choice`: other settings of `SEARCH`."""
     source, target = vocabulary("input"), vocabulary("target")
-    read = [*source_numbers(source, text), len(source["symbols"])]  # and the mark that ends it
+    read = [*numbers_of(source, text), len(source["symbols"])]  # and the mark that ends it
     if len(read) == 1:
         return ""
     end, step = len(target["symbols"]), Asked("step")
+    own = json.loads(step.metadata["config"]).get("search", {})
+    beam, length_penalty, no_repeat, longest = (({**SEARCH, **own, **choice})[name] for name in SEARCH)
     longest = 3 * len(read) + 10 if longest is None else longest
     state = Asked("model")(input=np.array([read]), lengths=np.array([len(read)]))
     living: list[tuple[float, list[int]]] = [(0.0, [end])]
@@ -55,4 +50,4 @@ def answer(
         # The batch is the last axis but one of every state.
         state = {name: np.take(value, kept, axis=-2) for name, value in {**state, **following(said)}.items()}
     cut = [(score, written[1:]) for score, written in living]
-    return target_text(target, max(done or cut, key=lambda one: one[0])[1])
+    return text_of(target, max(done or cut, key=lambda one: one[0])[1])
