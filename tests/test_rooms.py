@@ -39,6 +39,7 @@ HANDED_DOWN = {
     ("decoding.sample", "runs.continuing"),
     ("decoding.beam", "asking.writing"),
     ("decoding.greedy", "asking.writing"),
+    ("decoding.form", "tasks.transduce"),
 }
 """Calls from a lower room to a higher one: a part's constructor, and the step of a search that was handed to it."""
 
