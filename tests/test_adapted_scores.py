@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 from recurra.serving import adapted_scores as module
-from recurra.serving.texts import TextRun as Run
 
 import recurra
 from recurra import cli, workflow
@@ -19,6 +18,7 @@ from recurra.data.batching.layout import SYMBOLS
 from recurra.data.batching.streams import Streams
 from recurra.errors import ConfigError, DataError
 from recurra.runs.adapted_scores import cache_losses
+from recurra.runs.run import Run
 from recurra.training.dynamic import evaluate_dynamically, mean_squares
 from recurra.training.evaluation import Score
 
@@ -50,13 +50,11 @@ def text(lines: int = 120) -> str:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("adapted")
     (folder / "my.txt").write_text(text(), encoding="utf-8")
-    found = recurra.train("word-lm-small", folder / "my.txt", out=folder / "run", settings=TINY)
-    assert isinstance(found, Run)
-    return found
+    return recurra.train("word-lm-small", folder / "my.txt", out=folder / "run", settings=TINY)
 
 
 def parts(run: Run) -> dict[str, Any]:
-    corpus, encode = run._corpus(), run.model.vocabulary.encode
+    corpus, encode = run._corpus(), run.model.codecs["input"].encode
     return {part: encode(getattr(corpus, part)) for part in ("train", "valid", "test")}
 
 
@@ -121,7 +119,6 @@ def test_without_a_test_it_says_what_the_numbers_were_chosen_on(run: Run, tmp_pa
     other = recurra.train(
         "word-lm-small", tmp_path / "my.txt", out=tmp_path / "run", settings={**TINY, "data.test_fraction": 0.0}
     )
-    assert isinstance(other, Run)
     assert "chosen on the text they are scored on" in other.evaluate(cache=True, baseline=False)["notes"][0]
     assert "notes" not in other.evaluate(cache={"theta": 0.1, "weight": 0.1}, baseline=False)
     (tmp_path / "my.txt").unlink()

@@ -15,7 +15,8 @@ from recurra import config as configuration
 from recurra import workflow
 from recurra.data.blanks import read_line
 from recurra.errors import ConfigError, DataError
-from recurra.serving.fills import FillRun
+from recurra.runs.run import Run
+from recurra.workflow.material import Material
 from recurra.workflow.plan import make_plan
 
 PROSE = Path(__file__).parent / "fixtures" / "prose.txt"
@@ -36,19 +37,17 @@ REVIEWS = "label\ttext_a\n" + "".join(
 )
 
 
-def train(recipe: str, file: Path, out: Path, **settings: Any) -> FillRun:
+def train(recipe: str, file: Path, out: Path, **settings: Any) -> Run:
     chosen = {name.replace("__", "."): value for name, value in settings.items()}
-    run = recurra.train(recipe, file, out=out, settings=SMALL | chosen)
-    assert isinstance(run, FillRun)
-    return run
+    return recurra.train(recipe, file, out=out, settings=SMALL | chosen)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> FillRun:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train("fill", PROSE, tmp_path_factory.mktemp("fill") / "run", core__num_layers=2, core__dropout=0.1)
 
 
-def test_the_report_shows_both_sides_the_left_one_and_n_grams(run: FillRun) -> None:
+def test_the_report_shows_both_sides_the_left_one_and_n_grams(run: Run) -> None:
     report = run.report
     assert run.config["reader"] == {"kind": "lines", "encoding": "utf-8"}
     assert re.match(r"cut \d+ examples, shuffled with seed 0", report["split"])
@@ -75,9 +74,9 @@ def test_the_report_shows_both_sides_the_left_one_and_n_grams(run: FillRun) -> N
     assert best == pytest.approx(report["scores"]["valid"]["model"]["perplexity"])
 
 
-def test_saved_loaded_and_evaluated_anew(run: FillRun) -> None:
+def test_saved_loaded_and_evaluated_anew(run: Run) -> None:
     again = recurra.load(run.path, device="cpu")
-    assert isinstance(again, FillRun) and again.config == run.config
+    assert again.config == run.config
     text = "the clerk ___ one more lantern."
     assert again.predict(text) == run.predict(text)
     scored = again.evaluate()
@@ -89,7 +88,7 @@ def test_saved_loaded_and_evaluated_anew(run: FillRun) -> None:
     assert other["examples"] > expected["examples"] and len(other["baseline"]) == 1
 
 
-def test_half_and_half_is_the_whole(run: FillRun, tmp_path: Path) -> None:
+def test_half_and_half_is_the_whole(run: Run, tmp_path: Path) -> None:
     settings = {"core__num_layers": 2, "core__dropout": 0.1}
     train("fill", PROSE, tmp_path / "run", **settings, training__epochs=1)
     again = recurra.train(tmp_path / "run", resume=True, settings={"training.epochs": 3})
@@ -97,7 +96,7 @@ def test_half_and_half_is_the_whole(run: FillRun, tmp_path: Path) -> None:
     assert again.report["epochs"] == pytest.approx(3) and again.config["core"] == run.config["core"]
 
 
-def test_guesses(run: FillRun) -> None:
+def test_guesses(run: Run) -> None:
     text = "The clerk ___ one more lantern."
     (answer,) = run.predict(text, top=4)
     assert answer["tokens"] == ["The", "clerk", "___", "one", "more", "lantern", "."] and answer["unknown"] == []
@@ -119,19 +118,19 @@ def test_guesses(run: FillRun) -> None:
     assert several["blanks"][1]["both"] == [
         {"symbol": g["symbol"], "p": pytest.approx(g["p"])} for g in alone["blanks"][0]["both"]
     ]
-    assert run.predict("", []) == [{"tokens": [], "unknown": [], "blanks": []}] * 2
-    everything = len(run.model.vocabularies["input"]) - 1
+    assert [each.json() for each in run.predict("", [])] == [{"tokens": [], "unknown": [], "blanks": []}] * 2
+    everything = len(run.model.codecs["input"]) - 1
     assert len(run.predict("___", top=10_000)[0]["blanks"][0]["both"]) == everything
 
 
-def test_tokens_that_are_unknown_are_read_as_they_were_learnt(run: FillRun) -> None:
-    vocabulary = run.model.vocabularies["input"]
+def test_tokens_that_are_unknown_are_read_as_they_were_learnt(run: Run) -> None:
+    vocabulary = run.model.codecs["input"]
     line = read_line(["LANTERN", "“clerk”", "___", "Zweig", "..."], vocabulary)
     assert (line.tokens, line.blanks) == (["lantern", "clerk", "___", "Zweig", "..."], [2])
     assert line.unknown == ["Zweig", "..."]
 
 
-def test_what_cannot_be_filled(run: FillRun, tmp_path: Path) -> None:
+def test_what_cannot_be_filled(run: Run, tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"^no blank in 'the clerk_waits': write ___ where a word is missing, as in \"i a"
     ):
@@ -147,7 +146,7 @@ def test_what_cannot_be_filled(run: FillRun, tmp_path: Path) -> None:
     ):
         known.predict("the ___ waits", "the ___ ___")
     assert known.evaluate(baseline=False)["tables"] == {} == known.report["scores"]["test"]["tables"]
-    with pytest.raises(ConfigError, match=r"only runs that label, or that translate, can answer together"):
+    with pytest.raises(ConfigError, match=r"^2 runs whose task, fill, .* cannot be scored together\. Evaluate one"):
         workflow.evaluate(run.path, known.path, device="cpu")
 
 
@@ -196,21 +195,21 @@ def test_parts_that_do_not_go_together(tmp_path: Path) -> None:
             recurra.train(recipe, PROSE, out=tmp_path / "run", settings=chosen)
 
     refused(
-        r"reader.kind = 'text' gives no sentences one by one, but the task 'fill' learns from them", reader__kind="text"
+        r"reader.kind = 'text' gives no sentences one by one, but the task 'fill' reads tokens or text\.", reader__kind="text"
     )
     refused(r"reader.kind = 'pairs' gives no sentences one by one", reader__kind="pairs")
     refused(
-        r"reader.gives = 'labels', but the task 'fill' learns from sentences\. Set reader.gives", reader__gives="labels"
+        r"reader.gives = 'labels', but the task 'fill' learns from sentences one by one\. Set", reader__gives="labels"
     )
     refused(
-        r"reader.gives = 'sentences', but the task 'tag' learns tags\. Leave reader",
+        r"reader.gives = 'sentences', but the task 'tag' learns from labelled examples\. Set",
         "tagger",
         reader__gives="sentences",
     )
     refused(r"reader.kind = 'lines' gives text, but the task 'tag' learns tags", "tagger", reader__kind="lines")
     refused(r"vocabulary.kind = 'word' is for one long text", vocabulary__kind="word")
     refused(r"baseline.kind = 'bag', this task is scored beside blank-ngrams\.", baseline__kind="bag")
-    refused(r"there are no validation sentences\. Name a file with --valid", data__valid_fraction=0)
+    refused(r"there are no validation examples\. Name a file with --valid", data__valid_fraction=0)
 
 
 @pytest.mark.parametrize(
@@ -237,10 +236,8 @@ def test_the_recipes_are_whole(recipe: str) -> None:
     configuration.check(configuration.load_recipe(recipe))
 
 
-def test_a_validation_that_is_stopped_says_nothing(run: FillRun) -> None:
-    from recurra.workflow.sentences import SentenceMaterial
-
-    material = SentenceMaterial(run.config, run.model.vocabularies)
+def test_a_validation_that_is_stopped_says_nothing(run: Run) -> None:
+    material = Material(run.config, run.model.codecs.saved)
     place = torch.device("cpu")
     judged = material.validate(run.model, material.valid(), device=place, precision="float32", stop=lambda: True)
     assert judged is None and not run.model.training

@@ -16,11 +16,11 @@ import torch
 import recurra
 from recurra import config as configuration
 from recurra import workflow
-from recurra.data.former import label_codecs
 from recurra.errors import ConfigError, DataError
-from recurra.serving.labels import LabelRun, answers
+from recurra.runs.run import Run
+from recurra.tasks.tag import Tag
 from recurra.training.log import Event
-from recurra.workflow.labels import _doubts
+from recurra.workflow.doubts import doubts
 from recurra.workflow.plan import make_plan
 from recurra.workflow.training import execute
 
@@ -145,7 +145,6 @@ def test_a_file_becomes_a_run_that_labels(case: str, tmp_path) -> None:
     file = form(tmp_path, rows)
     settings = {**SMALL, "training.epochs": 1, **settings}
     run = recurra.train(recipe, file, out=tmp_path / "run", settings=settings)
-    assert isinstance(run, LabelRun)
     configuration.check(configuration.load_recipe(run.path / "config.toml"))
     assert run.config["reader"]["kind"] == reader
     scores = run.report["scores"]["test"]
@@ -157,7 +156,7 @@ def test_a_file_becomes_a_run_that_labels(case: str, tmp_path) -> None:
     ]
     words, _, _ = rows[0]
     (answer,) = run.predict(" ".join(words))
-    known = {name: set(vocabulary.symbols) for name, vocabulary in run.model.vocabularies.items()}
+    known = {name: set(vocabulary.symbols) for name, vocabulary in run.model.codecs.saved.items()}
     if "tags" in known:
         assert len(answer["tags"]) == len(answer["tokens"]) and set(answer["tags"]) <= known["tags"]
     if recipe == "slots" or case.startswith("labels"):
@@ -188,34 +187,31 @@ def file(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(folder: Path, file: Path) -> LabelRun:
+def run(folder: Path, file: Path) -> Run:
     """Tags and label together, with dropout of words and entries as the recipe says."""
     events: list[Event] = []
     run = recurra.train("slots", file, out=folder / "run", settings=JOINT, progress=events.append)
     assert {event.valid[0] for event in events if event.valid} == {"sentence_accuracy"}
     assert (run.config["embedder"]["dropout"], run.config["embedder"]["word_dropout"]) == (0.4, 0.1)
-    assert isinstance(run, LabelRun)
     return run
 
 
 @pytest.fixture(scope="module")
-def other(folder: Path, file: Path) -> LabelRun:
+def other(folder: Path, file: Path) -> Run:
     """The same with another seed."""
-    run = recurra.train("slots", file, out=folder / "other", settings={**JOINT, "training.seed": 1})
-    assert isinstance(run, LabelRun)
-    return run
+    return recurra.train("slots", file, out=folder / "other", settings={**JOINT, "training.seed": 1})
 
 
-def test_the_run_directory_is_complete(run: LabelRun) -> None:
+def test_the_run_directory_is_complete(run: Run) -> None:
     assert {file.name for file in run.path.iterdir()} == {
         *("config.toml", "codecs.json", "model.safetensors", "resume.safetensors", "metrics.jsonl", "report.json")
     }
     assert run.config["task"]["scheme"] == "bio"  # found in the training data, kept for later files
     assert run.config["reader"] == {"kind": "aligned", "encoding": "utf-8"}
-    assert list(run.model.vocabularies) == ["input", "characters", "tags", "label"]
+    assert list(run.model.codecs.saved) == ["input", "tags", "label", "characters"]
 
 
-def test_the_report_says_all_that_a_score_needs(run: LabelRun, file: Path) -> None:
+def test_the_report_says_all_that_a_score_needs(run: Run, file: Path) -> None:
     report = run.report
     facts = "recurra torch split data seed threads device precision commands minutes parameters notes shown"
     assert set(facts.split()) <= set(report)
@@ -223,7 +219,7 @@ def test_the_report_says_all_that_a_score_needs(run: LabelRun, file: Path) -> No
     assert f"{file} read as aligned: a folder with seq.in and seq.out." in report["notes"]
     assert any(note.endswith("have the very words of a training example.") for note in report["notes"])
     assert report["parameters"] == sum(p.numel() for p in run.model.parameters())
-    assert report["vocabulary"] == {name: len(each) for name, each in run.model.vocabularies.items()}
+    assert report["vocabulary"] == {name: len(each) for name, each in run.model.codecs.saved.items()}
     scores = report["scores"]["test"]
     names = "f1 precision recall accuracy intent_accuracy sentence_accuracy unseen_tags unseen_labels"
     assert set(scores["model"]) == set(names.split())
@@ -235,7 +231,7 @@ def test_the_report_says_all_that_a_score_needs(run: LabelRun, file: Path) -> No
     assert best == pytest.approx(report["scores"]["valid"]["model"]["sentence_accuracy"])
 
 
-def test_evaluate_without_files_is_the_reports_test(run: LabelRun, file: Path) -> None:
+def test_evaluate_without_files_is_the_reports_test(run: Run, file: Path) -> None:
     scored = without_speed(run.evaluate())
     assert (scored.pop("data"), scored.pop("split")) == ("test", run.report["split"])
     assert json.loads(json.dumps(scored)) == without_speed(run.report["scores"]["test"])
@@ -243,7 +239,7 @@ def test_evaluate_without_files_is_the_reports_test(run: LabelRun, file: Path) -
     assert run.evaluate(file, baseline=False)["examples"] == 60
 
 
-def test_predict_takes_text_and_tokens(run: LabelRun) -> None:
+def test_predict_takes_text_and_tokens(run: Run) -> None:
     text = "all flights from New York to Atlantis"
     by_text, by_tokens, empty = run.predict(text, text.split(), [])
     assert by_text == by_tokens
@@ -254,18 +250,17 @@ def test_predict_takes_text_and_tokens(run: LabelRun) -> None:
     assert run.predict() == []
 
 
-def test_runs_together_answer_by_their_mean(run: LabelRun, other: LabelRun, file: Path) -> None:
+def test_runs_together_answer_by_their_mean(run: Run, other: Run, file: Path) -> None:
     rows = made(seed=9)
     examples = [{"tokens": words} for words, _, _ in rows]
-    together = answers([run.model, other.model], examples, torch.device("cpu"))
-    assert together is not None
+    together = run.answers(run.questions(examples, [other]), run.options(), beside=[other])
     differing = 0
     for example, answer in zip(examples, together, strict=True):
         batching = configuration_batch(run, example)
         with torch.no_grad():
-            each = [r.model.task.potentials(r.model.embedder, r.model.core, batching) for r in (run, other)]
+            each = [r.model.task.ask(r.model.embedder, r.model.core, batching) for r in (run, other)]
         best = sum(potentials["tags"][0] for potentials in each).argmax(1)
-        assert answer["tags"] == run.model.vocabularies["tags"].decode(best)
+        assert answer["tags"] == run.model.codecs["tags"].decode(best)
         differing += any(potentials["tags"][0].argmax(1).tolist() != best.tolist() for potentials in each)
     assert differing
     scored = workflow.evaluate(run.path, other.path, file, device="cpu", baseline=False)
@@ -273,14 +268,14 @@ def test_runs_together_answer_by_their_mean(run: LabelRun, other: LabelRun, file
     assert scored["model"] != run.evaluate(file, baseline=False)["model"]
 
 
-def configuration_batch(run: LabelRun, example: dict[str, Any]) -> Any:
+def configuration_batch(run: Run, example: dict[str, Any]) -> Any:
     from recurra.data.batching.buckets import Buckets
 
-    encoder = label_codecs(run.model.vocabularies)
-    return Buckets().batches([encoder.encode(example)], encoder.layouts, whole=True)[0]
+    codecs = run.model.codecs
+    return Buckets().batches([codecs.encode(example)], codecs.layouts, whole=True)[0]
 
 
-def test_runs_that_cannot_answer_together_are_refused(run: LabelRun, tmp_path) -> None:
+def test_runs_that_cannot_answer_together_are_refused(run: Run, tmp_path) -> None:
     def trained(name: str, recipe: str, file: Path, **settings: Any) -> Path:
         chosen = {name.replace("__", "."): value for name, value in settings.items()}
         recurra.train(recipe, file, out=tmp_path / name, settings={**SMALL, "training.epochs": 1, **chosen})
@@ -293,16 +288,19 @@ def test_runs_that_cannot_answer_together_are_refused(run: LabelRun, tmp_path) -
     classes = trained("c", "classifier", table(tmp_path, made()))
     characters = trained("d", "classifier", table(tmp_path, made()), vocabulary__split="characters")
     for others, message in (
-        ([run.path, new], f"{new} and {run.path} cannot answer together: they have other tags. Name runs that were"),
+        ([run.path, new], f"{run.path} and {new} cannot answer together: they have other tags. Name runs that were"),
         ([run.path, crf], "the runs score labels in different ways, by tags, label and by tags, transitions, start"),
-        ([run.path, classes], f"{classes} and {run.path} cannot answer together: one names label, the other tags and"),
-        ([classes, characters], f"{characters} and {classes} cannot answer together: they split a text in different"),
+        (
+            [run.path, classes],
+            f"{run.path} and {classes} cannot answer together: one names tags and label, the other label. Name",
+        ),
+        ([classes, characters], f"{classes} and {characters} cannot answer together: they split a text in different"),
     ):
         with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
             workflow.evaluate(*others, device="cpu", baseline=False)
 
 
-def test_half_and_half_is_the_whole(run: LabelRun, file: Path, tmp_path) -> None:
+def test_half_and_half_is_the_whole(run: Run, file: Path, tmp_path) -> None:
     halves = tmp_path / "halves"
     recurra.train("slots", file, out=halves, settings=JOINT | {"training.epochs": 1})
     again = recurra.train("slots", file, out=halves, resume=True, settings=JOINT)  # by the recipe, as it was started
@@ -310,7 +308,7 @@ def test_half_and_half_is_the_whole(run: LabelRun, file: Path, tmp_path) -> None
     assert again.config == run.config
 
 
-def test_a_run_stopped_in_an_epoch_goes_on_as_if_it_were_not(run: LabelRun, file: Path, tmp_path) -> None:
+def test_a_run_stopped_in_an_epoch_goes_on_as_if_it_were_not(run: Run, file: Path, tmp_path) -> None:
     parts = tmp_path / "parts"
 
     def stop(event: Event) -> None:
@@ -322,14 +320,14 @@ def test_a_run_stopped_in_an_epoch_goes_on_as_if_it_were_not(run: LabelRun, file
     same_training(recurra.train(parts, resume=True), run)
 
 
-def same_training(one: Any, other: LabelRun) -> None:
+def same_training(one: Any, other: Run) -> None:
     for name, weights in one.model.state_dict().items():
         assert torch.equal(weights, other.model.state_dict()[name]), name
     for part, scored in other.report["scores"].items():
         assert without_speed(one.report["scores"][part]) == without_speed(scored)
 
 
-def test_resume_refuses_other_data_and_another_job(run: LabelRun, tmp_path) -> None:
+def test_resume_refuses_other_data_and_another_job(run: Run, tmp_path) -> None:
     file = columns(tmp_path, made())
     out = tmp_path / "run"
     settings = {**SMALL, **SPELLED, "training.epochs": 1}
@@ -365,7 +363,7 @@ def test_word_vectors_are_adopted_and_found_again(tmp_path) -> None:
     assert any(f"Vectors for {distinct:.1%} of the words, {tokens:.1%} of the tokens." in line for line in said)
     file.unlink()  # the model holds them by now
     for each in (run, recurra.load(tmp_path / "run", device="cpu")):
-        vocabulary = each.model.vocabularies["input"]
+        vocabulary = each.model.codecs["input"]
         for word, vector in vectors.items():
             row = each.model.embedder.look_up(torch.from_numpy(vocabulary.encode([word])))[0]
             assert row.tolist() == pytest.approx(vector), word
@@ -376,7 +374,7 @@ def test_word_vectors_are_adopted_and_found_again(tmp_path) -> None:
     assert not (tmp_path / "b").exists()
 
 
-def test_names_that_training_never_saw_are_counted_and_said(run: LabelRun, tmp_path) -> None:
+def test_names_that_training_never_saw_are_counted_and_said(run: Run, tmp_path) -> None:
     rows = [*made(3), (["fare", "via", "Bern"], ["O", "O", "B-via"], "stopover")]
     scored = run.evaluate(aligned(tmp_path, rows), baseline=False)
     assert (scored["model"]["unseen_tags"], scored["model"]["unseen_labels"]) == (1, 1)
@@ -387,7 +385,7 @@ def test_names_that_training_never_saw_are_counted_and_said(run: LabelRun, tmp_p
     ]
 
 
-def test_files_unlike_the_trainings_are_read_as_they_are_said_to_be(run: LabelRun, tmp_path) -> None:
+def test_files_unlike_the_trainings_are_read_as_they_are_said_to_be(run: Run, tmp_path) -> None:
     file = jsonl(tmp_path, made(5, seed=5))
     with pytest.raises(DataError, match=r"It was read as aligned, .* but looks like jsonl: --set reader.kind=jsonl$"):
         run.evaluate(file, baseline=False)
@@ -401,7 +399,6 @@ def test_tags_without_spans_are_judged_by_accuracy_in_a_run_of_their_own(tmp_pat
     settings = {**SMALL, **SPELLED}
     recurra.train("tagger", file, out=out, settings=settings)
     again = recurra.train("tagger", file, out=out, resume=True, settings={**settings, "training.epochs": 3})
-    assert isinstance(again, LabelRun)
     assert again.model.task.main_metric == ("accuracy", "max")
     assert "f1" not in again.evaluate(baseline=False)["model"]
     settings["task.scheme"] = "none"
@@ -412,8 +409,9 @@ def test_tags_without_spans_are_judged_by_accuracy_in_a_run_of_their_own(tmp_pat
 
 def test_tags_that_stand_for_none_are_counted() -> None:
     """`_` in a column of tags; where every tag is one, nothing can be learnt anyway."""
+    fields = Tag().fields
     train = [{"tokens": ["a", "b"], "tags": ["_", "X"]}, {"tokens": ["c"], "tags": ["_"]}]
-    assert _doubts(train, ["tags"]) == [
+    assert doubts(train, fields) == [
         "2 of 3 tags are '_', as files of columns write what is not known: it is learnt like any other."
     ]
-    assert not _doubts([{"tokens": ["a"], "tags": ["X"]}], ["tags"])
+    assert not doubts([{"tokens": ["a"], "tags": ["X"]}], fields)

@@ -40,7 +40,7 @@ def test_a_recipe_learns_and_half_and_half_is_the_whole(recipe: str, tmp_path: P
         assert torch.equal(weights, whole.model.state_dict()[name]), name
     lines = [json.loads(line) for line in (whole.path / "metrics.jsonl").read_text().splitlines()]
     losses = [line["valid_loss"] for line in lines if "valid_loss" in line]
-    assert len(losses) == 2 and min(losses) < math.log(len(whole.model.vocabulary)) - 0.1
+    assert len(losses) == 2 and min(losses) < math.log(len(whole.model.codecs["input"])) - 0.1
 
 
 def test_the_sizes_of_the_published_models() -> None:

@@ -13,15 +13,16 @@ from typing import Any
 
 import pytest
 import torch
-from recurra.data.former import pair_codecs
-from recurra.serving.pairs import PairRun
-from recurra.serving.translate import search_batch
 
 import recurra
 from recurra import config as configuration
 from recurra import workflow
+from recurra.answers import notes_of
+from recurra.asking.answering import never
+from recurra.asking.writing import search_batch
 from recurra.decoding.search import Search
 from recurra.errors import ConfigError, DataError
+from recurra.runs.run import Run
 from recurra.training.log import Event
 from recurra.types import Batch
 from recurra.workflow.plan import make_plan
@@ -128,7 +129,6 @@ def test_files_become_a_run_that_translates(case: str, tmp_path: Path) -> None:
     files = form(tmp_path, made())
     settings = {**settings, "training.epochs": 1, "data.valid_fraction": 0.2, "data.test_fraction": 0.1}
     run = recurra.train(recipe, *files, out=tmp_path / "run", settings={**settings, "search.beam": 1})
-    assert isinstance(run, PairRun)
     saved = configuration.load_recipe(run.path / "config.toml")
     configuration.check(saved)
     assert saved["reader"]["kind"] == reader and "alternative" not in saved
@@ -173,33 +173,28 @@ WORDS = {**SMALL, **SPLIT, "vocabulary.kind": "tokens", "task.tied": "none", "tr
 
 
 @pytest.fixture(scope="module")
-def run(folder: Path, files: list[Path]) -> PairRun:
+def run(folder: Path, files: list[Path]) -> Run:
     """Subwords of both sides, with dropout, label smoothing and the mean of the weights as the recipe says."""
     events: list[Event] = []
     run = recurra.train("translate", *files, out=folder / "run", settings=LEARNT, progress=events.append)
     assert {event.valid[0] for event in events if event.valid} == {"bleu"}
-    assert isinstance(run, PairRun)
     assert run.config["task"]["label_smoothing"] and run.config["task"]["dropout"] and run.config["training"]["average"]
     return run
 
 
 @pytest.fixture(scope="module")
-def other(folder: Path, files: list[Path]) -> PairRun:
+def other(folder: Path, files: list[Path]) -> Run:
     """The same with another seed."""
-    run = recurra.train("translate", *files, out=folder / "other", settings={**LEARNT, "training.seed": 1})
-    assert isinstance(run, PairRun)
-    return run
+    return recurra.train("translate", *files, out=folder / "other", settings={**LEARNT, "training.seed": 1})
 
 
 @pytest.fixture(scope="module")
-def words(folder: Path, files: list[Path]) -> PairRun:
+def words(folder: Path, files: list[Path]) -> Run:
     """Whole words, so that others are unknown."""
-    run = recurra.train("translate", *files, out=folder / "words", settings=WORDS)
-    assert isinstance(run, PairRun)
-    return run
+    return recurra.train("translate", *files, out=folder / "words", settings=WORDS)
 
 
-def test_the_report_says_all_that_a_score_needs(run: PairRun) -> None:
+def test_the_report_says_all_that_a_score_needs(run: Run) -> None:
     report = run.report
     facts = "recurra torch split data seed threads device precision commands minutes parameters notes shown"
     assert set(facts.split()) <= set(report)
@@ -218,14 +213,14 @@ def test_the_report_says_all_that_a_score_needs(run: PairRun) -> None:
     assert all(set(each) == {"source", "target", "references"} for each in report["shown"])
 
 
-def test_all_sides_share_one_matrix(run: PairRun) -> None:
-    V, D = len(run.model.vocabularies["target"]) + 1, 24
+def test_all_sides_share_one_matrix(run: Run) -> None:
+    V, D = len(run.model.codecs["target"]) + 1, 24
     matrices = [weights for weights in run.model.parameters() if weights.shape == (V, D)]
     assert len(matrices) == 1 and matrices[0] is run.model.embedder.weight
-    assert run.model.vocabularies["input"].symbols == run.model.vocabularies["target"].symbols
+    assert run.model.codecs["input"].symbols == run.model.codecs["target"].symbols
 
 
-def test_predict_keeps_the_order_and_an_empty_line_is_empty(run: PairRun) -> None:
+def test_predict_keeps_the_order_and_an_empty_line_is_empty(run: Run) -> None:
     sources = [source for source, _ in made(12, seed=7)]
     sources[3:3] = ["", "  "]
     answers = run.predict(*sources)
@@ -239,7 +234,7 @@ def test_predict_keeps_the_order_and_an_empty_line_is_empty(run: PairRun) -> Non
     assert run.predict({"source": sources[0], "target": "?"})[0]["target"] == answers[0]["target"]
 
 
-def test_n_best_are_ranked_and_the_best_stands_outside(run: PairRun) -> None:
+def test_n_best_are_ranked_and_the_best_stands_outside(run: Run) -> None:
     (answer,) = run.predict("The old dog runs.", beam=4, n_best=3)
     scores = [each["score"] for each in answer["hypotheses"]]
     assert len(scores) == 3 and scores == sorted(scores, reverse=True)
@@ -247,7 +242,7 @@ def test_n_best_are_ranked_and_the_best_stands_outside(run: PairRun) -> None:
     assert "hypotheses" not in run.predict("The old dog runs.", beam=4)[0]
 
 
-def test_what_is_drawn_depends_on_the_seed_and_the_line_alone(run: PairRun) -> None:
+def test_what_is_drawn_depends_on_the_seed_and_the_line_alone(run: Run) -> None:
     sources = [source for source, _ in made(8, seed=3)]
     drawn = run.predict(*sources, temperature=1.5, seed=4)
     assert drawn == run.predict(*sources, temperature=1.5, seed=4)
@@ -258,14 +253,14 @@ def test_what_is_drawn_depends_on_the_seed_and_the_line_alone(run: PairRun) -> N
     assert [answer["target"] for answer in cold] == [answer["target"] for answer in greedy]
 
 
-def test_the_alignment_is_where_attention_is_largest(run: PairRun) -> None:
+def test_the_alignment_is_where_attention_is_largest(run: Run) -> None:
     source = "The old dog runs."
     (answer,) = run.predict(source, alignment=True)
-    vocabularies, model = run.model.vocabularies, run.model
-    (ids,) = vocabularies["input"].encode_all([source])
-    assert answer["source_tokens"] == vocabularies["input"].pieces(ids)
+    codecs, model = run.model.codecs, run.model
+    (ids,) = codecs["input"].encode_all([source])
+    assert answer["source_tokens"] == codecs["input"].pieces(ids)
     assert "".join(answer["target_tokens"]).replace("▁", " ").strip() == answer["target"].strip()
-    (target,) = vocabularies["target"].encode_all([answer["target"]])
+    (target,) = codecs["target"].encode_all([answer["target"]])
     end = model.task.end
     batch = Batch({"input": torch.tensor([[*ids, end]]), "target": torch.tensor([[*target, end]])})
     with torch.no_grad():
@@ -279,13 +274,12 @@ def test_the_alignment_is_where_attention_is_largest(run: PairRun) -> None:
 def test_no_alignment_without_attention(files: list[Path], tmp_path: Path) -> None:
     settings = {**SUBWORDS, **SPLIT, "training.epochs": 1, "task.decoder.context": "initial"}
     fixed = recurra.train("translate", *files, out=tmp_path / "run", settings=settings)
-    assert isinstance(fixed, PairRun)
     with pytest.raises(ConfigError, match="has a decoder without attention, so nothing says which part of a source"):
         fixed.predict("The old dog runs.", alignment=True)
 
 
 @pytest.mark.parametrize("aligns", [True, False])
-def test_an_unknown_symbol_is_copied_or_named(aligns: bool, words: PairRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_symbol_is_copied_or_named(aligns: bool, words: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     model = words.model
     monkeypatch.setattr(type(model.task.decoder), "aligns", aligns)
     bias = model.task.bias.detach().clone()
@@ -302,20 +296,20 @@ def test_an_unknown_symbol_is_copied_or_named(aligns: bool, words: PairRun, monk
     known = "the run does not know 1 symbol of the input."
     if aligns:
         assert set(tokens) <= {"The", "platypus", "runs", "."} and answer["unknown_target"] == 0
-        assert words.doubts([answer]) == [known, cut]
+        assert notes_of([answer]) == [known, cut]
     else:
         assert set(tokens) == {"⁇"} and answer["unknown_target"] == len(tokens) == 3 * 5 + 10
         unnamed = f"{len(tokens)} symbols of the output without a name, written as ⁇."
-        assert words.doubts([answer]) == [known, unnamed, cut]
+        assert notes_of([answer]) == [known, unnamed, cut]
 
 
-def test_runs_write_together_by_their_mean_probability(run: PairRun, other: PairRun, files: list[Path]) -> None:
+def test_runs_write_together_by_their_mean_probability(run: Run, other: Run, files: list[Path]) -> None:
     source = "The red fox sleeps."
-    encoder = pair_codecs(run.model.vocabularies)
+    encoder = run.model.codecs
     (encoded,) = encoder.encode_all([{"source": source}])
     batch = Batch({"input": torch.from_numpy(encoded["input"])[None]})
     models, end = [run.model, other.model], run.model.task.end
-    ((found, *_),) = search_batch(models, [batch, batch], Search(beam=3, n_best=2), [0])
+    ((found, *_),) = search_batch(models, [batch, batch], [{"source": source}], Search(beam=3, n_best=2), [0], never)
     with torch.no_grad():
         p = [together(model, batch, [*found.tokens, end]) for model in models]
     assert found.log_p == pytest.approx(sum(math.log((a + b) / 2) for a, b in zip(*p, strict=True)), rel=1e-4)
@@ -334,13 +328,13 @@ def together(model: Any, batch: Batch, tokens: list[int]) -> list[float]:
     return found
 
 
-def test_runs_that_cannot_write_together_are_refused(run: PairRun, words: PairRun) -> None:
+def test_runs_that_cannot_write_together_are_refused(run: Run, words: Run) -> None:
     message = f"{words.path} and {run.path} cannot write together: their target vocabularies differ. Name runs that"
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
         workflow.evaluate(run.path, words.path, device="cpu", baseline=False)
 
 
-def test_runs_of_other_kinds_do_not_answer_with_it(run: PairRun, tmp_path: Path) -> None:
+def test_runs_of_other_kinds_do_not_answer_with_it(run: Run, tmp_path: Path) -> None:
     table = write(tmp_path / "a.csv", "text,label\n" + "".join(f"place {k},{'yn'[k % 2]}\n" for k in range(20)))
     small = {"core.hidden_size": 8, "embedder.size": 8, "training.epochs": 1, "training.device": "cpu"}
     recurra.train("classifier", table, out=tmp_path / "labels", settings=small)
@@ -350,7 +344,7 @@ def test_runs_of_other_kinds_do_not_answer_with_it(run: PairRun, tmp_path: Path)
         workflow.evaluate(tmp_path / "labels", device="cpu", settings={"search.beam": 1})
 
 
-def test_evaluate_searches_as_it_is_told(run: PairRun, files: list[Path]) -> None:
+def test_evaluate_searches_as_it_is_told(run: Run, files: list[Path]) -> None:
     greedy = run.evaluate(*files, baseline=False, settings={"search.beam": 1})
     assert greedy["search"] == "greedy"
     assert greedy["model"] != run.evaluate(*files, baseline=False, settings={"search.no_repeat": 1})["model"]
@@ -358,7 +352,7 @@ def test_evaluate_searches_as_it_is_told(run: PairRun, files: list[Path]) -> Non
     assert drawn["search"] == "drawn at random, temperature 0.5, top k 3, seed 0"
 
 
-def test_files_unlike_the_trainings_are_read_as_they_are_said_to_be(run: PairRun, files: list[Path], tmp_path) -> None:
+def test_files_unlike_the_trainings_are_read_as_they_are_said_to_be(run: Run, files: list[Path], tmp_path) -> None:
     (file,) = tabs(tmp_path, made())
     with pytest.raises(DataError, match=r"1 file, expected them in twos: .* reader.kind=pairs"):
         run.evaluate(file, baseline=False)
@@ -366,7 +360,7 @@ def test_files_unlike_the_trainings_are_read_as_they_are_said_to_be(run: PairRun
     assert scored["model"] == run.evaluate(*files, baseline=False)["model"]
 
 
-def test_half_and_half_is_the_whole(run: PairRun, files: list[Path], tmp_path: Path) -> None:
+def test_half_and_half_is_the_whole(run: Run, files: list[Path], tmp_path: Path) -> None:
     halves = tmp_path / "halves"
     recurra.train("translate", *files, out=halves, settings=LEARNT | {"training.epochs": 7})
     again = recurra.train("translate", *files, out=halves, resume=True, settings=LEARNT)  # by the recipe
@@ -374,7 +368,7 @@ def test_half_and_half_is_the_whole(run: PairRun, files: list[Path], tmp_path: P
     assert again.config == run.config
 
 
-def test_a_run_stopped_in_an_epoch_goes_on_as_if_it_were_not(run: PairRun, files: list[Path], tmp_path: Path) -> None:
+def test_a_run_stopped_in_an_epoch_goes_on_as_if_it_were_not(run: Run, files: list[Path], tmp_path: Path) -> None:
     parts = tmp_path / "parts"
 
     def stop(event: Event) -> None:
@@ -386,7 +380,7 @@ def test_a_run_stopped_in_an_epoch_goes_on_as_if_it_were_not(run: PairRun, files
     same_training(recurra.train(parts, resume=True), run)
 
 
-def same_training(one: Any, other: PairRun) -> None:
+def same_training(one: Any, other: Run) -> None:
     for name, weights in one.model.state_dict().items():
         assert torch.equal(weights, other.model.state_dict()[name]), name
     for part, scored in other.report["scores"].items():
@@ -432,7 +426,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     assert "A validation writes for 3 of 6 validation sources, evenly spaced among them (search.valid)." in said
 
 
-def test_an_empty_side_is_scored_where_it_stands(run: PairRun, tmp_path: Path) -> None:
+def test_an_empty_side_is_scored_where_it_stands(run: Run, tmp_path: Path) -> None:
     pairs = [("", "Der Hund läuft."), *made(5)]
     scored = run.evaluate(*parallel(tmp_path, pairs), baseline=False)
     assert scored["examples"] == 6

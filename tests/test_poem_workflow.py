@@ -12,12 +12,11 @@ import pytest
 import recurra
 from recurra import cli, workflow
 from recurra.baselines.ngram import KneserNey
-from recurra.data.former import pair_codecs
 from recurra.data.readers.poems import form_of, has_form
 from recurra.errors import ConfigError, DataError
-from recurra.serving.pairs import PairRun
-from recurra.serving.poems import score_poems
-from recurra.serving.reading import own_parts
+from recurra.answers import Answer, notes_of
+from recurra.runs.reading import own_parts
+from recurra.runs.run import Run
 
 POEMS = Path(__file__).parent / "fixtures" / "poems.jsonl"
 SMALL: dict[str, Any] = {
@@ -42,13 +41,11 @@ SHARES = {"form", "rhyme", "tones", "rhyme_ratio", "tones_ratio", "copied", "cop
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> PairRun:
-    run = recurra.train("poem", POEMS, out=tmp_path_factory.mktemp("poems") / "run", settings=SMALL)
-    assert isinstance(run, PairRun)
-    return run
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return recurra.train("poem", POEMS, out=tmp_path_factory.mktemp("poems") / "run", settings=SMALL)
 
 
-def test_weights_are_chosen_by_the_loss_of_true_poems(run: PairRun) -> None:
+def test_weights_are_chosen_by_the_loss_of_true_poems(run: Run) -> None:
     lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     valid = [line["valid_nats_per_symbol"] for line in lines if "valid_nats_per_symbol" in line]
     report = run.report
@@ -56,7 +53,7 @@ def test_weights_are_chosen_by_the_loss_of_true_poems(run: PairRun) -> None:
     assert report["judged"] == report["examples"]["valid"] == 6
 
 
-def test_the_report_has_poems_beside_the_real_ones(run: PairRun) -> None:
+def test_the_report_has_poems_beside_the_real_ones(run: Run) -> None:
     scores = run.report["scores"]["test"]
     *_, ngram, kept, real = scores["baseline"]
     assert [row["order"] for row in scores["baseline"][:-2]] == [2, 3]
@@ -72,9 +69,9 @@ def test_the_report_has_poems_beside_the_real_ones(run: PairRun) -> None:
         assert has_form(shown["target"], *form_of(shown["source"])) and shown["target"] == "".join(shown["lines"])
 
 
-def test_model_and_n_grams_count_the_same_symbols(run: PairRun) -> None:
+def test_model_and_n_grams_count_the_same_symbols(run: Run) -> None:
     parts = own_parts(run.config)
-    encoder = pair_codecs(run.model.vocabularies)
+    encoder = run.model.codecs
     test = [symbol for each in encoder.encode_all(parts.test) for symbol in each["target"]]
     train = [symbol for each in encoder.encode_all(parts.train) for symbol in each["target"]]
     end = run.model.task.end
@@ -98,7 +95,7 @@ def test_a_transformer_writes_poems_too(tmp_path: Path) -> None:
     assert run.config["task"]["decoder"]["kind"] == "transformer"
 
 
-def test_what_is_copied_is_counted_in_characters(run: PairRun) -> None:
+def test_what_is_copied_is_counted_in_characters(run: Run) -> None:
     parts = own_parts(run.config)
     first = [parts.train[0]["target"]] * len(parts.test)
     scored, _ = score_poems(run.model, run.device, parts.test, parts.train, first, first)
@@ -106,7 +103,7 @@ def test_what_is_copied_is_counted_in_characters(run: PairRun) -> None:
     assert scored.metrics["copied"] == scored.metrics["copied_most"] == width * lines
 
 
-def test_a_poem_is_written_in_its_form(run: PairRun) -> None:
+def test_a_poem_is_written_in_its_form(run: Run) -> None:
     asked = ["7x4 夜望", "5 × 8 山行", "雪後", "5x4 夜", "7x8 江樓"]
     answers = run.predict(*asked, form=True)
     assert [answer["source"] for answer in answers] == ["7x4 夜望", "5x8 山行", "5x8 雪後", *asked[3:]]
@@ -122,12 +119,12 @@ def test_a_poem_is_written_in_its_form(run: PairRun) -> None:
     assert run.predict("")[0]["lines"] == []
 
 
-def test_without_the_form_it_writes_what_it_comes_to(run: PairRun) -> None:
+def test_without_the_form_it_writes_what_it_comes_to(run: Run) -> None:
     scored = run.evaluate(settings={"search.form": False, "search.temperature": 3.0, "search.top_p": 1.0})
     assert scored["model"]["form"] < 100 and scored["baseline"][-2]["form"] == 100
     assert "100 symbols" in scored["notes"][-1] or not scored["cut"]
     (answer,) = run.predict("7x8 夜望", form=False, temperature=3.0)
-    assert answer["ended"] or run.doubts([answer]) == ["1 of 1 target cut off without an end, after 100 symbols."]
+    assert answer["ended"] or notes_of([answer]) == ["1 of 1 target cut off without an end, after 100 symbols."]
 
 
 @pytest.mark.parametrize(
@@ -137,12 +134,12 @@ def test_without_the_form_it_writes_what_it_comes_to(run: PairRun) -> None:
         ("7x4", "no title in '7x4', expected one behi"),
     ],
 )
-def test_prompts_that_cannot_be(run: PairRun, asked: str, message: str) -> None:
+def test_prompts_that_cannot_be(run: Run, asked: str, message: str) -> None:
     with pytest.raises(DataError, match=f"^{re.escape(message)}"):
         run.predict(asked)
 
 
-def test_poems_are_scored_one_run_at_a_time(run: PairRun) -> None:
+def test_poems_are_scored_one_run_at_a_time(run: Run) -> None:
     with pytest.raises(ConfigError, match=r"^2 runs that write poems cannot be scored together\. Evaluate one at a ti"):
         workflow.evaluate(run.path, run.path, device="cpu")
 
@@ -174,7 +171,7 @@ def test_settings_that_do_not_go_together(case: str, tmp_path: Path) -> None:
         recurra.train(recipe, POEMS, out=tmp_path / "run", settings=settings)
 
 
-def test_poems_are_printed_line_by_line(run: PairRun, capsys: pytest.CaptureFixture[str]) -> None:
+def test_poems_are_printed_line_by_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.call(["predict", str(run.path), "7x4 夜望", "--n", "2", "--seed", "3"]) == 0
     head, *rest = capsys.readouterr().out.split("\n")
     lines = [head, *rest]
@@ -190,7 +187,7 @@ def test_poems_are_printed_line_by_line(run: PairRun, capsys: pytest.CaptureFixt
         assert f"recurra: {message}" in capsys.readouterr().err
 
 
-def test_the_report_is_printed(run: PairRun, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_is_printed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.call(["evaluate", str(run.path)]) == 0
     said = capsys.readouterr().out
     for line in ("model, form kept ", "held-out poems ", "kneser-ney, order 3 ", "form: ", "tones: "):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from recurra.serving.texts import TextRun as Run
 
 import recurra
 from recurra import config as configuration
@@ -18,7 +17,7 @@ from recurra import registry
 from recurra.baselines.ngram import KneserNey
 from recurra.data.batching.layout import SYMBOLS
 from recurra.errors import CheckpointError, ConfigError, DataError
-from recurra.runs.run import Run as AnyRun
+from recurra.runs.run import Run
 from recurra.training.evaluation import evaluate
 from recurra.training.log import Event
 from recurra.workflow.plan import make_plan
@@ -69,8 +68,8 @@ def test_the_report_says_all_that_a_score_needs(run: Run) -> None:
     assert report["epochs"] == 2
     assert report["parameters"] == sum(p.numel() for p in run.model.parameters())
     lines = (run.path / "metrics.jsonl").read_text().splitlines()
-    best = min(json.loads(line)["valid_loss"] for line in lines if "valid_loss" in line)
-    ids = run.model.vocabulary.encode(text[train : train + valid])
+    best = min(json.loads(line)["valid_nats_per_symbol"] for line in lines if "valid_nats_per_symbol" in line)
+    ids = run.model.codecs["input"].encode(text[train : train + valid])
     batches = registry.construct("batching", run.config["batching"]).batches([{"input": ids}], SYMBOLS, whole=True)
     again = evaluate(run.model, batches)
     assert again is not None
@@ -82,7 +81,7 @@ def test_scores_are_those_of_model_and_baseline_step_by_step(run: Run, tmp_path)
     file = tmp_path / "text.txt"
     file.write_text(text, encoding="utf-8")
     scored = recurra.load(run.path, device="cpu").evaluate(file)
-    vocabulary = run.model.vocabulary
+    vocabulary = run.model.codecs["input"]
     ids = vocabulary.encode(text)
 
     # A short text is scored in one stream, whatever the training's number of them.
@@ -108,21 +107,22 @@ def test_evaluate_without_files_is_the_reports_test(run: Run) -> None:
 
 
 def test_predict_is_drawn_anew_for_every_seed(run: Run) -> None:
-    texts = {seed: run.predict("The ", length=30, seed=seed) for seed in range(3)}
+    texts = {seed: run.predict("The ", length=30, seed=seed)[0]["text"] for seed in range(3)}
     assert all(len(text) == 30 for text in texts.values())
     assert len(set(texts.values())) == 3
-    assert run.predict("The ", length=30, seed=1) == texts[1]
-    assert recurra.load(run.path).predict("The ", length=30, seed=1) == texts[1]
-    assert len(run.predict(length=5)) == 5
-    assert run.report["sample"]["text"] == run.predict(length=300, temperature=0.8, seed=0)
+    assert run.predict("The ", length=30, seed=1)[0]["text"] == texts[1]
+    assert recurra.load(run.path).predict("The ", length=30, seed=1)[0]["text"] == texts[1]
+    assert [len(each["text"]) for each in run.predict("", "A ", length=5)] == [5, 5]
+    (sample,) = run.predict(length=300, temperature=0.8, seed=0)
+    assert run.report["sample"]["text"] == sample["text"]
 
 
 def test_words_are_joined_to_the_prompt(tmp_path) -> None:
     settings = {**TINY, "vocabulary.kind": "word", "batching.streams": 2, "training.epochs": 1}
     run = recurra.train("char-lm", PROSE, out=tmp_path / "run", settings=settings)
-    text = run.predict("the", length=6)
+    text = run.predict("the", length=6)[0]["text"]
     assert text[0] in " \n"
-    assert len(run.model.vocabulary.encode("the" + text)) == 7
+    assert len(run.model.codecs["input"].encode("the" + text)) == 7
 
 
 def test_half_and_half_is_the_whole(run: Run, tmp_path) -> None:
@@ -157,7 +157,7 @@ def test_resume_refuses_another_text_and_evaluate_says_when_it_is_gone(tmp_path)
     with pytest.raises(DataError, match=r"the training data are others than when .*run was started.* Put the former"):
         recurra.train(out, resume=True, settings={"training.epochs": 2})
     text.unlink()
-    with pytest.raises(DataError, match=r"the run's own training text cannot be read: .*no such file.* --no-baseline"):
+    with pytest.raises(DataError, match=r"the run's own training data cannot be read: .*no such file.* --no-baseline"):
         run.evaluate(PROSE)
     assert run.evaluate(PROSE, baseline=False)["symbols"] == len(PROSE.read_text(encoding="utf-8"))
 
@@ -180,15 +180,17 @@ def test_a_run_called_like_a_recipe_does_not_hide_it(run: Run, tmp_path, monkeyp
     assert (again.out, again.config["core"]["hidden_size"]) == (Path("char-lm"), TINY["core.hidden_size"])
 
 
-def test_the_baseline_is_one_of_the_tasks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_baseline_is_one_of_the_tasks(run: Run, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"baseline.kind = 'bag', this task is scored beside kneser-ney"):
+        recurra.train("char-lm", PROSE, out=tmp_path / "run", settings=TINY | {"baseline.kind": "bag"})
     monkeypatch.setitem(run.config["baseline"], "kind", "other")
-    with pytest.raises(ConfigError, match=r"baseline.kind = 'other', this task is scored beside kneser-ney"):
+    with pytest.raises(ConfigError, match=r"unknown baseline 'other'\. Known: .*kneser-ney"):
         run.evaluate(PROSE)
 
 
 def test_public_names() -> None:
     assert set(recurra.__all__) == {"Run", "__version__", "inspect", "load", "train"}
-    assert recurra.Run is AnyRun
+    assert recurra.Run is Run
     assert all(callable(getattr(recurra, name)) for name in ("train", "load", "inspect"))
     with pytest.raises(AttributeError, match="module 'recurra' has no attribute 'trian'"):
         _ = recurra.trian  # type: ignore[attr-defined]

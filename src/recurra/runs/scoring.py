@@ -71,7 +71,10 @@ def score(
     if adaptation and not isinstance(task, Predicts):
         raise ConfigError(not_for(f"{run.path}, whose task is {run.config['task']['kind']},"))
     if len(runs) > 1 and not _answers_together(task, ask):
-        raise ConfigError(f"{len(runs)} runs that are scored by more than their answers. Evaluate one at a time.")
+        raise ConfigError(
+            f"{len(runs)} runs whose task, {run.config['task']['kind']}, is scored by more than its answers as it is "
+            "set, cannot be scored together. Evaluate one at a time."
+        )
     gold, notes = task.prepare(_tokenised(examples, codecs)) if isinstance(task, Prepares) else (list(examples), [])
     begun = time.perf_counter()
     scores, beside, told = _scored(ask, gold, train, one_stream=bool(adaptation))
@@ -81,7 +84,7 @@ def score(
         "notes": [*notes, *scores.notes, *told.pop("notes", ())],
         "parameters": sum(each.model.parameter_count for each in runs),
         "runs": len(runs),
-        "examples_per_second": len(gold) / seconds,
+        **({} if run.in_pieces else {"examples_per_second": len(gold) / seconds}),
         **told,
         "model": scores.metrics,
         "tables": scores.tables,
