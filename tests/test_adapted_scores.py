@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 import torch
-from recurra.serving import adapted_scores as module
 
 import recurra
 from recurra import cli, workflow
 from recurra.data.batching.layout import SYMBOLS
 from recurra.data.batching.streams import Streams
 from recurra.errors import ConfigError, DataError
+from recurra.runs import adapted_scores as module
 from recurra.runs.adapted_scores import cache_losses
+from recurra.runs.reading import own_parts
 from recurra.runs.run import Run
 from recurra.training.dynamic import evaluate_dynamically, mean_squares
 from recurra.training.evaluation import Score
@@ -54,8 +55,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def parts(run: Run) -> dict[str, Any]:
-    corpus, encode = run._corpus(), run.model.codecs["input"].encode
-    return {part: encode(getattr(corpus, part)) for part in ("train", "valid", "test")}
+    own, encode = own_parts(run.config), run.model.codecs["input"].encode
+    return {part: encode(getattr(own, part)[0]["text"]) for part in ("train", "valid", "test")}
 
 
 def test_both_rows_stand_beside_the_score_of_one_stream(run: Run) -> None:
@@ -120,10 +121,10 @@ def test_without_a_test_it_says_what_the_numbers_were_chosen_on(run: Run, tmp_pa
         "word-lm-small", tmp_path / "my.txt", out=tmp_path / "run", settings={**TINY, "data.test_fraction": 0.0}
     )
     assert "chosen on the text they are scored on" in other.evaluate(cache=True, baseline=False)["notes"][0]
-    assert "notes" not in other.evaluate(cache={"theta": 0.1, "weight": 0.1}, baseline=False)
+    assert other.evaluate(cache={"theta": 0.1, "weight": 0.1}, baseline=False)["notes"] == []
     (tmp_path / "my.txt").unlink()
     (tmp_path / "other.txt").write_text(text(20), encoding="utf-8")
-    with pytest.raises(DataError, match=r"own training text cannot be read: .* and say all that is chosen on it: dyn"):
+    with pytest.raises(DataError, match=r"own training data cannot be read: .* and say all that is chosen on it: dyn"):
         other.evaluate(tmp_path / "other.txt", baseline=False, dynamic=True)
     said = {"kind": "sgd", "learning_rate": 0.1, "decay": 0.0}
     assert other.evaluate(tmp_path / "other.txt", baseline=False, dynamic=said)["adapted"]
@@ -172,15 +173,16 @@ def test_the_verb_prints_scores_choices_and_seconds(run: Run, capsys) -> None:
     assert " s before it" in capsys.readouterr().out
 
 
-def test_only_language_models_adapt(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_language_models_adapt(tmp_path: Path) -> None:
     table = "text,label\n" + "".join(
         f"{'good' if k % 2 else 'bad'} place,{'yes' if k % 2 else 'no'}\n" for k in range(40)
     )
     (tmp_path / "my.csv").write_text(table, encoding="utf-8")
     small = {"core.hidden_size": 8, "embedder.size": 8, "training.epochs": 1, "training.device": "cpu"}
     recurra.train("classifier", tmp_path / "my.csv", out=tmp_path / "labels", settings=small)
-    with pytest.raises(ConfigError, match=r"are for language models, .*labels, which labels, is none. Leave --dynamic"):
+    with pytest.raises(
+        ConfigError, match=r"are for language models, .*labels, whose task is classify, is none. Leave --dynamic"
+    ):
         workflow.evaluate(tmp_path / "labels", dynamic=True)
-    monkeypatch.delattr(type(run.model.task), "predictions")
-    with pytest.raises(ConfigError, match=r"run, whose task is generate, is none"):
-        run.evaluate(cache=True)
+    with pytest.raises(ConfigError, match=r"labels, whose task is classify, is none"):
+        recurra.load(tmp_path / "labels").evaluate(cache=True)

@@ -195,7 +195,8 @@ def test_parts_that_do_not_go_together(tmp_path: Path) -> None:
             recurra.train(recipe, PROSE, out=tmp_path / "run", settings=chosen)
 
     refused(
-        r"reader.kind = 'text' gives no sentences one by one, but the task 'fill' reads tokens or text\.", reader__kind="text"
+        r"reader.kind = 'text' gives no sentences one by one, but the task 'fill' reads tokens or text\.",
+        reader__kind="text",
     )
     refused(r"reader.kind = 'pairs' gives no sentences one by one", reader__kind="pairs")
     refused(
@@ -207,7 +208,10 @@ def test_parts_that_do_not_go_together(tmp_path: Path) -> None:
         reader__gives="sentences",
     )
     refused(r"reader.kind = 'lines' gives text, but the task 'tag' learns tags", "tagger", reader__kind="lines")
-    refused(r"vocabulary.kind = 'word' is for one long text", vocabulary__kind="word")
+    refused(
+        r"vocabulary.kind = 'word' has symbols that are no tokens, but baseline.kind = 'blank-n",
+        vocabulary__kind="word",
+    )
     refused(r"baseline.kind = 'bag', this task is scored beside blank-ngrams\.", baseline__kind="bag")
     refused(r"there are no validation examples\. Name a file with --valid", data__valid_fraction=0)
 

@@ -288,7 +288,10 @@ def test_runs_that_cannot_answer_together_are_refused(run: Run, tmp_path) -> Non
     classes = trained("c", "classifier", table(tmp_path, made()))
     characters = trained("d", "classifier", table(tmp_path, made()), vocabulary__split="characters")
     for others, message in (
-        ([run.path, new], f"{run.path} and {new} cannot answer together: they have other tags. Name runs that were"),
+        (
+            [run.path, new],
+            f"{run.path} and {new} cannot answer together: their codecs of tags differ. Name runs",
+        ),
         ([run.path, crf], "the runs score labels in different ways, by tags, label and by tags, transitions, start"),
         (
             [run.path, classes],

@@ -39,7 +39,7 @@ def test_a_recipe_learns_and_half_and_half_is_the_whole(recipe: str, tmp_path: P
     for name, weights in again.model.state_dict().items():
         assert torch.equal(weights, whole.model.state_dict()[name]), name
     lines = [json.loads(line) for line in (whole.path / "metrics.jsonl").read_text().splitlines()]
-    losses = [line["valid_loss"] for line in lines if "valid_loss" in line]
+    losses = [line["valid_nats_per_symbol"] for line in lines if "valid_nats_per_symbol" in line]
     assert len(losses) == 2 and min(losses) < math.log(len(whole.model.codecs["input"])) - 0.1
 
 

@@ -34,7 +34,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"baseline.kind": "single-words"},
         "baseline.kind = 'single-words', this task is scored beside copy, frequent, word-table.",
     ),
-    "a batching of one text": ({"batching.kind": "streams"}, "batching.kind = 'streams' is for one long text, but"),
+    "a batching of one text": ({"batching.kind": "streams"}, "batching.kind = 'streams' is for one long sequence, but"),
     "no beam": ({"search.beam": 0}, "search.beam = 0, expected 1 or more."),
     "a beam below n-best": ({"search.n_best": 6}, "search.n_best = 6 of a beam of 5, expected 5 at most. Widen"),
     "a temperature below 0": ({"search.temperature": -1.0}, "search.temperature = -1.0, expected 0 (always"),
@@ -44,7 +44,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "unknown key task.decoder.context. Keys: hidden_size",
     ),
     "an unknown context": ({"task.decoder.context": "atention"}, "decoder.context = 'atention': did you mean"),
-    "no validation": ({"data.valid_fraction": 0.0}, "there are no validation pairs. Name files with --valid, or set"),
+    "no validation": (
+        {"data.valid_fraction": 0.0},
+        "there are no validation examples. Name a file with --valid, or",
+    ),
 }
 
 

@@ -199,7 +199,7 @@ def test_the_report_says_all_that_a_score_needs(run: Run) -> None:
     facts = "recurra torch split data seed threads device precision commands minutes parameters notes shown"
     assert set(facts.split()) <= set(report)
     assert report["split"].startswith("cut 60 examples, shuffled with seed 0, into train 48 (80.0%), valid 6")
-    assert report["joint"] and report["vocabulary"]["input"] == report["vocabulary"]["target"]
+    assert report["joint"] and report["vocabulary"].keys() == {"input"}
     scores = report["scores"]["test"]
     assert set(scores["model"]) == {"bleu", "bleu_cased", "chrf"} and scores["search"] == "beam 5, length penalty 0.6"
     assert any("version:" in note for note in scores["notes"])
@@ -210,7 +210,7 @@ def test_the_report_says_all_that_a_score_needs(run: Run) -> None:
         "most frequent answer",
     ]
     assert len(report["shown"]) == 3
-    assert all(set(each) == {"source", "target", "references"} for each in report["shown"])
+    assert all(set(each) >= {"source", "target", "references"} for each in report["shown"])
 
 
 def test_all_sides_share_one_matrix(run: Run) -> None:
@@ -329,7 +329,7 @@ def together(model: Any, batch: Batch, tokens: list[int]) -> list[float]:
 
 
 def test_runs_that_cannot_write_together_are_refused(run: Run, words: Run) -> None:
-    message = f"{words.path} and {run.path} cannot write together: their target vocabularies differ. Name runs that"
+    message = f"{run.path} and {words.path} cannot answer together: their codecs of target differ. Name runs that"
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
         workflow.evaluate(run.path, words.path, device="cpu", baseline=False)
 
@@ -338,9 +338,9 @@ def test_runs_of_other_kinds_do_not_answer_with_it(run: Run, tmp_path: Path) -> 
     table = write(tmp_path / "a.csv", "text,label\n" + "".join(f"place {k},{'yn'[k % 2]}\n" for k in range(20)))
     small = {"core.hidden_size": 8, "embedder.size": 8, "training.epochs": 1, "training.device": "cpu"}
     recurra.train("classifier", table, out=tmp_path / "labels", settings=small)
-    with pytest.raises(ConfigError, match=r"only runs that label, or that translate, can answer together\."):
+    with pytest.raises(ConfigError, match=r"cannot answer together: one names target, the other label\. Name runs of"):
         workflow.evaluate(run.path, tmp_path / "labels", device="cpu")
-    with pytest.raises(ConfigError, match=r"search.beam is for runs that translate, .*labels labels\. Leave it out\."):
+    with pytest.raises(ConfigError, match=r"^beam is no option of this run\. It takes top\. Leave beam out\."):
         workflow.evaluate(tmp_path / "labels", device="cpu", settings={"search.beam": 1})
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,15 @@ import pytest
 
 import recurra
 from recurra import cli, workflow
+from recurra.answers import Answer, notes_of
 from recurra.baselines.ngram import KneserNey
 from recurra.data.readers.poems import form_of, has_form
 from recurra.errors import ConfigError, DataError
-from recurra.answers import Answer, notes_of
 from recurra.runs.reading import own_parts
 from recurra.runs.run import Run
+from recurra.runs.scoring import Together
+from recurra.tasks.poem_scores import poem_report
+from recurra.types import Example
 
 POEMS = Path(__file__).parent / "fixtures" / "poems.jsonl"
 SMALL: dict[str, Any] = {
@@ -38,6 +43,25 @@ SMALL: dict[str, Any] = {
     "training.device": "cpu",
 }
 SHARES = {"form", "rhyme", "tones", "rhyme_ratio", "tones_ratio", "copied", "copied_most"}
+
+
+@dataclass
+class Says:
+    """Asked for poems, it says given texts; how likely the true ones were it knows from a run."""
+
+    run: Run
+    texts: list[str]
+
+    @property
+    def options(self) -> Any:
+        return self.run.options()
+
+    def answers(self, examples: Sequence[Example], options: Any) -> list[Answer]:
+        assert len(examples) == len(self.texts)
+        return [Answer((), {"target": text, "ended": True}) for text in self.texts]
+
+    def loss(self, examples: Sequence[Example]) -> tuple[float, int]:
+        return Together([self.run], self.options).loss(examples)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +104,7 @@ def test_model_and_n_grams_count_the_same_symbols(run: Run) -> None:
     assert ngram == pytest.approx(-fitted.log_probabilities([end, *test]).mean())
     assert len(test) == sum(len(example["target"]) + 1 for example in parts.test)
     texts = [example["target"] for example in parts.test]
-    scored, beside = score_poems(run.model, run.device, parts.test, None, texts, texts)
+    scored, beside, _ = poem_report(run.model.task, Says(run, texts), parts.test, None)
     assert scored.metrics["rhyme_ratio"] == 1 and not scored.metrics.keys() & {"copied", "copied_most"}
     assert [row["name"] for row in beside] == ["model, form kept", "held-out poems"]
 
@@ -98,7 +122,7 @@ def test_a_transformer_writes_poems_too(tmp_path: Path) -> None:
 def test_what_is_copied_is_counted_in_characters(run: Run) -> None:
     parts = own_parts(run.config)
     first = [parts.train[0]["target"]] * len(parts.test)
-    scored, _ = score_poems(run.model, run.device, parts.test, parts.train, first, first)
+    scored, *_ = poem_report(run.model.task, Says(run, first), parts.test, parts.train)
     width, lines = form_of(parts.train[0]["source"])
     assert scored.metrics["copied"] == scored.metrics["copied_most"] == width * lines
 
@@ -140,7 +164,7 @@ def test_prompts_that_cannot_be(run: Run, asked: str, message: str) -> None:
 
 
 def test_poems_are_scored_one_run_at_a_time(run: Run) -> None:
-    with pytest.raises(ConfigError, match=r"^2 runs that write poems cannot be scored together\. Evaluate one at a ti"):
+    with pytest.raises(ConfigError, match=r"^2 runs whose task, .* cannot be scored together\. Evaluate one at a ti"):
         workflow.evaluate(run.path, run.path, device="cpu")
 
 
@@ -181,7 +205,7 @@ def test_poems_are_printed_line_by_line(run: Run, capsys: pytest.CaptureFixture[
     assert answer["lines"] == lines[1:5]
     for words, message in (
         (["6x4 夜望"], "6x4 in '6x4 夜望' is a form no poem is written in"),
-        (["7x4 夜望", "--n", "0"], "--n 0, expected 1 or more."),
+        (["7x4 夜望", "--n", "0"], "search.n = 0, expected 1 or more."),
     ):
         assert cli.call(["predict", str(run.path), *words]) == 2
         assert f"recurra: {message}" in capsys.readouterr().err

@@ -181,8 +181,8 @@ def test_a_run_called_like_a_recipe_does_not_hide_it(run: Run, tmp_path, monkeyp
 
 
 def test_the_baseline_is_one_of_the_tasks(run: Run, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match=r"baseline.kind = 'bag', this task is scored beside kneser-ney"):
-        recurra.train("char-lm", PROSE, out=tmp_path / "run", settings=TINY | {"baseline.kind": "bag"})
+    with pytest.raises(ConfigError, match=r"baseline.kind = 'blank-ngrams', this task is scored beside kneser-ney"):
+        recurra.train("char-lm", PROSE, out=tmp_path / "run", settings=TINY | {"baseline.kind": "blank-ngrams"})
     monkeypatch.setitem(run.config["baseline"], "kind", "other")
     with pytest.raises(ConfigError, match=r"unknown baseline 'other'\. Known: .*kneser-ney"):
         run.evaluate(PROSE)

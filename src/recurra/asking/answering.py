@@ -57,7 +57,11 @@ def questions(
     bare = [{name: value for name, value in each.items() if name not in learned} for each in examples]
     encoded = first.codecs.encode_all(bare)
     shown = [_shown(first, example, each) for example, each in zip(examples, encoded, strict=True)]
-    rows = [k for k, each in enumerate(shown) if each.get("tokens", True) or not isinstance(task, Starts)]
+    rows = list(range(len(bare)))
+    if isinstance(task, Starts):
+        rows = [
+            row for row in rows if shown[row].get("tokens", True) and not _blank(first.codecs.value("input", bare[row]))
+        ]
     asked = [bare[row] for row in rows]
     passes = [_batched(first, [encoded[row] for row in rows])]
     for model in others:
@@ -119,6 +123,11 @@ def _batched(model: Model, encoded: Sequence[Any]) -> Any:
     return batching.batches(encoded, model.codecs.layouts, whole=True)
 
 
+def _blank(value: Any) -> bool:
+    """Whether a text holds nothing but spaces."""
+    return isinstance(value, str) and not value.strip()
+
+
 def _shown(model: Model, example: Example, encoded: Mapping[str, Any]) -> Example:
     """An example as its answer shows it."""
     codec, field = model.codecs["input"], model.task.fields["input"]
@@ -141,7 +150,7 @@ def check_together(first: Model, other: Model, examples: Sequence[Example]) -> N
         )
     for name in wanted:
         if first.codecs[name].record() != other.codecs[name].record():
-            raise ConfigError(f"{together}they have other {name}. Name runs that were trained on the same data.")
+            raise ConfigError(f"{together}their codecs of {name} differ. Name runs that were trained on the same data.")
     if isinstance(first.task, Starts) or not isinstance(first.codecs["input"], Splits):
         return
     for example in examples:

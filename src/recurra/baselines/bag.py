@@ -6,7 +6,7 @@ import importlib.util
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ class Bag:
     examples, for a field that is missing and for no label at all.
     Source of the features for classification: Wang & Manning 2012, Baselines and bigrams.
     """
+
+    of_tokens: ClassVar[bool] = True
 
     def __init__(self, min_texts: int = 2) -> None:
         if min_texts < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ class BlankNgrams:
     an example without tokens.
     Sources: those of `KneserNey`.
     """
+
+    of_tokens: ClassVar[bool] = True
 
     def __init__(self, order: int = 5, discounts: Literal["one", "three"] = "three") -> None:
         check(order, discounts)

@@ -38,7 +38,10 @@ class Row:
 
 
 class Baseline(Protocol):
-    """A plain model that a score is printed beside, or several; its constructor's keywords are its settings."""
+    """A plain model that a score is printed beside, or several; its constructor's keywords are its settings.
+
+    One that wants examples split into tokens says so, `of_tokens = True`: other texts are refused before a training.
+    """
 
     def rows(self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any]) -> Iterator[Row]:
         """Learn from the training examples and answer the others, one plain model after another.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ class SingleWords:
     Raises ConfigError for a network without hidden units; `rows` DataError for no training examples, for a field that
     is missing and for tags that are not one a token.
     """
+
+    of_tokens: ClassVar[bool] = True
 
     def __init__(self, hidden_size: int = 100) -> None:
         if hidden_size < 1:

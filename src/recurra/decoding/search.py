@@ -128,6 +128,12 @@ def cut_at(search: Search) -> str:
     return f"{LENGTHENING} times as long as the source and {MORE} symbols more"
 
 
+def cut_notes(cut: int, targets: int, search: Search) -> list[str]:
+    """A sentence about targets that were cut off, where there are any."""
+    what = f"{cut:,} of {targets:,} target{'' if targets == 1 else 's'}"
+    return [f"{what} cut off without an end, {cut_at(search)}."] if cut else []
+
+
 def longest_of(search: Search, source: Any) -> Any:
     """The most symbols of a target for a source of so many, or for each of several."""
     return search.longest or LENGTHENING * source + MORE

@@ -156,7 +156,11 @@ class Run:
         options = self.options(chosen)
         found, examples, train = examples_to_score(self.config, files, reading, baseline)
         with threads_set(threads):
-            return found | score([self, *beside], examples, train, options, adaptation, say)
+            scored = score([self, *beside], examples, train, options, adaptation, say)
+        if found["data"] == "valid" and adaptation.left_open:
+            said = "There is no test: the numbers of what adapts are chosen on the text they are scored on."
+            scored["notes"] = [said, *scored["notes"]]
+        return found | scored
 
     def score(self, examples: Sequence[Example], train: Sequence[Example] | None) -> dict[str, Any]:
         """The metrics of the model on examples, beside the baselines fitted on `train` (None: without them)."""

@@ -11,8 +11,7 @@ from recurra import registry
 from recurra.answers import Answer
 from recurra.baselines.row import Row, scored_rows
 from recurra.config import metrics_of
-from recurra.data.files import counted
-from recurra.decoding.search import cut_at
+from recurra.decoding.search import cut_notes
 from recurra.errors import ConfigError, DataError
 from recurra.runs.adaptation import Adaptation, not_for
 from recurra.runs.adapted_scores import adapted_scores, own_text
@@ -121,8 +120,7 @@ def _scored(
     if not isinstance(task, Starts):
         return scores, [], {}
     cut = sum(not each.json().get("ended", True) for each in answers)
-    note = [f"{cut:,} of {counted(len(gold), 'target')} cut off without an end, {cut_at(ask.options)}."] if cut else []
-    return scores, [], {"search": ask.options.words, "cut": cut, "notes": note}
+    return scores, [], {"search": ask.options.words, "cut": cut, "notes": cut_notes(cut, len(gold), ask.options)}
 
 
 def _beside(

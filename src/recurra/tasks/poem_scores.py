@@ -14,6 +14,7 @@ from typing import Any
 
 from recurra.data.mandarin import is_level, load_pypinyin, rhyme_group
 from recurra.data.readers.poems import form_of, has_form, is_character, verses
+from recurra.decoding.search import cut_notes
 from recurra.tasks.contract import Asker
 from recurra.tasks.copied import longest_copies
 from recurra.tasks.error_rates import check_answers
@@ -55,7 +56,8 @@ def poem_report(
     }
     metrics = {"nats_per_symbol": loss / targets, "perplexity": perplexity(loss / targets)} | found.pop("")
     rows = [{"name": name, "size": len(gold), "unit": "poems", "note": "", **row} for name, row in found.items()]
-    facts = {"search": options.words, "cut": sum(not each["ended"] for each in free)}
+    cut = sum(not each["ended"] for each in free)
+    facts = {"search": options.words, "cut": cut, "notes": cut_notes(cut, len(gold), options)}
     return Scores(metrics, scored[""].tables, [*scored[""].notes, COUNTED]), rows, facts
 
 

@@ -107,6 +107,13 @@ def _check_codecs(config: Config, embedder: Any, task: Any) -> None:
             f"{section}.kind = {kind!r} is for sentences that come one by one, but the task {name!r} reads one long "
             f"text. Set {section}.kind = {' or '.join(map(repr, _kinds_for_texts()))}."
         )
+    baseline = config["baseline"]["kind"]
+    of_tokens = getattr(registry.find("baseline", baseline), "of_tokens", False)
+    if of_tokens and "text" in codec.forms and not isinstance(codec, Splits):
+        raise ConfigError(
+            f"{section}.kind = {kind!r} has symbols that are no tokens, but baseline.kind = {baseline!r} learns from "
+            f"tokens. Set {section}.kind = 'tokens'; split = \"characters\" takes each character for one."
+        )
     reader = config["reader"]["kind"]
     given = registry.find("reader", reader).fields
     forms = {given[of] for of in fields["input"].of if of in given}
@@ -129,7 +136,7 @@ def _check_reader(config: Config, task: Any) -> None:
     found = registry.find("reader", reader["kind"]).fields
     if reader["kind"] == "auto":
         asked = reader.get("gives", "labels")
-        if asked != wanted and not isinstance(task, Continues):
+        if asked != wanted and (isinstance(task, Starts) or not isinstance(task, Continues)):
             raise ConfigError(
                 f"reader.gives = {asked!r}, but the task {name!r} learns from {GIVES[wanted]}. Set reader.gives = "
                 f"{wanted!r}, or name the format: --set reader.kind={_example_of(wanted)}"

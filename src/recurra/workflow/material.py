@@ -19,7 +19,7 @@ from recurra.errors import ConfigError
 from recurra.model import Model, make_codecs, make_parts
 from recurra.runs.reading import cut_of
 from recurra.runs.scoring import sizes
-from recurra.tasks.contract import Adapts, JudgedByLoss, Prepares, ScoredByLoss, Settles, make_options
+from recurra.tasks.contract import Adapts, JudgedByLoss, Prepares, ScoredByLoss, Settles, Starts, make_options
 from recurra.training.evaluation import Batches, Validation, evaluate
 from recurra.types import Batch, Example
 from recurra.workflow.doubts import check_fields, doubts, looks_labelled, other_format, settled_words
@@ -64,6 +64,7 @@ class Material:
         self._task = task
         self.codecs = make_codecs(self.config, embedder, task, known)
         prepared = {part: self._prepare(part) for part in ("train", "valid")}
+        self._examples = {part: len(each) for part, each in prepared.items()}
         if known is None:
             self.codecs.fit(prepared["train"])
             if hasattr(self.codecs["input"], "extend") and (symbols := symbols_of(config)):
@@ -136,6 +137,12 @@ class Material:
         held = {part: sizes(self.codecs, each, self._batching.in_pieces) for part, each in self._encoded.items()}
         found: dict[str, Any] = {key: {part: of[key] for part, of in held.items()} for key in held["train"]}
         coverage = getattr(self.codecs["input"], "coverage", None)
+        if "examples" in found:
+            found["examples"] = self._examples  # the validation's are all, also where weights are judged by fewer
+        if isinstance(self._task, Starts):
+            found["pairs"] = len(self._encoded["train"])
+            found["joint"] = any(field.record == "input" for field in self._task.fields.values())
+            found["judged"] = len(self._valid)
         return {
             **found,
             "vocabulary": {name: codec.size for name, codec in self.codecs.saved.items()},
