@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 RUNS = list(COMMANDS)
 SIZES = {"batch": 2, "time": 4, "source": 4, "stories": 2, "places": 2, "words": 3, "characters": 3, "blanks": 2}
 """Of the axes of an export's inputs."""
-NUMBERS = {"lengths": [4, 3], "counts": [2, 1], "spelling_lengths": [3, 1, 2], "rows": [0, 1], "steps": [2, 0]}
+NUMBERS = {"lengths": [4, 3], "counts": [2, 1], "spelling_lengths": [3, 1, 2], "blanks": [[2, 0], [0, 1]]}
 """Inputs of an export that are no symbols. (A row for each sentence is one of the batch.)"""
 COMPILING = re.compile(r"recurra: compiling .*\n")
 """Said where code is not kept from before."""
