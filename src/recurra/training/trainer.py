@@ -215,8 +215,8 @@ class Trainer:
             if not math.isfinite(validation.value):
                 raise TrainingError(
                     f"step {counters.step}: the validation {validation.metric} is {validation.value}, expected a "
-                    "finite number. Try a lower training.learning_rate, or a smaller training.clip_norm. What was saved "
-                    "before stands."
+                    "finite number. Try a lower training.learning_rate, or a smaller training.clip_norm. What was "
+                    "saved before stands."
                 )
             best = counters.best is None or validation.criterion < counters.best
             if best:
