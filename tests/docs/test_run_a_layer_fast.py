@@ -27,7 +27,9 @@ def test_the_page_s_python() -> None:
     assert space["y"].shape == (1, 256)
 
 
-def test_the_page_s_commands(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_the_page_s_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Told to the command line as they stand; bench with a shape that takes no time, building a single cell."""
     for found in (build.cache_folder, kernel, machine):
         found.cache_clear()
