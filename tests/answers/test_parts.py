@@ -71,7 +71,7 @@ def test_what_the_json_of_numbers_holds() -> None:
     assert PARTS["number"].json() == {"load": 3.25, "low": 3.0, "high": 3.5, "unit": "kW"}
     forecast = {"given": [1, 2, 4], "forecast": [8, 16], "low": [7, 12], "high": [9, 20], "unit": "kW"}
     assert PARTS["series"].json() == {"load": forecast}
-    assert "load" not in Series([1.0], [2.0]).json()
+    assert Series([1.0, np.nan], [2.0]).json()["given"] == [1.0, None] == Series([1.0, np.nan], []).page()["given"]
     assert PARTS["roll"].json() == {
         "rows": ["C4", "E4", "G4"],
         "steps": [[0], [0, 2], [2]],

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
+from recurra.answers import Answer, Number, Picture, Roll, Tree
 from recurra.server.limits import Limits
 
 from .conftest import Open, listening
@@ -22,6 +24,10 @@ SERIES = """async () => {
         { kind: 'series', given, forecast, low: [8, 8, 8], high: [9, 10, 10.5], unit: 'kW' },
         { kind: 'number', name: 'mean', value: 5.5, unit: 'kW' },
         { kind: 'of the future', said: 1 }]));
+}"""
+OTHERS = """async parts => {
+    const { answer } = await import('/ui/kinds.js');
+    document.getElementById('result').replaceChildren(answer(parts));
 }"""
 LARGE = """async () => {
     const { answer } = await import('/ui/kinds.js');
@@ -79,6 +85,34 @@ def test_kinds_that_no_task_gives_yet(opened: Open) -> None:
     result = page.locator("#result")
     assert result.locator(".line").count() == 2 and result.locator(".band").count() == 1
     assert result.locator(".big").inner_text() == "5.5 kW" and "of the future" in result.locator("pre").inner_text()
+
+
+def test_pictures_rolls_and_trees(opened: Open) -> None:
+    grey = np.array([[0.0, 1.0], [0.5, 0.25]])
+    frames = (np.zeros((2, 2)), grey)
+    leaves = (Tree("D", token="the"), Tree("N", token="fox", p=0.5))
+    parts = [
+        Picture(grey, "four shades", frames=frames),
+        Picture(np.stack((grey, grey * 0, grey * 0), 2)),
+        Roll(("C4", "E4", "G4"), [[0], [0, 2], [2]], given=2, seconds=0.25),
+        Tree("NP", leaves),
+        Number(1.5, "load", "kW", low=1.25, high=2.0),
+    ]
+    page = opened("classifier")
+    playwright.expect(page.locator("#name")).to_have_text("classifier")
+    page.evaluate(OTHERS, Answer(tuple(parts)).page())
+    result = page.locator("#result")
+    assert result.locator("pre").count() == 0
+    seen = "c => [...c.getContext('2d').getImageData(0, 0, 2, 2).data]"
+    canvases = result.locator("canvas")
+    first = canvases.nth(0).evaluate(seen)
+    assert first == [n for value in (0, 255, 128, 64) for n in (value, value, value, 255)]
+    assert canvases.nth(1).evaluate(seen) == [n for value in (0, 255, 128, 64) for n in (value, 0, 0, 255)]
+    result.locator("input[type=range]").fill("0")
+    assert canvases.nth(0).evaluate(seen) == [0, 0, 0, 255] * 4
+    assert result.locator("svg .cell").count() == 4 and "0.25 s" in result.locator("svg").inner_html()
+    assert result.locator(".tree").inner_text().split() == ["NP", "D", "the", "N", "50", "%", "fox"]
+    assert "1.25 to 2" in result.inner_text()
 
 
 def test_all_goes_by_keyboard(opened: Open) -> None:

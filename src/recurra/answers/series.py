@@ -29,14 +29,16 @@ class Series:
     unit: str = ""
 
     def json(self) -> dict[str, Any]:
-        found = {
-            "given": _numbers(self.given),
-            "forecast": _numbers(self.forecast),
-            "low": None if self.low is None else _numbers(self.low),
-            "high": None if self.high is None else _numbers(self.high),
-            "unit": self.unit,
+        """By the series' name, or as they are: its numbers, null where one is missing, and their unit."""
+        return {self.name: self._found()} if self.name else self._found()
+
+    def _found(self) -> dict[str, Any]:
+        rows = {"given": self.given, "forecast": self.forecast, "low": self.low, "high": self.high}
+        numbers = {
+            name: None if row is None else [value if np.isfinite(value) else None for value in _numbers(row)]
+            for name, row in rows.items()
         }
-        return {self.name: found} if self.name else found
+        return {**numbers, "unit": self.unit}
 
     def text(self) -> str:
         """A line of bars, what is forecast behind the bar │, then a line for each step that is forecast."""
@@ -53,9 +55,7 @@ class Series:
         return "\n".join([*lines, ""])
 
     def page(self) -> dict[str, Any]:
-        found = {name: getattr(self, name) for name in ("given", "forecast", "low", "high")}
-        numbers = {name: None if values is None else _numbers(values) for name, values in found.items()}
-        return {**numbers, "name": self.name, "unit": self.unit}
+        return {**self._found(), "name": self.name}
 
 
 def _numbers(values: Numbers) -> list[float]:

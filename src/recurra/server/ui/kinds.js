@@ -67,7 +67,8 @@ const KINDS = {
   },
 
   number(part) {
-    return h("div", {}, part.name && h("h3", {}, part.name), h("p", { class: "big" }, `${number(part.value)} ${part.unit}`));
+    const between = (part.low ?? null) !== null && h("p", { class: "soft" }, `${number(part.low)} to ${number(part.high)}`);
+    return h("div", {}, part.name && h("h3", {}, part.name), h("p", { class: "big" }, `${number(part.value)} ${part.unit}`), between);
   },
 
   series(part) {
@@ -79,9 +80,50 @@ const KINDS = {
     const ahead = part.forecast.map((_, k) => given.length + k);
     const band = part.low && part.high ? { low: part.low, high: part.high, x: ahead } : null;
     const rows = part.forecast.map((value, k) => [String(k + 1), number(value), ...(band ? [number(part.low[k]), number(part.high[k])] : [])]);
-    return h("div", {}, lineChart(lines, "steps", part.unit || "value", { band }), listed(["step ahead", "forecast", ...(band ? ["low", "high"] : [])], rows));
+    return h("div", {}, part.name && h("h3", {}, part.name), lineChart(lines, "steps", part.unit || "value", { band }), listed(["step ahead", "forecast", ...(band ? ["low", "high"] : [])], rows));
+  },
+
+  picture(part) {
+    const [height, width, depth = 1] = part.shape;
+    const canvas = h("canvas", { class: "picture", width, height, role: "img", "aria-label": part.caption || `A picture of ${width} by ${height} pixels` });
+    const show = packed => canvas.getContext("2d").putImageData(pixels(packed, width, height, depth), 0, 0);
+    show(part.pixels);
+    const node = h("figure", {}, canvas, part.caption && h("figcaption", {}, part.caption));
+    if (part.frames.length) {
+      const last = part.frames.length - 1;
+      const steps = h("input", { type: "range", min: 0, max: last, value: last, "aria-label": "step", oninput: () => show(part.frames[Number(steps.value)]) });
+      node.append(steps);
+    }
+    return node;
+  },
+
+  // Rows that ever sound, the highest first; what was given is half as dark as what is new.
+  roll(part) {
+    const used = [...new Set(part.steps.flat())].sort((a, b) => b - a);
+    if (!used.length) return h("p", { class: "soft" }, "Nothing sounds.");
+    const on = part.steps.map(step => new Set(step));
+    const weights = used.map(row => on.map((step, t) => step.has(row) ? (t < part.given ? 0.5 : 1) : 0));
+    const times = part.steps.map((_, t) => part.seconds ? `${number(t * part.seconds)} s` : String(t + 1));
+    return begun(used.map(row => part.rows[row]), times, weights, "Rows that sound, by time");
+  },
+
+  tree(part) {
+    const node = one => h("li", {}, h("b", {}, one.label), (one.p ?? null) !== null && h("span", { class: "soft" }, ` ${percent(one.p)}`),
+      one.token !== undefined && h("bdi", {}, ` ${one.token}`), one.children && h("ul", {}, one.children.map(node)));
+    return h("ul", { class: "tree" }, node(part.tree));
   },
 };
+
+// Bytes of grey or coloured pixels, as a canvas takes them.
+function pixels(packed, width, height, depth) {
+  const bytes = Uint8Array.from(atob(packed), letter => letter.charCodeAt(0));
+  const image = new ImageData(width, height);
+  for (let k = 0; k < width * height; k++) {
+    for (let c = 0; c < 3; c++) image.data[4 * k + c] = bytes[depth === 1 ? k : depth * k + c];
+    image.data[4 * k + 3] = 255;
+  }
+  return image;
+}
 
 export function drawn(part) {
   const draw = KINDS[part.kind];
