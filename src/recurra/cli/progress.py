@@ -56,7 +56,8 @@ class Watch:
         """Show what happened, if it is time to."""
         if event.valid is not None:
             metric, value = event.valid
-            shown = f"{value:.4f}" if metric == "loss" else f"{metric.replace('_', ' ')} {value:.2f}"
+            digits = 4 if metric == "loss" or metric.startswith("nats") else 2
+            shown = f"{metric.replace('_', ' ')} {value:.{digits}f}"
             self._valid = f"  valid {shown}{' (best)' if event.best else ''}"
         self._speed = event.symbols_per_second or self._speed
         loss = "" if math.isnan(event.loss) else f"loss {event.loss:.4f}"

@@ -27,6 +27,8 @@ from recurra.workflow.start import symbols_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+SYMBOLS = {"input": "symbols", "target": "target symbols", "label": "labels"}
+"""What a vocabulary has so many of, where that is not called like its field."""
 
 
 class Material:
@@ -153,7 +155,7 @@ class Material:
     def sentences(self) -> list[str]:
         """The same in words."""
         facts = self.facts()
-        known = ", ".join(f"{size:,} {name}" for name, size in facts["vocabulary"].items())
+        known = ", ".join(f"{size:,} {SYMBOLS.get(name, name)}" for name, size in facts["vocabulary"].items())
         parts = [f"Vocabulary: {known}"] if known else []
         if hasattr(self.codecs["input"], "symbols"):
             parts.append(f"{facts['unknown_share']['valid']:.2%} of the validation input unknown")
