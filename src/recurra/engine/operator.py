@@ -62,7 +62,8 @@ def run(
         low = ""
     words = "\n".join((signature_text, ",".join(weights), ",".join(masks), ",".join(also), backend, low))
     tensors = [*weights.values(), *masks.values()]
-    call = recorder.get() or torch.ops.recurra.layer
+    # torch.compile cannot read a context variable; an export records outside of it.
+    call = (None if torch.compiler.is_dynamo_compiling() else recorder.get()) or torch.ops.recurra.layer
     y, *finals = call(x, time.lengths, list(state), tensors, words, truncate)
     return y, tuple(finals)
 
