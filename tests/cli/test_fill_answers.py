@@ -34,14 +34,12 @@ def test_training_and_evaluation_print_both_sides_and_the_left_one(filler: str, 
     assert cli.call(["train", "fill", str(PROSE), "--threads", "1", *options]) == 0
     said = capsys.readouterr()
     assert f"{PROSE} read as lines: lines of text." in said.err
-    assert re.search(
-        r"^Vocabulary: 100 symbols; \d+\.\d\d% of the validation tokens unknown\. Tr", said.err, re.MULTILINE
-    )
-    assert re.search(r"^test: 21 sentences of \d+ tokens, each a blank once, [\d.]+% unknown; ", said.out, re.MULTILINE)
+    assert re.search(r"^Vocabulary: 100 input; \d+\.\d\d% of the validation input unknown\. Tr", said.err, re.MULTILINE)
+    assert re.search(r"^test: 21 examples of \d+ tokens, [\d.]+% unknown; ", said.out, re.MULTILINE)
     assert re.search(r"^ +size +top1 +top5 +perplexity$", said.out, re.MULTILINE)
     for name in ("model", "left only, the same network", "Kneser–Ney, order 2, both sides"):
         assert re.search(rf"^{name} +[\d,]+ (parameters|n-grams)( +[\d.]+){{3}}$", said.out, re.MULTILINE), name
-    shown = said.out.split("the first of them, as the model fills them:\n")[1].split("\n")
+    shown = said.out.split("the first of them, as the model answers them:\n")[1].split("\n")
     assert re.fullmatch(r".*___.*   \(.+\)", shown[0]) and shown[1].startswith("  both sides  ")
     assert shown[2].startswith("  left only   ") and "perplexity" in said.err
     assert cli.call(["evaluate", filler, "--no-baseline"]) == 0
@@ -56,8 +54,13 @@ def test_predict_fills_every_line(filler: str, capsys, monkeypatch: pytest.Monke
     assert [len(answer["blanks"]) for answer in found] == [1, 0, 2]
     assert found[0]["tokens"] == ["the", "clerk", "___", "a", "lantern"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines[0].encode()), encoding="utf-8"))
-    assert answered(capsys, "predict", filler, "-i", "-", "--top", "2") == found[:1]
-    assert answered(capsys, "predict", filler, lines[0], "--top", "2") == found[:1]
+    alone = answered(capsys, "predict", filler, "-i", "-", "--top", "2")
+    assert [answer["tokens"] for answer in alone] == [found[0]["tokens"]]
+    for side in ("both", "left"):
+        (one, beside), (first, second) = alone[0]["blanks"][0][side], found[0]["blanks"][0][side]
+        assert (one["symbol"], beside["symbol"]) == (first["symbol"], second["symbol"])
+        assert (one["p"], beside["p"]) == pytest.approx((first["p"], second["p"]), rel=1e-5)
+    assert answered(capsys, "predict", filler, lines[0], "--top", "2") == alone
     assert cli.call(["predict", filler, "--input", "s.txt", "--top", "2"]) == 0
     first, both, left, empty, last, *rest = capsys.readouterr().out.splitlines()
     assert (first, empty, last) == ("the clerk ___ a lantern", "", "nobody ___ a ___ map")
@@ -71,12 +74,10 @@ def test_predict_fills_every_line(filler: str, capsys, monkeypatch: pytest.Monke
 def test_predict_says_how_a_blank_is_written(filler: str, run: Path, capsys) -> None:
     said = sentence(capsys, "predict", filler, "the clerk")
     assert said.startswith("recurra: no blank in 'the clerk': write ___ where a word is missing, as in \"i am going")
-    assert f'give a sentence to fill, or a file of them: recurra predict {filler} "…"' in sentence(
-        capsys, "predict", filler
-    )
-    assert f"--top is for runs that fill, {run} writes. Leave it out." in sentence(
+    assert f'give something to answer, or a file: recurra predict {filler} "…"' in sentence(capsys, "predict", filler)
+    assert "top is no option of this run. It takes length, temperature, top_k, top_p, seed. Leave top out." in sentence(
         capsys, "predict", str(run), "a", "--top", "3"
     )
-    assert f"--beam is for runs that translate, {filler} fills. Leave it out." in sentence(
+    assert "beam is no option of this run. It takes top. Leave beam out." in sentence(
         capsys, "predict", filler, "a ___", "--beam", "3"
     )

@@ -44,7 +44,9 @@ def test_runs_answer_together(runs: list[str], capsys) -> None:
     assert re.search(r"^2 models +3,\d{3} parameters ", said, re.MULTILINE)
     assert "\nmost frequent tag of each word " in said and "\nsplit: cut 40 examples" in said
     assert answered(capsys, "evaluate", *runs[:2], "--no-baseline")["runs"] == 2
-    assert f"{runs[2]} and {runs[0]} cannot answer together" in sentence(capsys, "evaluate", runs[0], runs[2])
+    assert f"{runs[0]} and {runs[2]} cannot answer together: one names tags, the other label" in sentence(
+        capsys, "evaluate", runs[0], runs[2]
+    )
     near = runs[1].replace("two", "twoo")
     assert f"{near}: no such file: did you mean 'two'?" in sentence(capsys, "evaluate", runs[0], near)
 
@@ -85,7 +87,7 @@ def test_predict_answers_every_line(runs: list[str], capsys, monkeypatch: pytest
 
 def test_predict_refuses_what_it_cannot_read_or_write(runs: list[str], capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     for words in ([], [""], [" "], ["a", "--input", "s.txt"]):
-        assert f'give a sentence to label, or a file of them: recurra predict {runs[0]} "…" or --input' in sentence(
+        assert f'give something to answer, or a file: recurra predict {runs[0]} "…" or --input' in sentence(
             capsys, "predict", runs[0], *words
         )
     assert "character 3 of the text is not valid utf-8. Put the text into a file: --input FILE" in sentence(

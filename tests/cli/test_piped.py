@@ -61,7 +61,7 @@ def test_what_waits_is_no_longer_than_a_piece_and_a_word() -> None:
 class Reader:
     """A session that reads nothing; of a run that it is opened from."""
 
-    does, config = "write", {"reader": {}, "vocabulary": {"kind": "character"}}
+    continues, config = True, {"reader": {}, "vocabulary": {"kind": "character"}}
 
     def session(self, step: str) -> Reader:
         return self

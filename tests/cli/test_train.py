@@ -84,7 +84,7 @@ def test_predict(run: Path, capsys) -> None:
     assert said.startswith("The ")
     assert len(said) == len("The ") + 40 + 1
     assert cli.call([*words, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"prompt": "The ", "text": said[4:-1], "seed": 5}
+    assert json.loads(capsys.readouterr().out) == [{"prompt": "The ", "text": said[4:-1], "seed": 5}]
     assert cli.call([*words[:-1], "6"]) == 0
     assert capsys.readouterr().out != said
     assert cli.call([*words, "--temperature", "0", "--top-k", "3", "--top-p", "0.9"]) == 0
@@ -161,7 +161,7 @@ def test_threads_are_those_asked_for_and_given_back(verb: str, run: Path, monkey
         (["--precision", "bf61"], 'Did you mean "bf16"?'),
         (["--seed", "-1"], "training.seed = -1, expected a whole number from 0"),
         (["--set", "baseline.kind=kneser-nay"], "unknown baseline 'kneser-nay': did you mean 'kneser-ney'"),
-        (["--set", "data.valid_fraction=0"], "there is no validation text. Name one with --valid"),
+        (["--set", "data.valid_fraction=0"], "there are no validation examples. Name a file with --valid"),
         (
             ["--set", "training.learning_rate=1e30", "--set", "training.clip_norm=none"],
             "Try a lower training.learning_",

@@ -64,12 +64,12 @@ def test_train_reports_scores_beside_the_baseline(capsys: pytest.CaptureFixture[
     assert cli.call([*trained("translate", *files, settings=TOKENS), *words]) == 0
     said = capsys.readouterr()
     for line in (
-        "test: 24 pairs of 72 and 72 symbols, 0.00% unknown; beam 5, length penalty 0.6: ",
+        "test: 24 examples of 72 source and 72 target tokens, 0.00% unknown; beam 5, length penalty 0.6: ",
         "bleu: nrefs:1|case:lc|",
         "model ",
         "word-for-word table ",
         "training speed: ",
-        "the first of them, as the model writes them:",
+        "the first of them, as the model answers them:",
         f"= {HEBREW.splitlines()[0]}",
     ):
         assert f"\n{line}" in said.out, line
@@ -139,7 +139,11 @@ def test_what_is_drawn_is_drawn_again(runs: dict[str, str], capsys: pytest.Captu
 def test_evaluate_alone_and_together(runs: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.call(["evaluate", runs["hebrew"], "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("test: 2 pairs of 6 and 6 symbols") and "\nlength:\n" in said and "\nsplit: cut 24" in said
+    assert (
+        said.startswith("test: 2 examples of 6 source and 6 target tokens")
+        and "\nlength:\n" in said
+        and "\nsplit: cut 24" in said
+    )
     found = answered(capsys, "evaluate", runs["hebrew"], runs["other"], "--set", "search.beam=1", "--no-baseline")
     assert (found["runs"], found["search"]) == (2, "greedy") and "baseline" not in found
     scored = answered(capsys, "evaluate", runs["said"])
@@ -149,7 +153,10 @@ def test_evaluate_alone_and_together(runs: dict[str, str], capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["hebrew", "a", "--length", "3"], "--length is for runs that write, {run} translates. Leave it out."),
+        (
+            ["hebrew", "a", "--length", "3"],
+            "length is no option of this run: did you mean 'longest' or 'length_penalty'? It takes beam, n_best",
+        ),
         (["hebrew", "a", "--beam", "0"], "search.beam = 0, expected 1 or more."),
         (["hebrew", "a", "--beam", "2", "--n-best", "3"], "search.n_best = 3 of a beam of 2, expected 2 at most."),
         (["hebrew", "a", "--beam", "2", "--temperature", "1"], "search.beam is for a beam, search.temperature draws"),
@@ -158,9 +165,9 @@ def test_evaluate_alone_and_together(runs: dict[str, str], capsys: pytest.Captur
         (["hebrew", "a", "--top-p", "2"], "search.top_p = 2.0, expected a share above 0 and up to 1."),
         (["hebrew", "a", "--length-penalty", "-1"], "search.length_penalty = -1.0, expected 0 (none) to 10"),
         (["hebrew", "a", "--no-repeat", "-1"], "search.no_repeat = -1, expected 0 or more."),
-        (["fixed", "a", "--alignment"], "{run} has a decoder without attention, so nothing says which part of a sou"),
-        (["hebrew"], 'give a sentence to translate, or a file of them: recurra predict {run} "…" or --input FILE.'),
-        (["hebrew", " "], "give a sentence to translate, or a file of them"),
+        (["fixed", "a", "--alignment"], "the run has a decoder without attention, so nothing says which part of a sou"),
+        (["hebrew"], 'give something to answer, or a file: recurra predict {run} "…" or --input FILE.'),
+        (["hebrew", " "], "give something to answer, or a file: recurra predict"),
         (["hebrew", "a", "--set", "search.beam=3"], "search.beam is part of a trained run. What can be set is how"),
     ],
 )
@@ -172,11 +179,13 @@ def test_predict_refuses(
 
 
 def test_options_of_searches_are_for_runs_that_translate(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert f"--beam is for runs that translate, {run} writes. Leave it out." in sentence(
-        capsys, "predict", str(run), "--beam", "3"
+    assert (
+        "beam is no option of this run. It takes length, temperature, top_k, top_p, seed. Leave beam out."
+        in sentence(capsys, "predict", str(run), "--beam", "3")
     )
-    assert f"search.beam is for runs that translate, {run} writes. Leave it out." in sentence(
-        capsys, "evaluate", str(run), "--set", "search.beam=3"
+    assert (
+        "beam is no option of this run. It takes length, temperature, top_k, top_p, seed. Leave beam out."
+        in sentence(capsys, "evaluate", str(run), "--set", "search.beam=3")
     )
 
 

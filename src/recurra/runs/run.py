@@ -104,7 +104,9 @@ class Run:
         """
         chosen = self.options(options)
         if self.continues:
-            with threads_set(threads or 1):  # a step of one sequence is little work: more threads wait for each other
+            with threads_set(
+                1 if threads is None else threads
+            ):  # a step of one sequence is little work: more threads wait for each other
                 return [continued(self, given, chosen) for given in inputs or ("",)]
         examples = [as_example(given, self.model.codecs) for given in inputs for _ in range(getattr(chosen, "n", 1))]
         with threads_set(threads):

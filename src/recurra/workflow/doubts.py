@@ -8,11 +8,15 @@ from typing import Any
 
 from recurra import registry
 from recurra.config import Config
-from recurra.data.fields import place_of, readers_of
+from recurra.data.fields import Codecs, place_of, readers_of
 from recurra.data.readers.sniff import AutoReader
 from recurra.errors import DataError
+from recurra.tasks.naming import count_unseen
+from recurra.tasks.scores import Scores
 from recurra.types import Example, Field
 
+NAMES = ("label", "label-set", "tags")
+"""Codecs of fields that hold names."""
 MANY = 20
 """Labels from which on it is asked whether they are labels at all, if most occur but once."""
 
@@ -68,9 +72,9 @@ def doubts(train: Sequence[Example], fields: Mapping[str, Field]) -> list[str]:
     and for one with names that stand for none."""
     found = []
     for field, name in ((each, of) for each in fields.values() if each.learned for of in each.of):
-        if field.codec["kind"] not in ("label", "label-set", "tags"):
+        if field.codec["kind"] not in NAMES:
             continue
-        names = [n for e in train for n in ([e[name]] if isinstance(e[name], str) else e[name])]
+        names = _names(train, name)
         what = name.removesuffix("s")
         if 0 < (nameless := names.count("_")) < len(names):
             found.append(
@@ -81,6 +85,21 @@ def doubts(train: Sequence[Example], fields: Mapping[str, Field]) -> list[str]:
         if distinct >= MANY and 2 * distinct > len(names):
             found.append(f"{distinct:,} different {what}s among {len(names):,}: is the right column read?")
     return found
+
+
+def unseen(valid: Sequence[Example], codecs: Codecs) -> list[str]:
+    """A sentence for each field whose names in the validation examples training has not all seen."""
+    found = Scores({})
+    for name, field in codecs.fields.items():
+        if field.learned and field.codec["kind"] in NAMES:
+            for of in field.of:
+                count_unseen(found, f"{of.removesuffix('s')}s", _names(valid, of), codecs[name].symbols)
+    return [f"Validation: {note}" for note in found.notes]
+
+
+def _names(examples: Sequence[Example], field: str) -> list[str]:
+    """All names of a field of examples, each as often as it occurs."""
+    return [n for e in examples if field in e for n in ([e[field]] if isinstance(e[field], str) else e[field])]
 
 
 def settled_words(config: Config, parts: Any) -> list[str]:

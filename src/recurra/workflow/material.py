@@ -22,7 +22,7 @@ from recurra.runs.scoring import sizes
 from recurra.tasks.contract import Adapts, JudgedByLoss, Prepares, ScoredByLoss, Settles, Starts, make_options
 from recurra.training.evaluation import Batches, Validation, evaluate
 from recurra.types import Batch, Example
-from recurra.workflow.doubts import check_fields, doubts, looks_labelled, other_format, settled_words
+from recurra.workflow.doubts import check_fields, doubts, looks_labelled, other_format, settled_words, unseen
 from recurra.workflow.start import symbols_of
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Material:
             self.codecs.fit(prepared["train"])
             if hasattr(self.codecs["input"], "extend") and (symbols := symbols_of(config)):
                 self.codecs["input"].extend(symbols)
+        self._notes += unseen(prepared["valid"], self.codecs)
         self._notes += doubts(prepared["train"], task.fields)
         self._valid = self._judged(prepared["valid"])
         self._encoded = {
