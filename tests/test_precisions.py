@@ -125,6 +125,7 @@ def _has(config: dict[str, Any], name: str) -> bool:
     for part in section.split("."):
         table = table.get(part, {})
     kind = section.rpartition(".")[2]
+    kind = "codec" if kind in ("vocabulary", "input", "target") else kind
     return isinstance(table, dict) and "kind" in table and key in registry.defaults(kind, table["kind"])
 
 

@@ -34,7 +34,9 @@ def test_training_and_evaluation_print_both_sides_and_the_left_one(filler: str, 
     assert cli.call(["train", "fill", str(PROSE), "--threads", "1", *options]) == 0
     said = capsys.readouterr()
     assert f"{PROSE} read as lines: lines of text." in said.err
-    assert re.search(r"^Vocabulary: 100 input; \d+\.\d\d% of the validation input unknown\. Tr", said.err, re.MULTILINE)
+    assert re.search(
+        r"^Vocabulary: 100 symbols; \d+\.\d\d% of the validation input unknown\. Tr", said.err, re.MULTILINE
+    )
     assert re.search(r"^test: 21 examples of \d+ tokens, [\d.]+% unknown; ", said.out, re.MULTILINE)
     assert re.search(r"^ +size +top1 +top5 +perplexity$", said.out, re.MULTILINE)
     for name in ("model", "left only, the same network", "Kneser–Ney, order 2, both sides"):
@@ -75,8 +77,9 @@ def test_predict_says_how_a_blank_is_written(filler: str, run: Path, capsys) -> 
     said = sentence(capsys, "predict", filler, "the clerk")
     assert said.startswith("recurra: no blank in 'the clerk': write ___ where a word is missing, as in \"i am going")
     assert f'give something to answer, or a file: recurra predict {filler} "…"' in sentence(capsys, "predict", filler)
-    assert "top is no option of this run. It takes length, temperature, top_k, top_p, seed. Leave top out." in sentence(
-        capsys, "predict", str(run), "a", "--top", "3"
+    assert (
+        "top is no option of this run: did you mean 'top_p' or 'top_k'? It takes length, temperature, top_k, "
+        in sentence(capsys, "predict", str(run), "a", "--top", "3")
     )
     assert "beam is no option of this run. It takes top. Leave beam out." in sentence(
         capsys, "predict", filler, "a ___", "--beam", "3"

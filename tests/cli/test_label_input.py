@@ -153,8 +153,8 @@ TYPOS = {
     "ner task.decoder=cfr": "task.decoder = 'cfr': did you mean 'crf'?",
     "ner data.set=atsi": "unknown data set 'atsi': did you mean 'atis'?",
     "nre": "unknown recipe 'nre': did you mean 'ner'?",
-    "tagger vocabulary.kind=subwords": "vocabulary.kind = 'subwords' has symbols that are no tokens, but tags and characters go "
-    'along with tokens. Write kind = "tokens"',
+    "tagger vocabulary.kind=subwords": "vocabulary.kind = 'subwords' has symbols that are no tokens, but tags and "
+    'characters go along with tokens. Write kind = "tokens"',
     "slots core.bidirectional=true core.merge=sum task.intent_pooling=last": "task.intent_pooling = 'last' wants the",
 }
 

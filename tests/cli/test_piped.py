@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import tracemalloc
 from collections.abc import Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
 from recurra import workflow
 from recurra.cli.piped import Piece, between_words, pieces
+from recurra.data.codecs.characters import Character
 from recurra.data.codecs.word import Word
 
 from .test_stream import answered, piped
@@ -61,7 +63,9 @@ def test_what_waits_is_no_longer_than_a_piece_and_a_word() -> None:
 class Reader:
     """A session that reads nothing; of a run that it is opened from."""
 
-    continues, config = True, {"reader": {}, "vocabulary": {"kind": "character"}}
+    continues = of_text = True
+    config: ClassVar[dict[str, Any]] = {"reader": {}}
+    model = SimpleNamespace(codecs={"input": Character()})
 
     def session(self, step: str) -> Reader:
         return self

@@ -75,7 +75,10 @@ def test_train_reports_scores_beside_the_baseline(capsys: pytest.CaptureFixture[
         assert f"\n{line}" in said.out, line
     assert re.search(r"training speed: [\d,]+ target tokens per second\n", said.out)
     assert " valid bleu " in said.err and " target tokens/s" in said.err
-    assert "Vocabulary: 8 source, 8 target; 0.00% of the validation sources' and 0.00% of the targets'" in said.err
+    assert (
+        "Vocabulary: 8 symbols, 8 target symbols; 0.00% of the validation input and 0.00% of the target unknown. "
+        in said.err
+    )
 
 
 @pytest.mark.usefixtures("here")

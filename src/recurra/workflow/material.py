@@ -159,7 +159,9 @@ class Material:
         known = ", ".join(f"{size:,} {SYMBOLS.get(name, name)}" for name, size in facts["vocabulary"].items())
         parts = [f"Vocabulary: {known}"] if known else []
         if hasattr(self.codecs["input"], "symbols"):
-            parts.append(f"{facts['unknown_share']['valid']:.2%} of the validation input unknown")
+            shares = self.codecs.unknown_shares(self._encoded["valid"])
+            target = f" and {shares['target']:.2%} of the target" if "target" in shares else ""
+            parts.append(f"{facts['unknown_share']['valid']:.2%} of the validation input{target} unknown")
         sentence = "; ".join(parts) + ". " if parts else ""
         if vectors := facts.get("coverage"):
             sentence += f"Vectors for {vectors[0]:.1%} of the words, {vectors[1]:.1%} of the tokens. "
