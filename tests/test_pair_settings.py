@@ -17,13 +17,13 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"target.kind": "tokens"},
         "[target] and [vocabulary] differ, but task.tied = 'all' has one vocabulary for both sides. Leave",
     ),
-    "a vocabulary of one text": (
-        {"vocabulary.kind": "character", "task.tied": "none"},
-        "vocabulary.kind = 'character' is not for pairs of texts, expected tokens or subwords.",
+    "a vocabulary of numbers": (
+        {"vocabulary.kind": "scaled", "task.tied": "none"},
+        "vocabulary.kind = 'scaled' encodes ",
     ),
-    "a target vocabulary of one text": (
-        {"target.kind": "word", "task.tied": "none"},
-        "target.kind = 'word' is not for pairs of texts, expected tokens or subwords.",
+    "a target of one label": (
+        {"target.kind": "label", "task.tied": "none"},
+        "target.kind = 'label' encodes label, but reader.kind = 'auto' gives text. Set target.kind = ",
     ),
     "a reader of labels": ({"reader.gives": "labels"}, "reader.gives = 'labels', but the task 'transduce' learns"),
     "a reader of other fields": (

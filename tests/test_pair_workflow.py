@@ -113,6 +113,13 @@ CASES: dict[str, tuple[str, Callable[[Path, list[Pair]], list[Path]], dict[str, 
         "dictionary",
         "word_error_rate",
     ),
+    "characters to words": (
+        "translate",
+        tabs,
+        {**SMALL, "vocabulary.kind": "character", "target.kind": "word", "task.tied": "none"},
+        "pairs",
+        "bleu",
+    ),
     "exact answers": ("translate", tabs, {**SUBWORDS, "task.scores": "exact"}, "pairs", "exact_match"),
 }
 

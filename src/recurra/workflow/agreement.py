@@ -43,6 +43,7 @@ def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None
     if baseline not in task.baselines and baseline in registry.ours("baseline"):
         raise ConfigError(f"baseline.kind = {baseline!r}, this task is scored beside {', '.join(task.baselines)}.")
     registry.construct("baseline", config["baseline"])  # which says what it lacks
+    _check_tokens(config, embedder, task)
 
 
 def gives(task: Any) -> str:
@@ -107,27 +108,38 @@ def _check_codecs(config: Config, embedder: Any, task: Any) -> None:
             f"{section}.kind = {kind!r} is for sentences that come one by one, but the task {name!r} reads one long "
             f"text. Set {section}.kind = {' or '.join(map(repr, _kinds_for_texts()))}."
         )
-    baseline = config["baseline"]["kind"]
-    of_tokens = getattr(registry.find("baseline", baseline), "of_tokens", False)
-    if of_tokens and "text" in codec.forms and not isinstance(codec, Splits):
-        raise ConfigError(
-            f"{section}.kind = {kind!r} has symbols that are no tokens, but baseline.kind = {baseline!r} learns from "
-            f"tokens. Set {section}.kind = 'tokens'; split = \"characters\" takes each character for one."
-        )
     reader = config["reader"]["kind"]
     given = registry.find("reader", reader).fields
-    forms = {given[of] for of in fields["input"].of if of in given}
-    if forms and not forms & {*codec.forms}:
-        fitting = [other for other in registry.names("codec") if forms & {*forms_of(other)}]
-        raise ConfigError(
-            f"{section}.kind = {kind!r} encodes {' or '.join(codec.forms)}, but reader.kind = {reader!r} gives "
-            f"{' or '.join(sorted(forms))}. Set {section}.kind = {' or '.join(map(repr, fitting))}."
-        )
+    for side, part in (("input", section), ("target", "target")):
+        if side not in fields:
+            continue
+        codec, forms = codecs[side], {given[of] for of in fields[side].of if of in given}
+        if forms and not forms & {*codec.forms}:
+            fitting = [other for other in registry.names("codec") if forms & {*forms_of(other)}]
+            raise ConfigError(
+                f"{part}.kind = {codec.record()['kind']!r} encodes {' or '.join(codec.forms)}, but reader.kind = "
+                f"{reader!r} gives {' or '.join(sorted(forms))}. Set {part}.kind = "
+                f"{' or '.join(map(repr, fitting))}."
+            )
 
 
 def _kinds_for_texts() -> list[str]:
     """Codecs of one long text."""
     return [name for name in registry.names("codec") if forms_of(name) == ("text",)]
+
+
+def _check_tokens(config: Config, embedder: Any, task: Any) -> None:
+    """Refuse a codec that does not split a text into tokens where the baseline learns from them."""
+    section, baseline = "input" if "input" in config else "vocabulary", config["baseline"]["kind"]
+    codec = make_codecs(config, embedder, task)["input"]
+    if "text" not in codec.forms or isinstance(codec, Splits):
+        return
+    if getattr(registry.find("baseline", baseline), "of_tokens", False):
+        raise ConfigError(
+            f"{section}.kind = {codec.record()['kind']!r} has symbols that are no tokens, but baseline.kind = "
+            f"{baseline!r} learns from tokens. Set {section}.kind = 'tokens'; split = \"characters\" takes each "
+            "character for one."
+        )
 
 
 def _check_reader(config: Config, task: Any) -> None:

@@ -144,7 +144,7 @@ class Material:
             found["examples"] = self._examples  # the validation's are all, also where weights are judged by fewer
         if isinstance(self._task, Starts):
             found["pairs"] = len(self._encoded["train"])
-            found["joint"] = any(field.record == "input" for field in self._task.fields.values())
+            found["joint"] = any(field.record == "input" for field in self.codecs.fields.values())
             found["judged"] = len(self._valid)
         return {
             **found,
