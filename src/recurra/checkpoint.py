@@ -228,16 +228,24 @@ def save_model(path: Path, model: nn.Module, metadata: Mapping[str, str] | None 
 
 def vocabulary_mark(model: nn.Module) -> dict[str, str]:
     """What the metadata of weights say of the vocabularies they were trained with, where a model has any."""
-    vocabularies: Mapping[str, Codec] = getattr(model, "vocabularies", {})
-    mark = mark_of(records_of(vocabularies))
-    return {"vocabulary": mark} if vocabularies else {}
+    vocabularies = vocabularies_of(model)
+    return {"vocabulary": mark_of(records_of(vocabularies))} if vocabularies else {}
+
+
+def vocabularies_of(model: Any) -> Mapping[str, Codec]:
+    """What a run keeps of a model's codecs, by name; nothing of a module that has none."""
+    found: Mapping[str, Codec] = model.codecs.saved if hasattr(model, "codecs") else {}
+    return found
 
 
 def check_vocabulary(path: Path, metadata: Mapping[str, str], vocabularies: Mapping[str, Codec]) -> None:
     """Raise `CheckpointError` where the weights in `path` were trained with other vocabularies than those beside them;
     what was written before weights knew theirs is taken."""
-    own = mark_of(records_of(vocabularies))
-    if vocabularies and metadata.get("vocabulary", own) != own:
+    records = records_of(vocabularies)
+    own = mark_of(records)
+    former = mark_of({"target": records["input"], **records}) if "input" in records else own
+    # a vocabulary of both sides was written for each of them once
+    if vocabularies and metadata.get("vocabulary", own) not in (own, former):
         raise CheckpointError(
             f"{path} was trained with another vocabulary than that in {RunFolder(path.parent).codecs}: its numbers "
             "mean other symbols. Copy both files from the same run again."
@@ -247,7 +255,7 @@ def check_vocabulary(path: Path, metadata: Mapping[str, str], vocabularies: Mapp
 def load_model(path: Path, model: Model) -> Model:
     """Read weights into a model built from the same configuration and vocabularies, and return it."""
     tensors, metadata = load_tensors(path)
-    check_vocabulary(path, metadata, getattr(model, "vocabularies", {}))
+    check_vocabulary(path, metadata, vocabularies_of(model))
     restore_weights(model, tensors, path)
     return model
 

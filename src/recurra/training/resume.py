@@ -126,7 +126,7 @@ def load(
     Raises `CheckpointError` if the file is missing, cut or corrupt, or was saved with other settings.
     """
     tensors, metadata = checkpoint.load_tensors(path)
-    checkpoint.check_vocabulary(path, metadata, getattr(model, "vocabularies", {}))
+    checkpoint.check_vocabulary(path, metadata, checkpoint.vocabularies_of(model))
     try:
         written, form = metadata["counters"], metadata["carried"]
         generator, former = tensors["generator.cpu"], metadata["optimiser"]
