@@ -123,7 +123,7 @@ def test_it_serves_until_it_is_interrupted(run: Path) -> None:
     assert err.count("\n") == 1 and "Invalid HTTP request" in err
     from recurra import load
 
-    assert text == load(run).predict("the ", length=20, seed=4)
+    assert text == load(run).predict("the ", length=20, seed=4)[0]["text"]
 
 
 def asked(address: str, path: str, body: Any) -> tuple[int, bytes]:
