@@ -8,18 +8,20 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from recurra import plugins as own_files
 from recurra import registry, workflow
-from recurra.answers.answer import Answer, notes_of
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
 from recurra.config import parse_settings
 from recurra.data.files import check_encoding, decoded, numbered, read_lines
 from recurra.errors import ConfigError
 from recurra.workflow.plan import check_reading
+
+if TYPE_CHECKING:
+    from recurra.answers.answer import Answer
 
 AT_ONCE = 500
 """Inputs answered before they are printed."""
@@ -72,6 +74,8 @@ def predict(
             sys.stdout.flush()
     if json:
         print(json_format.dumps([each.json() for each in answers], ensure_ascii=False))
+    from recurra.answers.answer import notes_of  # which loads numpy
+
     for note in notes_of(answers):
         print(f"recurra: {note}", file=sys.stderr)
 
