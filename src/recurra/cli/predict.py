@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from recurra import plugins as own_files
 from recurra import registry, workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
-from recurra.config import parse_settings
+from recurra.config import check_seed, parse_settings
 from recurra.data.files import check_encoding, decoded, numbered, read_lines
 from recurra.errors import ConfigError
 from recurra.workflow.plan import check_reading
@@ -60,6 +60,8 @@ def predict(
     check_reading(settings, input is not None)
     if text is not None and not text.isascii():
         _check_text(text)
+    if options.get("seed") is not None:
+        check_seed(options["seed"])
     opened = workflow.load(run, plugin or (), device)
     given = {name: value for name, value in options.items() if value is not None}
     chosen = opened.options(given)
