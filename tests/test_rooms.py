@@ -100,7 +100,7 @@ def calls(act: Callable[[], object]) -> tuple[list[str], set[tuple[str, str]]]:
     return longest, climbs
 
 
-@pytest.mark.parametrize("run", sorted(path.parent.name for path in RUNS.glob("*/config.toml")))
+@pytest.mark.parametrize("run", ["writer", "tagger", "filler", "translator", "poet"])  # each goes a way of its own
 def test_a_question_goes_down_to_its_answer(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     asked = load_run(RUNS / run, device="cpu").model.task.card.example or "the"
     words = ["predict", str(RUNS / run), asked, "--device", "cpu"]
