@@ -56,8 +56,9 @@ class Watch:
         """Show what happened, if it is time to."""
         if event.valid is not None:
             metric, value = event.valid
+            named = "" if metric == "loss" else f"{metric.replace('_', ' ')} "
             digits = 4 if metric == "loss" or metric.startswith("nats") else 2
-            shown = f"{metric.replace('_', ' ')} {value:.{digits}f}"
+            shown = f"{named}{value:.{digits}f}"
             self._valid = f"  valid {shown}{' (best)' if event.best else ''}"
         self._speed = event.symbols_per_second or self._speed
         loss = "" if math.isnan(event.loss) else f"loss {event.loss:.4f}"
