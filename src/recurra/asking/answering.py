@@ -12,7 +12,6 @@ from recurra import registry
 from recurra.answers import Answer
 from recurra.asking.stopped import Stopped
 from recurra.asking.writing import write
-from recurra.data.codecs.contract import Splits
 from recurra.engine.device import autocast, moved
 from recurra.errors import ConfigError
 from recurra.model import Model
@@ -135,7 +134,7 @@ def _shown(model: Model, example: Example, encoded: Mapping[str, Any]) -> Exampl
         return example
     ids = encoded["input"][: -1 if field.ended else None]
     value = next(example[name] for name in field.of if name in example)
-    tokens = codec.tokens(value) if isinstance(codec, Splits) else codec.pieces(ids)
+    tokens = codec.tokens(value) if model.codecs.splits else codec.pieces(ids)
     unknown = 0 if codec.unknown is None else int((ids == codec.unknown).sum())
     return {**example, "tokens": tokens, "unknown": unknown}
 
@@ -151,7 +150,7 @@ def check_together(first: Model, other: Model, examples: Sequence[Example]) -> N
     for name in wanted:
         if first.codecs[name].record() != other.codecs[name].record():
             raise ConfigError(f"{together}their codecs of {name} differ. Name runs that were trained on the same data.")
-    if isinstance(first.task, Starts) or not isinstance(first.codecs["input"], Splits):
+    if isinstance(first.task, Starts) or not first.codecs.splits:
         return
     for example in examples:
         mine, theirs = (model.codecs.tokens(example) for model in (first, other))

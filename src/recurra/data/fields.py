@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -111,9 +112,14 @@ class Codecs(Mapping[str, Any]):
         tokens: list[str] = self[INPUT].tokens(self.value(INPUT, example))
         return tokens
 
+    @cached_property
+    def splits(self) -> bool:
+        """Whether the input's codec splits it into tokens."""
+        return isinstance(self[INPUT], Splits)
+
     def tokenised(self, example: Example) -> Example:
         """The example with its tokens as they are written, where its input is split into tokens; else as it is."""
-        if not isinstance(self[INPUT], Splits) or "source" in self.fields[INPUT].of:
+        if not self.splits or "source" in self.fields[INPUT].of:
             return example
         return {**example, "tokens": self.tokens(example)}
 
@@ -208,7 +214,7 @@ class Codecs(Mapping[str, Any]):
         marks = int(self.fields[INPUT].ended)
         steps = len(encoded[INPUT]) - marks
         if len(array) != steps:
-            move = "" if isinstance(self[INPUT], Splits) or not marks else " Set vocabulary.kind = 'tokens'."
+            move = "" if self.splits or not marks else " Set vocabulary.kind = 'tokens'."
             raise DataError(
                 f"{encoded['place']}: {len(array)} {name}, expected one for each of {steps} tokens. Is the text split "
                 f"in another way than the {name}?{move}"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from recurra import checkpoint, registry
 from recurra.data.batching.layout import laid
-from recurra.data.codecs.contract import Splits, checked_ids
+from recurra.data.codecs.contract import checked_ids
 from recurra.engine.device import moved
 from recurra.errors import ConfigError, DataError, NotCausal
 from recurra.model import Model
@@ -64,7 +64,7 @@ class Stream:
             return self._values(given)
         if isinstance(given, int | np.integer):
             given = [int(given)]
-        if isinstance(self.codec, Splits):
+        if self.codecs.splits:
             if not all(isinstance(token, str) for token in given):
                 raise ConfigError(f"{self.path} reads tokens: feed a text, or a list of tokens as they are written.")
             words: Any = given if isinstance(given, str) else list(given)
@@ -115,7 +115,7 @@ class Stream:
         if symbol.values:
             shape = (1, *self.codec.shape[1:])
             return {"place": "", "input": np.array(symbol.values, np.float32).reshape(shape)}
-        if isinstance(self.codec, Splits):
+        if self.codecs.splits:
             return self.codecs.encode({self.codecs.fields["input"].of[0]: [symbol.written]})
         return {"place": "", "input": np.array([symbol.number], np.int64)}
 
