@@ -1,4 +1,4 @@
-"""What a trained model does inside, as numbers: how far gradients reach, gates, attention, spectra.
+"""What a trained model does inside, as numbers: how far gradients reach, gates, attention, spectra, what decided.
 
 Nothing here draws or prints, and nothing changes a model: what is computed is computed beside it.
 """
@@ -6,6 +6,7 @@ Nothing here draws or prints, and nothing changes a model: what is computed is c
 from __future__ import annotations
 
 from recurra.diagnostics.attention import AttentionMap, SelfAttention, alignment, self_attention
+from recurra.diagnostics.decisions import Attribution, Decision, attribution
 from recurra.diagnostics.gates import Gates, gates
 from recurra.diagnostics.gradients import Flow, GradientFlow, gradient_flow, measure
 from recurra.diagnostics.properties import PROPERTIES
@@ -17,6 +18,8 @@ from recurra.diagnostics.tracking import Tracker, units_that_track
 __all__ = [
     "PROPERTIES",
     "AttentionMap",
+    "Attribution",
+    "Decision",
     "Flow",
     "Gates",
     "GradientFlow",
@@ -27,6 +30,7 @@ __all__ = [
     "Spectrum",
     "Tracker",
     "alignment",
+    "attribution",
     "gates",
     "gradient_flow",
     "measure",

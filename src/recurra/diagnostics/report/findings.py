@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from recurra.diagnostics.attention import AttentionMap, SelfAttention, alignment, self_attention
+from recurra.diagnostics.decisions import Attribution, attribution
 from recurra.diagnostics.gates import Gates, gates
 from recurra.diagnostics.gradients import GradientFlow, gradient_flow
 from recurra.diagnostics.plain import plain
@@ -46,6 +47,8 @@ class Inspection:
     tokens: tuple[str, ...]
     unknown: int
     """How many of them the vocabulary does not hold."""
+    attribution: Attribution | None
+    """What decided the model's own answers to the text."""
     gradient_flow: GradientFlow | None
     recorded_gradients: RecordedGradients | None
     gates: Gates | None
@@ -89,6 +92,7 @@ def inspect_model(
         origin=origin,
         tokens=reading.tokens,
         unknown=int((reading.encoded["input"] == unknown).sum()) if unknown is not None else 0,
+        attribution=tried("attribution", lambda: attribution(model, text), None),
         gradient_flow=tried("gradient_flow", lambda: gradient_flow(model, text), None),
         recorded_gradients=tried("recorded_gradients", lambda: recorded_gradients(_folder(run)), None),
         gates=seen,

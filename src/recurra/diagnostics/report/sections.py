@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import html
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recurra.diagnostics.attention import AttentionMap
+from recurra.diagnostics.decisions import Decision
 from recurra.diagnostics.gates import Keeping
 from recurra.diagnostics.report.findings import Inspection
-from recurra.diagnostics.report.shown import escaped, number, share
-from recurra.diagnostics.report.summary import PROPERTY, half, reach, where
+from recurra.diagnostics.report.shown import cut, escaped, number, share
+from recurra.diagnostics.report.summary import PROPERTY, decided_by, half, reach, where
 from recurra.diagnostics.report.svg import Line, bars, heat_map, line_chart, plane
 from recurra.diagnostics.tracking import Tracker
 
@@ -33,6 +37,45 @@ OF_A_GATE = (
     "beside what the cell keeps by itself, so a value above 1 does not mean that gradients explode: that, the gradient "
     "flow says. They tell how strongly a gate depends on h."
 )
+
+
+def attribution(found: Inspection) -> Iterator[str]:
+    seen = found.attribution
+    if seen is None:
+        return
+    yield (
+        "<p>A symbol is orange where it speaks for the answer: without its vector the answer's log-probability would "
+        "be lower; blue where it would be higher.</p>"
+    )
+    if len(seen.decisions) == 1:
+        yield _decision(seen.tokens, seen.decisions[0])
+    else:
+        rows = [
+            [
+                "" if one.step is None else f"<bdi>{escaped(seen.tokens[one.step])}</bdi>",
+                f"<strong><bdi>{escaped(cut(one.name, 40))}</bdi></strong>",
+                number(one.p),
+                f"<bdi>{html.escape(decided_by(seen.tokens, one))}</bdi>",
+            ]
+            for one in seen.decisions
+        ]
+        yield table(["symbol", "answered", "p", "decided by, nats"], rows, raw=True)
+        each = "".join(_decision(seen.tokens, one) for one in seen.decisions)
+        yield f"<details><summary>each answer over the text</summary>{each}</details>"
+    for note in seen.notes:
+        yield f'<p class="soft">{html.escape(note)}</p>'
+
+
+def _decision(tokens: Sequence[str], one: Decision) -> str:
+    """An answer, and the text coloured by what decided it; a symbol that was not taken away has no colour."""
+    known = np.nan_to_num(one.occlusion)
+    of = "" if one.step is None else f" at {escaped(cut(tokens[one.step]))}"
+    titles = [
+        f"gradient × input {slope:+.3f}, " + ("not taken away" if math.isnan(without) else f"occlusion {without:+.3f}")
+        for slope, without in zip(one.gradient.tolist(), one.occlusion.tolist(), strict=True)
+    ]
+    title = f"<div><strong><bdi>{escaped(cut(one.name, 80))}</bdi></strong>{of}, p = {number(one.p)}</div>"
+    return title + _coloured(tokens, known, titles)
 
 
 def gradient_flow(found: Inspection) -> Iterator[str]:
@@ -114,18 +157,23 @@ def _time_constants(kept: Keeping) -> str:
 
 
 def _trace(tokens: Sequence[str], unit: Tracker, tracks: bool) -> str:
-    strongest = float(np.abs(unit.values).max()) or 1.0
     title = f"{where(unit.layer, unit.direction)}, {unit.state}, unit {unit.unit}" + (
         f", r = {unit.r:+.2f}" if tracks else ""
     )
+    coloured = _coloured(tokens, unit.values, [f"{value:+.3f}" for value in unit.values.tolist()])
+    return f'<div class="soft">{title}</div>{coloured}'
+
+
+def _coloured(tokens: Sequence[str], values: NDArray[Any], titles: Sequence[str]) -> str:
+    """A text, each symbol coloured by its value, with a title when pointed at."""
+    strongest = float(np.abs(values).max(initial=0.0)) or 1.0
     spans = []
-    for token, value in zip(tokens, unit.values.tolist(), strict=True):
+    for token, value, title in zip(tokens, values.tolist(), titles, strict=True):
         kind, strength = "p" if value >= 0 else "m", abs(value) / strongest * 0.85
-        spans.append(f'<bdi class="{kind}" style="--a:{strength:.2f}" title="{value:+.3f}">{_running(token)}</bdi>')
+        spans.append(f'<bdi class="{kind}" style="--a:{strength:.2f}" title="{title}">{_running(token)}</bdi>')
     words = any(len(token) > 1 for token in tokens)
     between = "<wbr>" if words else ""
-    kind = "text words" if words else "text"
-    return f'<div class="soft">{title}</div><div class="{kind}" dir="auto">{between.join(spans)}</div>'
+    return f'<div class="{"text words" if words else "text"}" dir="auto">{between.join(spans)}</div>'
 
 
 def _running(token: str) -> str:
@@ -237,6 +285,7 @@ def recorded_spectra(found: Inspection) -> Iterator[str]:
 
 
 SECTIONS: dict[str, Callable[[Inspection], Iterator[str]]] = {
+    "attribution": attribution,
     "gradient_flow": gradient_flow,
     "recorded_gradients": recorded_gradients,
     "gates": gates,

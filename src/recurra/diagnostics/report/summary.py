@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.diagnostics.decisions import Decision
 from recurra.diagnostics.gates import Keeping
 from recurra.diagnostics.gradients import Flow
 from recurra.diagnostics.report.findings import CHANGING, Inspection
 from recurra.diagnostics.report.shown import cut, number, share
 
 TITLES = {
+    "attribution": "What decided the answers",
     "gradient_flow": "Gradient flow",
     "recorded_gradients": "Gradients of the training",
     "gates": "Gates",
@@ -38,7 +40,7 @@ def summary(found: Inspection) -> str:
         found.name + (f": {found.about}" if found.about else ""),
         f"text: {read_of(found)}, {found.origin}",
     ]
-    for part in (_flow, _recorded, _gates, _trackers, _symbols, _attention, _spectra, _recorded_spectra):
+    for part in (_decided, _flow, _recorded, _gates, _trackers, _symbols, _attention, _spectra, _recorded_spectra):
         paragraph = list(part(found))
         lines += ["", *paragraph] if paragraph else []
     if found.left_out:
@@ -71,6 +73,31 @@ def half(kept: Keeping) -> tuple[float, float]:
     """The median time constant and that of the longest tenth, in steps."""
     ordered = sorted(kept.time_constants.tolist())
     return ordered[len(ordered) // 2], ordered[int(0.9 * (len(ordered) - 1))]
+
+
+def decided_by(tokens: Sequence[str], decision: Decision, count: int = 3) -> str:
+    """The symbols that count most for an answer, each with what ln p loses without it."""
+    return ", ".join(f"{cut(tokens[k])} {decision.occlusion[k]:+.2f}" for k in decision.strongest(count)) or "nothing"
+
+
+def _decided(found: Inspection) -> Iterator[str]:
+    if found.attribution is None:
+        return
+    yield "what decided the answers: p, and by how many nats ln p falls without a symbol"
+    tokens = found.attribution.tokens
+    yield from columns(
+        [
+            [
+                *([] if each.step is None else [cut(tokens[each.step])]),
+                cut(each.name, 40),
+                number(each.p),
+                decided_by(tokens, each),
+            ]
+            for each in found.attribution.decisions
+        ]
+    )
+    for note in found.attribution.notes:
+        yield f"  {note}"
 
 
 def _flow(found: Inspection) -> Iterator[str]:
