@@ -17,8 +17,8 @@ from recurra.engine import Record
 from recurra.errors import CheckpointError, ConfigError
 from recurra.nn.memory_limit import MemoryLimit
 from recurra.nn.watch import Watched
-from recurra.tasks.contract import KeepsApart, Numbers
-from recurra.types import Batch, NeedsFields, Output, Sizes
+from recurra.tasks.contract import Aligns, KeepsApart, Numbers
+from recurra.types import Batch, NeedsFields, Output, Sizes, changes_time
 
 
 class Model(nn.Module):
@@ -70,6 +70,11 @@ class Model(nn.Module):
     @property
     def parameter_count(self) -> int:
         return sum(weights.numel() for weights in self.parameters())
+
+    @property
+    def aligns(self) -> bool:
+        """Whether it can say which step of the input each step of what it writes comes from."""
+        return isinstance(self.task, Aligns) and self.task.aligns and not changes_time(self.embedder)
 
     def loss(self, batch: Batch, state: Any = None, record: list[Record] | None = None) -> Output:
         """The loss of a batch, summed over its targets, going on from `state` (None: from the beginning).
@@ -135,7 +140,8 @@ def sizes_of(codecs: Codecs) -> Sizes:
 def make_parts(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     """Embedder, core and task of a config, before they are built: no data are needed, and no weights are made.
 
-    Raises ConfigError for a missing section, an unknown part or key, and for a core that sees what its task predicts.
+    Raises ConfigError for a missing section, an unknown part or key, for a core that sees what its task predicts, and
+    for an embedder that changes time under a task of every step.
     """
     for section in ("embedder", "core", "task"):
         if section not in config:
@@ -151,6 +157,13 @@ def make_parts(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
         raise ConfigError(
             f"the task {config['task']['kind']!r} predicts a symbol from both sides of it, but this core does not keep "
             "what it read forwards and backwards apart: it would see the symbol itself. Set core.kind = 'both-ways'."
+        )
+    by_step = task.causal or (isinstance(task, KeepsApart) and task.apart) or any(f.along for f in task.fields.values())
+    if by_step and changes_time(embedder):
+        raise ConfigError(
+            f"the embedder {config['embedder']['kind']!r} gives other steps than the input has, but the task "
+            f"{config['task']['kind']!r} reads or predicts something at each. Set another "
+            "embedder.kind, or another task."
         )
     if "vocabulary" in config:
         _check_numbering(task, registry.find("codec", config["vocabulary"]["kind"]))

@@ -97,7 +97,7 @@ def _room(room: str) -> dict[tuple[str, str], tuple[str, ast.AST]]:
         if "@part(" not in source:
             continue
         dotted = ".".join(("recurra", *file.relative_to(home).with_suffix("").parts))
-        for node in ast.parse(source).body:
+        for node in _statements(dotted):
             for decorator in getattr(node, "decorator_list", ()):
                 if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", None) == "part":
                     words = [
@@ -233,7 +233,7 @@ def _method(module: str, node: ast.AST, name: str) -> tuple[str, ast.FunctionDef
 @cache
 def _class(module: str, name: str) -> tuple[str, ast.ClassDef] | None:
     """The module and the definition of a class that a module of ours names."""
-    for node in ast.parse(_source(module).read_text(encoding="utf-8")).body:
+    for node in _statements(module):
         if isinstance(node, ast.ClassDef) and node.name == name:
             return module, node
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recurra."):
@@ -241,6 +241,12 @@ def _class(module: str, name: str) -> tuple[str, ast.ClassDef] | None:
                 if (alias.asname or alias.name) == name:
                     return _class(str(node.module), alias.name)
     return None
+
+
+@cache
+def _statements(module: str) -> list[ast.stmt]:
+    """The statements of a module of ours, as its source has them."""
+    return ast.parse(_source(module).read_text(encoding="utf-8")).body
 
 
 def _source(module: str) -> Path:

@@ -69,6 +69,19 @@ class NeedsFields(Protocol):
     """The further fields, by name; known before `build`."""
 
 
+@runtime_checkable
+class ChangesTime(Protocol):
+    """An embedder whose x has other steps than its input: frames stacked, columns of a picture."""
+
+    changes_time: bool
+    """Whether it has, as it is set; known before `build`."""
+
+
+def changes_time(embedder: Any) -> bool:
+    """Whether the core reads other steps than those of the input."""
+    return isinstance(embedder, ChangesTime) and embedder.changes_time
+
+
 @dataclass(frozen=True)
 class Sizes:
     """What only the data know; handed to `build` of embedder, core and task, in this order."""

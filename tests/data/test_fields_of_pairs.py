@@ -12,9 +12,10 @@ import pytest
 from recurra.data.codecs.file import load, records_of, save
 from recurra.data.fields import Codecs
 from recurra.data.mark import mark_of
-from recurra.data.sides import has_empty_side, one_target_each, source_of, targets_of
+from recurra.data.sides import has_empty_side, source_of, targets_of
 from recurra.errors import ConfigError, DataError
 from recurra.types import Field
+from recurra.workflow.material import one_each
 
 TRAIN: list[dict[str, Any]] = [
     {"source": "a dog runs", "target": "ein Hund rennt .", "place": "t:1"},
@@ -47,7 +48,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("joint", [False, True])
 def test_both_sides_come_back(vocabulary: dict[str, Any], joint: bool) -> None:
     encoder = new_pair_codecs(vocabulary, joint=joint).fit(TRAIN)
-    for example in one_target_each(TRAIN):
+    for example in one_each(TRAIN, fields()):
         encoded = encoder.encode(example)
         assert encoded.keys() == {"input", "target", "place"} and encoded["place"] == example["place"]
         for field, side in (("input", example["source"]), ("target", example["target"])):
@@ -80,7 +81,7 @@ def test_the_target_may_have_settings_of_its_own() -> None:
 def test_of_several_targets_the_first_is_encoded() -> None:
     encoder = new_pair_codecs(TOKENS).fit(TRAIN)
     assert encoder.decode("target", encoder.encode(TRAIN[1])["target"]) == "eine Katze"
-    each = list(one_target_each(TRAIN))
+    each = one_each(TRAIN, fields())
     assert [targets_of(e) for e in each] == [["ein Hund rennt ."], ["eine Katze"], ["ein Kater"], [["der", "Hund"]]]
     assert [source_of(e) for e in each] == ["a dog runs", "a cat", "a cat", ["the", "dog"]]
     assert all("targets" not in e and "place" in e for e in each)

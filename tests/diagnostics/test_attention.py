@@ -70,8 +70,8 @@ def test_watching_changes_no_output(made: Made) -> None:
     batch = Batch({"input": torch.from_numpy(model.codecs["input"].encode(TEXT))[None]})
     trace: list[Any] = []
     with torch.no_grad():
-        plain, _ = model.core(model.embedder(batch), batch.structure)
-        watched, _ = model.core(model.embedder(batch), batch.structure, trace=trace)
+        plain, _ = model.core(*model.embedder(batch))
+        watched, _ = model.core(*model.embedder(batch), trace=trace)
     assert torch.allclose(plain, watched, atol=1e-6)
     assert [one.layer for one in trace] == [0, 1, 2]
 

@@ -23,7 +23,7 @@ from recurra.streaming.session import Session, advance, open_session
 from recurra.streaming.stepping import How
 from recurra.tasks.contract import Continues
 from recurra.testing.cores import core_settings
-from recurra.types import Batch, Lengths
+from recurra.types import Batch
 
 TEXT = "to be, or not to be: that is the question\n"
 WORDS = ["from", "boston", "to", "denver", "on", "a", "monday", "and", "back", "to", "boston"]
@@ -101,7 +101,7 @@ def oracle(model: Model, text: Any) -> list[dict[str, Tensor]]:
     example = {"text": text} if isinstance(text, str) else {"tokens": text}
     ids = torch.from_numpy(model.codecs.encode(example)["input"])[None]
     if model.config["task"]["kind"] == "generate":
-        y, _ = model.core(model.embedder(Batch({"input": ids})), Lengths(), None)
+        y, _ = model.core(*model.embedder(Batch({"input": ids})), None)
         return [model.task.follow(model.embedder, each)[0] for each in y[0].split(1)]
     found = []
     for n in range(1, ids.shape[1] + 1):

@@ -27,7 +27,7 @@ def batch() -> Batch:
 
 def test_rows_of_the_matrix_time_first_in_memory() -> None:
     embedder, symbols = made(), batch()
-    x = embedder(symbols)
+    x = embedder(symbols)[0]
     assert embedder.output_size == D
     assert torch.equal(x, embedder.weight[symbols.fields["input"]])
     assert x.transpose(0, 1).is_contiguous()
@@ -36,7 +36,7 @@ def test_rows_of_the_matrix_time_first_in_memory() -> None:
 def test_gradient_is_the_sum_over_a_symbols_places() -> None:
     embedder, symbols = made(), batch()
     y = torch.randn(B, T, D)
-    (embedder(symbols) * y).sum().backward()
+    (embedder(symbols)[0] * y).sum().backward()
     expected = torch.zeros(V, D).index_add_(0, symbols.fields["input"].reshape(-1), y.reshape(-1, D))
     assert embedder.weight.grad is not None
     assert torch.allclose(embedder.weight.grad, expected, atol=1e-6)
@@ -44,26 +44,26 @@ def test_gradient_is_the_sum_over_a_symbols_places() -> None:
 
 def test_dropout_in_training_only() -> None:
     embedder, symbols = made(size=400, dropout=0.25), batch()
-    x = embedder(symbols)
+    x = embedder(symbols)[0]
     rows = embedder.weight[symbols.fields["input"]]
     kept = x != 0
     assert torch.allclose(x[kept], rows[kept] / 0.75)
     assert 0.72 < kept.float().mean() < 0.78
     embedder.eval()
-    assert torch.equal(embedder(symbols), rows)
+    assert torch.equal(embedder(symbols)[0], rows)
 
 
 def test_variational_dropout_zeroes_units_of_a_sequence_at_all_its_steps() -> None:
     embedder, symbols = made(size=400, dropout=0.25, variational=True), batch()
     torch.manual_seed(5)
-    x = embedder(symbols)
+    x = embedder(symbols)[0]
     torch.manual_seed(5)
     mask = draw_mask((B, 400), 0.25, x)
     assert torch.equal(x, embedder.weight[symbols.fields["input"]] * mask[:, None])
     assert x.transpose(0, 1).is_contiguous()
-    assert not torch.equal(embedder(symbols), x), "another batch has other masks"
+    assert not torch.equal(embedder(symbols)[0], x), "another batch has other masks"
     embedder.eval()
-    assert torch.equal(embedder(symbols), embedder.weight[symbols.fields["input"]])
+    assert torch.equal(embedder(symbols)[0], embedder.weight[symbols.fields["input"]])
 
 
 @pytest.mark.parametrize("variational", [False, True])
@@ -71,7 +71,7 @@ def test_rows_are_dropped_for_the_whole_batch(variational: bool) -> None:
     embedder = made(row_dropout=0.4, dropout=0.5, variational=variational)
     ids = torch.arange(V).repeat(B, 2)  # every symbol twice in each sequence
     torch.manual_seed(5)
-    x = embedder(Batch({"input": ids}))
+    x = embedder(Batch({"input": ids}))[0]
     torch.manual_seed(5)
     rows = draw_mask((V, 1), 0.4, x)
     left = embedder.weight * rows
@@ -84,12 +84,12 @@ def test_rows_are_dropped_for_the_whole_batch(variational: bool) -> None:
     assert torch.allclose(found, wanted, atol=1e-6)
     assert not found[rows[:, 0] == 0].any()
     embedder.eval()
-    assert torch.equal(embedder(Batch({"input": ids})), embedder.weight[ids])
+    assert torch.equal(embedder(Batch({"input": ids}))[0], embedder.weight[ids])
 
 
 def test_the_share_of_rows_that_are_dropped() -> None:
     embedder = SymbolEmbedder(size=1, row_dropout=0.1).build(Sizes(vocabulary=20_000))
-    x = embedder(Batch({"input": torch.arange(20_000)[None]}))[0, :, 0]
+    x = embedder(Batch({"input": torch.arange(20_000)[None]}))[0][0, :, 0]
     kept = x != 0
     assert 0.89 < kept.float().mean() < 0.91
     assert torch.allclose(x[kept], embedder.weight[:, 0][kept] / 0.9)

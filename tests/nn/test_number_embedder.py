@@ -13,14 +13,14 @@ from recurra.types import Batch, Sizes
 def test_numbers_as_they_are() -> None:
     embedder = construct("embedder", {"kind": "numbers"}).build(Sizes(width=3))
     given = torch.randn(2, 5, 3)
-    assert embedder.output_size == 3 and torch.equal(embedder(Batch({"input": given})), given)
+    assert embedder.output_size == 3 and torch.equal(embedder(Batch({"input": given}))[0], given)
     assert not list(embedder.parameters())
 
 
 def test_numbers_by_a_layer() -> None:
     embedder = construct("embedder", {"kind": "numbers", "size": 4}).build(Sizes(width=3))
     given = torch.randn(2, 5, 3)
-    x = embedder(Batch({"input": given.double()}))
+    x = embedder(Batch({"input": given.double()}))[0]
     weight, bias = embedder.linear.weight, embedder.linear.bias
     torch.testing.assert_close(x, torch.einsum("btw,dw->btd", given, weight) + bias)
     assert x.shape == (2, 5, 4) and embedder.output_size == 4 and x.transpose(0, 1).is_contiguous()
@@ -31,8 +31,8 @@ def test_numbers_by_a_layer() -> None:
 def test_dropout_in_training_only() -> None:
     embedder = construct("embedder", {"kind": "numbers", "dropout": 0.5}).build(Sizes(width=3))
     given = Batch({"input": torch.ones(4, 50, 3)})
-    assert set(embedder(given).unique().tolist()) == {0.0, 2.0}
-    assert torch.equal(embedder.eval()(given), given.fields["input"])
+    assert set(embedder(given)[0].unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(embedder.eval()(given)[0], given.fields["input"])
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_what_is_read_alike_differs_by_own_vectors_alone() -> None:
 
 def test_vectors_looked_up_are_rows_of_the_matrix_and_learn_the_same() -> None:
     embedder, symbols = made(init_range=0.1), torch.randint(len(SYMBOLS) + MARKS, (4, 3))
-    x = embedder(Batch({"input": symbols.t()}))
+    x = embedder(Batch({"input": symbols.t()}))[0]
     y = torch.randn_like(x)
     (x * y).sum().backward()
     found = [parameter.grad for parameter in embedder.parameters()]

@@ -37,7 +37,7 @@ def batch() -> Batch:
 def test_a_words_own_vector_and_its_spelling_side_by_side(spelling: dict[str, Any]) -> None:
     embedder, words = made(spelling=spelling), batch()
     assert list(embedder.fields) == ["characters"] and not made().fields
-    x = embedder(words)
+    x = embedder(words)[0]
     assert x.shape == (B, T, embedder.output_size) == (B, T, D + 4)
     assert x.transpose(0, 1).is_contiguous()
     assert torch.equal(x[:, :, :D], embedder.weight[words.fields["input"]])
@@ -50,27 +50,27 @@ def test_a_words_own_vector_and_its_spelling_side_by_side(spelling: dict[str, An
 def test_without_a_spelling_only_the_numbers_are_read() -> None:
     embedder, words = made(), batch()
     only = Batch({"input": words.fields["input"]})
-    assert torch.equal(embedder(only), embedder.weight[words.fields["input"]])
+    assert torch.equal(embedder(only)[0], embedder.weight[words.fields["input"]])
     assert embedder.output_size == D
 
 
 def test_word_dropout_makes_words_unknown_in_training_and_keeps_their_spelling() -> None:
     embedder = made(word_dropout=0.3, spelling=SPELLING)
     many = Batch({**batch().fields, "input": torch.randint(1, V, (B, 3000)), "spelling": torch.randint(U, (B, 3000))})
-    x = embedder(many)
+    x = embedder(many)[0]
     unknown = (x[:, :, :D] == embedder.weight[0]).all(2)
     assert unknown.float().mean().item() == pytest.approx(0.3, abs=0.02)
     assert torch.equal(x[:, :, :D][~unknown], embedder.weight[many.fields["input"]][~unknown])
     trained = x[:, :, D:]
     embedder.eval()
-    whole = embedder(many)
+    whole = embedder(many)[0]
     assert torch.equal(whole[:, :, D:], trained)
     assert torch.equal(whole[:, :, :D], embedder.weight[many.fields["input"]])
 
 
 def test_dropout_of_entries() -> None:
     embedder, words = made(dropout=0.25, size=400), batch()
-    x = embedder(words)
+    x = embedder(words)[0]
     kept = x != 0
     assert torch.allclose(x[kept], embedder.weight[words.fields["input"]][kept] / 0.75)
     assert 0.72 < kept.float().mean() < 0.78
@@ -90,7 +90,7 @@ def test_ready_vectors_are_adopted_and_stay_unless_tuned(tune: bool) -> None:
     for again in (embedder, copy.deepcopy(embedder), made(tune=tune)):
         again.load_state_dict(embedder.state_dict())
         again.zero_grad()
-        again(Batch({"input": torch.arange(V)[None]})).square().sum().backward()
+        again(Batch({"input": torch.arange(V)[None]}))[0].square().sum().backward()
         assert again.weight.grad is not None
         assert torch.equal(again.weight.grad.any(1), torch.ones(V, dtype=torch.bool) if tune else ~given)
 

@@ -17,7 +17,7 @@ from recurra.errors import DataError
 from recurra.registry import part
 from recurra.tasks.contract import Card
 from recurra.tasks.scores import Scores
-from recurra.types import Batch, Field, Lengths, Output
+from recurra.types import Batch, Field, Output
 
 
 @part("reader", "strokes")
@@ -71,7 +71,7 @@ class DrawCurve(nn.Module):
     def forward(self, embedder, core, batch, state=None):
         x, lengths = batch.fields["input"], batch.structure.values
         before = torch.cat((torch.zeros_like(x[:, :1]), x[:, :-1]), 1)  # scaled, so that 0 is the mean move
-        y, state = core(embedder(replace(batch, fields={**batch.fields, "input": before})), batch.structure, state)
+        y, state = core(*embedder(replace(batch, fields={**batch.fields, "input": before})), state)
         lengths = torch.full((len(x),), x.shape[1]) if lengths is None else lengths
         there = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
         loss = self.emission.loss(y, x.masked_fill(~there[..., None], torch.nan))
@@ -87,11 +87,11 @@ class DrawCurve(nn.Module):
         return []
 
     def ask(self, embedder, core, batch, state=None):
-        return self.emission.distribution(core(embedder(batch), batch.structure, state)[0])
+        return self.emission.distribution(core(*embedder(batch), state)[0])
 
     def step(self, embedder, core, state, token):
         """Read a move [B, D] of each curve; the mean and spread of the next, and the new state."""
-        y, state = core(embedder(Batch({"input": token[:, None]})), Lengths(), state)
+        y, state = core(*embedder(Batch({"input": token[:, None]})), state)
         return self.emission.distribution(y[:, 0]), state
 
     def follow(self, embedder, y, memory=None):

@@ -71,7 +71,7 @@ class Forecast(nn.Module):
         return self.measure(embedder, core, batch, state)
 
     def measure(self, embedder, core, batch, state=None):
-        y, state = core(embedder(batch), batch.structure, state)  # [B, T, H]
+        y, state = core(*embedder(batch), state)  # [B, T, H]
         x = torch.cat((batch.fields["input"][:, :1], batch.fields["target"]), 1)[..., 0]  # [B, T + 1]
         B, T = y.shape[:2]
         lengths = torch.full((B,), T) if batch.structure.values is None else batch.structure.values
@@ -88,7 +88,7 @@ class Forecast(nn.Module):
         return []
 
     def ask(self, embedder, core, batch, state=None):
-        y, _ = core(embedder(batch), batch.structure, state)
+        y, _ = core(*embedder(batch), state)
         lengths = batch.structure.values
         return self.emission.distribution(y[:, -1] if lengths is None else y[torch.arange(y.shape[0]), lengths - 1])
 

@@ -59,7 +59,7 @@ def batch() -> Batch:
 
 def logits_of(embedder: nn.Module, core: Core, task: Classify, given: Batch, pooling: str) -> Tensor:
     """Of the three sequences that have steps."""
-    y, _ = core(embedder(given), given.structure)
+    y, _ = core(*embedder(given))
     rows = [y[b, :n] for b, n in enumerate(LENGTHS) if n]
     pooled = torch.stack([{"last": r[-1], "mean": r.mean(0), "max": r.amax(0)}[pooling] for r in rows])
     return F.linear(pooled, task.label.linear.weight, task.label.linear.bias)
@@ -162,7 +162,7 @@ def test_last_is_where_each_direction_has_seen_everything() -> None:
     core = registry.construct("core", {"kind": "recurrent", "hidden_size": H // 2, "bidirectional": True})
     core.build(Sizes(embedding=D)).double()
     given = batch()
-    _, finals = core(embedder(given), given.structure)
+    _, finals = core(*embedder(given))
     pooled = finals[0].transpose(0, 1).flatten(1)[FULL]  # h of both directions
     z = F.linear(pooled, task.label.linear.weight, task.label.linear.bias)
     found = task.ask(embedder, core, given)["label"][FULL]

@@ -105,7 +105,7 @@ def test_ignored_targets_and_empty_sequences_are_not_counted() -> None:
 def test_steps_give_the_distributions_of_the_whole() -> None:
     embedder, core, task = made()
     ids = symbols(B, T)
-    logits = F.linear(core.lstm(embedder(Batch({"input": ids})))[0], task.weight, task.bias)
+    logits = F.linear(core.lstm(embedder(Batch({"input": ids}))[0])[0], task.weight, task.bias)
     state = None
     for t in range(T):
         log_p, state = task.step(embedder, core, state, ids[:, t])
@@ -137,7 +137,7 @@ def test_predictions_are_what_the_loss_is_summed_of(softmax: str | dict) -> None
     assert log_p.shape == (T, B) and y.shape == (T, B, H)
     assert not log_p[4:, 0].any() and (log_p[:4, 0] < 0).all()
     assert torch.allclose(-log_p.sum(), output.loss, rtol=1e-12)
-    assert torch.equal(y, core(embedder(given), given.structure)[0].transpose(0, 1))
+    assert torch.equal(y, core(*embedder(given))[0].transpose(0, 1))
     assert all(torch.equal(a, b) for a, b in zip(state, output.state, strict=True))
 
 
@@ -167,7 +167,7 @@ def test_dropout_on_the_cores_output_in_training_only() -> None:
     torch.manual_seed(3)
     found = task.train()(embedder, core, given).loss
     torch.manual_seed(3)
-    y = F.dropout(core(embedder(given), Lengths())[0].transpose(0, 1), 0.5)
+    y = F.dropout(core(*embedder(given))[0].transpose(0, 1), 0.5)
     logits, target = F.linear(y, task.weight, task.bias), given.fields["target"].t()
     assert torch.allclose(found, F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum"), rtol=1e-12)
 
@@ -178,7 +178,7 @@ def test_variational_dropout_on_the_cores_output() -> None:
     torch.manual_seed(3)
     found = task(embedder, core, given).loss
     torch.manual_seed(3)
-    y = core(embedder(given), Lengths())[0].transpose(0, 1)
+    y = core(*embedder(given))[0].transpose(0, 1)
     logits = F.linear(y * draw_mask((B, H), 0.5, y), task.weight, task.bias)
     expected = F.cross_entropy(logits.flatten(0, 1), given.fields["target"].t().flatten(), reduction="sum")
     assert torch.allclose(found, expected, rtol=1e-12)
@@ -194,7 +194,7 @@ def test_penalties_of_activations(alpha: float, beta: float, lengths: list[int] 
     torch.manual_seed(3)
     output = task(embedder, core, given)
     torch.manual_seed(3)
-    h = core(embedder(given), given.structure)[0].transpose(0, 1)
+    h = core(*embedder(given))[0].transpose(0, 1)
     dropped = F.dropout(h, 0.4)
     ends = lengths or [T] * B
     squares = torch.cat([dropped[:n, b].square().flatten() for b, n in enumerate(ends)])
@@ -271,8 +271,8 @@ def test_tied_needs_an_embedder_with_a_matrix() -> None:
     _, core, task = made(D=H, tied=True)
 
     class Sine(nn.Module):
-        def forward(self, batch: Batch) -> Tensor:
-            return torch.sin(batch.fields["input"][..., None] * torch.arange(H).double())
+        def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:
+            return torch.sin(batch.fields["input"][..., None] * torch.arange(H).double()), batch.structure
 
     with pytest.raises(ConfigError, match=r"wants an embedder with a matrix `weight` \[V, D\], but Sine has none"):
         task(Sine(), core, batch())

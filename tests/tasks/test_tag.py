@@ -60,7 +60,7 @@ def batch(lengths: list[int] | None = None) -> Batch:
 
 
 def emissions(embedder: nn.Module, core: Core, task: Tag, given: Batch) -> Tensor:
-    y, _ = core(embedder(given), given.structure)
+    y, _ = core(*embedder(given))
     return F.linear(y, task.emissions.weight, task.emissions.bias)
 
 
@@ -124,7 +124,7 @@ def test_the_labels_loss_is_weighed_and_added(decoder: str) -> None:
     given = batch([5, 2, 0, 3])
     given.fields["label"][1] = -100  # a label that training never saw
     assert task.label is not None
-    y, _ = core(embedder(given), given.structure)
+    y, _ = core(*embedder(given))
     pooled = torch.stack([y[0].mean(0), y[3, :3].mean(0)])
     logits = F.linear(pooled, task.label.linear.weight, task.label.linear.bias)
     of_label = F.cross_entropy(logits, given.fields["label"][[0, 3]], reduction="sum")

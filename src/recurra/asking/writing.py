@@ -17,8 +17,9 @@ from recurra.decoding.ensemble import ensemble
 from recurra.decoding.greedy import greedy
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.search import Search, longest_of
+from recurra.errors import ConfigError
 from recurra.model import Model
-from recurra.tasks.contract import Aligns, Constrains, Written
+from recurra.tasks.contract import Constrains, Written
 from recurra.types import Batch, Example
 
 
@@ -107,6 +108,11 @@ def _written(
     """Hypotheses as text; those with unknown symbols, or all where it is asked, are read by the model once more."""
     codec: Any = model.codecs["target"]
     asked_for = search.alignment or search.attention
+    if asked_for and not model.aligns:
+        raise ConfigError(
+            f"the embedder {model.config['embedder']['kind']!r} gives other steps than the input has, so nothing says "
+            "which of its words a word comes from. Leave the alignment out."
+        )
     flat = [(row, one) for row, several in enumerate(hypotheses) for one in several]
     beyond = [asked_for and cells is not None and _cells(one, examples[row]) > cells for row, one in flat]
     asked = [
@@ -115,7 +121,7 @@ def _written(
         if (asked_for and not beyond[k]) or codec.unknown in one.tokens  # is copied from where it looks
     ]
     looks: dict[int, Tensor] = {}
-    if asked and isinstance(model.task, Aligns) and model.task.aligns:
+    if asked and model.aligns:
         looks = dict(zip(asked, attention(model, batch, [flat[k] for k in asked]), strict=True))
     sources = batch.fields["input"].cpu().numpy()
     found: list[list[Written]] = [[] for _ in hypotheses]

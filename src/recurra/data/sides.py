@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from recurra.data.codecs.tokens import Text
 from recurra.data.fields import place_of
 from recurra.errors import DataError
@@ -15,16 +13,6 @@ def targets_of(example: Example) -> list[Text]:
     if "targets" in example:
         return list(example["targets"])
     return [example["target"]] if "target" in example else []
-
-
-def one_target_each(examples: Iterable[Example]) -> Iterator[Example]:
-    """A training example for each target of a pair; pairs of one target as they are."""
-    for example in examples:
-        if "targets" not in example:
-            yield example
-            continue
-        for target in example["targets"]:
-            yield {**{name: value for name, value in example.items() if name != "targets"}, "target": target}
 
 
 def source_of(example: Example) -> Text:

@@ -89,7 +89,7 @@ def self_attention(model: Model, text: Given) -> tuple[SelfAttention, ...]:
     watched = Watched(parts.core, trace=trace)
     batch = reading.batch()
     with torch.no_grad():
-        watched(parts.embedder(batch), batch.structure)
+        watched(*parts.embedder(batch))
     found = []
     for one in trace:
         if not isinstance(one, LayerTrace) or one.attention is None:

@@ -118,7 +118,7 @@ def gates(model: Model, text: Given) -> Gates:
     watched = Watched(parts.core, trace=trace)
     batch = reading.batch()
     with torch.no_grad():
-        watched(parts.embedder(batch), batch.structure)
+        watched(*parts.embedder(batch))
     return observed(reading.tokens, trace)
 
 

@@ -19,10 +19,10 @@ from recurra.data.codecs.contract import Splits
 from recurra.decoding.greedy import greedy
 from recurra.decoding.search import Search, longest_of
 from recurra.engine.device import moved
-from recurra.errors import DataError
+from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.tasks.contract import Prepares, Starts, make_options
-from recurra.types import IGNORED, Batch, Example
+from recurra.types import IGNORED, Batch, Example, changes_time
 
 Given = str | Sequence[str] | Example
 """A text, its tokens, or an example with fields such as "source" and "target", "tokens" and "tags"."""
@@ -71,9 +71,14 @@ def read(model: Model, given: Given, answered: bool = False) -> Reading:
     """A sequence as the model reads it. With `answered` it has what its loss is measured by: that of the example, or
     else the model's own answer.
 
-    Raises `DataError` for a sequence without a token.
+    Raises `DataError` for a sequence without a token, `ConfigError` where the embedder changes time.
     """
     task, codecs = model.task, model.codecs
+    if changes_time(model.embedder):
+        raise ConfigError(
+            f"the embedder {model.config['embedder']['kind']!r} gives other steps than the input has, so the "
+            "steps cannot be named. Look at a model whose embedder keeps them."
+        )
     example = as_example(given, codecs)
     if isinstance(task, Prepares):
         (example,), _ = task.prepare([codecs.tokenised(example)])

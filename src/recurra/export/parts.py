@@ -18,7 +18,7 @@ from torch import Tensor
 from recurra.decoding.state import leaves, rebuilt
 from recurra.model import Model
 from recurra.tasks.contract import Arranges, Continues, Follows, Starts
-from recurra.types import Batch, Lengths
+from recurra.types import Batch, Lengths, changes_time
 
 Feeds = dict[str, NDArray[Any]]
 """Inputs or outputs by name."""
@@ -95,7 +95,7 @@ def _reader(model: Model) -> list[Part]:
     task, embedder, core = model.task, model.embedder, model.core
     ask = task.ask
     states = States(None, ())
-    if core.causal and isinstance(task, Follows):
+    if core.causal and isinstance(task, Follows) and not changes_time(embedder):
         states = _states(core, lambda *sizes: _read(model, _draw(model, np.random.default_rng(0), *sizes)))
 
     def draw(random: np.random.Generator, batch: int, time: int) -> Feeds:
@@ -216,7 +216,7 @@ def _draw_input(model: Model, random: np.random.Generator, leading: tuple[int, .
 def _read(model: Model, feeds: Feeds) -> Any:
     """The core's state behind sequences that are all full."""
     tensors = {name: torch.from_numpy(value) for name, value in feeds.items() if name != "lengths"}
-    return model.core(model.embedder(_batch(tensors)), Lengths(), None)[1]
+    return model.core(*model.embedder(_batch(tensors)), None)[1]
 
 
 def _batch(tensors: Mapping[str, Tensor]) -> Batch:

@@ -1,4 +1,4 @@
-"""Embedders: what turns a batch into the core's input."""
+"""Embedders: what turns a batch into the core's input x [B, T, D] and its structure, the lengths in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recurra.errors import ConfigError
 from recurra.limits import check_size
 from recurra.nn.dropout import draw_mask, dropout
 from recurra.registry import part
-from recurra.types import Batch, Field, Sizes
+from recurra.types import Batch, Field, Lengths, Sizes
 
 
 class Rows(nn.Module, ABC):
@@ -65,12 +65,13 @@ class Rows(nn.Module, ABC):
     def look_up(self, symbols: Tensor) -> Tensor:
         """The vectors of symbols' numbers, [*symbols.shape, D]."""
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:
         symbols = batch.fields["input"].t()
         vectors = self.look_up(symbols)  # [T, B, D]
         if self.training and self.row_dropout:
             vectors = vectors * F.embedding(symbols, draw_mask((self.rows, 1), self.row_dropout, vectors))
-        return dropout(vectors, self.dropout, self.training, self.variational).transpose(0, 1)
+        x = dropout(vectors, self.dropout, self.training, self.variational)
+        return x.transpose(0, 1), batch.structure
 
 
 @part("embedder", "symbols")
@@ -186,7 +187,7 @@ class WordEmbedder(nn.Module):
             return vectors
         return torch.where(self.fixed[words][..., None], F.embedding(words, self.vectors), vectors)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:
         words = batch.fields["input"].t()  # [T, B]
         if self.training and self.word_dropout:
             words = words.masked_fill(torch.rand(words.shape, device=words.device) < self.word_dropout, 0)
@@ -199,4 +200,4 @@ class WordEmbedder(nn.Module):
                 )
             spelt = self.spelling(batch.fields["spellings"], batch.fields["spelling_lengths"])
             vectors = torch.cat((vectors, F.embedding(batch.fields["spelling"].t(), spelt)), 2)
-        return F.dropout(vectors, self.dropout, self.training).transpose(0, 1)
+        return F.dropout(vectors, self.dropout, self.training).transpose(0, 1), batch.structure

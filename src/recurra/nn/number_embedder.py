@@ -11,7 +11,7 @@ from recurra.errors import ConfigError
 from recurra.limits import check_size
 from recurra.nn.dropout import dropout
 from recurra.registry import part
-from recurra.types import Batch, Sizes
+from recurra.types import Batch, Lengths, Sizes
 
 
 @part("embedder", "numbers")
@@ -52,8 +52,8 @@ class NumberEmbedder(nn.Module):
         self.linear = None if self.size is None else nn.Linear(sizes.width, self.size)
         return self
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:
         given = batch.fields["input"].transpose(0, 1)  # [T, B, W]
         given = given.to(self.like.dtype)
         x = given if self.linear is None else self.linear(given)
-        return dropout(x, self.dropout, self.training).transpose(0, 1)
+        return dropout(x, self.dropout, self.training).transpose(0, 1), batch.structure

@@ -22,7 +22,7 @@ from recurra.errors import ConfigError, DataError, NotCausal
 from recurra.model import Model
 from recurra.streaming.stepping import How, make_steps
 from recurra.tasks.contract import Follows
-from recurra.types import Batch
+from recurra.types import Batch, changes_time
 
 Said = Mapping[str, Tensor]
 """What a task says at a step, by name, [B, ·]: "next", "tag", "filtered_tag", "label", "labels"."""
@@ -107,8 +107,8 @@ class Stream:
             return self.table.index_select(0, torch.tensor([s.number for s in symbols], device=self.table.device))
         encoded = [self._encoded(symbol) for symbol in symbols]
         fields, _, lengths = laid(encoded, self.codecs.layouts)
-        found: Tensor = self.embedder(moved(Batch(fields, lengths=lengths), device))
-        return found[:, 0]
+        x: Tensor = self.embedder(moved(Batch(fields, lengths=lengths), device))[0]
+        return x[:, 0]
 
     def _encoded(self, symbol: Symbol) -> dict[str, Any]:
         """A step as an example of its own, in arrays."""
@@ -138,6 +138,11 @@ def check_streams(model: Model, path: Path) -> None:
         raise ConfigError(
             f"{path} is an export, whose files read texts but are not streamed. Stream the run it came from: "
             "`recurra stream RUN`, or recurra.load(RUN).session()."
+        )
+    if changes_time(model.embedder):
+        raise NotCausal(
+            f"{path} cannot be streamed: its embedder, {model.config['embedder']['kind']!r}, gives other steps than "
+            "the input has. Use `recurra predict`."
         )
     if not model.core.causal:
         known = inspect.signature(type(model.core)).parameters

@@ -160,9 +160,9 @@ class Answer(nn.Module):
     def _story(self, embedder: nn.Module, core: Any, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """The sentences of the stories [B, S, D], the questions [B, D], and how many sentences each story has."""
         if "sentences" in batch.fields:  # as `arrange` made it
-            words, counts = embedder(batch).transpose(0, 1), batch.structure.values
-            assert counts is not None
-            y, _ = core(words.transpose(0, 1), batch.structure, None)
+            x, structure = embedder(batch)
+            y, _ = core(x, structure, None)
+            words, counts = x.transpose(0, 1), structure.values
             read = in_order(words, counts) + self.read(in_order(y.transpose(0, 1), counts))  # [N, D]
             return read[batch.fields["sentences"]], read[batch.fields["questions"]], batch.fields["counts"]
         if "segments" not in batch.fields:
@@ -170,7 +170,7 @@ class Answer(nn.Module):
                 'the task "answer" wants to know which sentence a word belongs to, but the batch has no field '
                 '"segments". Give it, or prepare the examples: model.task.prepare.'
             )
-        x = embedder(batch)  # [B, T, D]
+        x, _ = embedder(batch)  # [B, T, D]
         B, T, D = x.shape
         found = find_segments(batch.fields["segments"], batch.structure.values)
         number = (found.number - 1).clamp(min=0)

@@ -115,8 +115,9 @@ class Classify(nn.Module):
 
         Raises ConfigError in training with "balanced" weights before `set_counts`.
         """
-        y, state = core(embedder(batch), batch.structure, state)
-        logits = self.label(y, batch.structure, core)  # [B, L]
+        x, structure = embedder(batch)
+        y, state = core(x, structure, state)
+        logits = self.label(y, structure, core)  # [B, L]
         kept = not_empty(batch.structure, len(logits), logits.device)
         if self.multi_label:
             loss = F.binary_cross_entropy_with_logits(
@@ -135,7 +136,8 @@ class Classify(nn.Module):
 
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """ "label" [B, L], log ŷ, or "labels" [B, L], log ŷ/(1 − ŷ); both may be averaged over models."""
-        logits = self.label(core(embedder(batch), batch.structure, None)[0], batch.structure, core)
+        x, structure = embedder(batch)
+        logits = self.label(core(x, structure, None)[0], structure, core)
         return {"labels": logits} if self.multi_label else {"label": F.log_softmax(logits, 1)}
 
     def follow(self, embedder: nn.Module, y: Tensor, memory: Memory | None = None) -> tuple[dict[str, Tensor], Memory]:

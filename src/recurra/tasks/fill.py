@@ -122,7 +122,7 @@ class Fill(nn.Module):
 
         `details`: the loss of each head, "both_nats" and "left_nats".
         """
-        y, state = core(embedder(batch), batch.structure, state)
+        y, state = core(*embedder(batch), state)
         target = _targets(batch).t()  # [T, B], as y lies in memory
         weight, loss, details = self._weight(embedder), y.new_zeros(()), {}
         for name, z in self._vectors(y, batch.structure).items():
@@ -134,7 +134,7 @@ class Fill(nn.Module):
 
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
         """log ŷ of "both" sides and of the "left" one: [B, T, V], or at the `blanks` [B, N] of a batch, [B, N, V]."""
-        y, _ = core(embedder(batch), batch.structure, state)
+        y, _ = core(*embedder(batch), state)
         found = {}
         for name, z in self._vectors(y, batch.structure).items():
             z = z.transpose(0, 1)
@@ -217,7 +217,7 @@ class Fill(nn.Module):
 
         Among symbols equally likely the one with the lower number goes first.
         """
-        y, state = core(embedder(batch), batch.structure, state)
+        y, state = core(*embedder(batch), state)
         target = _targets(batch).t().reshape(-1)  # [T · B]
         kept = target != IGNORED
         pairs = {}

@@ -23,7 +23,7 @@ from recurra.tasks.contract import Card
 from recurra.tasks.naming import likeliest_symbols
 from recurra.tasks.scores import Scores, perplexity
 from recurra.tasks.steps import only_steps
-from recurra.types import Batch, Field, Lengths, Output, Sizes
+from recurra.types import Batch, Field, Output, Sizes
 
 
 @part("task", "generate")
@@ -107,7 +107,7 @@ class Generate(nn.Module):
 
     def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch and the core's final state. Padded steps count for nothing."""
-        y, state = core(embedder(batch), batch.structure, state)
+        y, state = core(*embedder(batch), state)
         h = y.transpose(0, 1)  # [T, B, H], as it lies in memory
         y = dropout(h, self.dropout, self.training, self.variational)
         target, sequences = _targets(batch)
@@ -125,7 +125,7 @@ class Generate(nn.Module):
 
         Shapes: token [B], log-probabilities [B, V].
         """
-        y, state = core(embedder(Batch({"input": token[:, None]})), Lengths(), state)
+        y, state = core(*embedder(Batch({"input": token[:, None]})), state)
         return self._next(embedder, y[:, 0]), state
 
     def follow(self, embedder: nn.Module, y: Tensor, memory: None = None) -> tuple[dict[str, Tensor], None]:
@@ -139,14 +139,14 @@ class Generate(nn.Module):
     ) -> tuple[Tensor, Tensor, Any]:
         """What each symbol's score is made of: log p of the targets [T, B], 0 where there is none; the core's outputs
         h [T, B, H] they were predicted from; and the core's final state. Dropout is off only after `eval()`."""
-        y, state = core(embedder(batch), batch.structure, state)
+        y, state = core(*embedder(batch), state)
         y = y.transpose(0, 1)
         dropped = dropout(y, self.dropout, self.training, self.variational)
         return self.emission.log_p(dropped, _targets(batch)[0].t(), **self._tied_to(embedder)), y, state
 
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
         """Log-probabilities [B, T, V] of the symbol behind each."""
-        y, _ = core(embedder(batch), batch.structure, state)
+        y, _ = core(*embedder(batch), state)
         return {"log_probabilities": self._next(embedder, y.flatten(0, 1)).unflatten(0, y.shape[:2])}
 
     def followed(

@@ -111,7 +111,7 @@ class Tag(nn.Module):
 
     def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch, summed over its tags, and the core's final state. Padding counts for nothing."""
-        y, state = core(embedder(batch), batch.structure, state)
+        y, state = core(*embedder(batch), state)
         kept = not_empty(batch.structure, len(y), y.device)
         target = _targets(batch).t()  # [T, B], as y lies in memory
         z = F.dropout(y.transpose(0, 1), self.dropout, self.training)  # [T, B, H]
@@ -142,7 +142,7 @@ class Tag(nn.Module):
         "tags" [B, T, K]: log ŷ, or the CRF's emissions beside its "transitions" [K, K], "start" [K] and "end" [K];
         with `intent` "label" [B, L], log ŷ of the label.
         """
-        y, _ = core(embedder(batch), batch.structure, None)
+        y, _ = core(*embedder(batch), None)
         z = self.emissions(F.dropout(y, self.dropout, self.training))
         z = z.to(torch.promote_types(z.dtype, torch.float32))
         if self.crf is None:

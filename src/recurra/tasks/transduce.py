@@ -180,8 +180,9 @@ class Transduce(nn.Module):
 
     def start(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Any:
         """The state in which the decoder has read nothing yet: what `step` takes first, with the mark `end`."""
-        y, state = core(embedder(batch), batch.structure, None)
-        return self.decoder.start(Source(y, batch.structure.values, state))
+        x, structure = embedder(batch)
+        y, state = core(x, structure, None)
+        return self.decoder.start(Source(y, structure.values, state))
 
     def step(self, embedder: nn.Module, core: nn.Module, state: Any, token: Tensor) -> tuple[Tensor, Any]:
         """Read one symbol of each target; give the log-probabilities of the next, and the new state.
