@@ -21,6 +21,7 @@ from recurra.training.evaluation import Batches, Trainable, Validation, Validato
 from recurra.training.interrupt import Interrupt
 from recurra.training.log import Event, EventKind, MetricsLog, Progress, Reason, Result, Window
 from recurra.training.optimisers import normalise_and_clip
+from recurra.training.pace import Pace, Stopwatch
 from recurra.training.recording import Recordings
 from recurra.training.resume import Counters
 from recurra.training.settings import Training
@@ -40,7 +41,8 @@ GENERATOR_OFFSET = 1
 
 class Trainer:
     """Trains `model` on the batches of `train_batches(epoch)`, always the same for the same epoch, and validates on
-    `valid_batches()`, by the loss or as `validate` does. Keeps `run` up to date and tells `progress` of every step.
+    `valid_batches()`, by the loss or as `validate` does. Keeps `run` up to date and tells `progress` of every step,
+    and `paced`, once, how long a step takes.
 
     A step takes `accumulate` batches; its gradient is that of their summed loss over their targets, or sequences.
     """
@@ -56,8 +58,10 @@ class Trainer:
         validate: Validator = by_loss,
         unfreezing: Unfreezing | None = None,
         progress: Progress = lambda event: None,
+        paced: Callable[[Pace], None] = lambda pace: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._stopwatch, self._paced = Stopwatch(), paced
         self.settings, self.run, self._progress, self._clock = settings, run, progress, clock
         self._train_batches, self._valid_batches, self._validate = train_batches, valid_batches, validate
         self._unfreezing = unfreezing
@@ -77,7 +81,7 @@ class Trainer:
         self._batches: Batches | None = None
         self._carried: Any = None
         self._learning_rate = settings.learning_rate
-        self._step_seconds = 0.0
+        self._step_seconds, self._epoch_batches = 0.0, 0
         self._saved_at, self._saved_step = 0.0, 0
         self._started = clock()
 
@@ -127,6 +131,7 @@ class Trainer:
                 self._evaluate(None)
                 continue
             self.step()
+            self._measure()
             if counters.step % self.settings.log_every == 0:
                 self._write_line()
             if self._elapsed() - self._saved_at >= (SAVE_EVERY if self._saved_step else FIRST_SAVE):
@@ -169,6 +174,13 @@ class Trainer:
         self._window.seconds += self._step_seconds
         self._tell("step")
 
+    def _measure(self) -> None:
+        """Tell how long a step takes, as soon as that is known."""
+        seconds = self._stopwatch.take(self._step_seconds)
+        if seconds is not None:
+            counters, left = self.counters, self._timetable.budget - self._elapsed()
+            self._paced(Pace(seconds, -(-self._epoch_batches // self.settings.accumulate), counters.step, left))
+
     def _update(self) -> None:
         """Let the optimiser use the gradients."""
         for group in self.optimiser.param_groups:
@@ -191,7 +203,7 @@ class Trainer:
                     f"{self.run.resume} was saved in an epoch of {counters.batches} batches, now it has {len(batches)}."
                     f" Resume with the same data and batching, or train again."
                 )
-            counters.batches = len(batches)
+            counters.batches = self._epoch_batches = len(batches)
             self._batches = batches
         return self._batches
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class Plan:
     """What is to be said before anything else."""
     plugins: tuple[Path, ...] = ()
     """Those that were loaded."""
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    """The settings beside the recipe, by their dotted names."""
 
 
 def make_plan(
@@ -97,7 +99,7 @@ def make_plan(
     _check_set(config)
     if resume:
         config = _resumed(config, out)
-    return Plan(config, out, resume, tuple(changed if resume else notes), mine)
+    return Plan(config, out, resume, tuple(changed if resume else notes), mine, dict(settings or {}))
 
 
 def _with_start(config: Config, settings: Mapping[str, Any], going_on: Path | None) -> Config:

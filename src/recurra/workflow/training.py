@@ -27,10 +27,11 @@ from recurra.tasks.metrics import check_metrics
 from recurra.training import resume as resumption
 from recurra.training.lock import locked
 from recurra.training.log import Progress, Result, recorded_lines
+from recurra.training.pace import Pace
 from recurra.training.settings import Training
 from recurra.training.trainer import Trainer
 from recurra.training.unfreezing import Unfreezing
-from recurra.workflow import transfer
+from recurra.workflow import budget, transfer
 from recurra.workflow.agreement import check_agreement
 from recurra.workflow.material import Material
 from recurra.workflow.plan import Plan
@@ -80,7 +81,8 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
     if hasattr(model.embedder, "describe"):
         model.embedder.describe(model.codecs["input"].symbols)
     material.adapt(model)
-    start, origin = start_of(config), None if folder is None else checkpoint.read_report(folder.report).get("init")
+    former = {} if folder is None else checkpoint.read_report(folder.report)
+    start, origin = start_of(config), former.get("init")
     started: list[str] = []
     if start is not None and not going_on:
         origin, started = _start(model, start, material)
@@ -93,7 +95,8 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
         "parameters": model.parameter_count,
         **({} if origin is None else {"init": origin}),
         "seed": training.seed,
-        "commands": _commands(folder, command),
+        "commands": [*former.get("commands", []), *([command] if command else [])],
+        **({"forecast": former["forecast"]} if "forecast" in former else {}),
         **({own_files.KEY: own_files.record(plan.plugins)} if plan.plugins else {}),
     }
     *before, last = material.sentences()
@@ -105,6 +108,16 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
     codec_file.save(material.codecs.saved, codec_file.find(folder.path))
     checkpoint.write_json(folder.report, report)
     storage.write_text(folder.config, configuration.dump_toml(config))
+
+    def paced(pace: Pace) -> None:
+        """Say what will come of the training, where that is little, and again in the report."""
+        found = budget.forecast(config, material.codecs, pace, training, plan.stated)
+        report.pop("forecast", None)
+        if found is not None:
+            report["forecast"] = {"said": found[0], **found[1]}
+            say(found[0])
+        checkpoint.write_json(folder.report, report)
+
     trainer = Trainer(
         model,
         training,
@@ -114,6 +127,7 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
         validate=material.validate,
         unfreezing=_unfreezing(model, start, origin),
         progress=progress,
+        paced=paced,
     )
     if remark := precision_note(trainer.precision, trainer.device):
         say(remark)
@@ -167,12 +181,6 @@ def open_material(config: Config, folder: RunFolder | None) -> Material:
             "Put the former files back, or train anew with another --out."
         )
     return material
-
-
-def _commands(folder: RunFolder | None, command: str | None) -> list[str]:
-    """The commands that led to the run, one for each time it was gone on with."""
-    before = [] if folder is None else checkpoint.read_report(folder.report).get("commands", [])
-    return [*before, *([command] if command else [])]
 
 
 def _results(run: Run, material: Material, result: Result, trainer: Trainer) -> dict[str, Any]:

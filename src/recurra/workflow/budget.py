@@ -1,0 +1,189 @@
+"""What a budget of time will make of a training, and the settings that make more of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from recurra import config as configuration
+from recurra import registry
+from recurra.config import Config
+from recurra.data.fields import Codecs
+from recurra.errors import ConfigError
+from recurra.model import Model
+from recurra.training.pace import Pace
+from recurra.training.settings import Training
+
+FEW = 300
+"""Updates below which little is to be expected of a training that its budget ends."""
+ENOUGH = 600
+"""Updates that other settings should make."""
+LONG_EPOCH = 600.0
+"""Seconds of an epoch that are said where there is no budget."""
+EXPONENT = 0.85
+"""An update takes seconds in proportion to (parameters × tokens)^0.85. Measured with `char-lm`, `fill`, `translate` and
+`pronounce` on one thread, whose widths and batches were made less: exponents of 0.81 to 0.89."""
+RUNGS = (
+    *((2, 1.0, False), (4, 1.0, False), (4, 0.75, False), (4, 0.5, False), (4, 0.5, True), (4, 0.375, True)),
+    *((8, 0.375, True), (8, 0.25, True), (16, 0.25, True), (16, 0.1875, True), (16, 0.125, True)),
+)
+"""What is tried in turn: by what a batch is divided, by what widths are multiplied, whether one layer is left."""
+WIDTHS = ("hidden_size", "readout_size", "feed_forward")
+MULTIPLE, NARROWEST = 16, 64
+"""Widths are multiples of the one, and none is made less than the other."""
+BATCHES = {"streams": 8, "size": 8, "tokens": 256}
+"""The keys that say how large a batch is, and what none is made less than."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Settings other than the recipe's, and the updates that they are estimated to make."""
+
+    settings: Mapping[str, Any]
+    updates: int
+    epochs: float
+    """Times through the training data that these are."""
+
+    @property
+    def words(self) -> str:
+        """As options of the command line."""
+        return " ".join(f"--set {name}={value}" for name, value in self.settings.items())
+
+
+def forecast(
+    config: Config, codecs: Codecs, pace: Pace, training: Training, stated: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]] | None:
+    """A sentence about what a training will come to at its pace, and its numbers; None where all is well."""
+    updates = pace.updates(pace.seconds, training.epochs)
+    epochs = updates / pace.updates_an_epoch
+    numbers: dict[str, Any] = {"seconds_per_update": pace.seconds, "updates": updates, "epochs": epochs}
+    if training.max_minutes is None:
+        epoch = pace.seconds * pace.updates_an_epoch
+        if epoch < LONG_EPOCH:
+            return None
+        whole = "" if training.epochs == 1 else f", {training.epochs} of them {duration(epoch * training.epochs)}"
+        return (
+            f"At this pace an epoch takes {duration(epoch)}{whole}. `--max-minutes` ends a training earlier and brings "
+            "its schedule to an end by then.",
+            numbers,
+        )
+    if updates >= min(FEW, training.epochs * pace.updates_an_epoch):
+        return None
+    said = (
+        f"At this pace {training.max_minutes:g} minutes make {epochs:.2g} of {training.epochs} epochs, about "
+        f"{updates:,} updates: expect little."
+    )
+    choice = smaller(config, codecs, pace, training.epochs, stated)
+    if choice is not None and choice.updates > updates:
+        said += f" `{choice.words}` makes about {rounded(choice.updates):,}."
+        numbers["suggested"] = dict(choice.settings)
+    return said, numbers
+
+
+def smaller(config: Config, codecs: Codecs, pace: Pace, epochs: int, stated: Mapping[str, Any]) -> Choice | None:
+    """The first of `RUNGS` that makes `ENOUGH` updates of the budget, or the last; None where nothing can be smaller.
+
+    What is `stated` beside the recipe stays as it is. A function of its arguments alone, which leaves torch's
+    generator as it was.
+    """
+    found, own = None, _weights(config, codecs) * _batch(config)
+    for divisor, factor, one_layer in RUNGS:
+        changed = {**_batches(config, divisor), **_widths(config, factor), **(_layers(config) if one_layer else {})}
+        settings = {name: value for name, value in changed.items() if name not in stated}
+        other = configuration.with_settings(config, settings)
+        try:
+            work = _weights(other, codecs) * _batch(other)
+        except ConfigError:  # a width that does not go with another setting
+            continue
+        if work >= own:
+            continue
+        seconds = pace.seconds * (work / own) ** EXPONENT
+        an_epoch = round(pace.updates_an_epoch * _batch(config) / _batch(other))
+        updates = Pace(seconds, an_epoch, pace.step, pace.left).updates(seconds, epochs)
+        found = Choice(settings, updates, updates / an_epoch)
+        if updates >= ENOUGH:
+            break
+    return found
+
+
+def duration(seconds: float) -> str:
+    """A time in the largest unit that it has two of."""
+    for unit, name in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.2g} {name}" if seconds < 10 * unit else f"{seconds / unit:,.0f} {name}"
+    return f"{seconds:.0f} seconds"
+
+
+def rounded(count: int) -> int:
+    """An estimate with two digits."""
+    return count if count < 100 else int(float(f"{count:.1e}"))
+
+
+def _batch(config: Config) -> int:
+    """How large a batch is, in whatever its settings count."""
+    held = _held(config["batching"], "batching")
+    key = next((key for key in ("tokens", "streams", "size") if held.get(key)), None)
+    return (1 if key is None else held[key]) * (held.get("steps") or 1)
+
+
+def _batches(config: Config, divisor: int) -> dict[str, int]:
+    """Settings of smaller batches."""
+    held = _held(config["batching"], "batching")
+    return {
+        f"batching.{key}": max(least, held[key] // divisor)
+        for key, least in BATCHES.items()
+        if held.get(key) and held[key] > least
+    }
+
+
+def _widths(config: Config, factor: float) -> dict[str, int]:
+    """Settings of a narrower model: of recurrent layers, and of symbols' vectors where these are the output's, too."""
+    if factor == 1.0 or config.get("init", {}).get("from") is not None:
+        return {}
+    found = {}
+    for where, table in _parts(config):
+        keys = (*WIDTHS, "size") if where == "embedder" and _tied(config) else WIDTHS
+        if where == "embedder" and not _tied(config):
+            continue
+        for key in keys:
+            width = table.get(key)
+            if isinstance(width, int) and width > NARROWEST:
+                found[f"{where}.{key}"] = max(NARROWEST, round(width * factor / MULTIPLE) * MULTIPLE)
+    return found
+
+
+def _layers(config: Config) -> dict[str, int]:
+    """Settings of one layer."""
+    if config.get("init", {}).get("from") is not None:
+        return {}
+    return {f"{where}.num_layers": 1 for where, table in _parts(config) if (table.get("num_layers") or 1) > 1}
+
+
+def _tied(config: Config) -> bool:
+    """Whether the symbols' vectors are the output's matrix, which is multiplied with at every step."""
+    return config["task"].get("tied", False) not in (False, None, "none")
+
+
+def _parts(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(dotted name, its settings with their defaults) of the embedder, the core and the parts of the task."""
+    for section in ("embedder", "core"):
+        yield section, _held(config[section], section)
+    for key, value in config["task"].items():
+        if isinstance(value, Mapping) and "kind" in value and key in registry.ROOMS:
+            yield f"task.{key}", _held(value, key)
+
+
+def _held(table: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The settings of a part, defaults included."""
+    return {**registry.defaults(kind, table["kind"]), **table}
+
+
+def _weights(config: Config, codecs: Codecs) -> int:
+    """Parameters that are multiplied with at every step: without vectors that are only looked up."""
+    with torch.random.fork_rng(devices=[]):
+        model = Model.from_config(config, codecs)
+    looked_up = 0 if _tied(config) else sum(weights.numel() for weights in model.embedder.parameters())
+    return max(1, model.parameter_count - looked_up)
