@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra.runs.run import Run as Run
+    from recurra.workflow import compare as compare
     from recurra.workflow import inspect as inspect
     from recurra.workflow import load as load
     from recurra.workflow import train as train
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "__version__", "inspect", "load", "train"]
+__all__ = ["Run", "__version__", "compare", "inspect", "load", "train"]
 
 _HOMES = {
     "Run": "recurra.runs.run",
+    "compare": "recurra.workflow",
     "inspect": "recurra.workflow",
     "load": "recurra.workflow",
     "train": "recurra.workflow",

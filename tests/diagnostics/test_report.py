@@ -78,7 +78,13 @@ def test_all_of_it_is_json(found):
     assert [flow["verdict"] for flow in again["gradient_flow"]["flows"]] == [
         f.verdict for f in found.gradient_flow.flows
     ]
-    assert set(again["left_out"]) == {"recorded_gradients", "alignment", "self_attention", "recorded_spectra"}
+    assert set(again["left_out"]) == {
+        "training",
+        "recorded_gradients",
+        "alignment",
+        "self_attention",
+        "recorded_spectra",
+    }
 
 
 @pytest.mark.parametrize("task", ["tag", "fill", "transduce"])

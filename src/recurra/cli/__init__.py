@@ -13,6 +13,7 @@ from recurra import __version__
 from recurra.cli import faults
 from recurra.cli.bench import bench
 from recurra.cli.cells import cells
+from recurra.cli.compare import compare
 from recurra.cli.evaluate import evaluate
 from recurra.cli.export import export
 from recurra.cli.inspect import inspect
@@ -31,6 +32,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "stream": stream,
     "inspect": inspect,
+    "compare": compare,
     "export": export,
     "serve": serve,
     "recipes": recipes,

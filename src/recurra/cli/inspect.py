@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from recurra import storage, workflow
-from recurra.cli.options import Device, Json, Plugins, Reading, Threads
+from recurra.cli.options import Device, Json, Plugins, Reading, Threads, check_page
 from recurra.config import parse_settings
 from recurra.errors import ConfigError
 
@@ -47,11 +47,7 @@ def inspect(
     """
     if text is not None and file is not None:
         raise ConfigError("--text and --file both name a text. Give one of them.")
-    if out is not None and (out.is_dir() or not out.parent.is_dir()):
-        what = "is a folder" if out.is_dir() else f"cannot be written: there is no folder {out.parent}"
-        raise ConfigError(f"--out {out} {what}. Name a file, --out report.html")
-    if out is not None:
-        storage.check_place(out)
+    check_page(out, "report.html")
     found = workflow.inspect(
         run,
         text=text,

@@ -13,6 +13,7 @@ from recurra.runs.adaptation import Choice
 from recurra.workflow.plan import check_reading, check_run, make_plan
 
 if TYPE_CHECKING:
+    from recurra.diagnostics.comparison import Comparison
     from recurra.diagnostics.report import Inspection
     from recurra.export.write import Export
     from recurra.runs.run import Run
@@ -159,3 +160,19 @@ def inspect(
 
     encoding = (settings or {}).get("reader.encoding")
     return look_inside(load_run(run, plugins, device), text, file, length, threads, encoding)
+
+
+def compare(*runs: str | Path) -> Comparison:
+    """Runs of one task beside each other: scores, the curves of their trainings, the settings that differ.
+
+    `recurra.diagnostics.report.comparison_summary` makes words of it, `comparison_page` an HTML file. Raises
+    `ConfigError` for fewer than two runs, for more than twelve and for runs of different tasks, `CheckpointError` for a
+    folder that holds no run.
+    """
+    if len(runs) < 2:
+        raise ConfigError(f"{len(runs)} run{'' if len(runs) == 1 else 's'} to compare. Name two or more of one task.")
+    for run in runs:
+        check_run(run)
+    from recurra.diagnostics.comparison import compare as beside
+
+    return beside(runs)

@@ -3,8 +3,9 @@ but itself."""
 
 from __future__ import annotations
 
+from recurra.diagnostics.report.compared import comparison_page, comparison_summary
 from recurra.diagnostics.report.findings import Inspection, inspect_model
 from recurra.diagnostics.report.page import page
 from recurra.diagnostics.report.summary import summary
 
-__all__ = ["Inspection", "inspect_model", "page", "summary"]
+__all__ = ["Inspection", "comparison_page", "comparison_summary", "inspect_model", "page", "summary"]

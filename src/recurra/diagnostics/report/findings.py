@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from recurra.diagnostics.attention import AttentionMap, SelfAttention, alignment, self_attention
+from recurra.diagnostics.curves import Curves, curves
 from recurra.diagnostics.decisions import Attribution, attribution
 from recurra.diagnostics.gates import Gates, gates
 from recurra.diagnostics.gradients import GradientFlow, gradient_flow
@@ -50,6 +51,8 @@ class Inspection:
     attribution: Attribution | None
     """What decided the model's own answers to the text."""
     gradient_flow: GradientFlow | None
+    training: Curves | None
+    """How the training went."""
     recorded_gradients: RecordedGradients | None
     gates: Gates | None
     trackers: dict[str, tuple[Tracker, ...]]
@@ -94,6 +97,7 @@ def inspect_model(
         unknown=int((reading.encoded["input"] == unknown).sum()) if unknown is not None else 0,
         attribution=tried("attribution", lambda: attribution(model, text), None),
         gradient_flow=tried("gradient_flow", lambda: gradient_flow(model, text), None),
+        training=tried("training", lambda: curves(_folder(run)), None),
         recorded_gradients=tried("recorded_gradients", lambda: recorded_gradients(_folder(run)), None),
         gates=seen,
         trackers={},

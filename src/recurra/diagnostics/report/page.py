@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 
 from recurra.diagnostics.report.findings import Inspection
@@ -17,27 +17,37 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 def page(found: Inspection) -> str:
     """The page as one string, to be written in UTF-8. Whatever the text holds is shown and never run."""
     drawn = {key: "".join(draw(found)) for key, draw in SECTIONS.items()}
-    names = {key: TITLES[key] for key, content in drawn.items() if content}
-    links = "".join(f'<a href="#{key}">{title}</a>' for key, title in names.items())
-    sections = "".join(f'<section id="{key}"><h2>{title}</h2>{drawn[key]}</section>' for key, title in names.items())
+    parts = {key: (TITLES[key], content) for key, content in drawn.items() if content}
+    lead = f"Looked at while it read {read_of(found)}, {escaped(found.origin)}."
+    return document(f"{escaped(found.name)} – recurra inspect", found.name, found.about, lead, parts, _left_out(found))
+
+
+def document(
+    title: str, name: str, about: str, lead: str, parts: Mapping[str, tuple[str, str]], last: Iterable[str] = ()
+) -> str:
+    """A whole page of parts, each a key with a title and HTML. `title` and `lead` are HTML, `name` and `about` text."""
+    links = "".join(f'<a href="#{key}">{named}</a>' for key, (named, _) in parts.items())
+    sections = "".join(
+        f'<section id="{key}"><h2>{named}</h2>{content}</section>' for key, (named, content) in parts.items()
+    )
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{escaped(found.name)} – recurra inspect</title>
+<title>{title}</title>
 <style>
 {_file("page.css")}</style>
 </head>
 <body>
-<header><div><h1>{escaped(found.name)}</h1><div class="soft">{html.escape(found.about)}</div></div>
+<header><div><h1>{escaped(name)}</h1><div class="soft">{html.escape(about)}</div></div>
 <button id="look" type="button">dark / light</button></header>
-<p class="soft">Looked at while it read {read_of(found)}, {escaped(found.origin)}.</p>
+<p class="soft">{lead}</p>
 <nav>{links}</nav>
 <main>
 {sections}
-{"".join(_left_out(found))}</main>
+{"".join(last)}</main>
 <div id="status" role="status"></div>
 <script>
 {_file("page.js")}</script>

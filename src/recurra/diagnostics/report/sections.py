@@ -106,6 +106,19 @@ def gradient_flow(found: Inspection) -> Iterator[str]:
     yield f'<div class="grid-of">{"".join(drawn)}</div>'
 
 
+def training(found: Inspection) -> Iterator[str]:
+    seen = found.training
+    if seen is None:
+        return
+    yield "<p>The loss in training, per target, and what was validated, by epochs.</p>"
+    yield f"<p>{html.escape(seen.conclusion)}</p>"
+    drawn = (
+        line_chart([Line("", values, seen.epochs[known])], "epochs", name)
+        for name, (known, values) in seen.series.items()
+    )
+    yield f'<div class="grid-of">{"".join(drawn)}</div>'
+
+
 def recorded_gradients(found: Inspection) -> Iterator[str]:
     recorded = found.recorded_gradients
     if recorded is None:
@@ -287,6 +300,7 @@ def recorded_spectra(found: Inspection) -> Iterator[str]:
 SECTIONS: dict[str, Callable[[Inspection], Iterator[str]]] = {
     "attribution": attribution,
     "gradient_flow": gradient_flow,
+    "training": training,
     "recorded_gradients": recorded_gradients,
     "gates": gates,
     "next_symbols": next_symbols,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.diagnostics.curves import Series
 from recurra.diagnostics.decisions import Decision
 from recurra.diagnostics.gates import Keeping
 from recurra.diagnostics.gradients import Flow
@@ -17,6 +18,7 @@ from recurra.diagnostics.report.shown import cut, number, share
 TITLES = {
     "attribution": "What decided the answers",
     "gradient_flow": "Gradient flow",
+    "training": "Training curves",
     "recorded_gradients": "Gradients of the training",
     "gates": "Gates",
     "next_symbols": "Next symbols",
@@ -32,6 +34,8 @@ PROPERTY = {
     CHANGING: "change most",
 }
 SURPRISES = 5
+BARS, WIDE = "▁▂▃▄▅▆▇█", 40
+"""Heights of a line of a terminal, and its width."""
 
 
 def summary(found: Inspection) -> str:
@@ -40,7 +44,18 @@ def summary(found: Inspection) -> str:
         found.name + (f": {found.about}" if found.about else ""),
         f"text: {read_of(found)}, {found.origin}",
     ]
-    for part in (_decided, _flow, _recorded, _gates, _trackers, _symbols, _attention, _spectra, _recorded_spectra):
+    for part in (
+        _decided,
+        _flow,
+        _training,
+        _recorded,
+        _gates,
+        _trackers,
+        _symbols,
+        _attention,
+        _spectra,
+        _recorded_spectra,
+    ):
         paragraph = list(part(found))
         lines += ["", *paragraph] if paragraph else []
     if found.left_out:
@@ -110,6 +125,19 @@ def _flow(found: Inspection) -> Iterator[str]:
         yield f"  {sentence}"
     for note in found.gradient_flow.notes:
         yield f"  {note}"
+
+
+def _training(found: Inspection) -> Iterator[str]:
+    curves = found.training
+    if curves is None:
+        return
+    yield f"training: {curves.epochs[-1]:.3g} epochs, {curves.steps[-1]:,} updates"
+    rows = []
+    for name, (known, values) in curves.series.items():
+        drawn = sparkline(curves.epochs[known] / curves.epochs[-1], values, float(values.min()), float(values.max()))
+        rows.append([name, drawn, f"{number(values[0])} → {number(values[-1])}"])
+    yield from columns(rows)
+    yield f"  {curves.conclusion}"
 
 
 def _recorded(found: Inspection) -> Iterator[str]:
@@ -201,6 +229,19 @@ def _spectra(found: Inspection) -> Iterator[str]:
         yield from columns(
             [[f"{s.layers}.{s.weight}", s.gate, number(s.norm), number(s.radius)] for s in found.spectra]
         )
+
+
+def sparkline(x: Series, values: Series, low: float, high: float) -> str:
+    """Values as bars of eight heights from `low` to `high`, x from 0 to 1; a place without one has the one before."""
+    at = np.clip((x * WIDE).astype(int), 0, WIDE - 1)
+    out, former = [], " "
+    for k in range(int(at.max()) + 1):
+        here = values[at == k]
+        if len(here):
+            height = (float(here.mean()) - low) / (high - low) if high > low else 0.5
+            former = BARS[min(len(BARS) - 1, int(height * len(BARS)))]
+        out.append(former)
+    return "".join(out)
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

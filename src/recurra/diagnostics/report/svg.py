@@ -75,9 +75,12 @@ def line_chart(lines: Sequence[Line], across: str, up: str, log: bool = False) -
     drawn.append(
         f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{html.escape(across)}</text>'
     )
-    named = f"{up} by {across}: {', '.join(line.name for line in lines)}"
+    names = ", ".join(line.name for line in lines if line.name)
+    named = f"{up} by {across}" + (f": {names}" if names else "")
     keys = "".join(
-        f'<span class="key {look}">{html.escape(line.name)}</span>' for look, line in zip(looks, lines, strict=True)
+        f'<span class="key {look}">{html.escape(line.name)}</span>'
+        for look, line in zip(looks, lines, strict=True)
+        if line.name
     )
     caption = f"<figcaption>{html.escape(up)}{f' · {keys}' if keys else ''}</figcaption>"
     return f"<figure>{_svg(drawn, WIDTH, HEIGHT, named)}{caption}</figure>"
