@@ -78,7 +78,8 @@ def attribution(model: Model, given: Given, *, all_symbols: bool = False) -> Att
 
     `given`: a text, its tokens or an example, whose true answers are not looked at. `all_symbols`: take each away for
     every answer, not only those of the largest gradient.
-    Raises `ConfigError` for a task whose answers are no symbols, `DataError` for a text without a token.
+    Raises `ConfigError` for a task whose answers are no symbols and for an embedder that
+    changes time, `DataError` for a text without a token.
     """
     task, codecs = model.task, model.codecs
     example = as_example(given, codecs)
@@ -131,7 +132,7 @@ def _likeliest_next(parts: Parts, batch: Batch) -> int:
     ids, state = batch.fields["input"], None
     if ids.shape[1] > 1:
         before = Batch({"input": ids[:, :-1]})
-        _, state = parts.core(parts.embedder(before), before.structure, None)
+        _, state = parts.core(*parts.embedder(before), None)
     log_p, _ = parts.task.step(parts.embedder, parts.core, state, ids[:, -1])
     return int(log_p[0].argmax())
 
@@ -161,12 +162,7 @@ class _Given:
 def _decisions(parts: Parts, reading: Reading, steps: list[Any], names: list[str], count: int) -> list[Decision]:
     batch = reading.batch()
     with torch.no_grad():
-        x = parts.embedder(batch)  # [1, T, D]
-    if x.shape[1] != len(reading.tokens):
-        raise ConfigError(
-            f"the embedder makes {x.shape[1]} steps of {len(reading.tokens)} symbols, so what a step does is not what "
-            "a symbol does."
-        )
+        x, _ = parts.embedder(batch)  # [1, T, D]
     by_step = steps[0] is not None
     gradients = _gradients(parts, reading, x, steps if by_step else None)  # [N, T]
     measured = _by_step(parts, batch) if by_step else _of_whole(parts, batch)
@@ -190,7 +186,7 @@ def _gradients(parts: Parts, reading: Reading, x: Tensor, steps: list[int] | Non
     batch = reading.batch(rows)
     with torch.enable_grad():
         x = x.expand(rows, -1, -1).clone().requires_grad_()
-        embedder = _Given(parts.embedder, x)
+        embedder = _Given(parts.embedder, (x, batch.structure))
         if steps is None:
             out = parts.task(embedder, parts.core, batch)
             loss = out.loss / max(1, out.targets)
@@ -209,7 +205,8 @@ def _by_step(parts: Parts, batch: Batch) -> Measure:
 
     @torch.no_grad()
     def measured(x: Tensor, steps: list[Any]) -> list[float]:
-        embedder, core = _Given(parts.embedder, x), _Given(parts.core, parts.core(x, batch.structure, None))
+        embedder = _Given(parts.embedder, (x, batch.structure))
+        core = _Given(parts.core, parts.core(x, batch.structure, None))
         at = [torch.tensor([t], device=x.device) for t in steps]
         return [-float(parts.task.step_loss(embedder, core, batch, t)) for t in at]
 
@@ -221,7 +218,7 @@ def _of_whole(parts: Parts, batch: Batch) -> Measure:
 
     @torch.no_grad()
     def measured(x: Tensor, _: list[Any]) -> list[float]:
-        out = parts.task(_Given(parts.embedder, x), parts.core, batch)
+        out = parts.task(_Given(parts.embedder, (x, batch.structure)), parts.core, batch)
         return [-float(out.loss) / max(1, out.targets)]
 
     return measured
