@@ -45,6 +45,8 @@ ROOMS = {
 
 LARGEST = (2 - 2**-23) * 2.0**127
 """The largest number of 32 bits, 3.4e38: weights are of them."""
+_LEFT_OUT = {"baseline": " To be scored without it, train or evaluate with --no-baseline."}
+"""How a part that a recipe must name is left out when it is used."""
 _UNNAMED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 """Parameters that take anything, as those of an `nn.Module` without a constructor do: no setting has their name."""
 _parts: dict[tuple[str, str], Any] = {}
@@ -128,6 +130,15 @@ def check_keys(kind: str, settings: Mapping[str, Any], where: str) -> None:
     constructor = _method(*_declarations(kind)[settings["kind"]], "__init__")
     if constructor is not None:
         _check_known((key for key in settings if key != "kind"), _arguments(*constructor), where)
+
+
+def arguments(kind: str, name: str) -> list[str]:
+    """The keywords of a part's constructor, as its source says; imports no part of ours. Raises `UnknownName`."""
+    found = _declarations(kind).get(name)
+    if found is None:
+        return list(_keywords(find(kind, name))[0])
+    constructor = _method(*found, "__init__")
+    return [] if constructor is None else list(_arguments(*constructor))
 
 
 def defaults(kind: str, name: str) -> dict[str, Any]:
@@ -300,6 +311,9 @@ def _kind(kind: str, settings: Mapping[str, Any], where: str) -> str:
     name = settings["kind"]
     if isinstance(name, str):
         return name
+    if name is None:
+        known = f"the name of a {kind}: {', '.join(names(kind))}"
+        raise ConfigError(f'{where}.kind = "none", expected {known}.{_LEFT_OUT.get(kind, "")}')
     raise ConfigError(f"{where}.kind = {name!r} is a {type(name).__name__}, expected the name of a {kind}.")
 
 

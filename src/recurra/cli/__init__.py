@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnknownOptionError
 
 from recurra import __version__
 from recurra.cli import faults
@@ -76,7 +76,7 @@ def call(arguments: Sequence[str]) -> int:
             return CLOSED
         if debug:
             traceback.print_exc()
-        print(f"recurra: {error}", file=sys.stderr)
+        print(f"recurra: {_meant(words, error) or error}", file=sys.stderr)
         return WRONG
     except (RecursionError, MemoryError, OverflowError, RuntimeError, ValueError) as error:
         said = _unwritable(error) if isinstance(error, UnicodeEncodeError) else faults.sentence(error)
@@ -93,6 +93,16 @@ def call(arguments: Sequence[str]) -> int:
         )
         return interrupt.exit_code if isinstance(interrupt, Stopped) else INTERRUPTED
     return 0
+
+
+def _meant(words: Sequence[str], error: Exception) -> str | None:
+    """What to say of an option that a training has as a setting; None of any other error."""
+    option = error.token.keyword or error.token.value if isinstance(error, UnknownOptionError) else None
+    if option is None or words[:1] != ["train"]:
+        return None
+    from recurra.cli.meant import setting_meant
+
+    return setting_meant(words, next((word for word in words if word.startswith(option)), option))
 
 
 def _unwritable(error: UnicodeEncodeError) -> str:

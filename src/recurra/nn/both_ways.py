@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recurra.engine import Record, Trace
 from recurra.engine.padded import turned
-from recurra.nn.layers import Layers, Regularisation, cell_of, make_layers, start_weights
+from recurra.nn.layers import Layers, Regularisation, cell_of, check_core, make_layers, start_weights
 from recurra.registry import part
 from recurra.types import Lengths, Sizes
 
@@ -41,6 +41,7 @@ class BothWaysCore(nn.Module):
         regularisation: Regularisation = Regularisation(),
     ) -> None:
         super().__init__()
+        check_core(layers, regularisation)
         self.cell = cell_of(layers, equations)
         self.settings, self.regularisation = layers, regularisation
 

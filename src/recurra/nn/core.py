@@ -7,7 +7,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from recurra.engine import Record, Trace
-from recurra.nn.layers import Layers, Regularisation, cell_of, make_layers, start_weights
+from recurra.nn.layers import Layers, Regularisation, cell_of, check_core, make_layers, start_weights
 from recurra.nn.step import Step
 from recurra.registry import part
 from recurra.types import Lengths, Sizes
@@ -31,6 +31,7 @@ class RecurrentCore(nn.Module):
         merge: Literal["concat", "sum"] = "concat",
     ) -> None:
         super().__init__()
+        check_core(layers, regularisation)
         self.cell = cell_of(layers, equations)
         self.settings, self.regularisation = layers, regularisation
         self.bidirectional, self.merge = bidirectional, merge

@@ -10,7 +10,9 @@ from torch import nn
 from recurra.engine import Backend
 from recurra.equations.language import Cell
 from recurra.equations.parse import parse
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, WrongValue
+from recurra.limits import check_layers, check_size
+from recurra.nn.arguments import check_shares
 from recurra.nn.recurrent import Recurrent
 from recurra.registry import group
 
@@ -41,6 +43,21 @@ class Regularisation:
     recurrent_dropout: float = 0.0
     weight_dropout: float = 0.0
     zoneout: float = 0.0
+
+
+def check_core(layers: Layers, regularisation: Regularisation) -> None:
+    """Raise `ConfigError` for settings of a core that are out of range, by their names in a recipe."""
+    for name, number in (("hidden_size", layers.hidden_size), ("num_layers", layers.num_layers)):
+        (check_layers if name == "num_layers" else check_size)(f"core.{name}", number)
+        if number < 1:
+            raise ConfigError(f"core.{name} = {number}, expected 1 or more.")
+    if layers.init_range is not None and layers.init_range <= 0:
+        raise ConfigError(f"core.init_range = {layers.init_range}, expected more than 0, or none for the cell's own.")
+    shares = {name: value for name, value in vars(regularisation).items() if name != "variational"}
+    try:
+        check_shares(layers.dropout, **shares)
+    except WrongValue as error:
+        raise ConfigError(f"core.{error}") from error
 
 
 def make_layers(
