@@ -78,13 +78,8 @@ def test_all_of_it_is_json(found):
     assert [flow["verdict"] for flow in again["gradient_flow"]["flows"]] == [
         f.verdict for f in found.gradient_flow.flows
     ]
-    assert set(again["left_out"]) == {
-        "training",
-        "recorded_gradients",
-        "alignment",
-        "self_attention",
-        "recorded_spectra",
-    }
+    recorded = {"training", "recorded_gradients", "recorded_spectra"}
+    assert set(again["left_out"]) == {*recorded, "alignment", "self_attention", "units that track"}
 
 
 @pytest.mark.parametrize("task", ["tag", "fill", "transduce"])
@@ -131,9 +126,26 @@ def test_unknown_symbols_are_counted(made):
 
 
 def test_few_symbols_track_nothing(made):
-    found = inspect_model(made(), TEXT[:49])
-    assert set(found.trackers) == {"changing"} and "over 49 symbols" in found.left_out["units that track"]
-    assert set(inspect_model(made(), TEXT[:50]).trackers) > {"changing"}
+    found = inspect_model(made(), TEXT)
+    assert set(found.trackers) == {"changing"} and not found.tested
+    assert f"{len(TEXT)} symbols are too few to tell" in found.left_out["units that track"]
+
+
+def test_units_are_tested_over_more_text_and_shown_over_the_one_looked_at(made, monkeypatch):
+    monkeypatch.setattr("recurra.diagnostics.tracking.LEVEL", 0.9)  # so that random weights name some
+    found = inspect_model(made(), TEXT, more=[TEXT * 5] * 2)
+    assert set(found.tested) == {"quotes", "line", "nesting"}
+    for prop, tested in found.tested.items():
+        assert tested.symbols == 10 * len(TEXT) and tested.units == 24  # h and c of 6 units in 2 layers
+        assert [unit.unit for unit in found.trackers.get(prop, ())] == [unit.unit for unit in tested.trackers]
+        for unit in found.trackers.get(prop, ()):
+            assert abs(unit.r) > tested.threshold
+            assert np.allclose(unit.values, found.gates.find(unit.state, unit.layer).values[:, unit.unit])
+    assert any(tested.beyond for tested in found.tested.values())
+    said, written = summary(found), page(found)
+    assert "Tested over 570 symbols" in said and "divided by the 3 properties" in written
+    again = json.loads(json.dumps(found.as_json()))["tested"]["line"]
+    assert len(again["trackers"]) == len(found.tested["line"].trackers)
 
 
 def test_a_decoder_that_is_not_looked_into_is_told(made):

@@ -13,7 +13,7 @@ from recurra.diagnostics.properties import PROPERTIES
 from recurra.diagnostics.recorded import RecordedGradients, RecordedSpectra, recorded_gradients, recorded_spectra
 from recurra.diagnostics.spectrum import Spectrum, spectra
 from recurra.diagnostics.symbols import Place, next_symbols
-from recurra.diagnostics.tracking import Tracker, units_that_track
+from recurra.diagnostics.tracking import Tested, Tracker, beyond_chance, units_that_track
 
 __all__ = [
     "PROPERTIES",
@@ -28,9 +28,11 @@ __all__ = [
     "RecordedSpectra",
     "SelfAttention",
     "Spectrum",
+    "Tested",
     "Tracker",
     "alignment",
     "attribution",
+    "beyond_chance",
     "gates",
     "gradient_flow",
     "measure",

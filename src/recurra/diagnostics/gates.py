@@ -3,7 +3,8 @@ long each unit keeps what it holds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from recurra.diagnostics.plain import plain
 from recurra.diagnostics.reading import Given, frozen_copy, read
 from recurra.engine import Trace
 from recurra.equations.gates import KEPT, activations
-from recurra.errors import ConfigError, did_you_mean
+from recurra.errors import ConfigError, DataError, did_you_mean
 from recurra.model import Model
 from recurra.nn.watch import LayerTrace, Watched
 
@@ -148,6 +149,39 @@ def observed(tokens: tuple[str, ...], trace: list[Trace | LayerTrace]) -> Gates:
                 share = np.broadcast_to(geometric(_series(one, one.whole(KEPT + state))), units)
                 kept.append(Keeping(layer, direction, state, share, time_constants(share)))
     return Gates(tokens, tuple(found), tuple(states), tuple(kept))
+
+
+def states_over(model: Model, texts: Iterable[Given]) -> tuple[tuple[tuple[str, ...], ...], tuple[Series, ...]]:
+    """The tokens of each of several texts, and the states of the core over all of them, one after the other; each
+    begins from a fresh state.
+
+    Raises `ConfigError` for a core without recurrent layers, `DataError` where there is no text.
+    """
+    parts = frozen_copy(model)
+    tokens: list[tuple[str, ...]] = []
+    pieces: list[list[Series]] = []
+    for text in texts:
+        reading = read(model, text)
+        trace: list[Trace | LayerTrace] = []
+        batch = reading.batch()
+        with torch.no_grad():
+            Watched(parts.core, trace=trace)(*parts.embedder(batch))
+        if any(isinstance(one, LayerTrace) for one in trace):
+            raise ConfigError("this core has no recurrent units.")
+        tokens.append(reading.tokens)
+        pieces.append([one for each in trace if isinstance(each, Trace) for one in _states(each)])
+    if not pieces:
+        raise DataError("there is no text whose states could be looked at. Give one.")
+    whole = tuple(
+        replace(same[0], values=np.concatenate([one.values for one in same])) for same in zip(*pieces, strict=True)
+    )
+    return tuple(tokens), whole
+
+
+def _states(one: Trace) -> Iterator[Series]:
+    for state in one.cell.state:
+        direction = "backwards" if one.reverse else "forwards"
+        yield Series(one.layer + 1, direction, state, _series(one, one.state(state)))
 
 
 def geometric(values: Values) -> NDArray[np.float64]:

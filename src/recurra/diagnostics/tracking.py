@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.diagnostics.gates import Gates
+from recurra.diagnostics.gates import Gates, Series
 from recurra.diagnostics.plain import plain
 from recurra.diagnostics.properties import PROPERTIES
 from recurra.errors import DataError, UnknownName
@@ -67,6 +67,80 @@ def units_that_track(
         Tracker(one.layer, one.direction, one.name, int(unit), r, one.values[:, unit])
         for _, one, unit, r in found[:count]
     )
+
+
+LEVEL = 0.01
+"""How likely it is at most that one unit or more is shown by chance, over all units and properties."""
+NEAR = 20
+"""Shifts by less than a twentieth of the text are no chance: a property is like itself a few steps on."""
+BLOCK = 256
+"""Units whose correlations at all shifts are held at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """What units have to do with a property, against chance.
+
+    Chance is the property shifted against the text, round its end, by every number of steps but small ones: both keep
+    what they are like from step to step, and lose what they have to do with each other. At each shift the largest |r|
+    of all units is taken, so that many units are no better than one; the level is divided by the number of properties
+    (Bonferroni).
+    """
+
+    symbols: int
+    """Of the text that was read for it."""
+    units: int
+    """How many there are, each state counted."""
+    threshold: float
+    """The |r| that the best unit of a shifted property reaches with the probability of the level."""
+    beyond: int
+    """How many units correlate more."""
+    trackers: tuple[Tracker, ...]
+    """The best of those, each with its r over that text and its values there."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The numbers, and of each unit which it is and its r."""
+        found = {name: plain(getattr(self, name)) for name in ("symbols", "units", "threshold", "beyond")}
+        names = ("layer", "direction", "state", "unit", "r")
+        return found | {"trackers": [{name: getattr(one, name) for name in names} for one in self.trackers]}
+
+
+def beyond_chance(
+    states: Sequence[Series], wanted: NDArray[np.float64], *, properties: int = 1, count: int = 5
+) -> Tested:
+    """The units whose correlation with a property [T] is beyond chance, at most `count`: see `Tested`. `properties`:
+    how many are tried.
+
+    Raises `DataError` for a property that is the same everywhere, and for a text too short for the level.
+    """
+    T = len(wanted)
+    if not T or np.ptp(wanted) == 0:
+        raise DataError("the property is the same at every symbol, so no unit can follow it. Give another text.")
+    near, level = max(1, T // NEAR), LEVEL / properties
+    shifts = np.arange(near, T - near + 1)
+    if (len(shifts) + 1) * level < 1:
+        raise DataError(
+            f"{T} symbols have {len(shifts)} shifts, too few for a level of {level:.2g}. Give a longer text."
+        )
+    turned = np.conj(np.fft.rfft((wanted - wanted.mean()) / (wanted.std() * T)))
+    found: list[tuple[float, Series, int]] = []
+    highest = np.zeros(T)
+    for one in states:
+        found += [(float(r), one, unit) for unit, r in enumerate(correlation(one.values, wanted))]
+        for begin in range(0, one.values.shape[1], BLOCK):
+            values = one.values[:, begin : begin + BLOCK].astype(np.float64)
+            values -= values.mean(0)
+            spread = values.std(0)
+            values /= np.where(spread > 0, spread, 1.0)
+            r = np.fft.irfft(np.fft.rfft(values, axis=0) * turned[:, None], n=T, axis=0)  # [T, ·], by shift
+            highest = np.maximum(highest, np.abs(r).max(1))
+    ranked = np.sort(highest[shifts])[::-1]
+    threshold = float(ranked[int(level * (len(shifts) + 1)) - 1])
+    beyond = sorted((each for each in found if abs(each[0]) > threshold), key=lambda each: -abs(each[0]))
+    best = tuple(
+        Tracker(one.layer, one.direction, one.name, unit, r, one.values[:, unit]) for r, one, unit in beyond[:count]
+    )
+    return Tested(T, len(found), threshold, len(beyond), best)
 
 
 def correlation(values: NDArray[Any], wanted: NDArray[np.float64]) -> NDArray[np.float64]:

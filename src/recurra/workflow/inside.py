@@ -19,6 +19,8 @@ from recurra.types import Example
 
 LOOKED_THROUGH, LONG_ENOUGH = 50, 8
 """Of so many held-out examples the first with so many tokens is taken."""
+MORE, PIECE = 5_000, 1_000
+"""Symbols over which units are tested for what they track; how many of a long text are read at once."""
 
 
 def look_inside(
@@ -26,31 +28,36 @@ def look_inside(
 ) -> Inspection:
     """What `workflow.inspect` gives, of a run that is open."""
     if text is None and file is None:
-        given, origin = _held_out(run, length)
+        given, origin, more = _held_out(run, length)
     else:
-        given, origin = _given(run, text, file, length, encoding or run.config["reader"].get("encoding", "utf-8"))
+        given, origin, more = _given(run, text, file, length, encoding or run.config["reader"].get("encoding", "utf-8"))
     layers = run.config["core"]
     cell = f", {layers['cell']}" if layers.get("cell") else ""
     about = f"task {run.config['task']['kind']}, core {layers['kind']}{cell}, {run.model.parameter_count:,} parameters"
     with threads_set(threads):
-        return inspect_model(run.model, given, run=run.path, name=run.path.name, about=about, origin=origin)
+        return inspect_model(run.model, given, run=run.path, name=run.path.name, about=about, origin=origin, more=more)
 
 
-def _given(run: Run, text: str | None, file: str | Path | None, length: int, encoding: Any) -> tuple[Example, str]:
+Looked = tuple[Example, str, Sequence[Example]]
+"""What is looked at, where it is from, and more of the same over which units are tested."""
+
+
+def _given(run: Run, text: str | None, file: str | Path | None, length: int, encoding: Any) -> Looked:
     """The text said or the beginning of a file; of a run that reads sentences, the file's first line with any."""
     if file is None:
-        return _cut(run, as_example(text, run.model.codecs), length), "given by --text"
+        return _cut(run, as_example(text, run.model.codecs), length), "given by --text", ()
     path, encoding = Path(file), check_encoding(str(encoding))
     if run.in_pieces:
         whole = as_example(read_text(path, encoding), run.model.codecs)
-        return _cut(run, whole, length), f"from the beginning of {path.name}"
-    for number, line in read_lines(path, encoding):
-        if line.strip():
-            return _cut(run, as_example(line, run.model.codecs), length), f"line {number} of {path.name}"
+        return _cut(run, whole, length), f"from the beginning of {path.name}", _pieces(run, whole)
+    lines = [(number, line) for number, line in islice(read_lines(path, encoding), MORE) if line.strip()]
+    if lines:
+        examples = [as_example(line, run.model.codecs) for _, line in lines]
+        return _cut(run, examples[0], length), f"line {lines[0][0]} of {path.name}", _enough(run, examples)
     raise DataError(f"{path}: there is no line with any text. Name another file.")
 
 
-def _held_out(run: Run, length: int) -> tuple[Example, str]:
+def _held_out(run: Run, length: int) -> Looked:
     """The beginning of a run's own test, or validation."""
     try:
         parts = own_parts(run.config)
@@ -60,9 +67,38 @@ def _held_out(run: Run, length: int) -> tuple[Example, str]:
         ) from error
     part, examples = ("test", parts.test) if parts.test else ("validation", parts.valid)
     if run.in_pieces:
-        return _cut(run, examples[0], length), f"from the beginning of its own {part}"
+        return _cut(run, examples[0], length), f"from the beginning of its own {part}", _pieces(run, examples[0])
     number, chosen = _chosen(run, examples, length)
-    return _cut(run, chosen, length), f"example {number} of its own {part}"
+    return _cut(run, chosen, length), f"example {number} of its own {part}", _enough(run, examples)
+
+
+def _pieces(run: Run, example: Example) -> Sequence[Example]:
+    """The beginning of a long text in pieces; of numbers there are no properties to test."""
+    codec, names = run.model.codecs["input"], run.model.codecs.fields["input"].of
+    name = next(name for name in names if name in example)
+    value = example[name]
+    if not run.of_text:
+        return ()
+    if not isinstance(value, str):
+        return [{name: value[k : k + PIECE]} for k in range(0, min(len(value), MORE), PIECE)]
+    ids = codec.encode(value[: 100 * MORE])[:MORE]
+    return [{name: codec.decode(ids[k : k + PIECE])} for k in range(0, len(ids), PIECE)]
+
+
+def _enough(run: Run, examples: Sequence[Example]) -> Sequence[Example]:
+    """The first examples that have so many symbols together."""
+    if not run.of_text:
+        return ()
+    found: list[Example] = []
+    count = 0
+    for example in examples:
+        size = _steps(run, example)
+        if count >= MORE:
+            break
+        if 0 < size <= PIECE:
+            found.append(_bare(run, example))
+            count += size
+    return found
 
 
 def _chosen(run: Run, examples: Sequence[Example], length: int) -> tuple[int, Example]:

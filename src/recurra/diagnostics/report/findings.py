@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from recurra.diagnostics.attention import AttentionMap, SelfAttention, alignment, self_attention
 from recurra.diagnostics.curves import Curves, curves
 from recurra.diagnostics.decisions import Attribution, attribution
-from recurra.diagnostics.gates import Gates, gates
+from recurra.diagnostics.gates import Gates, gates, states_over
 from recurra.diagnostics.gradients import GradientFlow, gradient_flow
 from recurra.diagnostics.plain import plain
 from recurra.diagnostics.properties import PROPERTIES
@@ -21,7 +21,7 @@ from recurra.diagnostics.reading import Given, read
 from recurra.diagnostics.recorded import RecordedGradients, RecordedSpectra, recorded_gradients, recorded_spectra
 from recurra.diagnostics.spectrum import Spectrum, spectra
 from recurra.diagnostics.symbols import Place, next_symbols
-from recurra.diagnostics.tracking import Tracker, units_that_track
+from recurra.diagnostics.tracking import Tested, Tracker, beyond_chance
 from recurra.errors import DataError, RecurraError
 from recurra.model import Model
 from recurra.tasks.contract import Starts
@@ -29,7 +29,7 @@ from recurra.tasks.contract import Starts
 Found = TypeVar("Found")
 UNITS = 3
 """Units that are shown for each property, and of those that change most."""
-FEW = 50
+ENOUGH = 500
 """Symbols below which units that track something are not looked for."""
 CHANGING = "changing"
 """The name, beside those of the properties, of the units that change most."""
@@ -56,7 +56,10 @@ class Inspection:
     recorded_gradients: RecordedGradients | None
     gates: Gates | None
     trackers: dict[str, tuple[Tracker, ...]]
-    """Property → the units that follow it best; `changing` → those that change most, their r 0."""
+    """Property → the units that follow it best, of those that do beyond chance; `changing` → those that change most,
+    their r 0. Their values are those over `tokens`."""
+    tested: dict[str, Tested]
+    """Property → what was found of it over more text."""
     next_symbols: tuple[Place, ...]
     alignment: AttentionMap | None
     self_attention: tuple[SelfAttention, ...]
@@ -71,9 +74,17 @@ class Inspection:
 
 
 def inspect_model(
-    model: Model, text: Given, *, run: str | Path | None = None, name: str = "model", about: str = "", origin: str = ""
+    model: Model,
+    text: Given,
+    *,
+    run: str | Path | None = None,
+    name: str = "model",
+    about: str = "",
+    origin: str = "",
+    more: Sequence[Given] = (),
 ) -> Inspection:
-    """Look at a model from all sides while it reads a text. `run`: the folder that holds what training recorded.
+    """Look at a model from all sides while it reads a text. `run`: the folder that holds what training recorded;
+    `more`: texts over which units are tested for what they track, instead of that one.
 
     `text`: as `gradient_flow` takes it. Raises `DataError` for a text without a token.
     """
@@ -101,6 +112,7 @@ def inspect_model(
         recorded_gradients=tried("recorded_gradients", lambda: recorded_gradients(_folder(run)), None),
         gates=seen,
         trackers={},
+        tested={},
         next_symbols=tried("next_symbols", lambda: next_symbols(model, text), empty),
         alignment=tried("alignment", lambda: alignment(model, text), None),
         self_attention=tried("self_attention", lambda: self_attention(model, text), empty),
@@ -108,7 +120,12 @@ def inspect_model(
         recorded_spectra=tried("recorded_spectra", lambda: recorded_spectra(_folder(run)), None),
         left_out=left_out,
     )
-    return found if seen is None else replace(found, trackers=_trackers(seen, tried))
+    if seen is None:
+        return found
+    tested = _tested(model, seen, more or (text,), tried)
+    shown = {prop: tuple(_over_text(seen, unit) for unit in of.trackers) for prop, of in tested.items()}
+    trackers = {**shown, CHANGING: most_changing(seen)}
+    return replace(found, tested=tested, trackers={prop: units for prop, units in trackers.items() if units})
 
 
 def _folder(run: str | Path | None) -> str | Path:
@@ -128,21 +145,33 @@ def _not_looked_into(model: Model) -> dict[str, str]:
     }
 
 
-def _trackers(
-    seen: Gates, tried: Callable[[str, Callable[[], tuple[Tracker, ...]], tuple[Tracker, ...]], tuple[Tracker, ...]]
-) -> dict[str, tuple[Tracker, ...]]:
+def _tested(
+    model: Model, seen: Gates, texts: Sequence[Given], tried: Callable[[str, Callable[[], Any], Any], Any]
+) -> dict[str, Tested]:
+    """Each property against the units, over all the texts."""
+    tokens, states = states_over(model, texts)
+    count = sum(map(len, tokens))
+    if count < ENOUGH:
+        tried("units that track", partial(_too_few, count), None)
+        return {}
     found = {}
-    if len(seen.tokens) < FEW:
-        tried("units that track", partial(_too_few, len(seen.tokens)), ())
-        return {CHANGING: most_changing(seen)}
-    for prop in PROPERTIES:
-        look = partial(units_that_track, seen, prop, count=UNITS)
-        found[prop] = tried(f"units that track {prop}", look, ())
-    return {prop: units for prop, units in {**found, CHANGING: most_changing(seen)}.items() if units}
+    for prop, measure in PROPERTIES.items():
+        wanted = np.concatenate([measure(each) for each in tokens])
+        look = partial(beyond_chance, states, wanted, properties=len(PROPERTIES), count=UNITS)
+        if (tested := tried(f"units that track {prop}", look, None)) is not None:
+            found[prop] = tested
+    return found
 
 
-def _too_few(count: int) -> tuple[Tracker, ...]:
-    raise DataError(f"among many units some follow anything over {count} symbols. Give a text of {FEW} or more.")
+def _over_text(seen: Gates, unit: Tracker) -> Tracker:
+    """A unit with its values over the text that is looked at."""
+    return replace(unit, values=seen.find(unit.state, unit.layer, unit.direction).values[:, unit.unit])
+
+
+def _too_few(count: int) -> None:
+    raise DataError(
+        f"{count} symbols are too few to tell what a unit follows from chance. Give a text of {ENOUGH} or more."
+    )
 
 
 def most_changing(seen: Gates, count: int = UNITS) -> tuple[Tracker, ...]:

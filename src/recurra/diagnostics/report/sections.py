@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from recurra.diagnostics.attention import AttentionMap
 from recurra.diagnostics.decisions import Decision
 from recurra.diagnostics.gates import Keeping
-from recurra.diagnostics.report.findings import Inspection
+from recurra.diagnostics.report.findings import CHANGING, Inspection
 from recurra.diagnostics.report.shown import cut, escaped, number, share
-from recurra.diagnostics.report.summary import PROPERTY, decided_by, half, reach, where
+from recurra.diagnostics.report.summary import PROPERTY, decided_by, half, reach, tested_by, tracked, where
 from recurra.diagnostics.report.svg import Line, bars, heat_map, line_chart, plane
 from recurra.diagnostics.tracking import Tracker
 
@@ -154,10 +154,17 @@ def gates(found: Inspection) -> Iterator[str]:
         yield "<h3>Time constants</h3><p>Steps after which 1/e of what a unit holds is left, by its own gate.</p>"
         yield f'<div class="grid-of">{"".join(map(_time_constants, seen.kept))}</div>'
     if found.trackers:
-        yield "<h3>Units over the text</h3><p>Orange above 0, blue below: the unit's state after each symbol.</p>"
-    for name, units in found.trackers.items():
-        yield f"<h3>{'Units that ' if name == 'changing' else 'Best for: '}{PROPERTY[name]}</h3>"
-        yield "".join(_trace(found.tokens, unit, name != "changing") for unit in units)
+        yield (
+            "<h3>Units over the text</h3><p>The state of single units after each symbol, orange above 0, blue below. A "
+            "unit that turns where something begins or ends keeps track of it.</p>"
+        )
+    if found.tested:
+        yield f'<p class="soft">{html.escape(tested_by(found))}</p>'
+    for name in (*found.tested, CHANGING):
+        of = found.tested.get(name)
+        title = f"Units that {PROPERTY[name]}" if of is None else tracked(name, of)
+        yield f"<h3>{html.escape(title[0].upper() + title[1:])}</h3>"
+        yield "".join(_trace(found.tokens, unit, of is not None) for unit in found.trackers.get(name, ()))
 
 
 def _time_constants(kept: Keeping) -> str:

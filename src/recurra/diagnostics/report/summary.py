@@ -12,8 +12,10 @@ from recurra.diagnostics.curves import Series
 from recurra.diagnostics.decisions import Decision
 from recurra.diagnostics.gates import Keeping
 from recurra.diagnostics.gradients import Flow
+from recurra.diagnostics.properties import PROPERTIES
 from recurra.diagnostics.report.findings import CHANGING, Inspection
 from recurra.diagnostics.report.shown import cut, number, share
+from recurra.diagnostics.tracking import LEVEL, Tested
 
 TITLES = {
     "attribution": "What decided the answers",
@@ -186,18 +188,41 @@ def _gates(found: Inspection) -> Iterator[str]:
         )
 
 
+def tested_by(found: Inspection) -> str:
+    """How units were tested for what they track, in two sentences."""
+    some = next(iter(found.tested.values()))
+    return (
+        f"Tested over {some.symbols:,} symbols: a unit is named where its |r| is above what the best of all "
+        f"{some.units:,} reaches when the property is shifted against the text, but for {LEVEL:.0%} of the shifts, "
+        f"divided by the {len(PROPERTIES)} properties (Bonferroni)."
+    )
+
+
+def tracked(prop: str, tested: Tested) -> str:
+    """What was found of a property, as a sentence."""
+    if not tested.beyond:
+        return f"{PROPERTY[prop]}: no unit follows it beyond chance (|r| {tested.threshold:.2f})."
+    s = "" if tested.beyond == 1 else "s"
+    return (
+        f"{PROPERTY[prop]}: {tested.beyond:,} unit{s} follow{'s' if tested.beyond == 1 else ''} it beyond chance (|r| "
+        f"{tested.threshold:.2f}), the best with r = {tested.trackers[0].r:+.2f}: that is "
+        f"{share(tested.trackers[0].r ** 2)} of its ups and downs."
+    )
+
+
 def _trackers(found: Inspection) -> Iterator[str]:
-    tracked = {name: units for name, units in found.trackers.items() if name != CHANGING}
-    if not tracked:
+    if not found.tested:
         return
     yield "units that track"
-    yield from columns(
-        [
-            [PROPERTY[name], where(unit.layer, unit.direction), f"{unit.state} {unit.unit}", f"r = {unit.r:+.2f}"]
-            for name, units in tracked.items()
-            for unit in units
-        ]
-    )
+    for prop, tested in found.tested.items():
+        yield f"  {tracked(prop, tested)}"
+        yield from columns(
+            [
+                ["", where(unit.layer, unit.direction), f"{unit.state} {unit.unit}", f"r = {unit.r:+.2f}"]
+                for unit in tested.trackers
+            ]
+        )
+    yield f"  {tested_by(found)}"
 
 
 def _symbols(found: Inspection) -> Iterator[str]:
