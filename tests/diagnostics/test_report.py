@@ -143,7 +143,7 @@ def test_units_are_tested_over_more_text_and_shown_over_the_one_looked_at(made, 
             assert np.allclose(unit.values, found.gates.find(unit.state, unit.layer).values[:, unit.unit])
     assert any(tested.beyond for tested in found.tested.values())
     said, written = summary(found), page(found)
-    assert "Tested over 570 symbols" in said and "divided by the 3 properties" in written
+    assert f"Tested over {10 * len(TEXT)} symbols" in said and "divided by the 3 properties" in written
     again = json.loads(json.dumps(found.as_json()))["tested"]["line"]
     assert len(again["trackers"]) == len(found.tested["line"].trackers)
 
