@@ -208,7 +208,7 @@ def test_the_reader_auto_says_what_it_found(tmp_path: Path) -> None:
 
 
 def test_the_reader_auto_gives_way_to_the_sets_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    own = {"kind": "columns", "tag": 0, "token": 1}
+    own = {"kind": "columns", "tag": 1, "token": 2}
     known(monkeypatch, train=(Path(columns(tmp_path / "t", packed=True)),), split="its own", reader=own)
     parts = gather(Data(set="known"), construct("reader", {"kind": "auto"}))
     assert parts.train[0]["tags"] == ["word0", "Ann"] and parts.reader == own

@@ -63,8 +63,8 @@ def test_columns_places_and_document_lines(tmp_path: Path) -> None:
         {"tokens": ["EU", "rejects"], "tags": ["I-ORG", "O"], "place": f"{path}:3"},
         {"tokens": ["."], "tags": ["O"], "place": f"{path}:6"},
     ]
-    assert [e["tags"] for e in read(path, token=1, tag=-2)] == [["I-NP", "I-VP"], ["O"]]
-    assert [e["tokens"] for e in read(path, token=1, tag=2)] == [["NNP", "VBZ"], ["."]]
+    assert [e["tags"] for e in read(path, token=2, tag=-2)] == [["I-NP", "I-VP"], ["O"]]
+    assert [e["tokens"] for e in read(path, token=2, tag=3)] == [["NNP", "VBZ"], ["."]]
     assert set(ColumnsReader.fields) < set(read(path)[0])
 
 
@@ -160,18 +160,18 @@ BROKEN: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "no tags": (
         b"a\nb\n",
         {},
-        ":1: 1 column, so that reader.token = 0 and reader.tag = -1 are the same; expected a token and a tag. Is",
+        ":1: 1 column, so that reader.token = 1 and reader.tag = -1 are the same; expected a token and a tag. Is",
     ),
-    "same column": (b"a O\n", {"token": 1}, ":1: 2 columns, so that reader.token = 1 and reader.tag = -1 are the same"),
+    "same column": (b"a O\n", {"token": 2}, ":1: 2 columns, so that reader.token = 2 and reader.tag = -1 are the same"),
     "no such column": (
         b"a O\n",
-        {"tag": 2},
-        ":1: 2 columns, expected more: reader.tag = 2. Columns are counted from 0, or from -1 backwards. "
+        {"tag": 3},
+        ":1: 2 columns, expected more: reader.tag = 3. Columns are counted from 1, or from -1 backwards. "
         "Name another: --set reader.kind=columns --set reader.tag=…",
     ),
     "no such column from the right": (b"a O\n", {"token": -3}, ":1: 2 columns, expected more: reader.token = -3. "),
-    "empty token": (b"a\tO\n\tO\n", {}, ":2: column 0, the token, is empty. Write one there."),
-    "empty tag": (b"a\tO\nb\t\n", {}, ":2: column 1, the tag, is empty. Write one there."),
+    "empty token": (b"a\tO\n\tO\n", {}, ":2: column 1, the token, is empty. Write one there."),
+    "empty tag": (b"a\tO\nb\t\n", {}, ":2: column 2, the tag, is empty. Write one there."),
     "no position": (
         "科0 O\n技 O\n".encode(),
         {"strip_position": True},
@@ -201,9 +201,15 @@ def test_token_and_tag_in_one_column_are_refused_before_any_file() -> None:
         ColumnsReader(token=1, tag=1)
 
 
+@pytest.mark.parametrize("name", ["token", "tag"])
+def test_columns_are_counted_from_1(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"reader\.{name} = 0, expected a column counted from 1, or from -1 back"):
+        ColumnsReader(**{name: 0})
+
+
 def test_the_registry_constructs_it() -> None:
     assert "columns" in names("reader")
-    assert construct("reader", {"kind": "columns", "tag": 1, "strip_position": True}).tag == 1
+    assert construct("reader", {"kind": "columns", "tag": 2, "strip_position": True}).tag == 2
 
 
 @pytest.mark.parametrize(
@@ -227,10 +233,10 @@ def test_sniff(tmp_path: Path, raw: bytes, reason: str | None) -> None:
 
 def test_sniff_looks_at_the_tag_column_asked_for(tmp_path: Path) -> None:
     path = written(tmp_path, b"O word B-LOC\n")
-    assert ColumnsReader(tag=0, token=1).sniff(path) is not None
-    assert ColumnsReader(tag=1, token=0).sniff(path) is None
-    assert ColumnsReader(tag=3).sniff(path) is ColumnsReader(tag=-4).sniff(path) is None
-    assert ColumnsReader(tag=-3, token=1).sniff(path) is not None
+    assert ColumnsReader(tag=1, token=2).sniff(path) is not None
+    assert ColumnsReader(tag=2, token=1).sniff(path) is None
+    assert ColumnsReader(tag=4).sniff(path) is ColumnsReader(tag=-4).sniff(path) is None
+    assert ColumnsReader(tag=-3, token=2).sniff(path) is not None
 
 
 def test_a_comment_of_fewer_columns_than_the_tag_is_one(tmp_path: Path) -> None:

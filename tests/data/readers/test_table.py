@@ -61,9 +61,9 @@ def test_rows_without_quotes(tmp_path: Path) -> None:
 
 def test_columns_by_number(tmp_path: Path) -> None:
     text = "1,pos,good\n2,neg, bad \n"
-    assert pairs(read(tmp_path, text, header=False, text=2, label=1)) == [("good", "pos"), (" bad ", "neg")]
+    assert pairs(read(tmp_path, text, header=False, text=3, label=2)) == [("good", "pos"), (" bad ", "neg")]
     assert pairs(read(tmp_path, text, header=False, text=-1, label=-2)) == [("good", "pos"), (" bad ", "neg")]
-    assert pairs(read(tmp_path, text, text=2, label=1)) == [(" bad ", "neg")]
+    assert pairs(read(tmp_path, text, text=3, label=2)) == [(" bad ", "neg")]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_columns_by_number(tmp_path: Path) -> None:
         ("a.tsv", 'text\tlabel\n"a ""b"""\tx\n', {"quoted": True}, ('a "b"', "x")),
         ("a.csv", 'text,label\n5" long,x', {}, ('5" long', "x")),
         ("a.csv", 'text;label\n"a, ""b"";";x\n', {}, ('a, "b";', "x")),
-        ("a.tsv", "a, b;x\n", {"separator": "semicolon", "header": False, "text": 0, "label": 1}, ("a, b", "x")),
+        ("a.tsv", "a, b;x\n", {"separator": "semicolon", "header": False, "text": 1, "label": 2}, ("a, b", "x")),
         ("a.tsv", '"text"\t"label"\n"a\tb"\t"x"\n', {}, ("a\tb", "x")),
         ("a.csv", "text, label \na,x\n", {}, ("a", "x")),
         ("a.csv", "text,label\ra,x\r", {}, ("a", "x")),
@@ -110,7 +110,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any], str]] = {
         {},
         ":2: 1 column, expected 2 (text, label). Is there a line end inside the text, or a column missing? Cells in",
     ),
-    "no header": ("a\tx\nb\n", {"header": False, "text": 0, "label": 1}, ":2: 1 column, expected 2 as in the first"),
+    "no header": ("a\tx\nb\n", {"header": False, "text": 1, "label": 2}, ":2: 1 column, expected 2 as in the first"),
     "another name": (
         "label,text_a\nx,a\n",
         {},
@@ -120,14 +120,14 @@ BROKEN: dict[str, tuple[str, dict[str, Any], str]] = {
     "no label column": ("text,y\na,x\n", {}, ":1: no column 'label' in the header. Found 'text', 'y'. Name it: "),
     "no such number": (
         "a,x\n",
-        {"header": False, "text": 0, "label": 2},
-        ":1: 2 columns, expected more: reader.label = 2. They are counted from 0. Name another: "
+        {"header": False, "text": 1, "label": 3},
+        ":1: 2 columns, expected more: reader.label = 3. They are counted from 1. Name another: "
         "--set reader.kind=table --set reader.label=…",
     ),
     "the same column": (
         "a,x\n",
-        {"text": 1, "label": -1},
-        ":1: reader.text = 1 and reader.label = -1 are the same column. Set one of them to another.",
+        {"text": 2, "label": -1},
+        ":1: reader.text = 2 and reader.label = -1 are the same column. Set one of them to another.",
     ),
     "no separator": (
         "\ntext\nabc\n",
@@ -179,9 +179,10 @@ def test_broken_files_name_path_line_and_next_move(tmp_path: Path, kind: str) ->
     [
         (
             {"header": False, "label": 1},
-            "reader.text = 'text', expected a column number, as there is no header. Say which: --set reader.text=0",
+            "reader.text = 'text', expected a column number, as there is no header. Say which: --set reader.text=1",
         ),
         ({"header": False, "text": 1}, "reader.label = 'label', expected a column number"),
+        ({"header": False, "text": 0, "label": 1}, "reader.text = 0, expected a column counted from 1, or from -1 b"),
         ({"text": "a", "label": "a"}, "reader.text and reader.label are both 'a'. Set one of them to another column."),
         ({"label_separator": ""}, "reader.label_separator is empty, expected what parts labels, such as ';'."),
     ],
@@ -192,8 +193,8 @@ def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None
 
 
 def test_the_registry_takes_names_and_numbers() -> None:
-    reader = construct("reader", {"kind": "table", "text": 1, "label": "y", "quoted": True, "label_separator": ";"})
-    assert (reader.text, reader.label, reader.quoted) == (1, "y", True)
+    reader = construct("reader", {"kind": "table", "text": 2, "label": "y", "quoted": True, "label_separator": ";"})
+    assert (reader.text, reader.label, reader.quoted) == (2, "y", True)
     assert construct("reader", {"kind": "table", "quoted": "auto"}).quoted == "auto"
     with pytest.raises(ConfigError, match=r"reader.quoted = 'no'"):
         construct("reader", {"kind": "table", "quoted": "no"})
@@ -222,7 +223,7 @@ SWALLOWED = [
     ('text,label\na,x\nb,y\n"b it said,y\ne of ",x\n', {}, 4),
     ('label,text\nx,a\ny,b\ny,"b it said\nx,e of "\n', {}, 4),
     ('label,text\nx,a\ny,b\ny,"b it said\nx,c\nx,d\ny,e of "\n', {}, 4),
-    ('1;x;"a\nb"\n2;x;c\n3;y;"d\n4;x;d\ne"\n', {"header": False, "text": 2, "label": 1}, 4),
+    ('1;x;"a\nb"\n2;x;c\n3;y;"d\n4;x;d\ne"\n', {"header": False, "text": 3, "label": 2}, 4),
 ]
 
 

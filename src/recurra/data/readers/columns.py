@@ -11,6 +11,7 @@ from pathlib import Path
 from sys import intern
 from typing import ClassVar, Literal
 
+from recurra.data.column import check_column, from_left
 from recurra.data.files import blank_split, check_encoding, counted, head_lines, nearly_all, read_lines, shortened, some
 from recurra.data.sample import Sample
 from recurra.errors import ConfigError, DataError
@@ -32,7 +33,7 @@ class ColumnsReader:
     """One example a sentence: its `tokens` and `tags`, and the `place` where it begins.
 
     A line's columns are parted at each tab where it holds one, else by spaces. Every line of a file has as many as its
-    first. `token` and `tag` are column numbers from 0, or from -1 backwards. Lines that begin with `-DOCSTART-` end a
+    first. `token` and `tag` are column numbers from 1, or from -1 backwards. Lines that begin with `-DOCSTART-` end a
     sentence and are no words. With `strip_position` a token is a character and its position in a word,
     which is left out (`科0` is `科`, `310` the 3 of a long number).
 
@@ -52,11 +53,13 @@ class ColumnsReader:
     def __init__(
         self,
         encoding: str = "utf-8",
-        token: int = 0,
+        token: int = 1,
         tag: int = -1,
         strip_position: bool = False,
         comments: bool | Literal["auto"] = "auto",
     ) -> None:
+        check_column("token", token)
+        check_column("tag", tag)
         if token == tag:
             raise ConfigError(f"reader.token and reader.tag are both column {tag}. Set one of them to another column.")
         self.encoding = check_encoding(encoding)
@@ -80,7 +83,7 @@ class ColumnsReader:
         width = max(Counter(map(len, rows)).items(), key=itemgetter(1), default=(0, 0))[0]
         if width <= _needed(self.token, self.tag) or not nearly_all(len(row) == width for row in rows):
             return None
-        tags = {row[self.tag] for row in rows if len(row) == width}
+        tags = {row[from_left(self.tag, width)] for row in rows if len(row) == width}
         if all(_CHUNK_TAG.fullmatch(tag) for tag in tags):
             return f"lines of {width} columns, the tag column with tags like {_typical(tags)}"
         parted = any(b and not after for b, after in pairwise(blank))
@@ -124,7 +127,7 @@ class ColumnsReader:
                 )
             if not cells[token] or not cells[tag]:
                 what, column = ("token", token) if not cells[token] else ("tag", tag)
-                raise DataError(f"{path}:{number}: column {column}, the {what}, is empty. Write one there.")
+                raise DataError(f"{path}:{number}: column {column + 1}, the {what}, is empty. Write one there.")
             if not tokens:
                 begin = number
             # equal strings are kept once: a file has millions of tokens and few distinct ones
@@ -155,16 +158,16 @@ class ColumnsReader:
         )
 
     def _wanted(self, width: int, place: str) -> tuple[int, int]:
-        """The token's and the tag's columns, counted from the left."""
+        """The places of the token and the tag in a line's cells."""
         wanted = {"token": self.token, "tag": self.tag}
         for name, column in wanted.items():
-            if not -width <= column < width:
+            if abs(column) > width:
                 raise DataError(
                     f"{place}: {counted(width, 'column')}, expected more: reader.{name} = {column}. Columns are "
-                    f"counted from 0, or from -1 backwards. Name another: --set reader.kind=columns --set "
+                    f"counted from 1, or from -1 backwards. Name another: --set reader.kind=columns --set "
                     f"reader.{name}=…"
                 )
-        token, tag = (column % width for column in wanted.values())
+        token, tag = (from_left(column, width) for column in wanted.values())
         if token == tag:
             raise DataError(
                 f"{place}: {counted(width, 'column')}, so that reader.token = {self.token} and reader.tag = {self.tag} "
@@ -197,7 +200,7 @@ def _cells(line: str) -> list[str]:
 
 def _needed(*columns: int) -> int:
     """The largest number of columns that is too few."""
-    return max(1, *(column if column >= 0 else -column - 1 for column in columns))
+    return max(1, *(abs(column) - 1 for column in columns))
 
 
 def _typical(tags: set[str]) -> str:

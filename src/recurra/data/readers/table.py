@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from recurra.data.column import check_column, from_left
 from recurra.data.files import check_encoding, counted, head_lines, numbered, read_text, shortened, some
 from recurra.data.sample import Sample
 from recurra.errors import ConfigError, DataError, did_you_mean
@@ -30,7 +31,7 @@ _QUOTED = re.compile(r'"([^"]*+(?:""[^"]*+)*+)"')
 class TableReader:
     """One example a row: its `text`, its `label`, and the `place` where it begins.
 
-    `text` and `label` are columns by the name in the header, or by number from 0 (from -1 backwards). `separator` is
+    `text` and `label` are columns by the name in the header, or by number from 1 (from -1 backwards). `separator` is
     told by the file's name (.csv, .tsv), else by its first line, where a tab goes before a comma, a comma before a
     semicolon. `quoted` cells begin and end with `"`, hold `""` for `"`, and may hold separators and line ends; "auto":
     those of a CSV do, in a TSV a `"` is a character like any other, unless all cells of the first line are quoted;
@@ -60,8 +61,10 @@ class TableReader:
             if not header and isinstance(column, str):
                 raise ConfigError(
                     f"reader.{name} = {column!r}, expected a column number, as there is no header. "
-                    f"Say which: --set reader.{name}=0"
+                    f"Say which: --set reader.{name}=1"
                 )
+            if not isinstance(column, str):
+                check_column(name, column)
         if text == label:
             raise ConfigError(f"reader.text and reader.label are both {text!r}. Set one of them to another column.")
         if label_separator == "":
@@ -230,7 +233,7 @@ def _check_swallowed(path: Path, separator: str, rows: Sequence[Row], width: int
 
 
 def _column(name: str, wanted: str | int, cells: list[str], place: str) -> int:
-    """The number, from the left, of the column wanted; `cells` is the first row."""
+    """The place of the column wanted in a row; `cells` is the first row."""
     if isinstance(wanted, str):
         if wanted in cells:
             return cells.index(wanted)
@@ -239,12 +242,12 @@ def _column(name: str, wanted: str | int, cells: list[str], place: str) -> int:
             f"{', '.join(map(shortened, cells[:8]))}. Name it: --set reader.kind=table --set reader.{name}=COLUMN, "
             "or by number with --set reader.header=false"
         )
-    if not -len(cells) <= wanted < len(cells):
+    if abs(wanted) > len(cells):
         raise DataError(
             f"{place}: {counted(len(cells), 'column')}, expected more: reader.{name} = {wanted}. They are counted "
-            f"from 0. Name another: --set reader.kind=table --set reader.{name}=…"
+            f"from 1. Name another: --set reader.kind=table --set reader.{name}=…"
         )
-    return wanted % len(cells)
+    return from_left(wanted, len(cells))
 
 
 def _suffix(path: Path) -> str:
