@@ -12,6 +12,9 @@ from recurra import checkpoint
 from recurra.training import evaluation as module
 from recurra.training.evaluation import Score
 from recurra.training.log import Event
+from recurra.training.resume import Counters
+from recurra.training.settings import Training
+from recurra.training.timetable import Timetable
 
 Make = Callable[..., Any]
 
@@ -97,3 +100,19 @@ def test_checkpoints_before_the_first_step_and_within_a_minute(trainer: Make, to
     made.fit()
     assert seen[:3] == [(0.0, "0"), (0.5, "3"), (5.5, "33")]
     assert checkpoint.load_tensors(made.run.model)[1]["step"] == "80"
+
+
+@pytest.mark.parametrize(("steps", "peak"), [(5, 1 / 40), (40, 8 / 40), (100, 20 / 40), (1000, 1.0)])
+def test_with_a_budget_the_rate_climbs_over_forty_steps_or_a_fifth(steps: int, peak: float) -> None:
+    timetable = Timetable(Training(max_minutes=1.0, epochs=1))
+    rates = [timetable.ceiling(Counters(step=k), 60.0 * k / steps, 60.0 / steps) for k in range(steps)]
+    assert rates[0] == 1 / 40
+    assert max(rates) == pytest.approx(peak) and rates[-1] == pytest.approx(peak)
+    assert timetable.ceiling(Counters(), 0.0, 0.0) == 1 / 40  # before anything is known
+    assert Timetable(Training()).ceiling(Counters(), 0.0, 1.0) == 1.0  # without a budget schedules say all
+
+
+def test_steps_that_all_epochs_have_are_all_there_will_be() -> None:
+    timetable = Timetable(Training(max_minutes=1.0, epochs=2))
+    counters = Counters(step=30, epoch=1, batches=0)
+    assert timetable.ceiling(counters, 1.0, 0.001) == pytest.approx(0.2 * 60 / 40)

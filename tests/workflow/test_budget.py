@@ -10,39 +10,11 @@ import pytest
 import torch
 
 from recurra import config as configuration
-from recurra import registry
-from recurra.data.codecs import file as codec_file
-from recurra.model import Model, make_codecs, make_parts
+from recurra.model import Model
 from recurra.training.pace import MEASURED, Pace, Stopwatch
-from recurra.training.settings import Training
 from recurra.workflow import budget
 
-RUNS = Path(__file__).parents[1] / "fixtures" / "runs"
-RECIPES = {
-    "char-lm": "writer",
-    "fill": "filler",
-    "poem": "poet",
-    "translate": "translator",
-    "pronounce": "speller",
-    "tagger": "tagger",
-    "slots": "slots",
-    "classifier": "classifier",
-}
-
-
-def opened(recipe: str, *settings: str) -> tuple[Any, Any]:
-    """A recipe as it is, and the codecs that a small run of it has fitted."""
-    run = configuration.load_recipe(RUNS / RECIPES[recipe] / "config.toml")
-    config = configuration.with_settings(configuration.load_recipe(recipe), configuration.parse_settings(settings))
-    for section in ("vocabulary", "target"):
-        if section in run:
-            config[section] = run[section]
-    embedder, _, task = make_parts(config)
-    return config, make_codecs(config, embedder, task, codec_file.load(codec_file.find(RUNS / RECIPES[recipe])))
-
-
-def training(config: Any, **settings: Any) -> Training:
-    return Training(**registry.checked(Training, {**config["training"], **settings}, where="training"))
+from .conftest import RECIPES, opened, training
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -143,4 +115,4 @@ def test_what_was_forecast_stands_in_the_report(tmp_path: Path, monkeypatch: pyt
     said = json.loads((out / "report.json").read_text(encoding="utf-8"))["forecast"]["said"]
     assert "expect little" in said
     shown = capsys.readouterr()
-    assert said in shown.err and f"\nforecast: {said}" in shown.out
+    assert said in shown.err and f"\n{said}" in shown.out

@@ -28,8 +28,9 @@ def print_report(run: Path, report: Mapping[str, Any]) -> None:
         print(report["precision_note"])
     if report.get("targets_per_second"):
         print(f"training speed: {report['targets_per_second']:,.0f} {report['unit']} per second")
-    if "forecast" in report:
-        print(f"forecast: {report['forecast']['said']}")
+    for key in ("fitted", "forecast"):
+        if key in report:
+            print(report[key]["said"])
     for command in report["commands"]:
         print(f"command: {command}")
     if "sample" in report:

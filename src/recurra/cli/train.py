@@ -25,6 +25,7 @@ def train(
     test: Annotated[list[Path] | None, Parameter(negative=())] = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
     max_minutes: float | None = None,
+    fit_budget: bool | None = None,
     precision: Literal["float32", "bf16", "auto"] | None = None,
     seed: int | None = None,
     device: Device | None = None,
@@ -51,6 +52,9 @@ def train(
         A setting of the recipe: --set core.hidden_size=512; may be repeated.
     max_minutes
         Time for training; the best weights so far are kept.
+    fit_budget
+        Choose widths, layers, batches and schedule for --max-minutes by the measured pace. If not said: where a recipe
+        of the package would make fewer than 300 updates of its weights.
     precision
         bf16: matrix products in bfloat16; auto: where processor or GPU multiply it by themselves.
     seed
@@ -63,6 +67,7 @@ def train(
 
     flags = {
         "max_minutes": max_minutes,
+        "fit_budget": fit_budget,
         "precision": precision,
         "seed": seed,
         "device": device,

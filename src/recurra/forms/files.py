@@ -72,7 +72,7 @@ REPORT = Table(
         "commands": Items(TEXT),
         "plugins": Items(Table({"path": TEXT, "sha256": TEXT})),
         "notes": Items(TEXT),
-        "forecast": Table({"said": TEXT}),
+        **dict.fromkeys(("forecast", "fitted"), Table({"said": TEXT})),
         "scores": Table(others=_SCORES),
         "sample": Table(optional={"text": TEXT, "seed": Whole(), "temperature": Number(0), "length": COUNT}),
         "shown": Items(_SHOWN),

@@ -60,6 +60,9 @@ class Training:
     """Times through the training data, at most."""
     max_minutes: float | None = None
     """Wall time for training and validation together; the schedule then spans this time."""
+    fit_budget: bool | None = None
+    """Whether widths, layers, batches, dropout and schedule are chosen for `max_minutes`. "none": where a recipe of the
+    package would make too few updates of them. A run that was fitted says true."""
     patience: int | None = None
     """Stop after so many validations in a row without a new best. "none": never."""
     average: float | dict = 0.0

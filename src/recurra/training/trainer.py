@@ -42,7 +42,7 @@ GENERATOR_OFFSET = 1
 class Trainer:
     """Trains `model` on the batches of `train_batches(epoch)`, always the same for the same epoch, and validates on
     `valid_batches()`, by the loss or as `validate` does. Keeps `run` up to date and tells `progress` of every step,
-    and `paced`, once, how long a step takes.
+    and `paced`, once, how long a step takes. `spent`: seconds of the budget that are gone before the first step.
 
     A step takes `accumulate` batches; its gradient is that of their summed loss over their targets, or sequences.
     """
@@ -59,6 +59,7 @@ class Trainer:
         unfreezing: Unfreezing | None = None,
         progress: Progress = lambda event: None,
         paced: Callable[[Pace], None] = lambda pace: None,
+        spent: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stopwatch, self._paced = Stopwatch(), paced
@@ -71,7 +72,7 @@ class Trainer:
         self.parameters: list[Tensor] = [*parameters]
         self.optimiser = settings.optimiser_part().build(parameters, settings.learning_rate)
         self.schedule = settings.schedule_part()
-        self.counters = Counters()
+        self.counters = Counters(seconds=spent)
         self.average = self._make_average(self.counters)
         self.recordings = Recordings(settings)
         self._timetable = Timetable(settings)
@@ -157,8 +158,10 @@ class Trainer:
             loss = loss + output.loss.detach()
             targets, sequences = targets + output.targets, sequences + output.sequences
             rate += batch.rate
-        share = self._timetable.share(counters, self._elapsed())
+        elapsed = self._elapsed()
+        share = self._timetable.share(counters, elapsed)
         schedule = self.schedule.rate(counters.epochs_done, share, counters.history)
+        schedule = min(schedule, self._timetable.ceiling(counters, elapsed, self._step_seconds))
         self._learning_rate = settings.learning_rate * schedule * (rate / (end - counters.batch))
         if record is not None:
             self.recordings.gradients(counters.step + 1, record)

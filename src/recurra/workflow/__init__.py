@@ -32,17 +32,22 @@ def train(
     settings: Mapping[str, Any] | None = None,
     plugins: Iterable[str | Path] = (),
     resume: bool = False,
+    fit_budget: bool | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Train what a recipe says on `files` into the new folder `out` (`run`), score it beside its baseline, and load it.
 
     `settings` are dotted names, `{"core.hidden_size": 512}`. The scores are in the run's `report`. With `resume`, go on
-    with a run that was stopped: `recurra.train("run", resume=True)`. `progress` is called with every step's `Event`.
+    with a run that was stopped: `recurra.train("run", resume=True)`. `fit_budget` says whether sizes and schedule are
+    chosen for the setting training.max_minutes; None: where there would be too few updates. `progress` is called with
+    every step's `Event`.
 
     Raises a `RecurraError` for whatever is wrong with recipe, settings, files or folder, most of it before training.
     """
     from recurra.workflow.training import execute
 
+    if fit_budget is not None:
+        settings = {**(settings or {}), "training.fit_budget": fit_budget}
     plan = make_plan(recipe, files, out=out, valid=valid, test=test, settings=settings, plugins=plugins, resume=resume)
     return execute(plan) if progress is None else execute(plan, progress=progress)
 

@@ -89,19 +89,19 @@ def smaller(config: Config, codecs: Codecs, pace: Pace, epochs: int, stated: Map
     What is `stated` beside the recipe stays as it is. A function of its arguments alone, which leaves torch's
     generator as it was.
     """
-    found, own = None, _weights(config, codecs) * _batch(config)
+    found, own = None, _weights(config, codecs) * batch_of(config)
     for divisor, factor, one_layer in RUNGS:
-        changed = {**_batches(config, divisor), **_widths(config, factor), **(_layers(config) if one_layer else {})}
+        changed = {**batches(config, divisor), **_widths(config, factor), **(_layers(config) if one_layer else {})}
         settings = {name: value for name, value in changed.items() if name not in stated}
         other = configuration.with_settings(config, settings)
         try:
-            work = _weights(other, codecs) * _batch(other)
+            work = _weights(other, codecs) * batch_of(other)
         except ConfigError:  # a width that does not go with another setting
             continue
         if work >= own:
             continue
         seconds = pace.seconds * (work / own) ** EXPONENT
-        an_epoch = round(pace.updates_an_epoch * _batch(config) / _batch(other))
+        an_epoch = round(pace.updates_an_epoch * batch_of(config) / batch_of(other))
         updates = Pace(seconds, an_epoch, pace.step, pace.left).updates(seconds, epochs)
         found = Choice(settings, updates, updates / an_epoch)
         if updates >= ENOUGH:
@@ -122,17 +122,19 @@ def rounded(count: int) -> int:
     return count if count < 100 else int(float(f"{count:.1e}"))
 
 
-def _batch(config: Config) -> int:
-    """How large a batch is, in whatever its settings count."""
+def batch_of(config: Config) -> int:
+    """How large the batches of an update are, in whatever their settings count."""
     held = _held(config["batching"], "batching")
     key = next((key for key in ("tokens", "streams", "size") if held.get(key)), None)
-    return (1 if key is None else held[key]) * (held.get("steps") or 1)
+    size = 1 if key is None else held[key]
+    return int(size * (held.get("steps") or 1) * config["training"].get("accumulate", 1))
 
 
-def _batches(config: Config, divisor: int) -> dict[str, int]:
-    """Settings of smaller batches."""
+def batches(config: Config, divisor: int) -> dict[str, int]:
+    """Settings of smaller batches, one for an update."""
     held = _held(config["batching"], "batching")
-    return {
+    one = {"training.accumulate": 1} if config["training"].get("accumulate", 1) > 1 else {}
+    return one | {
         f"batching.{key}": max(least, held[key] // divisor)
         for key, least in BATCHES.items()
         if held.get(key) and held[key] > least

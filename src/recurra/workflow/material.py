@@ -94,6 +94,17 @@ class Material:
         batches: Batches = self._batching.batches(self._encoded["train"], self.codecs.layouts, epoch=epoch, seed=seed)
         return batches
 
+    def batches(self, config: Config) -> Batches:
+        """The batches of the first epoch with the batching of another config."""
+        batching = registry.construct("batching", config["batching"])
+        batches: Batches = batching.batches(self._encoded["train"], self.codecs.layouts, epoch=0, seed=0)
+        return batches
+
+    def take(self, config: Config) -> None:
+        """Go on with a config whose batches or widths are others: the data stay as they are encoded."""
+        self.config = copy.deepcopy(config)
+        self._batching = registry.construct("batching", config["batching"])
+
     def valid(self) -> Iterable[Batch]:
         """The validation examples in batches."""
         batches: Iterable[Batch] = self._batching.batches(self._encoded["valid"], self.codecs.layouts, whole=True)

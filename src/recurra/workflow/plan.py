@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ from recurra.workflow import start
 
 MAY_CHANGE = {f"training.{key}" for key in ("epochs", "max_minutes", "patience", "threads", "device", "log_every")}
 """Settings a run may be resumed with other values of: how far, how long and where, never what."""
+
+FITTED = ("batching", "embedder", "core", "task", "training")
+"""Sections with settings that are fitted to a budget."""
 
 CONTENTS = {
     "text": ("one long text, without tags or labels", "one long text", "writes"),
@@ -44,6 +48,8 @@ class Plan:
     """Those that were loaded."""
     stated: Mapping[str, Any] = field(default_factory=dict)
     """The settings beside the recipe, by their dotted names."""
+    fit: bool | None = False
+    """Whether settings are fitted to the budget; None: where there would be too few updates."""
 
 
 def make_plan(
@@ -91,15 +97,20 @@ def make_plan(
             raise
         raise ConfigError(f"{error} {own_files.hint(out, mine)}") from error
     _check_equations(config)
-    Training(**registry.checked(Training, config["training"], where="training"))
+    training = Training(**registry.checked(Training, config["training"], where="training"))
+    if training.fit_budget and training.max_minutes is None and not resume:
+        raise ConfigError("--fit-budget fits the settings to --max-minutes, which is not set. Add it: --max-minutes 5")
     config = _with_start(config, settings or {}, out if resume else None)
     folders = config["reader"]["kind"] != "text"
     check_files((*files, *valid, *test), folders)  # as they were written; the config has whole paths
     check_sources(Data(**registry.checked(Data, config.get("data", {}), where="data")), folders)
     _check_set(config)
     if resume:
-        config = _resumed(config, out)
-    return Plan(config, out, resume, tuple(changed if resume else notes), mine, dict(settings or {}))
+        config = _resumed(config, out, settings or {})
+    fit = training.fit_budget
+    if resume or training.max_minutes is None or (fit is None and str(recipe) not in configuration.recipe_names()):
+        fit = False  # a recipe of one's own is meant as it is written
+    return Plan(config, out, resume, tuple(changed if resume else notes), mine, dict(settings or {}), fit)
 
 
 def _with_start(config: Config, settings: Mapping[str, Any], going_on: Path | None) -> Config:
@@ -227,10 +238,22 @@ def check_run(path: str | Path) -> None:
         )
 
 
-def _resumed(config: Config, out: Path) -> Config:
+def _as_fitted(config: Config, started: Config, settings: Mapping[str, Any]) -> Config:
+    """The config with what was chosen for the budget when the run was started; what is set beside it stays set."""
+    config = copy.deepcopy(config)
+    for section in FITTED:
+        stated = {name.split(".")[1] for name in settings if name.split(".")[0] == section}
+        kept = {key: value for key, value in config[section].items() if key in stated}
+        config[section] = {**started[section], **kept}
+    return config
+
+
+def _resumed(config: Config, out: Path, settings: Mapping[str, Any]) -> Config:
     """The config to go on with: what was left to the data is as they said. Refuses other settings than the run's."""
     check_run(out)
     started = configuration.load_recipe(out / "config.toml")
+    if started["training"].get("fit_budget"):
+        config = _as_fitted(config, started, settings)
     if config["reader"]["kind"] == "auto":
         config = {**config, "reader": started["reader"]}
     if config["task"].get("scheme", "auto") == "auto" and "scheme" in started["task"]:

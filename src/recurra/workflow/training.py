@@ -33,6 +33,7 @@ from recurra.training.trainer import Trainer
 from recurra.training.unfreezing import Unfreezing
 from recurra.workflow import budget, transfer
 from recurra.workflow.agreement import check_agreement
+from recurra.workflow.fitting import MEASURABLE, Fitted, fit
 from recurra.workflow.material import Material
 from recurra.workflow.plan import Plan
 from recurra.workflow.start import Start, start_of, told
@@ -75,18 +76,21 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
     training = Training(**registry.checked(Training, config["training"], where="training"))
     going_on = folder is not None and resumption.has_state(folder)
     material = open_material(config, folder)
+    chosen = _fit(material, training, plan) if folder is None and _fits(plan, training) else None
+    if chosen is not None:
+        training = Training(**registry.checked(Training, material.config["training"], where="training"))
     config = material.config
     torch.manual_seed(training.seed)
     model = Model.from_config(config, material.codecs)
     if hasattr(model.embedder, "describe"):
         model.embedder.describe(model.codecs["input"].symbols)
     material.adapt(model)
-    former = {} if folder is None else checkpoint.read_report(folder.report)
+    former: dict[str, Any] = {} if folder is None else checkpoint.read_report(folder.report)
     start, origin = start_of(config), former.get("init")
     started: list[str] = []
     if start is not None and not going_on:
         origin, started = _start(model, start, material)
-    report = {
+    report: dict[str, Any] = {
         "recurra": recurra.__version__,
         "torch": torch.__version__,
         "split": material.split,
@@ -96,12 +100,15 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
         **({} if origin is None else {"init": origin}),
         "seed": training.seed,
         "commands": [*former.get("commands", []), *([command] if command else [])],
-        **({"forecast": former["forecast"]} if "forecast" in former else {}),
+        **{key: former[key] for key in ("forecast", "fitted") if key in former},
+        **({"fitted": chosen.report} if chosen is not None and chosen.changes else {}),
         **({own_files.KEY: own_files.record(plan.plugins)} if plan.plugins else {}),
     }
     *before, last = material.sentences()
     for sentence in (*before, f"{last} Model: {model.parameter_count:,} parameters.", *started):
         say(sentence)
+    if chosen is not None and (chosen.changes or plan.fit):
+        say(chosen.said)
     if folder is not None and not going_on:
         say(f"{folder.path} was stopped before its first checkpoint: it begins at step 0.")
     folder = folder or checkpoint.create_run(plan.out)
@@ -128,6 +135,7 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
         unfreezing=_unfreezing(model, start, origin),
         progress=progress,
         paced=paced,
+        spent=0.0 if chosen is None else chosen.seconds,
     )
     if remark := precision_note(trainer.precision, trainer.device):
         say(remark)
@@ -146,6 +154,18 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
     report["minutes"] = {"training": result.minutes, "around": (time.monotonic() - begun - fitted) / 60}
     checkpoint.write_json(folder.report, report)
     return run
+
+
+def _fits(plan: Plan, training: Training) -> bool:
+    """Whether settings are fitted to the budget: unasked only where it is long enough to be measured."""
+    return bool(plan.fit) or (plan.fit is None and (training.max_minutes or 0.0) * 60 >= MEASURABLE)
+
+
+def _fit(material: Material, training: Training, plan: Plan) -> Fitted:
+    """Let the material have the settings that are fitted to the budget."""
+    found = fit(material, training, plan.stated, budget.ENOUGH if plan.fit else budget.FEW)
+    material.take(found.config)
+    return found
 
 
 def _start(model: Model, start: Start, material: Material) -> tuple[dict[str, Any], list[str]]:
