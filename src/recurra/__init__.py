@@ -8,25 +8,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recurra.runs.run import Run as Run
     from recurra.workflow import compare as compare
+    from recurra.workflow import evaluate as evaluate
     from recurra.workflow import inspect as inspect
     from recurra.workflow import load as load
+    from recurra.workflow import predict as predict
     from recurra.workflow import train as train
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "__version__", "compare", "inspect", "load", "train"]
+__all__ = ["Run", "__version__", "compare", "evaluate", "inspect", "load", "predict", "train"]
 
 _HOMES = {
     "Run": "recurra.runs.run",
     "compare": "recurra.workflow",
+    "evaluate": "recurra.workflow",
     "inspect": "recurra.workflow",
     "load": "recurra.workflow",
+    "predict": "recurra.workflow",
     "train": "recurra.workflow",
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Public names, imported when they are first asked for: the command line answers before torch is loaded."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'recurra' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # a type checker is to find a wrong name
+
+    def __getattr__(name: str) -> Any:
+        """Public names, imported when they are first asked for: the command line answers before torch is loaded."""
+        if name not in _HOMES:
+            raise AttributeError(f"module 'recurra' has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Public names, those not yet imported too."""
+    return sorted({*globals(), *__all__})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from recurra.data.sources import check_files
 from recurra.errors import ConfigError, DataError
@@ -13,12 +13,14 @@ from recurra.runs.adaptation import Choice
 from recurra.workflow.plan import check_reading, check_run, make_plan
 
 if TYPE_CHECKING:
+    from recurra.answers import Answer
     from recurra.diagnostics.comparison import Comparison
     from recurra.diagnostics.report import Inspection
     from recurra.export.write import Export
     from recurra.runs.run import Run
     from recurra.training.log import Progress
 
+Precision = Literal["float32", "bf16", "auto"]
 LOOKED_AT = 1_000
 """Symbols of a text that can be looked at: all that a model makes of them is kept."""
 
@@ -30,6 +32,11 @@ def train(
     valid: Iterable[str | Path] = (),
     test: Iterable[str | Path] = (),
     settings: Mapping[str, Any] | None = None,
+    max_minutes: float | None = None,
+    precision: Precision | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
     plugins: Iterable[str | Path] = (),
     resume: bool = False,
     fit_budget: bool | None = None,
@@ -37,17 +44,25 @@ def train(
 ) -> Run:
     """Train what a recipe says on `files` into the new folder `out` (`run`), score it beside its baseline, and load it.
 
-    `settings` are dotted names, `{"core.hidden_size": 512}`. The scores are in the run's `report`. With `resume`, go on
-    with a run that was stopped: `recurra.train("run", resume=True)`. `fit_budget` says whether sizes and schedule are
-    chosen for the setting training.max_minutes; None: where there would be too few updates. `progress` is called with
-    every step's `Event`.
+    `settings` are dotted names, `{"core.hidden_size": 512}`. `max_minutes`, `precision`, `seed`, `device`, `threads`
+    and `fit_budget` are the settings of `[training]` that are called so, as on the command line; `fit_budget` says
+    whether sizes and schedule are chosen for `max_minutes`; None: where there would be too few updates. The scores are
+    in the run's `report`. With `resume`, go on with a run that was stopped: `recurra.train("run", resume=True)`.
+    `progress` is called with every step's `Event`.
 
     Raises a `RecurraError` for whatever is wrong with recipe, settings, files or folder, most of it before training.
     """
     from recurra.workflow.training import execute
 
-    if fit_budget is not None:
-        settings = {**(settings or {}), "training.fit_budget": fit_budget}
+    own = {
+        "max_minutes": max_minutes,
+        "precision": precision,
+        "seed": seed,
+        "device": device,
+        "threads": threads,
+        "fit_budget": fit_budget,
+    }
+    settings = {**(settings or {}), **{f"training.{name}": value for name, value in own.items() if value is not None}}
     plan = make_plan(recipe, files, out=out, valid=valid, test=test, settings=settings, plugins=plugins, resume=resume)
     return execute(plan) if progress is None else execute(plan, progress=progress)
 
@@ -68,6 +83,22 @@ def load(run: str | Path, plugins: Iterable[str | Path] = (), device: str = "aut
     from recurra.runs.run import load_run
 
     return load_run(run, plugins, device)
+
+
+def predict(
+    run: str | Path,
+    *inputs: Any,
+    plugins: Iterable[str | Path] = (),
+    device: str = "cpu",
+    threads: int | None = 1,
+    **options: Any,
+) -> list[Answer]:
+    """The answers of the run in a folder, or of an export, to inputs: `recurra.predict("run", "a text", top=3)`.
+
+    `options` are those of the run's task; one that it does not have raises `ConfigError`. Whoever asks more than once
+    opens the run once: `run = recurra.load("run")`, `run.predict("a text")`.
+    """
+    return load(run, plugins, device).predict(*inputs, threads=threads, **options)
 
 
 def evaluate(
