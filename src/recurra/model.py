@@ -17,7 +17,7 @@ from recurra.engine import Record
 from recurra.errors import CheckpointError, ConfigError
 from recurra.nn.memory_limit import MemoryLimit
 from recurra.nn.watch import Watched
-from recurra.tasks.contract import Aligns, KeepsApart, Numbers
+from recurra.tasks.contract import KeepsApart, Numbers
 from recurra.types import Batch, NeedsFields, Output, Sizes, changes_time
 
 
@@ -70,11 +70,6 @@ class Model(nn.Module):
     @property
     def parameter_count(self) -> int:
         return sum(weights.numel() for weights in self.parameters())
-
-    @property
-    def aligns(self) -> bool:
-        """Whether it can say which step of the input each step of what it writes comes from."""
-        return isinstance(self.task, Aligns) and self.task.aligns and not changes_time(self.embedder)
 
     def loss(self, batch: Batch, state: Any = None, record: list[Record] | None = None) -> Output:
         """The loss of a batch, summed over its targets, going on from `state` (None: from the beginning).

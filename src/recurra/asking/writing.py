@@ -19,7 +19,7 @@ from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.search import Search, longest_of
 from recurra.errors import ConfigError
 from recurra.model import Model
-from recurra.tasks.contract import Constrains, Written
+from recurra.tasks.contract import Constrains, Written, aligns
 from recurra.types import Batch, Example
 
 
@@ -108,7 +108,7 @@ def _written(
     """Hypotheses as text; those with unknown symbols, or all where it is asked, are read by the model once more."""
     codec: Any = model.codecs["target"]
     asked_for = search.alignment or search.attention
-    if asked_for and not model.aligns:
+    if asked_for and not aligns(model):
         raise ConfigError(
             f"the embedder {model.config['embedder']['kind']!r} gives other steps than the input has, so nothing says "
             "which of its words a word comes from. Leave the alignment out."
@@ -121,7 +121,7 @@ def _written(
         if (asked_for and not beyond[k]) or codec.unknown in one.tokens  # is copied from where it looks
     ]
     looks: dict[int, Tensor] = {}
-    if asked and model.aligns:
+    if asked and aligns(model):
         looks = dict(zip(asked, attention(model, batch, [flat[k] for k in asked]), strict=True))
     sources = batch.fields["input"].cpu().numpy()
     found: list[list[Written]] = [[] for _ in hypotheses]

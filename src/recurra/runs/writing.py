@@ -203,7 +203,7 @@ class Target:
     def whole(self, written: Sequence[int]) -> str:
         """As `predict` says it: unknown symbols are copied from where they look in the source."""
         places = None
-        if self._codec.unknown in written and self._model.aligns:
+        if self._codec.unknown in written and aligns(self._model):
             one = Hypothesis(tuple(written), 0.0, 0.0, True)
             places = looked_at(attention(self._model, self._batch, [(0, one)])[0])
         return written_text(self._codec, written, places, self._pieces)[0]

@@ -23,7 +23,7 @@ from recurra.data.fields import Codecs
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.errors import ConfigError, did_you_mean
 from recurra.tasks.scores import Scores
-from recurra.types import Batch, Example, Field, Output, Sizes
+from recurra.types import Batch, Example, Field, Output, Sizes, changes_time
 
 INPUT = Field(("tokens", "text", "series", "vectors"), {"kind": "tokens"})
 """The input of a task that reads any sequence that comes one by one."""
@@ -314,6 +314,11 @@ class Aligns(Protocol):
 
     def alignment(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
         """How much each step of the target looks at each of the input, [B, U, T]."""
+
+
+def aligns(model: Any) -> bool:
+    """Whether a model can: its task does, and the core reads the steps that the input has."""
+    return isinstance(model.task, Aligns) and model.task.aligns and not changes_time(model.embedder)
 
 
 @runtime_checkable
