@@ -83,7 +83,7 @@ def trainer(tmp_path: Path, toy: Callable[..., Any]) -> Callable[..., Trainer]:
     """A trainer of 8 batches an epoch in a folder; keywords of the trainer by name, all others are settings."""
 
     def make(folder: str = "run", *, model: Any = None, batches: int = 8, **settings: Any) -> Trainer:
-        keywords = {k: settings.pop(k) for k in ("progress", "clock", "train", "valid") if k in settings}
+        keywords = {k: settings.pop(k) for k in ("progress", "clock", "train", "valid", "sample") if k in settings}
         train = keywords.pop("train", lambda epoch: Chunks(batches, seed=epoch))
         valid = keywords.pop("valid", lambda: Chunks(2, seed=99))
         settings = {"epochs": 2, "device": "cpu", "learning_rate": 0.01, **settings}

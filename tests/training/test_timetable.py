@@ -116,3 +116,38 @@ def test_steps_that_all_epochs_have_are_all_there_will_be() -> None:
     timetable = Timetable(Training(max_minutes=1.0, epochs=2))
     counters = Counters(step=30, epoch=1, batches=0)
     assert timetable.ceiling(counters, 1.0, 0.001) == pytest.approx(0.2 * 60 / 40)
+
+
+def test_validation_takes_a_tenth_of_a_budget_by_a_share_that_a_resumed_run_keeps(trainer: Make, chunks: Any) -> None:
+    clock, shares, spent = Clock(), [], [0.0]
+
+    def sample(share: float, *, settled: bool) -> None:
+        shares.append((share, settled))
+
+    def valid() -> Any:
+        cost = 100.0 * (shares[-1][0] if shares else 1.0)
+        clock.now, spent[0] = clock.now + cost, spent[0] + cost
+        return chunks(2, seed=99)
+
+    def tick(event: Event) -> None:
+        clock.now += 1.0 if event.kind == "step" else 0.0
+
+    keywords: dict[str, Any] = {"max_minutes": 10, "epochs": 10**6, "clock": clock, "valid": valid, "progress": tick}
+    made = trainer(sample=sample, **keywords)
+    result = made.fit()
+    assert result.minutes <= 10.0
+    assert [settled for _, settled in shares] == [False, True]
+    assert shares[-1][0] == pytest.approx(0.1 / 4 * 600 / 100)  # four validations in the tenth
+    assert 0.05 * 600 <= spent[0] <= 0.1 * 600
+    again = trainer(sample=sample, **{**keywords, "max_minutes": 20})
+    again.fit(resume=True)
+    assert shares[2:] == [(shares[1][0], True)]
+
+
+def test_a_validation_that_a_budget_pays_for_is_whole(trainer: Make) -> None:
+    shares: list[float] = []
+    made = trainer(max_minutes=10, sample=lambda share, *, settled: shares.append(share))
+    made.fit()
+    assert shares == [1 / 16, 1.0]
+    assert trainer("other", sample=lambda share, *, settled: shares.append(share)).fit().reason == "epochs"
+    assert len(shares) == 2  # without a budget nothing is left out

@@ -94,11 +94,12 @@ COUNTERS = Table(
     others=None,
     optional={
         **dict.fromkeys(("epoch", "batch", "batches", "step", "marks", "best_step"), COUNT),
-        **{name: Number(0) for name in ("seconds", "evaluated_at", "evaluation_seconds")},
+        **{name: Number(0) for name in ("seconds", "evaluated_at", "evaluation_seconds", "validating")},
         "history": Items(Number()),
         "best": Either((Number(), NOTHING)),
         "averaged_from": Either((COUNT, NOTHING)),
         "evaluated_step": Whole(-1),
+        "valid_share": Number(0, 1),
     },
 )
 """The counters of resume.safetensors."""

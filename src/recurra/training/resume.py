@@ -61,6 +61,10 @@ class Counters:
     """`seconds` at its end."""
     evaluation_seconds: float = 0.0
     """How long it took."""
+    validating: float = 0.0
+    """Seconds that all evaluations took."""
+    valid_share: float = 0.0
+    """Share of the validation examples that a budget lets be validated on; 0: not yet known."""
 
     @property
     def epochs_done(self) -> float:

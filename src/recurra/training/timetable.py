@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from recurra.training.log import Reason
+from recurra.training.pace import VALIDATING
 from recurra.training.resume import Counters
 from recurra.training.settings import Training
 
@@ -14,6 +15,11 @@ WARMED = 40
 at 8.4 with 10 and at 9.2, after 62, with none."""
 LONGEST_WARMUP = 0.2
 """Share of all steps that this takes at most; where that is fewer than `WARMED`, the rate stays below the full one."""
+
+PROBED = 1 / 16
+"""Share of the validation examples that are validated on to find out what all cost, and the least."""
+VALIDATIONS = 4
+"""Validations that a tenth of a budget should be enough for."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,18 @@ class Timetable:
         """
         if self.budget == math.inf or counters.evaluated_step == counters.step or not counters.step:
             return False
+        if not self.affords(counters):
+            return False
         return elapsed - counters.evaluated_at >= max(self.budget / 10.0, 10.0 * counters.evaluation_seconds)
+
+    def affords(self, counters: Counters) -> bool:
+        """Whether one validation now and one at the end leave all of them within a tenth of a budget."""
+        planned = counters.validating + 2.0 * counters.evaluation_seconds
+        return counters.evaluated_step < 0 or planned <= VALIDATING * self.budget
+
+    def share_of_validation(self, seconds: float) -> float:
+        """The share of the validation examples to validate on where all take so many seconds, from `PROBED`."""
+        return min(1.0, max(PROBED, VALIDATING / VALIDATIONS * self.budget / max(seconds, 1e-9)))
 
     def end(self, counters: Counters, elapsed: float, step_seconds: float) -> Reason | None:
         """Why to stop now, if there is a reason; time is left for one more step and for the last validation."""

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from recurra.training.pace import Pace, Stopwatch
 from recurra.training.recording import Recordings
 from recurra.training.resume import Counters
 from recurra.training.settings import Training
-from recurra.training.timetable import Timetable
+from recurra.training.timetable import PROBED, Timetable
 from recurra.training.unfreezing import Unfreezing
 from recurra.types import Batch
 
@@ -39,10 +39,17 @@ GENERATOR_OFFSET = 1
 """Dropout draws with another seed than the weights at the start did."""
 
 
+class Sample(Protocol):
+    """Lets validation take a share of its examples, from now on. `settled`: it is that of the whole training."""
+
+    def __call__(self, share: float, /, *, settled: bool) -> None: ...
+
+
 class Trainer:
     """Trains `model` on the batches of `train_batches(epoch)`, always the same for the same epoch, and validates on
     `valid_batches()`, by the loss or as `validate` does. Keeps `run` up to date and tells `progress` of every step,
-    and `paced`, once, how long a step takes. `spent`: seconds of the budget that are gone before the first step.
+    and `paced`, once, how long a step takes. `sample` lets it validate on fewer examples, where all would take too much
+    of a budget. `spent`: seconds of the budget that are gone before the first step.
 
     A step takes `accumulate` batches; its gradient is that of their summed loss over their targets, or sequences.
     """
@@ -59,10 +66,11 @@ class Trainer:
         unfreezing: Unfreezing | None = None,
         progress: Progress = lambda event: None,
         paced: Callable[[Pace], None] = lambda pace: None,
+        sample: Sample | None = None,
         spent: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stopwatch, self._paced = Stopwatch(), paced
+        self._stopwatch, self._paced, self._sample = Stopwatch(), paced, sample
         self.settings, self.run, self._progress, self._clock = settings, run, progress, clock
         self._train_batches, self._valid_batches, self._validate = train_batches, valid_batches, validate
         self._unfreezing = unfreezing
@@ -99,6 +107,8 @@ class Trainer:
                 self.run.resume, self.model, self.optimiser, self._make_average, self.device
             )
             self._saved_at, self._saved_step = self.counters.seconds, self.counters.step
+            if self._sample is not None and 0 < self.counters.valid_share < 1:
+                self._sample(self.counters.valid_share, settled=True)
         else:
             torch.manual_seed(self.settings.seed + GENERATOR_OFFSET)
         keep = self.counters.step if resume else None
@@ -121,7 +131,7 @@ class Trainer:
         counters, timetable = self.counters, self._timetable
         while True:
             mark = timetable.mark(counters)
-            if mark > counters.marks:
+            if mark > counters.marks and timetable.affords(counters):
                 self._evaluate(mark)
             if self._interrupt.requested:
                 return "interrupted"
@@ -216,15 +226,9 @@ class Trainer:
         Ctrl-C breaks a validation off without a trace: the resumed run begins with it.
         """
         self._window.settle()
-        counters, started = self.counters, self._elapsed()
+        counters = self.counters
         with self._averaged():
-            validation = self._validate(
-                self.model,
-                self._valid_batches(),
-                device=self.device,
-                precision=self.precision,
-                stop=lambda: self._interrupt.requested,
-            )
+            validation, counters.evaluation_seconds = self._validation()
             if validation is None:
                 return
             if not math.isfinite(validation.value):
@@ -242,12 +246,40 @@ class Trainer:
             counters.history.append(validation.criterion)
             self._trigger()
         counters.evaluated_step, counters.evaluated_at = counters.step, self._elapsed()
-        counters.evaluation_seconds = counters.evaluated_at - started
         self._tell("evaluation", validation, best)
         self.recordings.spectra(counters.step, self.model)
         since = {} if counters.averaged_from is None else {"averaged_from": counters.averaged_from}
         self._write_line(**{f"valid_{validation.metric}": validation.value, "best": best}, **since)
         self._save()
+
+    def _validation(self) -> tuple[Validation | None, float]:
+        """What validation finds, and the seconds it took. The first finds out how many examples a budget pays for."""
+        counters, timetable, sample = self.counters, self._timetable, self._sample
+        if sample is None or counters.valid_share or timetable.budget == math.inf:
+            return self._validated()
+        sample(PROBED, settled=False)
+        validation, seconds = self._validated()
+        if timetable.share_of_validation(seconds / PROBED) < 1:  # once more: kernels may have been compiled in it
+            validation, seconds = self._validated()
+        if validation is None:
+            return None, seconds
+        counters.valid_share = timetable.share_of_validation(seconds / PROBED)
+        sample(counters.valid_share, settled=True)
+        return (validation, seconds) if counters.valid_share == PROBED else self._validated()
+
+    def _validated(self) -> tuple[Validation | None, float]:
+        """A validation, None where it was interrupted; and the seconds it took."""
+        started = self._elapsed()
+        validation = self._validate(
+            self.model,
+            self._valid_batches(),
+            device=self.device,
+            precision=self.precision,
+            stop=lambda: self._interrupt.requested,
+        )
+        seconds = self._elapsed() - started
+        self.counters.validating += seconds
+        return validation, seconds
 
     def _finish(self, reason: Reason) -> Result:
         counters = self.counters

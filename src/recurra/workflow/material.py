@@ -27,6 +27,8 @@ from recurra.workflow.start import symbols_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+FEWEST = 16
+"""Validation examples, or steps of one, that are validated on at least."""
 SYMBOLS = {"input": "symbols", "target": "target symbols", "label": "labels"}
 """What a vocabulary has so many of, where that is not called like its field."""
 
@@ -78,6 +80,7 @@ class Material:
             "train": self.codecs.encode_all(one_each(prepared["train"], task.fields)),
             "valid": self.codecs.encode_all(prepared["valid"]),
         }
+        self._validated, self._judge = self._encoded["valid"], self._valid
         self._questions: Questions | None = None
         self._note_left_out(self.train(0, 0))  # what is too short for its streams is refused before there is a run
 
@@ -107,8 +110,28 @@ class Material:
 
     def valid(self) -> Iterable[Batch]:
         """The validation examples in batches."""
-        batches: Iterable[Batch] = self._batching.batches(self._encoded["valid"], self.codecs.layouts, whole=True)
+        batches: Iterable[Batch] = self._batching.batches(self._validated, self.codecs.layouts, whole=True)
         return batches
+
+    def sample(self, share: float, seed: int) -> str:
+        """Validate on a seeded share of the validation examples from now on, and say how many these are.
+
+        Of few long sequences it is a part of each, of one length, that begins anywhere.
+        """
+        random = np.random.default_rng(seed)
+        whole = self._encoded["valid"] if self._by_loss else self._judge
+        self._questions = None
+        if self._by_loss and self._batching.in_pieces:
+            self._validated = [_part(each, share, random) for each in whole]
+            kept, there = (sum(len(each["input"]) for each in some) for some in (self._validated, whole))
+            return f"{kept:,} of {counted(there, 'step')}"
+        count = min(len(whole), max(FEWEST, round(share * len(whole))))
+        rows = sorted(random.permutation(len(whole))[:count].tolist())
+        if self._by_loss:
+            self._validated = [whole[row] for row in rows]
+        else:
+            self._valid = [whole[row] for row in rows]
+        return f"{count:,} of {counted(len(whole), 'validation example')}"
 
     def validate(
         self,
@@ -215,6 +238,14 @@ class Material:
                 f"{left:,} of {counted(len(self._encoded['train']), 'training pair')} left out, as a side has more "
                 f"than {self._batching.longest:,} symbols (batching.longest)."
             )
+
+
+def _part(encoded: Mapping[str, Any], share: float, random: np.random.Generator) -> dict[str, Any]:
+    """A part of a long sequence, of all fields that are as long as its input."""
+    steps = len(encoded["input"])
+    length = min(steps, max(FEWEST, round(share * steps)))
+    start = int(random.integers(steps - length + 1))
+    return {name: value[start : start + length] if len(value) == steps else value for name, value in encoded.items()}
 
 
 def one_each(examples: Sequence[Example], fields: Mapping[str, Any]) -> list[Example]:

@@ -123,7 +123,16 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
         if found is not None:
             report["forecast"] = {"said": found[0], **found[1]}
             say(found[0])
-        checkpoint.write_json(folder.report, report)
+        checkpoint.write_json(RunFolder(plan.out).report, report)
+
+    def sample(share: float, *, settled: bool) -> None:
+        """Validate on fewer examples; say so once it is known how many."""
+        kept = material.sample(share, training.seed)
+        if settled and share < 1:
+            note = f"A validation takes {kept}, drawn by the seed, as all would take more than a tenth of the budget."
+            say(f"{note} The scores at the end are of all.")
+            report["notes"] = [*report["notes"], note]
+            checkpoint.write_json(RunFolder(plan.out).report, report)
 
     trainer = Trainer(
         model,
@@ -135,6 +144,7 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
         unfreezing=_unfreezing(model, start, origin),
         progress=progress,
         paced=paced,
+        sample=sample,
         spent=0.0 if chosen is None else chosen.seconds,
     )
     if remark := precision_note(trainer.precision, trainer.device):
