@@ -185,7 +185,8 @@ class Option:
 
 
 def options(task: str) -> list[Option]:
-    """What a task takes at prediction, by the fields of its `Options`; imports no part of ours."""
+    """What a task takes at prediction, by the fields of its `Options` but for those `of_recipes`; imports no part of
+    ours."""
     found = _declarations("task").get(task)
     if found is not None:
         module, node = found
@@ -209,14 +210,17 @@ def _is_options(node: ast.AST) -> bool:
 def _fields(node: ast.AST) -> list[Option]:
     """The fields of a dataclass, each with the string below it."""
     found: list[Option] = []
+    only: tuple[str, ...] = ()
     for inner in getattr(node, "body", ()):
         if isinstance(inner, ast.AnnAssign) and isinstance(inner.target, ast.Name):
             hint = ast.unparse(inner.annotation)
             if not hint.startswith("ClassVar"):
                 found.append(Option(inner.target.id, hint, ""))
+            elif inner.target.id == "of_recipes" and inner.value is not None:
+                only = ast.literal_eval(inner.value)
         elif isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Constant) and found and not found[-1].help:
             found[-1] = replace(found[-1], help=" ".join(str(inner.value.value).split()))
-    return found
+    return [each for each in found if each.name not in only]
 
 
 def has_method(kind: str, name: str, method: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from recurra import registry
 from recurra.config import check_seed
@@ -25,6 +25,8 @@ class Search:
     Raises `ConfigError` for a value out of range, and for a beam and a drawing at once.
     """
 
+    of_recipes: ClassVar[tuple[str, ...]] = ("valid",)
+    """Settings of a recipe that nobody is to change in a question."""
     beam: int = 5
     """Hypotheses kept beside each other; 1 takes the likeliest symbol always."""
     n_best: int = 1

@@ -31,8 +31,8 @@ TRAINED = ("seed", "epochs", "steps", "minutes", "commands")
 DRAWS = ("temperature", "top_k", "top_p", "seed")
 GENERATES = (*DRAWS, "form")
 """Options of a task that a text generated symbol by symbol takes, too."""
-NOT_ASKED = ("valid", "longest", "n", "alignment")
-"""Options for training, and for those who count in lines or read a terminal."""
+NOT_ASKED = ("longest", "n", "alignment")
+"""Options for those who count in lines or read a terminal."""
 BOUNDS = {"seed": (("ge", 0), ("lt", 1 << 62)), "temperature": (("ge", 0), ("le", 1000))}
 GENERATED = {
     "length": (int, "Symbols to generate."),
@@ -49,7 +49,7 @@ def options(run: Run, generated: bool = False) -> dict[str, tuple[type, str]]:
     own = {
         field.name: (_bare(hints[field.name]), helps.get(field.name, ""))
         for field in dataclasses.fields(maker)
-        if field.name not in NOT_ASKED and _usable(run, field.name)
+        if field.name in helps and field.name not in NOT_ASKED and _usable(run, field.name)
     }
     if not generated:
         return own | ({"top": GENERATED["top"]} if writes(run) else {})

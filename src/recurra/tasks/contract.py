@@ -62,7 +62,8 @@ class Task(Protocol):
     card: Card
     Options: type
     """A frozen dataclass of what it takes at prediction, each with a default and, below it, its help as a string. From
-    it come the flags of `recurra predict`, the JSON body of a request, and the keywords of `Run.predict`."""
+    it come the flags of `recurra predict`, the JSON body of a request, and the keywords of `Run.predict`. Those that
+    its `of_recipes`, a ClassVar with a tuple of names, has are settings of a recipe's `[search]` alone."""
 
     def build(self, sizes: Sizes) -> Self:
         """Make the layers above a core of `sizes.core` units; gives itself."""
@@ -393,7 +394,8 @@ def make_options(task: Any, recipe: Mapping[str, Any], given: Mapping[str, Any])
     Raises `ConfigError` for an option that the task does not have and for a value out of range.
     """
     given = {name: value for name, value in given.items() if value is not None}
-    known = [field.name for field in fields(task.Options)]
+    only = getattr(task.Options, "of_recipes", ())
+    known = [field.name for field in fields(task.Options) if field.name not in only]
     for name in given:
         if name not in known:
             raise ConfigError(
