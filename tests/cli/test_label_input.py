@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from recurra import cli
+from recurra import cli, registry
+from recurra.types import Field
+from recurra.workflow import doubts
 
 from .conftest import COLUMNS, SMALL, TABLE, answered, sentence, train, write
 
@@ -191,7 +193,7 @@ def test_what_is_no_error_is_said_before_training(capsys) -> None:
     assert cli.call(train("tagger", small, out="small")) == 0
     assert "\nThe tags are no spans, so each is scored by itself. Spans have B-, I- and" in capsys.readouterr().err
     long = "a " * 500
-    write("my.csv", "text,label\n" + "".join(f"{long if k == 3 else 'a'},{k}\n" for k in range(30)))
+    write("my.csv", "text,label\n" + "".join(f"{long if k == 3 else 'a'},row {k}\n" for k in range(30)))
     assert cli.call(train("classifier", "my.csv", "--valid", "my.csv", out="labels")) == 0
     said = capsys.readouterr().err
     assert "\n1 training example cut after 400 tokens (batching.longest).\n" in said
@@ -217,3 +219,25 @@ def test_odd_files_are_read_as_plain_ones(kind: str, runs: list[str], capsys) ->
     ]
     assert scored[0]["examples"] == 40
     assert scored[0]["model"] == scored[1]["model"]
+
+
+def test_labels_that_are_numbers_are_refused_before_training(here, capsys) -> None:
+    write("prices.csv", "text,label\n" + "".join(f"a house,{k * 1000.5}\n" for k in range(40)))
+    said = sentence(capsys, *train("classifier", "prices.csv"))
+    assert said.startswith("recurra: 32 different labels among 32, 32 of them numbers (")
+    assert ", …): expected classes, each with examples of its own. Is another column the label? " in said
+    assert not (here / "run").exists()
+    several = [f"a house,{k % 5}\n" for k in range(40)]
+    write("stars.csv", "text,label\n" + "".join(several))
+    assert cli.call(train("classifier", "stars.csv")) == 0
+
+
+def test_a_task_for_numbers_is_found_in_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "names", lambda kind: ["counted"])
+    for learned, move in (
+        (True, "For numbers: --set task.kind=counted."),
+        (False, "No task for numbers is there yet: docs/how-to/write-a-task.md writes one."),
+    ):
+        fields = {"x": Field(("price",), {"kind": "scaled"}, learned=learned)}
+        monkeypatch.setattr(doubts, "_fields_of", lambda name, found=fields: found)
+        assert doubts._for_numbers() == move

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from recurra import registry
 from recurra.config import Config
+from recurra.data.codecs.contract import forms_of
 from recurra.data.fields import Codecs, place_of, readers_of
 from recurra.data.readers.sniff import AutoReader
 from recurra.errors import DataError
@@ -17,6 +20,8 @@ from recurra.types import Example, Field
 
 NAMES = ("label", "label-set", "tags")
 """Codecs of fields that hold names."""
+SHOWN = 3
+"""Labels that a message shows."""
 MANY = 20
 """Labels from which on it is asked whether they are labels at all, if most occur but once."""
 
@@ -82,9 +87,55 @@ def doubts(train: Sequence[Example], fields: Mapping[str, Field]) -> list[str]:
                 "learnt like any other."
             )
         distinct = len(set(names))
+        if field.codec["kind"] != "tags":
+            _check_no_numbers(names, what)
         if distinct >= MANY and 2 * distinct > len(names):
             found.append(f"{distinct:,} different {what}s among {len(names):,}: is the right column read?")
     return found
+
+
+def _check_no_numbers(names: Sequence[str], what: str) -> None:
+    """Raise `DataError` for labels that are mostly distinct numbers, which no class has enough examples of."""
+    distinct = {*names}
+    numbers = sum(is_number(name) for name in distinct)
+    if len(distinct) < MANY or 10 * numbers < 9 * len(distinct) or 2 * len(distinct) <= len(names):
+        return
+    shown = ", ".join(sorted(filter(is_number, distinct))[:SHOWN])
+    raise DataError(
+        f"{len(distinct):,} different {what}s among {len(names):,}, {numbers:,} of them numbers ({shown}, …): expected "
+        f"classes, each with examples of its own. Is another column the {what}? {_for_numbers()}"
+    )
+
+
+def _for_numbers() -> str:
+    """What there is for a target of numbers: registered tasks that learn a field by a codec of numbers."""
+    found = [name for name in registry.names("task") if any(map(_is_number, _fields_of(name).values()))]
+    if found:
+        return f"For numbers: --set task.kind={' or '.join(found)}."
+    return "No task for numbers is there yet: docs/how-to/write-a-task.md writes one."
+
+
+def _fields_of(task: str) -> Mapping[str, Field]:
+    """The fields of a task as it is set where nothing is said; none where something must be."""
+    maker = registry.find("task", task)
+    if isinstance(maker.fields, Mapping):
+        return maker.fields
+    needs = [each for each in inspect.signature(maker).parameters.values() if each.default is each.empty]
+    found: Mapping[str, Field] = {} if needs else maker().fields
+    return found
+
+
+def _is_number(field: Field) -> bool:
+    """Whether a field is a target of one number an example."""
+    return field.learned and not field.along and "number" in forms_of(field.codec["kind"])
+
+
+def is_number(text: str) -> bool:
+    """Whether a label is written as a number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def unseen(valid: Sequence[Example], codecs: Codecs) -> list[str]:
