@@ -157,9 +157,37 @@ def test_resume_refuses_another_text_and_evaluate_says_when_it_is_gone(tmp_path)
     with pytest.raises(DataError, match=r"the training data are others than when .*run was started.* Put the former"):
         recurra.train(out, resume=True, settings={"training.epochs": 2})
     text.unlink()
-    with pytest.raises(DataError, match=r"the run's own training data cannot be read: .*no such file.* --no-baseline"):
-        run.evaluate(PROSE)
-    assert run.evaluate(PROSE, baseline=False)["symbols"] == len(PROSE.read_text(encoding="utf-8"))
+    with pytest.raises(DataError, match=r"the run's own training data cannot be read: .*no such file.* Or name files"):
+        run.evaluate()
+    found = run.evaluate(PROSE)
+    assert "baseline" not in found and found["symbols"] == len(PROSE.read_text(encoding="utf-8"))
+    assert found["notes"][0].startswith("No baseline, which is fitted on the training data: the run's own training da")
+    assert "Or name files" not in found["notes"][0]
+    assert run.evaluate(PROSE, baseline=False)["notes"] == found["notes"][1:]
+
+
+def test_a_test_of_its_own_file_is_scored_though_the_training_data_are_gone(tmp_path) -> None:
+    text, test = tmp_path / "text.txt", tmp_path / "test.txt"
+    text.write_bytes(PROSE.read_bytes())
+    test.write_bytes(PROSE.read_bytes()[:2000])
+    settings = TINY | {"training.epochs": 1}
+    run = recurra.train("char-lm", text, test=[test], out=tmp_path / "run", settings=settings, baseline=False)
+    whole = run.evaluate(baseline=False)
+    text.unlink()
+    found = run.evaluate()
+    assert (found["data"], found["model"]) == ("test", whole["model"])
+    assert found["notes"][0].startswith("No baseline")
+    test.unlink()
+    with pytest.raises(DataError, match=r"the run's own training data cannot be read"):
+        run.evaluate()
+
+
+def test_the_test_and_the_baselines_are_left_out_when_asked(tmp_path) -> None:
+    settings = TINY | {"training.epochs": 1}
+    run = recurra.train("char-lm", PROSE, out=tmp_path / "run", settings=settings, no_test=True, baseline=False)
+    assert run.report["scores"].keys() == {"valid"}
+    assert "baseline" not in run.report["scores"]["valid"]
+    assert run.evaluate(baseline=False)["data"] == "test"
 
 
 def test_a_plan_puts_files_in_the_place_of_the_recipes_set(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +217,8 @@ def test_the_baseline_is_one_of_the_tasks(run: Run, tmp_path, monkeypatch: pytes
 
 
 def test_public_names() -> None:
-    assert set(recurra.__all__) == {"Run", "__version__", "inspect", "load", "train"}
+    names = {"Run", "__version__", "compare", "evaluate", "inspect", "load", "predict", "train"}
+    assert set(recurra.__all__) == names
     assert recurra.Run is Run
     assert all(callable(getattr(recurra, name)) for name in ("train", "load", "inspect"))
     with pytest.raises(AttributeError, match="module 'recurra' has no attribute 'trian'"):

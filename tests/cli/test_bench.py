@@ -17,6 +17,7 @@ def test_rows_and_file(capsys, tmp_path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert cli.call(words) == 0
     head, row = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["cell", "T,B,I,H", "threads"]
+    assert all(f"{name} ratio" in head for name in ("training", "inference", "bf16"))
     assert row.split()[:3] == ["lstm", "5,4,3,8", "1"]
     found = json.loads(file.read_text())
     assert found["results"][0]["cell"] == "lstm" and "processor" in found["machine"]

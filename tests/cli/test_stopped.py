@@ -11,10 +11,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from recurra import checkpoint, cli, registry, storage
+from recurra.runs import scoring
 from recurra.training.lock import NAME, locked
 from recurra.training.trainer import Trainer
 
@@ -167,6 +169,37 @@ def test_a_process_that_is_asked_to_end_saves(number: signal.Signals, code: int,
     assert last.endswith(f"and saved. Go on: recurra train {out} --resume")
     assert not (out / NAME).exists()
     assert step_of(out) == int(last.split()[4].replace(",", ""))
+
+
+def test_a_scoring_that_is_stopped_keeps_what_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, rows = tmp_path / "out", scoring._beside
+    asked = []
+
+    def stopped(*arguments: Any) -> Any:
+        asked.append(arguments)
+        if len(asked) == 2:  # the baselines beside the test
+            os.kill(os.getpid(), signal.SIGTERM)
+        return rows(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scoring, "_beside", stopped)
+        assert cli.call(words(out)) == 143
+    assert f"scored 3 of 5 parts. The others: recurra train {out} --resume;" in capsys.readouterr().err
+    report = json.loads((out / "report.json").read_text())
+    assert report["unscored"] == 2 and report["ended"] == "epochs"
+    assert "baseline" in report["scores"]["valid"] and "baseline" not in report["scores"]["test"]
+    again = ["train", str(out), "--resume"]
+    assert cli.call(again) == 0
+    whole = json.loads((out / "report.json").read_text())
+    assert "unscored" not in whole and "baseline" in whole["scores"]["test"] and "sample" in whole
+    assert whole["scores"]["test"]["model"] == report["scores"]["test"]["model"]
+    capsys.readouterr()
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    assert cli.call(again) == 0
+    assert "is trained to its end and scored: there is nothing left to do." in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
 
 
 def test_who_trains_in_the_folder_is_named(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,15 @@ from recurra import registry, storage
 from recurra.cli.options import Json, Plugins
 from recurra.errors import ConfigError, UnknownName
 
-COLUMNS = ("training ms", "training", "inference ms", "inference", "share of sgemm", "bf16")
+COLUMNS = {
+    "training ms": "training ms",
+    "training": "training ratio",
+    "inference ms": "inference ms",
+    "inference": "inference ratio",
+    "share of sgemm": "share of sgemm",
+    "bf16": "bf16 ratio",
+}
+"""The figures of a row, by their keys in the JSON, and how they are headed."""
 
 
 def bench(
@@ -27,9 +35,10 @@ def bench(
 ) -> None:
     """Time cells: their training step and inference, beside torch.nn's layer of the same weights where it has one.
 
-    Ratios are torch.nn's time over ours, medians over rounds in which the sides take turns. "share of sgemm" is the
-    rate of the training step's products over that of one large matrix product; "bf16" our float32 training time over
-    our bfloat16's. Each cell passes the conformance suite first.
+    Columns called "ratio" are torch.nn's time over ours, more than 1 where ours is faster: medians over rounds in
+    which the sides take turns. "share of sgemm" is the rate of the training step's products over that of one large
+    matrix product; "bf16 ratio" our float32 training time over our bfloat16's. Each cell passes the
+    conformance suite first.
 
     Parameters
     ----------
@@ -61,11 +70,11 @@ def bench(
     rows = []
     shapes = [cells.Shape(*sizes) for sizes in wanted] or cells.SHAPES
     if not json:
-        print(f"{'cell':<26} {'T,B,I,H':<24} threads  " + "  ".join(f"{c:>14}" for c in COLUMNS))
+        print(f"{'cell':<26} {'T,B,I,H':<24} threads  " + "  ".join(f"{c:>15}" for c in COLUMNS.values()))
     for row in cells.measure(names or known, shapes, threads or [1, 2], seconds):
         rows.append(row)
         if not json:
-            figures = "  ".join(f"{row[c]:>14.2f}" if c in row else " " * 14 for c in COLUMNS)
+            figures = "  ".join(f"{row[c]:>15.2f}" if c in row else " " * 15 for c in COLUMNS)
             print(f"{row['cell']:<26} {row['shape']:<24} {row['threads']:>7}  {figures}".rstrip(), flush=True)
         if out is not None:
             found = {"machine": machine(), "what": "recurra bench cells", "results": rows}

@@ -26,7 +26,7 @@ def inspect(
     length: int = LENGTH,
     set_: Reading = None,
     device: Device = "cpu",
-    threads: Threads | None = None,
+    threads: Threads = 1,
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:

@@ -23,6 +23,8 @@ def train(
     out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
     valid: Annotated[list[Path] | None, Parameter(negative=())] = None,
     test: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    no_test: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    baseline: Annotated[bool, Parameter(negative="--no-baseline")] = True,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
     max_minutes: float | None = None,
     fit_budget: bool | None = None,
@@ -48,6 +50,10 @@ def train(
         A file to validate on; may be repeated. Without it, a part is cut off the training data.
     test
         A file to test on; may be repeated. Without it, likewise.
+    no_test
+        Leave the test for later: `recurra evaluate RUN` scores it.
+    baseline
+        Fit the plain baselines that the scores stand beside.
     set_
         A setting of the recipe: --set core.hidden_size=512; may be repeated.
     max_minutes
@@ -87,7 +93,14 @@ def train(
     from recurra.workflow.training import execute
 
     with Watch(sys.stderr, registry.find("task", plan.config["task"]["kind"]).unit) as watch:
-        run = execute(plan, say=watch.say, progress=watch, command=shlex.join(["recurra", *sys.argv[1:]]))
+        run = execute(
+            plan,
+            no_test=no_test,
+            baseline=baseline,
+            say=watch.say,
+            progress=watch,
+            command=shlex.join(["recurra", *sys.argv[1:]]),
+        )
     if json:
         print(json_format.dumps({"run": str(run.path), **run.report}, ensure_ascii=False))
     else:

@@ -24,7 +24,7 @@ from recurra.errors import DataError
 from recurra.model import Model
 from recurra.nn.neural_cache import CacheEntries, with_cache
 from recurra.runs.adaptation import Adaptation, Cache, Dynamic, Point
-from recurra.runs.reading import own_parts
+from recurra.runs.reading import HINT, own_parts
 from recurra.training.dynamic import evaluate_dynamically, mean_squares
 from recurra.types import Example
 
@@ -59,7 +59,7 @@ def own_text(config: Config, codecs: Codecs) -> Callable[[], OwnText]:
         try:
             parts = own_parts(config)
         except DataError as error:
-            raise DataError(f"{str(error).partition(' Or name files')[0]} Or name a file and {GIVE_ALL}") from error
+            raise DataError(f"{str(error).partition(HINT)[0]} Or name a file and {GIVE_ALL}") from error
         train, valid = ([each["input"] for each in codecs.encode_all(part)] for part in (parts.train, parts.valid))
         return OwnText(np.concatenate(train), np.concatenate(valid))
 

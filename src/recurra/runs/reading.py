@@ -11,8 +11,11 @@ from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.parts import Cut, Parts, gather, read
 from recurra.data.readers.sniff import AutoReader
-from recurra.errors import DataError
+from recurra.errors import ConfigError, DataError
 from recurra.types import Example
+
+HINT = " Or name files"
+"""How the other way out begins where a run's own data cannot be read."""
 
 
 def parted(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -28,15 +31,36 @@ def examples_to_score(
     """What is scored and how it is called; its examples; and those a baseline is fitted on (None: without one).
 
     That is the `files`, by the training's reader changed by `settings`, or, where none is named, the run's own test
-    part (its validation part if it has no test).
+    part (its validation part if it has no test). Where training data cannot be read, what can be scored without them is
+    (files, a test of its own files), with a note under "notes" that there is no baseline.
     """
     if files:
         examples = read_like_training(files, config, settings)
-        train = own_parts(config).train if baseline else None
-        return {"data": ", ".join(map(str, files))}, examples, train
-    parts = own_parts(config)
+        found: dict[str, Any] = {"data": ", ".join(map(str, files))}
+        if not baseline:
+            return found, examples, None
+        try:
+            return found, examples, own_parts(config).train
+        except (ConfigError, DataError) as error:
+            return {**found, "notes": [_left_out(error)]}, examples, None
+    try:
+        parts = own_parts(config)
+    except (ConfigError, DataError) as error:
+        own = config["data"].get("test")
+        if not own or config["data"].get("set"):
+            raise
+        try:
+            examples = read_like_training(own, config, settings)
+        except (ConfigError, DataError):
+            raise error from None
+        return {"data": "test", **({"notes": [_left_out(error)]} if baseline else {})}, examples, None
     part, examples = ("test", parts.test) if parts.test else ("valid", parts.valid)
     return {"data": part, "split": parts.split}, examples, parts.train if baseline else None
+
+
+def _left_out(error: Exception) -> str:
+    """That there is no baseline, and why."""
+    return f"No baseline, which is fitted on the training data: {str(error).partition(HINT)[0]}"
 
 
 def own_parts(config: Config) -> Parts:
@@ -47,8 +71,8 @@ def own_parts(config: Config) -> Parts:
         return gather(data, reader, cut_of(config))
     except DataError as error:
         raise DataError(
-            f"the run's own training data cannot be read: {error} Or name files and leave the baselines away, which "
-            "are fitted on them: --no-baseline."
+            f"the run's own training data cannot be read: {error}{HINT} to score, without a baseline, which is fitted "
+            "on them."
         ) from error
 
 

@@ -144,7 +144,7 @@ class Run:
 
         With other runs `beside` it, they answer together. `settings` are those of the reader for files unlike the
         training's, `{"reader.kind": "columns"}`, and options of the task, `{"search.beam": 1}`. The baseline is fitted
-        anew on the data that the run was trained on, which must still be there.
+        anew on the data that the run was trained on; where they are gone there is none, and a note says so.
         Gives `{"data", "unknown_share", "parameters", "model": {metrics}, "tables", "baseline": [{"name", "size",
         "unit", metrics}]}`, how much was scored, and the `split` of the run's own data.
 
@@ -162,11 +162,20 @@ class Run:
         if found["data"] == "valid" and adaptation.left_open:
             said = "There is no test: the numbers of what adapts are chosen on the text they are scored on."
             scored["notes"] = [said, *scored["notes"]]
+        scored["notes"] = [*found.pop("notes", ()), *scored["notes"]]
         return found | scored
 
-    def score(self, examples: Sequence[Example], train: Sequence[Example] | None) -> dict[str, Any]:
-        """The metrics of the model on examples, beside the baselines fitted on `train` (None: without them)."""
-        return score([self], examples, train, self.options())
+    def score(
+        self,
+        examples: Sequence[Example],
+        train: Sequence[Example] | None,
+        tell: Callable[[dict[str, Any]], None] = lambda found: None,
+    ) -> dict[str, Any]:
+        """The metrics of the model on examples, beside the baselines fitted on `train` (None: without them).
+
+        `tell` is given what is found before the baselines are fitted.
+        """
+        return score([self], examples, train, self.options(), tell=tell)
 
     def session(self, step: How = "auto") -> Session:
         """One stream of this run, to be read step by step: see `Session`, and for `step` `open_session`.

@@ -60,8 +60,11 @@ def score(
     options: Any,
     adaptation: Adaptation | None = None,
     say: Say = lambda sentence: None,
+    tell: Callable[[dict[str, Any]], None] = lambda found: None,
 ) -> dict[str, Any]:
     """The metrics of runs that answer together, beside the baselines fitted on `train` (None: without them).
+
+    `tell` is given what is found before the baselines are fitted.
 
     Raises `ConfigError` for runs that cannot answer together, and for an adaptation of a task that does not adapt.
     """
@@ -92,6 +95,7 @@ def score(
         found["streams"] = 1
         found["adapted"] = adapted_scores(run.model, adaptation, gold, own_text(run.config, codecs), run.device, say)
     further = metrics_of(run.config)
+    tell(found)
     if train is not None:
         fitted = task.prepare(_tokenised(train, codecs))[0] if isinstance(task, Prepares) else train
         rows = _beside(task, run.config["baseline"], fitted, gold, codecs, further)

@@ -16,10 +16,13 @@ ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(
 class Interrupt:
     """A context in which the first SIGINT, SIGTERM or SIGHUP sets `requested`, the second raises KeyboardInterrupt.
 
+    With `at_once` the first raises.
+
     Signals reach the main thread only, and a process started to ignore them goes on doing so: there nothing changes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: bool = False) -> None:
+        self._at_once = at_once
         self.signal: int | None = None
         """The first that came."""
         self._former: dict[int, Any] = {}
@@ -45,6 +48,7 @@ class Interrupt:
             signal.signal(number, former)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self.requested or self._at_once:
+            self.signal = self.signal or number
             raise Stopped("stopped at once; what was saved before stands", number)
         self.signal = number

@@ -41,6 +41,8 @@ def train(
     resume: bool = False,
     fit_budget: bool | None = None,
     progress: Progress | None = None,
+    no_test: bool = False,
+    baseline: bool = True,
 ) -> Run:
     """Train what a recipe says on `files` into the new folder `out` (`run`), score it beside its baseline, and load it.
 
@@ -49,6 +51,7 @@ def train(
     whether sizes and schedule are chosen for `max_minutes`; None: where there would be too few updates. The scores are
     in the run's `report`. With `resume`, go on with a run that was stopped: `recurra.train("run", resume=True)`.
     `progress` is called with every step's `Event`.
+    With `no_test` the test is left to `Run.evaluate`; without `baseline` no plain model is fitted to stand beside.
 
     Raises a `RecurraError` for whatever is wrong with recipe, settings, files or folder, most of it before training.
     """
@@ -64,7 +67,8 @@ def train(
     }
     settings = {**(settings or {}), **{f"training.{name}": value for name, value in own.items() if value is not None}}
     plan = make_plan(recipe, files, out=out, valid=valid, test=test, settings=settings, plugins=plugins, resume=resume)
-    return execute(plan) if progress is None else execute(plan, progress=progress)
+    watch: Progress = (lambda event: None) if progress is None else progress
+    return execute(plan, progress=watch, no_test=no_test, baseline=baseline)
 
 
 def load(run: str | Path, plugins: Iterable[str | Path] = (), device: str = "auto") -> Run:
@@ -172,13 +176,16 @@ def inspect(
     settings: Mapping[str, Any] | None = None,
     plugins: Iterable[str | Path] = (),
     device: str = "cpu",
-    threads: int | None = None,
+    threads: int | None = 1,
 ) -> Inspection:
     """Look inside a run while it reads at most `length` symbols of a text, of a file, or of its own held-out data.
 
     `settings`: the encoding of the file where it is another than the training's, `{"reader.encoding": "latin-1"}`.
-    `recurra.diagnostics.report.summary` makes words of what is found, `page` an HTML file. Raises `CheckpointError` for
-    a folder that holds no run, `ConfigError` for both a text and a file, `DataError` for a text that cannot be read.
+    `recurra.diagnostics.report.summary` makes words of what is found, `page` an HTML file. One thread unless `threads`
+    says otherwise: steps of one sequence are little work, and more threads wait for each other.
+
+    Raises `CheckpointError` for a folder that holds no run, `ConfigError` for both a text and a file, `DataError` for a
+    text that cannot be read.
     """
     if text is not None and file is not None:
         raise ConfigError("both a text and a file to read. Give one of them.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,18 +19,17 @@ from recurra.config import Config
 from recurra.data.codecs import file as codec_file
 from recurra.engine.device import precision_note
 from recurra.errors import CheckpointError, DataError, Stopped
-from recurra.forms.files import METRICS
 from recurra.model import Model, make_parts
 from recurra.runs.run import Run, load_run
 from recurra.tasks.metrics import check_metrics
 from recurra.training import resume as resumption
 from recurra.training.lock import locked
-from recurra.training.log import Progress, Result, recorded_lines
+from recurra.training.log import Progress, Result
 from recurra.training.pace import Pace
 from recurra.training.settings import Training
 from recurra.training.trainer import Trainer
 from recurra.training.unfreezing import Unfreezing
-from recurra.workflow import budget, transfer
+from recurra.workflow import budget, results, transfer
 from recurra.workflow.agreement import check_agreement
 from recurra.workflow.fitting import MEASURABLE, Fitted, fit
 from recurra.workflow.material import Material
@@ -47,11 +45,15 @@ def execute(
     say: Say = lambda sentence: None,
     progress: Progress = lambda event: None,
     command: str | None = None,
+    no_test: bool = False,
+    baseline: bool = True,
 ) -> Run:
     """Train, score the best weights, write the report, and open the run.
 
     `say` is told in sentences what was found and done, `progress` every step; `command` goes into the report.
+    With `no_test` the test is left to `recurra evaluate`; without `baseline` none is fitted.
     Ctrl-C and SIGTERM end training in order and raise `Stopped`, a `KeyboardInterrupt` that says how to go on.
+    During the scoring afterwards they end that at once; what was scored stands in the report.
     A run that was killed before its first checkpoint is gone on with from step 0.
     """
     for note in plan.notes:
@@ -63,11 +65,25 @@ def execute(
             checkpoint.check_free(plan.out)
         else:
             checkpoint.check_places(folder)
+            if _finished(plan, folder):
+                say(
+                    f"{folder.path} is trained to its end and scored: there is nothing left to do. To train longer: "
+                    f"recurra train {folder.path} --resume --set training.epochs=…"
+                )
+                return load_run(folder.path, device=plan.config["training"].get("device", "auto"))
         storage.sweep(plan.out, [file.name for file in RunFolder(plan.out).files])
-        return _execute(plan, folder, say, progress, command)
+        return _execute(plan, folder, say, progress, command, no_test, baseline)
 
 
-def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress, command: str | None) -> Run:
+def _execute(
+    plan: Plan,
+    folder: RunFolder | None,
+    say: Say,
+    progress: Progress,
+    command: str | None,
+    no_test: bool,
+    baseline: bool,
+) -> Run:
     """`execute` while no other training writes in the folder; `folder`: of the run that goes on."""
     config, begun = plan.config, time.monotonic()
     embedder, core, task = make_parts(config)  # parts that do not go together are refused before any data are read
@@ -159,10 +175,17 @@ def _execute(plan: Plan, folder: RunFolder | None, say: Say, progress: Progress,
             result.signal or signal.SIGINT,
         )
     say(_ended(result, training))
-    run = load_run(folder.path, device=training.device)
-    report |= _results(run, material, result, trainer)
-    report["minutes"] = {"training": result.minutes, "around": (time.monotonic() - begun - fitted) / 60}
-    checkpoint.write_json(folder.report, report)
+    run, kept = load_run(folder.path, device=training.device), folder.report
+
+    def write(found: dict[str, Any]) -> None:
+        """Keep what is known by now."""
+        report.update(found)
+        if not report[results.UNSCORED]:
+            del report[results.UNSCORED]
+        report["minutes"] = {"training": result.minutes, "around": (time.monotonic() - begun - fitted) / 60}
+        checkpoint.write_json(kept, report)
+
+    results.score_and_show(run, material, result, trainer, write, no_test=no_test, baseline=baseline)
     return run
 
 
@@ -176,6 +199,17 @@ def _fit(material: Material, training: Training, plan: Plan) -> Fitted:
     found = fit(material, training, plan.stated, budget.ENOUGH if plan.fit else budget.FEW)
     material.take(found.config)
     return found
+
+
+def _finished(plan: Plan, folder: RunFolder) -> bool:
+    """Whether a run was trained to its end and scored, and nothing that was said asks for more."""
+    report = checkpoint.read_report(folder.report) if folder.report.is_file() else {}
+    return (
+        "ended" in report
+        and results.UNSCORED not in report
+        and plan.config == configuration.load_recipe(folder.config)
+        and resumption.has_state(folder)
+    )
 
 
 def _start(model: Model, start: Start, material: Material) -> tuple[dict[str, Any], list[str]]:
@@ -211,31 +245,6 @@ def open_material(config: Config, folder: RunFolder | None) -> Material:
             "Put the former files back, or train anew with another --out."
         )
     return material
-
-
-def _results(run: Run, material: Material, result: Result, trainer: Trainer) -> dict[str, Any]:
-    """What the report knows after it: scores of the best weights beside the baseline, and something to look at."""
-    parts = material.parts
-    return {
-        "threads": torch.get_num_threads(),
-        "device": str(run.device),
-        "precision": trainer.precision,
-        **({"precision_note": note} if (note := precision_note(trainer.precision, trainer.device)) else {}),
-        "ended": result.reason,
-        "steps": result.step,
-        "epochs": result.epochs,
-        "targets_per_second": _speed(run),
-        "unit": run.model.task.unit,
-        "scores": {part: run.score(parts[part], parts["train"]) for part in ("valid", "test") if parts[part]},
-        **run.shown(parts["test"] or parts["valid"], trainer.settings.seed),
-    }
-
-
-def _speed(run: Run) -> float | None:
-    """Targets trained on per second, the median over the lines of the log; None where it has no such line."""
-    lines = recorded_lines(RunFolder(run.path).metrics, METRICS)
-    speeds = [line["symbols_per_second"] for line in lines if "symbols_per_second" in line]
-    return statistics.median(speeds) if speeds else None
 
 
 def _ended(result: Result, training: Training) -> str:
