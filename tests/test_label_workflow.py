@@ -346,7 +346,7 @@ def test_resume_refuses_other_data_and_another_job(run: Run, tmp_path) -> None:
     assert (out / "resume.safetensors").read_bytes() == before
     file.unlink()
     opened = recurra.load(out)
-    with pytest.raises(DataError, match=r"the run's own training data cannot be read: .*no such file.* --no-baseline"):
+    with pytest.raises(DataError, match=r"the run's own training data cannot be read: .*no such file.* Or name files"):
         opened.evaluate()
 
 
