@@ -405,7 +405,7 @@ def test_resume_refuses_other_data(files: list[Path], tmp_path: Path) -> None:
         recurra.train(out, resume=True, settings={"training.epochs": 2})
     mine[0].unlink()
     opened = recurra.load(out)
-    with pytest.raises(DataError, match=r"the run's own training data cannot be read: .*no such file.* --no-baseline"):
+    with pytest.raises(DataError, match=r"the run's own training data cannot be read: .*no such file.* Or name files"):
         opened.evaluate()
 
 
