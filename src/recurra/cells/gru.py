@@ -6,6 +6,12 @@ from recurra.equations.language import Expression, Gate, cell, layer_norm, proje
 from recurra.registry import part
 
 E = Expression
+LETTERS = {
+    "r": "reset gate",
+    "z": "update gate, how much of the old state is kept",
+    "n": "candidate, what may be written",
+    "h": "state and output",
+}
 
 
 @part("cell", "gru")
@@ -13,6 +19,7 @@ E = Expression
     gates="r z n",
     state="h",
     source="Cho et al. 2014, arXiv:1406.1078v1, whose later versions reset before the product; as torch.nn.GRU",
+    letters=LETTERS,
 )
 def gru(r: E, z: E, n: Gate, h: E) -> E:
     """The GRU with the reset after the recurrent product; z keeps the old state."""
@@ -22,7 +29,13 @@ def gru(r: E, z: E, n: Gate, h: E) -> E:
 
 
 @part("cell", "gru-reset-before")
-@cell(name="gru-reset-before", gates="r z n", state="h", source="Cho et al. 2014, arXiv:1406.1078v3, eq. 5-8")
+@cell(
+    name="gru-reset-before",
+    gates="r z n",
+    state="h",
+    source="Cho et al. 2014, arXiv:1406.1078v3, eq. 5-8",
+    letters=LETTERS,
+)
 def gru_reset_before(r: E, z: E, n: Gate, h: E) -> E:
     """The GRU with the reset before the recurrent product; z keeps the old state."""
     r, z = sigmoid(r), sigmoid(z)
@@ -37,6 +50,7 @@ def gru_reset_before(r: E, z: E, n: Gate, h: E) -> E:
     state="h",
     bias=False,
     source="Ba, Kiros & Hinton 2016, supplementary material, the layer-normalised GRU",
+    letters=LETTERS,
 )
 def layer_norm_gru(r: Gate, z: Gate, n: Gate, h: E) -> E:
     """The GRU with its products normalised, those of the gates and those of the candidate as rows of their own."""

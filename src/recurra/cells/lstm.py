@@ -10,11 +10,22 @@ from recurra.equations.language import Expression, Gate, cell, layer_norm, sigmo
 from recurra.registry import part
 
 E = Expression
+LETTERS = {
+    "i": "input gate",
+    "f": "forget gate",
+    "g": "candidate, what may be written",
+    "o": "output gate",
+    "c": "memory",
+    "h": "output",
+}
 
 
 @part("cell", "lstm")
 @cell(
-    gates="i f g o", state="h c", source="Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000"
+    gates="i f g o",
+    state="h c",
+    source="Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000",
+    letters=LETTERS,
 )
 def lstm(i: E, f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
     """The LSTM without peepholes, as torch.nn.LSTM."""
@@ -26,7 +37,13 @@ def lstm(i: E, f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
 
 
 @part("cell", "peephole-lstm")
-@cell(name="peephole-lstm", gates="i f g o", state="h c", source="Gers & Schmidhuber 2000; Graves 2013, eq. 7-11")
+@cell(
+    name="peephole-lstm",
+    gates="i f g o",
+    state="h c",
+    source="Gers & Schmidhuber 2000; Graves 2013, eq. 7-11",
+    letters=LETTERS,
+)
 def peephole_lstm(i: E, f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
     """The LSTM whose gates see the memory: input and forget gate the old one, the output gate the new one."""
     i = sigmoid(i + unit("peephole_i") * c)
@@ -39,7 +56,7 @@ def peephole_lstm(i: E, f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
 
 
 @part("cell", "coupled-lstm")
-@cell(name="coupled-lstm", gates="f g o", state="h c", source="Greff et al. 2017, CIFG: i = 1 - f")
+@cell(name="coupled-lstm", gates="f g o", state="h c", source="Greff et al. 2017, CIFG: i = 1 - f", letters=LETTERS)
 def coupled_lstm(f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
     """The LSTM that writes exactly as much as it forgets."""
     f, o = sigmoid(f), sigmoid(o)
@@ -50,7 +67,14 @@ def coupled_lstm(f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
 
 
 @part("cell", "layer-norm-lstm")
-@cell(name="layer-norm-lstm", gates="i f g o", state="h c", bias=False, source="Ba, Kiros & Hinton 2016, eq. 20-22")
+@cell(
+    name="layer-norm-lstm",
+    gates="i f g o",
+    state="h c",
+    bias=False,
+    source="Ba, Kiros & Hinton 2016, eq. 20-22",
+    letters=LETTERS,
+)
 def layer_norm_lstm(i: Gate, f: Gate, g: Gate, o: Gate, h: E, c: E) -> tuple[E, E]:
     """The LSTM with input product, recurrent product and memory each normalised over its row."""
     inputs = layer_norm(i.input, f.input, g.input, o.input)

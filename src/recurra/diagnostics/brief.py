@@ -62,7 +62,7 @@ def _flow(found: Any) -> dict[str, Any]:
 def _gates(found: Gates) -> dict[str, Any]:
     """Saturation of every gate, and its mean over the units at each token; how long half of the units keep a state,
     None for ever."""
-    whole = found.as_json()
+    whole = {name: value for name, value in found.as_json().items() if name != "letters"}  # which nobody draws there
     for described, one in zip(whole["gates"], found.gates, strict=True):
         described["over_text"] = plain(one.values.mean(1))
     whole["kept"] = [

@@ -16,6 +16,7 @@ from recurra.diagnostics.plain import plain
 from recurra.diagnostics.reading import Given, frozen_copy, read
 from recurra.engine import Trace
 from recurra.equations.gates import KEPT, activations
+from recurra.equations.letters import Letter, letters
 from recurra.errors import ConfigError, DataError, did_you_mean
 from recurra.model import Model
 from recurra.nn.watch import LayerTrace, Watched
@@ -74,6 +75,8 @@ class Gates:
     states: tuple[Series, ...]
     kept: tuple[Keeping, ...]
     """Of the states that are kept unit by unit; an Elman network has none."""
+    letters: tuple[Letter, ...] = ()
+    """What the names of gates and states stand for."""
 
     def find(self, name: str, layer: int = 1, direction: str = "forwards") -> Series:
         """The gate or state of this name in this layer and direction. Raises `ConfigError` for one there is not."""
@@ -106,6 +109,7 @@ class Gates:
                 for one in self.gates
             ],
             "kept": plain(self.kept),
+            "letters": plain(self.letters),
         }
 
 
@@ -148,7 +152,9 @@ def observed(tokens: tuple[str, ...], trace: list[Trace | LayerTrace]) -> Gates:
                 units = states[-1].values.shape[1]
                 share = np.broadcast_to(geometric(_series(one, one.whole(KEPT + state))), units)
                 kept.append(Keeping(layer, direction, state, share, time_constants(share)))
-    return Gates(tokens, tuple(found), tuple(states), tuple(kept))
+    cells = dict.fromkeys(one.cell for one in trace if isinstance(one, Trace))
+    named = {letter.name: letter for cell in cells for letter in letters(cell)}
+    return Gates(tokens, tuple(found), tuple(states), tuple(kept), tuple(named.values()))
 
 
 def states_over(model: Model, texts: Iterable[Given]) -> tuple[tuple[tuple[str, ...], ...], tuple[Series, ...]]:

@@ -23,7 +23,7 @@ Values have H units, but for x and what is made of it alone, which are as wide a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from typing import Any
@@ -110,6 +110,9 @@ class Cell:
     """Whether the products add biases; a cell that normalises them writes its own shift."""
     start: Starts = field(default_factory=dict)
     """What weights start from, whole or gate by gate; weights and gates not named are uniform in ±1/√H."""
+
+    letters: Mapping[str, str] = field(default_factory=dict)
+    """What gates and states are called, {"f": "forget gate"}; of those left out the equation speaks."""
 
     remade: tuple[Callable[..., Any], tuple[str, ...]] | None = None
     """The call that makes it again from a pickle; None: it is found by its registered name."""
@@ -253,9 +256,10 @@ def cell(
     name: str | None = None,
     bias: bool = True,
     start: Starts | None = None,
+    letters: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], Cell]:
     """Decorator: a function of symbols becomes a `Cell`. `gates` and `state` are names separated by spaces; `start` as
-    recurra.equations.starts has it."""
+    recurra.equations.starts has it, `letters` what they are called."""
 
     def make(equations: Callable[..., Any]) -> Cell:
         words = (*gates.split(), *state.split())
@@ -267,6 +271,15 @@ def cell(
                 f"{equations.__name__}: gates and states need names of their own, none of them x: {words}."
             )
         label = name or equations.__name__.replace("_", "-")
-        return Cell(label, tuple(gates.split()), tuple(state.split()), equations, source, bias, dict(start or {}))
+        return Cell(
+            label,
+            tuple(gates.split()),
+            tuple(state.split()),
+            equations,
+            source,
+            bias,
+            dict(start or {}),
+            dict(letters or {}),
+        )
 
     return make

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 
 from recurra.diagnostics.report.findings import Inspection
-from recurra.diagnostics.report.sections import SECTIONS
+from recurra.diagnostics.report.sections import SECTIONS, ordered
 from recurra.diagnostics.report.shown import escaped
 from recurra.diagnostics.report.summary import TITLES, read_of
 
@@ -16,7 +16,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 
 def page(found: Inspection) -> str:
     """The page as one string, to be written in UTF-8. Whatever the text holds is shown and never run."""
-    drawn = {key: "".join(draw(found)) for key, draw in SECTIONS.items()}
+    drawn = {key: "".join(SECTIONS[key](found)) for key in ordered(found)}
     parts = {key: (TITLES[key], content) for key, content in drawn.items() if content}
     lead = f"Looked at while it read {read_of(found)}, {escaped(found.origin)}."
     return document(f"{escaped(found.name)} – recurra inspect", found.name, found.about, lead, parts, _left_out(found))
@@ -27,9 +27,7 @@ def document(
 ) -> str:
     """A whole page of parts, each a key with a title and HTML. `title` and `lead` are HTML, `name` and `about` text."""
     links = "".join(f'<a href="#{key}">{named}</a>' for key, (named, _) in parts.items())
-    sections = "".join(
-        f'<section id="{key}"><h2>{named}</h2>{content}</section>' for key, (named, content) in parts.items()
-    )
+    sections = [f'<section id="{key}"><h2>{named}</h2>{content}</section>' for key, (named, content) in parts.items()]
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -46,8 +44,11 @@ def document(
 <p class="soft">{lead}</p>
 <nav>{links}</nav>
 <main>
-{sections}
-{"".join(last)}</main>
+{"".join(sections[:1])}
+<div class="rest">
+{"".join(sections[1:])}
+{"".join(last)}</div>
+</main>
 <div id="status" role="status"></div>
 <script>
 {_file("page.js")}</script>

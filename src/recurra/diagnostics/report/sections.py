@@ -15,19 +15,27 @@ from numpy.typing import NDArray
 from recurra.diagnostics.attention import AttentionMap
 from recurra.diagnostics.decisions import Decision
 from recurra.diagnostics.gates import Keeping
+from recurra.diagnostics.report import conclusions
 from recurra.diagnostics.report.findings import CHANGING, Inspection
 from recurra.diagnostics.report.shown import cut, escaped, number, share
-from recurra.diagnostics.report.summary import PROPERTY, decided_by, half, reach, tested_by, tracked, where
+from recurra.diagnostics.report.summary import PROPERTY, decided_by, half, over, reach, tested_by, tracked, where
 from recurra.diagnostics.report.svg import Line, bars, heat_map, line_chart, plane
 from recurra.diagnostics.tracking import Tracker
+from recurra.equations.letters import Letter
 
 EDGES = (1, 2, 5, 10, 20, 50, 100)
 """Steps at which the bars of time constants part."""
 TRAININGS = 5
 """Updates of a training of which a line is drawn."""
+UNSURE = 4
+"""Answers that are drawn at once."""
+LARGE = 680
+"""How wide a large map is, where its symbols do not make it so."""
 TOKENS, CELLS = 60, 60_000
 """Tokens on an axis of an attention map; cells of all maps of self-attention."""
 PLANES = 24
+FORMULA = 90
+"""Characters of an equation."""
 OF_A_STATE = (
     "The largest singular value times the slope of the activation is what one step can multiply a state by at most; "
     "where all eigenvalues lie inside the circle, many steps of slope 1 shrink it."
@@ -43,9 +51,10 @@ def attribution(found: Inspection) -> Iterator[str]:
     seen = found.attribution
     if seen is None:
         return
-    yield (
-        "<p>A symbol is orange where it speaks for the answer: without its vector the answer's log-probability would "
-        "be lower; blue where it would be higher.</p>"
+    yield lead(
+        "A symbol is orange where it speaks for the answer: without its vector the answer's log-probability would be "
+        "lower; blue where it would be higher.",
+        conclusions.of_decisions(seen),
     )
     if len(seen.decisions) == 1:
         yield _decision(seen.tokens, seen.decisions[0])
@@ -59,9 +68,12 @@ def attribution(found: Inspection) -> Iterator[str]:
             ]
             for one in seen.decisions
         ]
-        yield table(["symbol", "answered", "p", "decided by, nats"], rows, raw=True)
+        listed = table(["symbol", "answered", "p", "decided by, nats"], rows, raw=True)
+        unsure = sorted(seen.decisions, key=lambda one: one.p)[:UNSURE]
+        least = "".join(_decision(seen.tokens, one) for one in unsure)
         each = "".join(_decision(seen.tokens, one) for one in seen.decisions)
-        yield f"<details><summary>each answer over the text</summary>{each}</details>"
+        beside = f"<h3>The least sure</h3>{least}<details><summary>each answer over the text</summary>{each}</details>"
+        yield f'<div class="pair"><div>{listed}</div><div>{beside}</div></div>'
     for note in seen.notes:
         yield f'<p class="soft">{html.escape(note)}</p>'
 
@@ -82,7 +94,11 @@ def gradient_flow(found: Inspection) -> Iterator[str]:
     flow = found.gradient_flow
     if flow is None:
         return
-    yield "<p>How much of the error of one step arrives so many steps before it. Where 1 % is left, memory ends.</p>"
+    yield lead(
+        "The lines show how much of the error of one step arrives so many steps before it. Where 1 % is left, the "
+        "training no longer learns from what stood there.",
+        *dict.fromkeys(f.advice for f in flow.main),
+    )
     rows = [
         [
             where(f.layer, f.direction),
@@ -93,8 +109,7 @@ def gradient_flow(found: Inspection) -> Iterator[str]:
         for f in flow.main
     ]
     yield table(["", "horizon", "verdict", "slope of ln ‖·‖ per step"], rows, raw=True)
-    for sentence in (*dict.fromkeys(f.advice for f in flow.main), *flow.notes):
-        yield f"<p>{html.escape(sentence)}</p>"
+    yield from (f'<p class="soft">{html.escape(note)}</p>' for note in flow.notes)
     charts: dict[str, list[Line]] = defaultdict(list)
     for f in flow.flows:
         lines = charts[f.state]
@@ -110,8 +125,7 @@ def training(found: Inspection) -> Iterator[str]:
     seen = found.training
     if seen is None:
         return
-    yield "<p>The loss in training, per target, and what was validated, by epochs.</p>"
-    yield f"<p>{html.escape(seen.conclusion)}</p>"
+    yield lead("The loss in training, per target, and what was validated, by epochs.", seen.conclusion)
     drawn = (
         line_chart([Line("", values, seen.epochs[known])], "epochs", name)
         for name, (known, values) in seen.series.items()
@@ -123,10 +137,12 @@ def recorded_gradients(found: Inspection) -> Iterator[str]:
     recorded = found.recorded_gradients
     if recorded is None:
         return
-    yield (
-        "<p>What the training's own backward passes found, counted from the end of a window, at the first update, the "
+    ends = [f"{name}: {number(over(norms[0]))} → {number(over(norms[-1]))}" for name, norms in recorded.norms.items()]
+    yield lead(
+        "What the training's own backward passes found, counted from the end of a window, at the first update, the "
         "last, and some between. L is the sum over the window, and every step adds an error of its own: the curve "
-        "rises as far back as errors reach, and is level beyond.</p>"
+        "rises as far back as errors reach, and is level beyond.",
+        f"The gradient at the begin of a window over that at its end, first and last update: {'; '.join(ends)}.",
     )
     chosen = sorted({round(k) for k in np.linspace(0, len(recorded.steps) - 1, TRAININGS)})
     drawn = [
@@ -147,11 +163,22 @@ def gates(found: Inspection) -> Iterator[str]:
         return
     gated = [g for g in seen.gates if g.shut is not None]
     if gated:
-        yield "<p>A gate under 0.1 is shut, over 0.9 open: there it hardly learns, and there it decides.</p>"
+        yield lead(
+            "A gate is a number from 0 to 1 by which something is multiplied: at 0 it is shut and nothing passes, at 1 "
+            "all does. Under 0.1 and over 0.9 its slope is small, so that training moves it slowly there.",
+            conclusions.of_gates(gated, seen),
+        )
         rows = [[where(g.layer, g.direction), g.name, share(g.shut), share(g.open), f"{g.mean:.2f}"] for g in gated]
         yield table(["", "gate", "under 0.1", "over 0.9", "mean"], rows)
+    if seen.letters:
+        yield "<h3>The letters</h3>"
+        yield table(["", "is", "equation; ′ marks the step before"], [_letter(each) for each in seen.letters], raw=True)
     if seen.kept:
-        yield "<h3>Time constants</h3><p>Steps after which 1/e of what a unit holds is left, by its own gate.</p>"
+        yield "<h3>Time constants</h3>"
+        yield lead(
+            "How many units keep how long: the steps after which 1/e of what a unit holds is left, by its own gate.",
+            conclusions.of_keeping(seen.kept),
+        )
         yield f'<div class="grid-of">{"".join(map(_time_constants, seen.kept))}</div>'
     if found.trackers:
         yield (
@@ -165,6 +192,15 @@ def gates(found: Inspection) -> Iterator[str]:
         title = f"Units that {PROPERTY[name]}" if of is None else tracked(name, of)
         yield f"<h3>{html.escape(title[0].upper() + title[1:])}</h3>"
         yield "".join(_trace(found.tokens, unit, of is not None) for unit in found.trackers.get(name, ()))
+
+
+def _letter(one: Letter) -> list[str]:
+    formula = one.equation if len(one.equation) <= FORMULA else one.equation[: FORMULA - 1] + "…"
+    return [
+        f"<strong>{html.escape(one.name)}</strong>",
+        html.escape(one.meaning),
+        f"<code>{html.escape(formula)}</code>",
+    ]
 
 
 def _time_constants(kept: Keeping) -> str:
@@ -205,9 +241,10 @@ def next_symbols(found: Inspection) -> Iterator[str]:
     places = found.next_symbols
     if not places:
         return
-    yield (
-        "<p>The stronger the colour, the less the symbol was expected. Point at one, or tap it, for what was expected "
-        "instead.</p>"
+    yield lead(
+        "The stronger the colour, the less the symbol was expected. Point at one, or tap it, for what was expected "
+        "instead.",
+        conclusions.of_places(places),
     )
     spans = []
     for place in places:
@@ -238,23 +275,30 @@ def alignment(found: Inspection) -> Iterator[str]:
         return
     one = found.alignment
     by = "The target is the model's own." if one.own_answer else "The target is the one given."
-    sharp = f"Largest weight {one.largest:.2f} on average, entropy {one.entropy:.2f} nats."
-    yield f"<p>Rows are written, columns read; a row sums to 1. {by} {sharp}</p>"
-    yield _map(one, "Attention of the decoder")
+    yield lead(
+        "Each row is a symbol that is written, each column one that is read; the darker a cell, the more is looked "
+        f"there. A row sums to 1. {by}",
+        conclusions.of_alignment(one),
+    )
+    drawn = _map(one, "Attention of the decoder", large=True)
+    drawn += f'<p class="soft">Largest weight {one.largest:.2f} on average, entropy {one.entropy:.2f} nats.</p>'
     best = one.weights.argmax(1)
     rows = [
         [f"<bdi>{escaped(row)}</bdi>", f"<bdi>{escaped(one.columns[c])}</bdi>", f"{one.weights[r, c]:.2f}"]
         for r, (row, c) in enumerate(zip(one.rows, best.tolist(), strict=True))
     ]
     listed = table(["written", "looks most at", "weight"], rows, raw=True)
-    yield f"<details><summary>as a table</summary>{listed}</details>"
+    yield f'<div class="pair"><div>{drawn}</div><details open><summary>as a table</summary>{listed}</details></div>'
 
 
 def self_attention(found: Inspection) -> Iterator[str]:
     if not found.self_attention:
         return
-    yield "<p>Each row's token looks at each column's; a row sums to 1. Stronger is more, in tenths.</p>"
     maps = found.self_attention
+    yield lead(
+        "Each row's token looks at each column's; a row sums to 1. Stronger is more, in tenths.",
+        conclusions.of_heads(maps),
+    )
     rows = [[str(s.layer), str(s.head), f"{s.map.largest:.2f}", f"{s.map.entropy:.2f}"] for s in maps]
     yield table(["layer", "head", "largest weight", "entropy, nats"], rows)
     side = min(TOKENS, len(maps[0].map.rows))
@@ -266,8 +310,9 @@ def self_attention(found: Inspection) -> Iterator[str]:
         yield f'<p class="soft">The first {fit} of {len(maps)} heads are drawn.</p>'
 
 
-def _map(one: AttentionMap, named: str, titled: bool = True) -> str:
-    drawn = heat_map(one.rows[:TOKENS], one.columns[:TOKENS], one.weights[:TOKENS, :TOKENS], named, titled)
+def _map(one: AttentionMap, named: str, titled: bool = True, large: bool = False) -> str:
+    weights = one.weights[:TOKENS, :TOKENS]
+    drawn = heat_map(one.rows[:TOKENS], one.columns[:TOKENS], weights, named, titled, LARGE if large else 0)
     rest = max(len(one.rows), len(one.columns)) - TOKENS
     return drawn + (f'<p class="soft">The first {TOKENS} tokens are drawn.</p>' if rest > 0 else "")
 
@@ -276,7 +321,7 @@ def spectra(found: Inspection) -> Iterator[str]:
     if not found.spectra:
         return
     gated = found.gates is not None and any(gate.shut is not None for gate in found.gates.gates)
-    yield f"<p>{OF_A_GATE if gated else OF_A_STATE}</p>"
+    yield lead(OF_A_GATE if gated else OF_A_STATE, conclusions.of_spectra(found.spectra, gated))
     rows = [[f"{s.layers}.{s.weight}", s.gate, number(s.norm), number(s.radius)] for s in found.spectra]
     yield table(["weight", "gate", "largest singular value", "spectral radius"], rows)
     square = [s for s in found.spectra if len(s.eigenvalues)]
@@ -293,7 +338,11 @@ def recorded_spectra(found: Inspection) -> Iterator[str]:
     recorded = found.recorded_spectra
     if recorded is None:
         return
-    yield "<p>At every validation of the training.</p>"
+    ends = [f"{name}: {number(v[0])} → {number(v[-1])}" for name, v in recorded.norm.items()]
+    yield lead(
+        "How the recurrent weights grew or shrank, at every validation of the training.",
+        f"The largest singular values, at the first and at the last: {'; '.join(ends)}.",
+    )
     drawn = []
     for what, series in (("largest singular value", recorded.norm), ("spectral radius", recorded.radius)):
         weights: dict[str, list[Line]] = defaultdict(list)
@@ -318,10 +367,23 @@ SECTIONS: dict[str, Callable[[Inspection], Iterator[str]]] = {
 }
 
 
+def lead(shows: str, *here: str) -> str:
+    """What a picture shows, and what is to be concluded from it here, a sentence each or some."""
+    sentences = "".join(f'<p class="here">{html.escape(each)}</p>' for each in here)
+    return f'<p class="shows">{html.escape(shows)}</p>{sentences}'
+
+
+def ordered(found: Inspection) -> list[str]:
+    """The parts, what answers the first question at the beginning: where something is written or read on, how it looks
+    at its source, what was expected and how far gradients reach; else what decided the answers."""
+    first = ["alignment", "next_symbols", "gradient_flow"] if found.next_symbols else ["attribution"]
+    return [*first, *(key for key in SECTIONS if key not in first)]
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], raw: bool = False) -> str:
     """`raw`: the cells are HTML already."""
     cells = "".join(
         "<tr>" + "".join(f"<td>{cell if raw else html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
     names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    return f'<div class="wide"><table><tr>{names}</tr>{cells}</table></div>'
+    return f'<div class="wide" tabindex="0"><table><tr>{names}</tr>{cells}</table></div>'

@@ -13,6 +13,7 @@ from recurra.diagnostics.decisions import Decision
 from recurra.diagnostics.gates import Keeping
 from recurra.diagnostics.gradients import Flow
 from recurra.diagnostics.properties import PROPERTIES
+from recurra.diagnostics.report import conclusions
 from recurra.diagnostics.report.findings import CHANGING, Inspection
 from recurra.diagnostics.report.shown import cut, number, share
 from recurra.diagnostics.tracking import LEVEL, Tested
@@ -36,6 +37,8 @@ PROPERTY = {
     CHANGING: "change most",
 }
 SURPRISES = 5
+LEAST = 0.005
+"""Nats that are told."""
 BARS, WIDE = "▁▂▃▄▅▆▇█", 40
 """Heights of a line of a terminal, and its width."""
 
@@ -46,18 +49,9 @@ def summary(found: Inspection) -> str:
         found.name + (f": {found.about}" if found.about else ""),
         f"text: {read_of(found)}, {found.origin}",
     ]
-    for part in (
-        _decided,
-        _flow,
-        _training,
-        _recorded,
-        _gates,
-        _trackers,
-        _symbols,
-        _attention,
-        _spectra,
-        _recorded_spectra,
-    ):
+    rest = (_training, _recorded, _gates, _trackers, _self_attention, _spectra, _recorded_spectra)
+    reads_on = (_alignment, _symbols, _flow, _decided)  # as the page has it: what answers the first question first
+    for part in (*(reads_on if found.next_symbols else (_decided, _alignment, _flow)), *rest):
         paragraph = list(part(found))
         lines += ["", *paragraph] if paragraph else []
     if found.left_out:
@@ -94,7 +88,8 @@ def half(kept: Keeping) -> tuple[float, float]:
 
 def decided_by(tokens: Sequence[str], decision: Decision, count: int = 3) -> str:
     """The symbols that count most for an answer, each with what ln p loses without it."""
-    return ", ".join(f"{cut(tokens[k])} {decision.occlusion[k]:+.2f}" for k in decision.strongest(count)) or "nothing"
+    told = [k for k in decision.strongest(count) if abs(decision.occlusion[k]) >= LEAST]
+    return ", ".join(f"{cut(tokens[k])} {decision.occlusion[k]:+.2f}" for k in told) or "no symbol alone"
 
 
 def _decided(found: Inspection) -> Iterator[str]:
@@ -147,7 +142,7 @@ def _recorded(found: Inspection) -> Iterator[str]:
     if recorded is None:
         return
     yield f"gradients of the training: ‖∂L/∂h‖ at the begin of a window over that at its end, {_ends(recorded.steps)}"
-    yield from columns([[name, *(number(_over(norms[k])) for k in (0, -1))] for name, norms in recorded.norms.items()])
+    yield from columns([[name, *(number(over(norms[k])) for k in (0, -1))] for name, norms in recorded.norms.items()])
 
 
 def _ends(steps: NDArray[np.int64]) -> str:
@@ -155,8 +150,8 @@ def _ends(steps: NDArray[np.int64]) -> str:
     return f"update {steps[0]:,} and update {steps[-1]:,}"
 
 
-def _over(norms: NDArray[np.float64]) -> float:
-    """The farthest step over the last one."""
+def over(norms: NDArray[np.float64]) -> float:
+    """The norm at the farthest step over that at the last one."""
     there = norms[~np.isnan(norms)]
     return float(there[-1] / there[0]) if len(there) and there[0] else math.nan
 
@@ -180,6 +175,8 @@ def _gates(found: Inspection) -> Iterator[str]:
             if g.shut is not None
         ]
     )
+    for letter in found.gates.letters:
+        yield f"  {letter.equation}" + (f"  ({letter.meaning})" if letter.meaning else "")
     for kept in found.gates.kept:
         middle, long = half(kept)
         yield (
@@ -234,10 +231,14 @@ def _symbols(found: Inspection) -> Iterator[str]:
     yield from columns([[cut(p.symbol), number(p.p), f"expected {cut(p.alternatives[0][0])}"] for p in rare])
 
 
-def _attention(found: Inspection) -> Iterator[str]:
+def _alignment(found: Inspection) -> Iterator[str]:
     if found.alignment is not None:
         a = found.alignment
         yield f"attention of the decoder: largest weight {a.largest:.2f} on average, entropy {a.entropy:.2f} nats"
+        yield f"  {conclusions.of_alignment(a)}"
+
+
+def _self_attention(found: Inspection) -> Iterator[str]:
     if found.self_attention:
         yield "self-attention: largest weight on average, entropy in nats"
         yield from columns(

@@ -26,6 +26,7 @@ DECADES = 12
 LEVELS = 10
 """Shades of a heat map without titles."""
 CELL, LETTER = 15, 6.2
+LARGEST = 2.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +106,11 @@ def bars(names: Sequence[str], counts: Sequence[int], across: str, up: str) -> s
     return f"<figure>{_svg(drawn, WIDTH, HEIGHT, f'{up} by {across}')}{caption}</figure>"
 
 
-def heat_map(rows: Sequence[str], columns: Sequence[str], weights: Values, named: str, titled: bool = True) -> str:
-    """A shade for each weight from 0 to 1, tokens on the axes; `titled`: with its number when pointed at."""
+def heat_map(
+    rows: Sequence[str], columns: Sequence[str], weights: Values, named: str, titled: bool = True, wide: int = 0
+) -> str:
+    """A shade for each weight from 0 to 1, tokens on the axes; `titled`: with its number when pointed at. Drawn at
+    `wide` pixels, up to LARGEST times as large as its letters need."""
     left = 8 + LETTER * max(_wide(cut(token)) for token in rows)
     above = 8 + LETTER * max(_wide(cut(token)) for token in columns)
     width, height = left + CELL * len(columns) + 4, above + CELL * len(rows) + 4
@@ -122,9 +126,10 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], weights: Values, named
         f'<rect class="frame" x="{left:.1f}" y="{above:.1f}" width="{CELL * len(columns)}" '
         f'height="{CELL * len(rows)}"/>'
     )
+    scale = min(LARGEST, max(1.0, wide / width))
     inner = _cells(rows, columns, weights) if titled else _shades(weights)
     drawn.append(f'<g transform="translate({left:.1f} {above:.1f})">{"".join(inner)}</g>')
-    return f'<div class="wide">{_svg(drawn, round(width), round(height), named, natural=True)}</div>'
+    return f'<div class="wide" tabindex="0">{_svg(drawn, round(width), round(height), named, scale)}</div>'
 
 
 def plane(points: NDArray[np.complex128], named: str) -> str:
@@ -141,8 +146,9 @@ def plane(points: NDArray[np.complex128], named: str) -> str:
     return f"<figure>{_svg(drawn, side, side, f'Eigenvalues of {named}')}{caption}</figure>"
 
 
-def _svg(drawn: Sequence[str], width: int, height: int, named: str, natural: bool = False) -> str:
-    size = f' width="{width}" height="{height}"' if natural else ""
+def _svg(drawn: Sequence[str], width: int, height: int, named: str, scale: float = 0.0) -> str:
+    """`scale`: drawn at so many pixels a unit; 0: as wide as there is room."""
+    size = f' width="{round(scale * width)}" height="{round(scale * height)}"' if scale else ""
     return f'<svg viewBox="0 0 {width} {height}"{size} role="img" aria-label="{escaped(named)}">{"".join(drawn)}</svg>'
 
 
