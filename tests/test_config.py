@@ -337,3 +337,11 @@ def test_a_kind_is_a_name(kind: object) -> None:
         table["kind"] = before
     with pytest.raises(ConfigError, match=r"core\.kind = .*, expected the name of a core"):
         registry.construct("core", {"kind": kind})
+
+
+@pytest.mark.parametrize(("kept_as", "columns"), [("vocabulary.json", (3, -1)), ("codecs.json", (2, -1))])
+def test_a_former_run_counted_columns_from_0(tmp_path: Path, kept_as: str, columns: tuple[int, int]) -> None:
+    (tmp_path / "config.toml").write_text('[reader]\nkind = "columns"\ntoken = 2\ntag = -1\n', encoding="utf-8")
+    (tmp_path / kept_as).write_text("{}", encoding="utf-8")
+    reader = config.load_recipe(tmp_path / "config.toml")["reader"]
+    assert (reader["token"], reader["tag"]) == columns

@@ -95,12 +95,28 @@ def recipe_path(recipe: str | Path) -> Path:
 
 
 def load_recipe(recipe: str | Path) -> Config:
-    """Read a recipe by its name or path."""
+    """Read a recipe, or a run's config, by its name or path; that of a former run as it would be written today."""
     path = recipe_path(recipe)
     try:
-        return read(recipe_text(path))
+        found = read(recipe_text(path))
+        return _counted_from_one(found) if _of_a_former_run(path) else found
     except ValueError as error:
         raise ConfigError(f"{path} is no TOML: {error}. {_LIKE}") from error
+
+
+def _of_a_former_run(path: Path) -> bool:
+    """Whether a file is the config of a run from before there was codecs.json."""
+    return path.with_name("vocabulary.json").is_file() and not path.with_name("codecs.json").exists()
+
+
+def _counted_from_one(config: Config) -> Config:
+    """A config whose readers count columns from 0, with the same columns counted from 1."""
+    reader = config.get("reader", {})
+    if reader.get("kind") in ("columns", "table"):
+        for name in ("token", "tag", "text", "label"):
+            if type(reader.get(name)) is int and reader[name] >= 0:
+                reader[name] += 1
+    return config
 
 
 def recipe_text(recipe: str | Path) -> str:
