@@ -14,6 +14,8 @@ ROWS = 25
 
 def print_report(run: Path, report: Mapping[str, Any]) -> None:
     """What training found: scores beside the baseline, how they came about, something to look at."""
+    if "verdict" in report:
+        print(f"\n{report['verdict']}")
     for part, scored in report["scores"].items():
         print()
         print_scores(part, scored)

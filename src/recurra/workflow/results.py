@@ -19,6 +19,7 @@ from recurra.training.interrupt import Interrupt
 from recurra.training.log import Result, recorded_lines
 from recurra.training.trainer import Trainer
 from recurra.workflow.material import Material
+from recurra.workflow.verdict import verdict
 
 UNSCORED = "unscored"
 """The key of a report that says how many parts were not scored, as the scoring was stopped."""
@@ -57,7 +58,9 @@ def score_and_show(
                 if baseline:
                     scored(part, found)
             shown = parts.get("test") or material.parts["valid"]
-            keep({"scores": scores, **run.shown(shown, trainer.settings.seed)}, all_done=True)
+            said = verdict(scores, run.model.task.main_metric, result, run.config)
+            beside = {} if said is None else {"verdict": said}
+            keep({"scores": scores, **beside, **run.shown(shown, trainer.settings.seed)}, all_done=True)
     except KeyboardInterrupt as stopped:
         raise Stopped(
             f"the training is finished and saved; scored {done} of {count} parts. The others: recurra train {run.path} "
