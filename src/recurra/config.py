@@ -113,9 +113,8 @@ def _counted_from_one(config: Config) -> Config:
     """A config whose readers count columns from 0, with the same columns counted from 1."""
     reader = config.get("reader", {})
     if reader.get("kind") in ("columns", "table"):
-        for name in ("token", "tag", "text", "label"):
-            if type(reader.get(name)) is int and reader[name] >= 0:
-                reader[name] += 1
+        numbers = {name: value for name, value in reader.items() if type(value) is int and value >= 0}
+        reader |= {name: column + 1 for name, column in numbers.items()}  # they have no other numbers than columns
     return config
 
 
