@@ -50,9 +50,8 @@ def questions(
     task = first.task
     if isinstance(task, Reads):
         examples = [task.question(example, first.codecs, facts or {}) for example in examples]
-    examples = [first.codecs.tokenised(example) for example in examples]  # split once, read by every field
     if isinstance(task, Prepares):
-        examples = task.prepare(examples)[0]
+        examples = task.prepare([first.codecs.tokenised(example) for example in examples])[0]
     learned = {name for field in task.fields.values() if field.learned for name in field.of}
     bare = [{name: value for name, value in each.items() if name not in learned} for each in examples]
     encoded = first.codecs.encode_all(bare)
