@@ -345,3 +345,6 @@ def test_a_former_run_counted_columns_from_0(tmp_path: Path, kept_as: str, colum
     (tmp_path / kept_as).write_text("{}", encoding="utf-8")
     reader = config.load_recipe(tmp_path / "config.toml")["reader"]
     assert (reader["token"], reader["tag"]) == columns
+    for _ in range(2):  # going on with a run writes its config each time
+        config.write_config(tmp_path / "config.toml", config.load_recipe(tmp_path / "config.toml"))
+        assert config.load_recipe(tmp_path / "config.toml")["reader"] == reader

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from recurra import forms, registry
+from recurra import forms, registry, storage
 from recurra.errors import ConfigError, UnknownName, did_you_mean
 
 Config = dict[str, Any]
@@ -99,7 +99,7 @@ def load_recipe(recipe: str | Path) -> Config:
     path = recipe_path(recipe)
     try:
         found = read(recipe_text(path))
-        return _counted_from_one(found) if _of_a_former_run(path) else found
+        return _columns_moved(found, 1) if _of_a_former_run(path) else found
     except ValueError as error:
         raise ConfigError(f"{path} is no TOML: {error}. {_LIKE}") from error
 
@@ -109,13 +109,18 @@ def _of_a_former_run(path: Path) -> bool:
     return path.with_name("vocabulary.json").is_file() and not path.with_name("codecs.json").exists()
 
 
-def _counted_from_one(config: Config) -> Config:
-    """A config whose readers count columns from 0, with the same columns counted from 1."""
-    reader = config.get("reader", {})
+def _columns_moved(config: Config, by: int) -> Config:
+    """A config with the numbers of columns, which former runs count from 0, in the other way of counting."""
+    reader = dict(config.get("reader", {}))
     if reader.get("kind") in ("columns", "table"):
         numbers = {name: value for name, value in reader.items() if type(value) is int and value >= 0}
-        reader |= {name: column + 1 for name, column in numbers.items()}  # they have no other numbers than columns
-    return config
+        reader |= {name: column + by for name, column in numbers.items()}  # they have no other numbers than columns
+    return {**config, "reader": reader} if reader else config
+
+
+def write_config(path: Path, config: Config) -> None:
+    """Write the config of a run; that of a former run as `load_recipe` reads it."""
+    storage.write_text(path, dump_toml(_columns_moved(config, -1) if _of_a_former_run(path) else config))
 
 
 def recipe_text(recipe: str | Path) -> str:
@@ -333,7 +338,7 @@ def _known(name: str, known: Iterable[str], what: str) -> None:
 
 def differences(before: Config, after: Config) -> dict[str, tuple[Any, Any]]:
     """Dotted name → (value before, value after) of every setting in which two configs differ; None: not set."""
-    flat_before, flat_after = dict(_flat(before)), dict(_flat(after))
+    flat_before, flat_after = dict(flat(before)), dict(flat(after))
     return {
         name: (flat_before.get(name), flat_after.get(name))
         for name in sorted(flat_before.keys() | flat_after.keys())
@@ -341,10 +346,11 @@ def differences(before: Config, after: Config) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of all settings, tuples as lists."""
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, list(value) if isinstance(value, tuple) else value
 

@@ -36,9 +36,14 @@ def write(
     """The answers of models that write together; `places` say which random numbers each source has.
 
     `batches`: the same sources as each model encodes them. An alignment of more than `cells` numbers is left out.
-    Raises `Stopped` where `stop()`, asked at every step, says so.
+    Raises `Stopped` where `stop()`, asked at every step, says so, and `ConfigError` for an alignment that cannot be.
     """
     first = models[0]
+    if (search.alignment or search.attention) and not aligns(first):
+        raise ConfigError(
+            f"the embedder {first.config['embedder']['kind']!r} gives other steps than the input has, so nothing says "
+            "which of its words a word comes from. Leave the alignment out."
+        )
     seeds = [((search.seed or 0) << 32) + place for place in places]
     hypotheses = search_batch(models, batches, examples, search, seeds, stop)
     found = _written(first, batches[0], hypotheses, examples, search, cells)
@@ -108,11 +113,6 @@ def _written(
     """Hypotheses as text; those with unknown symbols, or all where it is asked, are read by the model once more."""
     codec: Any = model.codecs["target"]
     asked_for = search.alignment or search.attention
-    if asked_for and not aligns(model):
-        raise ConfigError(
-            f"the embedder {model.config['embedder']['kind']!r} gives other steps than the input has, so nothing says "
-            "which of its words a word comes from. Leave the alignment out."
-        )
     flat = [(row, one) for row, several in enumerate(hypotheses) for one in several]
     beyond = [asked_for and cells is not None and _cells(one, examples[row]) > cells for row, one in flat]
     asked = [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json as json_format
 from pathlib import Path
 
-from recurra import storage, workflow
-from recurra.cli.options import Json, check_page
+from recurra import workflow
+from recurra.cli.options import Json
+from recurra.cli.page import check_page, print_page
 
 
 def compare(*runs: Path, out: Path | None = None, json: Json = False) -> None:
@@ -23,11 +23,4 @@ def compare(*runs: Path, out: Path | None = None, json: Json = False) -> None:
     found = workflow.compare(*runs)
     from recurra.diagnostics.report import comparison_page, comparison_summary
 
-    if out is not None:
-        storage.write_text(out, comparison_page(found))
-    if json:
-        print(json_format.dumps(found.as_json(), ensure_ascii=False))
-        return
-    print(comparison_summary(found))
-    if out is not None:
-        print(f"\npage: {out}")
+    print_page(out, json, found, comparison_page, comparison_summary)

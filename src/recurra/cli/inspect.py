@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json as json_format
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from recurra import storage, workflow
-from recurra.cli.options import Device, Json, Plugins, Reading, Threads, check_page
+from recurra import workflow
+from recurra.cli.options import Device, Json, Plugins, Reading, Threads
+from recurra.cli.page import check_page, print_page
 from recurra.config import parse_settings
 from recurra.errors import ConfigError
 
@@ -60,11 +60,4 @@ def inspect(
     )
     from recurra.diagnostics.report import page, summary
 
-    if out is not None:
-        storage.write_text(out, page(found))
-    if json:
-        print(json_format.dumps(found.as_json(), ensure_ascii=False))
-        return
-    print(summary(found))
-    if out is not None:
-        print(f"\npage: {out}")
+    print_page(out, json, found, page, summary)

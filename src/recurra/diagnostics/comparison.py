@@ -9,6 +9,7 @@ from typing import Any
 
 from recurra import checkpoint
 from recurra import config as configuration
+from recurra.config import Config
 from recurra.diagnostics.curves import Curves, curves
 from recurra.diagnostics.plain import plain
 from recurra.errors import CheckpointError, ConfigError
@@ -109,19 +110,12 @@ def _compared(name: str, folder: checkpoint.RunFolder, report: Mapping[str, Any]
     )
 
 
-def _differing(configs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    flat = [dict(_flat(config)) for config in configs]
+def _differing(configs: Sequence[Config]) -> dict[str, tuple[Any, ...]]:
+    """Setting → its value in each run, of those that are not alike."""
+    flat = [dict(configuration.flat(config)) for config in configs]
     names = dict.fromkeys(name for each in flat for name in each)
     rows = {name: tuple(each.get(name) for each in flat) for name in names if name not in WORDS}
     return {name: values for name, values in rows.items() if any(value != values[0] for value in values)}
-
-
-def _flat(section: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
-    """Dotted names and values of a config."""
-    found: list[tuple[str, Any]] = []
-    for key, value in section.items():
-        found += _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else [(before + key, value)]
-    return found
 
 
 def _notes(

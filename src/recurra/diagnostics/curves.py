@@ -52,6 +52,11 @@ class Curves:
         return {name: (known[name], values[known[name]]) for name, values in found.items() if known[name].any()}
 
     @property
+    def still_better(self) -> bool:
+        """Whether nothing says that more training would not help: no validation came after the best."""
+        return self.best is None or not (np.flatnonzero(~np.isnan(self.valid)) > self.best).any()
+
+    @property
     def conclusion(self) -> str:
         """A sentence on how it ended."""
         validated = np.flatnonzero(~np.isnan(self.valid))

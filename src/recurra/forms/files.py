@@ -60,7 +60,8 @@ _SHOWN = Table(
 REPORT = Table(
     optional={
         **dict.fromkeys(
-            ("recurra", "torch", "split", "data", "device", "precision", "precision_note", "ended", "unit"), TEXT
+            ("recurra", "torch", "split", "data", "device", "precision", "precision_note", "ended", "unit", "verdict"),
+            TEXT,
         ),
         **dict.fromkeys(("parameters", "threads", "steps", "pairs", "judged"), COUNT),
         "unknown_share": Table(others=Number(0)),

@@ -47,8 +47,9 @@ class Regularisation:
 
 def check_core(layers: Layers, regularisation: Regularisation) -> None:
     """Raise `ConfigError` for settings of a core that are out of range, by their names in a recipe."""
+    check_size("core.hidden_size", layers.hidden_size)
+    check_layers("core.num_layers", layers.num_layers)
     for name, number in (("hidden_size", layers.hidden_size), ("num_layers", layers.num_layers)):
-        (check_layers if name == "num_layers" else check_size)(f"core.{name}", number)
         if number < 1:
             raise ConfigError(f"core.{name} = {number}, expected 1 or more.")
     if layers.init_range is not None and layers.init_range <= 0:

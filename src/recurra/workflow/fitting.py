@@ -13,18 +13,17 @@ import torch
 from recurra import config as configuration
 from recurra.config import Config
 from recurra.engine.device import autocast, find_device, find_precision, moved
-from recurra.model import Model
 from recurra.training.pace import Pace
 from recurra.training.settings import Training
 from recurra.training.timetable import LONGEST_WARMUP, WARMED
 from recurra.workflow import budget
 from recurra.workflow.material import Material
 
-PROBED, PROBED_SHARE = 2.0, 0.03
+MEASURED_FOR, MEASURED_SHARE = 2.0, 0.03
 """Seconds of updates that are measured, and the share of the budget that these are at most."""
 MEASURABLE = 10.0
 """Seconds of a budget below which it is not worth measuring, unless that is asked for."""
-PROBED_LESS = 8
+MEASURED_LESS = 8
 """By what a batch is divided for that."""
 SHORTEST_WARMUP = 0.02
 """Share of all updates that a warm-up takes at least."""
@@ -107,17 +106,14 @@ def measured(material: Material, training: Training) -> Pace:
     if training.threads is not None:
         torch.set_num_threads(training.threads)
     config = material.config
-    small = configuration.with_settings(config, budget.batches(config, PROBED_LESS))
+    small = configuration.with_settings(config, budget.batches(config, MEASURED_LESS))
     device = find_device(training.device)
     context = autocast(device, find_precision(training.precision, device))
     torch.manual_seed(training.seed)
-    model = Model.from_config(small, material.codecs)
-    if hasattr(model.embedder, "describe"):
-        model.embedder.describe(model.codecs["input"].symbols)
-    model.to(device).train()
+    model = material.model(small).to(device).train()
     optimiser = training.optimiser_part().build(list(model.parameters()), training.learning_rate)
     whole = (training.max_minutes or math.inf) * 60.0
-    most, taken, count = min(PROBED, PROBED_SHARE * whole), 0.0, 0
+    most, taken, count = min(MEASURED_FOR, MEASURED_SHARE * whole), 0.0, 0
     batches = material.batches(small)
     for index in range(len(batches)):
         begun = time.monotonic()
@@ -127,7 +123,7 @@ def measured(material: Material, training: Training) -> Pace:
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         float(loss.detach())  # which waits for a device
-        if index or time.monotonic() - begun > whole * PROBED_SHARE * 2:
+        if index or time.monotonic() - begun > whole * MEASURED_SHARE * 2:
             taken, count = taken + time.monotonic() - begun, count + 1
         if taken >= most:
             break

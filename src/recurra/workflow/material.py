@@ -103,6 +103,13 @@ class Material:
         batches: Batches = batching.batches(self._encoded["train"], self.codecs.layouts, epoch=0, seed=0)
         return batches
 
+    def model(self, config: Config) -> Model:
+        """A model with fresh weights that a config describes, for these data."""
+        model = Model.from_config(config, self.codecs)
+        if hasattr(model.embedder, "describe"):
+            model.embedder.describe(self.codecs["input"].symbols)
+        return model
+
     def take(self, config: Config) -> None:
         """Go on with a config whose batches or widths are others: the data stay as they are encoded."""
         self.config = copy.deepcopy(config)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from recurra.checkpoint import RunFolder
+from recurra.diagnostics.curves import curves
 from recurra.engine.device import precision_note
 from recurra.errors import Stopped
 from recurra.forms.files import METRICS
@@ -58,7 +59,7 @@ def score_and_show(
                 if baseline:
                     scored(part, found)
             shown = parts.get("test") or material.parts["valid"]
-            said = verdict(scores, run.model.task.main_metric, result, run.config)
+            said = verdict(scores, run.model.task.main_metric, curves(run.path), run.config)
             beside = {} if said is None else {"verdict": said}
             keep({"scores": scores, **beside, **run.shown(shown, trainer.settings.seed)}, all_done=True)
     except KeyboardInterrupt as stopped:

@@ -97,9 +97,7 @@ def _execute(
         training = Training(**registry.checked(Training, material.config["training"], where="training"))
     config = material.config
     torch.manual_seed(training.seed)
-    model = Model.from_config(config, material.codecs)
-    if hasattr(model.embedder, "describe"):
-        model.embedder.describe(model.codecs["input"].symbols)
+    model = material.model(config)
     material.adapt(model)
     former: dict[str, Any] = {} if folder is None else checkpoint.read_report(folder.report)
     start, origin = start_of(config), former.get("init")
@@ -130,7 +128,7 @@ def _execute(
     folder = folder or checkpoint.create_run(plan.out)
     codec_file.save(material.codecs.saved, codec_file.find(folder.path))
     checkpoint.write_json(folder.report, report)
-    storage.write_text(folder.config, configuration.dump_toml(config))
+    configuration.write_config(folder.config, config)
 
     def paced(pace: Pace) -> None:
         """Say what will come of the training, where that is little, and again in the report."""

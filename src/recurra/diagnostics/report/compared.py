@@ -17,7 +17,7 @@ from recurra.diagnostics.report.shown import number
 from recurra.diagnostics.report.summary import columns, sparkline
 from recurra.diagnostics.report.svg import Line, line_chart
 
-FACTS = {"parameters": "parameters", "updates": "updates", "epochs": "epochs", "minutes": "minutes", "seed": "seed"}
+FACTS = ("parameters", "updates", "epochs", "minutes", "seed")
 
 
 def comparison_summary(found: Comparison) -> str:
@@ -54,7 +54,7 @@ def _scores(found: Comparison) -> list[list[str]]:
     """A row for each run, then one for each baseline that stands beside any."""
     metrics = found.metrics
     facts = [name for name in FACTS if any(name in run.facts for run in found.runs)]
-    head = ["run", "scored on", *(name.replace("_", " ") for name in metrics), *(FACTS[name] for name in facts)]
+    head = ["run", "scored on", *(name.replace("_", " ") for name in metrics), *facts]
     rows = [
         [run.name, run.part or "–", *_numbers(run.scores, metrics), *(_fact(run, name) for name in facts)]
         for run in found.runs
