@@ -49,7 +49,8 @@ class Bag:
             raise ConfigError(f"baseline.min_texts = {min_texts}, expected 1 or more. 2 is the default.")
         if importlib.util.find_spec("sklearn") is None:
             raise ConfigError(
-                "the baseline 'bag' is scikit-learn's, which is not installed. Install it: pip install scikit-learn"
+                "the baseline 'bag' is scikit-learn's, which is not installed. Install it, pip install scikit-learn, "
+                "or train without a baseline: --no-baseline"
             )
         self.min_texts = min_texts
 

@@ -21,9 +21,10 @@ GIVES = {
 """What the reader "auto" may be asked for."""
 
 
-def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None:
+def check_agreement(config: Config, embedder: Any, core: Any, task: Any, baseline: bool = True) -> None:
     """Raise `ConfigError` for a codec, batching, reader, embedder or baseline that is for tasks of another kind, for
-    sections that a task has no use of, for a pooling that the core cannot serve, and for packages that are missing."""
+    sections that a task has no use of, for a pooling that the core cannot serve, and for packages that are missing;
+    those of the baseline only where one is to be fitted."""
     if hasattr(embedder, "describe"):
         load_pypinyin()
     if isinstance(task, ChecksPackages):
@@ -39,10 +40,11 @@ def check_agreement(config: Config, embedder: Any, core: Any, task: Any) -> None
             f"vocabulary.vectors is for an embedder that can start from them, embedder.kind = "
             f"{config['embedder']['kind']!r} cannot. Set embedder.kind = 'words'."
         )
-    baseline = config["baseline"]["kind"]
-    if baseline not in task.baselines and baseline in registry.ours("baseline"):
-        raise ConfigError(f"baseline.kind = {baseline!r}, this task is scored beside {', '.join(task.baselines)}.")
-    registry.construct("baseline", config["baseline"])  # which says what it lacks
+    named = config["baseline"]["kind"]
+    if named not in task.baselines and named in registry.ours("baseline"):
+        raise ConfigError(f"baseline.kind = {named!r}, this task is scored beside {', '.join(task.baselines)}.")
+    if baseline:
+        registry.construct("baseline", config["baseline"])  # which says what it lacks
     _check_tokens(config, embedder, task)
 
 

@@ -87,7 +87,7 @@ def _execute(
     """`execute` while no other training writes in the folder; `folder`: of the run that goes on."""
     config, begun = plan.config, time.monotonic()
     embedder, core, task = make_parts(config)  # parts that do not go together are refused before any data are read
-    check_agreement(config, embedder, core, task)
+    check_agreement(config, embedder, core, task, baseline)
     check_metrics(configuration.metrics_of(config), task)
     training = Training(**registry.checked(Training, config["training"], where="training"))
     going_on = folder is not None and resumption.has_state(folder)
