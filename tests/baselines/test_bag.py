@@ -156,7 +156,7 @@ def test_errors():
 def test_without_scikit_learn_it_is_refused_when_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
-        ConfigError, match=r"scikit-learn's, which is not installed. Install it: pip install scikit-learn"
+        ConfigError, match=r"scikit-learn's, which is not installed. Install it, pip install scikit-learn, or train"
     ):
         Bag()
 
