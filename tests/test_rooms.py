@@ -36,12 +36,14 @@ OTHER_WORDS = {
 MOST = 12
 HANDED_DOWN = {
     ("registry", "*"),
+    ("progress", "*"),
     ("decoding.sample", "runs.continuing"),
     ("decoding.beam", "asking.writing"),
     ("decoding.greedy", "asking.writing"),
     ("decoding.form", "tasks.transduce"),
 }
-"""Calls from a lower room to a higher one: a part's constructor, and the step of a search that was handed to it."""
+"""Calls from a lower room to a higher one: a part's constructor, what is counted and who is shown it, and the step
+of a search that was handed to it."""
 
 
 def test_no_room_but_that_of_tasks_names_one() -> None:

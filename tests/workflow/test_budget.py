@@ -82,13 +82,6 @@ def test_looking_for_settings_draws_nothing_at_random() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(30, "30 seconds"), (130, "2.2 minutes"), (3_000, "50 minutes"), (864_000, "10 days")]
-)
-def test_durations(seconds: float, said: str) -> None:
-    assert budget.duration(seconds) == said
-
-
 def test_a_pace_is_told_once_and_without_the_first_update() -> None:
     watch = Stopwatch()
     told = [watch.take(seconds) for seconds in (100.0, MEASURED / 2, MEASURED / 2, MEASURED)]

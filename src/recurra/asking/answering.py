@@ -15,6 +15,7 @@ from recurra.asking.writing import write
 from recurra.engine.device import autocast, moved
 from recurra.errors import ConfigError
 from recurra.model import Model
+from recurra.progress import steps
 from recurra.tasks.contract import Prepares, Reads, Starts
 from recurra.types import Batch, Example
 
@@ -86,7 +87,9 @@ def answer(
     """
     first = models[0]
     found: dict[int, Answer] = {}
-    for k, places in enumerate(asked.passes[0].order):
+    order = asked.passes[0].order
+    answering = steps(enumerate(order), "answering", "examples", len(asked.rows), size=lambda batch: len(batch[1]))
+    for k, places in answering:
         if stop():
             raise Stopped
         batches = [moved(each[k], device) for each in asked.passes]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recurra.baselines.row import Row, check_fields, check_train
 from recurra.errors import ConfigError, DataError
+from recurra.progress import steps
 from recurra.registry import part
 from recurra.types import Example
 
@@ -152,7 +153,8 @@ def choose_strength(seen: Any, Y: Floats, multi: bool) -> tuple[float, str]:
     held = np.zeros(N, bool)
     held[np.random.default_rng(0).permutation(N)[: N // 10]] = True
     errors: list[float] = []
-    for p in regressions(seen[~held], Y[~held], seen[held], STRENGTHS, multi):
+    tried = regressions(seen[~held], Y[~held], seen[held], STRENGTHS, multi)
+    for p in steps(tried, "choosing the strength of the logistic regression", "strengths", len(STRENGTHS)):
         errors.append(float(np.square(p - Y[held]).sum()))
         if len(errors) > 2 and min(errors[-2:]) > min(errors):
             break

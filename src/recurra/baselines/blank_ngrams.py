@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recurra.baselines.ngram import Floats, Ids, Table, check, follow, level_of
 from recurra.baselines.row import Row, check_fields
 from recurra.errors import DataError
+from recurra.progress import steps
 from recurra.registry import part
 from recurra.types import Example
 
@@ -59,7 +60,7 @@ class BlankNgrams:
     def _rows(self, train: Sequence[Ids], test: Sequence[Ids], vocabulary_size: int) -> Iterator[Row]:
         model = self.fit(train, vocabulary_size)
         guesses: dict[str, list[Any]] = {"left only": [], "both sides": []}
-        for sentence in test:
+        for sentence in steps(test, "filling by n-grams", "sentences"):
             found = [
                 tuple(_guess(p, symbol) for p in pair)
                 for pair, symbol in zip(model.fill(sentence), sentence, strict=True)
@@ -174,7 +175,7 @@ def _count(text: Ids, mark: int, order: int) -> list[Table]:
     ending = np.zeros(len(text), np.int64)  # the (n−1)-gram that ends before each place
     inside = np.ones(len(text), bool)  # whether the n-gram that ends there is of one sentence
     last = ending
-    for n in range(1, order + 1):
+    for n in steps(range(1, order + 1), "counting n-grams", "orders"):
         ends = np.flatnonzero(inside)
         keys, grams, counts = np.unique(ending[ends] * V + text[ends], return_inverse=True, return_counts=True)
         if n > 1:

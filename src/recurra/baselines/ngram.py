@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recurra.baselines.row import Row, check_fields
 from recurra.errors import ConfigError, DataError, did_you_mean
+from recurra.progress import steps
 from recurra.registry import part
 from recurra.types import Example
 
@@ -181,7 +182,7 @@ def _count(text: Ids, V: int, order: int) -> tuple[list[Table], list[Table]]:
     occurrences: list[Table] = []
     continuations: list[Table] = []
     ending = np.zeros(len(text) + 1, np.int64)  # the (n−1)-gram ending at each position where one does
-    for n in range(1, order + 1):
+    for n in steps(range(1, order + 1), "counting n-grams", "orders"):
         keys, grams, counts = np.unique(ending[:-1] * V + text[n - 1 :], return_inverse=True, return_counts=True)
         if n > 1:
             shorter = occurrences[-1]

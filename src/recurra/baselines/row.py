@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recurra import registry
 from recurra.errors import DataError
+from recurra.progress import stage
 from recurra.types import Example
 
 
@@ -61,11 +62,13 @@ def scored_rows(
     score: Callable[[Row], Mapping[str, float]],
 ) -> list[dict[str, Any]]:
     """The rows of the baselines that `settings` name, each with what `score` makes of it: a report's "baseline"."""
-    return [
-        {"name": row.name, **row.facts, "size": row.size, "unit": row.unit, "note": row.note, **score(row)}
-        for each in settings
-        for row in registry.construct("baseline", each).rows(train, test, codecs)
-    ]
+    found = []
+    for each in settings:
+        with stage(f"the baseline {each['kind']}"):
+            for row in registry.construct("baseline", each).rows(train, test, codecs):
+                facts = {"name": row.name, **row.facts, "size": row.size, "unit": row.unit, "note": row.note}
+                found.append({**facts, **score(row)})
+    return found
 
 
 def check_train(baseline: str, examples: Sequence[Example], *wanted: str) -> None:

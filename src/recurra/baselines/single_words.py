@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from recurra.baselines.row import Row, check_fields, check_train
 from recurra.errors import ConfigError, DataError
+from recurra.progress import steps
 from recurra.registry import part
 from recurra.types import Example
 
@@ -104,7 +105,7 @@ class FeedForward:
         optimiser = torch.optim.Adam(self._parameters, lr=RATE)
         total = n.sum().clamp(min=1)
         with torch.enable_grad():
-            for step in range(STEPS):
+            for step in steps(range(STEPS), "training a network on single words", "steps"):
                 optimiser.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
                 loss = -(n * self._forward()).sum() / total
                 optimiser.zero_grad()

@@ -13,6 +13,7 @@ from recurra.baselines.row import Row, check_fields
 from recurra.data.codecs.tokens import Tokens
 from recurra.data.join import join_words
 from recurra.errors import ConfigError, DataError
+from recurra.progress import steps as counted
 from recurra.registry import part
 from recurra.types import Example
 
@@ -83,7 +84,10 @@ class WordTable:
     ) -> Iterator[Row]:
         """Learn a table from `train` ("source", and "target" or "targets") and translate `test` ("source")."""
         _check("word-table", train, test)
-        pairs = [(self.source.tokens(s), self.target.tokens(t)) for s, t in _pairs(train)]
+        pairs = [
+            (self.source.tokens(s), self.target.tokens(t))
+            for s, t in counted([*_pairs(train)], "splitting into words", "pairs")
+        ]
         return self._rows([pair for pair in pairs if all(pair)], test)
 
     def _rows(self, pairs: list[tuple[list[str], list[str]]], test: Sequence[Example]) -> Iterator[Row]:
@@ -122,7 +126,7 @@ class Table:
         targets: dict[str, int] = {}
         each, groups, links = [], [], 0  # links (s, t) as s · 2³² + t; which target's word each link is of
         words = 0
-        for source, target in pairs:
+        for source, target in counted(pairs, "pairing words", "pairs"):
             links += (len(source) + 1) * len(target)
             if links > LINKS and self.learnt:
                 break
@@ -148,7 +152,7 @@ def _most_likely(source: Ids, link: Ids, group: Ids, steps: int) -> Ids:
     `link` and `group` [L]: the entry of each link, and the target's word it is one of the chances of.
     """
     p = np.ones(len(source))
-    for _ in range(steps):
+    for _ in counted(range(steps), "learning a table of words", "steps"):
         chance = p[link]
         chance /= np.bincount(group, chance)[group]
         n = np.bincount(link, chance, len(source))  # of each (s, t)

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from recurra.equations.language import Cell
 from recurra.errors import RecurraError
 from recurra.limits import check_threads
 from recurra.nn import Recurrent
+from recurra.progress import steps
 from recurra.registry import find
 from recurra.testing import check_cell
 
@@ -60,7 +62,7 @@ def measure(names: Sequence[str], shapes: Sequence[Shape], threads: Sequence[int
     """
     before = torch.get_num_threads()
     try:
-        for name in names:
+        for name in steps(names, "checking", "cells"):
             try:
                 check_cell(name)
             except AssertionError as error:
@@ -69,15 +71,10 @@ def measure(names: Sequence[str], shapes: Sequence[Shape], threads: Sequence[int
                 ) from error
         for count in threads:
             check_threads("threads", count)
+        for count, shape, name in steps([*product(threads, shapes, names)], "timing", "rows"):
             torch.set_num_threads(count)
-            for shape in shapes:
-                for name in names:
-                    yield {
-                        "cell": name,
-                        "shape": str(shape),
-                        "threads": count,
-                        **_row(find("cell", name), shape, seconds),
-                    }
+            figures = _row(find("cell", name), shape, seconds)
+            yield {"cell": name, "shape": str(shape), "threads": count, **figures}
     finally:
         torch.set_num_threads(before)
 

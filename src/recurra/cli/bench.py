@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 
 from recurra import registry, storage
 from recurra.cli.options import Json, Plugins
+from recurra.cli.progress import Watch
 from recurra.errors import ConfigError, UnknownName
 
 COLUMNS = {
@@ -71,14 +73,15 @@ def bench(
     shapes = [cells.Shape(*sizes) for sizes in wanted] or cells.SHAPES
     if not json:
         print(f"{'cell':<26} {'T,B,I,H':<24} threads  " + "  ".join(f"{c:>15}" for c in COLUMNS.values()))
-    for row in cells.measure(names or known, shapes, threads or [1, 2], seconds):
-        rows.append(row)
-        if not json:
-            figures = "  ".join(f"{row[c]:>15.2f}" if c in row else " " * 15 for c in COLUMNS)
-            print(f"{row['cell']:<26} {row['shape']:<24} {row['threads']:>7}  {figures}".rstrip(), flush=True)
-        if out is not None:
-            found = {"machine": machine(), "what": "recurra bench cells", "results": rows}
-            storage.write_text(out, json_format.dumps(found, indent=1))
+    with Watch(sys.stderr) as watch:
+        for row in cells.measure(names or known, shapes, threads or [1, 2], seconds):
+            rows.append(row)
+            if not json:
+                figures = "  ".join(f"{row[c]:>15.2f}" if c in row else " " * 15 for c in COLUMNS)
+                watch.print(f"{row['cell']:<26} {row['shape']:<24} {row['threads']:>7}  {figures}".rstrip())
+            if out is not None:
+                found = {"machine": machine(), "what": "recurra bench cells", "results": rows}
+                storage.write_text(out, json_format.dumps(found, indent=1))
     if json:
         print(json_format.dumps({"machine": machine(), "results": rows}))
 

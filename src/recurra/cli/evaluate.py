@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from recurra import workflow
 from recurra.cli.options import Device, Json, Plugins, Threads
+from recurra.cli.progress import Watch
 from recurra.config import parse_settings
 from recurra.runs.adaptation import taken_out
 
@@ -57,17 +58,17 @@ def evaluate(
         Score a language model also with a cache of the latest words and states (neural cache).
     """
     settings, adaptation = taken_out(parse_settings(set_ or ()), {"dynamic": dynamic, "cache": cache})
-    scored = workflow.evaluate(
-        run,
-        *files,
-        plugins=plugin or (),
-        device=device,
-        baseline=baseline,
-        threads=threads,
-        settings=settings,
-        **adaptation,
-        say=lambda sentence: print(sentence, file=sys.stderr, flush=True),
-    )
+    with Watch(sys.stderr):
+        scored = workflow.evaluate(
+            run,
+            *files,
+            plugins=plugin or (),
+            device=device,
+            baseline=baseline,
+            threads=threads,
+            settings=settings,
+            **adaptation,
+        )
     if json:
         print(json_format.dumps(scored, ensure_ascii=False))
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 
 from recurra import workflow
 from recurra.cli.options import Json, Plugins
+from recurra.cli.progress import Watch
 
 if TYPE_CHECKING:
     from recurra.export.write import Export
@@ -39,7 +41,8 @@ def export(
     int8
         Round the weights of products, embeddings and LSTMs to eight bits, and say what that costs.
     """
-    written = workflow.export(run, to=to, out=out, int8=int8, plugins=plugin or ())
+    with Watch(sys.stderr):
+        written = workflow.export(run, to=to, out=out, int8=int8, plugins=plugin or ())
     if json:
         print(json_format.dumps(asdict(written), default=str, ensure_ascii=False))
     else:

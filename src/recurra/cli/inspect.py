@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 from recurra import workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
 from recurra.cli.page import check_page, print_page
+from recurra.cli.progress import Watch
 from recurra.config import parse_settings
 from recurra.errors import ConfigError
 
@@ -48,16 +50,17 @@ def inspect(
     if text is not None and file is not None:
         raise ConfigError("--text and --file both name a text. Give one of them.")
     check_page(out, "report.html")
-    found = workflow.inspect(
-        run,
-        text=text,
-        file=file,
-        length=length,
-        settings=parse_settings(set_ or ()),
-        plugins=plugin or (),
-        device=device,
-        threads=threads,
-    )
+    with Watch(sys.stderr):
+        found = workflow.inspect(
+            run,
+            text=text,
+            file=file,
+            length=length,
+            settings=parse_settings(set_ or ()),
+            plugins=plugin or (),
+            device=device,
+            threads=threads,
+        )
     from recurra.diagnostics.report import page, summary
 
     print_page(out, json, found, page, summary)

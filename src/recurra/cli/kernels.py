@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json as json_format
+import sys
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from recurra import registry
 from recurra.cli.options import Json, Plugins
+from recurra.cli.progress import Watch
 from recurra.errors import ConfigError, RecurraError, UnknownName
 
 
@@ -44,7 +46,8 @@ def kernels(
     if removed is not None and not build:
         print(json_format.dumps({"removed": removed}) if json else f"{removed} files removed.")
         return
-    found = inventory.take(names or known, compile_missing=build)
+    with Watch(sys.stderr):
+        found = inventory.take(names or known, compile_missing=build)
     if json:
         print(json_format.dumps(found if removed is None else {"removed": removed, **found}))
     else:

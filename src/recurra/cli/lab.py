@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,7 +13,9 @@ from cyclopts import App, Parameter
 
 from recurra import registry, storage
 from recurra.cli.options import Json, Plugins, Threads
+from recurra.cli.progress import Watch
 from recurra.errors import ConfigError, UnknownName
+from recurra.progress import steps as counted
 
 if TYPE_CHECKING:
     from recurra.lab.gradients import Decay
@@ -69,7 +72,9 @@ def gradients(
     _known(cells, plugin, out)
     from recurra.lab import gradients as experiment
 
-    found = list(experiment.decays(cells or experiment.CELLS, lags=lags, hidden=hidden, forget=forget, seed=seed))
+    decays = experiment.decays(cells or experiment.CELLS, lags=lags, hidden=hidden, forget=forget, seed=seed)
+    with Watch(sys.stderr):
+        found = list(counted(decays, "following gradients", "states"))
     whole = {"lags": lags, "hidden": hidden, "seed": seed, "decays": [one.as_json() for one in found]}
     if json:
         print(json_format.dumps(whole))
@@ -138,11 +143,11 @@ def memory(
     found = []
     if not json:
         print(f"{'problem':<8} {'lag':>4}  {'cell':<24} {'clipped':<7} {'error':>8} {'baseline':>8}  steps to solve")
-    with threads_set(threads):
+    with threads_set(threads), Watch(sys.stderr) as watch:
         for one, _ in experiment.outcomes(wanted, minutes=minutes, steps=steps, file=file):
             found.append(one)
             if not json:
-                print(_outcome_line(one), flush=True)
+                watch.print(_outcome_line(one))
     if json:
         print(json_format.dumps({"outcomes": [one.as_json() for one in found]}))
     if out is not None:

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 from recurra import plugins as own_files
 from recurra import registry, workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
+from recurra.cli.progress import Watch
 from recurra.config import check_seed, parse_settings
 from recurra.data.files import check_encoding, decoded, numbered, read_lines
 from recurra.errors import ConfigError
@@ -70,7 +71,8 @@ def predict(
     whole = getattr(chosen, "draws", False)  # a seed draws for all lines
     answers: list[Answer] = []
     for some in [lines] if whole else [lines[k : k + AT_ONCE] for k in range(0, len(lines), AT_ONCE)]:
-        answers += opened.predict(*some, threads=threads, **given)
+        with Watch(sys.stderr):
+            answers += opened.predict(*some, threads=threads, **given)
         if not json:
             print("\n".join(each.text() for each in answers[-len(some) * getattr(chosen, "n", 1) :]))
             sys.stdout.flush()

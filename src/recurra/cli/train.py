@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from recurra import registry
 from recurra.cli.options import Device, Json, Plugins, Threads
+from recurra.cli.progress import Watch
 from recurra.config import parse_settings
 from recurra.workflow.plan import make_plan
 
@@ -68,7 +69,6 @@ def train(
     resume
         Go on with a run that was stopped.
     """
-    from recurra.cli.progress import Watch
     from recurra.cli.report import print_report
 
     flags = {
@@ -90,9 +90,9 @@ def train(
         plugins=plugin or (),
         resume=resume,
     )
-    from recurra.workflow.training import execute
-
     with Watch(sys.stderr, registry.find("task", plan.config["task"]["kind"]).unit) as watch:
+        from recurra.workflow.training import execute  # which takes seconds to load
+
         run = execute(
             plan,
             no_test=no_test,

@@ -13,6 +13,7 @@ from recurra.data.batching.layout import Layout, layout_of
 from recurra.data.codecs.contract import Codec, EncodesMany, Splits, unknown_share
 from recurra.data.codecs.file import now_called
 from recurra.errors import ConfigError, DataError
+from recurra.progress import stage, steps
 from recurra.types import IGNORED, Example, Field
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ class Codecs(Mapping[str, Any]):
             held += [value for example in examples for value in self._values(name, example)]
         for name, codec in self.saved.items():
             if name in values:
-                codec.fit(values[name])
+                with stage(f"learning the vocabulary of {name}"):
+                    codec.fit(values[name])
         return self
 
     def encode(self, example: Example) -> dict[str, Any]:
@@ -162,7 +164,9 @@ class Codecs(Mapping[str, Any]):
                 if found := self._values(name, example):
                     rows.append(row)
                     values.append(found[0])
-            for row, array in zip(rows, self._arrays(name, values, [encoded[row] for row in rows]), strict=True):
+            arrays = self._arrays(name, values, [encoded[row] for row in rows])
+            encoding = steps(zip(rows, arrays, strict=True), f"encoding {name}", "examples", len(rows))
+            for row, array in encoding:
                 encoded[row][name] = self._along(name, array, encoded[row]) if field.along else array
         return encoded
 

@@ -17,6 +17,7 @@ from recurra.data.sets import DataSet, Reader, Source, find_set, read_sources
 from recurra.data.sides import has_empty_side, source_of
 from recurra.data.sources import check_sources
 from recurra.errors import ConfigError, DataError
+from recurra.progress import steps
 from recurra.registry import construct
 from recurra.types import Example
 
@@ -77,7 +78,7 @@ def gather(data: Data, reader: Reader) -> Parts:
         reader = construct("reader", chosen)
     named = {"train": data.train, "valid": data.valid, "test": data.test}
     sources = {part: [Path(path) for path in paths] or list(getattr(known, part)) for part, paths in named.items()}
-    found = {part: list(_groups(read_sources(of, reader))) for part, of in sources.items()}
+    found = {part: list(_read(of, reader)) for part, of in sources.items()}
     if isinstance(reader, AutoReader) and reader.kind is not None:
         chosen = {"kind": reader.kind, "encoding": reader.encoding}
         notes.append(f"{reader.reason}.")
@@ -115,7 +116,12 @@ def gather(data: Data, reader: Reader) -> Parts:
 
 def read(sources: Iterable[Source], reader: Reader) -> list[Example]:
     """The examples of files, to be scored or labelled: of trees, the whole ones only."""
-    return [example for group in _groups(read_sources(sources, reader)) for example in _whole(group)]
+    return [example for group in _read(sources, reader) for example in _whole(group)]
+
+
+def _read(sources: Iterable[Source], reader: Reader) -> Iterator[list[Example]]:
+    """The groups of examples in files."""
+    return _groups(steps(read_sources(sources, reader), "reading", "examples"))
 
 
 def _groups(examples: Iterable[Example]) -> Iterator[list[Example]]:

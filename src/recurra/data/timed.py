@@ -16,6 +16,7 @@ from recurra.data.shuffled import Parts
 from recurra.data.sources import check_sources
 from recurra.data.split import cut
 from recurra.errors import ConfigError, DataError
+from recurra.progress import steps
 from recurra.types import Example
 
 NUMBERS = ("numbers", "vectors")
@@ -88,7 +89,7 @@ def gives_series(reader: Any) -> bool:
 
 def read_series(sources: Iterable[Source], reader: Reader) -> list[Example]:
     """The series of files."""
-    return list(read_sources(sources, reader))
+    return list(steps(read_sources(sources, reader), "reading", "series"))
 
 
 def part_of(text: str) -> list[Example]:
@@ -98,7 +99,7 @@ def part_of(text: str) -> list[Example]:
 
 def read_text(sources: Iterable[Source], reader: Reader) -> str:
     """The texts of files or examples, one after the other, each ended by a line end."""
-    *before, last = [_text(example) for example in read_sources(sources, reader)] or [""]
+    *before, last = [_text(example) for example in steps(read_sources(sources, reader), "reading", "texts")] or [""]
     return "".join(text if text.endswith("\n") else text + "\n" for text in before) + last
 
 

@@ -26,6 +26,7 @@ from recurra.diagnostics.plain import plain
 from recurra.diagnostics.reading import Given, Parts, Reading, frozen_copy, read
 from recurra.errors import ConfigError
 from recurra.model import Model
+from recurra.progress import steps as counted
 from recurra.tasks.contract import Continues, GuessesSymbols, LosesByStep, Starts
 from recurra.types import Batch
 
@@ -169,7 +170,7 @@ def _decisions(parts: Parts, reading: Reading, steps: list[Any], names: list[str
     chosen = [np.argsort(-np.abs(row), kind="stable")[:count] for row in gradients]
     here = np.array(measured(x, steps))
     occluded = np.full(gradients.shape, np.nan)
-    for k in sorted({int(k) for row in chosen for k in row}):
+    for k in counted(sorted({int(k) for row in chosen for k in row}), "taking away", "symbols"):
         asked = [n for n, row in enumerate(chosen) if k in row]
         without = x.clone()
         without[:, k] = 0

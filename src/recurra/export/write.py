@@ -21,6 +21,7 @@ from recurra.export.client import client, kinds_of, no_client
 from recurra.export.opened import FORMAT, stand_in
 from recurra.export.parts import Part, parts
 from recurra.export.program import quiet, record
+from recurra.progress import stage, steps
 from recurra.tasks.contract import Reads, Starts
 
 SECTIONS = ("reader", "vocabulary", "input", "target", "batching", "embedder", "core", "task", "search", "baseline")
@@ -68,13 +69,14 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
     if not lacking:
         program = client(model.task.client, kinds_of(run))
     named = {f"{part.file}.onnx": part for part in parts(model)}
-    protos = {name: record(part, _metadata(run, name, int8)) for name, part in named.items()}
+    writing = steps(named.items(), "writing as ONNX", "files")
+    protos = {name: record(part, _metadata(run, name, int8)) for name, part in writing}
     exact = {name: proto.SerializeToString() for name, proto in protos.items()}
-    for name, part in named.items():
+    for name, part in steps(named.items(), "comparing with torch", "files"):
         check.check(part, exact[name])
     files, rounded = exact, {}
     if int8:
-        files = {name: _rounded(protos[name]) for name in protos}
+        files = {name: _rounded(protos[name]) for name in steps(protos, "rounding weights", "files")}
         apart = [check.check(part, files[name], rounded=True) for name, part in named.items()]
         rounded = {"difference": max(apart), "limit": check.ROUNDED, **_compared(run, files)}
     storage.make_folder(out)
@@ -121,7 +123,8 @@ def _metadata(run: Any, name: str, int8: bool) -> dict[str, str]:
 def _as_written(out: Path, parts: Mapping[str, Part], int8: bool) -> dict[str, float]:
     """The differences from torch of the files as they lie there; where one answers otherwise all are taken away."""
     try:
-        return {name: check.check(part, str(out / name), int8) for name, part in parts.items()}
+        written = steps(parts.items(), "comparing what is written", "files")
+        return {name: check.check(part, str(out / name), int8) for name, part in written}
     except Exception:
         for name in parts:
             storage.remove(out / name)
@@ -154,12 +157,19 @@ def _compared(run: Any, files: Mapping[str, bytes]) -> dict[str, Any]:
         return {"reason": "what it writes is drawn at random"}
     settings = {"search.beam": 1} if isinstance(run.model.task, Starts) else {}
     try:
-        scored, again = (each.evaluate(baseline=False, settings=settings) for each in (run, stand_in(run, files)))
+        both = {"scoring the run": run, "scoring the rounded files": stand_in(run, files)}
+        scored, again = (_scored(each, called, settings) for called, each in both.items())
     except (ConfigError, DataError) as error:  # a set that is not here, files that were moved
         return {"reason": str(error)}
     metric, _ = run.model.task.main_metric
     found = {"metric": metric, "data": scored["data"]}
     return found | {"score": scored["model"][metric], "rounded": again["model"][metric]}
+
+
+def _scored(run: Any, called: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    with stage(called):
+        found: dict[str, Any] = run.evaluate(baseline=False, settings=settings)
+        return found
 
 
 def _recurrent_nodes(graph: Any) -> set[str]:

@@ -21,6 +21,7 @@ from recurra.errors import ConfigError, DataError, UnknownName
 from recurra.forms import Items, Table
 from recurra.lab.networks import CELLS, layer
 from recurra.lab.problems import PROBLEMS, Problem
+from recurra.progress import steps as counted
 
 CLIP = 1.0
 """The norm to which gradients are clipped, where they are."""
@@ -122,7 +123,7 @@ def outcomes(
     kept, left = _read(file), minutes * 60
     missing = [t for t in wanted if not _done(kept.get(t.key), steps, left / max(1, len(wanted)))]
     waiting = len(missing)
-    for trial in wanted:
+    for trial in counted(wanted, "training", "networks"):
         if trial not in missing:
             yield kept[trial.key], True
             continue
@@ -154,7 +155,7 @@ def train(trial: Trial, *, seconds: float, steps: int) -> Outcome:
 
     torch.autograd.grad(error(*held), weights)  # what must be compiled is compiled now
     begun, curve, largest, done, end = time.perf_counter(), [(0, _seen(error, held))], 0.0, 0, "steps"
-    while done < steps:
+    for _ in counted(iter(range(steps)), f"{trial.problem} {trial.lag}, {trial.cell}", "steps"):
         loss = error(*problem.draw(BATCH, draw))
         optimiser.zero_grad()
         loss.backward()

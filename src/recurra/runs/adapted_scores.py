@@ -23,6 +23,7 @@ from recurra.engine.device import moved
 from recurra.errors import DataError
 from recurra.model import Model
 from recurra.nn.neural_cache import CacheEntries, with_cache
+from recurra.progress import steps
 from recurra.runs.adaptation import Adaptation, Cache, Dynamic, Point
 from recurra.runs.reading import HINT, own_parts
 from recurra.training.dynamic import evaluate_dynamically, mean_squares
@@ -32,7 +33,6 @@ GIVE_ALL = (
     "say all that is chosen on it: dynamic.kind=sgd, dynamic.learning_rate, dynamic.decay; cache.theta, cache.weight."
 )
 Ids = NDArray[np.int64]
-Say = Callable[[str], None]
 
 TUNED_ON = {"dynamic": 10_000, "cache": 100_000}
 """Symbols of the validation text, its first, that numbers are chosen on: enough to tell the values tried apart."""
@@ -40,8 +40,6 @@ SQUARED_ON, SQUARE_STREAMS = 50_000, 20
 """Training symbols that gradients' mean squares are collected on, and streams beside each other in a batch."""
 SEGMENT = 500
 """Symbols that the cache is asked for at once; what it finds does not depend on it."""
-PATIENCE, QUIET = 5.0, 30.0
-"""Seconds without a word at first, and from one word to the next."""
 
 
 @dataclass(frozen=True)
@@ -72,41 +70,35 @@ def adapted_scores(
     examples: Sequence[Example],
     material: Callable[[], OwnText],
     device: torch.device | str = "cpu",
-    say: Say = lambda sentence: None,
 ) -> list[dict[str, Any]]:
     """The metrics of a text, read in one stream, for each way of adapting that is chosen.
 
     `[{"name", "settings", "tried": [{numbers, metrics}], "tuned_on", "seconds": {"tuning", "scoring"}, metrics}]`.
     Numbers left open are those of the values tried with the lowest loss on the validation text of `material`, which is
-    asked for where it is needed only. `say` is told now and then how far it is.
+    asked for where it is needed only.
     """
-    material, paced = cache(material), _paced(say)
+    material = cache(material)
     ids = np.concatenate([each["input"] for each in model.codecs.encode_all(examples)])
     rows = []
     if adaptation.dynamic is not None:
-        rows.append(_dynamic(model, adaptation.dynamic, ids, material, device, paced))
+        rows.append(_dynamic(model, adaptation.dynamic, ids, material, device))
     if adaptation.cache is not None:
-        rows.append(_cached(model, adaptation.cache, ids, material, device, paced))
+        rows.append(_cached(model, adaptation.cache, ids, material, device))
     return rows
 
 
 def _dynamic(
-    model: Model, settings: Dynamic, ids: Ids, material: Callable[[], OwnText], device: torch.device | str, say: Say
+    model: Model, settings: Dynamic, ids: Ids, material: Callable[[], OwnText], device: torch.device | str
 ) -> dict[str, Any]:
     begun, squares = time.perf_counter(), None
     if settings.kind == "rms":
-        say("dynamic evaluation: collecting the gradients' mean squares on the training text")
         squares = _squares(model, material().train, settings.steps, device)
 
     def metrics(text: Ids, point: Point, what: str) -> dict[str, float]:
-        def tell(done: int) -> None:
-            say(f"dynamic evaluation, {what}: {_of(done * settings.steps, text)}")
-
-        batches, numbers = (
-            Streams(1, settings.steps).batches([{"input": text}], SYMBOLS, whole=True),
-            (point["learning_rate"], point["decay"]),
-        )
-        found = evaluate_dynamically(model, batches, *numbers, squares, device=device, progress=tell)
+        batches = Streams(1, settings.steps).batches([{"input": text}], SYMBOLS, whole=True)
+        counted = steps(batches, f"dynamic evaluation, {what}", "segments")
+        numbers = point["learning_rate"], point["decay"]
+        found = evaluate_dynamically(model, counted, *numbers, squares, device=device)
         of_text: dict[str, float] = model.task.metrics(found.loss, found.targets, {}).metrics
         return of_text
 
@@ -126,11 +118,13 @@ def _dynamic(
     return _row("dynamic evaluation", replace(settings, **best), tried, tuned, begun, chosen, found)
 
 
-def _squares(model: Model, train: Ids, steps: int, device: torch.device | str) -> list[Tensor]:
+def _squares(model: Model, train: Ids, length: int, device: torch.device | str) -> list[Tensor]:
     """The mean squares of the gradients on the beginning of each of some streams of the training text."""
-    streams = max(1, min(SQUARE_STREAMS, len(train) // (steps + 1)))
-    batches = Streams(streams, steps).batches([{"input": train}], SYMBOLS)
-    return mean_squares(model, islice(batches, max(1, SQUARED_ON // (streams * steps))), device=device)
+    streams = max(1, min(SQUARE_STREAMS, len(train) // (length + 1)))
+    batches = Streams(streams, length).batches([{"input": train}], SYMBOLS)
+    count = max(1, SQUARED_ON // (streams * length))
+    some = steps(islice(batches, count), "collecting gradients on the training text", "segments", count)
+    return mean_squares(model, some, device=device)
 
 
 def _one_by_one(
@@ -152,15 +146,13 @@ def _one_by_one(
 
 
 def _cached(
-    model: Model, settings: Cache, ids: Ids, material: Callable[[], OwnText], device: torch.device | str, say: Say
+    model: Model, settings: Cache, ids: Ids, material: Callable[[], OwnText], device: torch.device | str
 ) -> dict[str, Any]:
     begun, points = time.perf_counter(), _points(settings)
 
     def losses(text: Ids, points: Sequence[Point], what: str) -> Tensor:
         thetas, weights = (sorted({point[name] for point in points}) for name in settings.open)
-        return cache_losses(
-            model, text, settings.size, thetas, weights, device, lambda done: say(f"neural cache, {what}: {done}")
-        )
+        return cache_losses(model, text, settings.size, thetas, weights, device, what)
 
     tuned = material().valid[: TUNED_ON["cache"] + 1] if len(points) > 1 else None
     tried: list[dict[str, Any]] = []
@@ -182,9 +174,10 @@ def cache_losses(
     thetas: Sequence[float],
     weights: Sequence[float],
     device: torch.device | str = "cpu",
-    tell: Callable[[str], None] = lambda done: None,
+    what: str = "the text",
 ) -> Tensor:
-    """The loss of a text read in one stream with a neural cache, for every θ and every λ: [K, L], float64."""
+    """The loss of a text read in one stream with a neural cache, for every θ and every λ: [K, L], float64. `what` it
+    is, to whoever waits for it."""
     total = torch.zeros(len(thetas), len(weights), dtype=torch.float64, device=device)
     of_thetas, of_weights = (torch.tensor(values, device=device) for values in (thetas, weights))
     state: Any = None
@@ -192,13 +185,13 @@ def cache_losses(
     training = model.training
     model.train(False)
     try:
-        for k, batch in enumerate(Streams(1, SEGMENT).batches([{"input": ids}], SYMBOLS, whole=True)):
+        batches = Streams(1, SEGMENT).batches([{"input": ids}], SYMBOLS, whole=True)
+        for batch in steps(batches, f"neural cache, {what}", "segments"):
             here = moved(batch, torch.device(device))
             log_p, hidden, state = model.task.predictions(model.embedder, model.core, here, state)
             symbols = here.fields["target"][0]
             mixed, memory = with_cache(log_p[:, 0], hidden[:, 0], symbols, memory, size, of_thetas, of_weights)
             total -= mixed.sum(2)
-            tell(_of((k + 1) * SEGMENT, ids))
     finally:
         model.train(training)
     return total
@@ -232,20 +225,3 @@ def _row(
         "seconds": {"tuning": chosen - begun, "scoring": time.perf_counter() - chosen},
         **metrics,
     }
-
-
-def _of(done: int, text: Ids) -> str:
-    return f"{min(done, len(text) - 1):,} of {len(text) - 1:,} symbols"
-
-
-def _paced(say: Say) -> Say:
-    """`say`, but only now and then."""
-    due = time.monotonic() + PATIENCE
-
-    def paced(sentence: str) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            due = time.monotonic() + QUIET
-            say(sentence)
-
-    return paced

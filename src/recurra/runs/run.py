@@ -138,7 +138,6 @@ class Run:
         settings: Mapping[str, Any] | None = None,
         dynamic: Choice = None,
         cache: Choice = None,
-        say: Callable[[str], None] = lambda sentence: None,
     ) -> dict[str, Any]:
         """Score files, or, where none is named, the run's own test part (its validation part if it has no test).
 
@@ -150,15 +149,14 @@ class Run:
 
         `dynamic=True` also scores a language model by dynamic evaluation, `cache=True` with a neural cache; settings in
         the place of True are those of `recurra.runs.adaptation`. Numbers left open are chosen on the run's own
-        validation text. Each adds a row to `"adapted"`; the model itself then reads the text in one stream, too. `say`
-        is told how far it is where that takes long.
+        validation text. Each adds a row to `"adapted"`; the model itself then reads the text in one stream, too.
         """
         adaptation = make_adaptation(dynamic, cache)
         reading, chosen = parted(settings or {})
         options = self.options(chosen)
         found, examples, train = examples_to_score(self.config, files, reading, baseline)
         with threads_set(threads):
-            scored = score([self, *beside], examples, train, options, adaptation, say)
+            scored = score([self, *beside], examples, train, options, adaptation)
         if found["data"] == "valid" and adaptation.left_open:
             said = "There is no test: the numbers of what adapts are chosen on the text they are scored on."
             scored["notes"] = [said, *scored["notes"]]

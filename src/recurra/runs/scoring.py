@@ -21,8 +21,6 @@ from recurra.tasks.scores import Scores, perplexity
 from recurra.training.evaluation import Score, evaluate
 from recurra.types import Example
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Together:
@@ -47,7 +45,7 @@ class Together:
         batching = registry.construct("batching", run.config["batching"])
         batches = batching.scoring(encoded, run.model.codecs.layouts, one_stream)
         detailed = isinstance(run.model.task, ScoredByLoss)
-        found = evaluate(run.model, batches, device=run.device, detailed=detailed)
+        found = evaluate(run.model, batches, device=run.device, detailed=detailed, called="scoring")
         if found is None:
             raise DataError("the evaluation was stopped before its end, so there is no score. Evaluate again.")
         return found
@@ -59,7 +57,6 @@ def score(
     train: Sequence[Example] | None,
     options: Any,
     adaptation: Adaptation | None = None,
-    say: Say = lambda sentence: None,
     tell: Callable[[dict[str, Any]], None] = lambda found: None,
 ) -> dict[str, Any]:
     """The metrics of runs that answer together, beside the baselines fitted on `train` (None: without them).
@@ -93,7 +90,7 @@ def score(
     }
     if adaptation:
         found["streams"] = 1
-        found["adapted"] = adapted_scores(run.model, adaptation, gold, own_text(run.config, codecs), run.device, say)
+        found["adapted"] = adapted_scores(run.model, adaptation, gold, own_text(run.config, codecs), run.device)
     further = metrics_of(run.config)
     tell(found)
     if train is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -68,13 +68,11 @@ def evaluate_dynamically(
     squares: Sequence[Tensor] | None = None,
     *,
     device: torch.device | str = "cpu",
-    progress: Callable[[int], None] = lambda done: None,
 ) -> Score:
     """The loss over all batches of one stream, each scored first and then learned from as `Steps` says; dropout off.
 
     What a batch scores depends on the batches before it alone. The gradient is that of the batch's loss per target.
-    Afterwards the model has its own weights again, to the last bit, whatever happened. `progress` is told how many
-    batches are done.
+    Afterwards the model has its own weights again, to the last bit, whatever happened.
 
     Steps too long to be followed end the pass: once a loss is no number, the whole is infinite. Raises `DataError` if
     there is no target in them.
@@ -82,7 +80,7 @@ def evaluate_dynamically(
     loss, targets, sequences, state = 0.0, 0, 0, None
     with _kept(model) as (weights, trained):
         steps = Steps(weights, trained, learning_rate, decay, squares)
-        for done, batch in enumerate(batches, start=1):
+        for batch in batches:
             output = model.loss(moved(batch, torch.device(device)), None if batch.first else state)
             value = float(output.loss.detach())
             if not math.isfinite(value):
@@ -91,7 +89,6 @@ def evaluate_dynamically(
             state = detached(output.state)
             if output.targets:
                 steps.follow(torch.autograd.grad(output.loss / output.targets, weights, allow_unused=True))
-            progress(done)
     if not targets:
         raise DataError("the data to evaluate on hold no target. Give a longer file.")
     return Score(loss, targets, sequences)

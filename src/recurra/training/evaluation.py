@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from recurra.engine.device import autocast, moved
 from recurra.errors import DataError
+from recurra.progress import steps
 from recurra.types import Batch, Output
 
 
@@ -93,10 +94,12 @@ def evaluate(
     precision: str = "float32",
     stop: Callable[[], bool] = lambda: False,
     detailed: bool = False,
+    called: str = "validating",
 ) -> Score | None:
     """The loss over all batches, dropout off, the state carried. None: `stop()` said to stop before the end.
 
-    `detailed`: by the task's `measure`, which sums up all that its metrics are made of.
+    `detailed`: by the task's `measure`, which sums up all that its metrics are made of. `called`: what this is, to
+    whoever waits for it.
 
     Raises `DataError` if there is no target in them.
     """
@@ -109,7 +112,7 @@ def evaluate(
     model.train(False)
     try:
         with torch.no_grad():
-            for batch in batches:
+            for batch in steps(batches, called, "batches"):
                 if stop():
                     return None
                 with context:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -115,7 +115,6 @@ def evaluate(
     settings: Mapping[str, Any] | None = None,
     dynamic: Choice = None,
     cache: Choice = None,
-    say: Callable[[str], None] = lambda sentence: None,
 ) -> dict[str, Any]:
     """Score a run on files, or on its own test where none is named; further runs among `others` answer with it.
 
@@ -138,7 +137,6 @@ def evaluate(
         settings=settings,
         dynamic=dynamic,
         cache=cache,
-        say=say,
     )
 
 

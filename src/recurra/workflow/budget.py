@@ -14,6 +14,7 @@ from recurra.config import Config
 from recurra.data.fields import Codecs
 from recurra.errors import ConfigError
 from recurra.model import Model
+from recurra.progress import duration
 from recurra.training.pace import Pace
 from recurra.training.settings import Training
 
@@ -107,14 +108,6 @@ def smaller(config: Config, codecs: Codecs, pace: Pace, epochs: int, stated: Map
         if updates >= ENOUGH:
             break
     return found
-
-
-def duration(seconds: float) -> str:
-    """A time in the largest unit that it has two of."""
-    for unit, name in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.2g} {name}" if seconds < 10 * unit else f"{seconds / unit:,.0f} {name}"
-    return f"{seconds:.0f} seconds"
 
 
 def rounded(count: int) -> int:

@@ -17,6 +17,7 @@ from recurra.data.files import counted
 from recurra.data.parts import gather
 from recurra.errors import ConfigError
 from recurra.model import Model, make_codecs, make_parts
+from recurra.progress import stage, steps
 from recurra.runs.reading import cut_of
 from recurra.runs.scoring import sizes
 from recurra.tasks.contract import Adapts, JudgedByLoss, Prepares, ScoredByLoss, Settles, Starts, make_options
@@ -163,8 +164,9 @@ class Material:
         training = model.training
         model.eval()
         try:
-            self._questions = self._questions or questions([model], self._valid)
-            found = answer([model], self._questions, self._options, device, precision=precision, stop=stop)
+            with stage("validating"):
+                self._questions = self._questions or questions([model], self._valid)
+                found = answer([model], self._questions, self._options, device, precision=precision, stop=stop)
         except Stopped:
             return None
         finally:
@@ -213,7 +215,9 @@ class Material:
         examples = self.parts[part]
         if not isinstance(self._task, Prepares):
             return list(examples)
-        prepared, notes = self._task.prepare([self.codecs.tokenised(example) for example in examples])
+        prepared, notes = self._task.prepare(
+            [self.codecs.tokenised(example) for example in steps(examples, "splitting into tokens", "examples")]
+        )
         said = [note if part == "train" else f"Validation: {note}" for note in notes]
         self._notes += [note for note in said if note.removeprefix("Validation: ") not in self._notes]
         return prepared

@@ -24,6 +24,7 @@ from recurra.diagnostics.symbols import Place, next_symbols
 from recurra.diagnostics.tracking import Tested, Tracker, beyond_chance
 from recurra.errors import DataError, RecurraError
 from recurra.model import Model
+from recurra.progress import stage
 from recurra.tasks.contract import Starts
 
 Found = TypeVar("Found")
@@ -93,7 +94,8 @@ def inspect_model(
 
     def tried(key: str, look: Callable[[], Found], none: Found) -> Found:
         try:
-            return look()
+            with stage(f"looking at {key.replace('_', ' ')}"):
+                return look()
         except RecurraError as error:
             left_out[key] = str(error)
             return none
@@ -149,7 +151,8 @@ def _tested(
     model: Model, seen: Gates, texts: Sequence[Given], tried: Callable[[str, Callable[[], Any], Any], Any]
 ) -> dict[str, Tested]:
     """Each property against the units, over all the texts."""
-    tokens, states = states_over(model, texts)
+    with stage("reading more text"):
+        tokens, states = states_over(model, texts)
     count = sum(map(len, tokens))
     if count < ENOUGH:
         tried("units that track", partial(_too_few, count), None)

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from recurra.engine.native.compiler import COMPILE_SECONDS, BuildError, called, compiler, no_compiler, version
 from recurra.errors import ConfigError, did_you_mean
+from recurra.progress import stage, told
 
 SOURCES = Path(__file__).parent / "csrc"
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math")
@@ -151,7 +152,8 @@ def library(name: str, text: str | None, real: str, openmp: bool = False, symbol
                 except OSError:
                     pass  # made on a system with other libraries: once more, here
             notify(f"compiling {name} for {real} and {instructions()} (once; kept in {file.parent})")
-            _compile(command, source, file)
+            with stage(f"compiling {name}"):
+                _compile(command, source, file)
             return _loaded(file, symbols)
         except OSError as error:
             _failed[file] = f"{file} cannot be made or loaded: {error}. RECURRA_CACHE names another folder."
@@ -179,9 +181,10 @@ def _loaded(file: Path, symbols: Sequence[str]) -> ctypes.CDLL:
 def notify(sentence: str) -> None:
     """Tell the user something that no return value carries: a first use takes seconds longer, a slower backend runs.
 
-    On stderr; the only place in the engine that writes anywhere, so replacing this function silences or redirects it.
+    To whoever shows progress, else on stderr; the only place in the engine that writes anywhere, so replacing this
+    function silences or redirects it.
     """
-    if sys.stderr is not None:
+    if not told(f"recurra: {sentence}") and sys.stderr is not None:
         sys.stderr.write(f"recurra: {sentence}\n")
         sys.stderr.flush()
 

@@ -11,6 +11,7 @@ from recurra import registry
 from recurra.engine.native import build
 from recurra.engine.native.machine import REALS, cell_source
 from recurra.equations.derive import PLAIN
+from recurra.progress import steps
 
 READY, MISSING = "ready", "not built"
 LIBRARY = re.compile(rf".+-({'|'.join(REALS.values())})-({'|'.join(build.INSTRUCTIONS)})-[0-9a-f]{{20}}\.so")
@@ -30,7 +31,7 @@ def take(names: Iterable[str], compile_missing: bool = False) -> dict[str, Any]:
         "kernel": {real: _state("kernel", None, real, True, compile_missing) for real in REALS.values()},
         "cells": {},
     }
-    for name in names:
+    for name in steps([*names], "looking after", "cells"):
         source = cell_source(registry.find("cell", name), PLAIN)
         out["cells"][name] = {
             real: _state(f"cell-{name}", source, real, False, compile_missing) for real in REALS.values()
