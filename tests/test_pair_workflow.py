@@ -18,6 +18,7 @@ import recurra
 from recurra import config as configuration
 from recurra import workflow
 from recurra.answers import notes_of
+from recurra.answers.notes import NOTHING
 from recurra.asking.answering import never
 from recurra.asking.writing import search_batch
 from recurra.decoding.search import Search
@@ -229,10 +230,11 @@ def test_all_sides_share_one_matrix(run: Run) -> None:
 
 def test_predict_keeps_the_order_and_an_empty_line_is_empty(run: Run) -> None:
     sources = [source for source, _ in made(12, seed=7)]
-    sources[3:3] = ["", "  "]
-    answers = run.predict(*sources)
+    asked = [*sources[:3], "", "  ", *sources[3:]]
+    answers = run.predict(*asked)
+    assert answers[3:5] == run.predict("", "") and [dict(each) for each in answers[3:5]] == [{"notes": [NOTHING]}] * 2
+    del answers[3:5]
     assert [answer["source"] for answer in answers] == sources
-    assert [answer["target"] for answer in answers[3:5]] == ["", ""]
     for source, answer in zip(sources, answers, strict=True):
         (alone,) = run.predict(source)
         assert alone["target"] == answer["target"] and alone["score"] == pytest.approx(answer["score"], rel=1e-5)
@@ -286,7 +288,7 @@ def test_no_alignment_without_attention(files: list[Path], tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("aligns", [True, False])
-def test_an_unknown_symbol_is_copied_or_named(aligns: bool, words: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_symbol_is_copied_or_not_written(aligns: bool, words: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     model = words.model
     monkeypatch.setattr(type(model.task.decoder), "aligns", aligns)
     bias = model.task.bias.detach().clone()
@@ -298,16 +300,15 @@ def test_an_unknown_symbol_is_copied_or_named(aligns: bool, words: Run, monkeypa
         with torch.no_grad():
             model.task.bias.copy_(bias)
     tokens = answer["target"].replace(".", " .").split()
-    assert answer["unknown_source"] == 1 and not answer["ended"]
-    cut = "1 of 1 target cut off without an end, 3 times as long as the source and 10 symbols more."
-    known = "the run does not know 1 symbol of the input."
+    assert answer["unknown_source"] == 1 and answer["unknown_target"] == 0
+    assert (answer["unknown"], answer["unknown_places"]) == (["platypus"], [1])
+    known, *cut = notes_of([answer])
+    assert known == "the run does not know 'platypus' (token 2)."
     if aligns:
-        assert set(tokens) <= {"The", "platypus", "runs", "."} and answer["unknown_target"] == 0
-        assert notes_of([answer]) == [known, cut]
-    else:
-        assert set(tokens) == {"⁇"} and answer["unknown_target"] == len(tokens) == 3 * 5 + 10
-        unnamed = f"{len(tokens)} symbols of the output without a name, written as ⁇."
-        assert notes_of([answer]) == [known, unnamed, cut]
+        assert set(tokens) <= {"The", "platypus", "runs", "."} and not answer["ended"]
+        assert cut == ["1 of 1 target cut off without an end, 3 times as long as the source and 10 symbols more."]
+    else:  # the others share what the unknown one has
+        assert set(tokens) <= {*model.codecs["target"].symbols[1:]}
 
 
 def test_runs_write_together_by_their_mean_probability(run: Run, other: Run, files: list[Path]) -> None:

@@ -24,8 +24,10 @@ from recurra.answers import (
     Spans,
     Text,
     Tree,
+    Unknown,
     notes_of,
 )
+from recurra.answers.notes import NOTHING
 
 GREY = np.linspace(0, 1, 32).reshape(4, 8)
 TREE = Tree("S", (Tree("NP", (Tree("D", token="the"), Tree("N", token="fox", p=0.5))), Tree("V", token="jumps")))
@@ -110,10 +112,18 @@ def test_a_picture_in_a_terminal_and_its_bytes() -> None:
 
 
 def test_what_there_is_to_say_of_several_answers() -> None:
-    unknown = Choices(("xyzzy", "___"), (Blank(1, {"both": [("fox", 0.5)]}),), unknown=("xyzzy", "plugh"))
-    cut = Pair("a", (Hypothesis("b", ended=False, unknown=1),), unknown_source=2, cut_at="after 9 symbols")
-    notes = notes_of([Answer((unknown,)), Answer((unknown,)), Answer((cut,)), Answer((PARTS["number"],))])
-    assert notes[0] == "the run does not know plugh, xyzzy."
-    assert (
-        "does not know 2 symbols" in notes[1] and "1 of 1 target cut off without an end, after 9 symbols." in notes[-1]
-    )
+    blank = Choices(("xyzzy", "___"), (Blank(1, {"both": [("fox", 0.5)]}),))
+    cut = Pair("a", (Hypothesis("b", ended=False),), cut_at="after 9 symbols")
+    unknown = [Unknown(symbol, k) for k, symbol in enumerate("abcdefg")]
+    some = [Answer((blank,), unknown=(Unknown("xyzzy", 0),)), Answer(()), Answer((cut,), unknown=tuple(unknown))]
+    assert notes_of(some, "line") == [
+        "line 2 is empty, so nothing is answered.",
+        "the run does not know 'xyzzy' (line 1, token 1), 'a' (line 3, token 1), 'b' (line 3, token 2), "
+        "'c' (line 3, token 3), 'd' (line 3, token 4), ….",
+        "1 of 1 target cut off without an end, after 9 symbols.",
+    ]
+    assert notes_of([Answer(())]) == [NOTHING] and notes_of([Answer(())] * 2) == [f"inputs 1, 2 are {NOTHING[13:]}"]
+    assert notes_of([Answer(())] * 2, copies=2) == [NOTHING] and Answer(())["notes"] == [NOTHING]
+    found = Answer((cut,), unknown=(Unknown("a" * 99, 3, "word"),))
+    assert (found["unknown"], found["unknown_places"]) == (["a" * 99], [3]) and "notes" not in found
+    assert notes_of([found])[0] == f"the run does not know '{'a' * 40}…' (word 4)."

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from recurra import cli
+from recurra.answers.notes import NOTHING
 
 from .conftest import answered, sentence, write
 
@@ -87,11 +88,12 @@ def test_predict_answers_every_line_in_its_place(
 ) -> None:
     lines = ["old dog", "", "red old big cat", "   ", "dog"]
     found = answered(capsys, "predict", runs["hebrew"], "--input", write("s.txt", "\r\n".join(lines)))
-    assert [answer["source"] for answer in found] == lines
-    assert [bool(answer["target"]) for answer in found] == [True, False, True, False, True]
+    assert [answer.get("source") for answer in found] == [line if line.strip() else None for line in lines]
+    assert found[1] == found[3] == {"notes": [NOTHING]} and all(answer["target"] for answer in found[::2])
     assert cli.call(["predict", runs["hebrew"], "--input", "s.txt"]) == 0
-    printed = capsys.readouterr().out
-    assert printed == "".join(answer["target"] + "\n" for answer in found)
+    printed, said = capsys.readouterr()
+    assert printed == "".join(answer.get("target", "") + "\n" for answer in found)
+    assert said == "recurra: lines 2, 4 are empty, so nothing is answered.\n"
     assert {letter for letter in printed if letter.isalpha()} <= set(HEBREW)
     with monkeypatch.context() as patched:
         patched.setattr(importlib.import_module("recurra.cli.predict"), "AT_ONCE", 2)
@@ -125,10 +127,10 @@ def test_n_best_and_alignment_are_printed_for_people(runs: dict[str, str], capsy
     assert len(with_json["alignment"]) == len(with_json["target_tokens"]) == len(found)
 
 
-def test_unknown_symbols_are_counted_on_stderr(runs: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_symbols_are_named_on_stderr(runs: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.call(["predict", runs["said"], "dög☃"]) == 0
     said = capsys.readouterr()
-    assert said.err.startswith("recurra: the run does not know 2 symbols of the input.\n")
+    assert said.err.startswith("recurra: the run does not know 'ö' (character 2), '☃' (character 4).\n")
     assert cli.call(["predict", runs["said"], "dog"]) == 0
     assert "does not know" not in capsys.readouterr().err
 
@@ -170,7 +172,6 @@ def test_evaluate_alone_and_together(runs: dict[str, str], capsys: pytest.Captur
         (["hebrew", "a", "--no-repeat", "-1"], "search.no_repeat = -1, expected 0 or more."),
         (["fixed", "a", "--alignment"], "the run has a decoder without attention, so nothing says which part of a sou"),
         (["hebrew"], 'give something to answer, or a file: recurra predict {run} "…" or --input FILE.'),
-        (["hebrew", " "], "give something to answer, or a file: recurra predict"),
         (["hebrew", "a", "--set", "search.beam=3"], "search.beam is part of a trained run. What can be set is how"),
     ],
 )

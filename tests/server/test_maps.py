@@ -53,5 +53,5 @@ def test_maps_are_kept_as_long_as_there_is_room() -> None:
         return {"kind": "pair", "map": {"rows": ["a"] * rows, "columns": ["b"] * 2, "weights": []}}
 
     answers: list[Any] = [[pair(3)], [{"kind": "label"}, pair(4)], [pair(1)]]
-    fit_maps(answers, 8)
+    fit_maps([{"parts": parts} for parts in answers], 8)
     assert [part.get("map") is None for parts in answers for part in parts] == [False, True, True, False]

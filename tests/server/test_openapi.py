@@ -89,7 +89,7 @@ def test_the_checker_finds_what_is_wrong(document: Document) -> None:
     ]
     assert list(document.wrong({"id": "a", "count": True}, schema)) == [".count: True, expected integer"]
     parts = document.of("models/{name}/predict")
-    right = {"model": "a", "answers": [{"parts": [{"kind": "label", "several": False}]}]}
+    right = {"model": "a", "answers": [{"parts": [{"kind": "label", "several": False}], "notes": []}]}
     assert list(document.wrong(right, parts)) == []
     del right["answers"][0]["parts"][0]["kind"]  # type: ignore[index]
     assert list(document.wrong(right, parts)) == [".answers.0.parts.0.kind is missing"]

@@ -65,7 +65,7 @@ LONG = "x" * 10_001
                 "expected": "options of length, top, temperature, top_k, top_p, seed",
             },
         ),
-        (422, "models/pairs/generate", {"input": " "}, {"error": "the input is empty"}),
+        (422, "models/pairs/generate", {"input": " "}, {"error": "the input is empty, so nothing is answered"}),
         (
             422,
             "models/writer/generate",

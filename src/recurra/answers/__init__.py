@@ -16,6 +16,7 @@
 
 from recurra.answers.answer import Answer as Answer
 from recurra.answers.answer import Part as Part
+from recurra.answers.answer import Unknown as Unknown
 from recurra.answers.answer import notes_of as notes_of
 from recurra.answers.answer import one_line as one_line
 from recurra.answers.choices import Blank as Blank

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from recurra.answers.notes import NAMED, NOTHING, unknown_note
 
 
 class Part(Protocol):
@@ -23,22 +25,45 @@ class Part(Protocol):
         """What the page draws, its fields beside its `kind`."""
 
 
+class Unknown(NamedTuple):
+    """A symbol of an input that the model does not know."""
+
+    symbol: str
+    """As it is written."""
+    place: int
+    """Of the first among the input's symbols, from 0."""
+    unit: str = "token"
+    """What such a symbol is called."""
+
+
 @dataclass(frozen=True)
 class Answer(Mapping[str, Any]):
-    """What a model answers to one input. As a mapping it is its JSON: `answer["label"]`."""
+    """What a model answers to one input. As a mapping it is its JSON: `answer["label"]`.
+
+    An input that is empty, or holds nothing but blanks, has no parts.
+    """
 
     parts: tuple[Part, ...]
     extra: Mapping[str, Any] = field(default_factory=dict)
     """What its JSON says besides, such as what was asked."""
     notes: tuple[str, ...] = ()
     """What there is to know of it, a sentence each."""
+    unknown: tuple[Unknown, ...] = ()
+    """The symbols of the input that the model does not know, each once."""
 
     def json(self) -> dict[str, Any]:
-        """The fields of all parts by name."""
+        """The fields of all parts by name; "unknown" symbols and the "unknown_places" of the first of each; "notes"."""
         found: dict[str, Any] = {}
         for part in self.parts:
             found |= part.json()
-        return found | dict(self.extra)
+        if self.unknown:
+            found["unknown"] = [each.symbol for each in self.unknown]
+            found["unknown_places"] = [each.place for each in self.unknown]
+        notes = {} if self.parts and not self.notes else {"notes": self._notes()}
+        return found | dict(self.extra) | notes
+
+    def _notes(self) -> list[str]:
+        return [*self.notes] if self.parts else [NOTHING, *self.notes]
 
     def text(self) -> str:
         """The lines of all parts, without the last line end."""
@@ -62,16 +87,37 @@ class Answer(Mapping[str, Any]):
         return len(self._json)
 
 
-def notes_of(answers: Iterable[Answer]) -> list[str]:
-    """What there is to know of answers, a sentence each: what their parts say of all of them, and their own notes."""
+def notes_of(answers: Iterable[Answer], each: str = "input", copies: int = 1) -> list[str]:
+    """What there is to know of answers, a sentence each: which inputs are empty, which symbols are unknown, what their
+    parts say of all of them, and their own notes. `each`: what inputs are called, of which each has so many answers."""
     kinds: dict[type, list[Part]] = {}
     own: dict[str, None] = {}
-    for answer in answers:
+    answers = list(answers)
+    several = len(answers) > copies
+    empty: dict[int, None] = {}
+    unknown: dict[str, str] = {}
+    for number, answer in enumerate(answers):
+        if not answer.parts:
+            empty[number // copies + 1] = None
+        of = f"{each} {number // copies + 1}, " if several else ""
+        for symbol, place, unit in answer.unknown:
+            unknown.setdefault(symbol, f"{of}{unit} {place + 1}")
         own |= dict.fromkeys(answer.notes)
         for part in answer.parts:
             kinds.setdefault(type(part), []).append(part)
-    found = [note for kind, parts in kinds.items() if hasattr(kind, "notes") for note in kind.notes(parts)]
+    found = [_empty_note(each, list(empty) if several else [])] if empty else []
+    found += [unknown_note(list(unknown.items()))] if unknown else []
+    found += [note for kind, parts in kinds.items() if hasattr(kind, "notes") for note in kind.notes(parts)]
     return [*found, *own]
+
+
+def _empty_note(each: str, numbers: list[int]) -> str:
+    """That inputs are empty, by what they are called and their numbers from 1; of no numbers, that the only one is."""
+    if not numbers:
+        return NOTHING
+    named = ", ".join(map(str, numbers[:NAMED])) + (", …" if len(numbers) > NAMED else "")
+    are = "is" if len(numbers) == 1 else "are"
+    return NOTHING.replace("the input is", f"{each}{'' if are == 'is' else 's'} {named} {are}")
 
 
 def one_line(text: str | list[str] | tuple[str, ...]) -> str:

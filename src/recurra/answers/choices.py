@@ -10,8 +10,6 @@ from recurra.answers.answer import one_line
 from recurra.answers.letters import is_spaced
 from recurra.data.blanks import BLANK
 
-NAMED = 5
-"""Unknown words that are named."""
 SIDES = {"both": "both sides", "left": "left only"}
 """What a guess is made from, in words."""
 
@@ -35,13 +33,6 @@ class Choices:
     """Tokens that the model does not know."""
     truth: str | None = None
     """What stood in the blank, where that is known."""
-
-    @classmethod
-    def notes(cls, parts: Sequence[Choices]) -> list[str]:
-        """What there is to say of several: words that the model does not know."""
-        unknown = sorted({token for part in parts for token in part.unknown})
-        named = ", ".join(unknown[:NAMED]) + (", …" if len(unknown) > NAMED else "")
-        return [f"the run does not know {named}."] if unknown else []
 
     def json(self) -> dict[str, Any]:
         blanks = [

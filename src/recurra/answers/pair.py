@@ -87,12 +87,10 @@ class Pair:
 
     @classmethod
     def notes(cls, parts: Sequence[Pair]) -> list[str]:
-        """What there is to say of several: unknown symbols, cut targets."""
-        source, target = sum(part.unknown_source for part in parts), sum(part.best.unknown for part in parts)
+        """What there is to say of several: symbols without a name, cut targets."""
+        target = sum(part.best.unknown for part in parts)
         cut = [part for part in parts if not part.best.ended]
         found = []
-        if source:
-            found.append(f"the run does not know {counted(source, 'symbol')} of the input.")
         if target:
             found.append(f"{counted(target, 'symbol')} of the output without a name, written as {UNKNOWN}.")
         if cut:

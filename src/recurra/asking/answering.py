@@ -10,6 +10,7 @@ import torch
 
 from recurra import registry
 from recurra.answers import Answer
+from recurra.asking.examples import is_empty, unknown_in, written_as
 from recurra.asking.stopped import Stopped
 from recurra.asking.writing import write
 from recurra.engine.device import autocast, moved
@@ -32,8 +33,8 @@ class Questions:
     """Examples as models read them: once for every model, in the same batches."""
 
     examples: Sequence[Example]
-    """As answers show them: where the input is symbols with "tokens", as they are written, and how many are
-    "unknown"."""
+    """As answers show them: where the input is symbols with "tokens", as they are written, how many are "unknown", and
+    which are, "met"."""
     rows: Sequence[int]
     """Those that are asked; an empty input of a task that writes is not."""
     passes: Sequence[Any]
@@ -59,9 +60,7 @@ def questions(
     shown = [_shown(first, example, each) for example, each in zip(examples, encoded, strict=True)]
     rows = list(range(len(bare)))
     if isinstance(task, Starts):
-        rows = [
-            row for row in rows if shown[row].get("tokens", True) and not _blank(first.codecs.value("input", bare[row]))
-        ]
+        rows = [row for row in rows if not is_empty(bare[row], first.codecs)]
     asked = [bare[row] for row in rows]
     passes = [_batched(first, [encoded[row] for row in rows])]
     for model in others:
@@ -103,7 +102,7 @@ def answer(
     for row, example in enumerate(asked.examples):
         if row not in found:
             found[row] = first.task.written(example, (), first.codecs, options)
-    return [found[row] for row in range(len(found))]
+    return [replace(found[row], unknown=each.get("met", ())) for row, each in enumerate(asked.examples)]
 
 
 def _mean(models: Sequence[Model], batches: Sequence[Batch]) -> Mapping[str, torch.Tensor]:
@@ -125,11 +124,6 @@ def _batched(model: Model, encoded: Sequence[Any]) -> Any:
     return batching.batches(encoded, model.codecs.layouts, whole=True)
 
 
-def _blank(value: Any) -> bool:
-    """Whether a text holds nothing but spaces."""
-    return isinstance(value, str) and not value.strip()
-
-
 def _shown(model: Model, example: Example, encoded: Mapping[str, Any]) -> Example:
     """An example as its answer shows it."""
     codec, field = model.codecs["input"], model.task.fields["input"]
@@ -137,9 +131,9 @@ def _shown(model: Model, example: Example, encoded: Mapping[str, Any]) -> Exampl
         return example
     ids = encoded["input"][: -1 if field.ended else None]
     value = next(example[name] for name in field.of if name in example)
-    tokens = codec.tokens(value) if model.codecs.splits else codec.pieces(ids)
+    tokens = written_as(codec, value, ids)
     unknown = 0 if codec.unknown is None else int((ids == codec.unknown).sum())
-    return {**example, "tokens": tokens, "unknown": unknown}
+    return {**example, "tokens": tokens, "unknown": unknown, "met": unknown_in(codec, tokens, ids)}
 
 
 def check_together(first: Model, other: Model, examples: Sequence[Example]) -> None:

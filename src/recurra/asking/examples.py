@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from recurra.answers import Unknown
+from recurra.answers.notes import is_blank
+from recurra.data.codecs.contract import Splits, Writes
 from recurra.data.fields import Codecs
 from recurra.data.numbers import numbers_of
 from recurra.types import Example
@@ -28,3 +33,41 @@ def as_example(given: Any, codecs: Codecs) -> Example:
     if "tokens" not in codecs["input"].forms:  # which finds its symbols itself: words are parted by spaces
         return {"text": (" " if hasattr(codecs["input"], "split") else "").join(given)}
     return {"tokens": list(given)}
+
+
+def is_empty(example: Example, codecs: Codecs) -> bool:
+    """Whether there is nothing in an example to answer: no token, no step, or nothing but what is not seen."""
+    value = codecs.value("input", example)
+    if isinstance(value, str):
+        return is_blank(value)
+    if hasattr(codecs["input"], "symbols"):
+        return all(map(is_blank, value))
+    return len(value) == 0
+
+
+def written_as(codec: Any, value: Any, ids: Sequence[int]) -> list[str]:
+    """The symbols of a text as they are written, known or not; `ids`: their numbers."""
+    if isinstance(codec, Splits):
+        return codec.tokens(value)
+    if isinstance(codec, Writes) and isinstance(value, str):
+        return codec.written(value)
+    pieces: list[str] = codec.pieces(ids)
+    return pieces
+
+
+def unknown_in(codec: Any, written: Sequence[str], ids: Sequence[int]) -> tuple[Unknown, ...]:
+    """The symbols, `written` so, that a vocabulary does not know, each once; the unknown symbol's own name is none."""
+    if codec.unknown is None:
+        return ()
+    found: dict[str, int] = {}
+    for place in np.flatnonzero(np.asarray(ids) == codec.unknown).tolist():
+        found.setdefault(written[place], place)
+    found.pop(codec.symbols[codec.unknown], None)
+    unit = getattr(codec, "unit", "token")
+    return tuple(Unknown(symbol, place, unit) for symbol, place in found.items())
+
+
+def unknown_of(codec: Any, text: str) -> tuple[Unknown, ...]:
+    """The symbols of a text that a vocabulary does not know, each once."""
+    ids = codec.encode(text)
+    return unknown_in(codec, written_as(codec, text, ids), ids)

@@ -16,10 +16,11 @@ from recurra.decoding.draw import draw
 from recurra.decoding.ensemble import ensemble
 from recurra.decoding.greedy import greedy
 from recurra.decoding.hypothesis import Hypothesis
+from recurra.decoding.known import known_only
 from recurra.decoding.search import Search, longest_of
 from recurra.errors import ConfigError
 from recurra.model import Model
-from recurra.tasks.contract import Constrains, Written, aligns
+from recurra.tasks.contract import Constrains, Written, aligns, copies
 from recurra.types import Batch, Example
 
 
@@ -70,6 +71,9 @@ def search_batch(
     end: int = task.end
     if search.form and isinstance(task, Constrains):
         step, state = task.constrain(step, state, examples, models[0].codecs)
+    unknown = models[0].codecs["target"].unknown
+    if unknown is not None and not copies(models[0]):
+        step = known_only(step, unknown)
     step = _stopping(step, stop)
     begin = source.new_full((len(source),), end)
     if search.draws:
@@ -118,7 +122,7 @@ def _written(
     asked = [
         k
         for k, (_, one) in enumerate(flat)
-        if (asked_for and not beyond[k]) or codec.unknown in one.tokens  # is copied from where it looks
+        if (asked_for and not beyond[k]) or codec.unknown in one.tokens  # which is copied from where it looks
     ]
     looks: dict[int, Tensor] = {}
     if asked and aligns(model):

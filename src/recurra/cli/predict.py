@@ -80,7 +80,7 @@ def predict(
         print(json_format.dumps([each.json() for each in answers], ensure_ascii=False))
     from recurra.answers.answer import notes_of  # which loads numpy
 
-    for note in notes_of(answers):
+    for note in notes_of(answers, "line" if input else "input", getattr(chosen, "n", 1)):
         print(f"recurra: {note}", file=sys.stderr)
 
 
@@ -117,7 +117,7 @@ def _lines(run: Path, text: str | None, source: Path | None, encoding: str, cont
     """What is to be answered, blank lines too: answer k is that of line k."""
     if continues and source is None:
         return [text or ""]
-    if (text is None) == (source is None) or (text is not None and not text.strip()):
+    if (text is None) == (source is None):
         raise ConfigError(f'give something to answer, or a file: recurra predict {run} "…" or --input FILE.')
     if source is None:
         return [text or ""]

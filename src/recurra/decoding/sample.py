@@ -54,11 +54,13 @@ def sample(
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int = 0,
+    never: int | None = None,
 ) -> NDArray[np.int64]:
     """Read the symbols `prompt` [n], n ≥ 1, then draw `length` more, each read in its turn; give those drawn.
 
     Temperature 0 takes the most likely symbol always (of equals, the first); `distribution` says what temperature,
-    `top_k` and `top_p` do otherwise. The same seed draws the same symbols; no other random generator is touched.
+    `top_k` and `top_p` do otherwise. The symbol `never`, the unknown one, is not drawn: the others share what it has.
+    The same seed draws the same symbols; no other random generator is touched.
     """
     if length < 0:
         raise ConfigError(f"length = {length}, expected 0 or more symbols to draw.")
@@ -76,7 +78,7 @@ def sample(
     token = int(prompt[-1])
     for i in range(length):
         log_p, state = step(state, token)
-        log_p = _vector(log_p, i)
+        log_p = _vector(log_p, i, never)
         if temperature == 0:
             token = int(log_p.argmax())
         else:
@@ -127,8 +129,16 @@ def prompt_ids(vocabulary: Vocabulary, text: str) -> NDArray[np.int64]:
     return np.array([1 if vocabulary.unknown == 0 else 0])
 
 
-def _vector(log_p: Any, drawn: int) -> NDArray[np.float64]:
-    """Log-probabilities as numbers [V]; refused where they are no distribution."""
+def without(log_p: NDArray[np.float64], never: int | None) -> NDArray[np.float64]:
+    """Log-probabilities [V] with −∞ for the symbol that is never drawn, if there is one."""
+    if never is not None:
+        log_p = log_p.copy()
+        log_p[never] = -np.inf
+    return log_p
+
+
+def _vector(log_p: Any, drawn: int, never: int | None) -> NDArray[np.float64]:
+    """Log-probabilities as numbers [V], `without` the symbol `never`; refused where they are no distribution."""
     if isinstance(log_p, torch.Tensor):
         log_p = log_p.detach().to("cpu", torch.float64).numpy()
     vector = np.asarray(log_p, np.float64)
@@ -136,6 +146,7 @@ def _vector(log_p: Any, drawn: int) -> NDArray[np.float64]:
         vector = vector[0]
     if vector.ndim != 1:
         raise ConfigError(f"step gave log-probabilities of shape {list(vector.shape)}, expected [V] or [1, V].")
+    vector = without(vector, never)
     if vector.size and vector.max() == -np.inf:
         raise no_symbol(drawn, " drawn")
     if np.isnan(vector).any() or not np.isfinite(vector.max()):

@@ -41,6 +41,7 @@ if __name__ == "__main__":
         sys.exit('usage: python client.py "the text, in quotation marks"')
     said = answer(*sys.argv[1:])
     print(said if isinstance(said, str) else json.dumps(said, ensure_ascii=False))
+    print("".join(f"{note}\\n" for note in NOTES), file=sys.stderr, end="")
 """
 
 

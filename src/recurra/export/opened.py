@@ -94,6 +94,9 @@ def answered(task: Any, model: Asked, step: Asked | None) -> Any:
         found, state = stepped(state, token)
         return found["log_probabilities"], state
 
+    def look(embedder: Any, core: Any, state: Any, token: Tensor) -> tuple[dict[str, Tensor], Any]:
+        return stepped(state, token)
+
     def alignment(embedder: Any, core: Any, batch: Batch) -> Tensor:
         state, target = start(embedder, core, batch), batch.fields["target"]
         tokens = torch.cat((target.new_full((len(target), 1), task.end), target[:, :-1]), 1).clamp(min=0)
@@ -112,7 +115,7 @@ def answered(task: Any, model: Asked, step: Asked | None) -> Any:
     own: dict[str, Any] = {"ask": ask}
     if isinstance(task, Starts) and step is not None:
         end = int(step.session.get_outputs()[0].shape[1]) - 1
-        own |= {"start": start, "step": one_step, "alignment": alignment, "end": end}
+        own |= {"start": start, "step": one_step, "look": look, "alignment": alignment, "end": end}
     elif isinstance(task, Continues):
         own["step"] = go_on
     for name, value in own.items():

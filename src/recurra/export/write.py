@@ -22,7 +22,7 @@ from recurra.export.opened import FORMAT, stand_in
 from recurra.export.parts import Part, parts
 from recurra.export.program import quiet, record
 from recurra.progress import stage, steps
-from recurra.tasks.contract import Reads, Starts
+from recurra.tasks.contract import Reads, Starts, copies
 
 SECTIONS = ("reader", "vocabulary", "input", "target", "batching", "embedder", "core", "task", "search", "baseline")
 """What an export keeps of a config: nothing of where the data lay, or how it was trained."""
@@ -113,6 +113,7 @@ def _metadata(run: Any, name: str, int8: bool) -> dict[str, str]:
         "file": name,
         "weights": "int8" if int8 else "float32",
         **({"range": "64"} if int8 else {}),
+        **({"unknown": "copied"} if copies(run.model) else {}),
         "parameters": str(run.model.parameter_count),
         "run": checkpoint.fingerprint(run.model),
         "vocabulary": mark_of(codec_file.records_of(run.model.codecs.saved)),

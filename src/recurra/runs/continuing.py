@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from recurra.answers import Answer, Series, Text
+from recurra.asking.examples import unknown_of
 from recurra.data.numbers import numbers_of
 from recurra.decoding.sample import Sampling, prompt_ids, sample
 
@@ -32,12 +33,11 @@ def _text(run: Any, codec: Any, prompt: str, options: Sampling) -> Answer:
         top_k=options.top_k,
         top_p=options.top_p,
         seed=options.seed,
+        never=codec.unknown,
     )
     whole = codec.decode(np.concatenate([known, new]))
-    ids = codec.encode(prompt)
-    unknown = 0 if codec.unknown is None else int((ids == codec.unknown).sum())
-    notes = (f"the run does not know {unknown:,} symbols of the prompt.",) if unknown else ()
-    return Answer((Text(prompt, whole[len(codec.decode(known)) :]),), {"seed": options.seed}, notes)
+    text = Text(prompt, whole[len(codec.decode(known)) :])
+    return Answer((text,), {"seed": options.seed}, unknown=unknown_of(codec, prompt))
 
 
 def _reads(run: Any) -> Any:

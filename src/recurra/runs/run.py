@@ -15,7 +15,7 @@ from recurra import config as configuration
 from recurra import plugins as own_files
 from recurra.answers import Answer
 from recurra.asking.answering import Questions, answer, never, questions
-from recurra.asking.examples import as_example
+from recurra.asking.examples import as_example, is_empty
 from recurra.asking.threads import threads_set
 from recurra.checkpoint import RunFolder
 from recurra.config import Config
@@ -99,8 +99,9 @@ class Run:
         """The answer to each input: a text, its tokens, numbers, or an example by the names of its fields.
 
         `options` are the task's; what an answer holds its parts say (`recurra.answers`), and as a mapping it is its
-        JSON. Of a run that writes on, the inputs are beginnings, and none is one that is empty. `cells`: an alignment
-        of more numbers is left out. Raises `Stopped` where `stop()` says so meanwhile.
+        JSON. Of a run that writes on, the inputs are beginnings, and none is one that is empty; of another an empty
+        input, or one of blanks, is answered by no parts, which `notes_of` says. `cells`: an alignment of more numbers
+        is left out. Raises `Stopped` where `stop()` says so meanwhile.
         """
         chosen = self.options(options)
         if self.continues:
@@ -109,8 +110,11 @@ class Run:
             ):  # a step of one sequence is little work: more threads wait for each other
                 return [continued(self, given, chosen) for given in inputs or ("",)]
         examples = [as_example(given, self.model.codecs) for given in inputs for _ in range(getattr(chosen, "n", 1))]
+        asked = [not is_empty(example, self.model.codecs) for example in examples]
         with threads_set(threads):
-            return self.answers(self.questions(examples), chosen, stop=stop, cells=cells)
+            questions = self.questions([each for each, some in zip(examples, asked, strict=True) if some])
+            found = iter(self.answers(questions, chosen, stop=stop, cells=cells))
+        return [next(found) if some else Answer(()) for some in asked]
 
     def questions(self, examples: Sequence[Example], beside: Sequence[Run] = ()) -> Questions:
         """Examples as this run, and others that answer with it, read them."""

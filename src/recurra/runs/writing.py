@@ -1,9 +1,9 @@
 """Texts written symbol by symbol, each as `predict` would draw it, those of one language model all in one step.
 
 A text is chosen by a `Writing` and read by its voice: a language model's session, an export's steps, or a decoder. A
-voice has `ids`, what stands before the text by number; `longest`, symbols it may have; `next()`, log-probabilities [V],
-or None where it still reads what stands before; `read`, `ends` and `symbol` of a number; `decode` of several, and
-`whole`, the text as it is in the end.
+voice has `ids`, what stands before the text by number; `longest`, symbols it may have; `never`, the symbol that is not
+written; `next()`, log-probabilities [V], or None where it still reads what stands before; `read`, `ends` and `symbol`
+of a number; `decode` of several, and `whole`, the text as it is in the end.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from recurra.answers.pair import END
 from recurra.asking.alignment import attention, looked_at, written_text
 from recurra.asking.examples import as_example
 from recurra.decoding.hypothesis import Hypothesis, check_cuts, not_finite
-from recurra.decoding.sample import distribution, prompt_ids
+from recurra.decoding.sample import distribution, prompt_ids, without
 from recurra.decoding.search import longest_of
 from recurra.engine.device import moved
 from recurra.streaming.session import Session, advance
-from recurra.tasks.contract import aligns
+from recurra.tasks.contract import copies
 
 PROMPT = 256
 """Symbols of a prompt that are read in one round."""
@@ -90,16 +90,18 @@ class Writing:
         """The next symbol, by log-probabilities [V]."""
         if not np.isfinite(log_p.max()):
             raise not_finite(len(self.written), " written")
+        log_p = without(log_p, self.voice.never)
         if self._temperature == 0:
             number = int(log_p.argmax())
         else:
             p = distribution(log_p, temperature=self._temperature, **self._cuts)
             number = int(self._generator.choice(len(p), p=p))
-        text = "" if self.voice.ends(number) else self._added(number)
+        text = "" if self.voice.ends(number) else self.voice.named(self._added(number), number)
         event = {"symbol": self.voice.symbol(number), "text": text, "p": float(np.exp(log_p[number]))}
         if self._top:
             best = np.argpartition(-log_p, min(self._top, len(log_p) - 1))[: self._top]
             best = best[np.argsort(-log_p[best], kind="stable")]
+            best = best[log_p[best] > -np.inf]
             event["alternatives"] = [{"symbol": self.voice.symbol(int(k)), "p": float(np.exp(log_p[k]))} for k in best]
         self.events.append(("symbol", event))
         return number
@@ -128,6 +130,7 @@ class Prose:
         self._model, self._state, self._log_p = model, None, None
         self.session: Any = session
         self.ids: list[int] = prompt_ids(model.codecs["input"], prompt).tolist()
+        self.never: int | None = model.codecs["input"].unknown
         self.unread = list(self.ids)
 
     def seed(self, given: int) -> int:
@@ -156,6 +159,9 @@ class Prose:
     def symbol(self, number: int) -> str:
         return str(self._model.codecs["input"].symbols[number])
 
+    def named(self, text: str, number: int) -> str:
+        return text
+
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._model.codecs["input"].decode(list(ids)))
 
@@ -176,7 +182,9 @@ class Target:
         self._batch = moved(asked.passes[0][0], run.device)
         self._pieces = asked.examples[0]["tokens"]
         self.longest, self.ids = longest_of(search, len(self._pieces) + 1), list[int]()
-        self._step: Any = partial(task.step, model.embedder, model.core)
+        self._copies = copies(model)
+        self.never: int | None = None if self._copies else self._codec.unknown
+        self._step: Any = partial(self._looking if self._copies else task.step, model.embedder, model.core)
         self._state = task.start(model.embedder, model.core, self._batch)
         if form:
             self._step, self._state = task.constrain(self._step, self._state, asked.examples, model.codecs)
@@ -189,6 +197,13 @@ class Target:
         log_p, self._state = self._step(self._state, self._token)
         return log_p[0]
 
+    def _looking(self, embedder: Any, core: Any, state: Any, token: Any) -> tuple[Any, Any]:
+        """A step that keeps what the source's symbol is that it looks at most."""
+        said, state = self._model.task.look(embedder, core, state, token)
+        looks = said["attention"][0]
+        self._looked_at = self._pieces[int(looks[: max(1, len(self._pieces))].argmax())]
+        return said["log_probabilities"], state
+
     def read(self, number: int) -> None:
         self._token = torch.full_like(self._token, number)
 
@@ -196,7 +211,15 @@ class Target:
         return number == self._end
 
     def symbol(self, number: int) -> str:
+        if self._copies and number == self._codec.unknown:
+            return str(self._looked_at)
         return END if self.ends(number) else str(self._codec.pieces([number])[0])
+
+    def named(self, text: str, number: int) -> str:
+        """A text with a copy from the source in the place of its unknown symbol."""
+        if number != self._codec.unknown:
+            return text
+        return text.replace(self._codec.symbols[number], self.symbol(number))
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._codec.decode(list(ids)))
@@ -204,7 +227,7 @@ class Target:
     def whole(self, written: Sequence[int]) -> str:
         """As `predict` says it: unknown symbols are copied from where they look in the source."""
         places = None
-        if self._codec.unknown in written and aligns(self._model):
+        if self._codec.unknown in written:
             one = Hypothesis(tuple(written), 0.0, 0.0, True)
             places = looked_at(attention(self._model, self._batch, [(0, one)])[0])
         return written_text(self._codec, written, places, self._pieces)[0]

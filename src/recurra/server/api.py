@@ -143,7 +143,7 @@ async def one_card(model: Model) -> Any:
 async def predict(body: requests.Predict, model: Model, request: Request) -> Any:
     """Answer inputs."""
     found = await _unless_left(request, model.predict(body.inputs, body.options))
-    return {"model": model.name, "answers": [{"parts": parts} for parts in found]}
+    return {"model": model.name, "answers": found}
 
 
 async def _text(body: requests.Generate, model: Model) -> AsyncIterator[Text]:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from recurra import registry
 from recurra.answers.letters import is_spaced
+from recurra.answers.notes import NOTHING
 from recurra.asking.examples import as_example
 from recurra.checkpoint import RunFolder
 from recurra.data.blanks import BLANK, count_blanks
@@ -18,6 +19,7 @@ from recurra.errors import CheckpointError, NotCausal
 from recurra.runs.run import Run
 from recurra.runs.writing import TOP, Prose, Target, Writer
 from recurra.server.limits import Limits
+from recurra.server.parts import reply
 from recurra.server.problems import Problem, of_validation, too_long
 from recurra.server.requests import Body, body_of
 from recurra.streaming.session import Session
@@ -116,7 +118,7 @@ def check_generated(run: Run, given: Any) -> None:
     if not isinstance(given, str):
         raise Problem(422, "a text is continued, not tokens", expected="a text", got=given, next="Join the tokens.")
     if isinstance(run.model.task, Starts) and not given.strip():
-        raise Problem(422, "the input is empty", expected="a source", got=given, next="Send a source.")
+        raise Problem(422, NOTHING.rstrip("."), expected="a source", got=given, next="Send a source.")
 
 
 def longest(run: Run, limits: Limits) -> int:
@@ -142,12 +144,12 @@ def batch_key(run: Run, given: Mapping[str, Any]) -> Hashable:
     return tuple(sorted(given.items())), object() if draws else None
 
 
-def answers(run: Run, key: Any, inputs: Sequence[Any], limits: Limits, stop: Callable[[], bool]) -> list[list[Any]]:
-    """The parts of each input's answer. Raises `Stopped` where `stop()` says so meanwhile."""
+def answers(run: Run, key: Any, inputs: Sequence[Any], limits: Limits, stop: Callable[[], bool]) -> list[Any]:
+    """Each input's answer. Raises `Stopped` where `stop()` says so meanwhile."""
     given = dict(key[0])
     if "top" not in given and getattr(run.options(), "top", None) == 0:
         given["top"] = TOP  # the page draws bars
-    return [each.page() for each in run.predict(*inputs, stop=stop, cells=limits.cells, **given)]
+    return [reply(each) for each in run.predict(*inputs, stop=stop, cells=limits.cells, **given)]
 
 
 def writer(run: Run, open_session: Callable[[], Session]) -> tuple[Writer, dict[str, Any]] | None:

@@ -13,6 +13,7 @@ import torch
 
 from recurra.answers import Answer
 from recurra.answers import Text as Written
+from recurra.asking.examples import unknown_of
 from recurra.asking.stopped import Stopped
 from recurra.diagnostics.brief import brief
 from recurra.diagnostics.reading import read
@@ -20,7 +21,7 @@ from recurra.errors import did_you_mean
 from recurra.runs.writing import LENGTH, Writing
 from recurra.server import asked
 from recurra.server.limits import Limits, size_of
-from recurra.server.parts import fit_maps
+from recurra.server.parts import fit_maps, reply
 from recurra.server.problems import Problem, too_long, too_slow
 from recurra.server.sessions import Sessions
 from recurra.server.texts import Text
@@ -40,8 +41,8 @@ class Served:
         self._usual: dict[str, Any] | None = usual
         self.worker = Worker(self._compute, write, limits, name, str(run.path), lambda: torch.set_num_threads(threads))
 
-    async def predict(self, inputs: Sequence[Any], given: Mapping[str, Any]) -> list[list[Any]]:
-        """The parts of each input's answer. Raises `Problem` for inputs or options that do not fit."""
+    async def predict(self, inputs: Sequence[Any], given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Each input's answer. Raises `Problem` for inputs or options that do not fit."""
         options = asked.read_options(self.run, given, self.limits)
         if len(inputs) > self.limits.inputs:
             expected, move = f"{self.limits.inputs} at most", "Send several: those that wait are computed together."
@@ -123,8 +124,8 @@ class Served:
             expected, move = "a run's own folder", "Serve the run that it was exported from."
             raise Problem(422, error, expected=expected, got=self.name, next=move)
 
-    async def _written(self, inputs: Sequence[Any], options: Mapping[str, Any]) -> list[list[Any]]:
-        """The parts of texts that are generated one after the other."""
+    async def _written(self, inputs: Sequence[Any], options: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The answers of texts that are generated one after the other."""
         found, wanted = [], len(inputs) * options.get("length", LENGTH)
         if wanted > self.limits.written:
             raise too_long("what is to be written", self.limits.written, wanted, "symbols in all")
@@ -138,7 +139,8 @@ class Served:
             if name == "error":
                 raise too_slow(self.limits.seconds, one.begun) if data is None else data
             part = Written(given, data["text"], [symbol for _, symbol in symbols])
-            found.append(Answer((part,)).page())
+            codec = self.run.model.codecs["input"]
+            found.append(reply(Answer((part,), unknown=unknown_of(codec, given))))
         return found
 
     def _look(self, text: str, target: str | None) -> dict[str, Any]:

@@ -76,7 +76,8 @@ class Part(BaseModel):
 class Answer(BaseModel):
     """What is said of one input."""
 
-    parts: list[Part]
+    parts: list[Part] = Field(description="None where the input is empty.")
+    notes: list[str] = Field(description="What there is to know of it, a sentence each.")
 
 
 class Answers(BaseModel):

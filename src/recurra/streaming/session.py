@@ -137,7 +137,8 @@ class Session:
             return (other.step(number) if said is None else said)["next"], False
 
         begin = self._last is not None  # the last symbol has been read
-        drawn = sample(step, begin, known, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        cuts: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        drawn = sample(step, begin, known, length, seed=seed, never=vocabulary.unknown, **cuts)
         whole = vocabulary.decode([*known, *drawn])  # a space may belong between the two
         return str(whole[len(vocabulary.decode(known)) :])
 

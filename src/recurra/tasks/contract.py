@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from recurra import registry
 from recurra.answers import Answer
+from recurra.data.codecs.contract import Splits, Writes
 from recurra.data.fields import Codecs
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.errors import ConfigError, did_you_mean
@@ -320,6 +321,24 @@ class Aligns(Protocol):
 def aligns(model: Any) -> bool:
     """Whether a model can: its task does, and the core reads the steps that the input has."""
     return isinstance(model.task, Aligns) and model.task.aligns and not changes_time(model.embedder)
+
+
+@runtime_checkable
+class Copies(Protocol):
+    """A task whose unknown symbol, when it is written, may stand for a symbol of the input: the one it looks at."""
+
+    copies: bool
+    """Whether it does as it is set: a name goes from one language to the other as it is, a letter is no sound."""
+
+    def look(self, embedder: nn.Module, core: nn.Module, state: Any, token: Tensor) -> tuple[dict[str, Tensor], Any]:
+        """As `step`, by name: "log_probabilities", and "attention" [B, T] to the steps of the input."""
+
+
+def copies(model: Any) -> bool:
+    """Whether a model's unknown symbols are copied from its input, which has whole words or characters; those of other
+    models are never written."""
+    whole = isinstance(model.codecs["input"], Splits | Writes)
+    return whole and aligns(model) and isinstance(model.task, Copies) and model.task.copies
 
 
 @runtime_checkable

@@ -127,6 +127,11 @@ class Transduce(nn.Module):
         """Whether the decoder can say where in the source it looks."""
         return bool(self.decoder.aligns)
 
+    @property
+    def copies(self) -> bool:
+        """Whether an unknown symbol of a target stands for one of its source."""
+        return self.scores in ("translation", "exact")
+
     def build(self, sizes: Sizes) -> Self:
         """Make the decoder and the layers around it for `sizes.fields["target"]` symbols and the mark.
 

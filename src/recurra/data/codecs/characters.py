@@ -30,6 +30,7 @@ class Character:
     shape: ClassVar[tuple[int | None, ...]] = (None,)
     padding: ClassVar[float] = 0
     unknown: int = 0
+    unit: ClassVar[str] = "character"
 
     def __init__(self, min_count: int = 1) -> None:
         check_min_count(min_count)
@@ -65,6 +66,10 @@ class Character:
     def encode(self, value: str) -> NDArray[np.int64]:
         return self._numbers[np.minimum(_code_points(value), len(self._numbers) - 1)]
 
+    def written(self, value: str) -> list[str]:
+        """The characters of a text."""
+        return list(value)
+
     def decode(self, array: ArrayLike) -> str:
         return self._codes[checked_ids(array, len(self))].tobytes().decode("utf-32-le", errors="surrogatepass")
 
@@ -91,6 +96,7 @@ class Byte:
     shape: ClassVar[tuple[int | None, ...]] = (None,)
     padding: ClassVar[float] = 0
     unknown: int | None = None
+    unit: ClassVar[str] = "byte"
 
     def __init__(self) -> None:
         self.symbols = [f"<0x{byte:02X}>" for byte in range(256)]

@@ -84,6 +84,17 @@ class Splits(Protocol):
 
 
 @runtime_checkable
+class Writes(Protocol):
+    """A vocabulary that can say how each symbol of a text is written, those too that it does not know."""
+
+    unit: str
+    """What a symbol is called."""
+
+    def written(self, value: str) -> list[str]:
+        """The symbols of a text as they are written, as many as `encode` gives numbers."""
+
+
+@runtime_checkable
 class Lays(Protocol):
     """A codec whose arrays are laid into a batch in a way of their own."""
 

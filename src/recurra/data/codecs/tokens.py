@@ -77,6 +77,11 @@ class Tokens:
     def size(self) -> int:
         return len(self)
 
+    @property
+    def unit(self) -> str:
+        """What a symbol is called."""
+        return "character" if self.split == "characters" else "token"
+
     def tokens(self, value: Text) -> list[str]:
         """The tokens of a text as they are written; those of a list as they are."""
         if not isinstance(value, str) or self.split == "characters":

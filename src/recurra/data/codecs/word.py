@@ -39,6 +39,7 @@ class Word:
     dtype: ClassVar[type[np.generic]] = np.int64
     shape: ClassVar[tuple[int | None, ...]] = (None,)
     padding: ClassVar[float] = 0
+    unit: ClassVar[str] = "word"
     by_frequency: ClassVar[bool] = True
     """Symbols are numbered by falling frequency; a vocabulary that does not say so is not taken for one."""
 
@@ -107,6 +108,10 @@ class Word:
     def encode(self, value: str) -> NDArray[np.int64]:
         words = self._words(value)
         return np.fromiter(map(self._numbers.get, words, repeat(self.unknown)), np.int64, len(words))
+
+    def written(self, value: str) -> list[str]:
+        """The words of a text and its line ends, as they are looked up."""
+        return self._words(value)
 
     def decode(self, array: ArrayLike) -> str:
         symbols = [self.symbols[i] for i in checked_ids(array, len(self)).tolist()]

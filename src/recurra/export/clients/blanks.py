@@ -6,19 +6,28 @@ import re
 
 import numpy as np
 
-from recurra.export.clients.common import Asked, numbers_of, vocabulary
+from recurra.answers.notes import NOTHING, is_blank
+from recurra.export.clients.common import NOTES, Asked, numbers_of, unknown_in, vocabulary
 from recurra.export.clients.tokens import Tokens
 
 
 def answer(text: str, top: int = 5) -> list[dict]:
     """The likeliest symbols of every blank ___ with their probabilities, by what they are guessed from."""
+    if is_blank(text):
+        NOTES.append(NOTHING)
+        return []
     symbols, pieces, blanks = vocabulary("input"), re.split("_{2,}|＿+", text), []
+    written: list[str] = []
     numbers: list[int] = []
     for k, piece in enumerate(pieces):
         if k:
             blanks.append(len(numbers))
             numbers.append(0)
-        numbers += numbers_of(symbols, Tokens.tokens_of(symbols, piece.strip()))
+            written.append(symbols["symbols"][0])
+        tokens = Tokens.tokens_of(symbols, piece.strip())
+        numbers += numbers_of(symbols, tokens)
+        written += tokens
+    unknown_in(symbols, written, numbers)
     if not blanks:
         return []
     places = np.array([blanks], np.int64)

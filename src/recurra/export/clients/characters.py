@@ -7,6 +7,14 @@ from recurra.export.clients.common import READERS
 
 class Characters:
     @staticmethod
+    def unknown(vocabulary: dict) -> int | None:
+        return 0
+
+    @staticmethod
+    def tokens_of(vocabulary: dict, text: str) -> list[str]:
+        return list(text)
+
+    @staticmethod
     def numbers_of(vocabulary: dict, text: str) -> list[int]:
         numbers = {symbol: number for number, symbol in enumerate(vocabulary["symbols"])}
         return [numbers.get(character, 0) for character in text]

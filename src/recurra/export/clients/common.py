@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from recurra.answers.notes import unknown_note
 from recurra.data.mark import mark_of
 
 HERE = Path(__file__).parent
 READERS: dict = {}
 """By a vocabulary's kind: what turns text into numbers and back."""
+NOTES: list[str] = []
+"""What there is to know of the answer, a sentence each."""
 
 
 def vocabularies() -> dict:
@@ -28,6 +31,36 @@ def vocabulary(name: str) -> dict:
 def numbers_of(vocabulary: dict, text: str | list[str]) -> list[int]:
     """The numbers of a text's symbols."""
     return READERS[vocabulary["kind"]].numbers_of(vocabulary, text)
+
+
+def unknown_of(vocabulary: dict) -> int | None:
+    """The number that stands for whatever has no symbol; None: there is none."""
+    return READERS[vocabulary["kind"]].unknown(vocabulary)
+
+
+def unknown_in(vocabulary: dict, tokens: list[str], numbers: list[int]) -> dict:
+    """The symbols of a text that the model does not know, each once, and their places; nothing where it knows all."""
+    single = vocabulary["settings"].get("split") == "characters" or vocabulary["kind"] == "character"
+    unit = "character" if single else "word" if vocabulary["kind"] == "word" else "token"
+    met: dict = {}
+    for place, (token, number) in enumerate(zip(tokens, numbers, strict=True)):
+        if number == unknown_of(vocabulary) and token != vocabulary["symbols"][number]:
+            met.setdefault(token, place)
+    if not met:
+        return {}
+    NOTES.append(unknown_note([(token, f"{unit} {place + 1}") for token, place in met.items()]))
+    return {"unknown": list(met), "unknown_places": list(met.values())}
+
+
+def read(vocabulary: dict, text: str) -> tuple[list[str], list[int]]:
+    """The symbols of a text as they are written, and their numbers; which the model does not know is noted."""
+    numbers, reader = numbers_of(vocabulary, text), READERS[vocabulary["kind"]]
+    if hasattr(reader, "tokens_of"):
+        tokens = reader.tokens_of(vocabulary, text)
+        unknown_in(vocabulary, tokens, numbers)
+    else:  # pieces of words, which are never unknown
+        tokens = [text_of(vocabulary, [number]) for number in numbers]
+    return tokens, numbers
 
 
 def text_of(vocabulary: dict, numbers: list[int]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from recurra.export.clients.common import Asked, numbers_of, vocabulary
+from recurra.answers.notes import NOTHING, is_blank
+from recurra.export.clients.common import NOTES, Asked, numbers_of, unknown_in, vocabulary
 from recurra.export.clients.tokens import Tokens
 
 
@@ -39,10 +40,12 @@ def best_path(said: dict) -> list[int]:
 
 def answer(text: str) -> dict:
     """What the model says of a text: "tags", one a token; "label"; "labels"."""
+    if is_blank(text):
+        NOTES.append(NOTHING)
+        return {"notes": [NOTHING]}
     model, tokens = Asked("model"), Tokens.tokens_of(vocabulary("input"), text)
-    if not tokens:
-        return {"tokens": []}
-    inputs = {"input": np.array([numbers_of(vocabulary("input"), tokens)]), "lengths": np.array([len(tokens)])}
+    numbers = numbers_of(vocabulary("input"), tokens)
+    inputs = {"input": np.array([numbers]), "lengths": np.array([len(tokens)])}
     if any(each.name == "spellings" for each in model.model.get_inputs()):
         inputs |= spelled(tokens)
     said, found = model(**inputs, **model.start()), {"tokens": tokens}
@@ -53,4 +56,4 @@ def answer(text: str) -> dict:
         found["label"] = vocabulary("label")["symbols"][said["label"][0].argmax()]
     if "labels" in said:
         found["labels"] = [vocabulary("label")["symbols"][k] for k in np.flatnonzero(said["labels"][0] > 0)]
-    return found
+    return found | unknown_in(vocabulary("input"), tokens, numbers)

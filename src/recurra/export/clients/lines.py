@@ -9,14 +9,23 @@ from recurra.export.clients.common import READERS
 
 class Lines:
     @staticmethod
-    def numbers_of(vocabulary: dict, text: str) -> list[int]:
-        said, numbers = vocabulary["settings"], {symbol: n for n, symbol in enumerate(vocabulary["symbols"])}
+    def unknown(vocabulary: dict) -> int | None:
+        return vocabulary["symbols"].index("<unk>")
+
+    @staticmethod
+    def tokens_of(vocabulary: dict, text: str) -> list[str]:
+        said = vocabulary["settings"]
         words: list[str] = []
         for number, line in enumerate((text.lower() if said["lower"] else text).split("\n")):
             words += [said["end_of_line"]] if number else []
             found = split_words(line, said["split"], vocabulary.get("splitter", 1))
             words += [with_zeros(word) for word in found] if said["digits"] else found
-        return [numbers.get(word, numbers["<unk>"]) for word in words]
+        return words
+
+    @staticmethod
+    def numbers_of(vocabulary: dict, text: str) -> list[int]:
+        numbers = {symbol: n for n, symbol in enumerate(vocabulary["symbols"])}
+        return [numbers.get(word, numbers["<unk>"]) for word in Lines.tokens_of(vocabulary, text)]
 
     @staticmethod
     def text_of(vocabulary: dict, numbers: list[int]) -> str:

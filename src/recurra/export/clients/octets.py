@@ -7,6 +7,10 @@ from recurra.export.clients.common import READERS
 
 class Octets:
     @staticmethod
+    def unknown(vocabulary: dict) -> int | None:
+        return None
+
+    @staticmethod
     def numbers_of(vocabulary: dict, text: str) -> list[int]:
         return list(text.encode("utf-8"))
 

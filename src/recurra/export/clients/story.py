@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from recurra.export.clients.common import Asked, numbers_of, vocabulary
-from recurra.export.clients.tokens import Tokens
+from recurra.answers.notes import NOTHING, is_blank
+from recurra.export.clients.common import NOTES, Asked, numbers_of, read, vocabulary
 
 
 def answer(text: str) -> str:
     """The answer to a story's last sentence, which asks: "Mary is in the kitchen. Where is Mary?"."""
+    if is_blank(text):
+        NOTES.append(NOTHING)
+        return ""
     sentences: list[list[str]] = []
-    for token in Tokens.tokens_of(vocabulary("input"), text):
+    for token in read(vocabulary("input"), text)[0]:
         ended = bool(sentences) and sentences[-1][-1][-1] in ".?!。？！"
         if not sentences or (ended and token not in ".?!。？！"):
             sentences.append([])

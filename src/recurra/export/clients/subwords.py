@@ -20,6 +20,10 @@ CUTS = [re.compile(rf"'(?:[sdmt]|ll|ve|re)| ?{w}| ?[{DIGITS}]+| ?(?:[^\s\w]|_)+|
 
 class Subwords:
     @staticmethod
+    def unknown(vocabulary: dict) -> int | None:
+        return 0
+
+    @staticmethod
     def numbers_of(vocabulary: dict, text: str) -> list[int]:
         said, numbers = vocabulary["settings"], {symbol: n for n, symbol in enumerate(vocabulary["symbols"])}
         cut = Subwords.likeliest if said["model"] == "unigram" else Subwords.joined

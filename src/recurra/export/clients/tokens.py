@@ -9,6 +9,10 @@ from recurra.export.clients.common import READERS
 
 class Tokens:
     @staticmethod
+    def unknown(vocabulary: dict) -> int | None:
+        return 0
+
+    @staticmethod
     def tokens_of(vocabulary: dict, text: str) -> list[str]:
         split, by = vocabulary["settings"]["split"], vocabulary.get("splitter", 1)
         return list(text) if split == "characters" else split_words(text, split, by)

@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 
-from recurra.export.clients.common import Asked, following, numbers_of, text_of, vocabulary
+from recurra.answers.notes import NOTHING, is_blank
+from recurra.export.clients.common import NOTES, Asked, following, read, text_of, unknown_of, vocabulary
 
 SEARCH = {"beam": 5, "length_penalty": 0.6, "no_repeat": 0, "longest": None}
 """Unless the run's own says otherwise: hypotheses kept beside each other, 1 takes the likeliest symbol always; α of
@@ -19,35 +20,52 @@ def repeating(written: list[int], n: int) -> list[int]:
     return [written[k + n - 1] for k in range(last) if written[k : k + n - 1] == written[last:]] if n else []
 
 
+def copied(target: dict, written: list[int], tokens: list[str]) -> str:
+    """The text of symbols, unknown ones copied from the tokens of the source that they look at."""
+    name = target["symbols"][unknown_of(target)]
+    copies = [token for token, number in zip(tokens, written, strict=True) if number == unknown_of(target)]
+    pieces = text_of(target, written).split(name)
+    return "".join(piece + copy for piece, copy in zip(pieces, [*copies, ""], strict=True))
+
+
 def answer(text: str, **choice: float | None) -> str:
     """The best of several beginnings that are lengthened side by side; `choice`: other settings of `SEARCH`."""
-    source, target = vocabulary("input"), vocabulary("target")
-    read = [*numbers_of(source, text), len(source["symbols"])]  # and the mark that ends it
-    if len(read) == 1:
+    if is_blank(text):
+        NOTES.append(NOTHING)
         return ""
-    end, step = len(target["symbols"]), Asked("step")
+    source, target = vocabulary("input"), vocabulary("target")
+    tokens, ids = read(source, text)
+    ids.append(len(source["symbols"]))  # the mark that ends it
+    end, step, never = len(target["symbols"]), Asked("step"), unknown_of(target)
+    copies = step.metadata.get("unknown") == "copied"
     own = json.loads(step.metadata["config"]).get("search", {})
     beam, length_penalty, no_repeat, longest = (({**SEARCH, **own, **choice})[name] for name in SEARCH)
-    longest = 3 * len(read) + 10 if longest is None else longest
-    state = Asked("model")(input=np.array([read]), lengths=np.array([len(read)]))
+    longest = 3 * len(ids) + 10 if longest is None else longest
+    state = Asked("model")(input=np.array([ids]), lengths=np.array([len(ids)]))
     living: list[tuple[float, list[int]]] = [(0.0, [end])]
-    done: list[tuple[float, list[int]]] = []
+    looked: list[list[int]] = [[]]  # of each that lives, the place in the source behind each of its symbols
+    done: list[tuple[float, list[int], list[int]]] = []
     while living and len(done) < beam:
         said = step(input=np.array([written[-1] for _, written in living]), **state)
+        looks = said["attention"][:, : len(tokens)].argmax(1) if copies else np.zeros(len(living), int)
         sums = np.array([score for score, _ in living])[:, None] + said["log_probabilities"]
         for row, (_, written) in zip(sums, living, strict=True):
             row[repeating(written[1:], no_repeat)] = -np.inf
+            if never is not None and not copies:  # it has no name to be written by
+                row[never] = -np.inf
         best = np.argsort(-sums, axis=None, kind="stable")[: beam - len(done)]
         best = best[sums.reshape(-1)[best] > -np.inf]
         rows, symbols = np.divmod(best, sums.shape[1])
         grown = [(float(sums[r, s]), [*living[r][1], int(s)], r) for r, s in zip(rows, symbols, strict=True)]
         ended = [one for one in grown if one[1][-1] == end]
-        done += [(score / ((5 + len(written) - 1) / 6) ** length_penalty, written[1:-1]) for score, written, _ in ended]
+        done += [(p / ((5 + len(w) - 1) / 6) ** length_penalty, w[1:-1], looked[r]) for p, w, r in ended]
         if len(living[0][1]) > longest:  # nothing but the mark could follow
             break
         grown = [one for one in grown if one[1][-1] != end]
         living, kept = [(score, written) for score, written, _ in grown], [r for *_, r in grown]
+        looked = [[*looked[r], int(looks[r])] for r in kept]
         # The batch is the last axis but one of every state.
         state = {name: np.take(value, kept, axis=-2) for name, value in {**state, **following(said)}.items()}
-    cut = [(score, written[1:]) for score, written in living]
-    return text_of(target, max(done or cut, key=lambda one: one[0])[1])
+    cut = [(score, written[1:], of) for (score, written), of in zip(living, looked, strict=True)]
+    _, written, of = max(done or cut, key=lambda one: one[0])
+    return copied(target, written, [tokens[place] for place in of]) if never in written else text_of(target, written)

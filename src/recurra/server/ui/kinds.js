@@ -38,8 +38,6 @@ const KINDS = {
 
   pair(part) {
     const node = h("div", {}, h("p", { class: "target", dir: "auto" }, part.lines ? part.lines.join("\n") : part.target || "–"));
-    if (!part.ended) node.append(h("p", { class: "soft" }, "Cut off at the longest length allowed."));
-    if (part.unknown.source) node.append(h("p", { class: "soft" }, `${part.unknown.source} symbol(s) of the input are unknown to the model.`));
     if (part.hypotheses.length > 1) {
       node.append(h("ol", {}, part.hypotheses.map(one => h("li", { dir: "auto" }, one.target, h("span", { class: "soft" }, `  ${number(one.score)}`)))));
     }
@@ -55,7 +53,6 @@ const KINDS = {
     const best = new Map(part.blanks.map(blank => [blank.place, blank.sides[0]?.choices[0]?.symbol ?? "___"]));
     part.tokens.forEach((token, k) => line.append(best.has(k) ? h("span", { class: "blank" }, h("bdi", {}, best.get(k))) : token, part.spaced ? " " : ""));
     const node = h("div", {}, line);
-    if (part.unknown.length) node.append(h("p", { class: "soft" }, `Unknown to the model: ${part.unknown.join(", ")}`));
     const names = { both: "from both sides", left: "from the left alone" };
     part.blanks.forEach((blank, k) => {
       const sides = blank.sides.map(side => h("div", {},
@@ -130,8 +127,9 @@ export function drawn(part) {
   return draw ? draw(part) : h("pre", {}, JSON.stringify(part, null, 1));
 }
 
-export function answer(parts) {
-  return h("div", { class: "answer" }, parts.map(drawn));
+export function answer(parts, notes = []) {
+  const sentence = note => h("p", { class: "soft" }, note[0].toUpperCase() + note.slice(1));
+  return h("div", { class: "answer" }, parts.map(drawn), notes.map(sentence));
 }
 
 // Rows are written and columns read; a target that is far longer than its source goes across.

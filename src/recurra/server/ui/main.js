@@ -154,7 +154,7 @@ async function predict(input, signal) {
   if ("attention" in allowed) said.attention = true;
   const begun = performance.now();
   const found = await ask(address("predict"), { inputs: [input], options: said }, signal);
-  byId("result").replaceChildren(...found.answers.map(each => answer(each.parts)));
+  byId("result").replaceChildren(...found.answers.map(each => answer(each.parts, each.notes)));
   say(`Answered in ${Math.round(performance.now() - begun)} ms${seeded(said)}.`);
 }
 
