@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from recurra.answers.notes import NAMED, NOTHING, unknown_note
+from recurra.answers.notes import NOTHING, empty_note, unknown_note
 
 
 class Part(Protocol):
@@ -105,19 +105,10 @@ def notes_of(answers: Iterable[Answer], each: str = "input", copies: int = 1) ->
         own |= dict.fromkeys(answer.notes)
         for part in answer.parts:
             kinds.setdefault(type(part), []).append(part)
-    found = [_empty_note(each, list(empty) if several else [])] if empty else []
+    found = [empty_note(each, list(empty) if several else [])] if empty else []
     found += [unknown_note(list(unknown.items()))] if unknown else []
     found += [note for kind, parts in kinds.items() if hasattr(kind, "notes") for note in kind.notes(parts)]
     return [*found, *own]
-
-
-def _empty_note(each: str, numbers: list[int]) -> str:
-    """That inputs are empty, by what they are called and their numbers from 1; of no numbers, that the only one is."""
-    if not numbers:
-        return NOTHING
-    named = ", ".join(map(str, numbers[:NAMED])) + (", …" if len(numbers) > NAMED else "")
-    are = "is" if len(numbers) == 1 else "are"
-    return NOTHING.replace("the input is", f"{each}{'' if are == 'is' else 's'} {named} {are}")
 
 
 def one_line(text: str | list[str] | tuple[str, ...]) -> str:

@@ -16,6 +16,15 @@ def is_blank(text: str) -> bool:
     return all(each.isspace() or unicodedata.category(each) == "Cf" for each in text)
 
 
+def empty_note(each: str, numbers: list[int]) -> str:
+    """That inputs are empty, by what they are called and their numbers from 1; of no numbers, that the only one is."""
+    if not numbers:
+        return NOTHING
+    named = ", ".join(map(str, numbers[:NAMED])) + (", …" if len(numbers) > NAMED else "")
+    are = "is" if len(numbers) == 1 else "are"
+    return NOTHING.replace("the input is", f"{each}{'' if are == 'is' else 's'} {named} {are}")
+
+
 def unknown_note(found: list[tuple[str, str]]) -> str:
     """That a run does not know symbols, each with where it stands."""
     cut = [(name if len(name) <= LONGEST else f"{name[:LONGEST]}…", place) for name, place in found[:NAMED]]

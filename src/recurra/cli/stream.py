@@ -7,7 +7,7 @@ import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -94,18 +94,26 @@ def stream(
     cut = CUTS.get(kind) if opened.continues else None
     if state is not None and state.exists():
         session.load(state)
+    from recurra.answers.notes import is_blank
     from recurra.asking.threads import threads_set
+
+    notes = _Notes(getattr(opened.model.codecs["input"], "unit", "token"))
 
     def answer(piece: Piece, line: _Line) -> None:
         if opened.continues and opened.of_text:
-            _write(session, piece, line, each, said, json)
+            _write(session, piece, line, each, said, json, notes)
+        elif opened.of_text and is_blank(piece.text):
+            _empty(piece, json, notes)
         elif opened.of_text or not piece.text.strip():
-            _label(session.reset(), piece, each, json)
+            _label(session.reset(), piece, each, json, notes)
         else:  # of numbers a line is some steps more, and a blank one ends the sequence
-            _label(session, piece, each, json)
+            _label(session, piece, each, json, notes)
 
-    with threads_set(threads):
-        _follow(session, pieces(texts, cut, 1 if each and cut is len else PIECE), answer, state)
+    try:
+        with threads_set(threads):
+            _follow(session, pieces(texts, cut, 1 if each and cut is len else PIECE), answer, state)
+    finally:
+        notes.say()
 
 
 def _follow(
@@ -129,6 +137,34 @@ def _follow(
     finally:
         if state is not None:
             _keep(kept, state)
+
+
+@dataclass
+class _Notes:
+    """What is said when a stream is over; it holds no more of it than is named."""
+
+    unit: str
+    unknown: dict[str, str] = field(default_factory=dict)
+    """Symbols that the run does not know, with where they stand."""
+    empty: list[int] = field(default_factory=list)
+    """Lines that are."""
+
+    def add(self, piece: Piece, answers: Sequence[Mapping[str, Any]], before: int = 0) -> None:
+        """Note unknown symbols of a piece, `before` which its line had so many."""
+        from recurra.answers.notes import NAMED
+
+        for k, answer in enumerate(answers, before + 1):
+            if "unknown" in answer and len(self.unknown) <= NAMED:
+                symbol = answer.get("symbol", answer.get("token"))
+                self.unknown.setdefault(symbol, f"line {piece.line:,}, {self.unit} {k:,}")
+
+    def say(self) -> None:
+        from recurra.answers.notes import empty_note, unknown_note
+
+        found = [empty_note("line", self.empty)] if self.empty else []
+        found += [unknown_note(list(self.unknown.items()))] if self.unknown else []
+        for note in found:
+            print(f"recurra: {note}", file=sys.stderr)
 
 
 @dataclass
@@ -193,17 +229,21 @@ def _keep(session: Session, state: Path) -> None:
         raise CheckpointError(f"--state {state} could not be written ({reason}), so the state is lost.") from error
 
 
-def _write(session: Session, piece: Piece, line: _Line, each: bool, said: Mapping[str, Any], json: bool) -> None:
+def _write(
+    session: Session, piece: Piece, line: _Line, each: bool, said: Mapping[str, Any], json: bool, notes: _Notes
+) -> None:
     """Answer a line, or a piece of one, of a run that writes."""
     top = said.get("top", TOP)
     answers = session.feed(piece.text + "\n" * piece.ended, top=top if each else 0)
+    notes.add(piece, answers, line.symbols)
     rows: list[dict[str, Any]] = []
     if each:
         rows = [
             {"line": piece.line, "symbol": a["symbol"], "bits": _bits(sum(known := _known([a])), len(known))}
-            | {"next": a["next"]}
+            | {name: a[name] for name in ("next", "unknown") if name in a}
             for a in answers
         ]
+        line.symbols += len(answers)
     else:
         line.add(piece.text, answers)
         if piece.last and line.symbols:
@@ -237,9 +277,19 @@ def _bits(log_p: float, symbols: int) -> float | None:
     return -log_p / symbols / math.log(2) if symbols else None
 
 
-def _label(session: Session, piece: Piece, each: bool, json: bool) -> None:
+def _empty(piece: Piece, json: bool, notes: _Notes) -> None:
+    """Answer a line that nothing stands in."""
+    from recurra.answers.notes import NAMED, NOTHING
+
+    if len(notes.empty) <= NAMED:
+        notes.empty.append(piece.line)
+    print(json_format.dumps({"line": piece.line, "text": piece.text, "notes": [NOTHING]}) if json else "")
+
+
+def _label(session: Session, piece: Piece, each: bool, json: bool, notes: _Notes) -> None:
     """Answer a line: a sentence of its own, or some steps more of a stream of numbers."""
     answers = session.feed(piece.text)
+    notes.add(piece, answers)
     tagged = bool(answers) and ("tag" in answers[0] or "filtered_tag" in answers[0])
     if json:
         rows = [{"line": piece.line, **answer} for answer in answers] if each else [_whole(piece, answers, tagged)]
@@ -272,7 +322,12 @@ def _words(value: Any) -> str:
 def _whole(piece: Piece, answers: Sequence[Mapping[str, Any]], tagged: bool) -> dict[str, Any]:
     """What is said of a sentence when it is read."""
     found: dict[str, Any] = {"line": piece.line, "text": piece.text}
-    last = {k: v for k, v in answers[-1].items() if k != "token"} if answers else {}
+    last = {k: v for k, v in answers[-1].items() if k not in ("token", "unknown")} if answers else {}
+    met: dict[str, int] = {}
+    for place, answer in enumerate(answers):
+        if "unknown" in answer:
+            met.setdefault(answer["token"], place)
+    found |= {"unknown": list(met), "unknown_places": list(met.values())} if met else {}
     if not tagged:
         return found | last
     name = "tag" if "tag" in last else "filtered_tag"

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from recurra import checkpoint, registry
 from recurra.data.batching.layout import laid
-from recurra.data.codecs.contract import checked_ids
+from recurra.data.codecs.contract import Writes, checked_ids
 from recurra.engine.device import moved
 from recurra.errors import ConfigError, DataError, NotCausal
 from recurra.model import Model
@@ -72,6 +72,8 @@ class Stream:
             return list(map(Symbol, tokens, self.codecs["input"].encode(tokens).tolist()))
         if isinstance(given, str):
             ids = self.codec.encode(given)
+            if isinstance(self.codec, Writes):
+                return list(map(Symbol, self.codec.written(given), ids.tolist()))
         elif all(isinstance(number, int | np.integer) for number in given):
             ids = checked_ids(given, len(self.codec))
         else:
@@ -120,9 +122,15 @@ class Stream:
         return {"place": "", "input": np.array([symbol.number], np.int64)}
 
     def answer(self, symbol: Symbol, before: Said | None, said: Said, top: int) -> dict[str, Any]:
-        """What the task says of a step of one session: `before` it was read, and with it."""
+        """What the task says of a step of one session: `before` it was read, and with it; "unknown" where the run does
+        not know the symbol."""
         found: dict[str, Any] = self.model.task.followed(symbol.written, symbol.number, before, said, self.codecs, top)
-        return found
+        return found | ({"unknown": True} if self.unknown(symbol) else {})
+
+    def unknown(self, symbol: Symbol) -> bool:
+        """Whether a step is a symbol that the run does not know, and has a name of its own."""
+        codec = self.codec
+        return self.of_symbols and symbol.number == codec.unknown and symbol.written != codec.symbols[codec.unknown]
 
 
 def check_streams(model: Model, path: Path) -> None:
