@@ -140,7 +140,7 @@ def test_a_poem_is_written_in_its_form(run: Run) -> None:
     assert all(a["target"] != b["target"] for a, b in zip(answers, again, strict=True))
     beams = run.predict(*asked, beam=2, n_best=2)
     assert all(has_form(h["target"], *form_of(b["source"])) for b in beams for h in b["hypotheses"])
-    assert run.predict("")[0]["lines"] == []
+    assert run.predict("")[0].parts == ()
 
 
 def test_without_the_form_it_writes_what_it_comes_to(run: Run) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from recurra import cli, load, storage
+from recurra.answers.notes import NOTHING
 from recurra.errors import CheckpointError
 
 from .conftest import COLUMNS, TABLE, sentence, train
@@ -135,6 +136,7 @@ def test_sentences(labelling: dict[str, str], monkeypatch: pytest.MonkeyPatch, c
     assert rows[0]["tokens"] == expected[0]["tokens"] and len(rows[0]["p"]) == 3 and len(rows) == 3
     piped(monkeypatch, text)
     each = answered(capsys, labelling["tags"], "--each")
+    assert each.pop(3) == {"line": 2, "text": "", "notes": [NOTHING]}
     assert [(row["line"], row["token"]) for row in each] == [
         *((1, token) for token in ("flights", "from", "Rome")),
         *((3, token) for token in ("to", "Bern")),
@@ -177,7 +179,7 @@ def test_broken_bytes_are_named_after_what_came_before(raw: bytes, run: Path, mo
 
 
 def test_ctrl_c_ends_in_order(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    piped(monkeypatch, "the\nquiet\nhou", KeyboardInterrupt())
+    piped(monkeypatch, "the\nroads\nhou", KeyboardInterrupt())
     assert cli.call(["stream", str(run), "--state", str(tmp_path / "state")]) == 130
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 2

@@ -123,4 +123,5 @@ def test_what_a_decoder_has_no_name_for_is_copied_or_not_written() -> None:
             if name == "translator":
                 assert set(answer["target"].replace(".", " .").split()) <= set(source.split())
         writing = Writing(source, {"length": 5, "temperature": 0.0})
-        assert written(writing, Target(opened, source, opened.options().form)) == opened.predict(source, beam=1, longest=5)[0]["target"]
+        (answer,) = opened.predict(source, beam=1, longest=5)
+        assert written(writing, Target(opened, source, opened.options().form)) == answer["target"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from recurra.answers import Answer
@@ -16,7 +17,6 @@ from recurra.decoding.draw import draw
 from recurra.decoding.ensemble import ensemble
 from recurra.decoding.greedy import greedy
 from recurra.decoding.hypothesis import Hypothesis
-from recurra.decoding.known import known_only
 from recurra.decoding.search import Search, longest_of
 from recurra.errors import ConfigError
 from recurra.model import Model
@@ -71,10 +71,7 @@ def search_batch(
     end: int = task.end
     if search.form and isinstance(task, Constrains):
         step, state = task.constrain(step, state, examples, models[0].codecs)
-    unknown = models[0].codecs["target"].unknown
-    if unknown is not None and not copies(models[0]):
-        step = known_only(step, unknown)
-    step = _stopping(step, stop)
+    step = _guarded(step, stop, None if copies(models[0]) else models[0].codecs["target"].unknown)
     begin = source.new_full((len(source),), end)
     if search.draws:
         temperature = 1.0 if search.temperature is None else search.temperature
@@ -95,15 +92,19 @@ def search_batch(
     )
 
 
-def _stopping(step: Any, stop: Callable[[], bool]) -> Any:
-    """A step that is taken unless `stop()` says that nobody waits for the search any more."""
+def _guarded(step: Any, stop: Callable[[], bool], never: int | None) -> Any:
+    """A step that is taken unless `stop()` says that nobody waits for the search any more, and that rules out the
+    symbol `never`: the others keep the log-probability the model gives them."""
 
-    def stopping(state: Any, token: Tensor) -> Any:
+    def guarded(state: Any, token: Tensor) -> Any:
         if stop():
             raise Stopped
-        return step(state, token)
+        log_p, state = step(state, token)
+        if never is not None:
+            log_p = log_p.index_fill(1, torch.tensor([never], device=log_p.device), -torch.inf)
+        return log_p, state
 
-    return stopping
+    return guarded
 
 
 def _written(
