@@ -19,6 +19,7 @@ from recurra import checkpoint, cli, registry, storage
 from recurra.runs import scoring
 from recurra.training.lock import NAME, locked
 from recurra.training.trainer import Trainer
+from recurra.workflow import results
 
 from .conftest import PROSE, sentence, tiny
 
@@ -179,7 +180,7 @@ def test_a_scoring_that_is_stopped_keeps_what_is_scored(
 
     def stopped(*arguments: Any) -> Any:
         asked.append(arguments)
-        if len(asked) == 2:  # the baselines beside the test
+        if len(asked) == 2:  # the baselines beside the validation
             os.kill(os.getpid(), signal.SIGTERM)
         return rows(*arguments)
 
@@ -188,18 +189,44 @@ def test_a_scoring_that_is_stopped_keeps_what_is_scored(
         assert cli.call(words(out)) == 143
     assert f"scored 3 of 5 parts. The others: recurra train {out} --resume;" in capsys.readouterr().err
     report = json.loads((out / "report.json").read_text())
-    assert report["unscored"] == 2 and report["ended"] == "epochs"
-    assert "baseline" in report["scores"]["valid"] and "baseline" not in report["scores"]["test"]
+    assert report["unscored"] == ["valid baselines", "what is shown"] and report["ended"] == "epochs"
+    assert "baseline" in report["scores"]["test"] and "baseline" not in report["scores"]["valid"]
     again = ["train", str(out), "--resume"]
-    assert cli.call(again) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(results, "score_model", None)  # what is scored is not scored again
+        asked.clear()
+        patched.setattr(scoring, "_beside", stopped)
+        assert cli.call(again) == 0
+        assert len(asked) == 1
     whole = json.loads((out / "report.json").read_text())
-    assert "unscored" not in whole and "baseline" in whole["scores"]["test"] and "sample" in whole
-    assert whole["scores"]["test"]["model"] == report["scores"]["test"]["model"]
+    assert not {"unscored", "scored"} & whole.keys() and "sample" in whole
+    assert [*whole["scores"]] == ["valid", "test"] and "baseline" in whole["scores"]["valid"]
+    assert whole["scores"]["test"] == report["scores"]["test"]
     capsys.readouterr()
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     assert cli.call(again) == 0
     assert "is trained to its end and scored: there is nothing left to do." in capsys.readouterr().err
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+
+
+def test_an_evaluation_that_is_stopped_shows_what_is_scored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scoring, "_beside", stopped)
+    run = str(PROSE.parent / "runs" / "writer")
+    monkeypatch.chdir(PROSE.parent)  # where its training data are
+    assert cli.call(["evaluate", run, str(PROSE), "--json"]) == 130
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    assert found["model"]["nats_per_symbol"] > 0 and "baseline" not in found and found["data"] == str(PROSE)
+    assert "recurra: stopped: what was scored by then is above, without the rest" in shown.err
+    monkeypatch.setattr(scoring, "score_model", stopped)
+    assert cli.call(["evaluate", run, str(PROSE)]) == 130
+    shown = capsys.readouterr()
+    assert not shown.out and "interrupted; what was saved before is kept" in shown.err
 
 
 def test_who_trains_in_the_folder_is_named(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

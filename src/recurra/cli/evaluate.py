@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json as json_format
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -13,6 +14,7 @@ from recurra import workflow
 from recurra.cli.options import Device, Json, Plugins, Threads
 from recurra.cli.progress import Watch
 from recurra.config import parse_settings
+from recurra.errors import Stopped
 from recurra.runs.adaptation import taken_out
 
 Settings = Annotated[
@@ -58,17 +60,31 @@ def evaluate(
         Score a language model also with a cache of the latest words and states (neural cache).
     """
     settings, adaptation = taken_out(parse_settings(set_ or ()), {"dynamic": dynamic, "cache": cache})
-    with Watch(sys.stderr):
-        scored = workflow.evaluate(
-            run,
-            *files,
-            plugins=plugin or (),
-            device=device,
-            baseline=baseline,
-            threads=threads,
-            settings=settings,
-            **adaptation,
-        )
+    scored: dict[str, Any] = {}
+    stopped = False
+    try:
+        with Watch(sys.stderr):
+            scored = workflow.evaluate(
+                run,
+                *files,
+                plugins=plugin or (),
+                device=device,
+                baseline=baseline,
+                threads=threads,
+                settings=settings,
+                **adaptation,
+                tell=scored.update,
+            )
+    except KeyboardInterrupt:
+        if not scored:
+            raise
+        stopped = True
+    _print(scored, tables, json)
+    if stopped:
+        raise Stopped("stopped: what was scored by then is above, without the rest", signal.SIGINT)
+
+
+def _print(scored: dict[str, Any], tables: bool, json: bool) -> None:
     if json:
         print(json_format.dumps(scored, ensure_ascii=False))
         return

@@ -29,6 +29,7 @@ _SCORES = Table(
         "baseline": Items(_ROW),
         "adapted": Items(_ADAPTED),
         "notes": Items(TEXT),
+        "drawn": Number(0),
         "parameters": COUNT,
         "runs": COUNT,
         "symbols": COUNT,
@@ -77,6 +78,8 @@ REPORT = Table(
         "scores": Table(others=_SCORES),
         "sample": Table(optional={"text": TEXT, "seed": Whole(), "temperature": Number(0), "length": COUNT}),
         "shown": Items(_SHOWN),
+        "unscored": Either((COUNT, TOKENS)),
+        "scored": TOKENS,
         "texts": TOKENS,
     }
 )

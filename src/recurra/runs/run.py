@@ -142,6 +142,7 @@ class Run:
         settings: Mapping[str, Any] | None = None,
         dynamic: Choice = None,
         cache: Choice = None,
+        tell: Callable[[dict[str, Any]], None] = lambda scored: None,
     ) -> dict[str, Any]:
         """Score files, or, where none is named, the run's own test part (its validation part if it has no test).
 
@@ -154,30 +155,30 @@ class Run:
         `dynamic=True` also scores a language model by dynamic evaluation, `cache=True` with a neural cache; settings in
         the place of True are those of `recurra.runs.adaptation`. Numbers left open are chosen on the run's own
         validation text. Each adds a row to `"adapted"`; the model itself then reads the text in one stream, too.
+        `tell` is given what is scored by then, before the model adapts and before the baselines are fitted.
         """
         adaptation = make_adaptation(dynamic, cache)
         reading, chosen = parted(settings or {})
         options = self.options(chosen)
         found, examples, train = examples_to_score(self.config, files, reading, baseline)
-        with threads_set(threads):
-            scored = score([self, *beside], examples, train, options, adaptation)
+        notes = [*found.get("notes", ())]
         if found["data"] == "valid" and adaptation.left_open:
-            said = "There is no test: the numbers of what adapts are chosen on the text they are scored on."
-            scored["notes"] = [said, *scored["notes"]]
-        scored["notes"] = [*found.pop("notes", ()), *scored["notes"]]
-        return found | scored
+            notes.append("There is no test: the numbers of what adapts are chosen on the text they are scored on.")
 
-    def score(
-        self,
-        examples: Sequence[Example],
-        train: Sequence[Example] | None,
-        tell: Callable[[dict[str, Any]], None] = lambda found: None,
-    ) -> dict[str, Any]:
-        """The metrics of the model on examples, beside the baselines fitted on `train` (None: without them).
+        def whole(scored: dict[str, Any]) -> dict[str, Any]:
+            return found | scored | {"notes": [*notes, *scored["notes"]]}
 
-        `tell` is given what is found before the baselines are fitted.
-        """
-        return score([self], examples, train, self.options(), tell=tell)
+        with threads_set(threads):
+            return whole(
+                score(
+                    [self, *beside],
+                    examples,
+                    train,
+                    options,
+                    adaptation,
+                    tell=lambda scored: tell(whole(scored)),
+                )
+            )
 
     def session(self, step: How = "auto") -> Session:
         """One stream of this run, to be read step by step: see `Session`, and for `step` `open_session`.

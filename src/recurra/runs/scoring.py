@@ -61,7 +61,22 @@ def score(
 ) -> dict[str, Any]:
     """The metrics of runs that answer together, beside the baselines fitted on `train` (None: without them).
 
-    `tell` is given what is found before the baselines are fitted.
+    `tell` is given what is found by then, before the model adapts and before the baselines are fitted. Raises as
+    `score_model` does.
+    """
+    found = score_model(runs, examples, train, options, adaptation, tell)
+    return found if train is None else with_baselines(runs[0], found, examples, train)
+
+
+def score_model(
+    runs: Sequence[Any],
+    examples: Sequence[Example],
+    train: Sequence[Example] | None,
+    options: Any,
+    adaptation: Adaptation | None = None,
+    tell: Callable[[dict[str, Any]], None] = lambda found: None,
+) -> dict[str, Any]:
+    """What `score` gives, with those rows beside the model alone that are of itself.
 
     Raises `ConfigError` for runs that cannot answer together, and for an adaptation of a task that does not adapt.
     """
@@ -74,7 +89,7 @@ def score(
             f"{len(runs)} runs whose task, {run.config['task']['kind']}, is scored by more than its answers as it is "
             "set, cannot be scored together. Evaluate one at a time."
         )
-    gold, notes = task.prepare(_tokenised(examples, codecs)) if isinstance(task, Prepares) else (list(examples), [])
+    gold, notes = _prepared(task, examples, codecs)
     begun = time.perf_counter()
     scores, beside, told = _scored(ask, gold, train, one_stream=bool(adaptation))
     seconds = time.perf_counter() - begun
@@ -88,18 +103,33 @@ def score(
         "model": scores.metrics,
         "tables": scores.tables,
     }
-    if adaptation:
-        found["streams"] = 1
-        found["adapted"] = adapted_scores(run.model, adaptation, gold, own_text(run.config, codecs), run.device)
-    further = metrics_of(run.config)
-    tell(found)
-    if train is not None:
-        fitted = task.prepare(_tokenised(train, codecs))[0] if isinstance(task, Prepares) else train
-        rows = _beside(task, run.config["baseline"], fitted, gold, codecs, further)
-        beside = [*rows, *beside] if isinstance(task, ScoresItself) else [*beside, *rows]
     if beside:
         found["baseline"] = beside
+    if adaptation:
+        tell(found)
+        found["streams"] = 1
+        found["adapted"] = adapted_scores(run.model, adaptation, gold, own_text(run.config, codecs), run.device)
+    tell(found)
     return found
+
+
+def with_baselines(
+    run: Any, found: dict[str, Any], examples: Sequence[Example], train: Sequence[Example]
+) -> dict[str, Any]:
+    """What `score_model` found of examples, with the rows of the baselines fitted on `train`."""
+    task, codecs = run.model.task, run.model.codecs
+    gold, fitted = (_prepared(task, some, codecs)[0] for some in (examples, train))
+    rows = _beside(task, run.config["baseline"], fitted, gold, codecs, metrics_of(run.config))
+    own = found.get("baseline", [])
+    return found | {"baseline": [*rows, *own] if isinstance(task, ScoresItself) else [*own, *rows]}
+
+
+def _prepared(task: Any, examples: Sequence[Example], codecs: Any) -> tuple[Sequence[Example], Sequence[str]]:
+    """Examples as a task reads them, and what there is to say of that."""
+    if not isinstance(task, Prepares):
+        return list(examples), []
+    prepared: tuple[Sequence[Example], Sequence[str]] = task.prepare(_tokenised(examples, codecs))
+    return prepared
 
 
 def _scored(

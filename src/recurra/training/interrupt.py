@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -11,6 +15,35 @@ from recurra.errors import Stopped
 
 ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """What system services, schedulers and closed terminals send; taken over only from the system's own handling."""
+
+
+class OutOfTime(BaseException):
+    """A piece of work took longer than it may. No `Exception`, so that nobody takes it for a failure of theirs."""
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Inside, work goes on for so many seconds at most, then `OutOfTime` is raised, wherever it is.
+
+    Alarms reach the main thread of systems that have them; elsewhere the work goes on to its end.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not math.isfinite(seconds) or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise OutOfTime
+
+    former, begun = signal.signal(signal.SIGALRM, ring), time.monotonic()
+    left, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+        if left:  # somebody else's alarm
+            signal.setitimer(signal.ITIMER_REAL, max(1e-6, left - (time.monotonic() - begun)))
 
 
 class Interrupt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -115,11 +115,13 @@ def evaluate(
     settings: Mapping[str, Any] | None = None,
     dynamic: Choice = None,
     cache: Choice = None,
+    tell: Callable[[dict[str, Any]], None] = lambda scored: None,
 ) -> dict[str, Any]:
     """Score a run on files, or on its own test where none is named; further runs among `others` answer with it.
 
     `settings` say how files are to be read that are unlike the training's, `{"reader.kind": "columns"}`, and options of
-    the task, `{"search.beam": 1}`. `dynamic` and `cache` let a language model adapt to the text; see `Run.evaluate`.
+    the task, `{"search.beam": 1}`. `dynamic` and `cache` let a language model adapt to the text, `tell` is given what
+    is scored by then; see `Run.evaluate`.
     """
     runs = [Path(other) for other in others if (Path(other) / "config.toml").is_file()]
     files = [other for other in others if Path(other) not in runs]
@@ -137,6 +139,7 @@ def evaluate(
         settings=settings,
         dynamic=dynamic,
         cache=cache,
+        tell=tell,
     )
 
 

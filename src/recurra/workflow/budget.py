@@ -47,6 +47,8 @@ class Choice:
     updates: int
     epochs: float
     """Times through the training data that these are."""
+    seconds: float
+    """Of an update, by estimate."""
 
     @property
     def words(self) -> str:
@@ -104,7 +106,7 @@ def smaller(config: Config, codecs: Codecs, pace: Pace, epochs: int, stated: Map
         seconds = pace.seconds * (work / own) ** EXPONENT
         an_epoch = round(pace.updates_an_epoch * batch_of(config) / batch_of(other))
         updates = Pace(seconds, an_epoch, pace.step, pace.left).updates(seconds, epochs)
-        found = Choice(settings, updates, updates / an_epoch)
+        found = Choice(settings, updates, updates / an_epoch, seconds)
         if updates >= ENOUGH:
             break
     return found

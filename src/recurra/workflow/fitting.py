@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,8 @@ MEASURABLE = 10.0
 """Seconds of a budget below which it is not worth measuring, unless that is asked for."""
 MEASURED_LESS = 8
 """By what a batch is divided for that."""
+LEAST_UPDATES = 3
+"""Updates that settings which were chosen are measured by at least, without the first."""
 SHORTEST_WARMUP = 0.02
 """Share of all updates that a warm-up takes at least."""
 UNSEEN = 2.0
@@ -40,7 +42,7 @@ class Fitted:
     said: str
     changes: Mapping[str, tuple[Any, Any]]
     """Dotted name → before and after."""
-    seconds: float
+    seconds: float = 0.0
 
     @property
     def report(self) -> dict[str, Any]:
@@ -51,15 +53,24 @@ class Fitted:
 def fit(material: Material, training: Training, stated: Mapping[str, Any], below: int) -> Fitted:
     """Choose for the budget of `training` where its settings would make fewer than `below` updates of it.
 
-    The choice is a function of the settings, the codecs and the measured pace. What is `stated` stays.
+    The choice is a function of the settings, the codecs and the measured pace. What is `stated` stays. What is chosen
+    is measured, too, where that takes no longer than the first.
     """
     begun = time.monotonic()
-    pace = measured(material, training)
-    spent = time.monotonic() - begun
-    assert training.max_minutes is not None
-    return chosen(
-        material.config, material.codecs, replace(pace, left=pace.left - spent), training, stated, below, spent
-    )
+    pace = measured(material, material.config, training, budget.batches(material.config, MEASURED_LESS))
+
+    def spent() -> float:
+        return time.monotonic() - begun
+
+    def again(config: Config, seconds: float) -> Pace | None:
+        if (LEAST_UPDATES + 1) * seconds > MEASURED_SHARE * pace.left:
+            return None
+        found = measured(material, config, training, {})
+        return replace(found, left=pace.left - spent())
+
+    left = replace(pace, left=pace.left - spent())
+    found = chosen(material.config, material.codecs, left, training, stated, below, again)
+    return replace(found, seconds=spent())
 
 
 def chosen(
@@ -69,17 +80,24 @@ def chosen(
     training: Training,
     stated: Mapping[str, Any],
     below: int,
-    spent: float = 0.0,
+    again: Callable[[Config, float], Pace | None] = lambda config, seconds: None,
 ) -> Fitted:
-    """What `fit` chooses at a pace."""
+    """What `fit` chooses at a pace. `again` measures a config whose update is estimated to take so many seconds; None
+    where there is no time to."""
     updates = pace.updates(pace.seconds, training.epochs)
     minutes = f"{training.max_minutes:g} minutes"
     if updates >= min(below, training.epochs * pace.updates_an_epoch):
         said = f"{minutes} make about {budget.rounded(updates):,} updates at the measured pace: the settings stay."
-        return Fitted(config, said, {}, spent)
+        return Fitted(config, said, {})
     choice = budget.smaller(config, codecs, pace, training.epochs, stated)
     settings: dict[str, Any] = {} if choice is None else dict(choice.settings)
-    made, epochs = (updates, updates / pace.updates_an_epoch) if choice is None else (choice.updates, choice.epochs)
+    made, epochs, how = updates, updates / pace.updates_an_epoch, ""
+    if choice is not None:
+        made, epochs, how = choice.updates, choice.epochs, ", by estimate"
+        found = again(configuration.with_settings(config, settings), choice.seconds)
+        if found is not None:
+            made = found.updates(found.seconds, training.epochs)
+            epochs, how = made / found.updates_an_epoch, ", as measured"
     if epochs < UNSEEN:
         settings |= {name: 0.0 for name in _dropouts(config) if name not in stated}
     if not any(name.startswith("training.schedule") for name in stated):
@@ -93,20 +111,19 @@ def chosen(
     changes.pop("training.fit_budget", None)
     said = (
         f"Fitted to {minutes}: at the measured pace the settings would make about {budget.rounded(updates):,} updates, "
-        f"now about {budget.rounded(made):,}, {epochs:.2g} epochs: "
+        f"now about {budget.rounded(made):,}{how}, {epochs:.2g} epochs: "
         + ", ".join(f"{name} = {_written(after)} ({_written(before)})" for name, (before, after) in changes.items())
         + ". As the recipe has it: --no-fit-budget"
     )
-    return Fitted(fitted, said, changes, spent)
+    return Fitted(fitted, said, changes)
 
 
-def measured(material: Material, training: Training) -> Pace:
-    """How long an update takes with the settings as they are, by updates with smaller batches of a model that is
-    thrown away."""
+def measured(material: Material, config: Config, training: Training, less: Mapping[str, Any]) -> Pace:
+    """How long an update takes with a config, by updates of a model that is thrown away, with the smaller batches that
+    the settings `less` make."""
     if training.threads is not None:
         torch.set_num_threads(training.threads)
-    config = material.config
-    small = configuration.with_settings(config, budget.batches(config, MEASURED_LESS))
+    small = configuration.with_settings(config, less)
     device = find_device(training.device)
     context = autocast(device, find_precision(training.precision, device))
     torch.manual_seed(training.seed)
@@ -125,10 +142,12 @@ def measured(material: Material, training: Training) -> Pace:
         float(loss.detach())  # which waits for a device
         if index or time.monotonic() - begun > whole * MEASURED_SHARE * 2:
             taken, count = taken + time.monotonic() - begun, count + 1
-        if taken >= most:
+        if taken >= most and (less or count >= LEAST_UPDATES):
             break
-    seconds = taken / max(1, count) * (budget.batch_of(config) / budget.batch_of(small)) ** budget.EXPONENT
-    updates = -(-len(material.batches(config)) // training.accumulate)
+    accumulate = small["training"].get("accumulate", 1)
+    more = (budget.batch_of(config) / budget.batch_of(small)) ** budget.EXPONENT
+    seconds = taken / max(1, count) * accumulate * more
+    updates = -(-len(material.batches(config)) // config["training"].get("accumulate", 1))
     return Pace(seconds, updates, 0, whole)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import statistics
-from collections.abc import Callable
-from functools import partial
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,59 +16,171 @@ from recurra.diagnostics.curves import curves
 from recurra.engine.device import precision_note
 from recurra.errors import Stopped
 from recurra.forms.files import METRICS
+from recurra.progress import stage
 from recurra.runs.run import Run
-from recurra.training.interrupt import Interrupt
+from recurra.runs.scoring import score_model, with_baselines
+from recurra.training.interrupt import Interrupt, OutOfTime, limited
 from recurra.training.log import Result, recorded_lines
+from recurra.training.settings import Training
 from recurra.training.trainer import Trainer
+from recurra.types import Example
 from recurra.workflow.material import Material
+from recurra.workflow.sampled import Sample, forecast, score_affordable
 from recurra.workflow.verdict import verdict
 
-UNSCORED = "unscored"
-"""The key of a report that says how many parts were not scored, as the scoring was stopped."""
+UNSCORED, SCORED = "unscored", "scored"
+"""The keys of a report whose scoring was stopped: the parts that are missing, and those that are there."""
+BEYOND, AT_LEAST = 0.2, 10.0
+"""Scoring may take so much of a budget beyond it, and what training has left of it; seconds that it may always take."""
+OF_MODEL, OF_BASELINES = 0.25, 0.8
+"""Shares of the time left that the model's answers to a part may take where baselines follow, and these."""
+NAMES = {"test": "test", "valid": "validation"}
+SHOWN = "what is shown"
 Write = Callable[[dict[str, Any]], None]
+Say = Callable[[str], None]
 
 
 def score_and_show(
-    run: Run, material: Material, result: Result, trainer: Trainer, write: Write, *, no_test: bool, baseline: bool
+    run: Run,
+    material: Material,
+    result: Result,
+    trainer: Trainer,
+    write: Write,
+    *,
+    no_test: bool,
+    baseline: bool,
+    say: Say = lambda sentence: None,
+    former: Mapping[str, Any] | None = None,
 ) -> None:
     """Score the best weights, and show some answers; `write` keeps each part of the report as soon as it is there.
 
-    The parts are the model and its baselines, on the validation and on the test examples, and what is shown. Ctrl-C and
-    SIGTERM end it at once and raise `Stopped`, which says how many parts were scored and how to have the others.
+    The parts are the model and its baselines, on the test and on the validation examples, and what is shown. Ctrl-C and
+    SIGTERM end it at once and raise `Stopped`, which says how many parts were scored and how to have the others; those
+    that a `former` report of the same weights has are taken from it. With a budget of time a part is scored on as many
+    examples as there is time for, and without baselines where there is none for them. `say` is told what takes long.
     """
-    parts = {name: material.parts[name] for name in ("valid", "test") if material.parts[name]}
-    if no_test:
-        parts.pop("test", None)
-    done, count = 0, len(parts) * (2 if baseline else 1) + 1
-    scores: dict[str, Any] = {}
-
-    def keep(found: dict[str, Any], all_done: bool = False) -> None:
-        write({**found, UNSCORED: 0 if all_done else count - done})
-
-    def scored(part: str, found: dict[str, Any]) -> None:
-        nonlocal done
-        done, scores[part] = done + 1, dict(found)
-        keep({"scores": scores})
-
+    seconds = _allowed(trainer.settings, result)
+    names = [name for name in ("test", "valid") if material.parts[name] and not (no_test and name == "test")]
+    scoring = _Scoring(run, material.parts, names, baseline, trainer.settings.seed, seconds, write, say, former or {})
     interrupt = Interrupt(at_once=True)
-    keep(_facts(run, result, trainer))
+    scoring.keep(_facts(run, result, trainer))
     try:
         with interrupt:
-            for part, examples in parts.items():
-                train = material.parts["train"] if baseline else None
-                found = run.score(examples, train, partial(scored, part))
-                if baseline:
-                    scored(part, found)
-            shown = parts.get("test") or material.parts["valid"]
-            said = verdict(scores, run.model.task.main_metric, curves(run.path), run.config)
-            beside = {} if said is None else {"verdict": said}
-            keep({"scores": scores, **beside, **run.shown(shown, trainer.settings.seed)}, all_done=True)
+            for part in names:
+                scoring.score(part)
+            scoring.show()
     except KeyboardInterrupt as stopped:
         raise Stopped(
-            f"the training is finished and saved; scored {done} of {count} parts. The others: recurra train {run.path} "
-            f"--resume; the test alone: recurra evaluate {run.path}",
+            f"the training is finished and saved; scored {len(scoring.done)} of {len(scoring.wanted)} parts. The "
+            f"others: recurra train {run.path} --resume; the test alone: recurra evaluate {run.path}",
             interrupt.signal or signal.SIGINT,
         ) from stopped
+
+
+class _Scoring:
+    """Scores part by part, in the `seconds` that there are, and keeps what is found."""
+
+    def __init__(
+        self,
+        run: Run,
+        parts: Mapping[str, list[Example]],
+        names: Sequence[str],
+        baseline: bool,
+        seed: int,
+        seconds: float,
+        write: Write,
+        say: Say,
+        former: Mapping[str, Any],
+    ) -> None:
+        self._run, self._parts, self._names, self._seed = run, parts, names, seed
+        self._baseline, self._write, self._say = baseline, write, say
+        self._end, self._baseline_seconds = time.monotonic() + seconds, 0.0
+        each = ("model", "baselines") if baseline else ("model",)
+        self.wanted = [*(f"{part} {what}" for part in names for what in each), SHOWN]
+        self.done = [name for name in former.get(SCORED, ()) if name in self.wanted]
+        self._scores = {part: former["scores"][part] for part in names if f"{part} model" in self.done}
+
+    def keep(self, found: Mapping[str, Any]) -> None:
+        """Write what is known by now."""
+        missing = [name for name in self.wanted if name not in self.done]
+        self._write({"scores": self._ordered(), **found, UNSCORED: missing, SCORED: self.done if missing else []})
+
+    def score(self, part: str) -> None:
+        """Score the model on a part, and its baselines, where that was not done before."""
+        sample = Sample(self._parts[part], self._seed, _sequence(self._run, self._parts[part]))
+        for name, made in ((f"{part} model", self._model), (f"{part} baselines", self._baselines)):
+            if name in self.wanted and name not in self.done:
+                with stage(f"scoring {len(self.done) + 1} of {len(self.wanted)} parts"):
+                    self._scores[part] = made(part, sample)
+                self.done.append(name)
+                self.keep({})
+
+    def show(self) -> None:
+        """Say how the model compares, and let it answer some examples."""
+        task, examples = self._run.model.task, self._parts[self._names[0] if self._names else "valid"]
+        said = verdict(self._ordered(), task.main_metric, curves(self._run.path), self._run.config)
+        with stage("answering what is shown"):
+            shown = self._run.shown(examples, self._seed)
+        self.done = self.wanted
+        self.keep({**({} if said is None else {"verdict": said}), **shown})
+
+    def _model(self, part: str, sample: Sample) -> dict[str, Any]:
+        """The scores of the model on as many examples of a part as there is time for."""
+
+        def told(whole: float, share: float) -> None:
+            if said := forecast(NAMES[part], sample, whole, share):
+                self._say(said)
+
+        train = self._parts["train"] if self._baseline else None
+        found, share = score_affordable(
+            sample,
+            lambda examples: score_model([self._run], examples, train, self._run.options()),
+            self._left() * (OF_MODEL if self._baseline else 2 * OF_MODEL),
+            told,
+        )
+        if share == 1:
+            return found
+        note = f"Scored on {sample.words(share)}, drawn by the seed{self._move(part, '; all of them')}."
+        return found | {"drawn": share, "notes": [note, *found["notes"]]}
+
+    def _baselines(self, part: str, sample: Sample) -> dict[str, Any]:
+        """The scores with those of the baselines on the same examples, where there is time for them."""
+        found, begun, seconds = self._scores[part], time.monotonic(), self._left() * OF_BASELINES
+        if self._baseline_seconds <= seconds:
+            try:
+                with limited(seconds):
+                    found = with_baselines(self._run, found, sample.draw(found.get("drawn", 1.0)), self._parts["train"])
+                self._baseline_seconds = time.monotonic() - begun
+                return found
+            except OutOfTime:
+                self._baseline_seconds = math.inf
+        note = f"No baseline: it would take longer than --max-minutes leaves{self._move(part, '; with it')}."
+        return found | {"notes": [*found["notes"], note]}
+
+    def _move(self, part: str, what: str) -> str:
+        """How to have all of a part's scores, where a verb scores it."""
+        return f"{what}: recurra evaluate {self._run.path}" if part == self._names[0] else ""
+
+    def _left(self) -> float:
+        """Seconds that there are yet."""
+        return max(0.0, self._end - time.monotonic())
+
+    def _ordered(self) -> dict[str, Any]:
+        return {part: self._scores[part] for part in ("valid", "test") if part in self._scores}
+
+
+def _allowed(settings: Training, result: Result) -> float:
+    """Seconds that scoring may take; infinite without a budget."""
+    if settings.max_minutes is None:
+        return math.inf
+    return max(AT_LEAST, ((1 + BEYOND) * settings.max_minutes - result.minutes) * 60)
+
+
+def _sequence(run: Run, examples: Sequence[Example]) -> str | None:
+    """The field that holds the steps of long sequences, where examples are such."""
+    if not run.in_pieces:
+        return None
+    return next(name for name in run.model.codecs.fields["input"].of if name in examples[0])
 
 
 def _facts(run: Run, result: Result, trainer: Trainer) -> dict[str, Any]:

@@ -100,6 +100,7 @@ def _execute(
     model = material.model(config)
     material.adapt(model)
     former: dict[str, Any] = {} if folder is None else checkpoint.read_report(folder.report)
+    unchanged = folder is not None and plan.config == configuration.load_recipe(folder.config)
     start, origin = start_of(config), former.get("init")
     started: list[str] = []
     if start is not None and not going_on:
@@ -144,7 +145,7 @@ def _execute(
         kept = material.sample(share, training.seed)
         if settled and share < 1:
             note = f"A validation takes {kept}, drawn by the seed, as all would take more than a tenth of the budget."
-            say(f"{note} The scores at the end are of all.")
+            say(note)
             report["notes"] = [*report["notes"], note]
             checkpoint.write_json(RunFolder(plan.out).report, report)
 
@@ -179,11 +180,22 @@ def _execute(
         """Keep what is known by now."""
         report.update(found)
         if not report[results.UNSCORED]:
-            del report[results.UNSCORED]
+            del report[results.UNSCORED], report[results.SCORED]
         report["minutes"] = {"training": result.minutes, "around": (time.monotonic() - begun - fitted) / 60}
         checkpoint.write_json(kept, report)
 
-    results.score_and_show(run, material, result, trainer, write, no_test=no_test, baseline=baseline)
+    same = former.get("steps") == result.step and unchanged
+    results.score_and_show(
+        run,
+        material,
+        result,
+        trainer,
+        write,
+        no_test=no_test,
+        baseline=baseline,
+        say=say,
+        former=former if same else None,
+    )
     return run
 
 
