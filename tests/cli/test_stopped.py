@@ -215,13 +215,19 @@ def test_an_evaluation_that_is_stopped_shows_what_is_scored(
     def stopped(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scoring, "_beside", stopped)
+    def stopped_early(*arguments: Any) -> Any:
+        yield next(rows(*arguments))
+        raise KeyboardInterrupt
+
+    rows = scoring._beside
+    monkeypatch.setattr(scoring, "_beside", stopped_early)
     run = str(PROSE.parent / "runs" / "writer")
     monkeypatch.chdir(PROSE.parent)  # where its training data are
     assert cli.call(["evaluate", run, str(PROSE), "--json"]) == 130
     shown = capsys.readouterr()
     found = json.loads(shown.out)
-    assert found["model"]["nats_per_symbol"] > 0 and "baseline" not in found and found["data"] == str(PROSE)
+    assert found["model"]["nats_per_symbol"] > 0 and found["data"] == str(PROSE)
+    assert [row["name"] for row in found["baseline"]] == ["kneser-ney, order 2"]
     assert "recurra: stopped: what was scored by then is above, without the rest" in shown.err
     monkeypatch.setattr(scoring, "score_model", stopped)
     assert cli.call(["evaluate", run, str(PROSE)]) == 130

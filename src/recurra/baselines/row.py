@@ -55,20 +55,17 @@ class Baseline(Protocol):
 
 
 def scored_rows(
-    settings: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, Any],
     train: Sequence[Example],
     test: Sequence[Example],
     codecs: Mapping[str, Any],
     score: Callable[[Row], Mapping[str, float]],
-) -> list[dict[str, Any]]:
-    """The rows of the baselines that `settings` name, each with what `score` makes of it: a report's "baseline"."""
-    found = []
-    for each in settings:
-        with stage(f"the baseline {each['kind']}"):
-            for row in registry.construct("baseline", each).rows(train, test, codecs):
-                facts = {"name": row.name, **row.facts, "size": row.size, "unit": row.unit, "note": row.note}
-                found.append({**facts, **score(row)})
-    return found
+) -> Iterator[dict[str, Any]]:
+    """The rows of the baseline that `settings` name, each with what `score` makes of it: of a report's "baseline"."""
+    with stage(f"the baseline {settings['kind']}"):
+        for row in registry.construct("baseline", settings).rows(train, test, codecs):
+            facts = {"name": row.name, **row.facts, "size": row.size, "unit": row.unit, "note": row.note}
+            yield {**facts, **score(row)}
 
 
 def check_train(baseline: str, examples: Sequence[Example], *wanted: str) -> None:

@@ -155,7 +155,7 @@ class Run:
         `dynamic=True` also scores a language model by dynamic evaluation, `cache=True` with a neural cache; settings in
         the place of True are those of `recurra.runs.adaptation`. Numbers left open are chosen on the run's own
         validation text. Each adds a row to `"adapted"`; the model itself then reads the text in one stream, too.
-        `tell` is given what is scored by then, before the model adapts and before the baselines are fitted.
+        `tell` is given what is scored by then: before the model adapts, before the baselines are fitted, and with each.
         """
         adaptation = make_adaptation(dynamic, cache)
         reading, chosen = parted(settings or {})

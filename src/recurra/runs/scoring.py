@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,11 +61,11 @@ def score(
 ) -> dict[str, Any]:
     """The metrics of runs that answer together, beside the baselines fitted on `train` (None: without them).
 
-    `tell` is given what is found by then, before the model adapts and before the baselines are fitted. Raises as
-    `score_model` does.
+    `tell` is given what is found by then: before the model adapts, before the baselines are fitted, with each row of
+    theirs. Raises as `score_model` does.
     """
     found = score_model(runs, examples, train, options, adaptation, tell)
-    return found if train is None else with_baselines(runs[0], found, examples, train)
+    return found if train is None else with_baselines(runs[0], found, examples, train, tell)
 
 
 def score_model(
@@ -114,14 +114,23 @@ def score_model(
 
 
 def with_baselines(
-    run: Any, found: dict[str, Any], examples: Sequence[Example], train: Sequence[Example]
+    run: Any,
+    found: dict[str, Any],
+    examples: Sequence[Example],
+    train: Sequence[Example],
+    tell: Callable[[dict[str, Any]], None] = lambda found: None,
 ) -> dict[str, Any]:
-    """What `score_model` found of examples, with the rows of the baselines fitted on `train`."""
+    """What `score_model` found of examples, with the rows of the baselines fitted on `train`; `tell` is given that with
+    each row more."""
     task, codecs = run.model.task, run.model.codecs
     gold, fitted = (_prepared(task, some, codecs)[0] for some in (examples, train))
-    rows = _beside(task, run.config["baseline"], fitted, gold, codecs, metrics_of(run.config))
-    own = found.get("baseline", [])
-    return found | {"baseline": [*rows, *own] if isinstance(task, ScoresItself) else [*own, *rows]}
+    whole, own, rows = found, found.get("baseline", []), list[tuple[int, dict[str, Any]]]()
+    for placed in _beside(task, run.config["baseline"], fitted, gold, codecs, metrics_of(run.config)):
+        rows.append(placed)
+        theirs = [row for _, row in sorted(rows, key=lambda each: each[0])]
+        whole = found | {"baseline": [*theirs, *own] if isinstance(task, ScoresItself) else [*own, *theirs]}
+        tell(whole)
+    return whole
 
 
 def _prepared(task: Any, examples: Sequence[Example], codecs: Any) -> tuple[Sequence[Example], Sequence[str]]:
@@ -161,8 +170,9 @@ def _beside(
     gold: Sequence[Example],
     codecs: Any,
     further: Sequence[str],
-) -> list[dict[str, Any]]:
-    """The rows of the recipe's baseline, and of the others that the task may stand beside and that need no settings."""
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of the recipe's baseline, and of the others that the task may stand beside and that need no settings,
+    with the place of theirs. The others come first, as they are the simplest."""
     learned, asked = (_tokenised(some, codecs) for some in (train, gold))
 
     def metrics(row: Row) -> Mapping[str, float]:
@@ -174,7 +184,8 @@ def _beside(
 
     own = task.baselines if baseline["kind"] in task.baselines else ()
     others = [{"kind": kind} for kind in own if kind != baseline["kind"]]
-    return scored_rows([baseline, *others], learned, asked, codecs, metrics)
+    for place, settings in (*enumerate(others, start=1), (0, baseline)):
+        yield from ((place, row) for row in scored_rows(settings, learned, asked, codecs, metrics))
 
 
 def by_loss(loss: float, targets: int, sums: Mapping[str, float]) -> Scores:

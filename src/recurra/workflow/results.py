@@ -145,16 +145,18 @@ class _Scoring:
 
     def _baselines(self, part: str, sample: Sample) -> dict[str, Any]:
         """The scores with those of the baselines on the same examples, where there is time for them."""
-        found, begun, seconds = self._scores[part], time.monotonic(), self._left() * OF_BASELINES
+        found = {**self._scores[part]}
+        begun, seconds, examples = time.monotonic(), self._left() * OF_BASELINES, sample.draw(found.get("drawn", 1.0))
         if self._baseline_seconds <= seconds:
             try:
                 with limited(seconds):
-                    found = with_baselines(self._run, found, sample.draw(found.get("drawn", 1.0)), self._parts["train"])
+                    with_baselines(self._run, {**found}, examples, self._parts["train"], found.update)
                 self._baseline_seconds = time.monotonic() - begun
                 return found
             except OutOfTime:
                 self._baseline_seconds = math.inf
-        note = f"No baseline: it would take longer than --max-minutes leaves{self._move(part, '; with it')}."
+        missing = "Not all baselines are there" if "baseline" in found else "No baseline"
+        note = f"{missing}: it would take longer than --max-minutes leaves{self._move(part, '; with all')}."
         return found | {"notes": [*found["notes"], note]}
 
     def _move(self, part: str, what: str) -> str:
