@@ -77,10 +77,6 @@ def test_predict_says_how_a_blank_is_written(filler: str, run: Path, capsys) -> 
     said = sentence(capsys, "predict", filler, "the clerk")
     assert said.startswith("recurra: no blank in 'the clerk': write ___ where a word is missing, as in \"i am going")
     assert f'give something to answer, or a file: recurra predict {filler} "…"' in sentence(capsys, "predict", filler)
-    assert (
-        "top is no option of this run: did you mean 'top_p' or 'top_k'? It takes length, temperature, top_k, "
-        in sentence(capsys, "predict", str(run), "a", "--top", "3")
-    )
     assert "beam is no option of this run. It takes top. Leave beam out." in sentence(
         capsys, "predict", filler, "a ___", "--beam", "3"
     )

@@ -184,11 +184,11 @@ def test_predict_refuses(
 
 def test_options_of_searches_are_for_runs_that_translate(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
-        "beam is no option of this run. It takes length, temperature, top_k, top_p, seed. Leave beam out."
+        "beam is no option of this run. It takes length, temperature, top_k, top_p, seed, top. Leave beam out."
         in sentence(capsys, "predict", str(run), "--beam", "3")
     )
     assert (
-        "beam is no option of this run. It takes length, temperature, top_k, top_p, seed. Leave beam out."
+        "beam is no option of this run. It takes length, temperature, top_k, top_p, seed, top. Leave beam out."
         in sentence(capsys, "evaluate", str(run), "--set", "search.beam=3")
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from recurra.answers.letters import visible
 from recurra.answers.notes import NOTHING, empty_note, unknown_note
 
 
@@ -109,6 +110,11 @@ def notes_of(answers: Iterable[Answer], each: str = "input", copies: int = 1) ->
     found += [unknown_note(list(unknown.items()))] if unknown else []
     found += [note for kind, parts in kinds.items() if hasattr(kind, "notes") for note in kind.notes(parts)]
     return [*found, *own]
+
+
+def chances(likeliest: Iterable[tuple[str, float]]) -> str:
+    """Names with their probabilities, as a terminal shows them."""
+    return "  ".join(f"{visible(name)} {p:.3f}" for name, p in likeliest)
 
 
 def one_line(text: str | list[str] | tuple[str, ...]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from recurra.answers.answer import one_line
+from recurra.answers.answer import chances, one_line
 from recurra.answers.letters import is_spaced
 from recurra.data.blanks import BLANK
 
@@ -48,8 +48,7 @@ class Choices:
         for number, blank in enumerate(self.blanks, 1):
             which = f"{number} " if len(self.blanks) > 1 else ""
             for side, found in blank.sides.items():
-                guesses = "  ".join(f"{symbol} {p:.3f}" for symbol, p in found)
-                lines.append(f"  {which}{SIDES.get(side, side):<10}  {guesses}")
+                lines.append(f"  {which}{SIDES.get(side, side):<10}  {chances(found)}")
         return "\n".join(lines)
 
     def page(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from recurra.answers.answer import one_line
+from recurra.answers.answer import chances, one_line
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Label:
         return found
 
     def text(self) -> str:
-        names = " ".join(self.names) or "(none)"
+        """The names, the likeliest with their probabilities where they were asked for, and what was named."""
+        names = "\t".join([" ".join(self.names) or "(none)", *([chances(self.likeliest)] if self.likeliest else [])])
         if self.tokens is None:
             return f"{names}\t{self.place}" if self.place else f"# label = {names}"
         return f"{names}\t{one_line(self.tokens)}"

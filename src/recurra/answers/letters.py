@@ -1,4 +1,4 @@
-"""Whether tokens are written with spaces between them."""
+"""How tokens and symbols are shown: whether with spaces between them, and those that would not be seen."""
 
 from __future__ import annotations
 
@@ -15,3 +15,12 @@ def is_spaced(tokens: Sequence[str]) -> bool:
 
 def _is_wide(token: str) -> bool:
     return any(first <= c <= last for c in token for first, last in WIDE)
+
+
+SHOWN = {" ": "␣", "\n": "⏎", "\t": "⇥"}
+"""Symbols that would not be seen."""
+
+
+def visible(symbol: str) -> str:
+    """A symbol as it can be seen."""
+    return SHOWN.get(symbol, symbol if symbol.isprintable() else repr(symbol)[1:-1])

@@ -84,6 +84,8 @@ class Pair:
     """Where a target that does not end is cut, in words."""
     references: Sequence[str] = ()
     """True targets, where they are shown beside it."""
+    chances: bool = False
+    """Whether the log-probability of each hypothesis stands beside its score."""
 
     @classmethod
     def notes(cls, parts: Sequence[Pair]) -> list[str]:
@@ -114,8 +116,9 @@ class Pair:
         return best | ({"references": list(self.references)} if self.references else {})
 
     def text(self) -> str:
-        """The target; of several hypotheses a line each, its score first; below a target, where it was asked for, its
-        words and those they come from: `Ein←A  Sonnenschirm←beach+umbrella`; a poem below what it was asked for by."""
+        """The target; of several hypotheses a line each, its score first, then, with `chances`, its log p; below each,
+        where it was asked for, its words and those they come from: `Ein←A  Sonnenschirm←beach+umbrella`; a poem below
+        what it was asked for by."""
         if self.references:
             return "\n".join(
                 [
@@ -126,13 +129,19 @@ class Pair:
                 ]
             )
         if self.lines is not None:
-            return "\n".join([f"# {one_line(self.source)}", *self.lines, ""])
+            others = [f"# {self._beside(one)}{one_line(one.target)}" for one in self.hypotheses[1:] if self.chances]
+            head = f"\t{self.best.log_p:.4f}" if self.chances else ""
+            return "\n".join([f"# {one_line(self.source)}{head}", *self.lines, *others, ""])
         lines = []
         for one in self.hypotheses:
-            lines.append((f"{one.score:.4f}\t" if self.several else "") + one_line(one.target))
+            lines.append((self._beside(one) if self.several else "") + one_line(one.target))
             if one.aligned:
                 lines.append("  ".join(f"{word}←{'+'.join(words)}" for word, words in one.aligned))
         return "\n".join([*lines, ""] if self.several else lines)
+
+    def _beside(self, one: Hypothesis) -> str:
+        """What stands before one of several hypotheses."""
+        return f"{one.score:.4f}\t" + (f"{one.log_p:.4f}\t" if self.chances else "")
 
     def page(self) -> dict[str, Any]:
         best = self.best
@@ -142,7 +151,7 @@ class Pair:
             "lines": None if self.lines is None else list(self.lines),
             "ended": best.ended,
             "unknown": {"source": self.unknown_source, "target": best.unknown},
-            "hypotheses": [{"target": one.target, "score": one.score} for one in self.hypotheses]
+            "hypotheses": [{"target": one.target, "score": one.score, "log_p": one.log_p} for one in self.hypotheses]
             if self.several
             else [],
             "map": None

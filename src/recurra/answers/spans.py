@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from recurra.answers.answer import chances
 from recurra.answers.letters import is_spaced
 from recurra.data.spans import spans
 
@@ -22,6 +23,8 @@ class Spans:
     tags: tuple[str, ...]
     p: Sequence[float] | None = None
     """The probability of each tag, where it was asked for."""
+    likeliest: Sequence[Sequence[tuple[str, float]]] = ()
+    """The likeliest tags of each token with their probabilities, where they were asked for."""
     single: bool = False
     """Whether each tag stands for itself, as those of parts of speech do."""
 
@@ -36,14 +39,26 @@ class Spans:
         found: dict[str, Any] = {"tokens": list(self.tokens), "tags": list(self.tags)}
         if self.p is not None:
             found["p"] = list(self.p)
+        if self.likeliest:
+            found["likeliest_tags"] = [[{"tag": tag, "p": p} for tag, p in each] for each in self.likeliest]
         segments = self.segments
         return found if segments is None else {**found, "segments": segments}
 
     def text(self) -> str:
+        """A line for each token; pieces without types side by side. Where probabilities were asked for each token's
+        tag has its own, and the likeliest stand behind it; a piece has that of its least sure tag."""
         segments = self.segments
-        if segments is not None:
+        if segments is not None and self.p is None:
             return " ".join(segments)
-        return "".join(f"{token}\t{tag}\n" for token, tag in zip(self.tokens, self.tags, strict=True))
+        if segments is not None and self.p is not None:
+            shares = [min(self.p[begin:end]) for _, begin, end in spans(self.tags)]
+            return "".join(f"{piece}\t{share:.3f}\n" for piece, share in zip(segments, shares, strict=True))
+        rows = [[token, tag] for token, tag in zip(self.tokens, self.tags, strict=True)]
+        for row, p in zip(rows, self.p or (), strict=False):
+            row.append(f"{p:.3f}")
+        for row, found in zip(rows, self.likeliest, strict=False):
+            row.append(chances(found))
+        return "".join("\t".join(row) + "\n" for row in rows)
 
     def page(self) -> dict[str, Any]:
         found = [(tag, k, k + 1) for k, tag in enumerate(self.tags)] if self.single else spans(self.tags)

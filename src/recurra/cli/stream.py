@@ -31,8 +31,6 @@ CUTS: dict[str, Callable[[str], int]] = {"character": len, "byte": len, "word": 
 """By vocabulary: up to where a text can be read before the rest of its line is there; of others the line must be."""
 LONGEST = PIECE
 """Characters of a line that are shown at most."""
-SHOWN = {" ": "␣", "\n": "⏎", "\t": "⇥"}
-"""Symbols that would not be seen."""
 
 
 def stream(
@@ -259,9 +257,11 @@ def _print(row: Mapping[str, Any], each: bool, json: bool) -> None:
     if json:
         print(json_format.dumps(row, ensure_ascii=False))
         return
+    from recurra.answers.letters import visible
+
     bits = row["bits"] if each else row["bits_per_symbol"]
-    following = "  ".join(f"{_shown(one['symbol'])} {one['p']:.2f}" for one in row["next"])
-    first = [_shown(row["symbol"])] if each else []
+    following = "  ".join(f"{visible(one['symbol'])} {one['p']:.2f}" for one in row["next"])
+    first = [visible(row["symbol"])] if each else []
     print("\t".join([*first, "–" if bits is None else f"{bits:.2f}", following, *([] if each else [row["text"]])]))
     if "continued" in row:
         print("\n".join(f"→ {written}" for written in row["continued"].split("\n")))
@@ -334,7 +334,3 @@ def _whole(piece: Piece, answers: Sequence[Mapping[str, Any]], tagged: bool) -> 
     found |= {"tokens": [answer["token"] for answer in answers]}
     found |= {f"{name}s": [answer[name] for answer in answers], "p": [answer["p"] for answer in answers]}
     return found | {k: v for k, v in last.items() if k not in (name, "p")}
-
-
-def _shown(symbol: str) -> str:
-    return SHOWN.get(symbol, symbol if symbol.isprintable() else repr(symbol)[1:-1])

@@ -36,10 +36,14 @@ class Sampling:
     """Draw among the likeliest symbols that together have this probability."""
     seed: int = 0
     """The same seed writes the same."""
+    top: int = 0
+    """So many of the likeliest to give with their probabilities, for each symbol that is written; 0: none."""
 
     def __post_init__(self) -> None:
         if self.length < 0:
             raise ConfigError(f"length = {self.length}, expected 0 or more symbols to draw.")
+        if self.top < 0:
+            raise ConfigError(f"top = {self.top}, expected 0 or more symbols.")
         check_cuts(self.temperature, self.top_k, self.top_p)
         check_seed(self.seed)
 

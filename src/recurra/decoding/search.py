@@ -15,7 +15,7 @@ DRAWS = ("temperature", "top_k", "top_p", "seed")
 LENGTHENING, MORE = 3, 10
 """A target may have so many symbols for each of its source's, and so many more: German takes about one for a symbol of
 English, a spelt-out letter up to seven phonemes."""
-SEEKS = ("beam", "n_best", "length_penalty", "no_repeat")
+SEEKS = ("beam", "n_best", "top", "length_penalty", "no_repeat")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Search:
     """Hypotheses kept beside each other; 1 takes the likeliest symbol always."""
     n_best: int = 1
     """Hypotheses given for a source, the best first."""
+    top: int | None = None
+    """So many of the likeliest to give with their log-probabilities, as `n_best`, by a beam of as many at least."""
     length_penalty: float = 0.6
     """α of score = log p / ((5 + n) / 6)^α for n symbols: 0 prefers short targets, more prefers longer ones."""
     no_repeat: int = 0
@@ -57,7 +59,7 @@ class Search:
     """Say how much each symbol of the best looks at each of the input."""
 
     def __post_init__(self) -> None:
-        least_of = {**dict.fromkeys(("beam", "n_best", "top_k", "longest", "valid", "n"), 1), "no_repeat": 0}
+        least_of = {**dict.fromkeys(("beam", "n_best", "top", "top_k", "longest", "valid", "n"), 1), "no_repeat": 0}
         for key, least in least_of.items():
             value = getattr(self, key)
             if value is not None and value < least:
@@ -120,6 +122,12 @@ class Search:
             )
         dropped = SEEKS if drawing else DRAWS if seeking else ()
         kept = {name: value for name, value in recipe.items() if name not in dropped}
+        top = registry.checked(cls, {"top": given["top"]}, where="search")["top"] if given.get("top") else None
+        if top is not None and top >= 1:
+            if "n_best" in given:
+                raise ConfigError("search.top and search.n_best say the same: how many hypotheses. Leave one away.")
+            beam = max(top, int(given.get("beam", kept.get("beam", cls.beam))))
+            given = {**given, "n_best": top, "beam": beam}
         return cls(**registry.checked(cls, {**kept, **given}, where="search"))
 
 

@@ -28,6 +28,7 @@ FUTURE = "from __future__ import annotations\n"
 HEADER = f'''"""Asks the model beside this file; needs numpy and onnxruntime, nothing else.
 
     python client.py "…"
+    python client.py "…" --top 3
 """
 
 {FUTURE}
@@ -36,10 +37,12 @@ import sys
 FOOTER = """
 
 if __name__ == "__main__":
-    needed = answer.__code__.co_argcount - len(answer.__defaults__ or ())
-    if not needed <= len(sys.argv) - 1 <= 1:
-        sys.exit('usage: python client.py "the text, in quotation marks"')
-    said = answer(*sys.argv[1:])
+    needed, words, top = answer.__code__.co_argcount - len(answer.__defaults__ or ()), sys.argv[1:], {}
+    if words[-2:-1] == ["--top"] and words[-1].isdecimal():
+        top, words = {"top": int(words[-1])}, words[:-2]
+    if not needed <= len(words) <= 1:
+        sys.exit('usage: python client.py "the text, in quotation marks" [--top N]')
+    said = answer(*words, **top)
     print(said if isinstance(said, str) else json.dumps(said, ensure_ascii=False))
     print("".join(f"{note}\\n" for note in NOTES), file=sys.stderr, end="")
 """

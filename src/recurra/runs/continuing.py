@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from recurra.answers import Answer, Series, Text
 from recurra.asking.examples import unknown_of
 from recurra.data.numbers import numbers_of
 from recurra.decoding.sample import Sampling, prompt_ids, sample
+from recurra.errors import ConfigError
+from recurra.runs.writing import Prose, Writing
 
 
 def continued(run: Any, given: Any, options: Sampling) -> Answer:
@@ -23,6 +26,8 @@ def continued(run: Any, given: Any, options: Sampling) -> Answer:
 
 def _text(run: Any, codec: Any, prompt: str, options: Sampling) -> Answer:
     """What is decoded is decoded as a whole, because a space may belong between prompt and continuation."""
+    if options.top:
+        return _with_chances(run, codec, prompt, options)
     known = prompt_ids(codec, prompt)
     new = sample(
         _reads(run),
@@ -40,6 +45,20 @@ def _text(run: Any, codec: Any, prompt: str, options: Sampling) -> Answer:
     return Answer((text,), {"seed": options.seed}, unknown=unknown_of(codec, prompt))
 
 
+def _with_chances(run: Any, codec: Any, prompt: str, options: Sampling) -> Answer:
+    """The same text, and how likely each symbol of it was."""
+    writing = Writing(prompt, asdict(options))
+    session = None if run.model.core is None else run.session()
+    with torch.no_grad():
+        writing.begin(Prose(run.model, prompt, session))
+        while not writing.further():
+            pass
+    writing.end(None)
+    *symbols, (_, end) = writing.events
+    text = Text(prompt, end["text"], [symbol for _, symbol in symbols])
+    return Answer((text,), {"seed": options.seed}, unknown=unknown_of(codec, prompt))
+
+
 def _reads(run: Any) -> Any:
     """How the model reads a symbol: from packed weights, or, as an export has no core, by its file."""
     if run.model.core is None:
@@ -51,6 +70,10 @@ def _reads(run: Any) -> Any:
 @torch.no_grad()
 def _series(run: Any, codec: Any, given: Any, options: Sampling) -> Answer:
     """Numbers are drawn from the task's emission, in the codec's units."""
+    if options.top:
+        raise ConfigError(
+            f"top = {options.top} is for what is written in symbols, this run writes numbers. Leave it out."
+        )
     model = run.model
     task, generator = model.task, torch.Generator().manual_seed(options.seed)
     beginning = numbers_of(given) if isinstance(given, str) else np.asarray(given, np.float64)

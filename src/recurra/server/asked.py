@@ -53,6 +53,8 @@ def options(run: Run, generated: bool = False) -> dict[str, tuple[type, str]]:
         for field in dataclasses.fields(maker)
         if field.name in helps and field.name not in NOT_ASKED and _usable(run, field.name)
     }
+    if "n_best" in own:
+        own.pop("top")  # which says the same
     if not generated:
         return own | ({"top": GENERATED["top"]} if writes(run) else {})
     return {**GENERATED, **{name: each for name, each in own.items() if name in GENERATES}}
@@ -147,7 +149,7 @@ def batch_key(run: Run, given: Mapping[str, Any]) -> Hashable:
 def answers(run: Run, key: Any, inputs: Sequence[Any], limits: Limits, stop: Callable[[], bool]) -> list[Any]:
     """Each input's answer. Raises `Stopped` where `stop()` says so meanwhile."""
     given = dict(key[0])
-    if "top" not in given and getattr(run.options(), "top", None) == 0:
+    if "top" not in given and not run.continues and getattr(run.options(), "top", None) == 0:
         given["top"] = TOP  # the page draws bars
     return [reply(each) for each in run.predict(*inputs, stop=stop, cells=limits.cells, **given)]
 

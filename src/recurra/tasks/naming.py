@@ -28,7 +28,7 @@ class LabelOptions:
     """What a task that names things takes at prediction."""
 
     top: int = 0
-    """How many of the likeliest labels to give with their probabilities, and that of every tag; 0: none."""
+    """So many of the likeliest to give with their probabilities: labels, tags, symbols, hypotheses; 0: none."""
 
     def __post_init__(self) -> None:
         if self.top < 0:

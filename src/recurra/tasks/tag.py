@@ -173,11 +173,17 @@ class Tag(nn.Module):
         tokens = [tuple(example["tokens"]) for example in examples]
         structure = Lengths(torch.tensor([len(each) for each in tokens], device=asked["tags"].device))
         decoded, names = self.decode(asked, structure), codecs["tags"].symbols
-        shares = self._shares(asked, decoded["tags"], structure) if options.top else [None] * len(tokens)
+        shares = self._shares(asked, structure) if options.top else [None] * len(tokens)
         found = []
         for k, (words, numbers) in enumerate(zip(tokens, decoded["tags"], strict=True)):
             tags = tuple(names[number] for number in numbers)
-            parts: list[Part] = [Spans(words, tags, shares[k], single=self.scheme == "none")]
+            of, single = shares[k], self.scheme == "none"
+            if of is None:
+                parts: list[Part] = [Spans(words, tags, single=single)]
+            else:
+                p = [row[number] for row, number in zip(of.tolist(), numbers, strict=False)]
+                likely = [ranked(row, names, options.top) for row in of[: len(numbers)]]
+                parts = [Spans(words, tags, p, likely, single)]
             if self.intent:
                 labels = codecs["label"].symbols
                 best = ranked(asked["label"][k].exp().cpu(), labels, options.top)
@@ -185,13 +191,10 @@ class Tag(nn.Module):
             found.append(Answer(tuple(parts)))
         return found
 
-    def _shares(
-        self, asked: Mapping[str, Tensor], tags: Sequence[Sequence[int]], structure: Lengths
-    ) -> list[list[float]]:
-        """The probability of each tag, of a CRF whatever the others are: p(tag | all words)."""
+    def _shares(self, asked: Mapping[str, Tensor], structure: Lengths) -> Sequence[Tensor | None]:
+        """The probability of each tag, [T, K] a sequence, of a CRF whatever the others are: p(tag | all words)."""
         p = asked["tags"].exp() if self.crf is None else self._marginals(asked, structure)
-        rows = zip(p.cpu(), tags, strict=True)
-        return [row[torch.arange(len(of)), torch.tensor(of, dtype=torch.int64)].tolist() for row, of in rows]
+        return [*p.cpu()]
 
     def _marginals(self, asked: Mapping[str, Tensor], structure: Lengths) -> Tensor:
         transitions, start, end = (asked[name] for name in ("transitions", "start", "end"))

@@ -287,11 +287,12 @@ class Transduce(nn.Module):
             hypotheses,
             tuple(example["tokens"]),
             example["unknown"],
-            options.n_best > 1,
+            options.n_best > 1 or options.top is not None,
             tuple(verses(hypotheses[0].target)) if self.scores == "poems" else None,
             None if looks is None else looks.double().tolist(),
             cut_at(options),
             tuple(example.get("references", ())),
+            options.top is not None,
         )
         return Answer((pair,))
 

@@ -38,8 +38,27 @@ def best_path(said: dict) -> list[int]:
     return path[::-1]
 
 
-def answer(text: str) -> dict:
-    """What the model says of a text: "tags", one a token; "label"; "labels"."""
+def chances(said: dict) -> np.ndarray:
+    """The probability of each tag at each token; of a model with transitions whatever the other tags are."""
+    emissions = said["tags"][0].astype(np.float64)
+    if "transitions" not in said:
+        return np.exp(emissions)
+    ahead, behind = [said["start"] + emissions[0]], [np.asarray(said["end"], np.float64)]
+    for row in emissions[1:]:
+        ahead.append(row + np.logaddexp.reduce(ahead[-1][:, None] + said["transitions"], 0))
+    for row in emissions[:0:-1]:
+        behind.append(np.logaddexp.reduce(said["transitions"] + row + behind[-1], 1))
+    sums = np.array(ahead) + np.array(behind[::-1])
+    return np.exp(sums - np.logaddexp.reduce(sums, 1)[:, None])
+
+
+def likeliest(p: np.ndarray, names: list[str], top: int, what: str = "label") -> list[dict]:
+    """The likeliest names with their probabilities."""
+    return [{what: names[k], "p": float(p[k])} for k in np.argsort(-p, kind="stable")[:top]]
+
+
+def answer(text: str, top: int = 0) -> dict:
+    """What the model says of a text: "tags", one a token; "label"; "labels"; and the `top` likeliest."""
     if is_blank(text):
         NOTES.append(NOTHING)
         return {"notes": [NOTHING]}
@@ -48,12 +67,22 @@ def answer(text: str) -> dict:
     inputs = {"input": np.array([numbers]), "lengths": np.array([len(tokens)])}
     if any(each.name == "spellings" for each in model.model.get_inputs()):
         inputs |= spelled(tokens)
-    said, found = model(**inputs, **model.start()), {"tokens": tokens}
+    said = model(**inputs, **model.start())
+    found: dict = {"tokens": tokens}
     if "tags" in said:
         best = best_path(said) if "transitions" in said else said["tags"][0].argmax(1)
-        found["tags"] = [vocabulary("tags")["symbols"][number] for number in best]
+        names = vocabulary("tags")["symbols"]
+        found["tags"] = [names[number] for number in best]
+        if top:
+            p = chances(said)
+            found["p"] = [float(row[number]) for row, number in zip(p, best, strict=True)]
+            found["likeliest_tags"] = [likeliest(row, names, top, "tag") for row in p]
     if "label" in said:
-        found["label"] = vocabulary("label")["symbols"][said["label"][0].argmax()]
+        names, p = vocabulary("label")["symbols"], np.exp(said["label"][0])
+        found["label"] = names[p.argmax()]
     if "labels" in said:
-        found["labels"] = [vocabulary("label")["symbols"][k] for k in np.flatnonzero(said["labels"][0] > 0)]
+        names, p = vocabulary("label")["symbols"], 1 / (1 + np.exp(-said["labels"][0]))
+        found["labels"] = [names[k] for k in np.flatnonzero(said["labels"][0] > 0)]
+    if top and ("label" in said or "labels" in said):
+        found["likeliest"] = likeliest(p, names, top)
     return found | unknown_in(vocabulary("input"), tokens, numbers)

@@ -8,8 +8,9 @@ from recurra.answers.notes import NOTHING, is_blank
 from recurra.export.clients.common import NOTES, Asked, numbers_of, read, vocabulary
 
 
-def answer(text: str) -> str:
-    """The answer to a story's last sentence, which asks: "Mary is in the kitchen. Where is Mary?"."""
+def answer(text: str, top: int = 0) -> str | dict:
+    """The answer to a story's last sentence, which asks: "Mary is in the kitchen. Where is Mary?"; of `top` with the
+    probabilities of so many of the likeliest."""
     if is_blank(text):
         NOTES.append(NOTHING)
         return ""
@@ -30,4 +31,8 @@ def answer(text: str) -> str:
         counts=np.array([len(rows) - 1]),
         questions=np.array([len(rows) - 1]),
     )
-    return str(vocabulary("label")["symbols"][said["label"][0].argmax()])
+    names, p = vocabulary("label")["symbols"], np.exp(said["label"][0])
+    best = np.argsort(-p, kind="stable")
+    if not top:
+        return str(names[best[0]])
+    return {"label": names[best[0]], "likeliest": [{"label": names[k], "p": float(p[k])} for k in best[:top]]}

@@ -28,8 +28,9 @@ def copied(target: dict, written: list[int], tokens: list[str]) -> str:
     return "".join(piece + copy for piece, copy in zip(pieces, [*copies, ""], strict=True))
 
 
-def answer(text: str, **choice: float | None) -> str:
-    """The best of several beginnings that are lengthened side by side; `choice`: other settings of `SEARCH`."""
+def answer(text: str, top: int = 0, **choice: float | None) -> str | dict:
+    """The best of several beginnings that are lengthened side by side, or the `top` best with the log-probability of
+    each; `choice`: other settings of `SEARCH`."""
     if is_blank(text):
         NOTES.append(NOTHING)
         return ""
@@ -40,11 +41,11 @@ def answer(text: str, **choice: float | None) -> str:
     copies = step.metadata.get("unknown") == "copied"
     own = json.loads(step.metadata["config"]).get("search", {})
     beam, length_penalty, no_repeat, longest = (({**SEARCH, **own, **choice})[name] for name in SEARCH)
-    longest = 3 * len(ids) + 10 if longest is None else longest
+    beam, longest = max(beam, top), 3 * len(ids) + 10 if longest is None else longest
     state = Asked("model")(input=np.array([ids]), lengths=np.array([len(ids)]))
     living: list[tuple[float, list[int]]] = [(0.0, [end])]
     looked: list[list[int]] = [[]]  # of each that lives, the place in the source behind each of its symbols
-    done: list[tuple[float, list[int], list[int]]] = []
+    done: list[tuple[float, float, list[int], list[int]]] = []
     while living and len(done) < beam:
         said = step(input=np.array([written[-1] for _, written in living]), **state)
         looks = said["attention"][:, : len(tokens)].argmax(1) if copies else np.zeros(len(living), int)
@@ -58,7 +59,7 @@ def answer(text: str, **choice: float | None) -> str:
         rows, symbols = np.divmod(best, sums.shape[1])
         grown = [(float(sums[r, s]), [*living[r][1], int(s)], r) for r, s in zip(rows, symbols, strict=True)]
         ended = [one for one in grown if one[1][-1] == end]
-        done += [(p / ((5 + len(w) - 1) / 6) ** length_penalty, w[1:-1], looked[r]) for p, w, r in ended]
+        done += [(p / ((5 + len(w) - 1) / 6) ** length_penalty, p, w[1:-1], looked[r]) for p, w, r in ended]
         if len(living[0][1]) > longest:  # nothing but the mark could follow
             break
         grown = [one for one in grown if one[1][-1] != end]
@@ -66,6 +67,13 @@ def answer(text: str, **choice: float | None) -> str:
         looked = [[*looked[r], int(looks[r])] for r in kept]
         # The batch is the last axis but one of every state.
         state = {name: np.take(value, kept, axis=-2) for name, value in {**state, **following(said)}.items()}
-    cut = [(score, written[1:], of) for (score, written), of in zip(living, looked, strict=True)]
-    _, written, of = max(done or cut, key=lambda one: one[0])
-    return copied(target, written, [tokens[place] for place in of]) if never in written else text_of(target, written)
+    cut = [
+        (p / ((5 + len(w) - 1) / 6) ** length_penalty, p, w[1:], of) for (p, w), of in zip(living, looked, strict=True)
+    ]
+    ranked = sorted(done, key=lambda one: -one[0]) + sorted(cut, key=lambda one: -one[0])
+    found = [
+        {"target": copied(target, w, [tokens[k] for k in of]) if never in w else text_of(target, w)}
+        | {"score": score, "log_p": p}
+        for score, p, w, of in ranked[: max(1, top)]
+    ]
+    return {"source": text, **found[0], "hypotheses": found} if top else str(found[0]["target"])

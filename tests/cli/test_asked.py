@@ -1,9 +1,10 @@
-"""What is asked and cannot be answered: symbols that a run does not know, inputs that are empty."""
+"""What is asked besides: symbols that a run does not know, inputs that are empty, and how likely answers are."""
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import recurra
 from recurra import cli
 from recurra.answers.notes import NOTHING
 from recurra.decoding.sample import sample
+from recurra.errors import ConfigError
 from recurra.runs.writing import Prose, Target, Writing
 
 RUNS = Path(__file__).parent.parent / "fixtures" / "runs"
@@ -125,3 +127,46 @@ def test_what_a_decoder_has_no_name_for_is_copied_or_not_written() -> None:
         writing = Writing(source, {"length": 5, "temperature": 0.0})
         (answer,) = opened.predict(source, beam=1, longest=5)
         assert written(writing, Target(opened, source, opened.options().form)) == answer["target"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("tagger", "to Boston", r"to\tO\t0\.\d{3}\tO 0\.\d{3}  \S+ 0\.\d{3}\nBoston\t\S+\t0\.\d{3}\t.*\n\n"),
+        ("slots", "to Boston", r"# label = \w+\t\w+ 0\.\d{3}  \w+ 0\.\d{3}\nto\tO\t0\.\d{3}\t.*\nBoston(?s:.*)"),
+        ("classifier", "the soup", r"(\w+)\t\1 0\.\d{3}  \w+ 0\.\d{3}\tthe soup\n"),
+        ("topics", "the soup", r"[\w ()]+\t\w+ 0\.\d{3}  \w+ 0\.\d{3}\tthe soup\n"),
+        ("answerer", "Ann went to the yard. Where is Ann?", r"(\w+)\t\1 0\.\d{3}  \w+ 0\.\d{3}\tAnn went.*\n"),
+        ("filler", "the ___ sells", r"the ___ sells\n  both sides  \S+ 0\.\d{3}  \S+ 0\.\d{3}\n  left only .*\n"),
+        ("translator", "the red fox", r"(-\d+\.\d{4}\t-\d+\.\d{4}\t.*\n){2}\n"),
+        ("poet", "5x4 x", r"# 5x4 x\t-\d+\.\d{4}\n(.{5}[，。]\n){4}# -\d+\.\d{4}\t-\d+\.\d{4}\t.{24}\n\n"),
+        ("writer", "the ", r"the (?s:.*)\n\n(\S+\t0\.\d{3}\t\S+ 0\.\d{3}  \S+ 0\.\d{3}\n){300}"),
+    ],
+)
+def test_every_task_says_how_likely_its_answers_are(name: str, text: str, expected: str, capsys: Any) -> None:
+    assert cli.call(["predict", str(RUNS / name), text, "--top", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert re.fullmatch(expected, shown), shown
+    assert cli.call(["predict", str(RUNS / name), text, "--top", "2", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    several = [found.get(key) for key in ("likeliest", "hypotheses")] + [
+        *found.get("likeliest_tags", ()),
+        *(blank["both"] for blank in found.get("blanks", ())),
+        *(symbol["alternatives"] for symbol in found.get("symbols", ())),
+    ]
+    several = [each for each in several if each is not None]
+    assert several and all(len(each) == 2 for each in several)
+    for one, other in several:
+        first, second = (each["p"] if "p" in each else each["score"] for each in (one, other))
+        assert first >= second
+    assert all(each["log_p"] < 0 for each in found.get("hypotheses", ()))
+    without = run(name).predict(text)[0]
+    for key in ("tags", "label", "labels", "text"):
+        assert found.get(key) == without.get(key)
+
+
+def test_a_beam_is_as_wide_as_what_it_is_to_give() -> None:
+    opened = run("translator")
+    assert len(opened.predict("the red fox", top=7, beam=2)[0]["hypotheses"]) == 7
+    with pytest.raises(ConfigError, match=r"search.top and search.n_best say the same"):
+        opened.predict("the red fox", top=3, n_best=2)
