@@ -62,6 +62,14 @@ def test_the_number_of_steps_is_asked_of_what_knows_it() -> None:
             assert notes.now[0].total is None
 
 
+def test_what_is_counted_can_be_gone_through_again() -> None:
+    notes = Notebook()
+    with listening(notes):
+        counted = steps([1, 2], "reading", "numbers")
+    assert [*counted] == [*counted] == [1, 2]
+    assert notes.heard == [("begin", "reading", 0), ("end", "reading", 2)] * 2
+
+
 def test_a_wait_ends_with_an_error_and_where_nobody_goes_on() -> None:
     notes = Notebook()
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 Item = TypeVar("Item")
 
@@ -71,7 +71,8 @@ def steps(
     total: int | None = None,
     size: Callable[[Item], int] | None = None,
 ) -> Iterable[Item]:
-    """The items, counted as they are done with: how many of `total`, that of the items if they know it.
+    """The items, counted as they are done with: how many of `total`, that of the items if they know it. They can be
+    gone through as often as the items themselves.
 
     `size`: how much one counts for, where that is not 1.
     """
@@ -80,21 +81,28 @@ def steps(
         return items
     if total is None and size is None and isinstance(items, Sized):
         total = len(items)
-    return _counted(items, Wait(name, unit, total), listener, size)
+    return _Counted(items, listener, name, unit, total, size)
 
 
-def _counted(
-    items: Iterable[Item], wait: Wait, listener: Listener, size: Callable[[Item], int] | None
-) -> Iterator[Item]:
-    wait.begun = time.monotonic()
-    listener.begin(wait)
-    try:
-        for item in items:
-            yield item
-            wait.done += 1 if size is None else size(item)
-            wait.reached = time.monotonic()
-    finally:
-        listener.end(wait)
+@dataclass(frozen=True)
+class _Counted(Generic[Item]):
+    items: Iterable[Item]
+    listener: Listener
+    name: str
+    unit: str
+    total: int | None
+    size: Callable[[Item], int] | None
+
+    def __iter__(self) -> Iterator[Item]:
+        wait = Wait(self.name, self.unit, self.total)
+        self.listener.begin(wait)
+        try:
+            for item in self.items:
+                yield item
+                wait.done += 1 if self.size is None else self.size(item)
+                wait.reached = time.monotonic()
+        finally:
+            self.listener.end(wait)
 
 
 @contextmanager

@@ -228,7 +228,7 @@ def test_an_evaluation_that_is_stopped_shows_what_is_scored(
     found = json.loads(shown.out)
     assert found["model"]["nats_per_symbol"] > 0 and found["data"] == str(PROSE)
     assert [row["name"] for row in found["baseline"]] == ["kneser-ney, order 2"]
-    assert "recurra: stopped: what was scored by then is above, without the rest" in shown.err
+    assert "recurra: stopped: above is what was scored by then, without the rest" in shown.err
     monkeypatch.setattr(scoring, "score_model", stopped)
     assert cli.call(["evaluate", run, str(PROSE)]) == 130
     shown = capsys.readouterr()

@@ -81,7 +81,7 @@ def evaluate(
         stopped = True
     _print(scored, tables, json)
     if stopped:
-        raise Stopped("stopped: what was scored by then is above, without the rest", signal.SIGINT)
+        raise Stopped("stopped: above is what was scored by then, without the rest", signal.SIGINT)
 
 
 def _print(scored: dict[str, Any], tables: bool, json: bool) -> None:

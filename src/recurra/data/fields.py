@@ -141,7 +141,7 @@ class Codecs(Mapping[str, Any]):
         for name, codec in self.saved.items():
             if name in values:
                 with stage(f"learning the vocabulary of {name}"):
-                    codec.fit(values[name])
+                    codec.fit(steps(values[name], "reading", "values"))
         return self
 
     def encode(self, example: Example) -> dict[str, Any]:

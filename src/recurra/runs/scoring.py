@@ -13,6 +13,7 @@ from recurra.baselines.row import Row, scored_rows
 from recurra.config import metrics_of
 from recurra.decoding.search import cut_notes
 from recurra.errors import ConfigError, DataError
+from recurra.progress import steps
 from recurra.runs.adaptation import Adaptation, not_for
 from recurra.runs.adapted_scores import adapted_scores, own_text
 from recurra.tasks.contract import Predicts, Prepares, ScoredByLoss, ScoresItself, StandsBeside, Starts
@@ -199,7 +200,9 @@ def _answers_together(task: Any, ask: Together) -> bool:
 
 
 def _tokenised(examples: Sequence[Example], codecs: Any) -> list[Example]:
-    return [codecs.tokenised(example) for example in examples]
+    if not codecs.splits:
+        return list(examples)
+    return [codecs.tokenised(example) for example in steps(examples, "splitting into tokens", "examples")]
 
 
 def sizes(codecs: Any, encoded: Sequence[Mapping[str, Any]], in_pieces: bool) -> dict[str, Any]:
