@@ -53,7 +53,7 @@ def test_where_there_is_not_as_many_as_there_is_time_for() -> None:
 
 
 def test_what_is_compiled_at_first_is_not_taken_for_slow() -> None:
-    assert run(Scorer(0.001, first=30.0), 60.0)[0] == 2_000
+    assert run(Scorer(0.001, first=5.0), 60.0)[0] == 2_000
 
 
 def test_a_few_are_scored_where_there_is_no_time_at_all() -> None:

@@ -94,7 +94,8 @@ class _Scoring:
     ) -> None:
         self._run, self._parts, self._names, self._seed = run, parts, names, seed
         self._baseline, self._write, self._say = baseline, write, say
-        self._end, self._baseline_seconds = time.monotonic() + seconds, 0.0
+        self._end = time.monotonic() + seconds
+        self._least, self._baseline_seconds = 0.0, 0.0  # seconds that the least sample, and baselines, took
         each = ("model", "baselines") if baseline else ("model",)
         self.wanted = [*(f"{part} {what}" for part in names for what in each), SHOWN]
         self.done = [name for name in former.get(SCORED, ()) if name in self.wanted]
@@ -108,6 +109,10 @@ class _Scoring:
     def score(self, part: str) -> None:
         """Score the model on a part, and its baselines, where that was not done before."""
         sample = Sample(self._parts[part], self._seed, _sequence(self._run, self._parts[part]))
+        if part != self._names[0] and self._left() < self._least:
+            note = f"The {NAMES[part]} examples are not scored: --max-minutes leaves no time for it."
+            self._scores[self._names[0]]["notes"].append(note)
+            self.done += [name for name in self.wanted if name.startswith(part) and name not in self.done]
         for name, made in ((f"{part} model", self._model), (f"{part} baselines", self._baselines)):
             if name in self.wanted and name not in self.done:
                 with stage(f"scoring {len(self.done) + 1} of {len(self.wanted)} parts"):
@@ -131,10 +136,15 @@ class _Scoring:
             if said := forecast(NAMES[part], sample, whole, share):
                 self._say(said)
 
-        train = self._parts["train"] if self._baseline else None
+        def score(examples: Sequence[Example]) -> dict[str, Any]:
+            started, train = time.monotonic(), self._parts["train"] if self._baseline else None
+            found = score_model([self._run], examples, train, self._run.options())
+            self._least = self._least or time.monotonic() - started
+            return found
+
         found, share = score_affordable(
             sample,
-            lambda examples: score_model([self._run], examples, train, self._run.options()),
+            score,
             self._left() * (OF_MODEL if self._baseline else 2 * OF_MODEL),
             told,
         )

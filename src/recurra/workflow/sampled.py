@@ -20,8 +20,10 @@ SMALL = 16
 """By how much a data set is larger than that, where it is found out what it costs though there is time for all."""
 MEASURED, MEASURED_SHARE = 0.5, 0.1
 """Seconds of scoring that say what all costs, and the share of the time there is that these are at most."""
-MORE = 8
-"""By how much more is scored next, where that took less."""
+MORE, AGAIN = 8, 4
+"""By how much more is scored next, where that took less; and where it took more than there is time for all."""
+LEAST_SLOPE = 0.1
+"""Share of a scoring's seconds that are taken to grow with the examples at least."""
 ROOM = 0.9
 """Share of the time left that is planned with: a few are not like all."""
 SAID = 10.0
@@ -80,6 +82,7 @@ def score_affordable(
     begun, share = clock(), sample.least
     if seconds == math.inf and share > 1 / SMALL:
         return score(sample.examples), 1.0
+    former: tuple[float, float] | None = None  # a smaller share, and the seconds it took
     again = True
     while True:
         started = clock()
@@ -90,17 +93,21 @@ def score_affordable(
                 raise
             share = min(1.0, share * MORE)  # so few may hold nothing that can be scored
             continue
-        took = clock() - started
+        took, left = clock() - started, seconds - (clock() - begun)
         if share >= 1:
             return found, share
-        whole, left = took / share, seconds - (clock() - begun)
+        slope = took / share
+        if former is not None:  # what is not of the examples, such as a kernel that is compiled, does not grow
+            slope = max((took - former[1]) / (share - former[0]), LEAST_SLOPE * slope)
+        whole = took + slope * (1 - share)
         if took < min(MEASURED, MEASURED_SHARE * seconds):
-            share = min(1.0, share * MORE)
-        elif whole > min(left, SAID) and again:  # once more: kernels may have been compiled in it
-            again = False
+            factor = MORE
+        elif again and whole > min(left, SAID) and AGAIN * took < (SAID if left == math.inf else left / 2):
+            again, factor = False, AGAIN
         else:
             break
-    chosen = min(1.0, ROOM * left / whole)
+        former, share = (share, took), min(1.0, share * factor)
+    chosen = min(1.0, share + (ROOM * left - took) / slope)
     told(whole, max(chosen, share))
     return (found, share) if chosen <= share else (score(sample.draw(chosen)), chosen)
 
