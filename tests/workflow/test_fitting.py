@@ -46,6 +46,22 @@ def test_what_is_stated_stays() -> None:
     assert "batching.streams" in found.changes
 
 
+def test_what_is_chosen_is_measured_where_there_is_time() -> None:
+    config, codecs = opened("classifier")
+    asked: list[tuple[Any, float]] = []
+
+    def again(config: Any, seconds: float) -> Pace | None:
+        asked.append((config, seconds))
+        return Pace(0.5, 4_000, 0, 280.0) if len(asked) == 1 else None
+
+    own = training(config, max_minutes=5.0)
+    measured, estimated = (fitting.chosen(config, codecs, SLOW, own, {}, budget.ENOUGH, again) for _ in range(2))
+    assert ", now about 500, as measured, 0.13 epochs: " in measured.said  # nine tenths of 280 seconds
+    assert ", by estimate, " in estimated.said
+    (small, seconds), _ = asked
+    assert small["batching"]["size"] == measured.changes["batching.size"][1] and 0 < seconds < SLOW.seconds
+
+
 def test_where_the_budget_is_enough_the_settings_stay() -> None:
     config, codecs = opened("char-lm")
     found = fitting.chosen(

@@ -170,8 +170,9 @@ class _Scoring:
         return found | {"notes": [*found["notes"], note]}
 
     def _move(self, part: str, what: str) -> str:
-        """How to have all of a part's scores, where a verb scores it."""
-        return f"{what}: recurra evaluate {self._run.path}" if part == self._names[0] else ""
+        """How to have all of a part's scores: where there is a test, it is what the verb scores."""
+        evaluated = "test" if self._parts["test"] else "valid"
+        return f"{what}: recurra evaluate {self._run.path}" if part == evaluated else ""
 
     def _left(self) -> float:
         """Seconds that there are yet."""
