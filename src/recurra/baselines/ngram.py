@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
@@ -77,16 +77,20 @@ class KneserNey:
             raise DataError(
                 "test text: 1 symbol, expected 2 or more, for the first is context only. Name a longer text."
             )
-        occurrences, continuations = _count(train, V, self.order)
+        continuations: list[Table] = []
         ngrams = 0
         p = np.full(len(test) - 1, 1.0 / V)
-        for n, (table, context, gram) in enumerate(follow(test, occurrences, V), 1):
+        lower: tuple[Ids, Ids] | None = None
+        for n, (table, context, gram) in enumerate(
+            follow(test, _occurrences(train, V, self.order, continuations), V), 1
+        ):
+            if lower is not None:
+                p = level_of(continuations[-1], self.discounts).mix(p, *lower)
+            lower = context[1:-1], gram[1:]
             ngrams += len(table.keys)
             if n >= min(self.order, LOWEST_ORDER):
-                log_p = np.log(level_of(table, self.discounts).mix(p, context[1:-1], gram[1:]))
+                log_p = np.log(level_of(table, self.discounts).mix(p, *lower))
                 yield Row(f"kneser-ney, order {n}", ngrams, "n-grams", log_p=log_p, facts={"order": n})
-            if n < self.order:
-                p = level_of(continuations[n - 1], self.discounts).mix(p, context[1:-1], gram[1:])
 
     def fit(self, ids: ArrayLike, vocabulary_size: int) -> Self:
         """Count the n-grams of a text, ids [T] in 0 … vocabulary_size − 1.
@@ -94,8 +98,9 @@ class KneserNey:
         Raises DataError for a text that is empty, not one row of integers, or has an id outside the vocabulary.
         """
         text = _checked(ids, vocabulary_size, "training text")
-        occurrences, continuations = _count(text, vocabulary_size, self.order)
-        self._levels = [level_of(table, self.discounts) for table in (*continuations, occurrences[-1])]
+        continuations: list[Table] = []
+        *_, highest = _occurrences(text, vocabulary_size, self.order, continuations)
+        self._levels = [level_of(table, self.discounts) for table in (*continuations, highest)]
         self.vocabulary_size = vocabulary_size
         return self
 
@@ -177,23 +182,22 @@ class Level:
         return p
 
 
-def _count(text: Ids, V: int, order: int) -> tuple[list[Table], list[Table]]:
-    """How often the n-grams of each order occur, and for all but the highest: how many symbols stand before them."""
-    occurrences: list[Table] = []
-    continuations: list[Table] = []
+def _occurrences(text: Ids, V: int, order: int, continuations: list[Table]) -> Iterator[Table]:
+    """How often the n-grams of each order occur, one after the other. As soon as those of the next are counted,
+    `continuations` has a table more: how many symbols stand before those of the one before."""
+    shorter: Table | None = None
     ending = np.zeros(len(text) + 1, np.int64)  # the (n−1)-gram ending at each position where one does
     for n in steps(range(1, order + 1), "counting n-grams", "orders"):
         keys, grams, counts = np.unique(ending[:-1] * V + text[n - 1 :], return_inverse=True, return_counts=True)
-        if n > 1:
-            shorter = occurrences[-1]
+        if shorter is not None:
             suffix = np.empty(len(keys), np.int64)  # [G] each n-gram without its first symbol
             suffix[grams] = ending[1:]
             neighbours = np.bincount(suffix, minlength=len(shorter.keys))
             neighbours[ending[:1]] += 1  # the start of the text stands before its first (n−1)-gram
             continuations.append(Table(shorter.keys, neighbours, shorter.contexts, V))
-        occurrences.append(Table(keys, counts, len(occurrences[-1].keys) if occurrences else 1, V))
+        shorter = Table(keys, counts, 1 if shorter is None else len(shorter.keys), V)
         ending = grams
-    return occurrences, continuations
+        yield shorter
 
 
 def level_of(table: Table, discounts: str) -> Level:
@@ -222,7 +226,7 @@ def _discounts(counts: Ids, kind: str) -> Floats:
 _Keyed = TypeVar("_Keyed", Table, Level)
 
 
-def follow(text: Ids, orders: Sequence[_Keyed], V: int) -> Iterator[tuple[_Keyed, Ids, Ids]]:
+def follow(text: Ids, orders: Iterable[_Keyed], V: int) -> Iterator[tuple[_Keyed, Ids, Ids]]:
     """Each order n, with two sorts of places in the tables (−1: never seen): of the (n−1)-gram before every symbol and
     before the one to come [T + 1], and of the n-gram that ends with every symbol [T]."""
     context = np.zeros(len(text) + 1, np.int64)
