@@ -24,8 +24,9 @@ MORE, AGAIN = 8, 4
 """By how much more is scored next, where that took less; and where it took more than there is time for all."""
 LEAST_SLOPE = 0.1
 """Share of a scoring's seconds that are taken to grow with the examples at least."""
-ROOM = 0.9
-"""Share of the time left that is planned with: a few are not like all."""
+ROOM, PART = 0.9, 0.5
+"""Shares of the time left that all examples may take, and a part of them where all would take more: what comes after it
+needs time, too, and a few are not like all."""
 SAID = 10.0
 """Seconds of a scoring that are said before it begins."""
 Found = dict[str, Any]
@@ -107,7 +108,7 @@ def score_affordable(
         else:
             break
         former, share = (share, took), min(1.0, share * factor)
-    chosen = min(1.0, share + (ROOM * left - took) / slope)
+    chosen = 1.0 if whole <= ROOM * left else share + (PART * left - took) / slope
     told(whole, max(chosen, share))
     return (found, share) if chosen <= share else (score(sample.draw(chosen)), chosen)
 
