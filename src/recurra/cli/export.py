@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -52,12 +53,19 @@ def export(
 def _print(written: Export) -> None:
     for file in written.files:
         nodes = f"{', '.join(file.nodes)}; " if file.nodes else ""
-        print(f"{file.path}: {file.size / 1e6:,.1f} MB; {nodes}differs from torch by {file.difference:.1e} at most")
+        differs = "" if written.rounded else f"; differs from torch by {file.difference:.1e} at most"
+        print(f"{file.path}: {file.size / 1e6:,.1f} MB; {nodes}".removesuffix("; ") + differs)
     rounded = written.rounded
     if rounded:
+        apart = rounded["log_p"]
+        if apart is not None:
+            print(
+                f"weights in eight bits: an answer's log-probability differs from the run's by {apart:.2g} at most, "
+                f"its probability by a factor of {math.exp(apart):.2f} (over random inputs)"
+            )
         print(
-            f"weights in eight bits: outputs differ by {rounded['difference']:.1e} of their largest at most, "
-            f"{rounded['limit']:g} is the limit"
+            f"weights in eight bits: outputs differ by {rounded['difference']:.1%} of their largest at most, "
+            f"{rounded['limit']:.0%} is the limit"
         )
     if "metric" in rounded:
         name = rounded["metric"].replace("_", " ")

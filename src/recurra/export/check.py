@@ -17,6 +17,8 @@ SIZES = ((1, 1), (3, 5), (4, 11))
 """(batch, time) at which files are compared."""
 TOLERANCE = 1e-5
 """The largest difference of an output, as a share of its largest entry where that is above 1."""
+NORMALISED = 1e-3
+"""So far from 1 may probabilities sum up, for an output to be taken for their logarithms."""
 ROUNDED = 0.2
 """The same of a file whose weights are rounded to eight bits."""
 
@@ -49,11 +51,32 @@ def check(part: Part, model: bytes | str, rounded: bool = False) -> float:
 
 
 @torch.no_grad()
+def answers_apart(part: Part, model: bytes | str, sizes: Sequence[tuple[int, int]] = SIZES) -> float | None:
+    """The largest difference between the log-probabilities that onnxruntime and torch give torch's likeliest answers,
+    over all inputs that files are compared at; None where no output is a distribution."""
+    opened, worst = session(model), None
+    for size in sizes:
+        said, expected = _both(part, opened, *size)
+        for name, tensor in expected.items():
+            log_p = tensor.double().numpy()
+            if log_p.ndim > 1 and log_p.size and np.abs(np.exp(np.minimum(log_p, 1)).sum(-1) - 1).max() < NORMALISED:
+                best = log_p.argmax(-1)[..., None]
+                pair = (np.take_along_axis(np.asarray(each, np.float64), best, -1) for each in (said[name], log_p))
+                worst = max(worst or 0.0, float(np.abs(np.subtract(*pair)).max()))
+    return worst
+
+
+@torch.no_grad()
 def _at(part: Part, opened: Any, batch: int, time: int) -> float:
+    return distance(*_both(part, opened, batch, time))
+
+
+def _both(part: Part, opened: Any, batch: int, time: int) -> tuple[Feeds, Mapping[str, Tensor]]:
+    """What onnxruntime and torch say of the same inputs."""
     feeds = part.draw(np.random.default_rng((batch, time)), batch, time)
     names = [output.name for output in opened.get_outputs()]
     said = dict(zip(names, opened.run(None, feeds), strict=True))
-    return distance(said, part.answer({name: torch.from_numpy(value) for name, value in feeds.items()}))
+    return said, part.answer({name: torch.from_numpy(value) for name, value in feeds.items()})
 
 
 def distance(said: Feeds, expected: Mapping[str, Tensor]) -> float:

@@ -51,8 +51,9 @@ class Export:
     folder: Path
     files: tuple[File, ...]
     rounded: dict[str, Any] = field(default_factory=dict)
-    """With weights in eight bits: the largest "difference" of an output and the "limit" it was held to; "metric", the
-    run's "score" and that of the files, "rounded", on "data", or the "reason" why there is no score."""
+    """With weights in eight bits: the largest "difference" of an output and the "limit" it was held to; the largest
+    difference of an answer's log-probability, "log_p", None where no output is one; "metric", the run's "score" and
+    that of the files, "rounded", on "data", or the "reason" why there is no score."""
     no_client: str = ""
     """Why there is no client.py; empty: there is one."""
 
@@ -78,7 +79,9 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
     if int8:
         files = {name: _rounded(protos[name]) for name in steps(protos, "rounding weights", "files")}
         apart = [check.check(part, files[name], rounded=True) for name, part in named.items()]
-        rounded = {"difference": max(apart), "limit": check.ROUNDED, **_compared(run, files)}
+        of_answers = [check.answers_apart(part, files[name]) for name, part in named.items()]
+        log_p = max((each for each in of_answers if each is not None), default=None)
+        rounded = {"difference": max(apart), "limit": check.ROUNDED, "log_p": log_p, **_compared(run, files)}
     storage.make_folder(out)
     storage.sweep(out, (*files, CODECS, CLIENT, README, REPORT), older=KILLED)
     for name, data in files.items():

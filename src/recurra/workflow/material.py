@@ -74,6 +74,8 @@ class Material:
             self.codecs.fit(prepared["train"])
             if hasattr(self.codecs["input"], "extend") and (symbols := symbols_of(config)):
                 self.codecs["input"].extend(symbols)
+        learned = [note for codec in self.codecs.saved.values() for note in getattr(codec, "notes", ())]
+        self._notes += dict.fromkeys(learned)
         self._notes += unseen(prepared["valid"], self.codecs)
         self._notes += doubts(prepared["train"], task.fields)
         self._valid = self._judged(prepared["valid"])

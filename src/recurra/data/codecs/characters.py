@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from recurra.data.codecs.contract import checked_ids
+from recurra.data.codecs.folding import FOLDS, all_lower, folded, kept
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.registry import part
 
@@ -22,7 +23,8 @@ UNKNOWN_CHARACTER = "\ufffd"
 class Character:
     """Unicode characters, in their code order. Number 0 is U+FFFD, the unknown symbol.
 
-    Characters seen fewer than `min_count` times in `fit` are unknown. Before `fit` every character is.
+    Characters seen fewer than `min_count` times in `fit` are unknown. Before `fit` every character is. Upper case is
+    read as lower where the training text has none.
     """
 
     forms: ClassVar[tuple[str, ...]] = ("text",)
@@ -35,6 +37,8 @@ class Character:
     def __init__(self, min_count: int = 1) -> None:
         check_min_count(min_count)
         self.min_count = min_count
+        self.folds = False
+        """Whether upper case is read as lower because the training text has none."""
         self.take([UNKNOWN_CHARACTER])
 
     def __len__(self) -> int:
@@ -48,6 +52,7 @@ class Character:
         counts: Counter[str] = Counter()
         for text in values:
             counts.update(text)
+        self.folds = all_lower(counts)
         kept = [c for c, n in counts.items() if n >= self.min_count and c != UNKNOWN_CHARACTER]
         check_distinct("character", list(counts), len(kept) + (len(kept) < len(counts)))
         return self.take([UNKNOWN_CHARACTER, *sorted(kept)])
@@ -64,6 +69,7 @@ class Character:
         return self
 
     def encode(self, value: str) -> NDArray[np.int64]:
+        value = folded(value) if self.folds else value
         return self._numbers[np.minimum(_code_points(value), len(self._numbers) - 1)]
 
     def written(self, value: str) -> list[str]:
@@ -78,12 +84,19 @@ class Character:
         return [self.decode([number]) for number in checked_ids(ids, len(self)).tolist()]
 
     def record(self) -> dict[str, Any]:
-        return {"kind": "character", "settings": {"min_count": self.min_count}, "symbols": self.symbols}
+        settings = {"min_count": self.min_count}
+        return {"kind": "character", "settings": settings, **kept(self.folds), "symbols": self.symbols}
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say of what was learned beside the symbols."""
+        return [FOLDS] if self.folds else []
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {}
 
     def restore(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        self.folds = bool(record.get("folds"))
         return self.take(record["symbols"])
 
 

@@ -22,3 +22,16 @@ def checked_splitter(record: Mapping[str, Any]) -> int:
         )
     found: int = splitter
     return found
+
+
+def checked_marks(record: Mapping[str, Any]) -> dict[str, str] | None:
+    """The marks that stay with words, as a vocabulary's record says; None where it says nothing of marks.
+
+    Raises `CheckpointError` for something else than marks.
+    """
+    marks = record.get("marks")
+    if marks is None:
+        return None
+    if not isinstance(marks, Mapping) or {*map(type, marks.values())} != {str} or {*marks} != {"opening", "closing"}:
+        raise CheckpointError(f"a vocabulary with marks {marks!r}, expected texts `opening` and `closing`.")
+    return dict(marks)

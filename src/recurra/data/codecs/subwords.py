@@ -13,6 +13,7 @@ import numpy as np
 
 from recurra.data.codecs.characters import UNKNOWN_CHARACTER
 from recurra.data.codecs.contract import checked_ids
+from recurra.data.codecs.folding import FOLDS, all_lower, kept
 from recurra.data.codecs.splitter import checked_splitter
 from recurra.data.codecs.tokens import Text
 from recurra.data.words import MARKS, SPLITTER
@@ -70,6 +71,8 @@ class Subwords:
         self.most = size
         self.model = model
         self.lower = lower
+        self.folds = False
+        """Whether upper case is read as lower because the training text has none."""
         self.min_count = min_count
         self.splitter = SPLITTER
         self._tokenizer: Tokenizer | None = None
@@ -89,7 +92,9 @@ class Subwords:
         """
         from tokenizers import Tokenizer, models, trainers
 
+        self.folds = False
         written = [text for text in map(self._written, values) if text]
+        self.folds = not self.lower and all_lower(written)
         if not written:
             raise DataError("the training examples hold no text. Is the right field read?")
         alphabet, room = list(BYTE_OF), self.most - 1
@@ -114,6 +119,7 @@ class Subwords:
 
     def restore(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         symbols, scores = record["symbols"], record.get("scores")
+        self.folds = bool(record.get("folds"))
         self.splitter = checked_splitter(record)
         if list(symbols[:1]) != [UNKNOWN_CHARACTER] or len(set(symbols)) != len(symbols):
             raise CheckpointError("a vocabulary of subwords is U+FFFD and then distinct pieces.")
@@ -156,8 +162,13 @@ class Subwords:
         """Kind, settings, how texts are cut into words, pieces, and the scores of "unigram"."""
         settings = {"size": self.most, "model": self.model, "lower": self.lower, "min_count": self.min_count}
         scores = {} if self.scores is None else {"scores": self.scores}
-        by = {"splitter": self.splitter}
+        by = {"splitter": self.splitter, **kept(self.folds)}
         return {"kind": "subwords", "settings": settings, **by, "symbols": self.symbols, **scores}
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say of what was learned beside the symbols."""
+        return [FOLDS] if self.folds else []
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {}
@@ -184,7 +195,7 @@ class Subwords:
     def _written(self, text: Text) -> str:
         """A text as it is cut into pieces; "" stays empty."""
         text = text if isinstance(text, str) else " ".join(text)
-        text = _HALF.sub(UNKNOWN_CHARACTER, text.lower() if self.lower else text)
+        text = _HALF.sub(UNKNOWN_CHARACTER, text.lower() if self.lower or self.folds else text)
         return f" {text}" if text else ""
 
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 
 from recurra.data.codecs.contract import checked_ids
-from recurra.data.codecs.splitter import checked_splitter
+from recurra.data.codecs.folding import FOLDS, all_lower, kept
+from recurra.data.codecs.splitter import checked_marks, checked_splitter
 from recurra.data.codecs.word import UNKNOWN_WORD
 from recurra.data.join import join_words
+from recurra.data.marks import joined_marks, marks_apart
 from recurra.data.vectors import read_vectors, vectors_path
 from recurra.data.words import SPLITTER, split_words, with_zeros
 from recurra.errors import CheckpointError, ConfigError, DataError
@@ -31,8 +33,9 @@ class Tokens:
 
     Examples that hold a text are split: "space" at spaces, tabs and line ends, "words" into words, numbers, marks and
     tags in <>, each Chinese character a word (see `split_words`), or into all their "characters". `lower` and `digits`
-    (every digit a 0) change what a token is looked up by. Tokens seen fewer than `min_count` times in `fit`, or beyond
-    `max_size` symbols, are unknown. Before `fit` all are.
+    (every digit a 0) change what a token is looked up by. Upper case is read as lower where the training text has none,
+    and "space" parts marks from words, too, where training was given tokens in which they stand apart. Tokens seen
+    fewer than `min_count` times in `fit`, or beyond `max_size` symbols, are unknown. Before `fit` all are.
 
     `vectors` names a set of word vectors or a file of them (see `read_vectors`). Its words become symbols after those
     of the training text, and a token that is no symbol is looked up in lower case before it is unknown.
@@ -68,6 +71,11 @@ class Tokens:
         self.coverage: tuple[float, float] | None = None
         """The shares, 0 to 1, of the training text's distinct tokens and of all its tokens that have a vector."""
         self.splitter = SPLITTER
+        self.folds = False
+        """Whether upper case is read as lower because the training text has none."""
+        self.joined: dict[str, str] | None = None
+        """Where marks stand apart from words in tokens that training was given: those that do not, see `joined_marks`;
+        None: a text is parted at white space alone."""
         self.take([UNKNOWN_WORD])
 
     def __len__(self) -> int:
@@ -86,13 +94,35 @@ class Tokens:
         """The tokens of a text as they are written; those of a list as they are."""
         if not isinstance(value, str) or self.split == "characters":
             return list(value)
-        return split_words(value, self.split, self.splitter)
+        words = split_words(value, self.split, self.splitter)
+        if self.joined is None:
+            return words
+        return [token for word in words for token in marks_apart(word, self.joined, self._knows)]
+
+    def _knows(self, token: str) -> bool:
+        return bool(self.encode([token])[0])
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say of what was learned beside the symbols."""
+        found = [FOLDS] if self.folds and not self.lower else []
+        if self.joined is not None:
+            found.append(
+                "Marks stand apart from words in the training data, so a text that is asked is split so: "
+                '"Yes," is two tokens.'
+            )
+        return found
 
     def fit(self, values: Iterable[Text]) -> Self:
         """Take the symbols from texts, split or not. Raises `DataError` where all would be unknown."""
+        values, self.joined = list(values), None
+        tokens = Counter(token for value in values for token in self.tokens(value))
+        self.folds = all_lower(tokens)
         counts: Counter[str] = Counter()
-        for value in values:
-            counts.update(self._keys(self.tokens(value)))
+        for token, count in tokens.items():
+            counts[self._keys([token])[0]] += count
+        given = not any(isinstance(value, str) for value in values)
+        self.joined = joined_marks(counts) if self.split == "space" and given else None
         marked = counts.pop(UNKNOWN_WORD, 0)
         ordered = sorted(counts, key=lambda token: (-counts[token], token))
         room = len(ordered) if self.max_size is None else self.max_size - 1
@@ -154,7 +184,8 @@ class Tokens:
             "vectors": self.named_vectors,
         }
         by = {} if self.split == "characters" else {"splitter": self.splitter}
-        return {"kind": "tokens", "settings": settings, **by, "symbols": self.symbols}
+        marks = {} if self.joined is None else {"marks": self.joined}
+        return {"kind": "tokens", "settings": settings, **by, **kept(self.folds), **marks, "symbols": self.symbols}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Nothing: a model holds the vectors."""
@@ -162,11 +193,12 @@ class Tokens:
 
     def restore(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         self.splitter = checked_splitter(record)
+        self.folds, self.joined = bool(record.get("folds")), checked_marks(record)
         return self.take(record["symbols"])
 
     def _keys(self, tokens: Sequence[str]) -> list[str]:
         """What tokens are looked up by."""
-        keys = [token.lower() for token in tokens] if self.lower else list(tokens)
+        keys = [token.lower() for token in tokens] if self.lower or self.folds else list(tokens)
         return [with_zeros(token) for token in keys] if self.digits else keys
 
     def _with_vectors(self, kept: Sequence[str], counts: Mapping[str, int]) -> Self:

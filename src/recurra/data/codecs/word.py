@@ -11,6 +11,7 @@ import numpy as np
 
 from recurra.data.codecs.characters import check_distinct, check_min_count
 from recurra.data.codecs.contract import checked_ids
+from recurra.data.codecs.folding import FOLDS, all_lower, kept
 from recurra.data.codecs.splitter import checked_splitter
 from recurra.data.join import join_words
 from recurra.data.words import SPLITTER, split_words, with_zeros
@@ -29,6 +30,7 @@ class Word:
 
     `split`: "space" as spaces, tabs and line ends part them; "words" at marks too, as the vocabulary of tokens does
     (see `split_words`). `lower` and `digits` (every digit a 0) change what a word is looked up by, and what is decoded.
+    Upper case is read as lower where the training text has none.
     A last line without `\\n` gets no `end_of_line`, so that a prompt can be continued. Words seen fewer than
     `min_count` times in `fit`, or beyond `max_size` symbols, become `<unk>`, which may also be in the text already.
     Before `fit` every word is unknown. Decoding joins the words of a line with single spaces, those of the split
@@ -68,6 +70,8 @@ class Word:
         self.split = split
         self.digits = digits
         self.splitter = SPLITTER
+        self.folds = False
+        """Whether upper case is read as lower because the training text has none."""
         self.take([UNKNOWN_WORD, end_of_line])
 
     @property
@@ -83,8 +87,10 @@ class Word:
 
     def fit(self, values: Iterable[str]) -> Self:
         counts: Counter[str] = Counter()
+        self.folds = False
         for text in values:
             counts.update(self._words(text))
+        self.folds = not self.lower and all_lower(word for word in counts if word != self.end_of_line)
         always = {UNKNOWN_WORD: counts[UNKNOWN_WORD], self.end_of_line: counts[self.end_of_line]}
         words = sorted((w for w in counts if w not in always), key=lambda w: (-counts[w], w))
         room = len(words) if self.max_size is None else self.max_size - len(always)
@@ -132,17 +138,28 @@ class Word:
             "split": self.split,
             "digits": self.digits,
         }
-        return {"kind": "word", "settings": settings, "splitter": self.splitter, "symbols": self.symbols}
+        return {
+            "kind": "word",
+            "settings": settings,
+            "splitter": self.splitter,
+            **kept(self.folds),
+            "symbols": self.symbols,
+        }
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say of what was learned beside the symbols."""
+        return [FOLDS] if self.folds else []
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {}
 
     def restore(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        self.splitter = checked_splitter(record)
+        self.splitter, self.folds = checked_splitter(record), bool(record.get("folds"))
         return self.take(record["symbols"])
 
     def _words(self, text: str) -> list[str]:
-        text = text.lower() if self.lower else text
+        text = text.lower() if self.lower or self.folds else text
         if self.split == "space" and not self.digits:
             marked = text.replace("\n", f" {self.end_of_line} ")
             return split_words(marked, "space", self.splitter)

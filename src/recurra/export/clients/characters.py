@@ -16,6 +16,8 @@ class Characters:
 
     @staticmethod
     def numbers_of(vocabulary: dict, text: str) -> list[int]:
+        if vocabulary.get("folds"):  # as many characters as before
+            text = "".join(each.lower() if len(each.lower()) == 1 else each for each in text)
         numbers = {symbol: number for number, symbol in enumerate(vocabulary["symbols"])}
         return [numbers.get(character, 0) for character in text]
 

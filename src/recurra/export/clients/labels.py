@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from recurra.answers.notes import NOTHING, is_blank
+from recurra.export.clients.characters import Characters
 from recurra.export.clients.common import NOTES, Asked, numbers_of, unknown_in, vocabulary
 from recurra.export.clients.tokens import Tokens
 
 
 def spelled(tokens: list[str]) -> dict:
     """The characters of each token, for a model that reads them."""
-    symbols = {symbol: number for number, symbol in enumerate(vocabulary("characters")["symbols"])}
     short = [token if len(token) <= 64 else token[:32] + token[-32:] for token in tokens]
-    rows = [[symbols.get(character, 0) for character in token] for token in short]
+    rows = [Characters.numbers_of(vocabulary("characters"), token) for token in short]
     table = np.zeros((len(rows), max(map(len, rows))), np.int64)
     for row, numbers in zip(table, rows, strict=True):
         row[: len(numbers)] = numbers

@@ -16,7 +16,7 @@ class Lines:
     def tokens_of(vocabulary: dict, text: str) -> list[str]:
         said = vocabulary["settings"]
         words: list[str] = []
-        for number, line in enumerate((text.lower() if said["lower"] else text).split("\n")):
+        for number, line in enumerate((text.lower() if said["lower"] or vocabulary.get("folds") else text).split("\n")):
             words += [said["end_of_line"]] if number else []
             found = split_words(line, said["split"], vocabulary.get("splitter", 1))
             words += [with_zeros(word) for word in found] if said["digits"] else found

@@ -28,7 +28,9 @@ class Subwords:
         said, numbers = vocabulary["settings"], {symbol: n for n, symbol in enumerate(vocabulary["symbols"])}
         cut = Subwords.likeliest if said["model"] == "unigram" else Subwords.joined
         found, cuts = [], CUTS[vocabulary.get("splitter", 1) - 1]
-        for word in cuts.findall(f" {text.lower() if said['lower'] else text}" if text else ""):
+        for word in cuts.findall(
+            f" {text.lower() if said['lower'] or vocabulary.get('folds') else text}" if text else ""
+        ):
             letters = "".join(LETTER[byte] for byte in word.encode())
             found += [numbers[piece] for piece in cut(letters, numbers, vocabulary.get("scores", []))]
         return found
