@@ -92,7 +92,7 @@ def test_predict(run: Path, capsys) -> None:
 
 def test_predict_tells_of_unknown_symbols(run: Path, capsys) -> None:
     assert cli.call(["predict", str(run), "☃☃ a", "--length", "3"]) == 0
-    assert capsys.readouterr().err == "recurra: the run does not know 2 symbols of the prompt.\n"
+    assert capsys.readouterr().err == "recurra: the run does not know '☃' (character 1).\n"
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, capsys) -> None:

@@ -40,7 +40,7 @@ class Spans:
         if self.p is not None:
             found["p"] = list(self.p)
         if self.likeliest:
-            found["likeliest_tags"] = [[{"tag": tag, "p": p} for tag, p in each] for each in self.likeliest]
+            found["likeliest_tags"] = [[{"label": tag, "p": p} for tag, p in each] for each in self.likeliest]
         segments = self.segments
         return found if segments is None else {**found, "segments": segments}
 

@@ -52,9 +52,9 @@ def chances(said: dict) -> np.ndarray:
     return np.exp(sums - np.logaddexp.reduce(sums, 1)[:, None])
 
 
-def likeliest(p: np.ndarray, names: list[str], top: int, what: str = "label") -> list[dict]:
+def likeliest(p: np.ndarray, names: list[str], top: int) -> list[dict]:
     """The likeliest names with their probabilities."""
-    return [{what: names[k], "p": float(p[k])} for k in np.argsort(-p, kind="stable")[:top]]
+    return [{"label": names[k], "p": float(p[k])} for k in np.argsort(-p, kind="stable")[:top]]
 
 
 def answer(text: str, top: int = 0) -> dict:
@@ -76,7 +76,7 @@ def answer(text: str, top: int = 0) -> dict:
         if top:
             p = chances(said)
             found["p"] = [float(row[number]) for row, number in zip(p, best, strict=True)]
-            found["likeliest_tags"] = [likeliest(row, names, top, "tag") for row in p]
+            found["likeliest_tags"] = [likeliest(row, names, top) for row in p]
     if "label" in said:
         names, p = vocabulary("label")["symbols"], np.exp(said["label"][0])
         found["label"] = names[p.argmax()]
