@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from recurra import cli
 from recurra.answers.notes import NOTHING
 from recurra.decoding.sample import sample
 from recurra.errors import ConfigError
+from recurra.runs.about import about
 from recurra.runs.writing import Prose, Target, Writing
 
 RUNS = Path(__file__).parent.parent / "fixtures" / "runs"
@@ -170,3 +172,22 @@ def test_a_beam_is_as_wide_as_what_it_is_to_give() -> None:
     assert len(opened.predict("the red fox", top=7, beam=2)[0]["hypotheses"]) == 7
     with pytest.raises(ConfigError, match=r"search.top and search.n_best say the same"):
         opened.predict("the red fox", top=3, n_best=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("writer", "A character model of prose.txt, LSTM 1×8, 30 seconds"),
+        ("tagger", "A tagger of train.conll, LSTM 1×8, 2.5 minutes"),
+        ("topics", "A classifier of train.topics.jsonl, LSTM 1×8 both ways, 3 hours"),
+    ],
+)
+def test_a_run_says_what_it_is_of_its_data(name: str, line: str) -> None:
+    opened = run(name)
+    minutes = {"writer": 0.5, "tagger": 2.5, "topics": 180.0}[name]
+    assert about(opened, {"minutes": {"training": minutes, "around": 9.0}}) == line
+    assert about(opened, {"minutes": minutes}) == line and about(opened, {}) == line.rpartition(", ")[0]
+    data = {"train": ["a/one.txt", "two.txt", "three.txt"]}
+    several = replace(opened, config={**opened.config, "data": data})
+    assert " of one.txt, two.txt and 1 more, " in about(several, {})
+    assert " of atis, " in about(replace(opened, config={**opened.config, "data": {"set": "atis"}}), {})

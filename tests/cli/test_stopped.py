@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -205,7 +206,9 @@ def test_a_scoring_that_is_stopped_keeps_what_is_scored(
     capsys.readouterr()
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     assert cli.call(again) == 0
-    assert "is trained to its end and scored: there is nothing left to do." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "is trained to its end and scored: there is nothing left to do." in said
+    assert re.search(r"--resume --set training\.epochs=… \(it had \d+\)\n", said)
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
 
 

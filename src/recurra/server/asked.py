@@ -16,6 +16,7 @@ from recurra.asking.examples import as_example
 from recurra.checkpoint import RunFolder
 from recurra.data.blanks import BLANK, count_blanks
 from recurra.errors import CheckpointError, NotCausal
+from recurra.runs.about import about
 from recurra.runs.run import Run
 from recurra.runs.writing import TOP, Prose, Target, Writer
 from recurra.server.limits import Limits
@@ -187,7 +188,7 @@ def card(name: str, run: Run, limits: Limits) -> dict[str, Any]:
         "name": name,
         "task": config["task"]["kind"],
         "continues": writes(run),
-        "description": str(config.get("description", "")),
+        "description": about(run, report),
         "core": {each: config["core"][each] for each in CORE if each in config["core"]},
         "parameters": model.parameter_count,
         "vocabulary": {field: codec.size for field, codec in model.codecs.saved.items() if hasattr(codec, "symbols")},

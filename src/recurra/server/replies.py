@@ -44,7 +44,7 @@ class Card(BaseModel):
     name: str
     task: str
     continues: bool = Field(description="Whether it writes on from a beginning, symbol by symbol.")
-    description: str
+    description: str = Field(description="What it is, of which data, how large, how long it was trained.")
     core: dict[str, Any]
     parameters: int
     vocabulary: dict[str, int]

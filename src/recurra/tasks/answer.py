@@ -55,7 +55,9 @@ class Answer(nn.Module):
         "label": LABEL,
     }
     main_metric = ("accuracy", "max")
-    card = Card("Answer", "A story, and behind it a question.", "Mary went to the hall. Where is Mary?")
+    card = Card(
+        "Answer", "A story, and behind it a question.", "Mary went to the hall. Where is Mary?", "question answerer"
+    )
     Options: ClassVar[type] = LabelOptions
     inputs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "sentences": ("stories", "places"),

@@ -50,7 +50,7 @@ class Classify(nn.Module):
     """The module of `recurra.export.clients` that asks its export."""
     unit = "examples"
     causal = False
-    card = Card("Label", "A sentence.", "The quick brown fox")
+    card = Card("Label", "A sentence.", "The quick brown fox", "classifier")
     Options: ClassVar[type] = LabelOptions
 
     weights: Tensor | None

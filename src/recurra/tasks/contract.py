@@ -40,6 +40,8 @@ class Card:
     """What it wants to be given: "A sentence to translate."."""
     example: str
     """An input, where the run's report shows none."""
+    noun: str = "model"
+    """What a trained model of it is called: "tagger"."""
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class Fill(nn.Module):
     client = "blanks"
     """The module of `recurra.export.clients` that asks its export."""
     unit = "tokens"
-    card = Card("Fill the blanks", "A sentence with ___ where a word is missing.", "the ___ fox")
+    card = Card("Fill the blanks", "A sentence with ___ where a word is missing.", "the ___ fox", "blank filler")
     Options: ClassVar[type] = FillOptions
 
     weight: nn.Parameter | None

@@ -54,7 +54,7 @@ class Tag(nn.Module):
     """The module of `recurra.export.clients` that asks its export."""
     unit = "tokens"
     causal = False
-    card = Card("Label", "A sentence.", "The quick brown fox")
+    card = Card("Label", "A sentence.", "The quick brown fox", "tagger")
     Options: ClassVar[type] = LabelOptions
 
     def __init__(

@@ -31,12 +31,15 @@ from recurra.types import Batch, Example, Field, Output, Sizes
 
 SENTENCE = "The quick brown fox"
 KINDS: dict[str, tuple[tuple[str, Literal["min", "max"]], Card]] = {
-    "translation": (("bleu", "max"), Card("Translate", "A sentence to translate.", SENTENCE)),
-    "pronunciation": (("word_error_rate", "min"), Card("Pronounce", "A word to pronounce.", "recurrence")),
+    "translation": (("bleu", "max"), Card("Translate", "A sentence to translate.", SENTENCE, "translator")),
+    "pronunciation": (
+        ("word_error_rate", "min"),
+        Card("Pronounce", "A word to pronounce.", "recurrence", "pronouncer"),
+    ),
     "exact": (("exact_match", "max"), Card("Answer", "A source to be turned into its target.", SENTENCE)),
     "poems": (
         ("nats_per_symbol", "min"),
-        Card("Write", "The form and title of a poem, as in 7x4 春望, or a title alone.", "7x4 春望"),
+        Card("Write", "The form and title of a poem, as in 7x4 春望, or a title alone.", "7x4 春望", "poet"),
     ),
 }
 """By what predictions are scored as: the main metric, and the task in words."""

@@ -51,6 +51,7 @@ def score_and_show(
     baseline: bool,
     say: Say = lambda sentence: None,
     former: Mapping[str, Any] | None = None,
+    plugged: str = "",
 ) -> None:
     """Score the best weights, and show some answers; `write` keeps each part of the report as soon as it is there.
 
@@ -58,6 +59,7 @@ def score_and_show(
     SIGTERM end it at once and raise `Stopped`, which says how many parts were scored and how to have the others; those
     that a `former` report of the same weights has are taken from it. With a budget of time a part is scored on as many
     examples as there is time for, and without baselines where there is none for them. `say` is told what takes long.
+    `plugged`: the words that name the run's plugins.
     """
     seconds = _allowed(trainer.settings, result)
     names = [name for name in ("test", "valid") if material.parts[name] and not (no_test and name == "test")]
@@ -72,7 +74,7 @@ def score_and_show(
     except KeyboardInterrupt as stopped:
         raise Stopped(
             f"the training is finished and saved; scored {len(scoring.done)} of {len(scoring.wanted)} parts. The "
-            f"others: recurra train {run.path} --resume; the test alone: recurra evaluate {run.path}",
+            f"others: recurra train {run.path} --resume{plugged}; the test alone: recurra evaluate {run.path}{plugged}",
             interrupt.signal or signal.SIGINT,
         ) from stopped
 

@@ -68,7 +68,7 @@ def execute(
             if _finished(plan, folder):
                 say(
                     f"{folder.path} is trained to its end and scored: there is nothing left to do. To train longer: "
-                    f"recurra train {folder.path} --resume --set training.epochs=…"
+                    f"recurra train {folder.path} --resume{_plugged(plan)} {_longer(folder, plan)}"
                 )
                 return load_run(folder.path, device=plan.config["training"].get("device", "auto"))
         storage.sweep(plan.out, [file.name for file in RunFolder(plan.out).files])
@@ -168,11 +168,8 @@ def _execute(
     result = trainer.fit(resume=going_on)
     fitted = time.monotonic() - fitting
     if result.interrupted:
-        plugged = "".join(f" --plugin {path}" for path in plan.plugins)
-        raise Stopped(
-            f"stopped after step {result.step:,} and saved. Go on: recurra train {folder.path} --resume{plugged}",
-            result.signal or signal.SIGINT,
-        )
+        again = f"recurra train {folder.path} --resume{_plugged(plan)}"
+        raise Stopped(f"stopped after step {result.step:,} and saved. Go on: {again}", result.signal or signal.SIGINT)
     say(_ended(result, training))
     run, kept = load_run(folder.path, device=training.device), folder.report
 
@@ -195,8 +192,24 @@ def _execute(
         baseline=baseline,
         say=say,
         former=former if same else None,
+        plugged=_plugged(plan),
     )
     return run
+
+
+def _plugged(plan: Plan) -> str:
+    """The words that name a plan's plugins again."""
+    return "".join(f" --plugin {path}" for path in plan.plugins)
+
+
+def _longer(folder: RunFolder, plan: Plan) -> str:
+    """What to say for a longer training, by what ended it."""
+    training = plan.config["training"]
+    ended = checkpoint.read_report(folder.report).get("ended")
+    if ended == "time":
+        return f"--max-minutes … (it had {training['max_minutes']:g})"
+    name = "patience" if ended == "patience" else "epochs"
+    return f"--set training.{name}=… (it had {training.get(name)})"
 
 
 def _fits(plan: Plan, training: Training) -> bool:
