@@ -129,7 +129,8 @@ def test_weights_in_eight_bits_are_smaller_and_nearly_the_same(
     monkeypatch.setattr(workflow, "export", lambda *_, **__: small)
     assert cli.call(["export", "run", "--int8"]) == 0
     shown = capsys.readouterr().out
-    assert f"differ by {small.rounded['difference']:.1e} of their largest at most, 0.2 is the limit" in shown
+    assert f"differ by {small.rounded['difference']:.1%} of their largest at most, 20% is the limit" in shown
+    assert f"log-probability differs from the run's by {small.rounded['log_p']:.2g} at most" in shown
     assert "\nno score before and after: there are no training data." in shown
     poems = run_of(make_model("poem"), here / "run")
     assert "drawn at random" in write.export(poems, here / "poems", int8=True).rounded["reason"]
