@@ -66,6 +66,8 @@ def make_model(recipe: str, settings: Mapping[str, Any] | None = None) -> Model:
         symbols["tags"] = Labels().take(TAGS)
     if "label" in task.fields or "labels" in task.fields:
         symbols["label"] = Labels().take(["yes", "no", "home"])
+    if "ngrams" in task.fields:
+        symbols["ngrams"] = registry.construct("codec", task.fields["ngrams"].codec).fit([TEXT.split(), *WORDS] * 2)
     torch.manual_seed(0)
     model = Model.from_config(config, symbols).eval()
     for parameter in model.parameters():

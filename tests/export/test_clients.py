@@ -83,6 +83,7 @@ RUNS: list[tuple[str, dict[str, Any], str]] = [
     ("char-lm", {"core": {"kind": "transformer", "hidden_size": 8, "heads": 2, "causal": True, "span": 6}}, "the "),
     ("slots", {}, "where did 2 dogs go Ulaanbaatar"),
     ("classifier", {"core.bidirectional": False, "task.pooling": "last"}, "where did the cat go ?"),
+    ("classifier", {"task.ngrams": 3}, "where did she go home, the dogs, the dogs"),
     ("fill", {}, "where did ___ go Ulaanbaatar"),
     ("translate-characters", {}, "the dogs ran home."),
     ("translate", {"vocabulary": {"kind": "tokens"}, "task.tied": "output", "search.beam": 2}, "the Ulaanbaatar dogs"),

@@ -9,15 +9,18 @@ from torch import Tensor
 from recurra.errors import ConfigError
 from recurra.nn.pooling import Pooling
 
-KINDS = ("last", "mean", "max", "attention")
+KINDS = ("last", "mean", "max", "attention", "all")
 LENGTHS = (5, 0, 1, 3)
 
 
 def one(pooling: Pooling, y: Tensor) -> Tensor:
     """The pooled vector of one sequence [n, H] that has steps."""
     H = y.shape[1]
+    last = torch.cat((y[-1, : H // 2], y[0, H // 2 :])) if pooling.both else y[-1]
+    if pooling.kind == "all":
+        return torch.cat((y.mean(0), y.max(0).values, last))
     if pooling.kind == "last":
-        return torch.cat((y[-1, : H // 2], y[0, H // 2 :])) if pooling.both else y[-1]
+        return last
     if pooling.kind == "mean":
         return torch.stack(list(y)).mean(0)
     if pooling.kind == "max":
@@ -35,16 +38,16 @@ def test_is_the_loop_and_reads_nothing_behind_the_ends(kind: str, both: bool, le
     pooling = Pooling(kind, 6, both).double()  # type: ignore[arg-type]
     y = torch.randn(4, 5, 6, dtype=torch.float64)
     for b, n in enumerate(lengths or ()):
-        y[b, n:] = 0 if kind == "last" else float("nan")
+        y[b, n:] = 0 if kind in ("last", "all") else float("nan")
     pooled = pooling(y, None if lengths is None else torch.tensor(lengths))
     for b, n in enumerate(lengths or (5,) * 4):
-        expected = one(pooling, y[b, :n]) if n else torch.zeros(6, dtype=torch.float64)
+        expected = one(pooling, y[b, :n]) if n else torch.zeros(pooling.output_size, dtype=torch.float64)
         assert torch.allclose(pooled[b], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients(kind: str) -> None:
-    pooling = Pooling(kind, 4, kind == "last").double()  # type: ignore[arg-type]
+    pooling = Pooling(kind, 4, kind in ("last", "all")).double()  # type: ignore[arg-type]
     y = torch.randn(4, 5, 4, dtype=torch.float64, requires_grad=True)
     lengths = torch.tensor(LENGTHS)
     assert torch.autograd.gradcheck(lambda v: pooling(v, lengths), (y,))
@@ -57,7 +60,9 @@ def test_gradients(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_steps_at_all(kind: str) -> None:
-    assert torch.equal(Pooling(kind, 4)(torch.randn(3, 0, 4), torch.zeros(3, dtype=torch.int64)), torch.zeros(3, 4))  # type: ignore[arg-type]
+    pooling = Pooling(kind, 4)  # type: ignore[arg-type]
+    pooled = pooling(torch.randn(3, 0, 4), torch.zeros(3, dtype=torch.int64))
+    assert torch.equal(pooled, torch.zeros(3, 12 if kind == "all" else 4))
 
 
 def test_what_does_not_fit_is_refused() -> None:

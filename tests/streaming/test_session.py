@@ -293,6 +293,12 @@ def test_a_core_that_reads_from_the_end_is_refused(core: dict[str, Any], change:
         open_session(tagger(core), HERE)
 
 
+def test_a_model_that_counts_ngrams_is_refused() -> None:
+    counting = made(task={"kind": "classify", "ngrams": 2}, core={"kind": "recurrent", "hidden_size": 8})
+    with pytest.raises(NotCausal, match=r"it reads ngrams, which are not known .* without them: --set task.ngrams=0"):
+        open_session(counting, HERE)
+
+
 def test_a_task_that_waits_for_the_end_is_refused() -> None:
     fill = made(task={"kind": "fill"}, core={"kind": "both-ways", "hidden_size": 8})
     with pytest.raises(NotCausal, match=r"run cannot be streamed: its task, 'fill', answers when all of its input"):

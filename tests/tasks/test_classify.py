@@ -61,14 +61,16 @@ def logits_of(embedder: nn.Module, core: Core, task: Classify, given: Batch, poo
     """Of the three sequences that have steps."""
     y, _ = core(*embedder(given))
     rows = [y[b, :n] for b, n in enumerate(LENGTHS) if n]
-    pooled = torch.stack([{"last": r[-1], "mean": r.mean(0), "max": r.amax(0)}[pooling] for r in rows])
+    ways = {"last": lambda r: r[-1], "mean": lambda r: r.mean(0), "max": lambda r: r.amax(0)}
+    ways["all"] = lambda r: torch.cat([ways[kind](r) for kind in ("mean", "max", "last")])
+    pooled = torch.stack([ways[pooling](r) for r in rows])
     return F.linear(pooled, task.label.linear.weight, task.label.linear.bias)
 
 
 FULL = [0, 1, 3]
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "all"])
 def test_one_label(pooling: str) -> None:
     embedder, core, task = made(pooling=pooling)
     given = batch()
@@ -202,3 +204,81 @@ def test_balanced_weights_want_counts() -> None:
 def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         made(**settings)
+
+
+def counting(**settings: Any) -> tuple[SymbolEmbedder, Core, Classify, Batch]:
+    """Parts that count n-grams of up to 2 tokens, and a batch; the third sequence has no steps and no n-grams."""
+    task: Classify = registry.construct("task", {"kind": "classify", "ngrams": 2, **settings})
+    sizes = Sizes(vocabulary=V, embedding=D, core=H, fields={"label": L, "labels": L, "ngrams": 7})
+    embedder, core, task = SymbolEmbedder(size=D).build(sizes), Core(), task.build(sizes)
+    for part in (embedder, core, task):
+        part.double()
+    torch.nn.init.normal_(task.plain.weight)
+    given = batch()
+    numbers = torch.stack([torch.randperm(7)[:4] for _ in range(B)])
+    numbers[2] = 7
+    counted = {"ngrams": numbers, "ngram_counts": torch.randint(1, 4, (B, 4))}
+    return embedder, core, task, Batch({**given.fields, **counted}, given.structure)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_ngrams_beside_the_network(several: bool) -> None:
+    embedder, core, task, given = counting(multi_label=several)
+    task.together.scales.copy_(torch.tensor([0.5, 2.0]))
+
+    def loss(z: Tensor) -> Tensor:
+        if several:
+            return F.binary_cross_entropy_with_logits(z[FULL], given.fields["labels"][FULL].double(), reduction="sum")
+        return F.cross_entropy(z[FULL], given.fields["label"][FULL], reduction="sum")
+
+    asked = task.eval().ask(embedder, core, given)
+    network, plain = asked["network_logits"], asked["ngrams_logits"]
+    assert torch.allclose(network[FULL], logits_of(embedder, core, task, given, "last"), atol=1e-12)
+    assert torch.allclose(plain, task.plain(given.fields["ngrams"], given.fields["ngram_counts"]))
+    z = 0.5 * network + 2 * plain
+    assert torch.allclose(asked["labels" if several else "label"], z if several else z.log_softmax(1), atol=1e-12)
+    output = task(embedder, core, given)
+    assert torch.allclose(output.loss, loss(z), rtol=1e-12) and output.penalty is None
+    torch.manual_seed(5)
+    output = task.train()(embedder, core, given)
+    torch.manual_seed(5)
+    plain = task.plain(given.fields["ngrams"], given.fields["ngram_counts"])
+    assert output.penalty is not None
+    assert torch.allclose(output.loss, loss(0.5 * network + 2 * plain), rtol=1e-12)
+    assert torch.allclose(output.penalty, loss(network) + loss(plain), rtol=1e-12)  # each learns by itself, too
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_how_much_ngrams_count_is_said_by_validation(several: bool) -> None:
+    embedder, core, task, given = counting(multi_label=several)
+    field = task.learned[0]
+    codecs: Any = {field: Labels("label-set" if several else "label").take(["a", "b", "c"])}
+    if several:
+        examples = [{"labels": ["a"]}, {"labels": []}, {"labels": ["b", "c"]}, {"labels": ["b"]}]
+    else:
+        examples = [{"label": name} for name in ("a", "never seen", "b", "c")]
+    asked = task.eval().ask(embedder, core, given)
+    (again,) = task.calibrate([asked], [examples], codecs)
+    assert not torch.equal(task.together.scales, torch.ones(2))
+    for name, value in task.ask(embedder, core, given).items():
+        assert torch.allclose(value, again[name], atol=1e-12)
+    said = task.answers(again, examples, codecs, task.Options())
+    assert all(set(answer["alone"]) == {"network", "ngrams"} for answer in said)
+    gold = [{**example, field: example[field] if several else "a"} for example in examples]
+    network, plain = task.rows_beside(gold, said, codecs, 1000)
+    assert (network["name"], plain["name"]) == ("its network alone", "its n-grams alone")
+    assert network["size"] + plain["size"] == 1000 and plain["size"] == 8 * L + L
+    alone = [{field: list(each["alone"]["ngrams"]) if several else each["alone"]["ngrams"][0]} for each in said]
+    metric = task.main_metric[0]
+    assert plain[metric] == task.score(gold, alone).metrics[metric]
+
+
+def test_ngrams_begin_as_logistic_regression() -> None:
+    _, _, task, _ = counting()
+    encoded = [{"label": k % L, "ngrams": torch.tensor([[k % L, 1], [5, 2]]).numpy()} for k in range(30)]
+    assert task.begin(encoded).startswith("N-grams: 7 of up to 2 tokens, beginning as logistic regression with λ = ")
+    plain = task.plain.eval()(torch.tensor([[k, 5] for k in range(L)]), torch.ones(L, 2, dtype=torch.int64))
+    assert plain.argmax(1).tolist() == [0, 1, 2]
+    assert made()[2].begin(encoded) == ""
+    with pytest.raises(ConfigError, match=r"task.ngrams = 9, expected 0 \(none\) to 5 tokens"):
+        Classify(ngrams=9)

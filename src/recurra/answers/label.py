@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from recurra.answers.answer import chances, one_line
@@ -22,6 +22,8 @@ class Label:
     """What was labelled, to be shown beside it; None where it is no tokens, or another part shows them."""
     place: str = ""
     """Where a sequence that is no tokens comes from."""
+    alone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The names that each part of the model would give by itself, by what the part is called."""
 
     def json(self) -> dict[str, Any]:
         found: dict[str, Any] = {"place": self.place} if self.place else {}
@@ -29,6 +31,8 @@ class Label:
         found |= {"labels": list(self.names)} if self.several else {"label": self.names[0]}
         if self.likeliest:
             found["likeliest"] = self._likeliest()
+        if self.alone:
+            found["alone"] = {part: list(names) for part, names in self.alone.items()}
         return found
 
     def text(self) -> str:

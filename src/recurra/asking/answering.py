@@ -17,7 +17,7 @@ from recurra.engine.device import autocast, moved
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.progress import steps
-from recurra.tasks.contract import Prepares, Reads, Starts
+from recurra.tasks.contract import Calibrates, Prepares, Reads, Starts
 from recurra.types import Batch, Example
 
 Stop = Callable[[], bool]
@@ -79,26 +79,37 @@ def answer(
     precision: str = "float32",
     stop: Stop = never,
     cells: int | None = None,
+    calibrate: bool = False,
 ) -> list[Answer]:
     """The answer to each example, in their order; dropout is off where the models are in `eval()`.
 
-    `cells`: an alignment of more numbers is left out. Raises `Stopped` where `stop()` says so between two batches.
+    `cells`: an alignment of more numbers is left out. With `calibrate` the task first chooses by the
+    examples, which are labelled, what it leaves to them. Raises `Stopped` where `stop()` says so between two batches.
     """
     first = models[0]
     found: dict[int, Answer] = {}
     order = asked.passes[0].order
+    examples = [[asked.examples[asked.rows[place]] for place in places] for places in order]
+    later = calibrate and isinstance(first.task, Calibrates)
+    said: list[Mapping[str, torch.Tensor]] = []
     answering = steps(enumerate(order), "answering", "examples", len(asked.rows), size=lambda batch: len(batch[1]))
     for k, places in answering:
         if stop():
             raise Stopped
         batches = [moved(each[k], device) for each in asked.passes]
-        examples = [asked.examples[asked.rows[place]] for place in places]
         with autocast(device, precision):
             if isinstance(first.task, Starts):
-                made = write(models, batches, examples, options, places, stop=stop, cells=cells)
+                made = write(models, batches, examples[k], options, places, stop=stop, cells=cells)
+            elif later:
+                said.append(_mean(models, batches))
+                continue
             else:
-                made = first.task.answers(_mean(models, batches), examples, first.codecs, options)
+                made = first.task.answers(_mean(models, batches), examples[k], first.codecs, options)
         found |= {asked.rows[place]: each for place, each in zip(places, made, strict=True)}
+    if said:
+        for places, some, one in zip(order, examples, first.task.calibrate(said, examples, first.codecs), strict=True):
+            made = first.task.answers(one, some, first.codecs, options)
+            found |= {asked.rows[place]: each for place, each in zip(places, made, strict=True)}
     for row, example in enumerate(asked.examples):
         if row not in found:
             found[row] = first.task.written(example, (), first.codecs, options)

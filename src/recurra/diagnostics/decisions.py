@@ -27,7 +27,7 @@ from recurra.diagnostics.reading import Given, Parts, Reading, frozen_copy, read
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.progress import steps as counted
-from recurra.tasks.contract import Continues, GuessesSymbols, LosesByStep, Starts
+from recurra.tasks.contract import Continues, GuessesSymbols, LosesByStep, Starts, of_whole
 from recurra.types import Batch
 
 Shares = NDArray[np.float64]
@@ -100,6 +100,8 @@ def attribution(model: Model, given: Given, *, all_symbols: bool = False) -> Att
             steps, names = list(range(len(value))), [str(codecs[name].symbols[int(number)]) for number in value]
         else:
             steps, names = [None], [_written(codecs[name], value[:-1] if isinstance(task, Starts) else value)]
+    if whole := of_whole(codecs):
+        notes.append(f"What the {whole[0]} say is in the answer and its p; only the network is explained.")
     if isinstance(task, Starts):
         notes.append("The answer is the whole text that was written; its p is the geometric mean over its symbols.")
     if len(steps) > DECISIONS:

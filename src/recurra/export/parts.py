@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recurra.data.codecs.contract import Lays
 from recurra.decoding.state import leaves, rebuilt
 from recurra.model import Model
-from recurra.tasks.contract import Arranges, Continues, Follows, Starts
-from recurra.types import Batch, Lengths, changes_time
+from recurra.tasks.contract import Arranges, Continues, Starts, follows
+from recurra.types import Batch, Lengths
 
 Feeds = dict[str, NDArray[Any]]
 """Inputs or outputs by name."""
@@ -27,8 +28,6 @@ Axes = Mapping[str, tuple[str | int, ...]]
 NEXT = "_next"
 """Ends the name of a state after a step: `state_h_next` is what `state_h` takes next."""
 INPUTS: Axes = {"input": ("batch", "time"), "lengths": ("batch",)}
-SPELLING: Axes = {"spellings": ("words", "characters"), "spelling_lengths": ("words",), "spelling": ("batch", "time")}
-"""The characters of each distinct word, how many they are, and the word at each place."""
 FEW, MORE = (3, 2), (4, 3)
 """Sizes (batch, time) at which states are looked at: an axis that differs has any length."""
 
@@ -95,7 +94,7 @@ def _reader(model: Model) -> list[Part]:
     task, embedder, core = model.task, model.embedder, model.core
     ask = task.ask
     states = States(None, ())
-    if core.causal and isinstance(task, Follows) and not changes_time(embedder):
+    if core.causal and follows(model):
         states = _states(core, lambda *sizes: _read(model, _draw(model, np.random.default_rng(0), *sizes)))
 
     def draw(random: np.random.Generator, batch: int, time: int) -> Feeds:
@@ -171,7 +170,12 @@ def _writer(model: Model) -> list[Part]:
 
 def _inputs(model: Model) -> Axes:
     given = {"input": (*INPUTS["input"], *_width(model)), "lengths": INPUTS["lengths"]}
-    return {**given, **(SPELLING if "characters" in model.codecs else {})}
+    return given | {name: axes for codec in _laying(model) for name, axes in codec.axes.items()}
+
+
+def _laying(model: Model) -> list[Lays]:
+    """The codecs that lay fields of a batch in a way of their own."""
+    return [codec for codec in model.codecs.values() if isinstance(codec, Lays)]
 
 
 def _width(model: Model) -> tuple[int, ...]:
@@ -187,15 +191,11 @@ def _draw(model: Model, random: np.random.Generator, batch: int, time: int) -> F
     if batch > 1:
         lengths[-1] = 0
     feeds: Feeds = {"input": _draw_input(model, random, (batch, time)), "lengths": lengths}
-    if "characters" in model.codecs:
-        words = max(1, batch * time // 2)
-        feeds |= {
-            "spellings": random.integers(0, model.codecs["characters"].size, (words, time + 2)),
-            "spelling_lengths": random.integers(1, time + 3, words),
-            "spelling": random.integers(0, words, (batch, time)),
-        }
+    for codec in _laying(model):
+        arrays = [codec.random(random, steps) for steps in lengths.tolist()]
+        feeds |= codec.batched(arrays, time)
     for name, said in model.codecs.fields.items():
-        if said.learned or not said.of or name == "input":
+        if said.learned or name == "input" or isinstance(model.codecs[name], Lays):
             continue
         if said.along:
             feeds[name] = np.sort(random.integers(0, 4, (batch, time)), 1)

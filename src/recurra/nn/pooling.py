@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from recurra.engine.time import check_lengths
 from recurra.errors import ConfigError, did_you_mean
 
-Kind = Literal["last", "mean", "max", "attention"]
+Kind = Literal["last", "mean", "max", "attention", "all"]
 Memory = tuple[Tensor, ...]
 """What a pooling of a sequence that is not at its end remembers, each [B, ·]."""
 
@@ -23,6 +24,7 @@ class Pooling(nn.Module):
       the second half, read backwards, at the first: each direction where it has seen everything.
     - mean, max: over the valid steps.
     - attention: Σ_t a_t y_t, a = softmax over valid steps of u · tanh(W y_t + b) (Yang et al. 2016).
+    - all: mean, max and last side by side, [B, 3H], which `output_size` says (Howard & Ruder 2018, concat pooling).
     """
 
     def __init__(self, kind: Kind, size: int, both: bool = False) -> None:
@@ -33,6 +35,7 @@ class Pooling(nn.Module):
         if both and size % 2:
             raise ConfigError(f"pooling of both directions: size = {size} is odd, expected two halves.")
         self.kind, self.size, self.both = kind, size, both
+        self.output_size = 3 * size if kind == "all" else size
         if kind == "attention":
             self.projection = nn.Linear(size, size)
             self.question = nn.Parameter(torch.empty(size).uniform_(-1 / math.sqrt(size), 1 / math.sqrt(size)))
@@ -41,27 +44,31 @@ class Pooling(nn.Module):
         return f"{self.kind!r}, {self.size}"
 
     def forward(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
-        B, T, H = y.shape
+        B, T, _ = y.shape
         lengths = (torch.full((B,), T) if lengths is None else check_lengths(lengths, T, B)).to(y.device)
         if T == 0:
-            return y.new_zeros(B, H)
+            return y.new_zeros(B, self.output_size)
         valid = (torch.arange(T, device=y.device) < lengths[:, None])[:, :, None]  # [B, T, 1]
         empty = (lengths == 0)[:, None]
-        if self.kind == "last":
-            pooled = y[torch.arange(B, device=y.device), (lengths - 1).clamp(min=0)]
-            if self.both:
-                pooled = torch.cat((pooled[:, : H // 2], y[:, 0, H // 2 :]), 1)
-        elif self.kind == "mean":
-            pooled = y.masked_fill(~valid, 0).sum(1) / lengths.clamp(min=1)[:, None]
-        elif self.kind == "max":
-            pooled = y.masked_fill(~valid, -math.inf).amax(1)
-        else:
-            y = y.masked_fill(~valid, 0)
-            scores = torch.tanh(self.projection(y)) @ self.question  # [B, T]
-            # An empty sequence attends to zeros, so that its softmax is no 0 / 0.
-            scores = scores.masked_fill(~valid[:, :, 0] & ~empty, -math.inf)
-            pooled = torch.einsum("bt,bth->bh", scores.softmax(1), y)
-        return pooled.masked_fill(empty, 0)
+        kinds: Sequence[Kind] = ("mean", "max", "last") if self.kind == "all" else (self.kind,)
+        pooled = [self._pooled(kind, y, lengths, valid, empty) for kind in kinds]
+        return (pooled[0] if len(pooled) == 1 else torch.cat(pooled, 1)).masked_fill(empty, 0)
+
+    def _pooled(self, kind: Kind, y: Tensor, lengths: Tensor, valid: Tensor, empty: Tensor) -> Tensor:
+        """[B, H]; of an empty sequence anything."""
+        B, _, H = y.shape
+        if kind == "last":
+            last = y[torch.arange(B, device=y.device), (lengths - 1).clamp(min=0)]
+            return torch.cat((last[:, : H // 2], y[:, 0, H // 2 :]), 1) if self.both else last
+        if kind == "mean":
+            return y.masked_fill(~valid, 0).sum(1) / lengths.clamp(min=1)[:, None]
+        if kind == "max":
+            return y.masked_fill(~valid, -math.inf).amax(1)
+        y = y.masked_fill(~valid, 0)
+        scores = torch.tanh(self.projection(y)) @ self.question  # [B, T]
+        # An empty sequence attends to zeros, so that its softmax is no 0 / 0.
+        scores = scores.masked_fill(~valid[:, :, 0] & ~empty, -math.inf)
+        return torch.einsum("bt,bth->bh", scores.softmax(1), y)
 
     def follow(self, y: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
         """One more step, y [B, H], of sequences that are read as they come: the pooled vectors [B, H] of all steps so
@@ -76,6 +83,10 @@ class Pooling(nn.Module):
             largest = torch.maximum(memory[0], y) if memory else y
             return largest, (largest,)
         wide = y.double()
+        if self.kind == "all":
+            total, count, largest = memory or (torch.zeros_like(wide), wide.new_zeros(len(y), 1), y)
+            memory = (total + wide, count + 1, torch.maximum(largest, y))
+            return torch.cat(((memory[0] / memory[1]).to(y.dtype), memory[2], y), 1), memory
         if self.kind == "mean":
             one = wide.new_ones(len(y), 1)
             total, count = (memory[0] + wide, memory[1] + one) if memory else (wide, one)

@@ -16,7 +16,7 @@ from recurra.errors import ConfigError, DataError
 from recurra.progress import steps
 from recurra.runs.adaptation import Adaptation, not_for
 from recurra.runs.adapted_scores import adapted_scores, own_text
-from recurra.tasks.contract import Predicts, Prepares, ScoredByLoss, ScoresItself, StandsBeside, Starts
+from recurra.tasks.contract import HasParts, Predicts, Prepares, ScoredByLoss, ScoresItself, StandsBeside, Starts
 from recurra.tasks.metrics import with_metrics
 from recurra.tasks.scores import Scores, perplexity
 from recurra.training.evaluation import Score, evaluate
@@ -159,7 +159,8 @@ def _scored(
     answers = ask.answers(gold, ask.options)
     scores = with_metrics(task.score(gold, answers, codecs), metrics_of(ask.runs[0].config), gold, answers)
     if not isinstance(task, Starts):
-        return scores, [], {}
+        parameters = sum(run.model.parameter_count for run in ask.runs)
+        return scores, task.rows_beside(gold, answers, codecs, parameters) if isinstance(task, HasParts) else [], {}
     cut = sum(not each.json().get("ended", True) for each in answers)
     return scores, [], {"search": ask.options.words, "cut": cut, "notes": cut_notes(cut, len(gold), ask.options)}
 

@@ -21,7 +21,7 @@ from recurra.engine.device import moved
 from recurra.errors import ConfigError, DataError, NotCausal
 from recurra.model import Model
 from recurra.streaming.stepping import How, make_steps
-from recurra.tasks.contract import Follows
+from recurra.tasks.contract import Follows, of_whole
 from recurra.types import Batch, changes_time
 
 Said = Mapping[str, Tensor]
@@ -147,6 +147,11 @@ def check_streams(model: Model, path: Path) -> None:
             f"{path} is an export, whose files read texts but are not streamed. Stream the run it came from: "
             "`recurra stream RUN`, or recurra.load(RUN).session()."
         )
+    if whole := of_whole(model.codecs):
+        raise NotCausal(
+            f"{path} cannot be streamed: it reads {whole[0]}, which are not known before its input is there as a "
+            f"whole. Use `recurra predict`, or train without them{_without(model.task, whole[0])}."
+        )
     if changes_time(model.embedder):
         raise NotCausal(
             f"{path} cannot be streamed: its embedder, {model.config['embedder']['kind']!r}, gives other steps than "
@@ -161,6 +166,11 @@ def check_streams(model: Model, path: Path) -> None:
             f"{path} cannot be streamed: its core, {core!r}, also reads from the end, so that nothing can be said "
             f"before the input is there as a whole. Use `recurra predict`, or train with --set {change}."
         )
+
+
+def _without(task: Any, field: str) -> str:
+    """How a field is left out, where a setting of the task is called like it."""
+    return f": --set task.{field}=0" if field in inspect.signature(type(task)).parameters else ""
 
 
 def streaming_tasks() -> list[str]:

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from recurra.answers import Answer, Label
 from recurra.data.fields import Codecs
 from recurra.errors import ConfigError
+from recurra.nn.calibrated import CalibratedSum
+from recurra.nn.ngrams import NgramLayer
 from recurra.nn.pooling import Memory, Pooling
 from recurra.nn.softmax import IGNORED
 from recurra.registry import part
@@ -21,7 +23,6 @@ from recurra.tasks.naming import (
     LABELS,
     LabelOptions,
     count_unseen,
-    label_answers,
     label_counts,
     likeliest,
     ranked,
@@ -30,7 +31,12 @@ from recurra.tasks.naming import (
 from recurra.tasks.scores import Scores, check_fields, label_scores, label_set_scores
 from recurra.types import Batch, Example, Field, Lengths, Output, Sizes
 
-Poolings = Literal["last", "mean", "max", "attention"]
+Poolings = Literal["last", "mean", "max", "attention", "all"]
+LONGEST = 5
+"""Tokens of an n-gram, at most."""
+HALVES = {"network": "its network alone", "ngrams": "its n-grams alone"}
+"""What a label is made of with `ngrams`, and what a table calls it."""
+LOGITS = [f"{half}_logits" for half in HALVES]
 
 
 @part("task", "classify")
@@ -40,6 +46,11 @@ class Classify(nn.Module):
     With `multi_label` each label is a decision of its own: ŷ = σ(z), L = −Σ_l log (ŷ_l if it is there else 1 − ŷ_l).
     `class_weights` "balanced" makes rare labels count as much as frequent ones in training, w_l = N / (L · count_l), so
     that the weights of all N examples sum to N; it wants `set_counts`. `dropout` zeroes entries of the pooled h.
+
+    `ngrams` above 0 counts the n-grams of up to so many tokens beside the network, wherever they stand ("wide and
+    deep"): z is the sum of both, each times a scale that the validation examples say, and both learn together, by
+    L(z) + L(z_network) + L(z_ngrams). The n-grams begin as logistic regression. See `NgramLayer`, `CalibratedSum`.
+    Source: Cheng et al. 2016, Wide & deep learning, for the sum that is trained as one.
 
     Reads the field "label" [B], `IGNORED` where the name is unknown, or "labels" [B, L] of 0 and 1. Unlabelled and
     empty sequences are left out of the loss; the number of targets is the number of sequences that are in it.
@@ -61,10 +72,13 @@ class Classify(nn.Module):
         multi_label: bool = False,
         class_weights: Literal["none", "balanced"] = "none",
         dropout: float = 0.0,
+        ngrams: int = 0,
     ) -> None:
         super().__init__()
         if not 0 <= dropout < 1:
             raise ConfigError(f"task.dropout = {dropout}, expected 0 or more and less than 1.")
+        if not 0 <= ngrams <= LONGEST:
+            raise ConfigError(f"task.ngrams = {ngrams}, expected 0 (none) to {LONGEST} tokens.")
         if multi_label and class_weights != "none":
             raise ConfigError(
                 f"task.class_weights = {class_weights!r} weighs one label a sequence, but task.multi_label asks for "
@@ -74,6 +88,7 @@ class Classify(nn.Module):
         self.multi_label = multi_label
         self.class_weights = class_weights
         self.dropout = dropout
+        self.ngrams = ngrams
         self.register_buffer("weights", None, persistent=False)
 
     @property
@@ -87,7 +102,8 @@ class Classify(nn.Module):
 
     @property
     def fields(self) -> Mapping[str, Field]:
-        return {"input": INPUT, self.learned[0]: LABELS if self.multi_label else LABEL}
+        counted = {"ngrams": Field((), {"kind": "ngrams", "order": self.ngrams})} if self.ngrams else {}
+        return {"input": INPUT, **counted, self.learned[0]: LABELS if self.multi_label else LABEL}
 
     @property
     def main_metric(self) -> tuple[str, str]:
@@ -95,7 +111,11 @@ class Classify(nn.Module):
 
     def build(self, sizes: Sizes) -> Self:
         """Make the layers from `sizes.core` units to the labels, `sizes.fields["label"]` of them."""
-        self.label = LabelLayer(self.pooling, sizes.core, sizes.fields[self.learned[0]], self.dropout)
+        L = sizes.fields[self.learned[0]]
+        self.label = LabelLayer(self.pooling, sizes.core, L, self.dropout)
+        if self.ngrams:
+            self.plain = NgramLayer(sizes.fields["ngrams"], L)
+            self.together = CalibratedSum(len(HALVES))
         return self
 
     def set_counts(self, counts: Sequence[int]) -> None:
@@ -117,14 +137,58 @@ class Classify(nn.Module):
         """
         x, structure = embedder(batch)
         y, state = core(x, structure, state)
-        logits = self.label(y, structure, core)  # [B, L]
+        opinions = self._opinions(self.label(y, structure, core), batch)
+        logits = self._together(opinions)  # [B, L]
         kept = not_empty(batch.structure, len(logits), logits.device)
+        loss, targets = self._loss(logits, batch, kept)
+        alone = [self._loss(each, batch, kept)[0] for each in opinions] if self.training and self.ngrams else []
+        penalty = torch.stack(alone).sum() if alone else None
+        return Output(loss, targets, int(kept.sum()), state, penalty=penalty)
+
+    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """ "label" [B, L], log ŷ, or "labels" [B, L], log ŷ/(1 − ŷ); both may be averaged over models. With `ngrams`
+        "network_logits" and "ngrams_logits" [B, L], too, of which it is made."""
+        x, structure = embedder(batch)
+        opinions = self._opinions(self.label(core(x, structure, None)[0], structure, core), batch)
+        return self._said(opinions)
+
+    def calibrate(
+        self, asked: Sequence[Mapping[str, Tensor]], examples: Sequence[Sequence[Example]], codecs: Codecs
+    ) -> list[Mapping[str, Tensor]]:
+        """With `ngrams`: choose how much network and n-grams count."""
+        if not self.ngrams:
+            return list(asked)
+        codec = codecs[self.learned[0]]
+        values = [codec.encode(example[self.learned[0]]) for some in examples for example in some]
+        L = codec.size
+        kept = [n for n, value in enumerate(values) if self.multi_label or value != IGNORED]
+        if not kept:
+            return list(asked)
+        Y = torch.stack([_row(values[n], L) for n in kept])
+        logits = [torch.cat([each[name] for each in asked])[kept] for name in LOGITS]
+        self.together.calibrate(logits, Y, self.multi_label)
+        return [self._said([each[name] for name in LOGITS]) for each in asked]
+
+    def _opinions(self, network: Tensor, batch: Batch) -> list[Tensor]:
+        """Logits [B, L]: the network's, and with `ngrams` theirs."""
+        if not self.ngrams:
+            return [network]
+        return [network, self.plain(batch.fields["ngrams"], batch.fields["ngram_counts"])]
+
+    def _together(self, opinions: list[Tensor]) -> Tensor:
+        together: Tensor = self.together(opinions) if self.ngrams else opinions[0]
+        return together
+
+    def _said(self, opinions: list[Tensor]) -> dict[str, Tensor]:
+        logits = self._together(opinions)
+        said = {"labels": logits} if self.multi_label else {"label": F.log_softmax(logits, 1)}
+        return said | (dict(zip(LOGITS, opinions, strict=True)) if self.ngrams else {})
+
+    def _loss(self, logits: Tensor, batch: Batch, kept: Tensor) -> tuple[Tensor, int]:
+        """Summed over the sequences that are labelled and not empty, and how many these are."""
         if self.multi_label:
-            loss = F.binary_cross_entropy_with_logits(
-                logits[kept], batch.fields["labels"][kept].to(logits), reduction="sum"
-            )
-            count = int(kept.sum())
-            return Output(loss, count, count, state)
+            truth = batch.fields["labels"][kept].to(logits)
+            return F.binary_cross_entropy_with_logits(logits[kept], truth, reduction="sum"), int(kept.sum())
         label = batch.fields["label"].masked_fill(~kept, IGNORED)
         if self.training and self.class_weights == "balanced" and self.weights is None:
             raise ConfigError(
@@ -132,13 +196,7 @@ class Classify(nn.Module):
             )
         weights = self.weights if self.training else None
         loss = F.cross_entropy(logits, label, weights, reduction="sum", ignore_index=IGNORED)
-        return Output(loss, int((label != IGNORED).sum()), int(kept.sum()), state)
-
-    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """ "label" [B, L], log ŷ, or "labels" [B, L], log ŷ/(1 − ŷ); both may be averaged over models."""
-        x, structure = embedder(batch)
-        logits = self.label(core(x, structure, None)[0], structure, core)
-        return {"labels": logits} if self.multi_label else {"label": F.log_softmax(logits, 1)}
+        return loss, int((label != IGNORED).sum())
 
     def follow(self, embedder: nn.Module, y: Tensor, memory: Memory | None = None) -> tuple[dict[str, Tensor], Memory]:
         """What `ask` says of all that was read up to a step, whose core output is y [B, H]; see `Pooling`."""
@@ -148,15 +206,32 @@ class Classify(nn.Module):
     def answers(
         self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: LabelOptions
     ) -> list[Answer]:
+        names, field = codecs[self.learned[0]].symbols, self.learned[0]
+        z = asked[field].cpu()
+        p = z.sigmoid() if self.multi_label else z.exp()
+        alone = {
+            half: self._names(asked[name], names) for half, name in zip(HALVES, LOGITS, strict=True) if name in asked
+        }
+        return [
+            Answer(
+                (
+                    Label(
+                        chosen,
+                        self.multi_label,
+                        ranked(p[n], names, options.top),
+                        alone={half: of[n] for half, of in alone.items()},
+                        **shown(example),
+                    ),
+                )
+            )
+            for n, (chosen, example) in enumerate(zip(self._names(z, names), examples, strict=True))
+        ]
+
+    def _names(self, z: Tensor, names: Sequence[str]) -> list[tuple[str, ...]]:
+        """The names that each row of logits [B, L] chooses."""
         if not self.multi_label:
-            return label_answers(asked["label"], examples, codecs["label"].symbols, options.top)
-        names = codecs["labels"].symbols
-        found = []
-        for logits, example in zip(asked["labels"].cpu(), examples, strict=True):
-            chosen = [names[k] for k in (logits > 0).nonzero()[:, 0].tolist()]
-            best = ranked(logits.sigmoid(), names, options.top)
-            found.append(Answer((Label(tuple(chosen), True, best, **shown(example)),)))
-        return found
+            return [(names[k],) for k in z.argmax(1).tolist()]
+        return [tuple(name for name, there in zip(names, row, strict=True) if there) for row in (z > 0).tolist()]
 
     def followed(
         self,
@@ -177,6 +252,34 @@ class Classify(nn.Module):
     def adapt(self, encoded: Sequence[Mapping[str, Any]]) -> None:
         """Count how often each label occurs, for balanced weights."""
         self.set_counts(label_counts(encoded, self.learned[0], self.label.linear.out_features))
+
+    def begin(self, encoded: Sequence[Mapping[str, Any]]) -> str:
+        """With `ngrams`: start from logistic regression on those of the training examples."""
+        if not self.ngrams:
+            return ""
+        (field,), L = self.learned, self.label.linear.out_features
+        rows = [each for each in encoded if self.multi_label or each[field] != IGNORED]
+        Y = torch.stack([_row(each[field], L) for each in rows])
+        strength = self.plain.start([each["ngrams"] for each in rows], Y, self.multi_label)
+        return (
+            f"N-grams: {self.plain.size:,} of up to {self.ngrams} tokens, beginning as logistic regression with λ = "
+            f"{strength:g}."
+        )
+
+    def rows_beside(
+        self, gold: Sequence[Example], predicted: Sequence[Mapping[str, Any]], codecs: Codecs, parameters: int
+    ) -> list[dict[str, Any]]:
+        """With `ngrams`: what network and n-grams answer alone."""
+        if not self.ngrams:
+            return []
+        (field,), rows = self.learned, []
+        own = sum(weight.numel() for weight in self.plain.parameters())
+        sizes = {"network": parameters - own, "ngrams": own}
+        for half, name in HALVES.items():
+            said = [each["alone"][half] for each in predicted]
+            alone = self.score(gold, [{field: each if self.multi_label else each[0]} for each in said], codecs)
+            rows.append({"name": name, "size": sizes[half], "unit": "parameters", "note": "", **alone.metrics})
+        return rows
 
     def score(
         self,
@@ -200,6 +303,12 @@ class Classify(nn.Module):
         return scores
 
 
+def _row(value: Any, L: int) -> Tensor:
+    """A label's number, or a set of labels [L], as 0 and 1, [L]."""
+    found = torch.as_tensor(value)
+    return found.float() if found.dim() else F.one_hot(found, L).float()
+
+
 class LabelLayer(nn.Module):
     """Pooled states and the layer above them: [B, T, H] → [B, L], not normalised, never below float32.
 
@@ -209,11 +318,11 @@ class LabelLayer(nn.Module):
     def __init__(self, pooling: Poolings, H: int, L: int, dropout: float) -> None:
         super().__init__()
         self.pooling = Pooling(pooling, H)
-        self.linear = nn.Linear(H, L)
+        self.linear = nn.Linear(self.pooling.output_size, L)
         self.dropout = dropout
 
     def forward(self, y: Tensor, structure: Lengths, core: Any) -> Tensor:
-        self.pooling.both = self.pooling.kind == "last" and _has_halves(core)  # known of the core alone
+        self.pooling.both = self.pooling.kind in ("last", "all") and _has_halves(core)  # known of the core alone
         pooled = self.pooling(y, structure.values)  # [B, H]
         return self._logits(pooled)
 

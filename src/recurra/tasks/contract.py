@@ -147,6 +147,34 @@ class Adapts(Protocol):
 
 
 @runtime_checkable
+class Begins(Protocol):
+    """A task whose layers begin at what plain statistics make of the encoded training examples."""
+
+    def begin(self, encoded: Sequence[Mapping[str, Any]]) -> str:
+        """Let them, before a training; gives a sentence about it, or nothing."""
+
+
+@runtime_checkable
+class Calibrates(Protocol):
+    """A task with numbers that training does not learn, but validation examples say."""
+
+    def calibrate(
+        self, asked: Sequence[Mapping[str, Tensor]], examples: Sequence[Sequence[Example]], codecs: Codecs
+    ) -> list[Mapping[str, Tensor]]:
+        """Choose them by what `ask` said of batches of labelled examples; gives what it says of them now."""
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A task whose answers say what its parts would answer alone."""
+
+    def rows_beside(
+        self, gold: Sequence[Example], predicted: Sequence[Mapping[str, Any]], codecs: Codecs, parameters: int
+    ) -> list[dict[str, Any]]:
+        """The scores of the parts, as rows of a table beside that of the whole, which has so many parameters."""
+
+
+@runtime_checkable
 class Reads(Protocol):
     """A task whose questions are written otherwise than its training examples: with blanks, by a form and a title."""
 
@@ -258,6 +286,17 @@ class Follows(Protocol):
         top: int,
     ) -> dict[str, Any]:
         """The answer at a step, as JSON: of a `symbol`, its `number`, by what was known `before` it and `now`."""
+
+
+def follows(model: Any) -> bool:
+    """Whether a model can: its task does, it reads nothing that is known of a whole text only, and the core reads the
+    steps that the input has."""
+    return isinstance(model.task, Follows) and not of_whole(model.codecs) and not changes_time(model.embedder)
+
+
+def of_whole(codecs: Codecs) -> list[str]:
+    """The fields that are made of all tokens of the input, and do not go along with its steps."""
+    return [name for name, field in codecs.fields.items() if not field.of and not field.along and not field.learned]
 
 
 @runtime_checkable

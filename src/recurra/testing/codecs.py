@@ -54,7 +54,8 @@ def check_values(kind: str) -> None:
             assert isinstance(array, np.ndarray) and array.dtype == codec.dtype, f"{about} is {array!r}"
             _check_shape(codec, array, about)
             again = codec.decode(array)
-            assert _came_back(again, value), f"{about} comes back as {again!r}"
+            if getattr(codec, "comes_back", True):
+                assert _came_back(again, value), f"{about} comes back as {again!r}"
             assert np.array_equal(codec.encode(value), array), f"{about}: encoded twice, it differs"
         if isinstance(codec, EncodesMany):
             many = codec.encode_all(list(values))
@@ -108,6 +109,11 @@ def check_batches(kind: str) -> None:
         if along:
             alone = [laid([each], layouts)[0] for each in encoded]
             assert all(fields.keys() == each.keys() for each in alone), f"{kind} of {form}: other fields in one batch"
+            axes = {name: len(of) for name, of in codec.axes.items()}
+            there = {name: tensor.dim() for name, tensor in fields.items() if name != "input"}
+            assert there == axes, f"{kind} of {form}: fields {there}, its axes say {axes}"
+            drawn = codec.random(np.random.default_rng(0), 3)
+            assert codec.batched([drawn], 3).keys() == axes.keys(), f"{kind} of {form}: of a random value other fields"
             continue
         for row, array in enumerate(arrays):
             found = fields["field"][row].numpy()

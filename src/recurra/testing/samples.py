@@ -61,7 +61,7 @@ def preferred(forms: tuple[str, ...]) -> str:
 
 def ways(kind: str, name: str) -> list[dict[str, Any]]:
     """Settings of a part: its defaults; where it has none, or a recipe says more than numbers and words, those of
-    recipes made small; and each choice that its constructor leaves, one at a time."""
+    recipes made small; and each choice that its constructor leaves, one at a time; what is 0 by default, once not."""
     recipes = [configuration.load_recipe(each) for each in configuration.recipe_names()]
     bases = [{"kind": name}, *(_small(r[kind]) for r in recipes if r.get(kind, {}).get("kind") == name)]
     whole = _possible(kind, bases[0])
@@ -69,12 +69,14 @@ def ways(kind: str, name: str) -> list[dict[str, Any]]:
     found = list(bases)
     maker = registry.find(kind, name)
     hints = typing.get_type_hints(maker.__init__)
-    for key in inspect.signature(maker).parameters if bases else ():
+    for key, parameter in inspect.signature(maker).parameters.items() if bases else ():
         values: tuple[Any, ...] = ()
         if typing.get_origin(hints.get(key)) is typing.Literal:
             values = typing.get_args(hints[key])
         elif hints.get(key) is bool:
             values = (False, True)
+        elif hints.get(key) is int and parameter.default == 0:
+            values = (2,)  # 0 leaves something away
         found += [{**bases[0], key: value} for value in values]
     distinct = {repr(sorted(way.items(), key=str)): way for way in found if _possible(kind, way)}
     return list(distinct.values())

@@ -178,9 +178,9 @@ def _example_of(wanted: str) -> str:
 
 def _check_pooling(core: Any, setting: str, pooling: str) -> None:
     """Refuse the last state as that of the whole sequence where a core's last state has not seen it."""
-    if pooling == "last" and not core.causal and not core.halves:
+    if pooling in ("last", "all") and not core.causal and not core.halves:
         raise ConfigError(
-            f"task.{setting} = 'last' wants the last state of each direction, but this core looks ahead without "
+            f"task.{setting} = {pooling!r} wants the last state of each direction, but this core looks ahead without "
             "keeping its directions apart. Pool by 'max', 'mean' or 'attention', or set core.merge = 'concat' or "
             "core.causal = true where it has one of them."
         )

@@ -20,7 +20,7 @@ from recurra.model import Model, make_codecs, make_parts
 from recurra.progress import stage, steps
 from recurra.runs.reading import cut_of
 from recurra.runs.scoring import sizes
-from recurra.tasks.contract import Adapts, JudgedByLoss, Prepares, ScoredByLoss, Settles, Starts, make_options
+from recurra.tasks.contract import Adapts, Begins, JudgedByLoss, Prepares, ScoredByLoss, Settles, Starts, make_options
 from recurra.training.evaluation import Batches, Validation, evaluate
 from recurra.types import Batch, Example
 from recurra.workflow.doubts import check_fields, doubts, looks_labelled, other_format, settled_words, unseen
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 FEWEST = 16
 """Validation examples, or steps of one, that are validated on at least."""
-SYMBOLS = {"input": "symbols", "target": "target symbols", "label": "labels"}
+SYMBOLS = {"input": "symbols", "target": "target symbols", "label": "labels", "ngrams": "n-grams"}
 """What a vocabulary has so many of, where that is not called like its field."""
 
 
@@ -95,6 +95,13 @@ class Material:
         if isinstance(model.task, Adapts):
             model.task.adapt(self._encoded["train"])
 
+    def begin(self, model: Model) -> str:
+        """Let a fresh model's task begin at what statistics say; gives a sentence about it, or nothing."""
+        if not isinstance(model.task, Begins):
+            return ""
+        with stage("beginning from statistics"):
+            return model.task.begin(self._encoded["train"])
+
     def train(self, epoch: int, seed: int) -> Batches:
         """The batches of an epoch."""
         batches: Batches = self._batching.batches(self._encoded["train"], self.codecs.layouts, epoch=epoch, seed=seed)
@@ -153,7 +160,8 @@ class Material:
         precision: str,
         stop: Callable[[], bool],
     ) -> Validation | None:
-        """The task's main metric on the validation examples, by the loss or by quick answers."""
+        """The task's main metric on the validation examples, by the loss or by quick answers; what the task leaves to
+        them is chosen first."""
         metric, direction = self._task.main_metric
         if self._by_loss:
             score = evaluate(model, batches, device=device, precision=precision, stop=stop)
@@ -168,7 +176,9 @@ class Material:
         try:
             with stage("validating"):
                 self._questions = self._questions or questions([model], self._valid)
-                found = answer([model], self._questions, self._options, device, precision=precision, stop=stop)
+                found = answer(
+                    [model], self._questions, self._options, device, precision=precision, stop=stop, calibrate=True
+                )
         except Stopped:
             return None
         finally:

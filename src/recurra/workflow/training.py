@@ -105,6 +105,10 @@ def _execute(
     started: list[str] = []
     if start is not None and not going_on:
         origin, started = _start(model, start, material)
+    beginning = time.monotonic()
+    if not going_on:
+        started += filter(None, [material.begin(model)])
+    beginning = time.monotonic() - beginning
     report: dict[str, Any] = {
         "recurra": recurra.__version__,
         "torch": torch.__version__,
@@ -160,7 +164,7 @@ def _execute(
         progress=progress,
         paced=paced,
         sample=sample,
-        spent=0.0 if chosen is None else chosen.seconds,
+        spent=beginning + (0.0 if chosen is None else chosen.seconds),
     )
     if remark := precision_note(trainer.precision, trainer.device):
         say(remark)

@@ -110,7 +110,7 @@ class Buckets:
         are to be cut.
         """
         lengths = np.array([len(example["input"]) for example in encoded], np.int64)
-        own = [name for name, layout in layouts.items() if layout.ragged and not layout.along]
+        own = [name for name, each in layouts.items() if each.ragged and not each.along and each.lays is None]
         targets = np.zeros(len(encoded), np.int64)
         for name in own:
             targets = np.maximum(targets, np.array([len(example.get(name, ())) for example in encoded], np.int64))

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Codec(Protocol):
     """Turns the value of one field into an array and back.
 
-    A value is what a reader gives: a text, a list of tokens or tags, a label, an array of numbers. What a codec has
-    learned from the training data is saved in the run: `record` as JSON, `arrays` beside it.
+    A value is what a reader gives: a text, a list of tokens or tags, a label, an array of numbers. It comes back from
+    its array, unless the codec says `comes_back = False`: it keeps something of a value, such as counts. What a codec
+    has learned from the training data is saved in the run: `record` as JSON, `arrays` beside it.
     """
 
     @property
@@ -98,8 +99,14 @@ class Writes(Protocol):
 class Lays(Protocol):
     """A codec whose arrays are laid into a batch in a way of their own."""
 
+    axes: Mapping[str, tuple[str, ...]]
+    """The fields of a batch, and what their axes count, in words."""
+
     def batched(self, arrays: Sequence[NDArray[Any]], steps: int) -> dict[str, NDArray[Any]]:
         """The fields of a batch, by name, of the arrays of its examples; `steps` is the batch's number of them."""
+
+    def random(self, generator: np.random.Generator, steps: int) -> NDArray[Any]:
+        """The array of a value of so many steps, drawn at random: to compare models on."""
 
 
 @runtime_checkable

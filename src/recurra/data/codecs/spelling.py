@@ -31,6 +31,11 @@ class Spelling:
     dtype: ClassVar[type[np.generic]] = np.object_
     shape: ClassVar[tuple[int | None, ...]] = (None,)
     padding: ClassVar[float] = 0
+    axes: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "spellings": ("words", "characters"),
+        "spelling_lengths": ("words",),
+        "spelling": ("batch", "time"),
+    }
     unknown: int = 0
 
     def __init__(self, min_count: int = 1) -> None:
@@ -97,6 +102,10 @@ class Spelling:
         padded = np.zeros((len(spellings), C), np.int64)
         padded[np.arange(C) < lengths[:, None]] = np.concatenate(spellings)
         return {"spellings": padded, "spelling_lengths": lengths, "spelling": places.T}
+
+    def random(self, generator: np.random.Generator, steps: int) -> NDArray[np.object_]:
+        letters = np.array(self.symbols[1:])
+        return self.encode(["".join(generator.choice(letters, generator.integers(1, 9))) for _ in range(steps)])
 
     def record(self) -> dict[str, Any]:
         return {**self._characters.record(), "kind": "spelling"}

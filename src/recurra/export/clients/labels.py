@@ -24,6 +24,20 @@ def spelled(tokens: list[str]) -> dict:
     }
 
 
+def counted(tokens: list[str]) -> dict:
+    """The n-grams of the tokens and how often each stands there, for a model that counts them."""
+    known = vocabulary("ngrams")
+    numbers = {words: number for number, words in enumerate(known["ngrams"])}
+    found: dict = {}
+    for n in range(1, known["settings"]["order"] + 1):
+        for k in range(len(tokens) - n + 1):
+            number = numbers.get(" ".join(tokens[k : k + n]))
+            if number is not None:
+                found[number] = found.get(number, 0) + 1
+    found = found or {len(numbers): 1}
+    return {"ngrams": np.array([list(found)]), "ngram_counts": np.array([list(found.values())])}
+
+
 def best_path(said: dict) -> list[int]:
     """The tags of the highest score: emissions, transitions between neighbours, start and end."""
     emissions, steps = said["tags"][0], said["transitions"]
@@ -36,6 +50,12 @@ def best_path(said: dict) -> list[int]:
     for before in reversed(came):
         path.append(int(before[path[-1]]))
     return path[::-1]
+
+
+def names_of(z: np.ndarray, several: bool) -> list[str]:
+    """The labels that scores choose: the best, or each above 0."""
+    chosen = np.flatnonzero(z > 0) if several else [z.argmax()]
+    return [vocabulary("label")["symbols"][k] for k in chosen]
 
 
 def chances(said: dict) -> np.ndarray:
@@ -67,6 +87,8 @@ def answer(text: str, top: int = 0) -> dict:
     inputs = {"input": np.array([numbers]), "lengths": np.array([len(tokens)])}
     if any(each.name == "spellings" for each in model.model.get_inputs()):
         inputs |= spelled(tokens)
+    if any(each.name == "ngrams" for each in model.model.get_inputs()):
+        inputs |= counted(tokens)
     said = model(**inputs, **model.start())
     found: dict = {"tokens": tokens}
     if "tags" in said:
@@ -79,10 +101,13 @@ def answer(text: str, top: int = 0) -> dict:
             found["likeliest_tags"] = [likeliest(row, names, top) for row in p]
     if "label" in said:
         names, p = vocabulary("label")["symbols"], np.exp(said["label"][0])
-        found["label"] = names[p.argmax()]
+        (found["label"],) = names_of(p, several=False)
     if "labels" in said:
         names, p = vocabulary("label")["symbols"], 1 / (1 + np.exp(-said["labels"][0]))
-        found["labels"] = [names[k] for k in np.flatnonzero(said["labels"][0] > 0)]
+        found["labels"] = names_of(said["labels"][0], several=True)
     if top and ("label" in said or "labels" in said):
         found["likeliest"] = likeliest(p, names, top)
+    halves = {name.removesuffix("_logits"): z[0] for name, z in said.items() if name.endswith("_logits")}
+    if halves:
+        found["alone"] = {half: names_of(z, "labels" in said) for half, z in halves.items()}
     return found | unknown_in(vocabulary("input"), tokens, numbers)
