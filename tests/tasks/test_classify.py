@@ -276,9 +276,11 @@ def test_how_much_ngrams_count_is_said_by_validation(several: bool) -> None:
 def test_ngrams_begin_as_logistic_regression() -> None:
     _, _, task, _ = counting()
     encoded = [{"label": k % L, "ngrams": torch.tensor([[k % L, 1], [5, 2]]).numpy()} for k in range(30)]
-    assert task.begin(encoded).startswith("N-grams: 7 of up to 2 tokens, beginning as logistic regression with λ = ")
+    assert task.begin_from(encoded).startswith(
+        "N-grams: 7 of up to 2 tokens, beginning as logistic regression with λ = "
+    )
     plain = task.plain.eval()(torch.tensor([[k, 5] for k in range(L)]), torch.ones(L, 2, dtype=torch.int64))
     assert plain.argmax(1).tolist() == [0, 1, 2]
-    assert made()[2].begin(encoded) == ""
+    assert made()[2].begin_from(encoded) == ""
     with pytest.raises(ConfigError, match=r"task.ngrams = 9, expected 0 \(none\) to 5 tokens"):
         Classify(ngrams=9)

@@ -10,8 +10,9 @@ import pytest
 from recurra.diagnostics.curves import Curves
 from recurra.workflow.verdict import verdict
 
-CONFIG = {"vocabulary": {"kind": "character"}, "embedder": {"kind": "symbols"}}
-WORDS = {"vocabulary": {"kind": "tokens"}, "embedder": {"kind": "words"}}
+CONFIG = {"vocabulary": {"kind": "character"}, "embedder": {"kind": "symbols"}, "task": {"kind": "generate"}}
+WORDS = {"vocabulary": {"kind": "tokens"}, "embedder": {"kind": "words"}, "task": {"kind": "tag"}}
+TEXTS = {**WORDS, "task": {"kind": "classify"}}
 
 
 def curves(*valid: float, best: int | None = None) -> Curves:
@@ -58,6 +59,20 @@ def test_what_helps_is_what_the_validations_point_to() -> None:
     assert over is not None and over.endswith("learns its training data by heart. Try a smaller model or more dropout.")
     words = verdict(low, ("accuracy", "max"), curves(40.0, 50.0, 45.0, best=1), WORDS)
     assert words is not None and words.endswith("--set vocabulary.vectors=FILE.")
+
+
+def test_ngrams_are_named_where_they_are_not_counted_yet() -> None:
+    said = [
+        verdict(scores(50.0, 60.0), ("accuracy", "max"), curves(50.0, best=0), {**TEXTS, "task": task})
+        for task in ({"kind": "classify"}, {"kind": "classify", "ngrams": 2}, {"kind": "tag"})
+    ]
+    assert ["--set task.ngrams=2" in (each or "") for each in said] == [True, False, False]
+
+
+def test_a_part_of_the_model_is_no_baseline() -> None:
+    found = scores(50.0, 40.0)
+    found["test"]["baseline"].insert(0, {"name": "its n-grams alone", "own": True, "accuracy": 60.0})
+    assert verdict(found, ("accuracy", "max"), curves(50.0, best=0), CONFIG) is None
 
 
 def test_without_a_baseline_nothing_is_said() -> None:

@@ -10,7 +10,7 @@ SCORE = Number(finite=False)
 """A perplexity may be beyond what a float holds."""
 TOKENS = Items(TEXT)
 
-_ROW = Table({"name": TEXT, "size": COUNT, "unit": TEXT}, {"note": TEXT}, Either((SCORE, TEXT)))
+_ROW = Table({"name": TEXT, "size": COUNT, "unit": TEXT}, {"note": TEXT, "own": TRUTH}, Either((SCORE, TEXT)))
 _ADAPTED = Table(
     {"name": TEXT},
     {

@@ -22,6 +22,9 @@ from recurra.tasks.scores import Scores, perplexity
 from recurra.training.evaluation import Score, evaluate
 from recurra.types import Example
 
+OWN = "own"
+"""The key of a row that is a part of the model by itself, no baseline."""
+
 
 @dataclass(frozen=True)
 class Together:
@@ -159,8 +162,10 @@ def _scored(
     answers = ask.answers(gold, ask.options)
     scores = with_metrics(task.score(gold, answers, codecs), metrics_of(ask.runs[0].config), gold, answers)
     if not isinstance(task, Starts):
+        if not isinstance(task, HasParts):
+            return scores, [], {}
         parameters = sum(run.model.parameter_count for run in ask.runs)
-        return scores, task.rows_beside(gold, answers, codecs, parameters) if isinstance(task, HasParts) else [], {}
+        return scores, [{**row, OWN: True} for row in task.rows_beside(gold, answers, codecs, parameters)], {}
     cut = sum(not each.json().get("ended", True) for each in answers)
     return scores, [], {"search": ask.options.words, "cut": cut, "notes": cut_notes(cut, len(gold), ask.options)}
 

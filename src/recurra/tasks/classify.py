@@ -212,20 +212,11 @@ class Classify(nn.Module):
         alone = {
             half: self._names(asked[name], names) for half, name in zip(HALVES, LOGITS, strict=True) if name in asked
         }
-        return [
-            Answer(
-                (
-                    Label(
-                        chosen,
-                        self.multi_label,
-                        ranked(p[n], names, options.top),
-                        alone={half: of[n] for half, of in alone.items()},
-                        **shown(example),
-                    ),
-                )
-            )
-            for n, (chosen, example) in enumerate(zip(self._names(z, names), examples, strict=True))
-        ]
+        found = []
+        for n, (chosen, example) in enumerate(zip(self._names(z, names), examples, strict=True)):
+            best, halves = ranked(p[n], names, options.top), {half: of[n] for half, of in alone.items()}
+            found.append(Answer((Label(chosen, self.multi_label, best, alone=halves, **shown(example)),)))
+        return found
 
     def _names(self, z: Tensor, names: Sequence[str]) -> list[tuple[str, ...]]:
         """The names that each row of logits [B, L] chooses."""
@@ -253,7 +244,7 @@ class Classify(nn.Module):
         """Count how often each label occurs, for balanced weights."""
         self.set_counts(label_counts(encoded, self.learned[0], self.label.linear.out_features))
 
-    def begin(self, encoded: Sequence[Mapping[str, Any]]) -> str:
+    def begin_from(self, encoded: Sequence[Mapping[str, Any]]) -> str:
         """With `ngrams`: start from logistic regression on those of the training examples."""
         if not self.ngrams:
             return ""

@@ -150,7 +150,7 @@ class Adapts(Protocol):
 class Begins(Protocol):
     """A task whose layers begin at what plain statistics make of the encoded training examples."""
 
-    def begin(self, encoded: Sequence[Mapping[str, Any]]) -> str:
+    def begin_from(self, encoded: Sequence[Mapping[str, Any]]) -> str:
         """Let them, before a training; gives a sentence about it, or nothing."""
 
 

@@ -100,7 +100,7 @@ class Material:
         if not isinstance(model.task, Begins):
             return ""
         with stage("beginning from statistics"):
-            return model.task.begin(self._encoded["train"])
+            return model.task.begin_from(self._encoded["train"])
 
     def train(self, epoch: int, seed: int) -> Batches:
         """The batches of an epoch."""

@@ -8,6 +8,7 @@ from typing import Any
 from recurra import registry
 from recurra.config import Config
 from recurra.diagnostics.curves import Curves
+from recurra.runs.scoring import OWN
 
 
 def verdict(scores: Mapping[str, Any], metric: tuple[str, str], seen: Curves, config: Config) -> str | None:
@@ -19,7 +20,7 @@ def verdict(scores: Mapping[str, Any], metric: tuple[str, str], seen: Curves, co
     name, direction = metric
     sign = 1 if direction == "min" else -1
     for part, scored in reversed([*scores.items()]):
-        rows = [row for row in scored.get("baseline", ()) if row.get(name) is not None]
+        rows = [row for row in scored.get("baseline", ()) if row.get(name) is not None and OWN not in row]
         if not rows or scored["model"].get(name) is None:
             continue
         best, own = min(rows, key=lambda row: sign * row[name]), scored["model"][name]
@@ -44,4 +45,6 @@ def _help(seen: Curves, config: Config) -> str:
     takes = "vectors" in registry.defaults("codec", vocabulary["kind"]) if vocabulary else False
     if takes and not vocabulary.get("vectors") and registry.has_method("embedder", config["embedder"]["kind"], "adopt"):
         move += " Ready word vectors may help, too: --set vocabulary.vectors=FILE."
+    if registry.defaults("task", config["task"]["kind"]).get("ngrams") == 0 and not config["task"].get("ngrams"):
+        move += " Counting n-grams beside the network is most likely to help: --set task.ngrams=2."
     return move
