@@ -61,7 +61,7 @@ def labelling(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for name, recipe, file, *more in (
         ("tags", "tagger", "my.conll"),
         ("crf", "tagger", "my.conll", "--set", "task.decoder=crf"),
-        ("label", "classifier", "my.csv"),
+        ("label", "classifier", "my.csv", "--set", "task.ngrams=0"),
     ):
         found[name] = str(folder / name)
         words = train(recipe, str(folder / file), "--set", "core.bidirectional=false", *more, out=found[name])

@@ -14,6 +14,7 @@ import torch
 from recurra import checkpoint
 from recurra.data.codecs.characters import Character
 from recurra.data.codecs.labels import Labels
+from recurra.data.codecs.ngrams import Ngrams
 from recurra.data.codecs.tokens import Tokens
 from recurra.data.codecs.word import Word
 from recurra.decoding.sample import sample
@@ -294,7 +295,9 @@ def test_a_core_that_reads_from_the_end_is_refused(core: dict[str, Any], change:
 
 
 def test_a_model_that_counts_ngrams_is_refused() -> None:
-    counting = made(task={"kind": "classify", "ngrams": 2}, core={"kind": "recurrent", "hidden_size": 8})
+    words = {"input": Tokens().fit([TEXT.split()]), "label": Labels().fit([["good", "bad"]])}
+    words["ngrams"] = Ngrams().fit([TEXT.split()] * 2)
+    counting = Model.from_config(CONFIG | {"task": {"kind": "classify", "ngrams": 2}}, words)
     with pytest.raises(NotCausal, match=r"it reads ngrams, which are not known .* without them: --set task.ngrams=0"):
         open_session(counting, HERE)
 

@@ -32,7 +32,10 @@ def opened(recipe: str, *settings: str) -> tuple[Any, Any]:
         if section in run:
             config[section] = run[section]
     embedder, _, task = make_parts(config)
-    return config, make_codecs(config, embedder, task, codec_file.load(codec_file.find(RUNS / RECIPES[recipe])))
+    known = codec_file.load(codec_file.find(RUNS / RECIPES[recipe]))
+    if "ngrams" in task.fields:
+        known["ngrams"] = registry.construct("codec", {"kind": "ngrams"}).fit([["the", "dog"], ["the", "dog"]])
+    return config, make_codecs(config, embedder, task, known)
 
 
 def training(config: Any, **settings: Any) -> Training:

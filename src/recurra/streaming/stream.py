@@ -147,15 +147,15 @@ def check_streams(model: Model, path: Path) -> None:
             f"{path} is an export, whose files read texts but are not streamed. Stream the run it came from: "
             "`recurra stream RUN`, or recurra.load(RUN).session()."
         )
-    if whole := of_whole(model.codecs):
-        raise NotCausal(
-            f"{path} cannot be streamed: it reads {whole[0]}, which are not known before its input is there as a "
-            f"whole. Use `recurra predict`, or train without them{_without(model.task, whole[0])}."
-        )
     if changes_time(model.embedder):
         raise NotCausal(
             f"{path} cannot be streamed: its embedder, {model.config['embedder']['kind']!r}, gives other steps than "
             "the input has. Use `recurra predict`."
+        )
+    if whole := of_whole(model.codecs):
+        raise NotCausal(
+            f"{path} cannot be streamed: it reads {whole[0]}, which are not known before its input is there as a "
+            f"whole. Use `recurra predict`, or train without them{_without(model.task, whole[0])}."
         )
     if not model.core.causal:
         known = inspect.signature(type(model.core)).parameters
