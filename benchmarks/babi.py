@@ -31,6 +31,7 @@ MODELS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "core.hidden_size": 64,
             "core.bidirectional": False,
             "task.pooling": "last",
+            "task.ngrams": 0,
             "training.epochs": 30,
         },
     ),

@@ -23,7 +23,7 @@ RUNS = {
     "slots, ATIS": ("slots", {"data.set": "atis"}),
     "ner, CoNLL-2003": ("ner", {"data.set": "conll2003"}),
     "tagger, UD English-EWT": ("tagger", {"data.set": "ud-english-ewt"}),
-    "classifier, TREC": ("classifier", {"data.set": "trec"}),
+    "classifier, TREC": ("classifier", {"data.set": "trec", "task.ngrams": 0}),
 }
 
 

@@ -5,16 +5,13 @@
 Each training is the command line's own, a whole process on one thread. It is stopped for half of every tenth of a
 second (SIGSTOP, SIGCONT), which makes of any processor a slow one. `--recipes` names some of them, `--at-most` ends a
 process that has not given the prompt back after so many budgets; what is known then stands in the table. The file of
-results is written after every training and gone on with. Validation and test are cut where to score them whole takes
-longer than the training; the lines that are kept are below.
+results is written after every training and gone on with.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -28,22 +25,17 @@ from recurra.bench.interleaved import machine
 PERIOD, SHARE = 0.1, 0.5
 """Seconds of a turn, and the share of it that a process may run."""
 WAYS = {"before": "--no-fit-budget", "after": "--fit-budget"}
-RECIPES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "char-lm": ("tinyshakespeare", ()),
-    "classifier": ("trec", ()),
-    "tagger": ("ud-english-ewt", ()),
-    "ner": ("conll2003", ()),
-    "translate": ("multi30k", ()),
-    "pronounce": ("cmudict-g2p", ("data.valid_fraction=0.005",)),
-    "fill": ("ptb", ()),
-    "poem": ("tang-poems", ("data.valid_fraction=0.005", "data.test_fraction=0.005")),
+RECIPES = {
+    "char-lm": "tinyshakespeare",
+    "classifier": "trec",
+    "tagger": "ud-english-ewt",
+    "ner": "conll2003",
+    "translate": "multi30k",
+    "pronounce": "cmudict-g2p",
+    "fill": "ptb",
+    "poem": "tang-poems",
 }
-"""Recipe → data set, further settings."""
-CUT = {
-    "fill": ("ptb/ptb.valid.txt.gz", "ptb/ptb.test.txt.gz", 150),
-    "pronounce": ("", "cmudict-g2p/cmudict-0.7b.test.gz", 500),
-}
-"""Recipe → files to validate and to test on, and how many of their lines are kept."""
+"""Recipe → data set."""
 
 
 def throttled(command: list[str], log: Path, most: float) -> tuple[int, float]:
@@ -62,30 +54,21 @@ def throttled(command: list[str], log: Path, most: float) -> tuple[int, float]:
     return process.returncode, time.monotonic() - begun
 
 
-def cut(recipe: str, folder: Path) -> list[str]:
-    """Options that name the first lines of the files to validate and to test on."""
-    options: list[str] = []
-    *names, lines = CUT.get(recipe, (0,))
-    for option, name in zip(("--valid", "--test"), names, strict=False):
-        if not name:
-            continue
-        source = Path(os.environ["RECURRA_DATA"]) / str(name)
-        with gzip.open(source, "rt", encoding="utf-8") as opened:
-            kept = opened.readlines()[: int(lines)]
-        file = folder / f"{recipe}{option}.txt"
-        file.write_text("".join(kept), encoding="utf-8")
-        options += [option, str(file)]
-    return options
-
-
 def measure(recipe: str, way: str, minutes: float, most: float) -> dict[str, Any]:
     """A training and what came of it."""
-    name, settings = RECIPES[recipe]
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder) / "run", Path(folder) / "log"
-        words = ["train", recipe, "--set", f"data.set={name}", "--max-minutes", str(minutes), "--threads", "1"]
-        words += [word for setting in settings for word in ("--set", setting)]
-        words += [WAYS[way], "--out", str(out), *cut(recipe, Path(folder))]
+        words = [
+            "train",
+            recipe,
+            "--set",
+            f"data.set={RECIPES[recipe]}",
+            "--max-minutes",
+            str(minutes),
+            "--threads",
+            "1",
+        ]
+        words += [WAYS[way], "--out", str(out)]
         status, seconds = throttled([sys.executable, "-m", "recurra", *words], log, most)
         found: dict[str, Any] = {"command": "recurra " + " ".join(words), "status": status, "minutes": seconds / 60}
         report = json.loads((out / "report.json").read_text()) if (out / "report.json").is_file() else {}
@@ -96,10 +79,11 @@ def measure(recipe: str, way: str, minutes: float, most: float) -> dict[str, Any
             found["fitted"] = {key: after for key, (_, after) in report["fitted"]["changes"].items()}
         if report.get("scores"):
             scores = report["scores"].get("test") or report["scores"]["valid"]
-            rows = [row for row in scores["baseline"] if found["metric"] in row]
+            rows = [row for row in scores.get("baseline", ()) if found["metric"] in row]
             found["score"] = scores["model"][found["metric"]]
             found["baselines"] = {row["name"] + _order(row): row[found["metric"]] for row in rows}
             found["around"] = report["minutes"]["around"]
+            found["drawn"] = scores.get("drawn", 1.0)
         else:
             found["last"] = log.read_text().splitlines()[-1:]
     return found
@@ -116,6 +100,7 @@ def table(results: dict[str, Any]) -> None:
         recipe, way = name.split()
         score = f"{found['metric']} {found['score']:.4g}" if "score" in found else "not scored in time"
         beside = ", ".join(f"{each} {value:.4g}" for each, value in found.get("baselines", {}).items())
+        score += f" (of {found['drawn']:.1%} of the test)" if found.get("drawn", 1) < 1 else ""
         print(f"| {recipe} | {way} | {found['updates']:,} | {score} | {beside} | {found['minutes']:.1f} |")
 
 
