@@ -36,7 +36,7 @@ def test_searches_that_cannot_be(settings: dict[str, Any], said: dict[str, Any],
 
 def test_a_search_said_stands_in_the_place_of_the_recipes() -> None:
     recipe = {"beam": 4, "n_best": 2, "valid": 7}
-    assert Search.combined(recipe, {"length_penalty": 1.0}) == Search(4, 2, 1.0, valid=7)
+    assert Search.combined(recipe, {"length_penalty": 1.0}) == Search(4, 2, length_penalty=1.0, valid=7)
     assert Search.combined(recipe, {"temperature": 0.5}) == Search(temperature=0.5, valid=7)
     assert Search.combined({"temperature": 0.5}, {"beam": 2}) == Search(beam=2)
     assert replace(Search(), no_repeat=3).words == "beam 5, length penalty 0.6, no 3 symbols twice"

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from recurra import registry
 from recurra.data.codecs.labels import Labels
+from recurra.data.codecs.ngrams import Ngrams
 from recurra.errors import ConfigError, DataError
 from recurra.nn.embedders import SymbolEmbedder
 from recurra.tasks.classify import Classify
@@ -264,13 +265,18 @@ def test_how_much_ngrams_count_is_said_by_validation(several: bool) -> None:
         assert torch.allclose(value, again[name], atol=1e-12)
     said = task.answers(again, examples, codecs, task.Options())
     assert all(set(answer["alone"]) == {"network", "ngrams"} for answer in said)
-    gold = [{**example, field: example[field] if several else "a"} for example in examples]
-    network, plain = task.rows_beside(gold, said, codecs, 1000)
-    assert (network["name"], plain["name"]) == ("its network alone", "its n-grams alone")
-    assert network["size"] + plain["size"] == 1000 and plain["size"] == 8 * L + L
-    alone = [{field: list(each["alone"]["ngrams"]) if several else each["alone"]["ngrams"][0]} for each in said]
-    metric = task.main_metric[0]
-    assert plain[metric] == task.score(gold, alone).metrics[metric]
+    codecs["ngrams"] = Ngrams().take([str(k) for k in range(7)])
+    (network, row), (plain, other) = task.parts_alone(said, 1000, codecs)
+    assert (row["name"], other["name"]) == ("its network alone", "its n-grams alone")
+    assert row["size"] + other["size"] == 1000
+    assert other["size"] == sum(weight.numel() for weight in task.plain.parameters()) == 9 * L
+    z = {half: asked[f"{half}_logits"] for half in ("network", "ngrams")}
+    for answers, half in ((network, z["network"]), (plain, z["ngrams"])):
+        chosen = (
+            [["abc"[k] for k in range(L) if r[k] > 0] for r in half] if several else ["abc"[k] for k in half.argmax(1)]
+        )
+        assert [each[field] for each in answers] == chosen
+    assert made()[2].parts_alone(said, 1000, codecs) == []
 
 
 def test_ngrams_begin_as_logistic_regression() -> None:

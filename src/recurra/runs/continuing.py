@@ -24,9 +24,14 @@ def continued(run: Any, given: Any, options: Sampling) -> Answer:
     return _series(run, codec, given, options)
 
 
+def _top(options: Any) -> int:
+    """How many of the likeliest symbols are asked for; a task of one's own may know no such option."""
+    return getattr(options, "top", 0) or 0
+
+
 def _text(run: Any, codec: Any, prompt: str, options: Sampling) -> Answer:
     """What is decoded is decoded as a whole, because a space may belong between prompt and continuation."""
-    if options.top:
+    if _top(options):
         return _with_chances(run, codec, prompt, options)
     known = prompt_ids(codec, prompt)
     new = sample(
@@ -70,10 +75,8 @@ def _reads(run: Any) -> Any:
 @torch.no_grad()
 def _series(run: Any, codec: Any, given: Any, options: Sampling) -> Answer:
     """Numbers are drawn from the task's emission, in the codec's units."""
-    if options.top:
-        raise ConfigError(
-            f"top = {options.top} is for what is written in symbols, this run writes numbers. Leave it out."
-        )
+    if top := _top(options):
+        raise ConfigError(f"top = {top} is for what is written in symbols, this run writes numbers. Leave it out.")
     model = run.model
     task, generator = model.task, torch.Generator().manual_seed(options.seed)
     beginning = numbers_of(given) if isinstance(given, str) else np.asarray(given, np.float64)

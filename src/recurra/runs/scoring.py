@@ -165,7 +165,11 @@ def _scored(
         if not isinstance(task, HasParts):
             return scores, [], {}
         parameters = sum(run.model.parameter_count for run in ask.runs)
-        return scores, [{**row, OWN: True} for row in task.rows_beside(gold, answers, codecs, parameters)], {}
+        rows = []
+        for part, row in task.parts_alone(answers, parameters, codecs):
+            told = with_metrics(task.score(gold, part, codecs), metrics_of(ask.runs[0].config), gold, part)
+            rows.append({**row, **told.metrics, OWN: True})
+        return scores, rows, {}
     cut = sum(not each.json().get("ended", True) for each in answers)
     return scores, [], {"search": ask.options.words, "cut": cut, "notes": cut_notes(cut, len(gold), ask.options)}
 

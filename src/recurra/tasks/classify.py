@@ -257,20 +257,21 @@ class Classify(nn.Module):
             f"{strength:g}."
         )
 
-    def rows_beside(
-        self, gold: Sequence[Example], predicted: Sequence[Mapping[str, Any]], codecs: Codecs, parameters: int
-    ) -> list[dict[str, Any]]:
+    def parts_alone(
+        self, predicted: Sequence[Mapping[str, Any]], parameters: int, codecs: Codecs
+    ) -> list[tuple[Sequence[Mapping[str, Any]], dict[str, Any]]]:
         """With `ngrams`: what network and n-grams answer alone."""
         if not self.ngrams:
             return []
-        (field,), rows = self.learned, []
-        own = sum(weight.numel() for weight in self.plain.parameters())
+        (field,) = self.learned
+        own = (codecs["ngrams"].size + 2) * codecs[field].size  # a row each, one for the padding, and the bias
         sizes = {"network": parameters - own, "ngrams": own}
+        found: list[tuple[Sequence[Mapping[str, Any]], dict[str, Any]]] = []
         for half, name in HALVES.items():
             said = [each["alone"][half] for each in predicted]
-            alone = self.score(gold, [{field: each if self.multi_label else each[0]} for each in said], codecs)
-            rows.append({"name": name, "size": sizes[half], "unit": "parameters", "note": "", **alone.metrics})
-        return rows
+            answers = [{field: each if self.multi_label else each[0]} for each in said]
+            found.append((answers, {"name": name, "size": sizes[half], "unit": "parameters", "note": ""}))
+        return found
 
     def score(
         self,

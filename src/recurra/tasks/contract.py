@@ -165,13 +165,14 @@ class Calibrates(Protocol):
 
 
 @runtime_checkable
-class HasParts(Protocol):
+class HasParts(Answers, Protocol):
     """A task whose answers say what its parts would answer alone."""
 
-    def rows_beside(
-        self, gold: Sequence[Example], predicted: Sequence[Mapping[str, Any]], codecs: Codecs, parameters: int
-    ) -> list[dict[str, Any]]:
-        """The scores of the parts, as rows of a table beside that of the whole, which has so many parameters."""
+    def parts_alone(
+        self, predicted: Sequence[Mapping[str, Any]], parameters: int, codecs: Codecs
+    ) -> list[tuple[Sequence[Mapping[str, Any]], dict[str, Any]]]:
+        """Of answers of the whole, which has so many parameters: those of each part, to be scored as they are, and what
+        a table calls it, its "name", "size" and "unit"."""
 
 
 @runtime_checkable
