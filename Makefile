@@ -22,7 +22,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/test_readme.py
 
 test-instructions: $(VENV)/.installed-dev
-	for set in avx512 avx2 portable; do \
+	for set in avx2 portable; do \
 		$(BIN)/python -m pytest --numprocesses auto --instructions $$set $(SLICE) || exit 1; \
 	done
 
