@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from recurra import checkpoint, cli, registry, storage
+from recurra.runs import run as runs
 from recurra.runs import scoring
 from recurra.training.lock import NAME, locked
 from recurra.training.trainer import Trainer
@@ -232,7 +233,7 @@ def test_an_evaluation_that_is_stopped_shows_what_is_scored(
     assert found["model"]["nats_per_symbol"] > 0 and found["data"] == str(PROSE)
     assert [row["name"] for row in found["baseline"]] == ["kneser-ney, order 2"]
     assert "recurra: stopped: above is what was scored by then, without the rest" in shown.err
-    monkeypatch.setattr(scoring, "score_model", stopped)
+    monkeypatch.setattr(runs, "score_model", stopped)
     assert cli.call(["evaluate", run, str(PROSE)]) == 130
     shown = capsys.readouterr()
     assert not shown.out and "interrupted; what was saved before is kept" in shown.err

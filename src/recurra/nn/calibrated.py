@@ -43,5 +43,5 @@ class CalibratedSum(nn.Module):
             return loss
 
         search.step(closure)
-        if bool(exponents.isfinite().all()):
+        if bool(exponents.isfinite().all()):  # else the training says that its loss is not
             self.scales.copy_(exponents.detach().exp())

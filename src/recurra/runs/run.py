@@ -26,7 +26,7 @@ from recurra.model import Model
 from recurra.runs.adaptation import Choice, make_adaptation
 from recurra.runs.continuing import continued
 from recurra.runs.reading import examples_to_score, in_pieces, parted
-from recurra.runs.scoring import score
+from recurra.runs.scoring import score_model, with_baselines
 from recurra.streaming.session import Session, open_session
 from recurra.streaming.stepping import How
 from recurra.tasks.contract import ChecksOptions, Continues, Demonstrates, Starts, make_options
@@ -168,17 +168,14 @@ class Run:
         def whole(scored: dict[str, Any]) -> dict[str, Any]:
             return found | scored | {"notes": [*notes, *scored["notes"]]}
 
+        def tell_whole(scored: dict[str, Any]) -> None:
+            tell(whole(scored))
+
         with threads_set(threads):
-            return whole(
-                score(
-                    [self, *beside],
-                    examples,
-                    train,
-                    options,
-                    adaptation,
-                    tell=lambda scored: tell(whole(scored)),
-                )
-            )
+            scored = score_model([self, *beside], examples, train, options, adaptation, tell_whole)
+            if train is not None:
+                scored = with_baselines(self, scored, examples, train, tell_whole)
+            return whole(scored)
 
     def session(self, step: How = "auto") -> Session:
         """One stream of this run, to be read step by step: see `Session`, and for `step` `open_session`.

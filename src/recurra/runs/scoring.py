@@ -55,23 +55,6 @@ class Together:
         return found
 
 
-def score(
-    runs: Sequence[Any],
-    examples: Sequence[Example],
-    train: Sequence[Example] | None,
-    options: Any,
-    adaptation: Adaptation | None = None,
-    tell: Callable[[dict[str, Any]], None] = lambda found: None,
-) -> dict[str, Any]:
-    """The metrics of runs that answer together, beside the baselines fitted on `train` (None: without them).
-
-    `tell` is given what is found by then: before the model adapts, before the baselines are fitted, with each row of
-    theirs. Raises as `score_model` does.
-    """
-    found = score_model(runs, examples, train, options, adaptation, tell)
-    return found if train is None else with_baselines(runs[0], found, examples, train, tell)
-
-
 def score_model(
     runs: Sequence[Any],
     examples: Sequence[Example],
@@ -80,8 +63,10 @@ def score_model(
     adaptation: Adaptation | None = None,
     tell: Callable[[dict[str, Any]], None] = lambda found: None,
 ) -> dict[str, Any]:
-    """What `score` gives, with those rows beside the model alone that are of itself.
+    """The metrics of runs that answer together, with those rows beside them that are the model's own; see
+    `with_baselines` for the others. `train`: the training examples, None where no baseline follows.
 
+    `tell` is given what is found by then: before the model adapts, and at the end.
     Raises `ConfigError` for runs that cannot answer together, and for an adaptation of a task that does not adapt.
     """
     run, ask = runs[0], Together(runs, options)
