@@ -83,8 +83,8 @@ def answer(
 ) -> list[Answer]:
     """The answer to each example, in their order; dropout is off where the models are in `eval()`.
 
-    `cells`: an alignment of more numbers is left out. With `calibrate` the task first chooses by the examples, which are
-    labelled, what it leaves to them. Raises `Stopped` where `stop()` says so between two batches.
+    `cells`: an alignment of more numbers is left out. With `calibrate` the task first chooses by the examples, which
+    are labelled, what it leaves to them. Raises `Stopped` where `stop()` says so between two batches.
     """
     first = models[0]
     found: dict[int, Answer] = {}
