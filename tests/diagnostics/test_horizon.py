@@ -73,7 +73,9 @@ def test_short_curves_say_that_they_are_short() -> None:
 def test_what_is_advised_depends_on_the_layer() -> None:
     curve = powers(0.5)
     assert "core.cell = lstm" in horizon.advice("vanishes", curve, recurrent=True, plain=True)
-    assert "batching.steps" in horizon.advice("vanishes", curve, recurrent=True, plain=False)
+    for in_pieces in (False, True):
+        said = horizon.advice("vanishes", curve, recurrent=True, plain=False, in_pieces=in_pieces)
+        assert ("batching.steps" in said) == in_pieces
     assert "wider span" in horizon.advice("vanishes", curve, recurrent=False, plain=False)
     assert "pooling or attention" in horizon.advice("direct", curve, recurrent=True, plain=False)
     assert "No gradient arrives" in horizon.advice("never arrives", np.zeros(3), recurrent=True, plain=False)

@@ -36,7 +36,8 @@ def test_a_cell_nobody_named_is_shown_by_its_equations() -> None:
 
 
 @pytest.mark.parametrize("name", registry.names("cell"))
-def test_every_state_of_every_cell_has_an_equation(name: str) -> None:
+def test_every_letter_of_every_cell_has_an_equation_and_a_meaning(name: str) -> None:
     made = registry.find("cell", name)
     found = {one.name: one.equation for one in letters(made)}
     assert set(made.state) <= set(found) and all(formula.startswith(f"{key} = ") for key, formula in found.items())
+    assert [one.name for one in letters(made) if not one.meaning] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recurra.cells.lstm import LETTERS
 from recurra.equations.language import Expression, Gate, cell, lower, project, sigmoid, tanh, unit
 from recurra.registry import part
 
@@ -16,6 +17,15 @@ TRANSFORM = -2.0
     state="h",
     source="Zilly, Srivastava, Koutník & Schmidhuber 2017, Recurrent highway networks, eq. 6-9; depth 3, c = 1 - t",
     start={"bias_ih": {"t": TRANSFORM}, "bias_hh": {"t": 0.0}},
+    letters={
+        "n": "candidate of the first layer",
+        "t": "transform gate of the first layer, how much of its candidate replaces the state",
+        "n2": "candidate of the second layer",
+        "t2": "transform gate of the second layer",
+        "n3": "candidate of the third layer",
+        "t3": "transform gate of the third layer",
+        "h": "state and output",
+    },
 )
 def rhn(n: E, t: E, h: E) -> E:
     """The recurrent highway network of depth three: x enters the first highway layer of a step, h runs through all."""
@@ -34,6 +44,7 @@ def rhn(n: E, t: E, h: E) -> E:
     gates="i f g o d",
     state="h c",
     source="Yao, Cohn, Vylomova, Duh & Dyer 2015, Depth-gated recurrent neural networks, section 3",
+    letters={**LETTERS, "d": "depth gate, how much of the memory of the layer below is taken in"},
 )
 def depth_gated_lstm(i: E, f: E, g: E, o: E, d: Gate, h: E, c: E) -> tuple[E, E]:
     """The peephole LSTM whose memory takes in that of the layer below through a gate; the lowest layer has none."""

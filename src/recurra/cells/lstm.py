@@ -73,7 +73,7 @@ def coupled_lstm(f: E, g: E, o: E, h: E, c: E) -> tuple[E, E]:
     state="h c",
     bias=False,
     source="Ba, Kiros & Hinton 2016, eq. 20-22",
-    letters=LETTERS,
+    letters={**LETTERS, "tanh(c)": "memory, normalised and squashed"},
 )
 def layer_norm_lstm(i: Gate, f: Gate, g: Gate, o: Gate, h: E, c: E) -> tuple[E, E]:
     """The LSTM with input product, recurrent product and memory each normalised over its row."""

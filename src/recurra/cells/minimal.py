@@ -10,7 +10,13 @@ E = Expression
 
 
 @part("cell", "min-gru")
-@cell(name="min-gru", gates="z n", state="h", source=f"{SOURCE}, section 3.1.3")
+@cell(
+    name="min-gru",
+    gates="z n",
+    state="h",
+    source=f"{SOURCE}, section 3.1.3",
+    letters={"z": "update gate, how much of the candidate is written", "h": "state and output"},
+)
 def min_gru(z: Gate, n: Gate, h: E) -> E:
     """The GRU without reset and without recurrent weights; z writes the new state."""
     write = sigmoid(z.input)
@@ -18,7 +24,13 @@ def min_gru(z: Gate, n: Gate, h: E) -> E:
 
 
 @part("cell", "min-lstm")
-@cell(name="min-lstm", gates="f i n", state="h", source=f"{SOURCE}, section 3.2.4")
+@cell(
+    name="min-lstm",
+    gates="f i n",
+    state="h",
+    source=f"{SOURCE}, section 3.2.4",
+    letters={"f": "forget gate", "i": "input gate", "h": "state and output"},
+)
 def min_lstm(f: Gate, i: Gate, n: Gate, h: E) -> E:
     """The LSTM without recurrent weights and output gate; forget and input gate are scaled to sum to one."""
     keep, write = sigmoid(f.input), sigmoid(i.input)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recurra.cells.lstm import LETTERS
 from recurra.equations.language import Expression, Gate, cell, project, raw_input, sigmoid, tanh, unit
 from recurra.registry import part
 
@@ -15,6 +16,7 @@ E = Expression
     state="h c",
     source="Krause, Lu, Murray & Renals 2016, Multiplicative LSTM for sequence modelling, section 3, with the LSTM's "
     "own squashing as in Radford, Jozefowicz & Sutskever 2017, Learning to generate reviews",
+    letters=LETTERS,
 )
 def multiplicative_lstm(m: Gate, i: Gate, f: Gate, g: Gate, o: Gate, h: E, c: E) -> tuple[E, E]:
     """The LSTM whose gates see, in h's place, the products of x and of h multiplied unit by unit."""
@@ -29,6 +31,7 @@ def multiplicative_lstm(m: Gate, i: Gate, f: Gate, g: Gate, o: Gate, h: E, c: E)
     gates="m i f g o",
     state="h c",
     source="Krause, Lu, Murray & Renals 2016, Multiplicative LSTM for sequence modelling, eq. 15-16",
+    letters={**LETTERS, "tanh(c)": "memory behind the output gate, squashed"},
 )
 def multiplicative_lstm_2016(m: Gate, i: Gate, f: Gate, g: Gate, o: Gate, h: E, c: E) -> tuple[E, E]:
     """The multiplicative LSTM whose candidate enters the memory as it is; its output is squashed behind the gate."""
@@ -43,6 +46,14 @@ def multiplicative_lstm_2016(m: Gate, i: Gate, f: Gate, g: Gate, o: Gate, h: E, 
     gates="",
     state="h c",
     source="Melis, Kočiský & Blunsom 2020, Mogrifier LSTM, eq. 1-2, five rounds",
+    letters={
+        **LETTERS,
+        "q1": "first gate of the input, by the state",
+        "r2": "first gate of the state, by the input",
+        "q3": "second gate of the input",
+        "r4": "second gate of the state",
+        "q5": "third gate of the input",
+    },
 )
 def mogrifier_lstm(h: E, c: E) -> tuple[E, E]:
     """The LSTM before whose step x and the old h gate each other in turn, five times."""

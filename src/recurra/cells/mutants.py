@@ -6,11 +6,17 @@ from recurra.equations.language import Expression, Gate, cell, project, raw_inpu
 from recurra.registry import part
 
 SOURCE = "Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network architectures, section 5"
+LETTERS = {
+    "z": "update gate, how much of the candidate is written",
+    "r": "reset gate",
+    "n": "candidate, what may be written",
+    "h": "state and output",
+}
 E = Expression
 
 
 @part("cell", "mut1")
-@cell(gates="z r", state="h", source=f"{SOURCE}, MUT1")
+@cell(gates="z r", state="h", source=f"{SOURCE}, MUT1", letters=LETTERS)
 def mut1(z: Gate, r: E, h: E) -> E:
     """The GRU whose update gate sees x alone and whose candidate adds tanh of x itself (input = hidden size)."""
     write, r = sigmoid(z.input), sigmoid(r)
@@ -19,7 +25,7 @@ def mut1(z: Gate, r: E, h: E) -> E:
 
 
 @part("cell", "mut2")
-@cell(gates="z r n", state="h", source=f"{SOURCE}, MUT2")
+@cell(gates="z r n", state="h", source=f"{SOURCE}, MUT2", letters=LETTERS)
 def mut2(z: E, r: Gate, n: Gate, h: E) -> E:
     """The GRU whose reset gate adds x itself (input = hidden size)."""
     z, reset = sigmoid(z), sigmoid(raw_input() + r.recurrent)
@@ -28,7 +34,7 @@ def mut2(z: E, r: Gate, n: Gate, h: E) -> E:
 
 
 @part("cell", "mut3")
-@cell(gates="z r n", state="h", source=f"{SOURCE}, MUT3")
+@cell(gates="z r n", state="h", source=f"{SOURCE}, MUT3", letters={**LETTERS, "tanh(h)": "old state, squashed"})
 def mut3(z: Gate, r: E, n: Gate, h: E) -> E:
     """The GRU whose update gate sees tanh(h)."""
     write, r = sigmoid(z.input + project(tanh(h), "update")), sigmoid(r)

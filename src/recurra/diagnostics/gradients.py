@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recurra import registry
 from recurra.diagnostics import horizon
 from recurra.diagnostics.horizon import Verdict
 from recurra.diagnostics.plain import plain
@@ -115,7 +116,9 @@ def gradient_flow(model: Model, text: Given, *, steps: Sequence[int] | None = No
         else:
             loss = parts.task(parts.embedder, core, batch).loss
         direct = not single and _direct(loss, core.y)
-        flows = measure(trace, loss, chosen if single else None, causal=bool(model.core.causal), direct=direct)
+        steps = chosen if single else None
+        pieces = registry.find("batching", model.config["batching"]["kind"]).in_pieces
+        flows = measure(trace, loss, steps, causal=bool(model.core.causal), direct=direct, in_pieces=pieces)
     notes = []
     if reading.own_answer:
         notes.append("No true answer was given: the errors are those of the model's own, taken for the truth.")
@@ -131,12 +134,13 @@ def measure(
     *,
     causal: bool = True,
     direct: bool = False,
+    in_pieces: bool = False,
 ) -> tuple[Flow, ...]:
     """The flows of a forward pass whose layers left `trace`, for a `loss` that is the sum of one for each row.
 
     All rows are T steps long; row n's loss enters at its step `steps[n]` alone. None: wherever it likes, and lags are
     counted from the end. `causal`: of layers without recurrence, whether they look back only. `direct`: the loss sees
-    the states of all steps itself.
+    the states of all steps itself. `in_pieces`: what it was trained on was cut into stretches.
     """
     tensors = list(_tensors(trace))
     wanted = [t for _, _, _, several in tensors for t in several if t.requires_grad]
@@ -149,7 +153,7 @@ def measure(
         for back in (reverse,) if causal or isinstance(one, Trace) else (False, True):
             turned = norms[::-1] if back and not isinstance(one, Trace) else norms
             bounded = one.layer == top and steps is not None
-            flows.append(_flow(one, state, back, _by_lag(turned, steps, back), bounded, direct))
+            flows.append(_flow(one, state, back, _by_lag(turned, steps, back), bounded, direct, in_pieces))
     return tuple(flows)
 
 
@@ -189,7 +193,9 @@ def _direct(loss: Tensor, y: Tensor | None) -> bool:
     return int((gradient != 0).any(2).sum()) > 2
 
 
-def _flow(one: Trace | LayerTrace, state: str, back: bool, norms: Curve, bounded: bool, direct: bool) -> Flow:
+def _flow(
+    one: Trace | LayerTrace, state: str, back: bool, norms: Curve, bounded: bool, direct: bool, in_pieces: bool
+) -> Flow:
     lags = (~np.isnan(norms)).sum(1)
     far = lags > lags.max() / 2
     mean = horizon.geometric_mean(norms[far, : lags[far].min()])
@@ -205,7 +211,7 @@ def _flow(one: Trace | LayerTrace, state: str, back: bool, norms: Curve, bounded
         slope=horizon.slope(mean),
         horizon=horizon.horizon(mean),
         verdict=word,
-        advice=horizon.advice(word, mean, recurrent, not gated),
+        advice=horizon.advice(word, mean, recurrent, not gated, in_pieces),
         bound=_bound(one, mean) if bounded and isinstance(one, Trace) else None,
     )
 

@@ -77,8 +77,9 @@ def verdict(curve: Curve, recurrent: bool = True, direct: bool = False) -> Verdi
     return "holds" if abs(fall) <= STEADY or not (recurrent or fall < 0) else "too short"
 
 
-def advice(found: Verdict, curve: Curve, recurrent: bool, plain: bool) -> str:
-    """A sentence on what a verdict means and what to try. `plain`: the cell has no gates."""
+def advice(found: Verdict, curve: Curve, recurrent: bool, plain: bool, in_pieces: bool = False) -> str:
+    """A sentence on what a verdict means and what to try. `plain`: the cell has no gates; `in_pieces`: it was trained
+    on stretches of a length that can be set."""
     reach = horizon(curve)
     if found == "never arrives":
         return "No gradient arrives here: nothing later reads this state but the step itself."
@@ -117,7 +118,8 @@ def advice(found: Verdict, curve: Curve, recurrent: bool, plain: bool) -> str:
             f"{seen}: what lies farther is hardly learnt from. Try a cell with gates, core.cell = lstm or gru, or "
             "irnn, whose W_hh starts as the identity."
         )
+    longer = "train on longer stretches (batching.steps), " if in_pieces else ""
     return (
-        f"{seen}: what lies farther is hardly learnt from. If the task needs more, train on longer stretches "
-        "(batching.steps), try core.cell = layer-norm-lstm, or attention."
+        f"{seen}: what lies farther is hardly learnt from. If the task needs more, {longer}try core.cell = "
+        "layer-norm-lstm, or attention."
     )
