@@ -38,18 +38,43 @@ def test_what_is_suggested_can_be_built_and_costs_less(recipe: str) -> None:
 def test_an_estimate_takes_less_the_nearer_the_budget_is() -> None:
     config, codecs = opened("char-lm")
     choices = [budget.smaller(config, codecs, Pace(s, 500, 2, 280.0), 20, {}) for s in (0.7, 1.2, 5.0)]
+    faster = " --set training.learning_rate=0.004"
     assert [choice.words for choice in choices if choice] == [
-        "--set batching.streams=32",
-        "--set batching.streams=16",
-        "--set batching.streams=16 --set core.hidden_size=256 --set core.num_layers=1",
+        "--set batching.streams=32" + faster,
+        "--set batching.streams=16" + faster,
+        "--set batching.streams=16 --set core.hidden_size=256 --set core.num_layers=1" + faster,
     ]
     assert all(choice.updates >= budget.ENOUGH for choice in choices if choice)
+
+
+def test_a_model_that_would_hardly_see_the_data_is_made_smaller_still() -> None:
+    config, codecs = opened("char-lm")
+    few, many = (budget.smaller(config, codecs, Pace(1.2, epoch, 2, 280.0), 20, {}) for epoch in (500, 50_000))
+    assert few is not None and many is not None and few.updates >= budget.ENOUGH
+    assert few.epochs >= budget.SEEN and many.seconds < few.seconds / 2
+
+
+def test_the_learning_rate_grows_where_that_was_found_to_help() -> None:
+    pace = Pace(8.0, 500, 2, 280.0)
+
+    def rate(change: dict[str, Any], stated: dict[str, Any]) -> Any:
+        config, codecs = opened("translate")
+        config = configuration.with_settings(config, change)
+        found = budget.smaller(config, codecs, pace, 20, stated)
+        assert found is not None
+        return found.settings.get("training.learning_rate")
+
+    assert rate({}, {}) == rate({"training.optimiser": {"kind": "adamw", "weight_decay": 0.1}}, {}) == 0.006
+    assert rate({"training.optimiser": "momentum"}, {}) is None
+    assert rate({"init.from": "a run"}, {}) is None
+    assert rate({}, {"training.learning_rate": 0.003}) is None
 
 
 def test_what_was_stated_stays() -> None:
     config, codecs = opened("char-lm")
     found = budget.smaller(config, codecs, Pace(8.0, 500, 2, 280.0), 20, {"core.hidden_size": 512})
-    assert found is not None and found.settings.keys() == {"batching.streams", "core.num_layers"}
+    kept = {"batching.streams", "core.num_layers", "training.learning_rate"}
+    assert found is not None and found.settings.keys() == kept
 
 
 def test_a_model_that_starts_from_another_keeps_its_form() -> None:
@@ -104,7 +129,7 @@ def test_what_was_forecast_stands_in_the_report(tmp_path: Path, monkeypatch: pyt
     words = [word for setting in (*sizes, "training.epochs=1000000") for word in ("--set", setting)]
     text = Path(__file__).parents[1] / "fixtures" / "prose.txt"
     out = tmp_path / "run"
-    assert cli.call(["train", "char-lm", str(text), "--out", str(out), "--max-minutes", "0.01", *words]) == 0
+    assert cli.call(["train", "char-lm", str(text), "--out", str(out), "--max-minutes", "0.04", *words]) == 0
     said = json.loads((out / "report.json").read_text(encoding="utf-8"))["forecast"]["said"]
     assert "expect little" in said
     shown = capsys.readouterr()

@@ -16,6 +16,7 @@ from recurra.answers import Answer, Blank, Choices
 from recurra.data.blanks import BLANK, read_line
 from recurra.data.fields import Codecs
 from recurra.errors import ConfigError, DataError
+from recurra.nn.frequencies import begin_at_frequencies
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
 from recurra.tasks.contract import Card
@@ -116,6 +117,12 @@ class Fill(nn.Module):
             if parameter is not None:
                 nn.init.uniform_(parameter, -r, r)
         return self
+
+    def begin_from(self, encoded: Sequence[Mapping[str, Any]]) -> str:
+        """Let c and c′ begin at how often each symbol is."""
+        heads = [self.left] if self.both is None else [self.left, self.both]
+        begin_at_frequencies([head.bias for head in heads], (each["input"] for each in encoded))
+        return ""
 
     def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch, all heads together, and the core's final state. Padding counts for nothing.

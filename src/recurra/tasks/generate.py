@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -17,6 +17,7 @@ from recurra.nn.activations import mean_square, mean_square_change
 from recurra.nn.dropout import dropout
 from recurra.nn.emissions.adaptive import AdaptiveSoftmax
 from recurra.nn.emissions.categorical import Categorical
+from recurra.nn.frequencies import begin_at_frequencies
 from recurra.nn.softmax import IGNORED
 from recurra.registry import part
 from recurra.tasks.contract import Card
@@ -104,6 +105,12 @@ class Generate(nn.Module):
         else:
             self.emission.build(sizes.core, sizes.vocabulary, self.init_range)
         return self
+
+    def begin_from(self, encoded: Sequence[Mapping[str, Any]]) -> str:
+        """Let c begin at how often each symbol is, where it has one for each."""
+        if isinstance(self.emission, Categorical):
+            begin_at_frequencies([self.bias], (each["input"] for each in encoded))
+        return ""
 
     def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch and the core's final state. Padded steps count for nothing."""

@@ -20,6 +20,7 @@ from recurra.decoding.search import Search, cut_at
 from recurra.decoding.state import leaves
 from recurra.errors import ConfigError, DataError
 from recurra.nn.decoder import Source
+from recurra.nn.frequencies import begin_at_frequencies
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
 from recurra.tasks.contract import Asker, Card, Written
@@ -170,6 +171,11 @@ class Transduce(nn.Module):
             nn.init.uniform_(self.bias, -r, r)
             if self.projection is not None:
                 nn.init.uniform_(self.projection.weight, -r, r)
+
+    def begin_from(self, encoded: Sequence[Mapping[str, Any]]) -> str:
+        """Let c begin at how often each symbol is."""
+        begin_at_frequencies([self.bias], (each["target"] for each in encoded))
+        return ""
 
     def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch, summed over its target tokens, the end marks among them. Padding counts for nothing."""

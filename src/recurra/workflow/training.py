@@ -103,12 +103,13 @@ def _execute(
     unchanged = folder is not None and plan.config == configuration.load_recipe(folder.config)
     start, origin = start_of(config), former.get("init")
     started: list[str] = []
-    if start is not None and not going_on:
-        origin, started = _start(model, start, material)
     beginning = time.monotonic()
     if not going_on:
         started += filter(None, [material.begin(model)])
     beginning = time.monotonic() - beginning
+    if start is not None and not going_on:  # what it takes over stands in the place of what it began with
+        origin, taken = _start(model, start, material)
+        started += taken
     report: dict[str, Any] = {
         "recurra": recurra.__version__,
         "torch": torch.__version__,
