@@ -138,7 +138,8 @@ for recipe, file, settings in json.load(open(sys.argv[1], encoding="utf-8")):
     losses = {}
     for precision in sys.argv[3:]:
         settings["training.precision"] = precision
-        run = recurra.train(recipe, file, out=f"{sys.argv[2]}/{recipe}-{precision}", settings=settings)
+        out = f"{sys.argv[2]}/{recipe}-{precision}"
+        run = recurra.train(recipe, file, out=out, settings=settings, no_test=True, baseline=False)
         lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
         losses[precision] = [line["loss"] for line in lines if "loss" in line]
         assert losses[precision] and all(map(math.isfinite, losses[precision])), (recipe, precision)

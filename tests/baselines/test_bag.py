@@ -192,6 +192,6 @@ def test_reuters_r8():
             split = [line.rstrip("\n").split("\t") for line in file]
         return [{"label": label, "tokens": text.split()} for label, text in split]
 
-    common, bayes, logistic = scores(documents("train"), documents("test"))
+    common, bayes, logistic = scores(documents("train")[::4], documents("test"))
     assert common == pytest.approx(49.5, abs=0.1)
-    assert bayes > 94 and logistic > 97
+    assert bayes > 92 and logistic > 94

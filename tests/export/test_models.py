@@ -71,5 +71,9 @@ def test_every_core_and_decoder_in_onnx_is_that_in_torch(recipe: str, settings: 
 
 def compare(recipe: str, settings: dict[str, Any]) -> None:
     model = make_model(recipe, settings)
-    for part in parts(model):
+    written = list(parts(model))
+    if settings and all(name.startswith("task.decoder.") for name in settings):
+        written = written[1:]  # the encoder is the recipe's, which is compared above
+    assert written
+    for part in written:
         assert check.difference(part, remembered(part, {}).SerializeToString()) <= check.TOLERANCE, part.file
