@@ -28,7 +28,7 @@ SMALL = [
     *("training.schedule=constant", "training.device=cpu", "data.valid_fraction=0.1", "data.test_fraction=0.1"),
 ]
 TOKENS = ["vocabulary.kind=tokens", "task.tied=none"]
-LEARNT = [*TOKENS, "embedder.init_range=1.0", "training.epochs=12", "training.learning_rate=0.03", "task.dropout=0"]
+LEARNT = [*TOKENS, "embedder.init_range=1.0", "training.epochs=40", "training.learning_rate=0.03", "task.dropout=0"]
 
 
 def options(*settings: str) -> list[str]:

@@ -237,7 +237,8 @@ class Trainer:
                     "finite number. Try a lower training.learning_rate, or a smaller training.clip_norm. What was "
                     "saved before stands."
                 )
-            best = counters.best is None or validation.criterion < counters.best
+            # Of equals the later: a score of 0 that hardly anything could raise says nothing for the first weights.
+            best = counters.best is None or validation.criterion <= counters.best
             if best:
                 counters.best, counters.best_step = validation.criterion, counters.step
                 self._save_model(validation)

@@ -4,14 +4,17 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
 #ifndef REAL
 #define REAL float
 #endif
 #ifndef WIDTH
 #define WIDTH 16
+#endif
+// Reading immintrin.h takes more time than compiling a cell: narrower vectors do without.
+#if defined(__AVX512F__) && WIDTH == 64
+#include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 typedef REAL V __attribute__((vector_size(WIDTH)));
@@ -45,6 +48,8 @@ template <class F> static inline V lanes(V x, F f) {
 
 typedef int32_t I __attribute__((vector_size(WIDTH)));
 typedef int16_t I16 __attribute__((vector_size(WIDTH)));
+typedef float Floats __attribute__((vector_size(WIDTH)));
+typedef double Doubles __attribute__((vector_size(WIDTH)));
 typedef uint32_t Bits __attribute__((vector_size(WIDTH)));
 typedef uint32_t LooseBits __attribute__((vector_size(WIDTH), aligned(1), may_alias));
 
@@ -55,7 +60,7 @@ static inline I sums_of_pairs(I a, I b) {
 #if defined(__AVX512BW__) && WIDTH == 64
     return (I)_mm512_madd_epi16((__m512i)a, (__m512i)b);
 #elif defined(__AVX2__) && WIDTH == 32
-    return (I)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+    return (I)__builtin_ia32_pmaddwd256((I16)a, (I16)b);
 #elif defined(__SSE2__) && WIDTH == 16
     return (I)_mm_madd_epi16((__m128i)a, (__m128i)b);
 #else
@@ -68,7 +73,7 @@ static inline V larger(V a, V b) {
 #if defined(__AVX512F__) && WIDTH == 64
     return SINGLE ? (V)_mm512_max_ps((__m512)a, (__m512)b) : (V)_mm512_max_pd((__m512d)a, (__m512d)b);
 #elif defined(__AVX2__) && WIDTH == 32
-    return SINGLE ? (V)_mm256_max_ps((__m256)a, (__m256)b) : (V)_mm256_max_pd((__m256d)a, (__m256d)b);
+    return SINGLE ? (V)__builtin_ia32_maxps256((Floats)a, (Floats)b) : (V)__builtin_ia32_maxpd256((Doubles)a, (Doubles)b);
 #else
     return a > b ? a : b;
 #endif
@@ -77,7 +82,7 @@ static inline V smaller(V a, V b) {
 #if defined(__AVX512F__) && WIDTH == 64
     return SINGLE ? (V)_mm512_min_ps((__m512)a, (__m512)b) : (V)_mm512_min_pd((__m512d)a, (__m512d)b);
 #elif defined(__AVX2__) && WIDTH == 32
-    return SINGLE ? (V)_mm256_min_ps((__m256)a, (__m256)b) : (V)_mm256_min_pd((__m256d)a, (__m256d)b);
+    return SINGLE ? (V)__builtin_ia32_minps256((Floats)a, (Floats)b) : (V)__builtin_ia32_minpd256((Doubles)a, (Doubles)b);
 #else
     return a < b ? a : b;
 #endif
