@@ -59,6 +59,8 @@ class Data:
     test_fraction: float = 0.1
     valid_from: Literal["end", "start"] = "end"
     """Where the validation text is cut off. "start" leaves what lies nearest to the test in the training text."""
+    context: int = 0
+    """Of series: so many steps before the validation's and the test's first are read with them, to look back on."""
     drop_repeats: bool = False
     """Of examples: leave those out of training whose very text is validated or tested on, and tell how many."""
 

@@ -60,7 +60,7 @@ class Model(nn.Module):
         _check_numbering(task, codecs["input"])
         with MemoryLimit("embedder", config["embedder"]):
             embedder = embedder.build(sizes)
-        sizes = replace(sizes, embedding=embedder.output_size)
+        sizes = replace(sizes, embedding=embedder.output_size, apart=getattr(embedder, "apart", False))
         with MemoryLimit("core", config["core"]):
             core = core.build(sizes)
         with MemoryLimit("task", config["task"]):

@@ -94,6 +94,8 @@ class Sizes:
     """Numbers in a step of an input of vectors; 0 where it is symbols."""
     embedding: int = 0
     """Width D of the embedder's output; set once the embedder is built."""
+    apart: bool = False
+    """Whether each variable of an input of vectors is a sequence of its own; set once the embedder is built."""
     core: int = 0
     """Width H of the core's output; set once the core is built."""
     fields: Mapping[str, int] = field(default_factory=dict)

@@ -132,6 +132,8 @@ def _mean(models: Sequence[Model], batches: Sequence[Batch]) -> Mapping[str, tor
 
 def _batched(model: Model, encoded: Sequence[Any]) -> Any:
     batching = registry.construct("batching", model.config["batching"])
+    if batching.in_pieces:  # what is asked is whole
+        batching = registry.construct("batching", {"kind": "buckets"})
     return batching.batches(encoded, model.codecs.layouts, whole=True)
 
 

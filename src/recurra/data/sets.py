@@ -61,6 +61,8 @@ class DataSet:
     test: tuple[Source, ...] = ()
     fractions: tuple[float, float] | None = None
     """Shares of train and test where the set's own split is an exact cut of `train`: see `split.cut(…, exact=True)`."""
+    steps: tuple[int, int, int] | None = None
+    """How many steps of each series are train, valid and test, in this order, where that is the set's own split."""
     split: str | None = None
     """The set's own split in words."""
     reader: Mapping[str, Any] | None = None
@@ -118,6 +120,7 @@ def find_set(name: str) -> DataSet:
         name,
         **parts,
         fractions=fractions and (fractions[0], fractions[1]),
+        steps=described.get("steps") and tuple(described["steps"]),
         split=described.get("split"),
         reader=set_reader(name),
     )

@@ -11,7 +11,7 @@ from typing import Any
 from recurra.config import Data
 from recurra.data import fingerprint
 from recurra.data.files import counted
-from recurra.data.sets import DataSet, Reader, Source, find_set, read_sources
+from recurra.data.sets import PARTS, DataSet, Reader, Source, find_set, read_sources
 from recurra.data.shuffled import Parts
 from recurra.data.sources import check_sources
 from recurra.data.split import cut
@@ -21,7 +21,7 @@ from recurra.types import Example
 
 NUMBERS = ("numbers", "vectors")
 """The forms of what is measured at each step."""
-STEPWISE = (*NUMBERS, "tags", "tokens", "integers")
+STEPWISE = (*NUMBERS, "tags", "tokens", "integers", "times")
 """The forms of fields with a value a step."""
 SHORTEST = 2
 """Steps of a part of a series: one that is read, and one to predict."""
@@ -66,15 +66,19 @@ def gather_series(data: Data, reader: Any) -> Parts:
         part: read_series(_paths(paths) or list(getattr(known, part)), reader) for part, paths in named.items()
     }
     done = [f"{known.name}: {known.split}"] if known.split else []
-    wanted = _shares(data, bool(found["valid"]), bool(found["test"] or known.split))
+    wanted: Mapping[str, float] = _shares(data, bool(found["valid"]), bool(found["test"] or known.split))
+    if known.steps:
+        wanted = dict(zip(PARTS, known.steps, strict=True))
     if len(wanted) > 1:
-        pieces = [_cut(example, reader.fields, wanted) for example in found["train"]]
+        pieces = [_cut(example, reader.fields, wanted, data.context) for example in found["train"]]
         found |= {part: [piece[part] for piece in pieces] for part in wanted}
         counts = {part: sum(_steps(example, reader.fields) for example in found[part]) for part in wanted}
         total = sum(counts.values())
         shares = ", ".join(f"{part} {count:,} ({count / max(1, total):.1%})" for part, count in counts.items())
         series = "one series" if len(pieces) == 1 else f"each of {counted(len(pieces), 'series').removesuffix('s')}"
         done.append(f"cut {series} by time, {total:,} steps in all, into {shares}")
+        if data.context:
+            done.append(f"each part but the first begins {data.context:,} steps early, which are looked back on alone")
     if not found["train"]:
         raise DataError("there is no training series in what was read. Name another file, or another reader.")
     split = "; ".join(done) or "files as given"
@@ -111,22 +115,34 @@ def _shares(data: Data, valid: bool, test: bool) -> dict[str, float]:
     return {name: shares[name] for name in order if shares[name]}
 
 
-def _cut(example: Example, fields: Mapping[str, str], shares: Mapping[str, float]) -> dict[str, Example]:
-    """The parts of a series; fields without a value a step are in all of them."""
+def _cut(
+    example: Example, fields: Mapping[str, str], shares: Mapping[str, float], context: int = 0
+) -> dict[str, Example]:
+    """The parts of a series, by shares, or by numbers of steps from 1; fields without a value a step are in all of
+    them. Each but the first begins `context` steps early."""
     if min(shares.values()) <= 0:
         raise ConfigError(
             f"a series cannot be cut by the fractions {', '.join(f'{share:g}' for share in shares.values())}: expected "
             "positive numbers. Change data.valid_fraction and data.test_fraction."
         )
     place, steps = str(example.get("place", "an example of no known place")), _steps(example, fields)
-    ends = [int(math.fsum([*shares.values()][: k + 1]) * steps) for k in range(len(shares) - 1)]
+    sums = [math.fsum([*shares.values()][: k + 1]) for k in range(len(shares))]
+    if sums[-1] > 1:
+        if sums[-1] > steps:
+            raise DataError(
+                f"{place}: a series of {steps:,} steps, expected {sums[-1]:,.0f} as the set's own split says."
+            )
+        ends = [int(each) for each in sums]
+    else:
+        ends = [*(int(each * steps) for each in sums[:-1]), steps]
     found: dict[str, Example] = {}
-    for name, (begin, end) in zip(shares, pairwise([0, *ends, steps]), strict=True):
+    for name, (begin, end) in zip(shares, pairwise([0, *ends]), strict=True):
         if end - begin < SHORTEST:
             raise DataError(
                 f"{place}: a series of {steps:,} steps is too short to be cut into {', '.join(shares)}, of "
                 f"{SHORTEST} steps at least. Use longer ones, or name files with --valid and --test."
             )
+        begin = max(0, begin - context)
         found[name] = {
             key: value[begin:end] if fields.get(key) in STEPWISE else value for key, value in example.items()
         } | {"place": f"{place}, steps {begin:,} to {end - 1:,}"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -98,3 +98,17 @@ class Pooling(nn.Module):
         before, now = (memory[0] - peak).exp(), (score - peak).exp()
         weight, total = memory[1] * before + now, memory[2] * before + wide * now
         return (total / weight).to(y.dtype), (peak, weight, total)
+
+
+def has_halves(core: Any) -> bool:
+    """Whether a core's output is what it read forwards beside what it read backwards.
+
+    Raises ConfigError for one that looks ahead without keeping the two apart: its last step has not seen everything.
+    """
+    halves = bool(core.halves)
+    if not halves and not core.causal:
+        raise ConfigError(
+            'pooling = "last" wants the last state of each direction, but this core does not keep its directions '
+            'apart. Set core.merge = "concat" where it has one, or pool by "max", "mean" or "attention".'
+        )
+    return halves

@@ -14,7 +14,7 @@ from recurra.data.fields import Codecs
 from recurra.errors import ConfigError
 from recurra.nn.calibrated import CalibratedSum
 from recurra.nn.ngrams import NgramLayer
-from recurra.nn.pooling import Memory, Pooling
+from recurra.nn.pooling import Memory, Pooling, has_halves
 from recurra.nn.softmax import IGNORED
 from recurra.registry import part
 from recurra.tasks.contract import INPUT, Card
@@ -314,7 +314,7 @@ class LabelLayer(nn.Module):
         self.dropout = dropout
 
     def forward(self, y: Tensor, structure: Lengths, core: Any) -> Tensor:
-        self.pooling.both = self.pooling.kind in ("last", "all") and _has_halves(core)  # known of the core alone
+        self.pooling.both = self.pooling.kind in ("last", "all") and has_halves(core)  # known of the core alone
         pooled = self.pooling(y, structure.values)  # [B, H]
         return self._logits(pooled)
 
@@ -326,20 +326,6 @@ class LabelLayer(nn.Module):
     def _logits(self, pooled: Tensor) -> Tensor:
         logits: Tensor = self.linear(F.dropout(pooled, self.dropout, self.training))
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
-def _has_halves(core: Any) -> bool:
-    """Whether a core's output is what it read forwards beside what it read backwards.
-
-    Raises ConfigError for one that looks ahead without keeping the two apart: its last step has not seen everything.
-    """
-    halves = bool(core.halves)
-    if not halves and not core.causal:
-        raise ConfigError(
-            'pooling = "last" wants the last state of each direction, but this core does not keep its directions '
-            'apart. Set core.merge = "concat" where it has one, or pool by "max", "mean" or "attention".'
-        )
-    return halves
 
 
 def not_empty(structure: Lengths, B: int, device: torch.device) -> Tensor:

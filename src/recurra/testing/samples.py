@@ -49,14 +49,16 @@ def random_example(fields: Mapping[str, Field], codecs: Any, steps: int, random:
             continue
         own = codecs[name].shape[:1] == (None,) and not field.along and name != "input"
         length = int(random.integers(0, SMALL)) if own else steps
-        value = random_value(preferred(codecs[name].forms), length, random)
+        value = random_value(preferred(codecs[name].forms, name == "input" or field.along), length, random)
         example[field.of[0]] = value
     return example
 
 
-def preferred(forms: tuple[str, ...]) -> str:
-    """Of the forms a codec reads the one that random values have a length of: tokens rather than a text."""
-    return "tokens" if "tokens" in forms else forms[0]
+def preferred(forms: tuple[str, ...], stepwise: bool = False) -> str:
+    """Of the forms a codec reads the one that random values have a length of: tokens rather than a text, vectors rather
+    than a number where there is a value a step."""
+    wanted = ("tokens", "vectors") if stepwise else ("tokens",)
+    return next((form for form in wanted if form in forms), forms[0])
 
 
 def ways(kind: str, name: str) -> list[dict[str, Any]]:

@@ -63,12 +63,21 @@ class Windows:
     A window begins every `stride` steps: as many as `steps` where none is said, so that no step is predicted twice;
     fewer make windows overlap. The last window of a sequence ends with it, and may be shorter. Nothing is carried from
     one to the next: a window must be long enough for what there is to remember.
+
+    With `overlap` windows overlap in evaluation as in training, and each is scored; else they lie side by side there.
     """
 
     in_pieces: ClassVar[bool] = True
     """A long sequence is read in pieces."""
 
-    def __init__(self, steps: int = 128, size: int = 32, stride: int | None = None, shuffle: bool = True) -> None:
+    def __init__(
+        self,
+        steps: int = 128,
+        size: int = 32,
+        stride: int | None = None,
+        shuffle: bool = True,
+        overlap: bool = False,
+    ) -> None:
         for name, value in (("steps", steps), ("size", size), ("stride", stride)):
             if value is not None and value < 1:
                 raise ConfigError(f"batching.{name} = {value}, expected 1 or more.")
@@ -81,6 +90,7 @@ class Windows:
         self.size = size
         self.stride = steps if stride is None else stride
         self.shuffle = shuffle
+        self.overlap = overlap
 
     def scoring(
         self, encoded: Sequence[Encoded], layouts: Mapping[str, Layout], one_stream: bool = False
@@ -100,7 +110,7 @@ class Windows:
         """One pass over the fields of `encoded` that are as long as the input.
 
         `whole=True`, for evaluation: windows side by side in their order, so that every step of a sequence but its
-        first is a target exactly once. Raises `DataError` where no sequence has two steps.
+        first is a target exactly once, unless they `overlap`. Raises `DataError` where no sequence has two steps.
         """
         lengths = np.array([len(each["input"]) for each in encoded], np.int64)
         if not (lengths > 1).any():
@@ -109,7 +119,7 @@ class Windows:
                 f"the longest of {len(lengths):,} sequences has {longest} steps, expected 2 or more: nothing to "
                 "predict. Use longer ones."
             )
-        stride = self.steps if whole else self.stride
+        stride = self.steps if whole and not self.overlap else self.stride
         begins = np.cumsum(lengths) - lengths
         numbers = np.where(lengths > 1, 1 + np.maximum(0, -(-(lengths - 1 - self.steps) // stride)), 0)
         starts = [begin + stride * np.arange(count) for begin, count in zip(begins, numbers, strict=True)]

@@ -1,0 +1,76 @@
+"""The next values as a linear function of a window: least squares, as plain as a forecast gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from recurra.baselines.row import Row, check_fields
+from recurra.errors import ConfigError, DataError
+from recurra.registry import part
+from recurra.types import Example
+
+RIDGE = 1e-3
+"""Of a window's own variance: what keeps the least squares of nearly equal steps apart."""
+
+
+@part("baseline", "linear-window")
+class LinearWindow:
+    """x̂_{t+1 … t+horizon} − x_t = A (x_{t−L+1 … t} − x_t) + b, with L = `look_back`, A and b the same for all
+    variables; least squares over all windows of the training series, with a ridge of a thousandth of the variance.
+
+    Raises ConfigError for sizes below 1; `rows` DataError where no training series is as long as a window.
+    Source: Zeng et al. 2023, Are transformers effective for time series forecasting?, NLinear.
+    """
+
+    def __init__(self, look_back: int = 96, horizon: int = 96) -> None:
+        for name, value in (("look_back", look_back), ("horizon", horizon)):
+            if value < 1:
+                raise ConfigError(f"baseline.{name} = {value}, expected 1 or more steps.")
+        self.look_back, self.horizon = look_back, horizon
+
+    def rows(self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any]) -> Iterator[Row]:
+        """Fit on the "series" of `train` and forecast from every place of `test`."""
+        for name, side in (("training", train), ("test", test)):
+            check_fields("linear-window", name, side, "series")
+        L, K = self.look_back, L_plus(self.look_back, self.horizon)
+        gram, moment, count = np.zeros((L + 1, L + 1)), np.zeros((L + 1, self.horizon)), 0
+        for windows in _windows(train, codecs, K):
+            past, future = _halves(windows, L)
+            gram += past.T @ past
+            moment += past.T @ future
+            count += len(past)
+        if not count:
+            raise DataError(
+                f"no training series has {K} steps, a window of the linear baseline. Set baseline.look_back."
+            )
+        ridge = RIDGE * np.trace(gram) / len(gram)
+        weights = np.linalg.solve(gram + ridge * np.eye(L + 1), moment)
+        errors = []
+        for windows in _windows(test, codecs, K):
+            past, future = _halves(windows, L)
+            errors.append((future - past @ weights).ravel())
+        error = np.concatenate(errors)
+        sums = {"model_squared": float(np.square(error).sum()), "model_absolute": float(np.abs(error).sum())}
+        yield Row("linear on the window", weights.size, "weights", log_p=-np.square(error), sums=sums)
+
+
+def L_plus(look_back: int, horizon: int) -> int:
+    return look_back + horizon
+
+
+def _windows(examples: Sequence[Example], codecs: Mapping[str, Any], K: int) -> Iterator[np.ndarray]:
+    """Windows [N, K] of each variable of the series, scaled as the model's."""
+    for example in examples:
+        x = codecs["input"].encode(example["series"]).astype(np.float64)
+        if len(x) >= K:
+            for column in x.T:
+                yield np.lib.stride_tricks.sliding_window_view(column, K)
+
+
+def _halves(windows: np.ndarray, L: int) -> tuple[np.ndarray, np.ndarray]:
+    last = windows[:, L - 1 : L]
+    past = windows[:, :L] - last
+    return np.concatenate((past, np.ones((len(past), 1))), 1), windows[:, L:] - last

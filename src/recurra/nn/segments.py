@@ -1,0 +1,79 @@
+"""Segments of a series of numbers as the core's steps."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from recurra.errors import ConfigError
+from recurra.limits import check_size
+from recurra.nn.dropout import dropout
+from recurra.registry import part
+from recurra.types import Batch, Lengths, Sizes
+
+
+@part("embedder", "segments")
+class SegmentEmbedder(nn.Module):
+    """x_k = relu(W s_k + b), s_k the k-th segment of `segment` steps, so that the core has so many times fewer.
+
+    With `apart` every variable of a series is a sequence of its own, of the same weights: a batch of B series of W
+    variables becomes one of B · W, those of a series side by side; else s_k is all numbers of its steps. What does not
+    fill a segment is left out at the beginning. `dropout` zeroes entries of x.
+
+    Reads the field "input" [B, T, W]; gives [B · W, T / segment, D] or [B, T / segment, D], time first in memory.
+    Raises ConfigError for a size, a segment or a share out of range, `build` for an input of symbols.
+    Source: Lin, Lin, Wu, Wang & Zhou 2023, SegRNN: Segment recurrent neural network for long-term forecasting.
+    """
+
+    like: Tensor
+    """Of the type that weights have: a model in float64 reads numbers in float64."""
+
+    def __init__(self, segment: int = 24, size: int = 128, apart: bool = True, dropout: float = 0.0) -> None:
+        super().__init__()
+        check_size("embedder.size", size)
+        for name, value in (("segment", segment), ("size", size)):
+            if value < 1:
+                raise ConfigError(f"embedder.{name} = {value}, expected 1 or more.")
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"embedder.dropout = {dropout}, expected 0 or more and less than 1.")
+        self.segment, self.size, self.apart, self.dropout = segment, size, apart, dropout
+        self.register_buffer("like", torch.empty(0), persistent=False)
+
+    @property
+    def changes_time(self) -> bool:
+        """Whether the core reads other steps than those of the input."""
+        return self.segment > 1 or self.apart
+
+    @property
+    def output_size(self) -> int:
+        return self.size
+
+    def build(self, sizes: Sizes) -> Self:
+        """Make the layer for vectors of `sizes.width` numbers."""
+        if not sizes.width:
+            raise ConfigError(
+                "embedder.kind = 'segments' reads numbers, but the input is symbols. Set embedder.kind = 'symbols', or "
+                "name a reader of numbers."
+            )
+        self.linear = nn.Linear(self.segment * (1 if self.apart else sizes.width), self.size)
+        return self
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:
+        given, lengths = batch.fields["input"].to(self.like.dtype), batch.structure.values
+        n, w = given.shape[1] // self.segment, self.segment
+        if lengths is None:
+            given = given[:, given.shape[1] - n * w :]
+        else:
+            steps = (lengths % w)[:, None] + torch.arange(n * w, device=given.device)
+            steps = steps.clamp(max=max(0, given.shape[1] - 1))[..., None].expand(-1, -1, given.shape[2])
+            given, lengths = given.gather(1, steps), lengths // w
+        pieces = given.unflatten(1, (n, w))  # [B, n, w, W]
+        if self.apart:
+            pieces = pieces.permute(1, 0, 3, 2).flatten(1, 2)  # [n, B · W, w]
+            lengths = None if lengths is None else lengths.repeat_interleave(given.shape[2])
+        else:
+            pieces = pieces.flatten(2).transpose(0, 1)
+        x = dropout(self.linear(pieces).relu(), self.dropout, self.training)
+        return x.transpose(0, 1), Lengths(lengths)
