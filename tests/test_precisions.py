@@ -27,6 +27,10 @@ SMALL: dict[str, Any] = {
     "vocabulary.max_size": 60,
     "task.decoder.num_layers": 1,
     "core.num_layers": 1,
+    "task.look_back": 8,
+    "task.horizon": 4,
+    "task.segment": 4,
+    "embedder.segment": 4,
 }
 TRAINING = {
     "epochs": 1,
@@ -87,6 +91,11 @@ def pairs(folder: Path) -> Path:
     return write(folder / "pairs.tsv", "".join(lines))
 
 
+def series(folder: Path) -> Path:
+    draw = random.Random(0)
+    return write(folder / "series.csv", "a,b\n" + "".join(f"{draw.random()},{draw.random()}\n" for _ in range(90)))
+
+
 def write(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
@@ -101,6 +110,7 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "transduce": pairs,
     "poem": poems,
     "segment": words,
+    "forecast": series,
 }
 """By recipe, else by task."""
 

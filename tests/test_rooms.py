@@ -31,8 +31,14 @@ OTHER_WORDS = {
     "testing/fuzzing/runs.py": {"fill"},
     "testing/fuzzing/bodies.py": {"generate"},
     "server/asked.py": {"generate"},
+    "answers/series.py": {"forecast"},
+    "cli/report.py": {"forecast"},
+    "data/readers/series.py": {"forecast"},
+    "forms/files.py": {"forecast"},
+    "workflow/training.py": {"forecast"},
 }
-"""Where a task's name is another word: the tag of a word, the address /generate, a recipe that a reader names."""
+"""Where a task's name is another word: the tag of a word, the address /generate, a recipe that a reader names, what is
+forecast of a series or of a training."""
 MOST = 12
 HANDED_DOWN = {
     ("registry", "*"),

@@ -229,3 +229,26 @@ def test_fields_of_a_series_that_differ_in_length(file: str, monkeypatch: pytest
     monkeypatch.setattr(Measured, "read", lambda self, *paths: iter([wrong]))
     with pytest.raises(DataError, match=r"^x:3: fields of different lengths, series 5, hour 1, expected a value"):
         parts.gather(Data(train=(file,)), Measured([5]), "time")
+
+
+def test_later_parts_begin_early_to_be_looked_back_on(file: str) -> None:
+    data = Data(train=(file,), valid_fraction=0.2, test_fraction=0.2, context=3)
+    found = parts.gather(data, Measured([20, 10]), "time")
+    expected = [(20, 12, (9, 16), (13, 20)), (10, 6, (3, 8), (5, 10))]
+    for k, (n, end, valid, test) in enumerate(expected):
+        whole = np.arange(2.0 * n).reshape(n, 2)
+        assert np.array_equal(found.train[k]["series"], whole[:end])
+        assert np.array_equal(found.valid[k]["series"], whole[slice(*valid)])
+        assert np.array_equal(found.test[k]["series"], whole[slice(*test)])
+    assert found.split.endswith("each part but the first begins 3 steps early, which are looked back on alone")
+
+
+def test_a_set_may_say_how_many_steps_its_parts_have(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = DataSet("mine", (Path(file),), steps=(10, 4, 3), split="its own")
+    monkeypatch.setattr(timed, "check_sources", lambda *_, **__: None)
+    monkeypatch.setattr(timed, "find_set", lambda name: known)
+    found = parts.gather(Data(set="mine", context=2), Measured([20]), "time")
+    assert [len(part[0]["series"]) for part in (found.train, found.valid, found.test)] == [10, 6, 5]
+    assert found.test[0]["hour"] == [12, 13, 14, 15, 16]
+    with pytest.raises(DataError, match="a series of 16 steps, expected 17 as the set's own split says"):
+        parts.gather(Data(set="mine"), Measured([16]), "time")

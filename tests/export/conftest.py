@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -56,7 +57,11 @@ def make_model(recipe: str, settings: Mapping[str, Any] | None = None) -> Model:
     small = {name: value for name, value in SMALL.items() if _has(config, name)}
     config = configuration.with_settings(config, {**small, **settings})
     task = registry.construct("task", config["task"])
-    symbols = {"input": fitted(config["vocabulary"])}
+    if "vocabulary" in config:
+        symbols = {"input": fitted(config["vocabulary"])}
+    else:
+        draw = np.random.default_rng(0)
+        symbols = {"input": registry.construct("codec", task.fields["input"].codec).fit([draw.normal(size=(9, 2))])}
     if "target" in task.fields:
         joint = config["task"].get("tied") == "all"
         symbols["target"] = symbols["input"] if joint else fitted(config.get("target") or config["vocabulary"])

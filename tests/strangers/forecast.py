@@ -49,7 +49,7 @@ class Options:
     """How many steps ahead; 6 at most."""
 
 
-@part("task", "forecast")
+@part("task", "six-ahead")
 class Forecast(nn.Module):
     """Quantiles of the next six numbers at every step; the pinball loss."""
 

@@ -127,7 +127,7 @@ def _cut(
         )
     place, steps = str(example.get("place", "an example of no known place")), _steps(example, fields)
     sums = [math.fsum([*shares.values()][: k + 1]) for k in range(len(shares))]
-    if sums[-1] > 1:
+    if all(isinstance(share, int) for share in shares.values()):
         if sums[-1] > steps:
             raise DataError(
                 f"{place}: a series of {steps:,} steps, expected {sums[-1]:,.0f} as the set's own split says."

@@ -6,6 +6,7 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recurra.errors import ConfigError
 from recurra.limits import check_size
@@ -19,10 +20,10 @@ class SegmentEmbedder(nn.Module):
     """x_k = relu(W s_k + b), s_k the k-th segment of `segment` steps, so that the core has so many times fewer.
 
     With `apart` every variable of a series is a sequence of its own, of the same weights: a batch of B series of W
-    variables becomes one of B · W, those of a series side by side; else s_k is all numbers of its steps. What does not
-    fill a segment is left out at the beginning. `dropout` zeroes entries of x.
+    variables becomes one of B · W, those of a series side by side; else s_k is all numbers of its steps. What is
+    missing to a first segment is filled with zeros in front. `dropout` zeroes entries of x.
 
-    Reads the field "input" [B, T, W]; gives [B · W, T / segment, D] or [B, T / segment, D], time first in memory.
+    Reads the field "input" [B, T, W]; gives [B · W, ⌈T / segment⌉, D] or [B, ⌈T / segment⌉, D], time first in memory.
     Raises ConfigError for a size, a segment or a share out of range, `build` for an input of symbols.
     Source: Lin, Lin, Wu, Wang & Zhou 2023, SegRNN: Segment recurrent neural network for long-term forecasting.
     """
@@ -62,13 +63,16 @@ class SegmentEmbedder(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:
         given, lengths = batch.fields["input"].to(self.like.dtype), batch.structure.values
-        n, w = given.shape[1] // self.segment, self.segment
+        T, w = given.shape[1], self.segment
+        n = -(-T // w)
         if lengths is None:
-            given = given[:, given.shape[1] - n * w :]
+            given = F.pad(given, (0, 0, n * w - T, 0))
         else:
-            steps = (lengths % w)[:, None] + torch.arange(n * w, device=given.device)
-            steps = steps.clamp(max=max(0, given.shape[1] - 1))[..., None].expand(-1, -1, given.shape[2])
-            given, lengths = given.gather(1, steps), lengths // w
+            counts = (lengths + w - 1) // w
+            steps = torch.arange(n * w, device=given.device) - (counts * w - lengths)[:, None]  # [B, n w]
+            there = (steps >= 0) & (steps < lengths[:, None])
+            given = given.gather(1, steps.clamp(0, T - 1)[..., None].expand(-1, -1, given.shape[2]))
+            given, lengths = given.masked_fill(~there[..., None], 0), counts
         pieces = given.unflatten(1, (n, w))  # [B, n, w, W]
         if self.apart:
             pieces = pieces.permute(1, 0, 3, 2).flatten(1, 2)  # [n, B · W, w]

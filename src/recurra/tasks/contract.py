@@ -147,6 +147,14 @@ class Adapts(Protocol):
 
 
 @runtime_checkable
+class Implies(Protocol):
+    """A task that other sections of a recipe follow from."""
+
+    implies: Mapping[str, Any]
+    """Settings of theirs by dotted name, "batching.steps"; those that a recipe says itself stay as they are."""
+
+
+@runtime_checkable
 class Begins(Protocol):
     """A task whose layers begin at what plain statistics make of the encoded training examples."""
 

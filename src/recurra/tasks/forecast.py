@@ -43,10 +43,10 @@ class ForecastOptions:
 
 @part("task", "forecast")
 class Forecast(nn.Module):
-    """The `horizon` next values of each variable, from all that a window holds before them.
+    """The `horizon` next values of each variable.
 
-    The last `horizon` steps of a window are predicted from all before them: `batching.steps` is how many these are
-    together, less one, as the first step of a window is no target. With `subtract_last` the last
+    They are predicted from the `look_back` steps before them: a window is so long, and what a run is asked is read from
+    so far back. With `subtract_last` the last
     value looked back on is taken from all others and given back to the forecast, so that a level never seen is none.
 
     What is predicted comes from the core in one of two ways. "direct": a linear layer on its last output y gives all
@@ -72,6 +72,7 @@ class Forecast(nn.Module):
 
     def __init__(
         self,
+        look_back: int = 24,
         horizon: int = 1,
         decode: Literal["parallel", "direct"] = "parallel",
         segment: int = 1,
@@ -82,21 +83,30 @@ class Forecast(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        for name, value in (("horizon", horizon), ("segment", segment), ("season", season)):
+        for name, value in (("look_back", look_back), ("horizon", horizon), ("segment", segment), ("season", season)):
             if value is not None and value < 1:
                 raise ConfigError(f"task.{name} = {value}, expected 1 or more steps.")
         if not 0 <= dropout < 1:
             raise ConfigError(f"task.dropout = {dropout}, expected 0 or more and less than 1.")
-        self.horizon, self.decode, self.subtract_last = horizon, decode, subtract_last
+        self.look_back, self.horizon, self.decode, self.subtract_last = look_back, horizon, decode, subtract_last
         self.segment = min(segment, horizon) if decode == "parallel" else horizon
         self.loss, self.season, self.dropout = loss, season, dropout
-        self.emission: Any = (
-            None if emission is None else registry.construct("emission", emission, where="task.emission")
-        )
-        if self.emission is not None and self.emission.target != "numbers":
-            raise ConfigError(
-                f"task.emission.kind = {emission['kind']!r}, expected one of numbers: gaussian, quantiles."
-            )
+        self.emission: Any = None
+        if emission is not None:
+            self.emission = registry.construct("emission", emission, where="task.emission")
+            if self.emission.target != "numbers":
+                kind = emission["kind"]
+                raise ConfigError(f"task.emission.kind = {kind!r}, expected one of numbers: gaussian, quantiles.")
+
+    @property
+    def implies(self) -> dict[str, Any]:
+        """The windows and what is read before a part for its first one; a window's first step is no target."""
+        return {
+            "batching.steps": self.look_back + self.horizon - 1,
+            "data.context": self.look_back,
+            "baseline.look_back": self.look_back,
+            "baseline.horizon": self.horizon,
+        }
 
     def build(self, sizes: Sizes) -> Self:
         """Make the layers from `sizes.core` units to the values of a segment, and the vectors of future segments."""
@@ -137,7 +147,7 @@ class Forecast(nn.Module):
         there = ~future.isnan()
         details: dict[str, Tensor] = {}
         if not self.training:
-            middle = self._middle(self._distribution(y, len(past)), last)
+            middle = self._middle(self._distribution(y, past.shape[0]), last)
             said = {"model": middle, **(self._naive(past, lengths) if measured else {})}
             for name, values in said.items():
                 error = torch.where(there, future - values, 0)
@@ -192,9 +202,9 @@ class Forecast(nn.Module):
             found = self.pooling(y, structure.values)
         else:
             state = rebuilt(state, [each.repeat_interleave(self.pieces, -2) for each in leaves(state)])
-            ahead = self.ahead.expand(len(x), -1, -1)  # [R, pieces, D]
+            ahead = self.ahead.expand(x.shape[0], -1, -1)  # [R, pieces, D]
             if self.variable is not None:
-                own = self.variable.repeat(len(past), 1)[:, None].expand(-1, self.pieces, -1)
+                own = self.variable.repeat(past.shape[0], 1)[:, None].expand(-1, self.pieces, -1)
                 ahead = torch.cat((ahead, own), 2)
             y, _ = core(ahead.flatten(0, 1)[:, None].to(x.dtype), Lengths(), state)
             found = y[:, 0]
@@ -214,9 +224,9 @@ class Forecast(nn.Module):
     def _placed(self, rows: Tensor, B: int) -> Tensor:
         rest = rows.shape[2:]
         if self.apart:
-            x = rows.view(B, self.variables, self.pieces * self.segment, *rest).transpose(1, 2)
+            x = rows.reshape(B, self.variables, self.pieces * self.segment, *rest).transpose(1, 2)
         else:
-            x = rows.view(B, self.pieces * self.segment, self.variables, *rest)
+            x = rows.reshape(B, self.pieces * self.segment, self.variables, *rest)
         return x[:, : self.horizon]
 
     def _middle(self, said: Mapping[str, Tensor], last: Tensor) -> Tensor:
@@ -225,11 +235,10 @@ class Forecast(nn.Module):
         return found + last if self.subtract_last else found
 
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
-        """ "forecast" [B, horizon, W] of what follows the input, and with an emission "low" and "high"."""
-        past = batch.fields["input"]
-        last = _last(past, batch.structure.values)
-        said = self._distribution(self._vectors(embedder, core, batch), len(past))
-        return {"forecast": self._middle(said, last)}
+        """ "forecast" [B, horizon, W] of what follows the input."""
+        past, lengths = _tail(batch.fields["input"], batch.structure.values, self.look_back)
+        y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)))
+        return {"forecast": self._middle(self._distribution(y, past.shape[0]), _last(past, lengths))}
 
     def answers(
         self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: ForecastOptions
@@ -277,6 +286,14 @@ def _last(x: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is None:
         return x[:, -1:]
     return x.gather(1, (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, x.shape[2]))
+
+
+def _tail(x: Tensor, lengths: Tensor | None, steps: int) -> tuple[Tensor, Tensor | None]:
+    """The last so many steps of each sequence, those of shorter ones all; and their lengths."""
+    if lengths is None:
+        return x[:, -steps:], None
+    places = (lengths - steps).clamp(min=0)[:, None] + torch.arange(steps, device=x.device)
+    return x.gather(1, places.clamp(max=x.shape[1] - 1)[..., None].expand(-1, -1, x.shape[2])), lengths.clamp(max=steps)
 
 
 def _errors(name: str, targets: int, details: Mapping[str, float]) -> dict[str, float]:

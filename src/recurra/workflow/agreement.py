@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recurra import config as configuration
 from recurra import registry
 from recurra.config import Config
 from recurra.data.codecs.contract import Splits, forms_of
@@ -11,7 +12,7 @@ from recurra.data.fields import readers_of
 from recurra.data.mandarin import load_pypinyin
 from recurra.errors import ConfigError
 from recurra.model import make_codecs
-from recurra.tasks.contract import ChecksOptions, ChecksPackages, Continues, Pools, Starts, make_options
+from recurra.tasks.contract import ChecksOptions, ChecksPackages, Continues, Implies, Pools, Starts, make_options
 
 GIVES = {
     "pairs": "pairs of source and target",
@@ -46,6 +47,20 @@ def check_agreement(config: Config, embedder: Any, core: Any, task: Any, baselin
     if baseline:
         registry.construct("baseline", config["baseline"])  # which says what it lacks
     _check_tokens(config, embedder, task)
+
+
+def with_implied(config: Config, task: Any) -> Config:
+    """The config with what follows from the task's settings in other sections, where it says nothing itself."""
+    if not isinstance(task, Implies):
+        return config
+    settings = {}
+    for name, value in task.implies.items():
+        section, _, key = name.partition(".")
+        table = config.get(section, {})
+        known = registry.defaults(section, table["kind"]) if "kind" in table else {key: None}
+        if key not in table and key in known:
+            settings[name] = value
+    return configuration.with_settings(config, settings)
 
 
 def gives(task: Any) -> str:

@@ -262,6 +262,8 @@ def _resumed(config: Config, out: Path, settings: Mapping[str, Any]) -> Config:
         then = started.get("vocabulary", {})
         left = {key: then[key] for key in ("split", "lower", "digits") if key in then}
         config = {**config, "vocabulary": {**left, **config["vocabulary"]}}
+    for section in ("data", "batching", "baseline"):  # what followed from the task when the run was started
+        config = {**config, section: {**started.get(section, {}), **config.get(section, {})}}
     for name, (before, now) in configuration.differences(started, config).items():
         if name not in MAY_CHANGE:
             raise ConfigError(

@@ -32,7 +32,7 @@ UNSCORED, SCORED = "unscored", "scored"
 """The keys of a report whose scoring was stopped: the parts that are missing, and those that are there."""
 BEYOND, AT_LEAST = 0.2, 10.0
 """Scoring may take so much of a budget beyond it, and what training has left of it; seconds that it may always take."""
-OF_MODEL, OF_BASELINES = 0.5, 0.8
+OF_MODEL, OF_BASELINES = 0.25, 0.8
 """Shares of the time left that the model's answers to a part may take where baselines follow, and these."""
 NAMES = {"test": "test", "valid": "validation"}
 SHOWN = "what is shown"

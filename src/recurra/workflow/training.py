@@ -30,7 +30,7 @@ from recurra.training.settings import Training
 from recurra.training.trainer import Trainer
 from recurra.training.unfreezing import Unfreezing
 from recurra.workflow import budget, results, transfer
-from recurra.workflow.agreement import check_agreement
+from recurra.workflow.agreement import check_agreement, with_implied
 from recurra.workflow.fitting import MEASURABLE, Fitted, fit
 from recurra.workflow.material import Material
 from recurra.workflow.plan import Plan
@@ -87,6 +87,7 @@ def _execute(
     """`execute` while no other training writes in the folder; `folder`: of the run that goes on."""
     config, begun = plan.config, time.monotonic()
     embedder, core, task = make_parts(config)  # parts that do not go together are refused before any data are read
+    config = with_implied(config, task)
     check_agreement(config, embedder, core, task, baseline)
     check_metrics(configuration.metrics_of(config), task)
     training = Training(**registry.checked(Training, config["training"], where="training"))

@@ -115,3 +115,14 @@ def test_settings_out_of_range(key: str) -> None:
         construct("batching", {"kind": "windows", key: 0})
     with pytest.raises(ConfigError, match=r"batching.stride = 9 is beyond batching.steps = 4: what lies between two"):
         Windows(4, stride=9)
+
+
+def test_windows_that_overlap_are_all_scored() -> None:
+    encoded = numbered([7, 1, 5])
+    found = windows_of(Windows(steps=3, stride=1, overlap=True).batches(encoded, SYMBOLS, whole=True))
+    expected = [[1000 + s + k for k in range(3)] for s in range(4)] + [
+        [3000 + s + k for k in range(3)] for s in range(2)
+    ]
+    assert [given for given, _ in found] == expected
+    apart = windows_of(Windows(steps=3, stride=1).batches(encoded, SYMBOLS, whole=True))
+    assert [given for given, _ in apart] == [expected[0], expected[3], expected[4], [3003]]

@@ -1,0 +1,108 @@
+"""Tables of numbers: what is read of them, and one sentence for what cannot be."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recurra.data.readers.series import SeriesReader
+from recurra.errors import ConfigError, DataError
+
+
+def read(folder: Path, text: str, **settings: Any) -> dict[str, Any]:
+    file = folder / "a.csv"
+    file.write_text(text, encoding="utf-8")
+    (example,) = SeriesReader(**settings).read(file)
+    return dict(example)
+
+
+def test_columns_beside_times(tmp_path: Path) -> None:
+    found = read(tmp_path, "date,a,b\n2020-01-01 00:00,1,2.5\n2020-01-01 01:00,-3,4e2\n")
+    assert found["names"] == ["a", "b"] and found["times"] == ["2020-01-01 00:00", "2020-01-01 01:00"]
+    assert np.array_equal(found["series"], [[1, 2.5], [-3, 400]]) and found["place"] == f"{tmp_path / 'a.csv'}:2"
+
+
+def test_chosen_columns_without_header_and_times(tmp_path: Path) -> None:
+    text = "1;2;3;\n4;5;6;\n"
+    assert np.array_equal(read(tmp_path, text)["series"], [[1, 2, 3], [4, 5, 6]])
+    found = read(tmp_path, text, columns=(3, 1), time=2)
+    assert np.array_equal(found["series"], [[3, 1], [6, 4]]) and found["names"] == ["3", "1"]
+    assert found["times"] == ["2", "5"]
+    named = read(tmp_path, "x\ty\n1\t2\n", columns=("y",), time="none")
+    assert np.array_equal(named["series"], [[2]]) and "times" not in named
+
+
+def test_a_packed_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"v\n1\n2\n"))
+    (example,) = SeriesReader().read(tmp_path / "a.csv.gz")
+    assert np.array_equal(example["series"], [[1], [2]])
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ("2020-01-31", "2020-02-29", "2020-03-31"),
+        ("2020-01-01", "2020-02-01", "2020-03-01"),
+        ("2020-02-28", "2020-02-29", "2020-03-01"),
+        ("1", "1.5", "2"),
+    ],
+)
+def test_equal_steps(tmp_path: Path, times: tuple[str, ...]) -> None:
+    """Months and their ends are equal steps, too."""
+    assert read(tmp_path, "time,v\n" + "".join(f"{time},1\n" for time in times))["times"] == [*times]
+
+
+def test_gaps_are_filled_as_asked(tmp_path: Path) -> None:
+    text = "v,w\n,1\n2,NA\n?,nan\n8,4\n"
+    with pytest.raises(DataError, match=r"a\.csv:2: no value of v, and 4 values missing in all\. Fill them: --set"):
+        read(tmp_path, text)
+    assert np.array_equal(read(tmp_path, text, missing="forward")["series"], [[2, 1], [2, 1], [2, 1], [8, 4]])
+    assert np.array_equal(read(tmp_path, text, missing="linear")["series"], [[2, 1], [2, 2], [5, 3], [8, 4]])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,x\n", r":2: 'x' is no number\. Leave the column out"),
+        ('a;b\n1;"2,5"\n', r":2: '2,5' is no number\. Write decimals with a point"),
+        ('a;b\n1;"1,234,567.5"\n', r":2: '1,234,567\.5' is no number\. Write thousands without"),
+        ("a,b\n1,inf\n", r":2: inf is not finite"),
+        ("a,b\n1,2\n1\n", r":3: 1 cell, expected 2 as in the first line"),
+        ("a,b\n", r"no row of numbers"),
+        ("date,v\n2020-01-01,1\n2020-01-01,2\n", r":3: 2020-01-01 repeats the time before it"),
+        ("date,v\n2020-01-02,1\n2020-01-01,2\n", r":3: 2020-01-01 lies before the time above it"),
+        ("date,v\n2020-01-01,1\n2020-01-02,1\n2020-01-03,1\n2020-01-05,2\n", r":5: 2020-01-05 is not one step behind"),
+        ("date,v\n2020-01-01,1\nlater,2\n", r":3: 'later' is no time, expected a date"),
+        ("v,w\nNA,1\n", r":2: no value of v, and 1 value missing"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read(tmp_path, text)
+
+
+def test_columns_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"reader\.time = 'dat' is no column: did you mean 'date'\? The columns are date, v"
+    ):
+        read(tmp_path, "date,v\n2020-01-01,1\n", time="dat")
+    with pytest.raises(ConfigError, match=r"reader\.columns = 3, but .* has 2 columns"):
+        read(tmp_path, "date,v\n2020-01-01,1\n", columns=(3,))
+    with pytest.raises(ConfigError, match=r"reader\.columns = 0, expected a column counted from 1"):
+        SeriesReader(columns=(0,))
+    with pytest.raises(DataError, match="no value of w at all"):
+        read(tmp_path, "v,w\n1,\n2,\n", missing="linear")
+
+
+def test_what_it_takes_by_its_contents(tmp_path: Path) -> None:
+    for text, taken in (
+        ("a,b\n1,2\n3,4\n", True),
+        ("text,label\nx,y\nz,y\n", False),
+        ("date,v\n2020-01-01,1\n2020-01-02,1\n", True),
+    ):
+        (tmp_path / "b.csv").write_text(text, encoding="utf-8")
+        assert (SeriesReader().sniff(tmp_path / "b.csv") is not None) == taken

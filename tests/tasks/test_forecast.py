@@ -1,0 +1,208 @@
+"""Forecasts: the parts put together by hand, windows that end early, errors against NumPy's, and a training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import recurra
+from recurra import cli, registry
+from recurra.errors import ConfigError
+from recurra.tasks.forecast import Forecast, ForecastOptions
+from recurra.types import Batch, Lengths, Sizes
+
+W, H, L = 2, 5, 8
+"""Variables, the horizon, and what is looked back on."""
+
+
+def made(apart: bool = True, cell: str = "gru", **settings: Any) -> tuple[Any, Any, Any]:
+    """Embedder, core and task with random weights, float64, in use."""
+    torch.manual_seed(0)
+    embedder = registry.construct("embedder", {"kind": "segments", "segment": 2, "size": 6, "apart": apart})
+    core = registry.construct("core", {"kind": "recurrent", "cell": cell, "hidden_size": 7})
+    task = Forecast(**{"look_back": L, "horizon": H, "segment": 2, **settings})
+    sizes = Sizes(width=W)
+    embedder.build(sizes)
+    sizes = replace(sizes, embedding=embedder.output_size, apart=apart)
+    core.build(sizes)
+    task.build(replace(sizes, core=core.output_size))
+    return tuple(each.double().eval() for each in (embedder, core, task))
+
+
+def windows(B: int = 3, lengths: list[int] | None = None) -> Batch:
+    torch.manual_seed(1)
+    x = torch.randn(B, L + H, W, dtype=torch.float64)
+    structure = Lengths() if lengths is None else Lengths(torch.tensor(lengths))
+    return Batch({"input": x[:, :-1], "target": x[:, 1:]}, structure)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_one_step_of_the_core_for_each_future_segment(apart: bool, cell: str) -> None:
+    embedder, core, task = made(apart, cell)
+    past = windows().fields["input"][:, :L]
+    found = task.ask(embedder, core, Batch({"input": past}))["forecast"]
+    assert found.shape == (3, H, W)
+    for b in range(3):
+        last = past[b, -1]
+        for variable in range(W) if apart else [None]:
+            steps = slice(None) if variable is None else slice(variable, variable + 1)
+            series = past[b, :, steps] - last[steps]
+            x = (embedder.linear.weight @ series.unflatten(0, (L // 2, 2)).flatten(1).t()).t() + embedder.linear.bias
+            _, state = core(x.relu()[None], Lengths(), None)
+            pieces = []
+            for m in range(3):  # 2 + 2 + 1 steps
+                vector = task.ahead[m]
+                if variable is not None:
+                    vector = torch.cat((vector, task.variable[variable]))
+                y, _ = core(vector[None, None], Lengths(), state)
+                pieces.append((task.linear.weight @ y[0, 0] + task.linear.bias).unflatten(0, (2, -1)))
+            values = torch.cat(pieces)[:H] + last[steps]
+            assert torch.allclose(found[b, :, steps], values, atol=1e-12)
+
+
+def test_the_loss_and_the_errors_of_windows() -> None:
+    embedder, core, task = made(season=4, loss="absolute")
+    batch = windows()
+    out = task.measure(embedder, core, batch)
+    past = batch.fields["input"][:, :L]
+    future = batch.fields["target"][:, L - 1 :].numpy()
+    said = task.ask(embedder, core, Batch({"input": past}))["forecast"].detach().numpy()
+    assert out.targets == 3 * H * W and out.sequences == 3
+    assert float(out.loss) == pytest.approx(np.abs(future - said).sum())
+    seasonal = past.numpy()[:, [L - 4, L - 3, L - 2, L - 1, L - 4]]
+    rows = {"model": said, "last": past.numpy()[:, -1:], "season": seasonal}
+    for name, values in rows.items():
+        assert float(out.details[f"{name}_squared"]) == pytest.approx(np.square(future - values).sum())
+        assert float(out.details[f"{name}_absolute"]) == pytest.approx(np.abs(future - values).sum())
+    details = {name: float(value) for name, value in out.details.items()}
+    scores = task.metrics(float(out.loss), out.targets, details)
+    assert scores.metrics["mse"] == pytest.approx(np.square(future - said).mean())
+    table = scores.tables["horizon"]["rows"]
+    assert [row[0] for row in table] == ["1 to 2", "3 to 4", "5"]
+    assert table[2][1] == pytest.approx(np.square(future - said)[:, 4].mean())
+    beside = task.beside(embedder, core, out.targets, details)
+    assert [row["name"] for row in beside] == ["the last value again", "the value 4 steps before"]
+    assert beside[1]["mae"] == pytest.approx(np.abs(future - seasonal).mean())
+
+
+def test_a_window_that_ends_early_is_that_window_alone() -> None:
+    embedder, core, task = made()
+    lengths = [L + H - 1, 9, 5, 1, 0]
+    batch = windows(5, lengths)
+    out = task.forward(embedder, core, batch)
+    loss, targets = 0.0, 0
+    for b, n in enumerate(lengths):
+        if n:
+            alone = Batch({name: field[b : b + 1, :n] for name, field in batch.fields.items()})
+            one = task.forward(embedder, core, alone)
+            assert one.targets == min(H, n) * W  # of a short one all but the first step
+            loss, targets = loss + one.loss.item(), targets + one.targets
+    assert out.loss.item() == pytest.approx(loss) and (out.targets, out.sequences) == (targets, 4)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "quantiles"])
+@pytest.mark.parametrize("apart", [True, False])
+def test_an_emission_is_asked_of_the_values_it_is_of(kind: str, apart: bool) -> None:
+    embedder, core, task = made(apart, emission={"kind": kind}, subtract_last=False)
+    batch = windows()
+    y = task._vectors(embedder, core, Batch({"input": batch.fields["input"][:, :L]}))
+    future = batch.fields["target"][:, L - 1 :]
+    said = {name: task._placed(rows, 3) for name, rows in task.emission.distribution(y).items()}
+    assert all(each.shape[:3] == (3, H, W) for each in said.values())
+    if kind == "gaussian":
+        expected = -torch.distributions.Normal(said["mean"], said["spread"]).log_prob(future).sum()
+    else:
+        tau, error = torch.tensor(task.emission.levels, dtype=torch.float64), future[..., None] - said["quantiles"]
+        expected = torch.maximum(tau * error, (tau - 1) * error).sum()
+    assert torch.allclose(task.forward(embedder, core, batch).loss, expected)
+
+
+def test_settings_out_of_range() -> None:
+    for settings, said in (
+        ({"horizon": 0}, "horizon = 0"),
+        ({"segment": 0}, "segment = 0"),
+        ({"dropout": 1.0}, "dropout = 1.0"),
+        ({"emission": {"kind": "bernoulli"}}, "expected one of numbers"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            Forecast(**settings)
+    with pytest.raises(ConfigError, match="ahead = 0"):
+        ForecastOptions(ahead=0)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two waves of noise, a day of 12 steps; with times."""
+    draw, t = np.random.default_rng(0), np.arange(600)
+    waves = np.stack([np.sin(2 * np.pi * t / 12), 3 * np.cos(2 * np.pi * t / 12) + 20], 1) + draw.normal(
+        0, 0.1, (600, 2)
+    )
+    path = tmp_path_factory.mktemp("series") / "waves.csv"
+    rows = "".join(f"{n},{a:.4f},{b:.4f}\n" for n, (a, b) in enumerate(waves))
+    path.write_text("time,a,b\n" + rows, encoding="utf-8")
+    return path
+
+
+SMALL = {
+    "task.look_back": 24,
+    "task.horizon": 12,
+    "task.segment": 6,
+    "task.season": 12,
+    "task.dropout": 0.0,
+    "embedder.segment": 6,
+    "embedder.size": 16,
+    "core.hidden_size": 16,
+    "training.epochs": 30,
+    "training.learning_rate": 0.02,
+    "training.threads": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def run(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return recurra.train("forecast", file, out=tmp_path_factory.mktemp("runs") / "run", settings=SMALL)
+
+
+def test_a_training_beats_what_repeats(run: Any) -> None:
+    scores = run.report["scores"]["test"]
+    rows = {row["name"]: row["mse"] for row in scores["baseline"]}
+    assert rows.keys() == {"the last value again", "the value 12 steps before", "linear on the window"}
+    assert scores["model"]["mse"] < rows["the value 12 steps before"] < rows["the last value again"]
+    assert run.config["batching"]["steps"] == 35 and run.config["baseline"]["look_back"] == 24
+    assert run.report["split"].endswith("each part but the first begins 24 steps early, which are looked back on alone")
+
+
+def test_a_series_is_asked_whole(run: Any, file: Path) -> None:
+    """However much longer than a window it is."""
+    (example,) = registry.construct("reader", {"kind": "series"}).read(file)
+    (answer,) = run.predict(example)
+    assert [part.name for part in answer.parts] == ["a", "b"] and len(answer.parts[0].forecast) == 12
+    t = np.arange(600, 612)
+    assert np.abs(np.array(answer.parts[1].forecast) - 3 * np.cos(2 * np.pi * t / 12) - 20).mean() < 0.5
+    (short,) = run.predict(example, ahead=3)
+    assert np.allclose(short.parts[0].forecast, np.array(answer.parts[0].forecast)[:3])
+    with pytest.raises(ConfigError, match="ahead = 13, but this run forecasts 12 steps"):
+        run.predict(example, ahead=13)
+    several = run.predict(example, {"series": example["series"][:50]}, example)
+    assert np.allclose(several[0].parts[0].forecast, answer.parts[0].forecast, atol=1e-5)
+
+
+def test_what_follows_from_the_task_is_kept_and_may_be_stated(file: Path, tmp_path: Path) -> None:
+    settings = {**SMALL, "training.epochs": 1, "batching.steps": 40}
+    first = recurra.train("forecast", file, out=tmp_path / "run", settings=settings)
+    assert first.config["batching"]["steps"] == 40 and first.config["data"]["context"] == 24
+    again = recurra.train(tmp_path / "run", resume=True, settings={"training.epochs": 2})
+    assert again.report["epochs"] == 2.0 and again.config["batching"]["steps"] == 40
+    with pytest.raises(ConfigError, match=r"data\.context was 24 when .* was started, now it is 12"):
+        recurra.train(tmp_path / "run", resume=True, settings={"data.context": 12})
+
+
+def test_the_command_line(run: Any, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.call(["evaluate", str(run.path)]) == 0
+    assert "linear on the window" in capsys.readouterr().out
