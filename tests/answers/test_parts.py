@@ -83,6 +83,14 @@ def test_what_the_json_of_numbers_holds() -> None:
     assert np.allclose(PARTS["picture"].json()["picture"], GREY, atol=1e-4)
 
 
+def test_of_a_long_forecast_a_terminal_shows_both_ends() -> None:
+    lines = Series([0.0], np.arange(150.0)).text().splitlines()
+    assert len(lines[0]) == 1 + 1 + 50  # every third of them as a bar
+    assert [line.split("\t")[0] for line in lines[1:7]] == [f"+{k}" for k in range(1, 7)]
+    assert lines[7] == "… 138 steps between; all of them as JSON"
+    assert [line.split("\t")[0] for line in lines[8:]] == [f"+{k}" for k in range(145, 151)]
+
+
 def test_a_series_in_a_terminal() -> None:
     lines = PARTS["series"].text().splitlines()
     assert lines[0] == "load [kW]" and lines[1] == "▁▁▂│▄█"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,16 @@ def test_an_emission_is_asked_of_the_values_it_is_of(kind: str, apart: bool) -> 
         tau, error = torch.tensor(task.emission.levels, dtype=torch.float64), future[..., None] - said["quantiles"]
         expected = torch.maximum(tau * error, (tau - 1) * error).sum()
     assert torch.allclose(task.forward(embedder, core, batch).loss, expected)
+    out = task.measure(embedder, core, batch)
+    if kind == "gaussian":
+        low, high = (torch.distributions.Normal(said["mean"], said["spread"]).icdf(torch.tensor(p)) for p in (0.1, 0.9))
+    else:
+        low, high = (said["quantiles"][..., task.emission.levels.index(level)] for level in (0.1, 0.9))
+    assert int(out.details["covered"]) == int(((future >= low) & (future <= high)).sum()) > 0
+    assert torch.allclose(out.details["width"], (high - low).sum(), rtol=1e-5)
+    asked = task.ask(embedder, core, Batch({"input": batch.fields["input"][:, :L]}))
+    assert torch.allclose(asked["low"], low, atol=1e-5) and torch.allclose(asked["high"], high, atol=1e-5)
+    assert (asked["low"] <= asked["forecast"]).all() and (asked["forecast"] <= asked["high"]).all()
 
 
 def test_settings_out_of_range() -> None:
@@ -204,5 +215,12 @@ def test_what_follows_from_the_task_is_kept_and_may_be_stated(file: Path, tmp_pa
 
 
 def test_the_command_line(run: Any, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file is read as the training data were: a series, not a line by line."""
+    assert cli.call(["predict", str(run.path), "--input", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "a" and "│" in lines[1] and [line for line in lines if line == "b"] and len(lines) >= 2 * 14
+    assert cli.call(["predict", str(run.path), "--input", str(file), "--json", "--ahead", "2"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert len(found["a"]["forecast"]) == 2 and len(found["a"]["given"]) == 600
     assert cli.call(["evaluate", str(run.path)]) == 0
     assert "linear on the window" in capsys.readouterr().out

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 Numbers = Sequence[float] | NDArray[Any]
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 60
-"""Steps of what was given that a terminal shows, the last ones."""
+"""Steps of what was given that a terminal shows, the last ones; and bars of what is forecast, at most."""
+LINES = 12
+"""Steps of a forecast that it shows as numbers, half of them at the end where there are more."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,19 @@ class Series:
         return {**numbers, "unit": self.unit}
 
     def text(self) -> str:
-        """A line of bars, what is forecast behind the bar │, then a line for each step that is forecast."""
-        shown = [*_numbers(self.given)[-WIDTH:]]
-        bars = _bars([*shown, *_numbers(self.forecast)])
+        """A line of bars, what is forecast behind the bar │, then a line for each step that is forecast; of many the first
+        and the last."""
+        shown, ahead = _numbers(self.given)[-WIDTH:], _numbers(self.forecast)
+        step = -(-len(ahead) // WIDTH) or 1
+        bars = _bars([*shown, *ahead[::step]])
         head = f"{self.name}{f' [{self.unit}]' if self.unit else ''}".strip()
         lines = [head] if head else []
         lines.append(f"{bars[: len(shown)]}│{bars[len(shown) :]}")
-        for k, value in enumerate(_numbers(self.forecast)):
+        for k, value in enumerate(ahead):
+            if len(ahead) > LINES and LINES // 2 <= k < len(ahead) - LINES // 2:
+                if k == LINES // 2:
+                    lines.append(f"… {len(ahead) - LINES:,} steps between; all of them as JSON")
+                continue
             between = ""
             if self.low is not None and self.high is not None:
                 between = f"\t{float(self.low[k]):.4g} to {float(self.high[k]):.4g}"

@@ -55,7 +55,8 @@ def predict(
         The beginning to continue (without one, the model begins a line), the sentence to label or to translate,
         the one to fill with ___ where a word is missing, the form and title of a poem, "7x4 春望", numbers …
     input
-        A file with something to answer in every line; - reads what is piped in.
+        A file with something to answer in every line; - reads what is piped in. Of numbers it is read as the training
+        data were.
     """
     settings = parse_settings(set_ or ())
     check_reading(settings, input is not None)
@@ -67,7 +68,13 @@ def predict(
     given = {name: value for name, value in options.items() if value is not None}
     chosen = opened.options(given)
     own = (sys.stdin.encoding if str(input) == "-" else None) or opened.config["reader"].get("encoding", "utf-8")
-    lines = _lines(run, text, input, check_encoding(str(settings.get("reader.encoding", own))), opened.continues)
+    encoding = check_encoding(str(settings.get("reader.encoding", own)))
+    if input is not None and str(input) != "-" and not opened.of_text:
+        from recurra.runs.reading import read_like_training  # which loads numpy
+
+        lines: Sequence[Any] = read_like_training([input], opened.config, settings)
+    else:
+        lines = _lines(run, text, input, encoding, opened.continues)
     whole = getattr(chosen, "draws", False)  # a seed draws for all lines
     answers: list[Answer] = []
     for some in [lines] if whole else [lines[k : k + AT_ONCE] for k in range(0, len(lines), AT_ONCE)]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,7 +24,7 @@ from recurra.tasks.scores import Scores, Table
 from recurra.types import Batch, Example, Field, Lengths, Output, Sizes
 
 LOW, HIGH = 0.1, 0.9
-"""What an answer's range goes from and to."""
+"""The quantiles that a range goes from and to."""
 BANDS = 4
 """Parts of the horizon, at most, that errors are told for."""
 NAIVE = "the last value again"
@@ -153,6 +154,10 @@ class Forecast(nn.Module):
                 error = torch.where(there, future - values, 0)
                 details |= {f"{name}_squared": error.square().sum(), f"{name}_absolute": error.abs().sum()}
         if measured:
+            if (span := self._range(self._distribution(y, past.shape[0]), last)) is not None:
+                low, high = span
+                details["covered"] = ((future >= low) & (future <= high) & there).sum()
+                details["width"] = (high - low).masked_fill(~there, 0).sum()
             for (begin, _), rows in zip(self._bands(), (future - middle).split(self._band, 1), strict=True):
                 details |= {f"{begin}_squared": rows.square().nansum(), f"{begin}_values": (~rows.isnan()).sum()}
         sequences = len(past) if batch.structure.values is None else int((batch.structure.values > 0).sum())
@@ -234,11 +239,29 @@ class Forecast(nn.Module):
         found = said["value"] if self.emission is None else self.emission.sample(said, temperature=0)
         return found + last if self.subtract_last else found
 
+    def _range(self, said: Mapping[str, Tensor], last: Tensor) -> tuple[Tensor, Tensor] | None:
+        """From where to where eight of ten values lie, as quantiles or a Gaussian say; None of what says neither."""
+        if "quantiles" in said:
+            low, high = (min(self.emission.levels, key=lambda level: abs(level - wanted)) for wanted in (LOW, HIGH))
+            found = tuple(said["quantiles"][..., self.emission.levels.index(level)] for level in (low, high))
+        elif "spread" in said:
+            away = math.sqrt(2) * float(torch.special.erfinv(torch.tensor(HIGH - LOW, dtype=torch.float64)))
+            found = said["mean"] - away * said["spread"], said["mean"] + away * said["spread"]
+        else:
+            return None
+        low, high = (each + last if self.subtract_last else each for each in found)
+        return low, high
+
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
-        """ "forecast" [B, horizon, W] of what follows the input."""
+        """ "forecast" [B, horizon, W] of what follows the input, and where an emission says them "low" and "high"."""
         past, lengths = _tail(batch.fields["input"], batch.structure.values, self.look_back)
         y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)))
-        return {"forecast": self._middle(self._distribution(y, past.shape[0]), _last(past, lengths))}
+        said, last = self._distribution(y, past.shape[0]), _last(past, lengths)
+        span = self._range(said, last)
+        return {
+            "forecast": self._middle(said, last),
+            **({} if span is None else dict(zip(("low", "high"), span, strict=True))),
+        }
 
     def answers(
         self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: ForecastOptions
@@ -247,20 +270,27 @@ class Forecast(nn.Module):
         if options.ahead is not None and options.ahead > self.horizon:
             raise ConfigError(f"ahead = {options.ahead}, but this run forecasts {self.horizon} steps. Ask for as many.")
         found = []
-        for rows, example in zip(asked["forecast"].cpu(), examples, strict=True):
-            values = codecs["input"].decode(rows[: options.ahead])
-            given = example["series"]
-            if values.ndim == 1:
-                found.append(Answer((Series(given, values),)))
+        for row, example in enumerate(examples):
+            said = {name: codecs["input"].decode(rows[row].cpu()[: options.ahead]) for name, rows in asked.items()}
+            given = np.asarray(example["series"])
+            if given.ndim == 1:
+                found.append(Answer((Series(given, **said),)))
                 continue
-            names = example.get("names") or [f"{k}" for k in range(1, values.shape[1] + 1)]
-            parts = (Series(given[:, k], values[:, k], name=name) for k, name in enumerate(names))
+            names = example.get("names") or [f"{k}" for k in range(1, given.shape[1] + 1)]
+            parts = (
+                Series(given[:, k], **{key: rows[:, k] for key, rows in said.items()}, name=name)
+                for k, name in enumerate(names)
+            )
             found.append(Answer(tuple(parts)))
         return found
 
     def metrics(self, loss: float, targets: int, details: Mapping[str, float]) -> Scores:
-        """ "mse" and "mae" in the units of the input's codec, and a table of the first by parts of the horizon."""
-        scores = Scores(_errors("model", targets, details))
+        """ "mse" and "mae" in the units of the input's codec, and a table of the first by parts of the horizon; of a
+        range "coverage_80", per cent, and "width_80"."""
+        found = _errors("model", targets, details)
+        if "covered" in details:
+            found |= {"coverage_80": 100 * details["covered"] / targets, "width_80": details["width"] / targets}
+        scores = Scores(found)
         rows: list[list[str | float]] = []
         for begin, end in self._bands():
             if values := details.get(f"{begin}_values"):
