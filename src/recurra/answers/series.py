@@ -43,8 +43,8 @@ class Series:
         return {**numbers, "unit": self.unit}
 
     def text(self) -> str:
-        """A line of bars, what is forecast behind the bar │, then a line for each step that is forecast; of many the first
-        and the last."""
+        """A line of bars, what is forecast behind the bar │, then a line for each step that is forecast; of many the
+        first and the last."""
         shown, ahead = _numbers(self.given)[-WIDTH:], _numbers(self.forecast)
         step = -(-len(ahead) // WIDTH) or 1
         bars = _bars([*shown, *ahead[::step]])
