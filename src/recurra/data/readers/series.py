@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from recurra.data.column import check_column, from_left
-from recurra.data.files import check_encoding, counted, head_lines, read_text, shortened
+from recurra.data.files import check_encoding, counted, head_lines, read_lines, shortened
 from recurra.data.sample import Sample
 from recurra.errors import ConfigError, DataError, did_you_mean
 from recurra.registry import part
@@ -75,19 +73,19 @@ class SeriesReader:
         lines = [line for line in head_lines(Path(path), self.encoding) if line.strip()][:20]
         if len(lines) < 3:
             return None
-        rows = list(csv.reader(lines, delimiter=_separator(lines[0])))
+        rows = [_cells(line, _separator(lines[0])) for line in lines]
         first = rows[1][1:] if _is_time(rows[1][0]) else rows[1]
         numbers = bool(first) and all(_number(cell) is not None or _is_missing(cell) for cell in first)
         same = len({len(row) for row in rows}) == 1 and any(_number(cell) is not None for cell in first)
         return "a table of numbers" if numbers and same else None
 
     def _series(self, path: Path) -> Example:
-        text = read_text(path, self.encoding)
-        first = next((line for line in text.split("\n") if line.strip()), "")
-        separator = SEPARATORS.get(self.separator) or _separator(first)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(map(str.strip, cells))]
-        if all(cells[-1] == "" for _, cells in rows):  # a separator at the end of each line
+        lines = [(number, line) for number, line in read_lines(path, self.encoding) if line.strip()]
+        if not lines:
+            raise DataError(f"{path}: no row of numbers, expected one a step. Name another file.")
+        separator = SEPARATORS.get(self.separator) or _separator(lines[0][1])
+        rows = [(number, _cells(line, separator)) for number, line in lines]
+        if all(len(cells) > 1 and cells[-1] == "" for _, cells in rows):  # a separator at the end of each line
             rows = [(line, cells[:-1]) for line, cells in rows]
         named = self.header if self.header != "auto" else not any(_number(cell) is not None for cell in rows[0][1])
         names = rows[0][1] if named else []
@@ -166,6 +164,11 @@ class SeriesReader:
                 before = np.maximum(np.searchsorted(known, np.arange(len(values)), side="right") - 1, 0)
                 values[:, k] = values[known[before], k]
         return values
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    """The cells of a row, without white space and quotation marks around them."""
+    return [cell.strip().removeprefix('"').removesuffix('"').strip() for cell in line.split(separator)]
 
 
 def _separator(line: str) -> str:

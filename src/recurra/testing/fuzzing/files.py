@@ -40,6 +40,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "parallel": ("one\ntwo\n", "ein\nzwéi\n"),
     "poems": (_POEM, _POEM.replace("夜", "山").replace("5x4", "7x8")),
     "segmented": ("我们 走 吧\n好\n",),
+    "series": ("date,é\n2020-01-31,1\n2020-02-29,NA\n2020-03-31,-2e3\n", "1;2;\n3;4;\n5;6,5;\n", "ds\ty\n1\t2\n2\t3\n"),
     "stories": ("1 Mary went to é.\n2 Where is Mary?\té\t1\n1 John ran.\n2 Who ran?\tJohn\t1 2\n",),
     "table": ("text,label\né,x\nb,y\n", 'a;b\n"x ""y""";1\n"z\nw";2\n', "text\tlabel\na\tb\n"),
     "text": ("é\nb\n",),
@@ -92,11 +93,14 @@ class Readers:
 
 
 def _check_example(example: Mapping[str, Any], fields: Mapping[str, str]) -> None:
-    """An example holds strings and lists of strings that UTF-8 can write, and as many tags as tokens."""
+    """An example holds finite numbers, or strings and lists of them that UTF-8 can write; as many tags as tokens."""
     if "tags" in example and "tokens" in example:
         assert len(example["tags"]) == len(example["tokens"]), "other tags than tokens"
     for value in example.values():
-        json.dumps(value, ensure_ascii=False).encode()
+        if isinstance(value, np.ndarray):
+            assert np.isfinite(value).all() and value.size, "numbers that are none"
+        else:
+            json.dumps(value, ensure_ascii=False).encode()
 
 
 class Vectors:

@@ -81,7 +81,8 @@ class Recipes:
         check_agreement(config, embedder, core, task)
         Training(**registry.checked(Training, config["training"], where="training"))
         for section in ("reader", "vocabulary", "batching", "baseline"):
-            registry.construct(configuration.FILLED[section], config[section])
+            if section in config:  # of a task that reads numbers there is no vocabulary
+                registry.construct(configuration.FILLED[section], config[section])
         return True
 
 
