@@ -13,7 +13,9 @@ import torch
 
 import recurra
 from recurra import cli, registry
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, DataError
+from recurra.export.opened import load_export
+from recurra.export.write import export
 from recurra.tasks.forecast import Forecast, ForecastOptions
 from recurra.types import Batch, Lengths, Sizes
 
@@ -212,6 +214,26 @@ def test_what_follows_from_the_task_is_kept_and_may_be_stated(file: Path, tmp_pa
     assert again.report["epochs"] == 2.0 and again.config["batching"]["steps"] == 40
     with pytest.raises(ConfigError, match=r"data\.context was 24 when .* was started, now it is 12"):
         recurra.train(tmp_path / "run", resume=True, settings={"data.context": 12})
+
+
+def test_an_export_forecasts_as_its_run(run: Any, file: Path, tmp_path: Path) -> None:
+    """Of longer and shorter series than a window, alone and together."""
+    (example,) = registry.construct("reader", {"kind": "series"}).read(file)
+    export(run, tmp_path / "out")
+    series = [{"series": example["series"][:n]} for n in (600, 100, 24, 20, 7)]
+    exported = load_export(tmp_path / "out")
+    for one, other in zip(run.predict(*series), exported.predict(*series), strict=True):
+        assert np.allclose(one.parts[1].forecast, other.parts[1].forecast, atol=1e-4)
+    assert np.allclose(
+        exported.predict(series[3])[0].parts[1].forecast, run.predict(series[3])[0].parts[1].forecast, atol=1e-4
+    )
+
+
+def test_a_horizon_longer_than_the_series(file: Path, tmp_path: Path) -> None:
+    settings = {**SMALL, "task.horizon": 400}
+    with pytest.raises(DataError, match="the longest training series has 360 steps, but 24 .* make 424"):
+        recurra.train("forecast", file, out=tmp_path / "run", settings=settings)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_command_line(run: Any, file: Path, capsys: pytest.CaptureFixture[str]) -> None:

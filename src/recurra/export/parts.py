@@ -226,13 +226,13 @@ def _batch(tensors: Mapping[str, Tensor]) -> Batch:
 
 
 class Continued:
-    """A core that goes on from a state, whatever it is told, and keeps the one after."""
+    """A core that goes on from a state where it is told none, and keeps the one after."""
 
     def __init__(self, core: Any, state: Any) -> None:
         self._core, self._before, self.after = core, state, state
 
     def __call__(self, x: Tensor, structure: Lengths, state: Any = None) -> tuple[Tensor, Any]:
-        y, self.after = self._core(x, structure, self._before)
+        y, self.after = self._core(x, structure, self._before if state is None else state)
         return y, self.after
 
     def __getattr__(self, name: str) -> Any:

@@ -16,7 +16,7 @@ from recurra import registry
 from recurra.answers import Answer, Series
 from recurra.data.fields import Codecs
 from recurra.decoding.state import leaves, rebuilt
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, DataError
 from recurra.nn.pooling import Pooling, has_halves
 from recurra.registry import part
 from recurra.tasks.contract import Card
@@ -73,7 +73,7 @@ class Forecast(nn.Module):
 
     def __init__(
         self,
-        look_back: int = 24,
+        look_back: int = 5,
         horizon: int = 1,
         decode: Literal["parallel", "direct"] = "parallel",
         segment: int = 1,
@@ -125,6 +125,16 @@ class Forecast(nn.Module):
             self.ahead = nn.Parameter(torch.randn(self.pieces, D - own))
             self.variable = nn.Parameter(torch.randn(sizes.width, own)) if own else None
         return self
+
+    def adapt(self, encoded: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse training series that are all shorter than a window."""
+        longest, window = max(len(each["input"]) for each in encoded), self.look_back + self.horizon
+        if longest < window:
+            raise DataError(
+                f"the longest training series has {longest:,} steps, but {self.look_back:,} to look back on and a "
+                f"horizon of {self.horizon:,} make {window:,}. Set task.look_back or task.horizon to less, or use "
+                "longer series."
+            )
 
     def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch of windows, summed over the values that there are."""
