@@ -231,7 +231,7 @@ def test_an_export_forecasts_as_its_run(run: Any, file: Path, tmp_path: Path) ->
 
 def test_a_horizon_longer_than_the_series(file: Path, tmp_path: Path) -> None:
     settings = {**SMALL, "task.horizon": 400}
-    with pytest.raises(DataError, match="the longest training series has 360 steps, but 24 .* make 424"):
+    with pytest.raises(DataError, match=r"the longest training series has 360 steps, but 24 .* make 424"):
         recurra.train("forecast", file, out=tmp_path / "run", settings=settings)
     assert not (tmp_path / "run").exists()
 

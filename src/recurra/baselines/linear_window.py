@@ -35,7 +35,7 @@ class LinearWindow:
         """Fit on the "series" of `train` and forecast from every place of `test`."""
         for name, side in (("training", train), ("test", test)):
             check_fields("linear-window", name, side, "series")
-        L, K = self.look_back, L_plus(self.look_back, self.horizon)
+        L, K = self.look_back, self.look_back + self.horizon
         gram, moment, count = np.zeros((L + 1, L + 1)), np.zeros((L + 1, self.horizon)), 0
         for windows in _windows(train, codecs, K):
             past, future = _halves(windows, L)
@@ -55,10 +55,6 @@ class LinearWindow:
         error = np.concatenate(errors)
         sums = {"model_squared": float(np.square(error).sum()), "model_absolute": float(np.abs(error).sum())}
         yield Row("linear on the window", weights.size, "weights", log_p=-np.square(error), sums=sums)
-
-
-def L_plus(look_back: int, horizon: int) -> int:
-    return look_back + horizon
 
 
 def _windows(examples: Sequence[Example], codecs: Mapping[str, Any], K: int) -> Iterator[np.ndarray]:

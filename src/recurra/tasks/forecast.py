@@ -273,6 +273,10 @@ class Forecast(nn.Module):
             **({} if span is None else dict(zip(("low", "high"), span, strict=True))),
         }
 
+    def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> Sequence[Example]:
+        """What is looked back on at the end of each series: all that its forecast is made from."""
+        return [{**each, "series": np.asarray(each["series"])[-self.look_back :]} for each in examples]
+
     def answers(
         self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: ForecastOptions
     ) -> list[Answer]:
