@@ -78,7 +78,7 @@ class Forecast(nn.Module):
         decode: Literal["parallel", "direct"] = "parallel",
         segment: int = 1,
         subtract_last: bool = True,
-        loss: Literal["squared", "absolute"] = "squared",
+        loss: Literal["squared", "absolute"] = "absolute",
         emission: dict | None = None,
         season: int | None = None,
         dropout: float = 0.0,
