@@ -44,5 +44,8 @@ def test_too_short_a_series() -> None:
     examples = [{"series": np.arange(5.0)[:, None]}]
     with pytest.raises(DataError, match="no training series has 8 steps"):
         list(LinearWindow(5, 3).rows(examples, examples, {"input": codec}))
+    longer = [{"series": np.arange(9.0)[:, None]}]
+    with pytest.raises(DataError, match="no test series has 8 steps"):
+        list(LinearWindow(5, 3).rows(longer, examples, {"input": codec}))
     with pytest.raises(ConfigError, match=r"baseline\.horizon = 0"):
         LinearWindow(horizon=0)

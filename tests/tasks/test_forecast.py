@@ -136,6 +136,20 @@ def test_an_emission_is_asked_of_the_values_it_is_of(kind: str, apart: bool) -> 
     assert (asked["low"] <= asked["forecast"]).all() and (asked["forecast"] <= asked["high"]).all()
 
 
+def test_a_core_without_a_state_is_refused() -> None:
+    embedder, _, task = made()
+    with pytest.raises(
+        ConfigError, match=r"goes on from the state of the core, and this one has none\. Set task\.decode"
+    ):
+        task.forward(embedder, registry.construct("core", {"kind": "identity"}).build(Sizes(embedding=6)), windows())
+
+
+def test_a_range_is_given_where_its_quantiles_are_known() -> None:
+    embedder, core, task = made(emission={"kind": "quantiles", "levels": (0.25, 0.5, 0.75)})
+    assert task.ask(embedder, core, Batch({"input": windows().fields["input"]})).keys() == {"forecast"}
+    assert "covered" not in task.measure(embedder, core, windows()).details
+
+
 def test_settings_out_of_range() -> None:
     for settings, said in (
         ({"horizon": 0}, "horizon = 0"),

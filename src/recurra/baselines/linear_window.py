@@ -13,15 +13,16 @@ from recurra.registry import part
 from recurra.types import Example
 
 RIDGE = 1e-3
-"""Of a window's own variance: what keeps the least squares of nearly equal steps apart."""
+"""Of the mean square of what is regressed on: what keeps the least squares of nearly equal steps apart."""
 
 
 @part("baseline", "linear-window")
 class LinearWindow:
     """x̂_{t+1 … t+horizon} − x_t = A (x_{t−L+1 … t} − x_t) + b, with L = `look_back`, A and b the same for all
-    variables; least squares over all windows of the training series, with a ridge of a thousandth of the variance.
+    variables; least squares over all windows of the training series, with a ridge.
 
-    Raises ConfigError for sizes below 1; `rows` DataError where no training series is as long as a window.
+    Raises ConfigError for sizes below 1; `rows` DataError where no series, to learn from or to forecast, is as long as
+    a window.
     Source: Zeng et al. 2023, Are transformers effective for time series forecasting?, NLinear.
     """
 
@@ -36,16 +37,17 @@ class LinearWindow:
         for name, side in (("training", train), ("test", test)):
             check_fields("linear-window", name, side, "series")
         L, K = self.look_back, self.look_back + self.horizon
-        gram, moment, count = np.zeros((L + 1, L + 1)), np.zeros((L + 1, self.horizon)), 0
+        gram, moment = np.zeros((L + 1, L + 1)), np.zeros((L + 1, self.horizon))
         for windows in _windows(train, codecs, K):
             past, future = _halves(windows, L)
             gram += past.T @ past
             moment += past.T @ future
-            count += len(past)
-        if not count:
-            raise DataError(
-                f"no training series has {K} steps, a window of the linear baseline. Set baseline.look_back."
-            )
+        for name, side in (("training", train), ("test", test)):
+            if all(len(example["series"]) < K for example in side):
+                raise DataError(
+                    f"no {name} series has {K:,} steps, a window of the linear baseline. Set baseline.look_back to "
+                    "less, or use longer series."
+                )
         ridge = RIDGE * np.trace(gram) / len(gram)
         weights = np.linalg.solve(gram + ridge * np.eye(L + 1), moment)
         errors = []

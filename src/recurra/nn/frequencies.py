@@ -15,8 +15,7 @@ def begin_at_frequencies(biases: Iterable[Tensor | nn.Parameter], targets: Itera
     """Fill biases [V] with ln p of each symbol, p = (n + 1) / (N + V) of n times among the N `targets`, arrays of
     numbers below V.
 
-    With weights that start near 0 the first ŷ is then the unigram distribution, which training would take its first
-    hundreds of updates to find: Adam moves a bias by no more than the learning rate in each.
+    With weights that start near 0 the first ŷ is then the unigram distribution.
     """
     biases = list(biases)
     counts = np.zeros(len(biases[0]))

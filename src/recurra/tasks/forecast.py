@@ -47,13 +47,13 @@ class Forecast(nn.Module):
     """The `horizon` next values of each variable.
 
     They are predicted from the `look_back` steps before them: a window is so long, and what a run is asked is read from
-    so far back. With `subtract_last` the last
-    value looked back on is taken from all others and given back to the forecast, so that a level never seen is none.
+    so far back. With `subtract_last` the last value looked back on is taken from all others and given back to the
+    forecast, so that a level never seen is none.
 
     What is predicted comes from the core in one of two ways. "direct": a linear layer on its last output y gives all
     values. "parallel": one more step of the core for each future segment m, all from the state h that it ended in,
     whose input is a vector that is learnt for m, and where variables are read apart one for the variable; a linear
-    layer gives that segment's values. Segments are those of the embedder, `segment` steps long.
+    layer gives that segment's values, `segment` steps. That wants a core with a state.
 
     The loss is Σ (x − x̂)² or Σ |x − x̂|, or that of an `emission` of numbers (gaussian, quantiles), in the units of
     the input's codec.
@@ -214,16 +214,22 @@ class Forecast(nn.Module):
         y, state = core(x, structure, None)
         if self.decode == "direct":
             self.pooling.both = has_halves(core)  # known of the core alone
-            found = self.pooling(y, structure.values)
+            said = self.pooling(y, structure.values)
         else:
-            state = rebuilt(state, [each.repeat_interleave(self.pieces, -2) for each in leaves(state)])
+            found = leaves(state)
+            if not found:
+                raise ConfigError(
+                    'task.decode = "parallel" goes on from the state of the core, and this one has none. Set '
+                    'task.decode = "direct", or core.kind = "recurrent".'
+                )
+            state = rebuilt(state, [each.repeat_interleave(self.pieces, -2) for each in found])  # as an export can, too
             ahead = self.ahead.expand(x.shape[0], -1, -1)  # [R, pieces, D]
             if self.variable is not None:
                 own = self.variable.repeat(past.shape[0], 1)[:, None].expand(-1, self.pieces, -1)
                 ahead = torch.cat((ahead, own), 2)
             y, _ = core(ahead.flatten(0, 1)[:, None].to(x.dtype), Lengths(), state)
-            found = y[:, 0]
-        return F.dropout(found, self.dropout, self.training)
+            said = y[:, 0]
+        return F.dropout(said, self.dropout, self.training)
 
     def _arranged(self, future: Tensor) -> Tensor:
         """Values [B, horizon, W] as the rows of `_vectors` give them; NaN behind the horizon."""
@@ -250,10 +256,9 @@ class Forecast(nn.Module):
         return found + last if self.subtract_last else found
 
     def _range(self, said: Mapping[str, Tensor], last: Tensor) -> tuple[Tensor, Tensor] | None:
-        """From where to where eight of ten values lie, as quantiles or a Gaussian say; None of what says neither."""
-        if "quantiles" in said:
-            low, high = (min(self.emission.levels, key=lambda level: abs(level - wanted)) for wanted in (LOW, HIGH))
-            found = tuple(said["quantiles"][..., self.emission.levels.index(level)] for level in (low, high))
+        """From where to where eight of ten values lie, as those quantiles or a Gaussian say; None of what does not."""
+        if "quantiles" in said and {LOW, HIGH} <= set(self.emission.levels):
+            found = tuple(said["quantiles"][..., self.emission.levels.index(level)] for level in (LOW, HIGH))
         elif "spread" in said:
             away = math.sqrt(2) * float(torch.special.erfinv(torch.tensor(HIGH - LOW, dtype=torch.float64)))
             found = said["mean"] - away * said["spread"], said["mean"] + away * said["spread"]

@@ -36,6 +36,10 @@ def test_chosen_columns_without_header_and_times(tmp_path: Path) -> None:
     assert np.array_equal(named["series"], [[2]]) and "times" not in named
 
 
+def test_a_column_without_a_name_is_called_by_its_number(tmp_path: Path) -> None:
+    assert read(tmp_path, ",v\n0,1\n1,2\n")["names"] == ["1", "v"]
+
+
 def test_a_packed_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"v\n1\n2\n"))
     (example,) = SeriesReader().read(tmp_path / "a.csv.gz")
@@ -49,6 +53,8 @@ def test_a_packed_file(tmp_path: Path) -> None:
         ("2020-01-01", "2020-02-01", "2020-03-01"),
         ("2020-02-28", "2020-02-29", "2020-03-01"),
         ("1", "1.5", "2"),
+        ("2020-01-31 00:00", "2020-01-31 01:00", "2020-01-31 02:00"),
+        ("9999-12-30", "9999-12-31"),
     ],
 )
 def test_equal_steps(tmp_path: Path, times: tuple[str, ...]) -> None:
@@ -77,6 +83,8 @@ def test_gaps_are_filled_as_asked(tmp_path: Path) -> None:
         ("date,v\n2020-01-02,1\n2020-01-01,2\n", r":3: 2020-01-01 lies before the time above it"),
         ("date,v\n2020-01-01,1\n2020-01-02,1\n2020-01-03,1\n2020-01-05,2\n", r":5: 2020-01-05 is not one step behind"),
         ("date,v\n2020-01-01,1\nlater,2\n", r":3: 'later' is no time, expected a date"),
+        ("date,v\n2020-01-01T00:00Z,1\n2020-01-01T01:00,2\n", r":3: 2020-01-01T01:00 is without a time zone, unlike"),
+        ("v,v\n1,2\n", r":1: two columns are called v"),
         ("v,w\nNA,1\n", r":2: no value of v, and 1 value missing"),
     ],
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from calendar import monthrange
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -38,10 +39,13 @@ class SeriesReader:
     Times are dates as in ISO 8601, or numbers; they must rise by equal steps. Months and years are equal steps, too.
     `header` "auto": the first line is one unless it holds numbers. `separator` is told by the first line.
     `missing` says what becomes of empty cells, NA and the like: they are refused, or filled "forward" from the value
-    before, or on a straight line between the values at both sides ("linear").
+    before, or on a straight line between the values at both sides ("linear", which looks ahead); in front of the first
+    value there is by that one, behind the last by that.
+    A column without a name is called by its number.
 
-    Raises `DataError` for a cell that is no number, for another number of cells, for times that repeat, go back or
-    leave one out, for missing values unless they are filled, and for a file without numbers.
+    Raises `DataError` for a cell that is no number, for another number of cells, for two columns of one name, for times
+    that repeat, go back, leave one out or are of a time zone here and of none there, for missing values unless they are
+    filled, and for a file without numbers.
     """
 
     recipe = "forecast"
@@ -88,7 +92,11 @@ class SeriesReader:
         if all(len(cells) > 1 and cells[-1] == "" for _, cells in rows):  # a separator at the end of each line
             rows = [(line, cells[:-1]) for line, cells in rows]
         named = self.header if self.header != "auto" else not any(_number(cell) is not None for cell in rows[0][1])
-        names = rows[0][1] if named else []
+        names = [name or str(k) for k, name in enumerate(rows[0][1], 1)] if named else []
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise DataError(
+                f"{path}:{rows[0][0]}: two columns are called {twice}, expected a name for each. Rename one."
+            )
         rows = rows[1:] if named else rows
         if not rows:
             raise DataError(f"{path}: no row of numbers, expected one a step. Name another file.")
@@ -176,7 +184,7 @@ def _separator(line: str) -> str:
 
 
 def _number(cell: str) -> float | None:
-    """A finite or infinite number; None of anything else, what Python alone takes for one included."""
+    """A finite or infinite number; None of anything else, 1_000 included, which Python alone takes for one."""
     if "_" in cell or cell.strip().lower() in MISSING:
         return None
     try:
@@ -221,6 +229,13 @@ def _check_times(times: Sequence[str], path: Path, lines: Sequence[int]) -> None
         if (moment if dates else number) is None:
             what = "a date as in ISO 8601 (2020-01-31 12:00)" if dates or number is None else "a number"
             raise DataError(f"{path}:{line}: {shortened(cell)} is no time, expected {what}.")
+    zoned = [each is not None and each.tzinfo is not None for each in moments]
+    if dates and len(set(zoned)) > 1:
+        k = zoned.index(not zoned[0])
+        raise DataError(
+            f"{path}:{lines[k]}: {times[k]} is {'in' if zoned[k] else 'without'} a time zone, unlike the first. Write "
+            "one for all, or for none."
+        )
     steps = _steps([each for each in moments if each]) if dates else np.diff([each or 0.0 for each in numbers]).tolist()
     usual = float(np.median(steps)) if steps else 0.0
     for line, cell, step in zip(lines[1:], times[1:], steps, strict=True):
@@ -235,9 +250,9 @@ def _check_times(times: Sequence[str], path: Path, lines: Sequence[int]) -> None
 
 
 def _steps(moments: Sequence[datetime]) -> list[float]:
-    """How far each time is from the next: in months where all are of one day of the month, or its last; else in
-    seconds."""
-    ends = all((each + timedelta(days=1)).day == 1 for each in moments)
-    if ends or len({(each.day, each.time()) for each in moments}) == 1:
+    """How far each time is from the next: in months where all are of one hour of one day of the month, or of its last;
+    else in seconds."""
+    ends = all(each.day == monthrange(each.year, each.month)[1] for each in moments)
+    if len({(ends or each.day, each.time()) for each in moments}) == 1:
         return np.diff([12 * each.year + each.month for each in moments]).astype(float).tolist()
     return [(b - a).total_seconds() for a, b in pairwise(moments)]
