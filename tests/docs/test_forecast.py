@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import re
-import shlex
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from recurra.config import load_recipe, parse_settings
-from recurra.model import make_parts
-from recurra.workflow.agreement import check_agreement
-from recurra.workflow.plan import make_plan
+from recurra.config import load_recipe
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "forecast.md").read_text(encoding="utf-8")
-COMMANDS = [shlex.split(line, comments=True) for line in re.findall(r"^recurra train .*$", PAGE, re.MULTILINE)]
-OPTIONS = [shlex.split(words) for words in re.findall(r"`(--set [^`]*)`", PAGE)]
+from .commands import HOW_TO, check, commands, with_options
+
+PAGE = (HOW_TO / "forecast.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
-    "words", COMMANDS + [["recurra", "train", "forecast", "my.csv", *words] for words in OPTIONS], ids=str
+    "words", commands(PAGE) + with_options(PAGE, "recurra", "train", "forecast", "my.csv"), ids=str
 )
 def test_a_command(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("my.csv").write_text("a,b\n1,2\n3,4\n")
-    _, _, recipe, *rest = words
-    settings = parse_settings(after for before, after in pairwise(rest) if before == "--set")
-    plan = make_plan(recipe, [word for word in rest if word == "my.csv"], settings=settings)
-    check_agreement(plan.config, *make_parts(plan.config))
+    check(words, Path("my.csv"))
 
 
 def test_the_table_is_the_recipe() -> None:
