@@ -199,7 +199,14 @@ def run(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_training_beats_what_repeats(run: Any) -> None:
     scores = run.report["scores"]["test"]
     rows = {row["name"]: row["mse"] for row in scores["baseline"]}
-    assert rows.keys() == {"the last value again", "the value 12 steps before", "linear on the window"}
+    seasonal = "autoregression of differences to 12 steps before"
+    assert rows.keys() == {
+        "the last value again",
+        "the value 12 steps before",
+        "linear on the window",
+        "autoregression",
+        seasonal,
+    }
     assert scores["model"]["mse"] < rows["the value 12 steps before"] < rows["the last value again"]
     assert run.config["batching"]["steps"] == 35 and run.config["baseline"]["look_back"] == 24
     assert run.report["split"].endswith("each part but the first begins 24 steps early, which are looked back on alone")

@@ -16,7 +16,16 @@ from recurra.errors import ConfigError, DataError
 from recurra.progress import steps
 from recurra.runs.adaptation import Adaptation, not_for
 from recurra.runs.adapted_scores import adapted_scores, own_text
-from recurra.tasks.contract import HasParts, Predicts, Prepares, ScoredByLoss, ScoresItself, StandsBeside, Starts
+from recurra.tasks.contract import (
+    HasParts,
+    Implies,
+    Predicts,
+    Prepares,
+    ScoredByLoss,
+    ScoresItself,
+    StandsBeside,
+    Starts,
+)
 from recurra.tasks.metrics import with_metrics
 from recurra.tasks.scores import Scores, perplexity
 from recurra.training.evaluation import Score, evaluate
@@ -167,7 +176,7 @@ def _beside(
     codecs: Any,
     further: Sequence[str],
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of the recipe's baseline, and of the others that the task may stand beside and that need no settings,
+    """The rows of the recipe's baseline, and of the others that the task may stand beside, set as follows from it,
     with the place of theirs. The others come first, as they are the simplest."""
     learned, asked = (_tokenised(some, codecs) for some in (train, gold))
 
@@ -179,9 +188,16 @@ def _beside(
         return with_metrics(task.score(gold, row.predictions, codecs), further, gold, row.predictions).metrics
 
     own = task.baselines if baseline["kind"] in task.baselines else ()
-    others = [{"kind": kind} for kind in own if kind != baseline["kind"]]
+    others = [_implied(kind, task) for kind in own if kind != baseline["kind"]]
     for place, settings in (*enumerate(others, start=1), (0, baseline)):
         yield from ((place, row) for row in scored_rows(settings, learned, asked, codecs, metrics))
+
+
+def _implied(kind: str, task: Any) -> dict[str, Any]:
+    """A baseline with those of its settings that follow from the task's."""
+    implied = task.implies if isinstance(task, Implies) else {}
+    known = registry.defaults("baseline", kind)
+    return {"kind": kind} | {key: implied[f"baseline.{key}"] for key in known if f"baseline.{key}" in implied}
 
 
 def by_loss(loss: float, targets: int, sums: Mapping[str, float]) -> Scores:

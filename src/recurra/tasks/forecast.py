@@ -67,7 +67,7 @@ class Forecast(nn.Module):
     unit = "values"
     causal = False
     main_metric = ("mse", "min")
-    baselines = ("linear-window",)
+    baselines = ("linear-window", "ar")
     card = Card("Forecast", "Numbers, a line a step, the latest last.", "1 2 3 4 5 6", "forecaster")
     Options: ClassVar[type] = ForecastOptions
 
@@ -107,6 +107,7 @@ class Forecast(nn.Module):
             "data.context": self.look_back,
             "baseline.look_back": self.look_back,
             "baseline.horizon": self.horizon,
+            "baseline.season": self.season,
         }
 
     def build(self, sizes: Sizes) -> Self:
