@@ -61,6 +61,8 @@ class Data:
     """Where the validation text is cut off. "start" leaves what lies nearest to the test in the training text."""
     context: int = 0
     """Of series: so many steps before the validation's and the test's first are read with them, to look back on."""
+    continues: bool = False
+    """Of series: those of the test go on where the training series of the same `id` end, or the only ones of both."""
     drop_repeats: bool = False
     """Of examples: leave those out of training whose very text is validated or tested on, and tell how many."""
 

@@ -16,6 +16,7 @@ from recurra import cli, registry
 from recurra.errors import ConfigError, DataError
 from recurra.export.opened import load_export
 from recurra.export.write import export
+from recurra.nn.frame import Frame
 from recurra.tasks.forecast import Forecast, ForecastOptions
 from recurra.types import Batch, Lengths, Sizes
 
@@ -114,7 +115,7 @@ def test_a_window_that_ends_early_is_that_window_alone() -> None:
 def test_an_emission_is_asked_of_the_values_it_is_of(kind: str, apart: bool) -> None:
     embedder, core, task = made(apart, emission={"kind": kind}, subtract_last=False)
     batch = windows()
-    y = task._vectors(embedder, core, Batch({"input": batch.fields["input"][:, :L]}))
+    y = task._vectors(embedder, core, Batch({"input": batch.fields["input"][:, :L]}), Frame())
     future = batch.fields["target"][:, L - 1 :]
     said = {name: task._placed(rows, 3) for name, rows in task.emission.distribution(y).items()}
     assert all(each.shape[:3] == (3, H, W) for each in said.values())
@@ -129,11 +130,11 @@ def test_an_emission_is_asked_of_the_values_it_is_of(kind: str, apart: bool) -> 
         low, high = (torch.distributions.Normal(said["mean"], said["spread"]).icdf(torch.tensor(p)) for p in (0.1, 0.9))
     else:
         low, high = (said["quantiles"][..., task.emission.levels.index(level)] for level in (0.1, 0.9))
-    assert int(out.details["covered"]) == int(((future >= low) & (future <= high)).sum()) > 0
-    assert torch.allclose(out.details["width"], (high - low).sum(), rtol=1e-5)
+    assert int(out.details["covered_80"]) == int(((future >= low) & (future <= high)).sum()) > 0
+    assert torch.allclose(out.details["width_80"], (high - low).sum(), rtol=1e-5)
     asked = task.ask(embedder, core, Batch({"input": batch.fields["input"][:, :L]}))
-    assert torch.allclose(asked["low"], low, atol=1e-5) and torch.allclose(asked["high"], high, atol=1e-5)
-    assert (asked["low"] <= asked["forecast"]).all() and (asked["forecast"] <= asked["high"]).all()
+    assert torch.allclose(asked["low_80"], low, atol=1e-5) and torch.allclose(asked["high_80"], high, atol=1e-5)
+    assert (asked["low_80"] <= asked["forecast"]).all() and (asked["forecast"] <= asked["high_80"]).all()
 
 
 def test_a_core_without_a_state_is_refused() -> None:

@@ -29,6 +29,8 @@ class Series:
     high: Numbers | None = None
     name: str = ""
     unit: str = ""
+    level: int | None = None
+    """Per cent of the values that lie in the range, where that is promised."""
 
     def json(self) -> dict[str, Any]:
         """By the series' name, or as they are: its numbers, null where one is missing, and their unit."""
@@ -40,7 +42,7 @@ class Series:
             name: None if row is None else [value if np.isfinite(value) else None for value in _numbers(row)]
             for name, row in rows.items()
         }
-        return {**numbers, "unit": self.unit}
+        return {**numbers, "unit": self.unit, **({} if self.level is None else {"level": self.level})}
 
     def text(self) -> str:
         """A line of bars, what is forecast behind the bar │, then a line for each step that is forecast; of many the

@@ -63,6 +63,8 @@ class DataSet:
     """Shares of train and test where the set's own split is an exact cut of `train`: see `split.cut(…, exact=True)`."""
     steps: tuple[int, int, int] | None = None
     """How many steps of each series are train, valid and test, in this order, where that is the set's own split."""
+    continues: bool = False
+    """Whether each test series goes on where the training series of the same `id` ends."""
     split: str | None = None
     """The set's own split in words."""
     reader: Mapping[str, Any] | None = None
@@ -121,6 +123,7 @@ def find_set(name: str) -> DataSet:
         **parts,
         fractions=fractions and (fractions[0], fractions[1]),
         steps=described.get("steps") and tuple(described["steps"]),
+        continues=described.get("continues", False),
         split=described.get("split"),
         reader=set_reader(name),
     )

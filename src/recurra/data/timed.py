@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recurra.config import Data
 from recurra.data import fingerprint
 from recurra.data.files import counted
@@ -66,6 +68,9 @@ def gather_series(data: Data, reader: Any) -> Parts:
         part: read_series(_paths(paths) or list(getattr(known, part)), reader) for part, paths in named.items()
     }
     done = [f"{known.name}: {known.split}"] if known.split else []
+    if (data.continues or known.continues) and data.context:
+        found["test"] = _joined(found["train"], found["test"], reader.fields, data.context)
+        done.append(f"the test begins with the last {data.context:,} steps of training, which are looked back on alone")
     wanted: Mapping[str, float] = _shares(data, bool(found["valid"]), bool(found["test"] or known.split))
     if known.steps:
         wanted = dict(zip(PARTS, known.steps, strict=True))
@@ -75,6 +80,8 @@ def gather_series(data: Data, reader: Any) -> Parts:
         counts = {part: sum(_steps(example, reader.fields) for example in found[part]) for part in wanted}
         total = sum(counts.values())
         shares = ", ".join(f"{part} {count:,} ({count / max(1, total):.1%})" for part, count in counts.items())
+        if usual := {example["step"] for example in found["train"] if "step" in example}:
+            done.append(f"steps of {', '.join(sorted(usual))}")
         series = "one series" if len(pieces) == 1 else f"each of {counted(len(pieces), 'series').removesuffix('s')}"
         done.append(f"cut {series} by time, {total:,} steps in all, into {shares}")
         if data.context:
@@ -147,6 +154,33 @@ def _cut(
             key: value[begin:end] if fields.get(key) in STEPWISE else value for key, value in example.items()
         } | {"place": f"{place}, steps {begin:,} to {end - 1:,}"}
     return found
+
+
+def _joined(
+    before: Sequence[Example], after: Sequence[Example], fields: Mapping[str, str], context: int
+) -> list[Example]:
+    """Series with the last steps in front of what they go on from: that of the same "id", or the only one."""
+    ends = {example.get("id"): example for example in before}
+    joined = []
+    for example in after:
+        name = example.get("id") if len(ends) > 1 else next(iter(ends))
+        if name not in ends:
+            raise DataError(
+                f"{example.get('place', 'an example')}: a series {name!r} is not among the training's, which it should "
+                "go on from. Give the same names in both files, or leave data.continues out."
+            )
+        end = ends[name]
+        joined.append(
+            {
+                key: np.concatenate((np.asarray(end[key])[-context:], np.asarray(value)))
+                if fields.get(key) in NUMBERS and key in end
+                else [*end[key][-context:], *value]
+                if fields.get(key) in STEPWISE and key in end
+                else value
+                for key, value in example.items()
+            }
+        )
+    return joined
 
 
 def _steps(example: Example, fields: Mapping[str, str]) -> int:

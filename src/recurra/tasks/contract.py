@@ -11,7 +11,7 @@ it can do besides is a protocol of its own below, which the task has or has not:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
@@ -170,6 +170,14 @@ class Calibrates(Protocol):
         self, asked: Sequence[Mapping[str, Tensor]], examples: Sequence[Sequence[Example]], codecs: Codecs
     ) -> list[Mapping[str, Tensor]]:
         """Choose them by what `ask` said of batches of labelled examples; gives what it says of them now."""
+
+
+@runtime_checkable
+class Conforms(Protocol):
+    """A task whose ranges are set by windows held out from training, when that has ended."""
+
+    def conform(self, embedder: nn.Module, core: nn.Module, batches: Iterable[Batch]) -> None:
+        """Set them by the validation's batches."""
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -17,14 +17,18 @@ from recurra.answers import Answer, Series
 from recurra.data.fields import Codecs
 from recurra.decoding.state import leaves, rebuilt
 from recurra.errors import ConfigError, DataError
+from recurra.nn.conformal import Conformal
+from recurra.nn.frame import Frame, last_step, tail
 from recurra.nn.pooling import Pooling, has_halves
 from recurra.registry import part
 from recurra.tasks.contract import Card
 from recurra.tasks.scores import Scores, Table
 from recurra.types import Batch, Example, Field, Lengths, Output, Sizes
 
-LOW, HIGH = 0.1, 0.9
-"""The quantiles that a range goes from and to."""
+USUAL = 80
+"""Per cent of the values that lie in a range, where no levels are named."""
+FLOOR = 1e-2
+"""What a window's spread is never taken to be below, in units of the codec."""
 BANDS = 4
 """Parts of the horizon, at most, that errors are told for."""
 NAIVE = "the last value again"
@@ -36,6 +40,9 @@ class ForecastOptions:
 
     ahead: int | None = None
     """How many steps ahead; as many as the run was trained for, unless it says fewer."""
+    level: int | None = None
+    """Per cent of the values that lie in the range beside the forecast; one of the run's `task.levels`, the first of
+    them where none is said."""
 
     def __post_init__(self) -> None:
         if self.ahead is not None and self.ahead < 1:
@@ -48,7 +55,8 @@ class Forecast(nn.Module):
 
     They are predicted from the `look_back` steps before them: a window is so long, and what a run is asked is read from
     so far back. With `subtract_last` the last value looked back on is taken from all others and given back to the
-    forecast, so that a level never seen is none.
+    forecast, so that a level never seen is none; with `scale` = "window" what remains is divided by the spread of the
+    window looked back on, s = √(variance + 10⁻⁴), so that series of all sizes are learnt alike.
 
     What is predicted comes from the core in one of two ways. "direct": a linear layer on its last output y gives all
     values. "parallel": one more step of the core for each future segment m, all from the state h that it ended in,
@@ -56,7 +64,11 @@ class Forecast(nn.Module):
     layer gives that segment's values, `segment` steps. That wants a core with a state.
 
     The loss is Σ (x − x̂)² or Σ |x − x̂|, or that of an `emission` of numbers (gaussian, quantiles), in the units of
-    the input's codec.
+    the input's codec, of scaled windows in theirs.
+
+    Ranges that hold `levels` per cent of the values each are set by the validation windows when training has ended
+    (`recurra.nn.conformal`): around the forecast, or around what an emission says. An emission has one of its own, of
+    80 %, where none are named.
 
     Reads the field "input" [B, T, W], and in training "target", the same one step later. `dropout` zeroes entries of y.
     Source of "parallel": Lin et al. 2023, SegRNN, section 3.3; of the last value: Zeng et al. 2023, Are transformers
@@ -78,8 +90,10 @@ class Forecast(nn.Module):
         decode: Literal["parallel", "direct"] = "parallel",
         segment: int = 1,
         subtract_last: bool = True,
+        scale: Literal["none", "window"] = "none",
         loss: Literal["squared", "absolute"] = "absolute",
         emission: dict | None = None,
+        levels: tuple[int, ...] = (),
         season: int | None = None,
         dropout: float = 0.0,
     ) -> None:
@@ -91,7 +105,8 @@ class Forecast(nn.Module):
             raise ConfigError(f"task.dropout = {dropout}, expected 0 or more and less than 1.")
         self.look_back, self.horizon, self.decode, self.subtract_last = look_back, horizon, decode, subtract_last
         self.segment = min(segment, horizon) if decode == "parallel" else horizon
-        self.loss, self.season, self.dropout = loss, season, dropout
+        self.loss, self.season, self.dropout, self.scale = loss, season, dropout, scale
+        self.conformal = Conformal(levels)
         self.emission: Any = None
         if emission is not None:
             self.emission = registry.construct("emission", emission, where="task.emission")
@@ -116,6 +131,7 @@ class Forecast(nn.Module):
         self.variables, self.apart = sizes.width, sizes.apart
         size = self.segment * (1 if self.apart else sizes.width)
         self.pooling = Pooling("last", sizes.core)
+        self.conformal.build(self.horizon, sizes.width)
         if self.emission is None:
             self.linear = nn.Linear(sizes.core, size)
         else:
@@ -148,9 +164,9 @@ class Forecast(nn.Module):
 
     def _loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, measured: bool) -> Output:
         past, lengths, future = self._halves(batch)
-        last = _last(past, lengths)
-        y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)))
-        target = self._arranged(future - last if self.subtract_last else future)
+        frame = self._frame(past, lengths)
+        y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)), frame)
+        target = self._arranged(frame.inside(future))
         if self.emission is not None:
             loss = self.emission.loss(y, target)
         else:
@@ -159,24 +175,39 @@ class Forecast(nn.Module):
         there = ~future.isnan()
         details: dict[str, Tensor] = {}
         if not self.training:
-            middle = self._middle(self._distribution(y, past.shape[0]), last)
+            middle = frame.outside(self._middle(self._distribution(y, past.shape[0])))
             said = {"model": middle, **(self._naive(past, lengths) if measured else {})}
             for name, values in said.items():
                 error = torch.where(there, future - values, 0)
                 details |= {f"{name}_squared": error.square().sum(), f"{name}_absolute": error.abs().sum()}
         if measured:
-            if (span := self._range(self._distribution(y, past.shape[0]), last)) is not None:
-                low, high = span
-                details["covered"] = ((future >= low) & (future <= high) & there).sum()
-                details["width"] = (high - low).masked_fill(~there, 0).sum()
+            for level, (low, high) in self._ranges(self._distribution(y, past.shape[0])).items():
+                low, high = frame.outside(low), frame.outside(high)
+                details[f"covered_{level}"] = ((future >= low) & (future <= high) & there).sum()
+                details[f"width_{level}"] = (high - low).masked_fill(~there, 0).sum()
             for (begin, _), rows in zip(self._bands(), (future - middle).split(self._band, 1), strict=True):
                 details |= {f"{begin}_squared": rows.square().nansum(), f"{begin}_values": (~rows.isnan()).sum()}
         sequences = len(past) if batch.structure.values is None else int((batch.structure.values > 0).sum())
         return Output(loss, int(there.sum()), sequences, None, details)
 
+    @torch.no_grad()
+    def conform(self, embedder: nn.Module, core: nn.Module, batches: Iterable[Batch]) -> None:
+        """Set the ranges by windows that training did not learn from."""
+        if self.conformal.levels:
+            self.conformal.fit(self._errors(embedder, core, batch) for batch in batches)
+
+    def _errors(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
+        """How far values lie outside what is said of them, [B, levels, horizon, W]; below 0 inside of a range."""
+        past, lengths, future = self._halves(batch)
+        frame = self._frame(past, lengths)
+        y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)), frame)
+        said, inside = self._distribution(y, past.shape[0]), frame.inside(future)
+        pairs = (self._own(said, level) for level in self.conformal.levels)
+        return torch.stack([torch.maximum(low - inside, inside - high) for low, high in pairs], 1)
+
     def _naive(self, past: Tensor, lengths: Tensor | None) -> dict[str, Tensor]:
         """What repeating the last value forecasts, and the last season, where all look back on as much."""
-        found = {"last": _last(past, lengths).expand(-1, self.horizon, -1)}
+        found = {"last": last_step(past, lengths).expand(-1, self.horizon, -1)}
         if self.season is not None and lengths is None and past.shape[1] >= self.season:
             steps = torch.arange(self.horizon, device=past.device) % self.season - self.season
             found["season"] = past[:, past.shape[1] + steps]
@@ -206,11 +237,13 @@ class Forecast(nn.Module):
         future = x.gather(1, steps.clamp(max=T - 1)[..., None].expand(-1, -1, x.shape[2]))
         return x[:, : max(1, T - H)], lengths, future.masked_fill((steps >= n[:, None])[..., None], torch.nan)
 
-    def _vectors(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
+    def _frame(self, past: Tensor, lengths: Tensor | None) -> Frame:
+        """The level and the unit that a window is read and forecast in."""
+        return Frame.of(past, lengths, self.subtract_last, FLOOR if self.scale == "window" else None)
+
+    def _vectors(self, embedder: nn.Module, core: nn.Module, batch: Batch, frame: Frame) -> Tensor:
         """The core's y that each segment's values come from, [B (· W) · pieces, H]."""
-        past, lengths = batch.fields["input"], batch.structure.values
-        if self.subtract_last:
-            past = past - _last(past, lengths)
+        past, lengths = frame.inside(batch.fields["input"]), batch.structure.values
         x, structure = embedder(replace(batch, fields={**batch.fields, "input": past}))
         y, state = core(x, structure, None)
         if self.decode == "direct":
@@ -251,33 +284,45 @@ class Forecast(nn.Module):
             x = rows.reshape(B, self.pieces * self.segment, self.variables, *rest)
         return x[:, : self.horizon]
 
-    def _middle(self, said: Mapping[str, Tensor], last: Tensor) -> Tensor:
-        """The one value that is forecast: the median of quantiles, else the mean."""
-        found = said["value"] if self.emission is None else self.emission.sample(said, temperature=0)
-        return found + last if self.subtract_last else found
+    def _middle(self, said: Mapping[str, Tensor]) -> Tensor:
+        """The one value that is forecast, inside its frame: the median of quantiles, else the mean."""
+        return said["value"] if self.emission is None else self.emission.sample(said, temperature=0)
 
-    def _range(self, said: Mapping[str, Tensor], last: Tensor) -> tuple[Tensor, Tensor] | None:
-        """From where to where eight of ten values lie, as those quantiles or a Gaussian say; None of what does not."""
-        if "quantiles" in said and {LOW, HIGH} <= set(self.emission.levels):
-            found = tuple(said["quantiles"][..., self.emission.levels.index(level)] for level in (LOW, HIGH))
-        elif "spread" in said:
-            away = math.sqrt(2) * float(torch.special.erfinv(torch.tensor(HIGH - LOW, dtype=torch.float64)))
-            found = said["mean"] - away * said["spread"], said["mean"] + away * said["spread"]
-        else:
-            return None
-        low, high = (each + last if self.subtract_last else each for each in found)
-        return low, high
+    def _own(self, said: Mapping[str, Tensor], level: int) -> tuple[Tensor, Tensor]:
+        """From where to where `level` per cent of the values lie as an emission says, or, where it does not say it of
+        that level, 80; the forecast twice where it says nothing of the kind."""
+        if "quantiles" in said:
+            for each in (level, USUAL):
+                wanted = [(100 - each) / 200, (100 + each) / 200]
+                places = [k for k, own in enumerate(self.emission.levels) if any(math.isclose(own, w) for w in wanted)]
+                if len(places) == 2:
+                    return said["quantiles"][..., places[0]], said["quantiles"][..., places[1]]
+        if "spread" in said:
+            away = math.sqrt(2) * float(torch.special.erfinv(torch.tensor(level / 100, dtype=torch.float64)))
+            return said["mean"] - away * said["spread"], said["mean"] + away * said["spread"]
+        middle = self._middle(said)
+        return middle, middle
+
+    def _ranges(self, said: Mapping[str, Tensor]) -> dict[int, tuple[Tensor, Tensor]]:
+        """The ranges by level, inside their frame: those that windows held out set, NaN before; without levels an
+        emission's own."""
+        if self.conformal.levels:
+            margins = zip(self.conformal.levels, self.conformal.margins, strict=True)
+            found = {level: (*self._own(said, level), margin) for level, margin in margins}
+            return {level: (low - q, torch.maximum(low - q, high + q)) for level, (low, high, q) in found.items()}
+        low, high = self._own(said, USUAL)
+        return {} if low is high else {USUAL: (low, high)}
 
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
-        """ "forecast" [B, horizon, W] of what follows the input, and where an emission says them "low" and "high"."""
-        past, lengths = _tail(batch.fields["input"], batch.structure.values, self.look_back)
-        y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)))
-        said, last = self._distribution(y, past.shape[0]), _last(past, lengths)
-        span = self._range(said, last)
-        return {
-            "forecast": self._middle(said, last),
-            **({} if span is None else dict(zip(("low", "high"), span, strict=True))),
-        }
+        """ "forecast" [B, horizon, W] of what follows the input, and of ranges by their level "low_80" and "high_80"."""
+        past, lengths = tail(batch.fields["input"], batch.structure.values, self.look_back)
+        frame = self._frame(past, lengths)
+        y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)), frame)
+        said = self._distribution(y, past.shape[0])
+        asked = {"forecast": frame.outside(self._middle(said))}
+        for level, (low, high) in self._ranges(said).items():
+            asked |= {f"low_{level}": frame.outside(low), f"high_{level}": frame.outside(high)}
+        return asked
 
     def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> Sequence[Example]:
         """What is looked back on at the end of each series: all that its forecast is made from."""
@@ -289,27 +334,42 @@ class Forecast(nn.Module):
         """The forecast of every variable."""
         if options.ahead is not None and options.ahead > self.horizon:
             raise ConfigError(f"ahead = {options.ahead}, but this run forecasts {self.horizon} steps. Ask for as many.")
+        levels = [int(name.removeprefix("low_")) for name in asked if name.startswith("low_")]
+        if options.level is not None and options.level not in levels:
+            known = f"it knows {', '.join(map(str, levels))}" if levels else "it has no ranges: set task.levels, and train"
+            raise ConfigError(f"level = {options.level} is none of this run's; {known}.")
+        level = options.level or next(iter(levels), None)
         found = []
-        for row, example in enumerate(examples):
-            said = {name: codecs["input"].decode(rows[row].cpu()[: options.ahead]) for name, rows in asked.items()}
+        for said, example in zip(self.forecasts(asked, codecs), examples, strict=True):
+            names = {"forecast": "forecast", f"low_{level}": "low", f"high_{level}": "high"}
+            rows = {names[name]: values[: options.ahead] for name, values in said.items() if name in names}
             given = np.asarray(example["series"])
             if given.ndim == 1:
-                found.append(Answer((Series(given, **said),)))
+                found.append(Answer((Series(given, **rows, level=level),)))
                 continue
-            names = example.get("names") or [f"{k}" for k in range(1, given.shape[1] + 1)]
+            called = example.get("names") or [f"{k}" for k in range(1, given.shape[1] + 1)]
             parts = (
-                Series(given[:, k], **{key: rows[:, k] for key, rows in said.items()}, name=name)
-                for k, name in enumerate(names)
+                Series(given[:, k], **{key: each[:, k] for key, each in rows.items()}, name=name, level=level)
+                for k, name in enumerate(called)
             )
             found.append(Answer(tuple(parts)))
         return found
 
+    def forecasts(self, asked: Mapping[str, Tensor], codecs: Codecs) -> list[dict[str, np.ndarray]]:
+        """What was asked, example by example, in the units of the file: [horizon, W] each, of single numbers [horizon]."""
+        rows = {name: each.cpu() for name, each in asked.items()}
+        count = len(next(iter(rows.values())))
+        return [{name: codecs["input"].decode(each[row]) for name, each in rows.items()} for row in range(count)]
+
     def metrics(self, loss: float, targets: int, details: Mapping[str, float]) -> Scores:
-        """ "mse" and "mae" in the units of the input's codec, and a table of the first by parts of the horizon; of a
-        range "coverage_80", per cent, and "width_80"."""
+        """ "mse" and "mae" in the units of the input's codec, and a table of the first by parts of the horizon; of
+        ranges "coverage_80", per cent, and "width_80", by their level."""
         found = _errors("model", targets, details)
-        if "covered" in details:
-            found |= {"coverage_80": 100 * details["covered"] / targets, "width_80": details["width"] / targets}
+        for name in details:
+            kind, _, level = name.partition("_")
+            if kind in ("covered", "width") and level:
+                key = f"coverage_{level}" if kind == "covered" else name
+                found[key] = (100 if kind == "covered" else 1) * details[name] / targets
         scores = Scores(found)
         rows: list[list[str | float]] = []
         for begin, end in self._bands():
@@ -329,21 +389,6 @@ class Forecast(nn.Module):
             for key, name in named.items()
             if f"{key}_squared" in details
         ]
-
-
-def _last(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """The last step of each sequence [B, 1, D]."""
-    if lengths is None:
-        return x[:, -1:]
-    return x.gather(1, (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, x.shape[2]))
-
-
-def _tail(x: Tensor, lengths: Tensor | None, steps: int) -> tuple[Tensor, Tensor | None]:
-    """The last so many steps of each sequence, those of shorter ones all; and their lengths."""
-    if lengths is None:
-        return x[:, -steps:], None
-    places = (lengths - steps).clamp(min=0)[:, None] + torch.arange(steps, device=x.device)
-    return x.gather(1, places.clamp(max=x.shape[1] - 1)[..., None].expand(-1, -1, x.shape[2])), lengths.clamp(max=steps)
 
 
 def _errors(name: str, targets: int, details: Mapping[str, float]) -> dict[str, float]:

@@ -15,12 +15,13 @@ from recurra.asking.stopped import Stopped
 from recurra.config import Config, Data
 from recurra.data.files import counted
 from recurra.data.parts import gather
+from recurra.engine.device import moved
 from recurra.errors import ConfigError
 from recurra.model import Model, make_codecs, make_parts
 from recurra.progress import stage, steps
 from recurra.runs.reading import cut_of
 from recurra.runs.scoring import sizes
-from recurra.tasks.contract import Adapts, Begins, JudgedByLoss, Prepares, ScoredByLoss, Settles, Starts, make_options
+from recurra.tasks.contract import Adapts, Begins, Conforms, JudgedByLoss, Prepares, ScoredByLoss, Settles, Starts, make_options
 from recurra.training.evaluation import Batches, Validation, evaluate
 from recurra.types import Batch, Example
 from recurra.workflow.doubts import check_fields, doubts, looks_labelled, other_format, settled_words, unseen
@@ -184,6 +185,15 @@ class Material:
         finally:
             model.train(training)
         return Validation(metric, self._task.score(self._valid, found).metrics[metric], direction == "max")
+
+    def conform(self, model: Model, device: torch.device) -> bool:
+        """Let a trained model's task set its ranges by the validation examples; gives whether it has any."""
+        if not isinstance(model.task, Conforms):
+            return False
+        batches = self._batching.batches(self._encoded["valid"], self.codecs.layouts, whole=True)
+        with stage("setting ranges"):
+            model.task.conform(model.embedder, model.core, (moved(batch, device) for batch in batches))
+        return True
 
     def input_ids(self) -> list[NDArray[np.int64]]:
         """The numbers of the training examples' symbols, without end marks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -58,15 +58,19 @@ class Vectors:
 class Scaled:
     """Numbers less their mean, divided by their spread, each of a vector by itself; shapes as of "vectors".
 
-    Mean and spread (standard deviation) are those of all steps of the training data. A number that never changes there
-    is divided by 1.
+    Mean and spread (standard deviation) are those of all steps of the training data; with `by` = "quartiles" they are
+    the median and the distance between the quartiles, which a few far ones do not move. A number that never changes
+    there is divided by 1. With `logarithm` all that is done to their logarithms: what is multiplied becomes added.
+
+    `fit` and `encode` raise `DataError` for numbers of 0 and less where logarithms are taken.
     """
 
     forms: ClassVar[tuple[str, ...]] = FORMS
     dtype: ClassVar[type[np.generic]] = np.float32
     padding: ClassVar[float] = 0.0
 
-    def __init__(self) -> None:
+    def __init__(self, by: Literal["deviation", "quartiles"] = "deviation", logarithm: bool = False) -> None:
+        self.by, self.logarithm = by, logarithm
         self.axes = 2
         self.mean, self.spread = np.zeros(0), np.ones(0)
 
@@ -82,23 +86,39 @@ class Scaled:
         """Take mean and spread. Raises as "vectors" does."""
         values = list(values)
         self.axes, size = _form(values)
-        rows = np.concatenate([_rows(value, self.axes, size).reshape(-1, size) for value in values])
+        rows = np.concatenate([self._taken(_rows(value, self.axes, size)).reshape(-1, size) for value in values])
         if not len(rows):
             raise DataError("the training data hold no number: all sequences are empty. Is the right field read?")
-        spread = rows.std(0)
-        self.mean, self.spread = rows.mean(0), np.where(spread > 0, spread, 1.0)
+        if self.by == "quartiles":
+            low, self.mean, high = np.quantile(rows, (0.25, 0.5, 0.75), axis=0)
+            spread = high - low
+        else:
+            self.mean, spread = rows.mean(0), rows.std(0)
+        self.spread = np.where(spread > 0, spread, 1.0)
         return self
 
+    def _taken(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The numbers that are scaled."""
+        if not self.logarithm:
+            return rows
+        if rows.size and rows.min() <= 0:
+            raise DataError(f"a number of {rows.min():g}, expected above 0 where logarithms are taken. Leave them out.")
+        logarithms: NDArray[np.float64] = np.log(rows)
+        return logarithms
+
     def encode(self, value: Any) -> NDArray[np.float32]:
-        rows = _rows(value, self.axes, self.size)
+        rows = self._taken(_rows(value, self.axes, self.size))
         scaled: NDArray[np.float32] = ((rows - self.mean) / self.spread).astype(np.float32)
         return scaled
 
     def decode(self, array: ArrayLike) -> NDArray[np.float64]:
-        return _value(np.asarray(array, np.float64) * self.spread + self.mean, self.axes)
+        rows = np.asarray(array, np.float64) * self.spread + self.mean
+        return _value(np.exp(rows) if self.logarithm else rows, self.axes)
 
     def record(self) -> dict[str, Any]:
-        return {"kind": "scaled", "settings": {}, "axes": self.axes, "size": self.size}
+        settings = {"by": self.by} if self.by != "deviation" else {}
+        settings |= {"logarithm": True} if self.logarithm else {}
+        return {"kind": "scaled", "settings": settings, "axes": self.axes, "size": self.size}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {"mean": self.mean, "spread": self.spread}
