@@ -161,7 +161,7 @@ def _joined(
 ) -> list[Example]:
     """Series with the last steps in front of what they go on from: that of the same "id", or the only one."""
     ends = {example.get("id"): example for example in before}
-    joined = []
+    joined: list[Example] = []
     for example in after:
         name = example.get("id") if len(ends) > 1 else next(iter(ends))
         if name not in ends:

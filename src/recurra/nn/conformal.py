@@ -17,14 +17,14 @@ MOST = 16_000_000
 
 class Conformal(nn.Module):
     """[low − q, high + q] in the place of a range [low, high] said for a step ahead and a variable, q the
-    ⌈(n + 1) · level⌉-th smallest of n errors max(low − y, y − high) on windows held out; low = high = x̂ without a range.
+    ⌈(n + 1) · level⌉-th smallest of n errors max(low − y, y − high) on windows held out; low = high = x̂ without one.
 
     So `level` of 100 values lie in it, whatever the model, where later windows are like those held out.
     `margins` [levels, horizon, W] are no weights that training moves; NaN until they are set.
 
     Raises ConfigError for levels that are no whole numbers from 1 to 99.
-    Source: Romano, Patterson & Candès 2019, Conformalized quantile regression; split conformal prediction of Papadopoulos
-    et al. 2002.
+    Source: Romano, Patterson & Candès 2019, Conformalized quantile regression; Papadopoulos et al. 2002, Inductive
+    confidence machines for regression.
     """
 
     margins: Tensor

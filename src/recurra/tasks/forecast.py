@@ -243,7 +243,7 @@ class Forecast(nn.Module):
 
     def _vectors(self, embedder: nn.Module, core: nn.Module, batch: Batch, frame: Frame) -> Tensor:
         """The core's y that each segment's values come from, [B (· W) · pieces, H]."""
-        past, lengths = frame.inside(batch.fields["input"]), batch.structure.values
+        past = frame.inside(batch.fields["input"])
         x, structure = embedder(replace(batch, fields={**batch.fields, "input": past}))
         y, state = core(x, structure, None)
         if self.decode == "direct":
@@ -314,14 +314,14 @@ class Forecast(nn.Module):
         return {} if low is high else {USUAL: (low, high)}
 
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
-        """ "forecast" [B, horizon, W] of what follows the input, and of ranges by their level "low_80" and "high_80"."""
+        """ "forecast" [B, horizon, W] of what follows the input, and of ranges, by their level, "low_80", "high_80"."""
         past, lengths = tail(batch.fields["input"], batch.structure.values, self.look_back)
         frame = self._frame(past, lengths)
         y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)), frame)
         said = self._distribution(y, past.shape[0])
         asked = {"forecast": frame.outside(self._middle(said))}
         for level, (low, high) in self._ranges(said).items():
-            asked |= {f"low_{level}": frame.outside(low), f"high_{level}": frame.outside(high)}
+            asked |= dict(zip(of_range(level), (frame.outside(low), frame.outside(high)), strict=True))
         return asked
 
     def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> Sequence[Example]:
@@ -336,27 +336,28 @@ class Forecast(nn.Module):
             raise ConfigError(f"ahead = {options.ahead}, but this run forecasts {self.horizon} steps. Ask for as many.")
         levels = [int(name.removeprefix("low_")) for name in asked if name.startswith("low_")]
         if options.level is not None and options.level not in levels:
-            known = f"it knows {', '.join(map(str, levels))}" if levels else "it has no ranges: set task.levels, and train"
+            known = (
+                f"it knows {', '.join(map(str, levels))}" if levels else "it has no ranges: set task.levels, and train"
+            )
             raise ConfigError(f"level = {options.level} is none of this run's; {known}.")
         level = options.level or next(iter(levels), None)
         found = []
+        low, high = of_range(level)
         for said, example in zip(self.forecasts(asked, codecs), examples, strict=True):
-            names = {"forecast": "forecast", f"low_{level}": "low", f"high_{level}": "high"}
-            rows = {names[name]: values[: options.ahead] for name, values in said.items() if name in names}
+            ahead = {name: values[: options.ahead] for name, values in said.items()}
             given = np.asarray(example["series"])
             if given.ndim == 1:
-                found.append(Answer((Series(given, **rows, level=level),)))
+                found.append(Answer((Series(given, ahead["forecast"], ahead.get(low), ahead.get(high), level=level),)))
                 continue
-            called = example.get("names") or [f"{k}" for k in range(1, given.shape[1] + 1)]
-            parts = (
-                Series(given[:, k], **{key: each[:, k] for key, each in rows.items()}, name=name, level=level)
-                for k, name in enumerate(called)
-            )
+            parts = []
+            for k, name in enumerate(example.get("names") or [f"{k}" for k in range(1, given.shape[1] + 1)]):
+                one = {key: values[:, k] for key, values in ahead.items()}
+                parts.append(Series(given[:, k], one["forecast"], one.get(low), one.get(high), name=name, level=level))
             found.append(Answer(tuple(parts)))
         return found
 
     def forecasts(self, asked: Mapping[str, Tensor], codecs: Codecs) -> list[dict[str, np.ndarray]]:
-        """What was asked, example by example, in the units of the file: [horizon, W] each, of single numbers [horizon]."""
+        """What was asked, example by example, in the units of the file: [horizon, W] each, of numbers [horizon]."""
         rows = {name: each.cpu() for name, each in asked.items()}
         count = len(next(iter(rows.values())))
         return [{name: codecs["input"].decode(each[row]) for name, each in rows.items()} for row in range(count)]
@@ -389,6 +390,11 @@ class Forecast(nn.Module):
             for key, name in named.items()
             if f"{key}_squared" in details
         ]
+
+
+def of_range(level: int | None) -> tuple[str, str]:
+    """What the ends of a range are called that holds `level` per cent of the values."""
+    return f"low_{level}", f"high_{level}"
 
 
 def _errors(name: str, targets: int, details: Mapping[str, float]) -> dict[str, float]:

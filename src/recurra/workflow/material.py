@@ -21,7 +21,17 @@ from recurra.model import Model, make_codecs, make_parts
 from recurra.progress import stage, steps
 from recurra.runs.reading import cut_of
 from recurra.runs.scoring import sizes
-from recurra.tasks.contract import Adapts, Begins, Conforms, JudgedByLoss, Prepares, ScoredByLoss, Settles, Starts, make_options
+from recurra.tasks.contract import (
+    Adapts,
+    Begins,
+    Conforms,
+    JudgedByLoss,
+    Prepares,
+    ScoredByLoss,
+    Settles,
+    Starts,
+    make_options,
+)
 from recurra.training.evaluation import Batches, Validation, evaluate
 from recurra.types import Batch, Example
 from recurra.workflow.doubts import check_fields, doubts, looks_labelled, other_format, settled_words, unseen

@@ -48,9 +48,9 @@ def test_a_folder_of_aligned_files(tmp_path: Path) -> None:
 
 
 def test_every_reader_of_labels_is_asked() -> None:
-    assert sorted([*ORDER, *PAIRS, "auto", "lines", "poems", "segmented", "series", "stories", "text"]) == names(
-        "reader"
-    )
+    assert sorted(
+        [*ORDER, *PAIRS, "auto", "lines", "poems", "segmented", "series", "series-rows", "stories", "text"]
+    ) == names("reader")
     for kind in (*ORDER, *PAIRS):
         assert set(construct("reader", {"kind": kind}).fields) <= set(AutoReader.fields)
 

@@ -116,7 +116,7 @@ class Scaled:
         return _value(np.exp(rows) if self.logarithm else rows, self.axes)
 
     def record(self) -> dict[str, Any]:
-        settings = {"by": self.by} if self.by != "deviation" else {}
+        settings: dict[str, Any] = {"by": self.by} if self.by != "deviation" else {}
         settings |= {"logarithm": True} if self.logarithm else {}
         return {"kind": "scaled", "settings": settings, "axes": self.axes, "size": self.size}
 

@@ -64,10 +64,8 @@ class SeriesRowsReader:
     def _all(self, path: Path) -> Iterator[Example]:
         lines = [(number, line) for number, line in read_lines(path, self.encoding) if line.strip()]
         separator = SEPARATORS.get(self.separator) or separator_of(lines[0][1] if lines else "")
-        if lines:
-            second = cells_of(lines[0][1], separator)[1:2]
-            if self.header is True or (self.header == "auto" and not any(number_in(cell) is not None for cell in second)):
-                lines = lines[1:]
+        if lines and self._is_header(cells_of(lines[0][1], separator)):
+            del lines[0]
         if not lines:
             raise DataError(f"{path}: no series, expected one a line, a name and its numbers. Name another file.")
         seen: dict[str, int] = {}
@@ -85,6 +83,10 @@ class SeriesRowsReader:
             values = np.array([[value_of(cell, f"{path}:{line}")] for cell in cells])
             values = filled(values, self.missing, [name], path, [line] * len(values))
             yield {"id": name, "series": values, "names": [name], "place": f"{path}:{line}"}
+
+    def _is_header(self, cells: list[str]) -> bool:
+        numbers = any(number_in(cell) is not None for cell in cells[1:2])
+        return self.header is True or (self.header == "auto" and not numbers)
 
 
 def _is_name(cell: str) -> bool:
