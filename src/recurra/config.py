@@ -63,6 +63,8 @@ class Data:
     """Of series: so many steps before the validation's and the test's first are read with them, to look back on."""
     continues: bool = False
     """Of series: those of the test go on where the training series of the same `id` end, or the only ones of both."""
+    by_group: bool = True
+    """Of examples that say whose they are (a reader's `group`): no group, such as a person, is in two parts."""
     drop_repeats: bool = False
     """Of examples: leave those out of training whose very text is validated or tested on, and tell how many."""
 

@@ -41,7 +41,8 @@ class Row:
 class Baseline(Protocol):
     """A plain model that a score is printed beside, or several; its constructor's keywords are its settings.
 
-    One that wants examples split into tokens says so, `of_tokens = True`: other texts are refused before a training.
+    One that wants examples split into tokens says so, `of_tokens = True`, one that wants numbers `of_numbers = True`:
+    other inputs are refused before a training.
     """
 
     def rows(self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any]) -> Iterator[Row]:
@@ -52,6 +53,12 @@ class Baseline(Protocol):
         Raises DataError for examples that it cannot learn from or answer.
         """
         ...
+
+
+def suits(baseline: str, codec: Any) -> bool:
+    """Whether a baseline may learn from an input of this codec: one of tokens not from numbers, nor the other way."""
+    made, symbols = registry.find("baseline", baseline), hasattr(codec, "symbols")
+    return not getattr(made, "of_numbers" if symbols else "of_tokens", False)
 
 
 def scored_rows(

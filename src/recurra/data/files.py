@@ -84,7 +84,7 @@ def read_text(path: Path, encoding: str) -> str:
 
 def decoded(raw: bytes, name: str, encoding: str) -> str:
     """The text of bytes called `name`, as `read_text` gives it. Raises `DataError` likewise."""
-    raw = _unpacked(name, raw)
+    raw = unpacked(name, raw)
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
@@ -127,18 +127,21 @@ def read_head(path: Path, encoding: str) -> Head | None:
     if not path.is_file():
         return None
     try:
-        with path.open("rb") as file:
-            head = file.read(SNIFFED)
-        packed = head.startswith(GZIP)
-        if packed:
-            with gzip.open(path) as unpacked:
-                head = unpacked.read(SNIFFED)
+        head, packed = _start(path, SNIFFED)
         text = codecs.getincrementaldecoder(encoding)().decode(head)
     except (OSError, EOFError, zlib.error, UnicodeError):
         return None
     if not text or ("\0" in text and not _takes_every_byte(encoding)):
         return None
     return Head(text.removeprefix("\ufeff").replace("\r\n", "\n"), packed, len(head) < SNIFFED)
+
+
+def read_start(path: Path, count: int) -> bytes:
+    """The first bytes of a file, or of what it holds in gzip; nothing of one that is not there or cannot be read."""
+    try:
+        return _start(path, count)[0] if path.is_file() else b""
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def head_lines(path: Path, encoding: str) -> list[str]:
@@ -179,6 +182,16 @@ def counted(number: int, noun: str) -> str:
 def shortened(text: str, width: int = 40) -> str:
     """A piece of a file as a message shows it."""
     return repr(text if len(text) <= width else text[: width - 1] + "…")
+
+
+def _start(path: Path, count: int) -> tuple[bytes, bool]:
+    """The first bytes of a file, and whether it is in gzip, in which case they are those of what is packed."""
+    with path.open("rb") as file:
+        head = file.read(count)
+    if not head.startswith(GZIP):
+        return head, False
+    with gzip.open(path) as packed:
+        return packed.read(count), True
 
 
 def _takes_every_byte(encoding: str) -> bool:
@@ -240,7 +253,8 @@ def too_much(name: str, packed: int, most: int) -> DataError:
     )
 
 
-def _unpacked(name: str, raw: bytes) -> bytes:
+def unpacked(name: str, raw: bytes) -> bytes:
+    """The bytes of a file called `name` as they were before gzip, or as they are. Raises `DataError` for unsound ones."""
     if not raw.startswith(GZIP):
         return raw
     try:

@@ -31,10 +31,16 @@ class Lines:
 
 @dataclass(frozen=True)
 class Marked:
-    """The examples of a file that belong to one part, as each of them says itself: its "split" names the part."""
+    """The examples of a file that belong to one part, as each of them says itself: its "split" names the part, or its
+    "group" is one of the part's."""
 
     path: Path
     part: str
+    groups: tuple[str, ...] | None = None
+
+    def holds(self, example: Example) -> bool:
+        """Whether an example belongs to the part."""
+        return example.get("split") == self.part if self.groups is None else example.get("group") in self.groups
 
 
 Source = Path | Lines | Marked | Example
@@ -117,6 +123,9 @@ def find_set(name: str) -> DataSet:
         parts = {part: (Lines(files["train"][0], files["lines"][0], part),) for part in PARTS}
     if described.get("marked"):
         parts = {part: tuple(Marked(file, part) for file in files["train"]) for part in PARTS}
+    if "groups" in described:
+        groups = described["groups"]
+        parts = {part: tuple(Marked(f, part, tuple(groups[part])) for f in files["train"]) for part in groups}
     fractions = described.get("fractions")
     return DataSet(
         name,
@@ -146,7 +155,7 @@ def read_sources(sources: Iterable[Source], reader: Reader) -> Iterator[Example]
             if isinstance(source, Lines):
                 yield from _chosen(source, reader)
             elif isinstance(source, Marked):
-                yield from (example for example in reader.read(source.path) if example.get("split") == source.part)
+                yield from filter(source.holds, reader.read(source.path))
             elif not isinstance(source, Path):
                 yield source
 

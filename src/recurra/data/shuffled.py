@@ -52,7 +52,8 @@ def gather(data: Data, reader: Reader) -> Parts:
     read in windows: the last are the test, and those before them validate, or the first with `valid_from = "start"`.
     A set's own split is kept: only validation examples are cut off where it has none. Without it `test_fraction` and
     `valid_fraction` of the examples are. A reader "auto" gives way to the set's own reader. Phrases from inside of
-    trees train only, and stay with their tree; questions about one story stay together. Pairs of which a side is empty
+    trees train only, and stay with their tree; questions about one story stay together, and so do, with `by_group`,
+    examples of one group, which are then what parts are counted in. Pairs of which a side is empty
     are left out of training, and counted in a note; they stay where they are scored. With `drop_repeats` so are
     examples of which the very text is scored later.
 
@@ -88,13 +89,17 @@ def gather(data: Data, reader: Reader) -> Parts:
         "test": 0.0 if sources["test"] or known.split else data.test_fraction,
     }
     if any(shares.values()):
+        grouped = data.by_group and any("group" in group[0] for group in found["train"])
+        if grouped:
+            found["train"] = _by_group(found["train"])
         tagged = any("tags" in group[0] for group in found["train"])
         hint = " Is the blank line missing that ends a sentence?" if tagged else ""
         counts = _counts(shares, len(found["train"]), hint)
         for part, groups in _cut(found["train"], counts, ordered, data.valid_from).items():
             found[part] = groups
         stories = any("story" in group[0] for group in found["train"])
-        done.append(_described(counts, "stories, each with its questions" if stories else "examples", ordered))
+        what = "groups, each with its examples" if grouped else "stories, each with its questions" if stories else ""
+        done.append(_described(counts, what or "examples", ordered))
     read = [example for group in found["train"] for example in group]
     train = [example for example in read if not has_empty_side(example)]
     if len(train) < len(read):
@@ -138,6 +143,14 @@ def _groups(examples: Iterable[Example]) -> Iterator[list[Example]]:
 
 def _of_one_story(one: Example, other: Example) -> bool:
     return "story" in one and one["story"] == other.get("story")
+
+
+def _by_group(groups: Iterable[list[Example]]) -> list[list[Example]]:
+    """All examples of each group together; of those without one as they were."""
+    found: dict[Any, list[Example]] = {}
+    for number, group in enumerate(groups):
+        found.setdefault(group[0].get("group", number), []).extend(group)
+    return list(found.values())
 
 
 def _without_repeats(

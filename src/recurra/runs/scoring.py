@@ -9,7 +9,7 @@ from typing import Any
 
 from recurra import registry
 from recurra.answers import Answer
-from recurra.baselines.row import Row, scored_rows
+from recurra.baselines.row import Row, scored_rows, suits
 from recurra.config import metrics_of
 from recurra.decoding.search import cut_notes
 from recurra.errors import ConfigError, DataError
@@ -188,7 +188,7 @@ def _beside(
         return with_metrics(task.score(gold, row.predictions, codecs), further, gold, row.predictions).metrics
 
     own = task.baselines if baseline["kind"] in task.baselines else ()
-    others = [_implied(kind, task) for kind in own if kind != baseline["kind"]]
+    others = [_implied(kind, task) for kind in own if kind != baseline["kind"] and suits(kind, codecs["input"])]
     for place, settings in (*enumerate(others, start=1), (0, baseline)):
         yield from ((place, row) for row in scored_rows(settings, learned, asked, codecs, metrics))
 

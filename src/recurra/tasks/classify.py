@@ -56,7 +56,7 @@ class Classify(nn.Module):
     empty sequences are left out of the loss; the number of targets is the number of sequences that are in it.
     """
 
-    baselines = ("bag",)
+    baselines = ("bag", "window-statistics", "warped-neighbour")
     client = "labels"
     """The module of `recurra.export.clients` that asks its export."""
     unit = "examples"

@@ -49,7 +49,7 @@ class Tag(nn.Module):
     RNN-LSTM; of the CRF above a recurrent network: Huang, Xu & Yu 2015, Bidirectional LSTM-CRF models.
     """
 
-    baselines = ("single-words",)
+    baselines = ("single-words", "window-statistics")
     client = "labels"
     """The module of `recurra.export.clients` that asks its export."""
     unit = "tokens"

@@ -6,6 +6,7 @@ from typing import Any
 
 from recurra import config as configuration
 from recurra import registry
+from recurra.baselines.row import suits
 from recurra.config import Config
 from recurra.data.codecs.contract import Splits, forms_of
 from recurra.data.fields import readers_of
@@ -149,6 +150,11 @@ def _check_tokens(config: Config, embedder: Any, task: Any) -> None:
     """Refuse a codec that does not split a text into tokens where the baseline learns from them."""
     section, baseline = "input" if "input" in config else "vocabulary", config["baseline"]["kind"]
     codec = make_codecs(config, embedder, task)["input"]
+    if not suits(baseline, codec):
+        what, given = ("tokens", "numbers") if not hasattr(codec, "symbols") else ("numbers", "symbols")
+        fitting = [each for each in task.baselines if suits(each, codec)]
+        move = f"Set baseline.kind = {' or '.join(map(repr, fitting))}." if fitting else "Train with --no-baseline."
+        raise ConfigError(f"baseline.kind = {baseline!r} learns from {what}, but the input is {given}. {move}")
     if "text" not in codec.forms or isinstance(codec, Splits):
         return
     if getattr(registry.find("baseline", baseline), "of_tokens", False):
