@@ -33,8 +33,10 @@ OTHER_WORDS = {
     "server/asked.py": {"generate"},
     "answers/series.py": {"forecast"},
     "cli/report.py": {"forecast"},
+    "data/readers/sequences.py": {"tag"},
     "data/readers/series.py": {"forecast"},
     "data/readers/series_rows.py": {"forecast"},
+    "data/readers/tsf.py": {"forecast"},
     "forms/files.py": {"forecast"},
     "workflow/training.py": {"forecast"},
 }

@@ -51,3 +51,18 @@ def test_settings_out_of_range(settings: dict[str, float], message: str) -> None
 def test_symbols_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"reads numbers, but the input is symbols. Set embedder.kind = 'symbols'"):
         construct("embedder", {"kind": "numbers"}).build(Sizes(vocabulary=7))
+
+
+def test_what_training_adds_to_numbers() -> None:
+    given = Batch({"input": torch.full((400, 50, 3), 2.0)})
+    seen = {}
+    for name in ("noise", "shift", "scaling"):
+        embedder = construct("embedder", {"kind": "numbers", name: 0.1}).build(Sizes(width=3))
+        seen[name] = embedder(given)[0]
+        assert torch.equal(embedder.eval()(given)[0], given.fields["input"])
+    within = {name: float(x.std(1).mean()) for name, x in seen.items()}  # over the steps of a sequence
+    between = {name: float(x.mean(1).std()) for name, x in seen.items()}  # over sequences and numbers
+    assert within["noise"] == pytest.approx(0.1, rel=0.1) and within["shift"] == within["scaling"] == 0
+    assert between["shift"] == pytest.approx(0.1, rel=0.1) and between["scaling"] == pytest.approx(0.2, rel=0.1)
+    with pytest.raises(ConfigError, match=r"embedder\.noise = -1\.0, expected a spread of 0 or more\."):
+        construct("embedder", {"kind": "numbers", "noise": -1.0})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,7 +39,7 @@ class WarpedNeighbour:
 
     of_numbers: ClassVar[bool] = True
 
-    def __init__(self, most: float = 4e9) -> None:
+    def __init__(self, most: float = 5e8) -> None:
         if most < 1:
             raise ConfigError(f"baseline.most = {most:g}, expected 1 entry or more.")
         self.most = most

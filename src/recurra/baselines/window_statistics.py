@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -75,7 +76,7 @@ class WindowStatistics:
         else:
             best = [names[k] for k in p.argmax(1)]
             ends = np.cumsum([0, *steps])
-            answers = [_answer(field, best[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+            answers = [_answer(field, best[a:b]) for a, b in pairwise(ends)]
         what = f"statistics of {2 * self.around + 1} steps" if field == "tags" else "statistics"
         yield Row(f"logistic regression on {what}", X.shape[1], "statistics", answers, note)
 

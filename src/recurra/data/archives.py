@@ -7,10 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from recurra.data.files import counted, shortened
+from recurra.data.files import shortened
 from recurra.errors import DataError
 
 MISSING = ("?", "nan", "na", "")
@@ -34,9 +31,7 @@ def header_of(path: Path, lines: Sequence[tuple[int, str]]) -> tuple[list[Word],
         if not text or text.startswith("#"):
             continue
         if not text.startswith("@"):
-            raise DataError(
-                f"{path}:{line}: {shortened(text)}, expected a word with @ before @data. Is a # missing before a remark?"
-            )
+            raise DataError(f"{path}:{line}: {shortened(text)}, expected a word with @ before @data. Is a # missing?")
         word, _, value = text[1:].partition(" ")
         if word.lower() == "data":
             rest = ((n, each) for n, each in lines[k + 1 :] if each.strip() and not each.startswith("#"))
@@ -85,24 +80,3 @@ def moment(cell: str, place: str) -> float:
     if not math.isfinite(found):
         raise DataError(f"{place}: {shortened(cell)} is no time, expected a number or a date.")
     return found
-
-
-def filled(values: NDArray[np.float64], how: str, place: str) -> NDArray[np.float64]:
-    """Values [T, W] without gaps: refused, filled "forward", or "linear". Raises `DataError` for a column of none."""
-    gaps = np.isnan(values)
-    if how == "refuse" and gaps.any():
-        row, column = map(int, np.argwhere(gaps)[0])
-        raise DataError(
-            f"{place}: no value at step {row + 1} of dimension {column + 1}, and {counted(int(gaps.sum()), 'value')} "
-            "missing in all. Fill them: --set reader.missing=forward, or =linear"
-        )
-    for k in np.flatnonzero(gaps.any(0)):
-        known = np.flatnonzero(~gaps[:, k])
-        if not len(known):
-            raise DataError(f"{place}: no value of dimension {k + 1} at all, expected some. Leave the line out.")
-        if how == "linear":
-            values[:, k] = np.interp(np.arange(len(values)), known, values[known, k])
-        else:
-            before = np.maximum(np.searchsorted(known, np.arange(len(values)), side="right") - 1, 0)
-            values[:, k] = values[known[before], k]
-    return values

@@ -254,7 +254,7 @@ def too_much(name: str, packed: int, most: int) -> DataError:
 
 
 def unpacked(name: str, raw: bytes) -> bytes:
-    """The bytes of a file called `name` as they were before gzip, or as they are. Raises `DataError` for unsound ones."""
+    """The bytes of a file called `name` as they are, or were before gzip. Raises `DataError` for unsound ones."""
     if not raw.startswith(GZIP):
         return raw
     try:

@@ -5,21 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from recurra.data.cells import cells_of, separator_of
 from recurra.data.files import counted, read_lines
 from recurra.errors import DataError, did_you_mean
 
 Row = tuple[str, list[str]]
 """The place of a row, and its cells."""
-
-
-def cells_of(line: str, separator: str) -> list[str]:
-    """The cells of a row, without white space and quotation marks around them."""
-    return [cell.strip().removeprefix('"').removesuffix('"').strip() for cell in line.split(separator)]
-
-
-def separator_of(line: str) -> str:
-    """What parts the cells of a header: a tab, a semicolon or a comma."""
-    return next((mark for mark in ("\t", ";", ",") if mark in line), ",")
 
 
 def table(path: Path, encoding: str) -> tuple[list[str], Iterator[Row]]:
@@ -31,7 +22,9 @@ def table(path: Path, encoding: str) -> tuple[list[str], Iterator[Row]]:
     separator = separator_of(lines[0][1])
     names = cells_of(lines[0][1], separator)
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise DataError(f"{path}:{lines[0][0]}: two columns are called {twice!r}, expected a name for each. Rename one.")
+        raise DataError(
+            f"{path}:{lines[0][0]}: two columns are called {twice!r}, expected a name for each. Rename one."
+        )
 
     def rows() -> Iterator[Row]:
         for number, line in lines[1:]:

@@ -81,7 +81,7 @@ def gather(data: Data, reader: Reader) -> Parts:
     sources = {part: [Path(path) for path in paths] or list(getattr(known, part)) for part, paths in named.items()}
     found = {part: list(_read(of, reader)) for part, of in sources.items()}
     if isinstance(reader, AutoReader) and reader.kind is not None:
-        chosen = {"kind": reader.kind, "encoding": reader.encoding}
+        chosen = reader.chosen
         notes.append(f"{reader.reason}.")
     done = [f"{known.name}: {known.split}"] if known.split else []
     shares = {

@@ -21,7 +21,7 @@ Generic = NDArray[np.generic]
 def packed(**arrays: Any) -> bytes:
     """The bytes of an `.npz` file of these arrays."""
     held = io.BytesIO()
-    np.savez(held, **{name: np.asarray(each) for name, each in arrays.items()})
+    np.savez(held, allow_pickle=False, **{name: np.asarray(each) for name, each in arrays.items()})
     return held.getvalue()
 
 
@@ -62,7 +62,9 @@ def side_by_side(steps: Mapping[str, Generic], origin: int | None, path: str) ->
     found = []
     for name, each in steps.items():
         if each.dtype.kind not in "biuf":
-            raise DataError(f"{path}: the array {name} holds {each.dtype}, expected numbers. Name others: reader.arrays.")
+            raise DataError(
+                f"{path}: the array {name} holds {each.dtype}, expected numbers. Name others: reader.arrays."
+            )
         if each.dtype.kind == "f" and not np.isfinite(each).all():
             row = int(np.argwhere(~np.isfinite(each))[0][0])
             raise DataError(
@@ -72,11 +74,12 @@ def side_by_side(steps: Mapping[str, Generic], origin: int | None, path: str) ->
         if origin is not None:
             if each.ndim < 3 or origin >= each.shape[1]:
                 raise DataError(
-                    f"{path}: reader.origin = {origin}, but {name} has the shape {each.shape}, expected [steps, points, "
-                    f"numbers] with more than {origin:,} points. Leave the setting away, or name another point."
+                    f"{path}: reader.origin = {origin}, but {name} has the shape {each.shape}, expected [steps, "
+                    f"points, numbers] with more than {origin:,} points. Leave the setting away, or name another point."
                 )
-            seen = each.reshape(len(each), -1).any(1)
-            each = each.astype(np.float64)
-            each = np.where(seen[:, None, None], each - each[:, origin : origin + 1], each)
+            points = each.astype(np.float64)
+            seen = np.flatnonzero(points.reshape(len(points), -1).any(1))  # of what was not seen nothing is to be told
+            points[seen] -= points[seen, origin : origin + 1]
+            each = points
         found.append(each.reshape(len(each), -1) if each.size else each.reshape(len(each), max(1, each[:1].size)))
     return found[0] if len(found) == 1 else np.concatenate(found, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Self
 
 import torch
@@ -19,14 +20,24 @@ class NumberEmbedder(nn.Module):
     """x_t = W v_t + b of a vector of numbers v_t at each step; without a `size` v_t as it is.
 
     Reads the field "input" [B, T, W], as a codec of numbers gives it; gives [B, T, D], time first in memory. `dropout`
-    zeroes single entries of x. Raises ConfigError for a share or size out of range, `build` for an input of symbols.
+    zeroes single entries of x. In training, so that no sequence comes twice, v_t · (1 + `scaling` · s) + `shift` · o +
+    `noise` · n_t stands in the place of v_t: s and o drawn for each number of each sequence, n_t for each step besides,
+    all from N(0, 1), in the unit that the codec gives the numbers (of "scaled" their spread).
+    Raises ConfigError for a share or size out of range, `build` for an input of symbols.
     """
 
     linear: nn.Linear | None
     like: Tensor
     """Of the type that weights have: a model in float64 reads numbers in float64."""
 
-    def __init__(self, size: int | None = None, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        size: int | None = None,
+        dropout: float = 0.0,
+        noise: float = 0.0,
+        shift: float = 0.0,
+        scaling: float = 0.0,
+    ) -> None:
         super().__init__()
         if size is not None:
             check_size("embedder.size", size)
@@ -34,7 +45,11 @@ class NumberEmbedder(nn.Module):
             raise ConfigError(f'embedder.size = {size}, expected 1 or more, or "none" for the numbers as they are.')
         if not 0 <= dropout < 1:
             raise ConfigError(f"embedder.dropout = {dropout}, expected 0 or more and less than 1.")
+        for name, spread in (("noise", noise), ("shift", shift), ("scaling", scaling)):
+            if not 0 <= spread < math.inf:
+                raise ConfigError(f"embedder.{name} = {spread}, expected a spread of 0 or more.")
         self.size, self.dropout = size, dropout
+        self.noise, self.shift, self.scaling = noise, shift, scaling
         self.register_buffer("like", torch.empty(0), persistent=False)
 
     @property
@@ -55,5 +70,15 @@ class NumberEmbedder(nn.Module):
     def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:
         given = batch.fields["input"].transpose(0, 1)  # [T, B, W]
         given = given.to(self.like.dtype)
+        if self.training:
+            given = self._changed(given)
         x = given if self.linear is None else self.linear(given)
         return dropout(x, self.dropout, self.training).transpose(0, 1), batch.structure
+
+    def _changed(self, given: Tensor) -> Tensor:
+        """[T, B, W] with what training adds."""
+        if self.scaling:
+            given = given * (1 + self.scaling * torch.randn_like(given[:1]))
+        if self.shift:
+            given = given + self.shift * torch.randn_like(given[:1])
+        return given + self.noise * torch.randn_like(given) if self.noise else given

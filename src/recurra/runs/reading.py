@@ -10,7 +10,7 @@ from recurra import config as configuration
 from recurra import registry
 from recurra.config import Config, Data
 from recurra.data.parts import Cut, Parts, gather, read
-from recurra.data.readers.sniff import AutoReader
+from recurra.data.readers.sniff import AutoReader, Gives
 from recurra.errors import ConfigError, DataError
 from recurra.types import Example
 
@@ -98,8 +98,9 @@ def read_like_training(files: Sequence[str | Path], config: Config, settings: Ma
     except DataError as error:
         if chosen["kind"] == "auto":
             raise
-        pairs = "source" in registry.find("reader", chosen["kind"]).fields
-        look = AutoReader(chosen.get("encoding", "utf-8"), "pairs" if pairs else "labels")
+        fields = registry.find("reader", chosen["kind"]).fields
+        gives: Gives = "pairs" if "source" in fields else "numbers" if "vectors" in fields else "labels"
+        look = AutoReader(chosen.get("encoding", "utf-8"), gives)
         kinds = [found.partition(":")[0] for file in files if (found := look.sniff(file)) is not None]
         other = next((kind for kind in kinds if kind != chosen["kind"]), None)
         if other is None:

@@ -19,6 +19,7 @@ GIVES = {
     "pairs": "pairs of source and target",
     "sentences": "sentences one by one",
     "labels": "labelled examples",
+    "numbers": "sequences of numbers",
 }
 """What the reader "auto" may be asked for."""
 
@@ -127,7 +128,7 @@ def _check_codecs(config: Config, embedder: Any, task: Any) -> None:
             f"text. Set {section}.kind = {' or '.join(map(repr, _kinds_for_texts()))}."
         )
     reader = config["reader"]["kind"]
-    given = registry.find("reader", reader).fields
+    given = registry.construct("reader", config["reader"]).fields
     for side, part in (("input", section), ("target", "target")):
         if side not in fields:
             continue
@@ -168,10 +169,11 @@ def _check_tokens(config: Config, embedder: Any, task: Any) -> None:
 def _check_reader(config: Config, task: Any) -> None:
     """Refuse a reader that does not give what a task reads and learns."""
     reader, name, wanted = config["reader"], config["task"]["kind"], gives(task)
-    found = registry.find("reader", reader["kind"]).fields
+    found = registry.construct("reader", reader).fields
     if reader["kind"] == "auto":
         asked = reader.get("gives", "labels")
-        if asked != wanted and (isinstance(task, Starts) or not isinstance(task, Continues)):
+        fits = asked == wanted or (asked, wanted) == ("numbers", "labels")
+        if not fits and (isinstance(task, Starts) or not isinstance(task, Continues)):
             raise ConfigError(
                 f"reader.gives = {asked!r}, but the task {name!r} learns from {GIVES[wanted]}. Set reader.gives = "
                 f"{wanted!r}, or name the format: --set reader.kind={_example_of(wanted)}"

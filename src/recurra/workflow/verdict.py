@@ -45,6 +45,7 @@ def _help(seen: Curves, config: Config) -> str:
     takes = "vectors" in registry.defaults("codec", vocabulary["kind"]) if vocabulary else False
     if takes and not vocabulary.get("vectors") and registry.has_method("embedder", config["embedder"]["kind"], "adopt"):
         move += " Ready word vectors may help, too: --set vocabulary.vectors=FILE."
-    if registry.defaults("task", config["task"]["kind"]).get("ngrams") == 0 and not config["task"].get("ngrams"):
+    counts = registry.defaults("task", config["task"]["kind"]).get("ngrams") == 0
+    if counts and vocabulary and not config["task"].get("ngrams"):
         move += " Counting n-grams beside the network is most likely to help: --set task.ngrams=2."
     return move

@@ -57,7 +57,7 @@ class IntervalsReader:
     sample: ClassVar[Sample] = Sample(
         {
             "a.npz": packed(acc=np.arange(900.0).reshape(300, 3), offsets=[0, 200, 300], who=[1, 2]),
-            "b.csv": "who,activity,start,end\n1,1,3,140\n1,2,141,200\n2,1,1,100\n".encode(),
+            "b.csv": b"who,activity,start,end\n1,1,3,140\n1,2,141,200\n2,1,1,100\n",
         },
         1,
         folder=True,
@@ -163,7 +163,9 @@ class IntervalsReader:
             recording = recordings.get(key, -1)
             if recording < 0:
                 what = ", ".join(f"{names[k]} {cells[k]}" for k in keys) or "no column that is an array"
-                raise DataError(f"{place}: {what}, which names no single recording of {held.path}. Is it the right file?")
+                raise DataError(
+                    f"{place}: {what}, which names no single recording of {held.path}. Is it the right file?"
+                )
             length = int(ends[recording + 1]) - int(ends[recording])
             begin, last = _whole(cells[start]), _whole(cells[end])
             if not 1 <= begin <= last <= length:
@@ -200,9 +202,11 @@ class IntervalsReader:
             latest = last.end - self.window if self.give == "windows" else last.end - 1
             for begin in range(first.begin, latest + 1, self.stride):
                 end = min(begin + self.window, last.end)
-                named = {"label": first.name} if self.give == "windows" else {
-                    "tags": tags[begin - first.begin : end - first.begin]
-                }
+                named = (
+                    {"label": first.name}
+                    if self.give == "windows"
+                    else {"tags": tags[begin - first.begin : end - first.begin]}
+                )
                 place = f"{first.place}, steps {begin + 1:,} to {end:,}"
                 yield {"vectors": numbers[offset + begin : offset + end], **named, **more, "place": place}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -77,11 +77,8 @@ class NpzReader:
                 raise _misfit(path, self.label or "", len(names), count)
             for k in range(count):
                 rows = slice(int(ends[k]), int(ends[k + 1]))
-                vectors, kept = numbers[rows], slice(None)
-                if self.zeros == "drop":
-                    kept = np.flatnonzero(vectors.any(1))
-                    vectors = vectors[kept]
-                example = {"vectors": vectors, "place": f"{path}, sequence {k}"}
+                kept = numbers[rows].any(1) if self.zeros == "drop" else np.ones(rows.stop - rows.start, bool)
+                example: dict[str, object] = {"vectors": numbers[rows][kept], "place": f"{path}, sequence {k}"}
                 if names is not None and len(names) == count:
                     example["label"] = str(names[k])
                 elif names is not None:
@@ -134,5 +131,3 @@ def _misfit(path: Path, name: str, found: int, sequences: int) -> DataError:
         f"{path}: the array {name} has {counted(found, 'entry' if found == 1 else 'entrie')}, expected one for each of "
         f"{counted(sequences, 'sequence')}. Name another array."
     )
-
-

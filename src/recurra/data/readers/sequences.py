@@ -10,8 +10,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from recurra.data.archives import moment, number
-from recurra.data.files import check_encoding, head_lines
-from recurra.data.rows import Row, cells_of, place_of, separator_of, table
+from recurra.data.cells import cells_of, separator_of
+from recurra.data.files import check_encoding, head_lines, shortened
+from recurra.data.rows import Row, place_of, table
 from recurra.data.sample import Sample
 from recurra.errors import DataError
 from recurra.registry import part
@@ -79,11 +80,8 @@ class SequencesReader:
         if not {*NAMES} & {name.lower() for name in names} or len(names) != len(cells):
             return None
         aside = {*NAMES, *TIMES, self.label, self.tag}
-        numbers = [cell for name, cell in zip(names, cells, strict=True) if name.lower() not in aside]
-        try:
-            found = bool(numbers) and all(np.isfinite([number(cell, "") for cell in numbers]))
-        except DataError:
-            return None
+        others = [cell for name, cell in zip(names, cells, strict=True) if name.lower() not in aside]
+        found = any(_is_number(cell) for cell in others)
         return "a table with a row for each step of a sequence" if found else None
 
     def _table(self, folder: Path) -> Path:
@@ -91,7 +89,9 @@ class SequencesReader:
         files = [each for each in files if each.name != self.labels]
         if len(files) != 1:
             found = ", ".join(each.name for each in files[:3]) or "none"
-            raise DataError(f"{folder}: expected one table (.csv or .tsv) in this folder, found {found}. Name the file.")
+            raise DataError(
+                f"{folder}: expected one table (.csv or .tsv) in this folder, found {found}. Name the file."
+            )
         return files[0]
 
     def _sequence_column(self, names: Sequence[str], path: Path) -> int:
@@ -141,7 +141,7 @@ class SequencesReader:
         roles = {}
         for role, name in (("label", self.label), ("tag", self.tag), ("group", self.group)):
             if name in names:
-                roles[role] = list(names).index(name)
+                roles[role] = list(names).index(str(name))
             elif name not in (LABEL, TAG, None) and not self.labels:
                 place_of(str(name), names, path, role)
         if self.time == "auto":
@@ -165,6 +165,12 @@ class SequencesReader:
         roles: Mapping[str, int],
         known: Mapping[str, Mapping[str, str]],
     ) -> Example:
+        for place, cells in rows:
+            if wrong := next((cells[k] for k in columns if not _is_number(cells[k])), None):
+                raise DataError(
+                    f"{place}: {shortened(wrong)} is no number. Say what its column is, reader.label, reader.tag or "
+                    "reader.group, or name those of numbers: reader.columns."
+                )
         vectors = np.array([[number(cells[k], place) for k in columns] for place, cells in rows])
         if np.isnan(vectors).any():
             step, column = map(int, np.argwhere(np.isnan(vectors))[0])
@@ -183,12 +189,21 @@ class SequencesReader:
         return {**example, "place": rows[0][0]}
 
 
+def _is_number(cell: str) -> bool:
+    """Whether a cell holds a number, or nothing."""
+    try:
+        number(cell, "")
+    except DataError:
+        return False
+    return True
+
+
 def _one(rows: Sequence[Row], column: int, role: str) -> str:
     """The value of a column that is the same in all rows of a sequence."""
     value = rows[0][1][column]
     for place, cells in rows:
         if cells[column] != value:
-            move = ' For a name at each step: --set reader.tag=… and its name' if role == "label" else ""
+            move = " For a name at each step: --set reader.tag=… and its name" if role == "label" else ""
             raise DataError(
                 f"{place}: the {role} {cells[column]!r}, but the sequence began with {value!r}: expected one for all "
                 f"its rows.{move}"

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from recurra.data.files import check_encoding, read_text
 from recurra.data.sample import Sample
 from recurra.errors import DataError
-from recurra.registry import construct, part
+from recurra.registry import arguments, construct, part
 from recurra.types import Example
 
 ORDER = ("conllu", "aligned", "jsonl", "trees", "columns", "labelled-lines", "table")
@@ -19,13 +19,17 @@ PAIRS = ("dictionary", "pairs", "parallel")
 """Those asked for pairs of a source and a target."""
 SENTENCES = (*ORDER, "lines")
 """Those asked for sentences, whatever labels they bear; a text that is none of the others is read line by line."""
+NUMBERS = ("npz", "idx", "intervals", "ts", "sequences")
+"""Those asked for sequences of numbers."""
+ASKED = {"labels": ORDER, "pairs": PAIRS, "sentences": SENTENCES, "numbers": NUMBERS}
+Gives = Literal["labels", "pairs", "sentences", "numbers"]
 _ARRAY = re.compile(r"\s*\[\s*\{")
 
 
 @part("reader", "auto")
 class AutoReader:
     """The first of the readers in `ORDER` that takes the first file read, for that file and all read afterwards; with
-    `gives` "pairs" of those in `PAIRS`, with "sentences" of those in `SENTENCES`.
+    `gives` "pairs" of those in `PAIRS`, with "sentences" of those in `SENTENCES`, with "numbers" of those in `NUMBERS`.
 
     `kind` and `reason` are its name and why it was taken, in words; None and "" before. It works with its defaults but
     for the encoding: where that does not do, name it (`reader.kind`) and its settings. A plugin's reader is named, too.
@@ -33,7 +37,7 @@ class AutoReader:
     Raises `DataError` where no reader takes the first file, or only another one a later file.
     """
 
-    fields: ClassVar[Mapping[str, str]] = {
+    fields: Mapping[str, str] = {
         "text": "text",
         "tokens": "tokens",
         "tags": "tags",
@@ -45,10 +49,12 @@ class AutoReader:
     }
     sample: ClassVar[Sample] = Sample({"a": "EU B-ÓRG\n. O\n"}, 1)
 
-    def __init__(self, encoding: str = "utf-8", gives: Literal["labels", "pairs", "sentences"] = "labels") -> None:
+    def __init__(self, encoding: str = "utf-8", gives: Gives = "labels") -> None:
         self.encoding = check_encoding(encoding)
         self.gives = gives
-        self._order = {"labels": ORDER, "pairs": PAIRS, "sentences": SENTENCES}[gives]
+        self._order = ASKED[gives]
+        if gives == "numbers":
+            self.fields = {"vectors": "vectors", "label": "label", "tags": "tags"}
         self.kind: str | None = None
         self.reason = ""
         self._reader: Any = None
@@ -66,10 +72,19 @@ class AutoReader:
     def sniff(self, path: str | Path) -> str | None:
         """Which reader takes the file, and why; None if none does."""
         for kind in self._order:
-            why = construct("reader", {"kind": kind, "encoding": self.encoding}).sniff(path)
+            why = construct("reader", self._settings(kind)).sniff(path)
             if why:
                 return f"{kind}: {why}"
         return None
+
+    @property
+    def chosen(self) -> dict[str, Any] | None:
+        """The settings of the reader that was taken; None before."""
+        return None if self.kind is None else self._settings(self.kind)
+
+    def _settings(self, kind: str) -> dict[str, Any]:
+        """Those of a reader: its kind, and the encoding where it reads text."""
+        return {"kind": kind, **({"encoding": self.encoding} if "encoding" in arguments("reader", kind) else {})}
 
     def _check(self, path: Path) -> None:
         """Raise `DataError` for a file that looks like another reader's, and not like that of the one chosen."""
@@ -90,15 +105,21 @@ class AutoReader:
         kind, _, why = found.partition(": ")
         self.kind = kind
         self.reason, self._first = f"{path} read as {kind}: {why}", path
-        self._reader = construct("reader", {"kind": kind, "encoding": self.encoding})
+        self._reader = construct("reader", self._settings(kind))
 
     def _unknown(self, path: Path) -> DataError:
         """What is said of a file that no reader takes."""
         if path.is_dir():
-            expected = "files of pairs" if self.gives == "pairs" else "seq.in and seq.out in it"
+            folders = {"pairs": "files of pairs", "numbers": "recordings (.npz) and a table of intervals (.csv) in it"}
+            expected = folders.get(self.gives, "seq.in and seq.out in it")
             return DataError(
                 f"{path}: no reader knows this folder by its look, expected {expected}. "
                 f"Name the files in it: {path / '*'}"
+            )
+        if self.gives == "numbers":
+            return DataError(
+                f"{path}: no reader knows this file by its look, tried {', '.join(NUMBERS)}. Name its format and how "
+                "it is read: --set reader.kind=sequences (a table with a row for each step), or another of them."
             )
         text = read_text(path, self.encoding)  # says what is wrong with a file that is no text at all
         if not text.strip():

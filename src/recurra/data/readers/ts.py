@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.archives import Word, filled, header_of, moment, number, yes
+from recurra.data.archives import Word, header_of, moment, number, yes
+from recurra.data.cells import Filling, filled
 from recurra.data.files import check_encoding, counted, head_lines, read_lines, shortened
 from recurra.data.sample import Sample
 from recurra.errors import DataError
@@ -19,7 +20,6 @@ from recurra.registry import part
 from recurra.types import Example
 
 _PAIR = re.compile(r"\(([^(),]+),([^(),]+)\)")
-Missing = Literal["refuse", "forward", "linear"]
 
 
 @dataclass
@@ -58,7 +58,7 @@ class TsReader:
         2,
     )
 
-    def __init__(self, encoding: str = "utf-8", missing: Missing = "refuse") -> None:
+    def __init__(self, encoding: str = "utf-8", missing: Filling = "refuse") -> None:
         self.encoding, self.missing = check_encoding(encoding), missing
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
@@ -72,6 +72,8 @@ class TsReader:
             for line, text in rest:
                 place = f"{path}:{line}"
                 vectors, label = self._sequence(text, header, place)
+                called = [f"dimension {k + 1}" for k in range(vectors.shape[1])]
+                vectors = filled(vectors, self.missing, called, path, [line] * len(vectors), "this sequence")
                 wanted = header.dimensions or width
                 if wanted is not None and vectors.shape[1] != wanted:
                     who = "@dimensions says" if header.dimensions else "the first sequence has"
@@ -125,7 +127,7 @@ class TsReader:
                 f"{place}: {counted(len(vectors), 'step')}, expected {header.length:,} as @seriesLength says. Is a "
                 "comma one too many?"
             )
-        return filled(vectors, self.missing, place), label
+        return vectors, label
 
 
 def _header(words: Sequence[Word]) -> _Header:

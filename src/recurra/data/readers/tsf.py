@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
-from recurra.data.archives import Word, filled, header_of, moment, number
+from recurra.data.archives import Word, header_of, moment, number
+from recurra.data.cells import Filling, filled
 from recurra.data.files import check_encoding, counted, head_lines, read_lines, shortened
 from recurra.data.sample import Sample
 from recurra.errors import DataError
@@ -42,7 +43,7 @@ class TsfReader:
         2,
     )
 
-    def __init__(self, encoding: str = "utf-8", missing: Literal["refuse", "forward", "linear"] = "refuse") -> None:
+    def __init__(self, encoding: str = "utf-8", missing: Filling = "refuse") -> None:
         self.encoding, self.missing = check_encoding(encoding), missing
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
@@ -53,7 +54,7 @@ class TsfReader:
             found = False
             for line, text in rest:
                 found = True
-                yield self._series(text, attributes, f"{path}:{line}")
+                yield self._series(text, attributes, path, line)
             if not found:
                 raise DataError(f"{path}: no series behind @data, expected one a line. Name another file.")
 
@@ -62,7 +63,8 @@ class TsfReader:
         words = {line.split()[0].lower() for line in head_lines(Path(path), self.encoding) if line.startswith("@")}
         return "series of an archive (.tsf)" if words >= {"@attribute", "@relation"} else None
 
-    def _series(self, text: str, attributes: Sequence[tuple[str, str]], place: str) -> Example:
+    def _series(self, text: str, attributes: Sequence[tuple[str, str]], path: Path, line: int) -> Example:
+        place = f"{path}:{line}"
         *values, last = text.split(":", len(attributes))
         if len(values) < len(attributes):
             raise DataError(
@@ -80,7 +82,9 @@ class TsfReader:
         series = np.array([number(cell, place) for cell in last.split(",")])[:, None]
         if np.isnan(series).all():
             raise DataError(f"{place}: no value that is known, expected some. Leave the line out.")
-        return {"series": filled(series, self.missing, place), "names": [(names or ["1"])[0]], "place": place}
+        name = (names or ["1"])[0]
+        series = filled(series, self.missing, ["the series"], path, [line] * len(series), name)
+        return {"series": series, "names": [name], "place": place}
 
 
 def _attributes(words: Sequence[Word]) -> list[tuple[str, str]]:

@@ -18,8 +18,13 @@ from recurra.data.codecs.subwords import Subwords
 from recurra.data.codecs.tokens import Tokens
 from recurra.data.codecs.word import Word
 from recurra.data.vectors import read_vectors
-from recurra.registry import construct
-from recurra.testing.fuzzing.mutations import json_text, mutated, mutated_value
+from recurra.registry import arguments, construct
+from recurra.testing.fuzzing.mutations import json_text, mutated, mutated_bytes, mutated_value
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content if isinstance(content, bytes) else content.encode()
+
 
 _POEM = '{"title": "夜", "form": "5x4", "paragraphs": ["山水夜風香，石雨落秋光。雪月古江長，客夢起天霜。"]}\n'
 READERS: Mapping[str, tuple[str, ...]] = {
@@ -41,12 +46,28 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "poems": (_POEM, _POEM.replace("夜", "山").replace("5x4", "7x8")),
     "segmented": ("我们 走 吧\n好\n",),
     "series": ("date,é\n2020-01-31,1\n2020-02-29,NA\n2020-03-31,-2e3\n", "1;2;\n3;4;\n5;6,5;\n", "ds\ty\n1\t2\n2\t3\n"),
+    "sequences": (
+        "sequence,step,é,b,label\n1,0,1,2,x\n1,1,2,-2.5,x\n2,0,1,3,y\n",
+        "id;time;a;tag\né;2020-01-01;1;w\né;2020-01-02;-1e3;s\n",
+    ),
     "stories": ("1 Mary went to é.\n2 Where is Mary?\té\t1\n1 John ran.\n2 Who ran?\tJohn\t1 2\n",),
     "table": ("text,label\né,x\nb,y\n", 'a;b\n"x ""y""";1\n"z\nw";2\n', "text\tlabel\na\tb\n"),
     "text": ("é\nb\n",),
+    "ts": (
+        "# é\n@problemName é\n@timeStamps false\n@dimensions 2\n@classLabel true a b\n@data\n1,2:4,5:a\n1,?:-4,5e1:b\n",
+        "@timeStamps true\n@classLabel true a b\n@data\n(0,1),(1,2):(0,3),(2,4):a\n(2020-01-01 10:00:00,1):(3,4):b\n",
+    ),
+    "tsf": (
+        "# é\n@relation é\n@attribute series_name string\n@attribute start date\n@data\nT1:1979-01-01 00-00-00:1,2,?\n",
+    ),
     "trees": ("(3 (2 Ít) (4 works))\n(1 (0 a) (2 (2 b) (3 c)))\n",),
     "auto": ("EU B-ÓRG\n. O\n", "text,label\né,x\nb,y\n"),
 }
+BINARY: Mapping[str, tuple[bytes, ...]] = {
+    kind: tuple(map(_bytes, construct("reader", {"kind": kind}).sample.files.values()))
+    for kind in ("idx", "npz", "intervals")
+}
+"""Those that are no text."""
 _ALL = tuple(text for texts in READERS.values() for text in texts)
 _ENCODINGS = ("utf-8",) * 12 + ("latin-1", "utf-16", "gb18030")
 
@@ -59,10 +80,14 @@ class Readers:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "readers"
         self._folder.mkdir(exist_ok=True)
-        (self._folder / "aligned").mkdir(exist_ok=True)
+        for kind in ("aligned", "intervals"):
+            (self._folder / kind).mkdir(exist_ok=True)
 
     def make(self, random: Random) -> bytes:
-        kind = random.choice((*READERS, "auto"))
+        kind = random.choice((*READERS, "auto", *BINARY))
+        if kind in BINARY:
+            parts = [mutated_bytes(raw, random) if random.random() < 0.7 else raw for raw in BINARY[kind]]
+            return b"\x1e\x1e".join([f"{kind} utf-8".encode(), *parts])
         encoding = random.choice(_ENCODINGS)
         samples = READERS[kind] if random.random() < 0.9 else _ALL
         count = len(READERS[kind]) if kind in ("aligned", "parallel") else 1
@@ -77,12 +102,14 @@ class Readers:
         kind, encoding = head.decode().split()
         paths = []
         for k, raw in enumerate(files):
-            name = "aligned/" + ("seq.in", "seq.out", "label")[k % 3] if kind == "aligned" else f"{k}.txt"
+            names = {"aligned": ("seq.in", "seq.out", "label"), "intervals": ("a.npz", "b.csv")}.get(kind)
+            name = f"{kind}/{names[k % len(names)]}" if names else f"{k}.txt"
             paths.append(self._folder / name)
             write(paths[-1], raw)
-        if kind == "aligned":
-            paths = [self._folder / "aligned"]
-        reader = construct("reader", {"kind": kind, "encoding": encoding})
+        if kind in ("aligned", "intervals"):
+            paths = [self._folder / kind]
+        known = {"encoding": encoding} if "encoding" in arguments("reader", kind) else {}
+        reader = construct("reader", {"kind": kind, **known})
         reader.sniff(paths[0])
         found = list(reader.read(*paths))
         if kind != "poems":
@@ -98,7 +125,7 @@ def _check_example(example: Mapping[str, Any], fields: Mapping[str, str]) -> Non
         assert len(example["tags"]) == len(example["tokens"]), "other tags than tokens"
     for value in example.values():
         if isinstance(value, np.ndarray):
-            assert np.isfinite(value).all() and value.size, "numbers that are none"
+            assert np.isfinite(value).all() and value.ndim == 2 and value.shape[1], "numbers that are none"
         else:
             json.dumps(value, ensure_ascii=False).encode()
 
