@@ -297,5 +297,6 @@ def test_every_cell_has_a_test_of_its_equations() -> None:
         "coupled-lstm", "gru-reset-before", "layer-norm-lstm", "min-gru", "min-lstm",  # test_forms.py
         "rnn-identity",  # tests/engine/test_lecture.py
         "qrnn",  # above
+        "cfc", "gru-d", "gru-decay",  # test_gaps.py
     }  # fmt: skip
     assert {*STEPS, *elsewhere} == set(names("cell"))

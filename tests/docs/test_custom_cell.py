@@ -113,10 +113,14 @@ def test_the_page_s_peephole_lstm_is_the_registered_one() -> None:
 
 
 def test_the_page_s_python(folder: Path) -> None:
-    _, use, check = blocks("python")
+    _, use, check, gaps = blocks("python")
     said: list[object] = []
     space = {"print": lambda *words: said.extend(words)}
     exec(use, space)
     exec(check, space)
+    exec(gaps, space)
+    assert space["y"].shape == (20, 4, 16)  # type: ignore[attr-defined]
+    decaying = parse(next(block for block in blocks("") if "dt" in block))
+    assert decaying.given == ("dt",) and decaying.gates == ("z", "n")
     assert said == [(20, 4, 32)]
     assert list(space["same"].state_dict()) == list(space["layer"].state_dict())  # type: ignore[attr-defined]

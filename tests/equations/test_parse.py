@@ -189,7 +189,7 @@ NO_CELL = {
     "h = maximum(f)": "1:5: maximum takes a, b: missing a required argument: 'b'.",
     "h = maximum(f, 0)": "1:5: maximum takes values of the step, here is a number. k + relu(a - k) is maximum(a, k).",
     "k = 2\nh = tanh(k) + tanh(f)": "2:5: tanh takes values of the step, here is a number. Write its result.",
-    'h = tanh(f) + unit("b", begin=1.0)': "1:31: unit has no keyword begin. It takes name, start.",
+    'h = tanh(f) + unit("b", begin=1.0)': "1:31: unit has no keyword begin. It takes name, start, width.",
     'h = tanh(f) + unit("b", strat=1.0)': "1:31: unit has no keyword strat: did you mean 'start'?",
     "h = tanh(**f)": "1:12: tanh has no keyword None. It takes v.",
     "h = tanh(*f)": "1:10: this (Starred) is not part of the language",

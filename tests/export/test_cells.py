@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pytest
 import torch
@@ -15,6 +13,7 @@ from recurra.export import layer, nodes
 from recurra.export.check import TOLERANCE, distance, session
 from recurra.export.graph import FLOAT, INT64, Graph
 from recurra.nn import Recurrent
+from recurra.testing.cells import draw_given
 
 SIZES = ((1, 1), (3, 5), (4, 7))
 H = 4
@@ -38,6 +37,7 @@ def written(layers: Recurrent, one_step: bool = False) -> Graph:
     states = {s: graph.input(s, FLOAT, ("B", f"H_{s}")) for s in cell.state}
     weights = {name.removesuffix("_l0"): weight for name, weight in layers.named_parameters()}
     masks = {f"mask_zoneout_{s}": graph.constant(1 - layers.zoneout) for s in layers.variant.zoneout}
+    masks |= {f"given_{n}": graph.input(f"given_{n}", FLOAT, ("T", "B", f"W_{n}")) for n in cell.given}
     found = layer.Layer(cell, layers.variant, weights)
     y, last = layer.write(graph, found, x, states, lengths, masks, one_step)
     graph.output("y", y, FLOAT, ("T", "B", "Y"))
@@ -55,9 +55,11 @@ def apart(layers: Recurrent, graph: Graph, sizes: tuple[tuple[int, int], ...], r
         x = torch.randn(T, B, layers.input_size)
         states = tuple(torch.randn(1, B, H if k else layers.proj_size or H) for k in range(len(layers.cell.state)))
         lengths = torch.tensor([T, *np.random.default_rng(B).integers(0, T, B - 1)])
-        y, final = layers(x, states if len(states) > 1 else states[0], lengths if ragged else None)
+        beside = {name: value for name, value in draw_given(layers.cell, x).items() if name in layers.cell.given}
+        y, final = layers(x, states if len(states) > 1 else states[0], lengths if ragged else None, **beside)
         finals = (final,) if isinstance(final, Tensor) else final
-        feeds: Mapping[str, Tensor] = {"x": x, **{s: v[0] for s, v in zip(layers.cell.state, states, strict=True)}}
+        feeds: dict[str, Tensor] = {"x": x, **{s: v[0] for s, v in zip(layers.cell.state, states, strict=True)}}
+        feeds |= {f"given_{name}": v if v.ndim == 3 else v[..., None].expand(T, B, H) for name, v in beside.items()}
         given = {name: value.numpy() for name, value in feeds.items()} | (
             {"lengths": lengths.numpy()} if ragged else {}
         )

@@ -81,7 +81,7 @@ def measure(names: Sequence[str], shapes: Sequence[Shape], threads: Sequence[int
 
 def _row(cell: Cell, shape: Shape, seconds: float) -> dict[str, Any]:
     torch.manual_seed(0)
-    inputs = shape.H if any(n.op == "x" for n in cell.nodes) else shape.I
+    inputs = shape.H if cell.reads_input else shape.I
     layer = Recurrent(cell, inputs, shape.H)
     x = torch.randn(shape.T, shape.B, inputs, requires_grad=True)
     lengths = torch.randint(shape.T // 10, shape.T + 1, (shape.B,)) if shape.ragged else None

@@ -7,8 +7,9 @@
 | `weight_ih`, `weight_hh`, `weight_hr` | [gates · H, I], [gates · H, P], [P, H] |
 | `weight_<product>` | as `Cell.product_shape` says |
 | `bias_ih`, `bias_hh` | [gates · H] where there are any |
-| a cell's own parameters | [H] of units, [1] of scalars |
+| a cell's own parameters | [H] of units, [I] of those of the input's width, [1] of scalars |
 | masks, values of the layer below | [N, H]; of the first state [N, P] |
+| `given_dt`; `given_seen`, `given_since` | [N, H]; [N, I] |
 
 All of them are floating point and of one type, unless autocast mixes them; on one device; strided, and with memory of
 their own type behind them. Strides and views are free: `run` resolves views that only say that their sign is turned,
@@ -54,10 +55,11 @@ def check(
             raise _wrong_shape(f"state {name}", s, expected, cell)
     check_weights(cell, layer.variant, weights, (x.shape[1], units, outputs))
     needed = _masks(cell, layer.variant)
-    for name, first in needed.items():
+    widths = {"I": x.shape[1], "H": units, "P": outputs}
+    for name, width in needed.items():
         if name not in masks:
             raise WrongTensor(f"cell {cell.name!r} reads {name}, which is not given.")
-        if masks[name].shape != (expected := (rows, outputs if first else units)):
+        if masks[name].shape != (expected := (rows, widths[width])):
             raise _wrong_shape(name, masks[name], expected, cell)
     return _one_kind(x, state, weights, {name: masks[name] for name in needed})
 
@@ -151,7 +153,7 @@ def _weights(cell: Cell, variant: Variant, inputs: int, units: int, outputs: int
     if variant.projected:
         required["weight_hr"] = (outputs, units)
     required |= {f"weight_{name}": cell.product_shape(name, units, inputs) for name in cell.products}
-    own = {name: (units if p.op == "unit" else 1,) for name, p in cell.parameters.items()}
+    own = {name: cell.parameter_shape(name, units, inputs) for name in cell.parameters}
     optional = {f"bias_{name}": (count,) for name, count in gates.items() if count}
     return (
         {name: torch.Size(shape) for name, shape in (required | own).items()},
@@ -160,11 +162,12 @@ def _weights(cell: Cell, variant: Variant, inputs: int, units: int, outputs: int
 
 
 @lru_cache(maxsize=512)
-def _masks(cell: Cell, variant: Variant) -> dict[str, bool]:
-    """Masks and values of the layer below that the equations read → whether they are as wide as the first state."""
-    found = {f"{node.op}_{node.label}": False for node in cell.nodes if node.op in ("mask", "lower")}
-    found |= {f"mask_zoneout_{name}": name == cell.state[0] for name in variant.zoneout}
-    return found | ({"mask_recurrent": True} if variant.recurrent_mask else {})
+def _masks(cell: Cell, variant: Variant) -> dict[str, str]:
+    """What the equations read beside x, a row a step → its width: H units, I inputs, or P as the first state."""
+    beside = [node for node in cell.nodes if node.op in ("mask", "lower", "given")]
+    found = {f"{node.op}_{node.label}": "I" if node.wide else "H" for node in beside}
+    found |= {f"mask_zoneout_{name}": "P" if name == cell.state[0] else "H" for name in variant.zoneout}
+    return found | ({"mask_recurrent": "P"} if variant.recurrent_mask else {})
 
 
 def _one_kind(x: Tensor, state: tuple[Tensor, ...], *named: Mapping[str, Tensor]) -> tuple[bool, bool]:

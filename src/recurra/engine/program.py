@@ -14,6 +14,7 @@ from functools import cached_property, lru_cache
 import sympy as sp
 
 from recurra.equations.derive import PLAIN, Derivation, Variant, constants, derive
+from recurra.equations.expression import GIVEN
 from recurra.equations.language import Cell
 from recurra.equations.statements import (
     Norm,
@@ -53,13 +54,15 @@ class Program:
 
     @cached_property
     def wide(self) -> frozenset[str]:
-        """The values as wide as the input: x, and what is made of it alone."""
+        """The values as wide as the input: x, what comes beside it for each of its values, and what is made of those
+        alone."""
         derivation = self.derivation
         if derivation.cell.ties_input:  # then it is as wide as everything else
             return frozenset()
         arguments = {weight: argument for weight, (argument, _) in derivation.weight_gradients.items()}
         to_input = {name for name, node in derivation.cell.products.items() if node.wide}
-        found = {"x"}
+        found = {"x", *(f"given_{name}" for name, node in GIVEN.items() if node.wide)}
+        found.update(name for name, node in derivation.cell.parameters.items() if node.wide)
         for phase in (self.forward, self.backward):
             for st in (*phase.before, *phase.step, *phase.after):
                 match st:

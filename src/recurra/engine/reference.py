@@ -93,7 +93,7 @@ def step(
                 return x
             case "unit" | "scalar":
                 return weights[node.label]
-            case "mask" | "lower":
+            case "mask" | "lower" | "given":
                 return masks[f"{node.op}_{node.label}"]
             case "function":
                 return FUNCTIONS[node.label](*v)

@@ -50,8 +50,8 @@ def content(cell: Cell) -> str:
 
 @lru_cache(maxsize=256)
 def write(cell: Cell, variant: Variant, lowest: bool = False) -> str:
-    """One line of JSON that `read` understands; `lowest`: the layer's equations are `cell.lowest`."""
-    used = cell.lowest if lowest else cell
+    """One line of JSON that `read` understands; the layer's equations are `cell.lowest` or `cell.upper`."""
+    used = cell.lowest if lowest else cell.upper
     _known[content(used)] = used
     record = {
         "cell": cell.name,
@@ -90,7 +90,7 @@ def _remade(record: dict[str, object]) -> Cell:
             "registers it, or load its plugin, before the program runs: recurra.registry.load_plugin('FILE.py'), or "
             "--plugin FILE.py."
         ) from error
-    cell = cell.lowest if record["lowest"] else cell
+    cell = cell.lowest if record["lowest"] else cell.upper
     if content(cell) != record["content"]:
         raise ConfigError(
             f"this program has a layer of the cell {name!r}, whose equations here ({content(cell)}) are not those it "

@@ -11,10 +11,7 @@ from collections.abc import Iterable
 
 from recurra.engine.emit import Lines
 from recurra.engine.program import Program
-from recurra.equations.statements import Statement, names_in
-
-GIVEN = ("mask_", "lower_")
-"""Beginnings of the names of values that come with the input, one row per packed row."""
+from recurra.equations.statements import BESIDE, Statement, names_in
 
 
 def reads(statements: Iterable[Statement]) -> set[str]:
@@ -40,7 +37,7 @@ class Writer:
         """The expression of a value outside the loop."""
         if name in self.parameters:
             return f"w[{name!r}]"
-        if name.startswith(GIVEN):
+        if name.startswith(BESIDE):
             return f"masks[{name!r}]"
         return self.locations.get(name, f"W_{name}")
 
@@ -48,7 +45,7 @@ class Writer:
         """The variable of a value inside the loop."""
         if name in self.narrow:
             return self.spell_whole(name)
-        if name.startswith(GIVEN) or name in self.locations:
+        if name.startswith(BESIDE) or name in self.locations:
             self.viewed.setdefault(f"s_{name}", self.spell_whole(name))
         return f"s_{name}"
 

@@ -26,6 +26,7 @@ from recurra.equations.keep import smallest_cut
 from recurra.equations.language import Cell
 from recurra.equations.lowering import PLAIN, Variant, forward_statements
 from recurra.equations.statements import (
+    BESIDE,
     Norm,
     NormTransposed,
     Pointwise,
@@ -39,6 +40,8 @@ from recurra.equations.statements import (
 )
 from recurra.errors import ConfigError
 
+FACTS = ("mask_", "given_seen")
+"""Beginnings of the names of values that get no gradient: they are drawn, or are as the data are."""
 MOST_OPERATIONS = 1_000
 """Of the pointwise statements of a step, forward and backward together."""
 
@@ -80,6 +83,7 @@ def _backward(forward: tuple[Statement, ...], cell: Cell) -> tuple[list[Statemen
         terms[state].append(symbol(f"g_{state}"))
     out: list[Statement] = []
     weights: dict[str, tuple[str, tuple[str, ...]]] = {}
+    facts = _facts(forward)
 
     def gradient(name: str) -> str:
         out.append(Pointwise(f"d_{name}", sp.Add(*terms.pop(name, [sp.Integer(0)]))))
@@ -97,14 +101,15 @@ def _backward(forward: tuple[Statement, ...], cell: Cell) -> tuple[list[Statemen
             case Pointwise(name, value):
                 arriving = symbol(gradient(name))
                 for leaf, slope in _slopes(name, value):
-                    if slope != 0 and not leaf.startswith("mask_"):
+                    if slope != 0 and leaf not in facts:
                         terms[leaf].append(arriving * slope)
             case Product(outs, weight, argument):
                 grads = tuple(gradient(o) for o in outs)
-                back = error(argument)
-                out.append(ProductTransposed(back, weight, grads))
-                terms[argument].append(symbol(back))
                 weights[weight] = (argument, grads)
+                if argument not in facts:
+                    back = error(argument)
+                    out.append(ProductTransposed(back, weight, grads))
+                    terms[argument].append(symbol(back))
             case Norm(outs, arguments, scale):
                 grads = tuple(gradient(o) for o in outs)
                 backs = tuple(map(error, arguments))
@@ -112,6 +117,17 @@ def _backward(forward: tuple[Statement, ...], cell: Cell) -> tuple[list[Statemen
                 for argument, back in zip(arguments, backs, strict=True):
                     terms[argument].append(symbol(back))
     return out, {leaf: gradient(leaf) for leaf in sorted(terms)}, weights
+
+
+def _facts(forward: Iterable[Statement]) -> frozenset[str]:
+    """The values that get no gradient: those of `FACTS`, and what is made of them alone without a weight."""
+    found: set[str] = set()
+    for st in forward:
+        read = names_in(st)
+        found.update(name for name in read if name.startswith(FACTS))
+        if read and found.issuperset(read) and not isinstance(st, Product):
+            found.update(names_out(st))
+    return frozenset(found)
 
 
 def _slopes(name: str, value: sp.Expr) -> Iterable[tuple[str, sp.Expr]]:
@@ -203,7 +219,7 @@ def derive(cell: Cell, variant: Variant = PLAIN) -> Derivation:
         if isinstance(st, Pointwise) and (st.name in same or not st.value.atoms(sp.Function))
     }
     cheap = {name: [str(s) for s in st.value.free_symbols] for name, st in arithmetic.items()}
-    kept = smallest_cut(inner, cheap, lambda n: n in free or n.startswith(("mask_", "lower_")))
+    kept = smallest_cut(inner, cheap, lambda n: n in free or n.startswith(BESIDE))
     again, todo = set(), [n for n in inner if n not in kept and (n not in free or n in same)]
     while todo:
         name = todo.pop()

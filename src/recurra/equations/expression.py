@@ -107,10 +107,10 @@ def maximum(a: Expression | Number, b: Expression | Number) -> Expression:
     return Expression("function", (wrap(a), wrap(b)), "maximum")
 
 
-def unit(name: str, start: float | Drawn | None = None) -> Expression:
-    """A learned vector with one entry per unit [H], e.g. a peephole. `start`: its first value, or the distribution its
-    values are drawn from (default: uniform in ±1/√H)."""
-    return Expression("unit", label=name, start=start)
+def unit(name: str, start: float | Drawn | None = None, width: Literal["units", "input"] = "units") -> Expression:
+    """A learned vector with one entry per unit [H], e.g. a peephole, or per input value with width="input". `start`:
+    its first value, or the distribution its values are drawn from (default: uniform in ±1/√H)."""
+    return Expression("unit", label=name, start=start, wide=width == "input")
 
 
 def scalar(name: str, start: float | Drawn | None = None) -> Expression:
@@ -126,6 +126,17 @@ def mask(name: str) -> Expression:
 def raw_input() -> Expression:
     """The layer's input x itself; where it meets values of H units, input and hidden size must agree."""
     return Expression("x", label="x")
+
+
+dt = Expression("given", label="dt")
+"""The time since the step before, in units of the usual step; one number a step, for every unit the same."""
+seen = Expression("given", label="seen", wide=True)
+"""1 where an input value was measured at this step, 0 where it is missing and x only stands for it; as wide as x."""
+since = Expression("given", label="since", wide=True)
+"""The time since an input value was last seen before this step, in units of the usual step; as wide as x."""
+GIVEN = {node.label: node for node in (dt, seen, since)}
+"""What comes beside x with every step, by name. Where a caller gives none of it every step is a usual one and nothing
+is missing: dt = seen = since = 1."""
 
 
 def lower(state: str) -> Expression:
@@ -172,22 +183,42 @@ def walk(*roots: Expression) -> Iterator[Expression]:
             stack.extend((a, False) for a in reversed(node.args))
 
 
-def without_lower(roots: tuple[Expression, ...]) -> tuple[Expression, ...]:
-    """The expressions with 0 for the layer below, and without what comes to nothing by that."""
-    zero = Expression("number", label="0")
+def with_numbers(
+    roots: tuple[Expression, ...], number: Callable[[Expression], Number | None]
+) -> tuple[Expression, ...]:
+    """The expressions with numbers for some symbols, and without what comes to nothing by that; `number` gives a
+    symbol's, None where it stays."""
     made: dict[int, Expression] = {}
     for node in walk(*roots):
         args = tuple(made[id(a)] for a in node.args)
-        gone = [a is zero for a in args]
-        nothing = {"multiply": any(gone), "divide": gone[:1] == [True], "project": any(gone), "part": any(gone)}
-        if node.op == "lower" or nothing.get(node.op, False):
-            made[id(node)] = zero
-        elif node.op in ("add", "subtract") and gone[1]:
+        values = tuple(float(a.label) if a.op == "number" else None for a in args)
+        value = number(node) if not args else _folded(node, values)
+        if value is not None:
+            made[id(node)] = wrap(value)
+        elif (node.op in ("add", "subtract") and values[1] == 0) or (
+            node.op in ("multiply", "divide") and values[1] == 1
+        ):
             made[id(node)] = args[0]
-        elif node.op == "add" and gone[0]:
+        elif (node.op == "add" and values[0] == 0) or (node.op == "multiply" and values[0] == 1):
             made[id(node)] = args[1]
         elif args == node.args:
             made[id(node)] = node
         else:
             made[id(node)] = Expression(node.op, args, node.label, node.start, node.parts, node.wide)
     return tuple(made[id(r)] for r in roots)
+
+
+AT_ZERO = {"relu": 0, "tanh": 0, "hard_tanh": 0, "exp": 1}
+"""Functions whose value at 0 is a whole number."""
+
+
+def _folded(node: Expression, values: tuple[float | None, ...]) -> float | None:
+    """The number that a node comes to where its arguments are these; None: it is none."""
+    first, nothing = values[0], 0.0 in values
+    if (node.op in ("project", "part", "multiply") and nothing) or (node.op == "divide" and first == 0):
+        return 0
+    if node.op == "function" and len(values) == 1 and first == 0:
+        return AT_ZERO.get(node.label)
+    if node.op in ("add", "subtract") and None not in values:
+        return first + (values[1] if node.op == "add" else -values[1])  # type: ignore[operator]
+    return None

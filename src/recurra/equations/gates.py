@@ -37,8 +37,8 @@ def activations(cell: Cell) -> tuple[Activation, ...]:
     """The functions of a cell's equations that change from step to step, those of gates first, in the gates' order.
 
     One is called as the gate it is of, i or f; as what its shift says where a product inside the step makes it (`n` of
-    a unit `shift_n`), else as that product; a function of states alone as it is written: tanh(c). Of two with one name
-    the later is numbered: f, f_2.
+    a unit `shift_n`), else as that product; a function of states, or of what comes beside x, as it is written: tanh(c),
+    exp(relu(dt)). Of two with one name the later is numbered: f, f_2.
     """
     nodes = _changing(cell)
     found = [_named(cell, node) for node in nodes]
@@ -104,7 +104,7 @@ def _named(cell: Cell, node: Expression) -> tuple[str, str]:
         return shift, shift
     if "product" in of:
         return of["product"][0], shift
-    return f"{node.label}({', '.join(of.get('state', ['']))})", shift
+    return f"{node.label}({', '.join(of.get('state') or of.get('function', ['']))})", shift
 
 
 def _reached(cell: Cell, node: Expression) -> Iterator[tuple[str, str]]:
@@ -117,7 +117,7 @@ def _reached(cell: Cell, node: Expression) -> Iterator[tuple[str, str]]:
             yield "state", news[id(here)]
         elif here.op in ("gate", "gate_input", "gate_recurrent"):
             yield "gate", here.label
-        elif here.op in ("state", "x"):
+        elif here.op in ("state", "x", "given"):
             yield "state", here.label
         elif here.op == "unit" and here.label.startswith("shift_"):
             yield "shift", here.label.removeprefix("shift_")
@@ -127,7 +127,9 @@ def _reached(cell: Cell, node: Expression) -> Iterator[tuple[str, str]]:
             yield "product", f"{here.args[0].label}.{here.label}"
         elif here.op == "part":
             stack.append(here.args[0].args[int(here.label)])
-        elif here.op != "function":
+        elif here.op == "function":
+            yield "function", _named(cell, here)[0]
+        else:
             stack.extend(reversed(here.args))
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from recurra.equations import language
+from recurra.equations.expression import GIVEN
 from recurra.equations.starts import DISTRIBUTIONS, Drawn, read_start
 from recurra.errors import ConfigError, did_you_mean
 
@@ -32,6 +33,8 @@ FUNCTIONS = POINTWISE | {
         *(language.project, language.layer_norm),
     )
 }
+INPUTS = ("x", *GIVEN)
+"""Names that stand for what the layer is given at a step."""
 PARTS = ("input", "recurrent")
 LITERALS = ("name", "start", "parts", "width", "state")
 """Arguments that are no values of the step, but written out."""
@@ -47,7 +50,7 @@ LEAVES = (ast.Constant, ast.Name, ast.Attribute)
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _RESERVED = re.compile(
-    r"([adgv]|mask|lower|weight|bias|into|project|new)_.*|e\d*_.*|[kuwt]\d+|.*_(prev|in|rec)"
+    r"([adgv]|mask|lower|given|weight|bias|into|project|new)_.*|e\d*_.*|[kuwt]\d+|.*_(prev|in|rec)"
     r"|ih|hh|hr|h_masked|(un)?projected|(row|norm|scale)\d.*"
 )
 """Names that the derivation and the layers make themselves, of values, of gradients and of weights."""
@@ -164,6 +167,8 @@ def check_name(name: str) -> str | None:
         return f"{name!r} is no name: use letters of the English alphabet, digits and _, a letter first."
     if name == "x":
         return "x is the raw input: choose another name."
+    if name in GIVEN:
+        return f"{name} comes with the input ({', '.join(GIVEN)} do): choose another name."
     if name in FUNCTIONS:
         return f"{name} is a function: choose another name."
     if _RESERVED.fullmatch(name):
@@ -174,8 +179,8 @@ def check_name(name: str) -> str | None:
 @dataclass
 class _Grammar:
     source: Source
-    parameters: dict[str, tuple[str, object]] = field(default_factory=dict)
-    """Name → the function that made it, and its first value."""
+    parameters: dict[str, tuple[str, object, str]] = field(default_factory=dict)
+    """Name → the function that made it, its first value, and its width."""
     reads: list[Read] = field(default_factory=list)
 
     def wrong(self, node: ast.expr | ast.stmt, message: str) -> ConfigError:
@@ -200,7 +205,7 @@ class _Grammar:
                 case _:
                     raise self.foreign(line)
             for target in targets:
-                if target.id == "x" or target.id in FUNCTIONS or not _NAME.fullmatch(target.id):
+                if target.id in INPUTS or target.id in FUNCTIONS or not _NAME.fullmatch(target.id):
                     raise self.wrong(target, check_name(target.id) or "")
             yield Equation(tuple(targets), value, tuple(self.reads))
             self.reads.clear()
@@ -320,7 +325,8 @@ class _Grammar:
                 pass
             case other:
                 raise self.wrong(other, 'a width is "units" or "input".')
-        made = function, None if "start" not in given else self.first_value(given["start"])
+        width = str(getattr(given.get("width"), "value", "units"))
+        made = function, None if "start" not in given else self.first_value(given["start"]), width
         if function == "project" and label in self.parameters:
             raise self.wrong(
                 node, f'a second parameter {label!r}: give each product a name of its own, project(…, "second").'
@@ -328,7 +334,9 @@ class _Grammar:
         if _GENERATED.fullmatch(label):
             raise self.wrong(node, f"{label!r} is a name that the derivation gives to values itself: choose another.")
         if self.parameters.setdefault(label, made) != made:
-            raise self.wrong(node, f"{label!r} is already a {self.parameters[label][0]} with another first value.")
+            kind, _, former = self.parameters[label]
+            what = "first value" if former == width else "width"
+            raise self.wrong(node, f"{label!r} is already a {kind} with another {what}.")
 
     def first_value(self, node: ast.expr) -> float | Drawn:
         match node:

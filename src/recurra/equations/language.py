@@ -17,7 +17,8 @@ part has no recurrent product.
 
 Two operations are not pointwise, the *seams*: `project(v)`, a product inside the step, and `layer_norm(v, …)`.
 
-Values have H units, but for x and what is made of it alone, which are as wide as the input.
+Values have H units, but for x, `seen`, `since`, units of width="input" and what is made of these alone, which are as
+wide as the input.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ from functools import cached_property, wraps
 from typing import Any
 
 from recurra.equations.expression import (
+    GIVEN,
     Expression,
     Gate,
+    dt,
     exp,
     hard_sigmoid,
     hard_tanh,
@@ -43,12 +46,14 @@ from recurra.equations.expression import (
     raw_input,
     relu,
     scalar,
+    seen,
     sigmoid,
+    since,
     softplus,
     tanh,
     unit,
     walk,
-    without_lower,
+    with_numbers,
     wrap,
 )
 from recurra.equations.starts import Starts
@@ -60,6 +65,7 @@ __all__ = [
     "Expression",
     "Gate",
     "cell",
+    "dt",
     "exp",
     "hard_sigmoid",
     "hard_tanh",
@@ -72,7 +78,9 @@ __all__ = [
     "raw_input",
     "relu",
     "scalar",
+    "seen",
     "sigmoid",
+    "since",
     "softplus",
     "tanh",
     "unit",
@@ -151,6 +159,7 @@ class Cell:
             if node.op in ("gate", "gate_input", "gate_recurrent", "state") and id(node) not in known:
                 raise ConfigError(f"cell {self.name!r} mentions {node!r}, which is none of its own symbols.")
         _check_seams(self.name, nodes)
+        self._check_units(nodes)
         products = ["ih", "hh", "hr", *(n.label for n in nodes if n.op == "project")]
         for name in products:
             if products.count(name) > 1:
@@ -159,6 +168,15 @@ class Cell:
                     "give each project(v, name) a name of its own."
                 )
         return nodes
+
+    def _check_units(self, nodes: Iterable[Expression]) -> None:
+        wide: dict[str, bool] = {}
+        for node in nodes:
+            if node.op in ("unit", "scalar") and wide.setdefault(node.label, node.wide) != node.wide:
+                raise ConfigError(
+                    f"cell {self.name!r}: {node.label!r} is one vector of two widths, units and input. Give each a "
+                    "name of its own."
+                )
 
     @cached_property
     def _widths(self) -> tuple[frozenset[int], bool]:
@@ -169,8 +187,8 @@ class Cell:
         for node in self.nodes:
             if node.op in ("number", "scalar"):
                 narrow.add(id(node))
-            elif node.op in ("x", "project"):
-                wide.update([id(node)] if node.op == "x" or node.wide else [])
+            elif not node.args or node.op == "project":
+                wide.update([id(node)] if node.wide or node.op == "x" else [])
             elif node.args:
                 kinds = {id(a) in wide for a in node.args if id(a) not in narrow}
                 narrow.update([] if kinds else [id(node)])
@@ -220,10 +238,32 @@ class Cell:
         rows = inputs if node.wide else units
         return node.parts * rows, inputs if id(node.args[0]) in self._widths[0] else units
 
+    def parameter_shape(self, name: str, units: int, inputs: int) -> tuple[int]:
+        """Of a unit or scalar parameter, for H units and I inputs."""
+        node = self.parameters[name]
+        return (1 if node.op == "scalar" else inputs if node.wide else units,)
+
     @property
     def mixes_widths(self) -> bool:
         """Whether the equations hold values of x's width beside those of H units, in products of their own."""
-        return not self.ties_input and any(n.op == "x" for n in self.nodes)
+        return not self.ties_input and any(id(n) in self._widths[0] for n in self.nodes)
+
+    @property
+    def reads_input(self) -> bool:
+        """Whether they read values of x's width themselves, and not its product with `weight_ih` alone."""
+        return bool(self._widths[0])
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What the equations read of `GIVEN`, what comes beside x with every step."""
+        read = {n.label for n in self.nodes if n.op == "given"}
+        return tuple(name for name in GIVEN if name in read)
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """What layers of it are given: what the equations read, and dt where they read since, which above the lowest
+        layer is dt."""
+        return tuple(n for n in GIVEN if n in self.given or (n == "dt" and "since" in self.given))
 
     @property
     def reads_below(self) -> tuple[str, ...]:
@@ -233,15 +273,31 @@ class Cell:
     @cached_property
     def lowest(self) -> Cell:
         """The cell with nothing below it: `lower(…)` is 0, and what is multiplied by it is gone with its weights."""
-        if not self.reads_below:
+        return self._with("lowest layer", lambda node: 0 if node.op == "lower" else None) if self.reads_below else self
+
+    @cached_property
+    def upper(self) -> Cell:
+        """The cell above another layer, whose results are always there: `seen` is 1, and what is multiplied by 1 -
+        seen is gone with its weights."""
+        if "seen" not in self.given:
             return self
+        return self._with("upper layer", lambda node: 1 if node is GIVEN["seen"] else None)
+
+    @cached_property
+    def regular(self) -> Cell:
+        """The cell of series in which every step is a usual one and nothing is missing: dt = seen = since = 1, and
+        what comes to nothing by that is gone with its weights."""
+        return self._with("regular", lambda node: 1 if node.op == "given" else None) if self.given else self
+
+    def _with(self, word: str, number: Callable[[Expression], float | None]) -> Cell:
+        """The cell with numbers for some symbols; `word` says in its name which."""
 
         @wraps(self.equations)
         def equations(**symbols: Expression) -> tuple[Expression, ...]:
             results = self.equations(**symbols)
-            return without_lower(tuple(map(wrap, results if isinstance(results, tuple) else (results,))))
+            return with_numbers(tuple(map(wrap, results if isinstance(results, tuple) else (results,))), number)
 
-        return replace(self, name=f"{self.name}, lowest layer", equations=equations)
+        return replace(self, name=f"{self.name}, {word}", equations=equations)
 
     @property
     def has_recurrent_product(self) -> bool:
@@ -266,9 +322,10 @@ def cell(
         taken = tuple(inspect.signature(equations).parameters)
         if set(taken) != set(words):
             raise ConfigError(f"{equations.__name__} takes {taken}, but its gates and states are {words}.")
-        if len(set(words)) != len(words) or "x" in words:
+        if len(set(words)) != len(words) or {"x", *GIVEN}.intersection(words):
             raise ConfigError(
-                f"{equations.__name__}: gates and states need names of their own, none of them x: {words}."
+                f"{equations.__name__}: gates and states need names of their own, none of them x, {', '.join(GIVEN)}: "
+                f"{words}."
             )
         label = name or equations.__name__.replace("_", "-")
         return Cell(

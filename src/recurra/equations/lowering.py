@@ -111,7 +111,7 @@ class _Lowering:
                 return symbol(f"{node.label}_prev")
             case "x" | "unit" | "scalar":
                 return symbol(node.label)
-            case "mask" | "lower":
+            case "mask" | "lower" | "given":
                 return symbol(f"{node.op}_{node.label}")
             case "function":
                 return self.apply(node, arguments)
@@ -137,8 +137,14 @@ class _Lowering:
         }[node.op](*arguments)
         states = [s for s, result in zip(self.cell.state, self.cell.results, strict=True) if result is node]
         if self.uses[id(node)] > 1 or (states and self.uses[id(node)]):
-            return self.named(value, f"new_{states[0]}" if states else "t")
+            return self.named(value, f"new_{states[0]}" if states else self.now(value))
         return value
+
+    def now(self, value: sp.Expr) -> str:
+        """What a value without a name of its own is called. An old state that has decayed is called after it: sums are
+        ordered by names, so that where nothing decays they are those of the cell without a decay, to the last bit."""
+        old = [s for s in self.cell.state if symbol(f"{s}_prev") in sp.Mul.make_args(value)] if self.cell.given else []
+        return f"{old[0]}_now" if old else "t"
 
     def apply(self, node: Expression, arguments: list[sp.Expr]) -> sp.Expr:
         gates = {str(s).split("_")[1] for a in arguments for s in a.free_symbols if str(s).startswith("a_")}

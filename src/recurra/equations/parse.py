@@ -23,8 +23,9 @@ What could be either is refused, with the line to add. Three more may stand abov
 reads it: `start: weight_hh = identity; bias_ih.f = log_uniform(1, 783); bias_hh = 0`. A comment before everything else
 is the cell's sentence.
 
-There are numbers, + - * /, whole powers, `x` (the layer's input itself), the functions of `language`,
-`unit("name", start)`, `scalar("name", start)`, `lower("state")`, `project(v, "name")`, and several values at once by
+There are numbers, + - * /, whole powers, `x` (the layer's input itself), `dt`, `seen` and `since` (what comes beside
+it: recurra.equations.expression.GIVEN), the functions of `language`, `unit("name", start)`, `scalar("name", start)`,
+`lower("state")`, `project(v, "name")`, and several values at once by
 `p, q = layer_norm(a, b)` and `p, q = project(v, "name", parts=2)`.
 """
 
@@ -40,7 +41,18 @@ from functools import lru_cache, reduce
 from typing import Any
 
 from recurra import registry
-from recurra.equations.grammar import FUNCTIONS, MOST_CHARACTERS, POINTWISE, Equation, Read, Source, check_name, read
+from recurra.equations.expression import GIVEN
+from recurra.equations.grammar import (
+    FUNCTIONS,
+    INPUTS,
+    MOST_CHARACTERS,
+    POINTWISE,
+    Equation,
+    Read,
+    Source,
+    check_name,
+    read,
+)
 from recurra.equations.language import Cell, Expression, Gate, raw_input
 from recurra.equations.starts import DISTRIBUTIONS, Starts, read_starts
 from recurra.errors import ConfigError, did_you_mean
@@ -142,7 +154,7 @@ class _Reader:
         """Name → where it is read before a line has assigned it."""
         for line in self.lines:
             for one in line.reads:
-                if one.name != "x" and one.name not in self.assigned:
+                if one.name not in INPUTS and one.name not in self.assigned:
                     self.begin.setdefault(one.name, []).append(one)
             for name in line.names:
                 self.assigned.setdefault(name, line)
@@ -257,7 +269,7 @@ class _Reader:
         """The equations as a cell's function, from symbols to the new states."""
 
         def equations(**symbols: Expression) -> tuple[Any, ...]:
-            values: dict[str, Any] = {"x": raw_input(), **symbols}
+            values: dict[str, Any] = {"x": raw_input(), **GIVEN, **symbols}
             for line in self.lines:
                 made = self.value(line.value, values)
                 values.update(zip(line.names, made if len(line.names) > 1 else (made,), strict=True))

@@ -39,7 +39,7 @@ def _word(name: str) -> str:
         return f"{match[1]}({_word(match[2])})"
     if name.startswith("g_"):
         return f"ḡ_{name[2:]}"
-    return name.replace("_prev", "′")
+    return name.removeprefix("given_").replace("_prev", "′")
 
 
 def _weight(name: str) -> str:
@@ -99,6 +99,8 @@ def _tex(name: str) -> str:
         return f"e{f'^{{({match[1]})}}' if match[1] else ''}\\left({_tex(match[2])}\\right)"
     if name.startswith("g_"):
         return rf"\bar{{g}}_{{{name[2:]}}}"
+    if name.startswith("given_"):
+        return rf"\mathrm{{{name[6:]}}}_t"
     if name.endswith("_prev"):
         return f"{name[:-5]}_{{t-1}}"
     if match := re.fullmatch(r"a_(\w+?)(?:_(in|rec))?", name):

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+BESIDE = ("mask_", "lower_", "given_")
+"""Beginnings of the names of values that come with x, one row a step: masks, states of the layer below, and what
+recurra.equations.expression.GIVEN lists."""
+
 
 @dataclass(frozen=True)
 class Pointwise:

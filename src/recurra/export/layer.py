@@ -73,13 +73,14 @@ def write(
 ) -> tuple[str, list[str]]:
     """x [T, B, I], states [B, ·], lengths [B], "" where all are full → y [T, B, ·], the last states.
 
-    `others` are the masks of zoneout and the states of the layer below. `one`: T is 1, and no loop is written.
+    `others` are the masks of zoneout, the states of the layer below, and what comes beside x. `one`: T is 1, and no
+    loop is written.
     """
     found, kept = nodes.fits(layer), (layer.cell.state[0], *layer.also)
     if found is not None:
         y, last = nodes.write(graph, layer, found, x, states, lengths)
     elif one:
-        row = {name: graph.squeeze(v, 0) if name.startswith("lower_") else v for name, v in others.items()}
+        row = {name: v if name.startswith("mask_") else graph.squeeze(v, 0) for name, v in others.items()}
         last = step(graph, layer, graph.squeeze(x, 0), states, row)
         y = graph.concat([graph.unsqueeze(last[s], 0) for s in kept], -1)
     else:

@@ -33,8 +33,8 @@ class Layer:
 
 
 Values = Mapping[str, str]
-"""What else a step reads, by name: `lower_<state>`, that state of the layer below at every step, and
-`mask_zoneout_<state>`, which is the same at all of them."""
+"""What else a step reads, by name: `lower_<state>`, that state of the layer below at every step, `given_<name>`, what
+comes beside x, and `mask_zoneout_<state>`, which is the same at all of them."""
 
 
 def step(graph: Graph, layer: Layer, x: str, states: Mapping[str, str], others: Values) -> dict[str, str]:

@@ -28,6 +28,7 @@ from recurra.nn.arguments import (
     check_states,
     check_switches,
 )
+from recurra.nn.beside import Beside, check_given
 from recurra.nn.dropout import draw_mask, packed_dropout
 from recurra.nn.starts import draw, gates_of
 from recurra.nn.watch import Watch
@@ -45,7 +46,7 @@ OPTIONS = (
 class Recurrent(nn.Module):
     """A recurrent network of any cell, with the constructor, call and parameter names of torch.nn.LSTM.
 
-    Call: `y, state = layer(input, hx=None, lengths=None)`.
+    Call: `y, state = layer(input, hx=None, lengths=None, *, dt=None, seen=None, since=None)`.
     Shapes: input [T, B, I] ([B, T, I] with batch_first, [T, I] without a batch), T at least 1, or a PackedSequence;
     y [T, B, H'] with H' = H, or proj_size, times two where bidirectional results are concatenated; each state
     [num_layers · directions, B, H], without a batch [num_layers · directions, H]; lengths [B], whole numbers from 0 to
@@ -60,6 +61,9 @@ class Recurrent(nn.Module):
     2);
     `zoneout`, the share of units a step leaves as they were (Krueger et al. 2017); `truncate`, steps after which the
     backward is cut; `merge`, how two directions are joined.
+    A cell whose equations read `dt`, `seen` or `since` (recurra.equations.expression.GIVEN) is given them by keyword,
+    dt [T, B], seen and since [T, B, I]; recurra.nn.beside says what they are from the end and in upper layers.
+    Gradients reach dt and since.
     A cell that reads `lower(…)` sees the layer below it in its own direction; the lowest layer, which has none below,
     lacks the gates and parameters that only served for it.
     Raises ConfigError for options that do not fit, before any tensor is made, and for calls that do not; of its kinds
@@ -125,8 +129,8 @@ class Recurrent(nn.Module):
         self.reset_parameters()
 
     def _cell(self, layer: int) -> Cell:
-        """The cell of a layer; the lowest has nothing below it."""
-        return self.cell if layer else self.cell.lowest
+        """The cell of a layer; the lowest has nothing below it, of the others' inputs nothing is missing."""
+        return self.cell.upper if layer else self.cell.lowest
 
     @property
     def _weight(self) -> Tensor:
@@ -163,7 +167,7 @@ class Recurrent(nn.Module):
         if self.proj_size:
             yield "weight_hr", (P, H)
         yield from ((f"weight_{n}", cell.product_shape(n, H, width)) for n in cell.products)
-        yield from ((n, (H if p.op == "unit" else 1,)) for n, p in cell.parameters.items())
+        yield from ((n, cell.parameter_shape(n, H, width)) for n in cell.parameters)
 
     def _named(self) -> dict[tuple[int, bool], list[tuple[str, str]]]:
         """Layer and direction → the engine's name of each weight, and the module's."""
@@ -217,19 +221,25 @@ class Recurrent(nn.Module):
         lengths: Tensor | None = None,
         record: list[Record] | None = None,
         trace: list[Trace] | None = None,
+        *,
+        dt: Tensor | None = None,
+        seen: Tensor | None = None,
+        since: Tensor | None = None,
     ) -> tuple[Tensor | PackedSequence, Tensor | State]:
         """See the class. `record`: a list that gets one `Record` per layer and direction, filled on backward.
 
         `trace`: a list that gets one `Trace` each, of gates and states; the layers then run on "reference".
         """
+        named = {"dt": dt, "seen": seen, "since": since}
+        given = {name: value for name, value in named.items() if value is not None}
         if recorded():
             watched, packed = record is not None or trace is not None, isinstance(input, PackedSequence)
             if torch.compiler.is_dynamo_compiling() and (packed or watched or self.backend == "aten"):
                 from recurra.nn.eager import run_eagerly  # loads torch's compiler, which is there by now
 
-                return run_eagerly(self._call, input, hx, lengths, record, trace)
+                return run_eagerly(self._call, input, hx, lengths, record, trace, given)
             check_recorded(packed, watched, self.backend)
-        return self._call(input, hx, lengths, record, trace)
+        return self._call(input, hx, lengths, record, trace, given)
 
     def _call(
         self,
@@ -238,20 +248,27 @@ class Recurrent(nn.Module):
         lengths: Tensor | None,
         record: list[Record] | None,
         trace: list[Trace] | None,
+        given: Mapping[str, Tensor],
     ) -> tuple[Tensor | PackedSequence, Tensor | State]:
         watch = Watch(record, trace)
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise WrongValue("input is a PackedSequence, which has lengths of its own: call the layer without any.")
+            if given:
+                raise WrongValue(
+                    f"input is a PackedSequence, and {', '.join(given)} beside it would have to lie like it: give the "
+                    "layer the padded tensor and lengths=."
+                )
             return self._forward_packed(input, hx, watch)
         x = input
         check_input(x, self._weight, self.input_size, self.batch_first)
+        check_given(given, self.cell, x, self._weight)
         batched = x.ndim == 3
         x = x[:, None] if not batched else x.transpose(0, 1) if self.batch_first else x
         T, B, _ = x.shape
         time = self._time(x, lengths, watch)
         initial = self._initial(hx, B, x, batched)
-        rows, finals = self._stack(time.pack(x), time, initial, watch)
+        rows, finals = self._stack(time.pack(x), Beside(self._laid(given, batched), time), initial, watch)
         y = time.unpack(rows, T)
         y = y[:, 0] if not batched else y.transpose(0, 1) if self.batch_first else y
         finals = finals if batched else tuple(s[:, 0] for s in finals)
@@ -265,9 +282,18 @@ class Recurrent(nn.Module):
         lengths = (sizes[:, None] > torch.arange(int(sizes[0]), device="cpu")).sum(0)
         time = Time(int(sizes[0]), tuple(sizes.tolist()), x.sorted_indices, lengths)
         initial = self._initial(hx, time.batch, x.data, True)
-        rows, finals = self._stack(x.data, time, initial, watch)
+        rows, finals = self._stack(x.data, Beside({}, time), initial, watch)
         y = PackedSequence(rows, sizes, x.sorted_indices, x.unsorted_indices)
         return y, finals if len(finals) > 1 else finals[0]
+
+    def _laid(self, given: Mapping[str, Tensor], batched: bool) -> dict[str, Tensor]:
+        """What comes beside x as [T, B, ·], of the weights' type."""
+        found = {}
+        for name, value in given.items():
+            value = value.to(self._weight.dtype) if name == "seen" or not value.is_floating_point() else value
+            value = value[..., None] if name == "dt" else value
+            found[name] = value[:, None] if not batched else value.transpose(0, 1) if self.batch_first else value
+        return found
 
     def _time(self, x: Tensor, lengths: Tensor | None, watch: Watch) -> Time | Padded:
         """The rows of x [T, B, I] in time; where only shapes are known, or a call is recorded, those of all steps."""
@@ -296,8 +322,9 @@ class Recurrent(nn.Module):
         check_states(states, shapes, self.cell, self._weight)
         return states if batched else tuple(s[:, None] for s in states)
 
-    def _stack(self, rows: Tensor, time: Time | Padded, initial: State, watch: Watch) -> tuple[Tensor, State]:
+    def _stack(self, rows: Tensor, beside: Beside, initial: State, watch: Watch) -> tuple[Tensor, State]:
         """All layers over packed rows [N, I]; states come and go in the caller's order of sequences."""
+        time = beside.time
         states = tuple(time.sort(s.transpose(0, 1)).transpose(0, 1) for s in initial)
         finals: list[State] = []
         below: dict[bool, dict[str, Tensor]] = {reverse: {} for reverse in self._directions}
@@ -308,7 +335,7 @@ class Recurrent(nn.Module):
             for reverse in self._directions:
                 index = len(finals)
                 given = tuple(s[index] for s in states)
-                y, final, below[reverse] = self._direction(rows, time, given, k, reverse, watch, below[reverse])
+                y, final, below[reverse] = self._direction(rows, beside, given, k, reverse, watch, below[reverse])
                 outputs.append(y)
                 finals.append(final)
             rows = _joined(outputs, self.merge)
@@ -318,7 +345,7 @@ class Recurrent(nn.Module):
     def _direction(
         self,
         rows: Tensor,
-        time: Time | Padded,
+        beside: Beside,
         state: State,
         k: int,
         reverse: bool,
@@ -327,6 +354,7 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor, State, dict[str, Tensor]]:
         """One layer in one direction: y, the final state, and what the layer above reads of this one's states, as
         `below` is of the one underneath; both in the direction's own time."""
+        time = beside.time
         kept, seen = (None, None) if isinstance(time, Padded) else watch.layer(self._cell(k), time, k, reverse)
         handed = self.cell.reads_below if k < self.num_layers - 1 else ()
         also = tuple(s for s in handed if s != self.cell.state[0])
@@ -336,7 +364,7 @@ class Recurrent(nn.Module):
             weights["weight_hh"] = matrix * draw_mask(matrix.shape, self.weight_dropout, matrix)
         if seen is not None:
             seen.recurrent = weights.get("weight_hh")
-        masks = self._masks(time, state) | dict(below)
+        masks = self._masks(time, state) | dict(below) | beside.rows(self._cell(k), k, reverse, rows, self.hidden_size)
         x = time.reverse(rows) if reverse else rows
         if isinstance(time, Padded):
             cut = (self.truncate, also)

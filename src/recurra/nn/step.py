@@ -10,6 +10,7 @@ from torch import Tensor
 from recurra.engine.demands import address, describe
 from recurra.engine.native.step import LOW, Steps
 from recurra.errors import ConfigError, WrongTensor, did_you_mean
+from recurra.nn.beside import check_given
 from recurra.nn.recurrent import Recurrent
 
 
@@ -18,6 +19,7 @@ class Step:
 
     Call: `y, state = step(x, state)` with x [B, I], y [B, H], and `state` one flat tensor: from `step.start()`, from
     the call before, or from the layer's own states by `step.join(…)`; `step.split(state)` gives those [layers, B, H].
+    By keyword what the layer takes beside x: dt [B], seen and since [B, I].
     `weights`: "float32" as they are, "bfloat16", or "int8": integers of eight bits with one scale a row, the other
     factor rounded to eight bits at every step. The weights are those of the layer when the step was made.
     Raises ConfigError for a layer that looks ahead or has no native code, `BuildError` without a compiler.
@@ -49,12 +51,22 @@ class Step:
         self._output = torch.zeros(batch, self.widths[1], dtype=some.dtype, device="cpu")
         self._input, self._entries = torch.Size((batch, layer.input_size)), self._steps.entries
         self._dtype, self._call = some.dtype, self._steps.call
+        self._cell, self._weight, self._usual = layer.cell, some, True
+        """Whether what comes beside x is that of a usual step with nothing missing, as at first."""
 
     def start(self) -> Tensor:
         """States of zeros."""
         return torch.zeros(self._entries, dtype=self._dtype, device="cpu")
 
-    def __call__(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self,
+        x: Tensor,
+        state: Tensor,
+        *,
+        dt: Tensor | None = None,
+        seen: Tensor | None = None,
+        since: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         here, before = address(x, self._dtype), address(state, self._dtype)
         if not here or x.shape != self._input:
             raise WrongTensor(
@@ -66,9 +78,26 @@ class Step:
                 f"state is {describe(state)}, which is none of this step's ({self._entries} entries of {self._dtype}): "
                 "take it from start(), join(…) or the call before."
             )
+        if not self._usual or dt is not None or seen is not None or since is not None:
+            self._lay(x, {"dt": dt, "seen": seen, "since": since})
         after, y = torch.empty_like(state), torch.empty_like(self._output)
         self._call(here, before, after.data_ptr(), y.data_ptr())
         return y, after
+
+    def _lay(self, x: Tensor, named: dict[str, Tensor | None]) -> None:
+        """Put what comes beside x where the call reads it; as `recurra.nn.beside.Beside` says."""
+        given = {name: value for name, value in named.items() if value is not None}
+        check_given(given, self._cell, x, self._weight)
+        for k, layer in enumerate(self._steps.given):
+            for name, place in layer.items():
+                own = name.removeprefix("given_")
+                if own != "dt" and k == 0 and own in given:
+                    place.copy_(given[own])
+                elif own == "seen" or "dt" not in given:
+                    place.fill_(1)
+                else:
+                    place.copy_(given["dt"][:, None])
+        self._usual = not given
 
     def split(self, state: Tensor) -> tuple[Tensor, ...]:
         """The layer's own states, each [layers, B, H]."""

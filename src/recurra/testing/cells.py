@@ -6,7 +6,7 @@ A check raises AssertionError with the numbers that disagree. All of them use ra
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,8 @@ class Case:
     x: Tensor
     state: tuple[Tensor, ...] | None
     configuration: Configuration
+    given: Mapping[str, Tensor]
+    """What the cell reads beside x: dt [T, B], seen and since [T, B, I]; of packed sequences nothing."""
 
     def run(self, backend: str, dtype: torch.dtype = torch.float64) -> list[Tensor]:
         """Outputs, final states and the gradients of everything, for a loss that weighs all outputs differently."""
@@ -77,19 +79,22 @@ class Case:
         x = self.x.to(dtype).requires_grad_()
         state = None if self.state is None else tuple(s.to(dtype).requires_grad_() for s in self.state)
         given: Any = state[0] if state is not None and len(state) == 1 else state
+        beside = {name: value.to(dtype).requires_grad_(name != "seen") for name, value in self.given.items()}
         torch.manual_seed(4)
         setting = self.configuration
         if setting.packed:
             y, finals = layer(pack_padded_sequence(x, torch.tensor(setting.lengths), enforce_sorted=False), given)
             y = y.data
         else:
-            y, finals = layer(x, given, None if setting.lengths is None else torch.tensor(setting.lengths))
+            lengths = None if setting.lengths is None else torch.tensor(setting.lengths)
+            y, finals = layer(x, given, lengths, **beside)
         finals = finals if isinstance(finals, tuple) else (finals,)
         generator = torch.Generator().manual_seed(5)
         loss = x.new_zeros(())
         for o in (y, *finals):
             loss = loss + (o * torch.randn(o.shape, generator=generator, dtype=torch.float64).to(o)).sum()
-        leaves = [x, *(state or ()), *layer.parameters()]
+        times = [value for value in beside.values() if value.requires_grad]
+        leaves = [x, *(state or ()), *times, *layer.parameters()]
         grads = torch.autograd.grad(loss, leaves, allow_unused=True)
         return [y, *finals, *(torch.zeros_like(v) if g is None else g for v, g in zip(leaves, grads, strict=True))]
 
@@ -98,7 +103,7 @@ def make_case(cell: Cell, configuration: Configuration, seed: int = 0, device: t
     """A layer of the cell with random weights and data; the same for the same arguments, whatever the device."""
     torch.manual_seed(1000 * seed + len(configuration.name))
     hidden = configuration.hidden
-    inputs = hidden if any(n.op == "x" for n in cell.nodes) else hidden - 2
+    inputs = hidden if cell.reads_input else hidden - 2
     options = dict(configuration.options)
     if inputs == hidden:
         options["merge"] = "sum"  # the layer above reads x itself, which must keep its width
@@ -120,7 +125,19 @@ def make_case(cell: Cell, configuration: Configuration, seed: int = 0, device: t
     count = configuration.layers * (2 if configuration.bidirectional else 1)
     state = tuple(torch.randn(count, configuration.batch, hidden, dtype=torch.float64) for _ in cell.state)
     given = tuple(s.to(device) for s in state) if configuration.given_state else None
-    return Case(layer.to(device), x.to(device), given, configuration)
+    beside = {} if configuration.packed else {n: v.to(device) for n, v in draw_given(cell, x).items()}
+    return Case(layer.to(device), x.to(device), given, configuration, beside)
+
+
+def draw_given(cell: Cell, x: Tensor) -> dict[str, Tensor]:
+    """What a cell takes beside x [T, B, I], at random: steps from a tenth to four times the usual one, half of the
+    values missing."""
+    drawn = {
+        "dt": torch.rand_like(x[..., 0]) * 3.9 + 0.1,
+        "seen": torch.randint(2, x.shape, device=x.device).to(x.dtype),
+        "since": torch.rand_like(x) * 3.9 + 0.1,
+    }
+    return {name: drawn[name] for name in cell.takes}
 
 
 def relative(value: Tensor, oracle: Tensor) -> float:
@@ -186,17 +203,19 @@ def _function(case: Case, backend: str) -> tuple[Callable[..., Any], tuple[Tenso
     names = [n for n, _ in case.layer.named_parameters()]
     assert case.state is not None
     count = len(case.state)
+    times = [name for name in case.given if name != "seen"]
     case.layer.backend = backend
     lengths = case.configuration.lengths
 
     def call(x: Tensor, *rest: Tensor) -> Any:
         state = rest[0] if count == 1 else tuple(rest[:count])
-        weights = dict(zip(names, rest[count:], strict=True))
+        beside = {**case.given, **dict(zip(times, rest[count:], strict=False))}
+        weights = dict(zip(names, rest[count + len(times) :], strict=True))
         bound = None if lengths is None else torch.tensor(lengths)
-        y, finals = torch.func.functional_call(case.layer, weights, (x, state, bound))
+        y, finals = torch.func.functional_call(case.layer, weights, (x, state, bound), beside)
         return (y, *(finals if isinstance(finals, tuple) else (finals,)))
 
-    leaves = (case.x, *case.state, *case.layer.parameters())
+    leaves = (case.x, *case.state, *(case.given[name] for name in times), *case.layer.parameters())
     return call, tuple(v.detach().clone().requires_grad_() for v in leaves)
 
 
@@ -218,11 +237,11 @@ def check_chunks(cell: Cell) -> None:
         case.layer.backend = backend
         state: Any = case.state if len(case.state) > 1 else case.state[0]
         with torch.no_grad():
-            whole = case.layer(case.x, state)
+            whole = case.layer(case.x, state, **case.given)
             for size in (4, 1):
                 pieces, at = [], state
-                for piece in case.x.split(size):
-                    y, at = case.layer(piece, at)
+                for k, piece in enumerate(case.x.split(size)):
+                    y, at = case.layer(piece, at, **{n: v.split(size)[k] for n, v in case.given.items()})
                     pieces.append(y)
                 _same([torch.cat(pieces)], [whole[0]], f"{cell.name}, {backend}: chunks of {size}")
                 _same(at if isinstance(at, tuple) else [at], whole[1] if isinstance(at, tuple) else [whole[1]], "state")
@@ -233,18 +252,21 @@ def check_padding(cell: Cell) -> None:
     setting = Configuration("padding", layers=2, bidirectional=True, lengths=(4, 0, 7, 1), batch=4)
     case = make_case(cell, setting)
     lengths = torch.tensor(setting.lengths)
-    noisy = case.x.clone()
+    noisy, beside = case.x.clone(), {name: value.clone() for name, value in case.given.items()}
     for b, n in enumerate(setting.lengths or ()):
-        noisy[n:, b] = 1e3
+        for value in (noisy, *beside.values()):
+            value[n:, b] = 1e3
     for backend in backends(cell):
         case.layer.backend = backend
         with torch.no_grad():
-            y, finals = case.layer(noisy, None, lengths)
+            y, finals = case.layer(noisy, None, lengths, **beside)
             finals = finals if isinstance(finals, tuple) else (finals,)
             for b, n in enumerate(setting.lengths or ()):
                 assert not y[n:, b].any(), f"{cell.name}, {backend}: y behind the end of sequence {b} is not zero"
                 if n:
-                    alone, last = case.layer(case.x[:n, b : b + 1])
+                    alone, last = case.layer(
+                        case.x[:n, b : b + 1], **{name: value[:n, b : b + 1] for name, value in case.given.items()}
+                    )
                     last = last if isinstance(last, tuple) else (last,)
                     _same([y[:n, b : b + 1]], [alone], f"{cell.name}, {backend}: sequence {b} alone")
                     _same([f[:, b : b + 1] for f in finals], last, f"{cell.name}, {backend}: state of sequence {b}")
@@ -255,15 +277,45 @@ def check_directions(cell: Cell) -> None:
     case = make_case(cell, Configuration("directions", bidirectional=True))
     layer, H = case.layer, case.layer.hidden_size
     swapped = Recurrent(cell, layer.input_size, H, bidirectional=True, merge=layer.merge, dtype=torch.float64)
+    for name in case.given.keys() & {"dt"}:
+        case.given[name][0] = 1  # from the end nothing lies behind the first step that is read
     state = layer.state_dict()
     swapped.load_state_dict({k: state[k[:-8] if k.endswith("_reverse") else f"{k}_reverse"] for k in state})
     for backend in backends(cell):
         layer.backend = swapped.backend = backend
         with torch.no_grad():
-            y, _ = layer(case.x)
-            z, _ = swapped(case.x.flip(0))
+            y, _ = layer(case.x, **case.given)
+            z, _ = swapped(case.x.flip(0), **{name: _turned(name, value) for name, value in case.given.items()})
         mirrored = torch.cat((y[..., H:], y[..., :H]), -1) if layer.merge == "concat" else y
         _same([z.flip(0)], [mirrored], f"{cell.name}, {backend}: directions")
+
+
+def _turned(name: str, value: Tensor) -> Tensor:
+    """What is given beside x of the sequence read from its end: a step is as long as the one behind it was."""
+    turned = value.flip(0)
+    return torch.cat((torch.ones_like(turned[:1]), turned[:-1])) if name == "dt" else turned
+
+
+def check_usual_steps(cell: Cell) -> None:
+    """With usual steps and nothing missing a cell that reads `dt`, `seen` or `since` is its plain form to 0 bits,
+    whether that is given or left out. Cells that read none of it have nothing to show."""
+    if not cell.given:
+        return
+    # Rows of 64 bytes: torch's own products round by where a row lies in memory.
+    case = make_case(cell, Configuration("usual", layers=2, bidirectional=True, batch=8, hidden=8))
+    layer = case.layer
+    plain = Recurrent(
+        cell.regular, layer.input_size, layer.hidden_size, 2, bidirectional=True, merge=layer.merge, dtype=torch.float64
+    )
+    plain.load_state_dict({name: case.layer.state_dict()[name] for name in plain.state_dict()})
+    ones = {name: torch.ones_like(value) for name, value in case.given.items()}
+    for backend in ("reference", "torch", "native"):
+        case.layer.backend = plain.backend = backend
+        with torch.no_grad():
+            oracle = plain(case.x)[0]
+            for given in (ones, {}):
+                y = case.layer(case.x, **given)[0]
+                assert torch.equal(y, oracle), f"{cell.name}, {backend}: another than its plain form at usual steps"
 
 
 def check_causal(cell: Cell) -> None:
@@ -272,12 +324,17 @@ def check_causal(cell: Cell) -> None:
     assert case.layer.causal
     changed = case.x.clone()
     changed[4:] += 1
+    later = {name: value.clone() for name, value in case.given.items()}
+    for value in later.values():
+        value[4:] += 1
     for backend in backends(cell):
         case.layer.backend = backend
         with torch.no_grad():
-            before, after = case.layer(case.x)[0], case.layer(changed)[0]
-        assert torch.equal(before[:4], after[:4]), f"{cell.name}, {backend}: y before t depends on x after it"
-        assert not torch.equal(before[4:], after[4:])
+            before = case.layer(case.x, **case.given)[0]
+            for x, beside in ((changed, case.given), *([(case.x, later)] if later else [])):
+                after = case.layer(x, **beside)[0]
+                assert torch.equal(before[:4], after[:4]), f"{cell.name}, {backend}: y up to t depends on later x"
+                assert not torch.equal(before[4:], after[4:])
 
 
 def check_every_parameter(cell: Cell) -> None:
@@ -286,7 +343,7 @@ def check_every_parameter(cell: Cell) -> None:
     for backend in backends(cell):
         case.layer.backend = backend
         case.layer.zero_grad()
-        case.layer(case.x)[0].square().sum().backward()
+        case.layer(case.x, **case.given)[0].square().sum().backward()
         for name, parameter in case.layer.named_parameters():
             assert parameter.grad is not None and parameter.grad.any(), f"{cell.name}, {backend}: no gradient at {name}"
 
@@ -295,13 +352,14 @@ def check_overfits(cell: Cell) -> None:
     """Four random examples are learnt by heart."""
     torch.manual_seed(0)
     hidden = 24
-    inputs = hidden if any(n.op == "x" for n in cell.nodes) else 6
+    inputs = hidden if cell.reads_input else 6
     layer, head = Recurrent(cell, inputs, hidden), torch.nn.Linear(hidden, 3)
     x, target = torch.randn(5, 4, inputs), torch.randint(3, (5, 4))
+    beside = draw_given(cell, x)
     optimiser = torch.optim.Adam([*layer.parameters(), *head.parameters()], lr=0.02)
     loss = torch.tensor(9.0)
     for _ in range(400):
-        loss = torch.nn.functional.cross_entropy(head(layer(x)[0]).flatten(0, 1), target.flatten())
+        loss = torch.nn.functional.cross_entropy(head(layer(x, **beside)[0]).flatten(0, 1), target.flatten())
         if loss < 0.05:
             return
         optimiser.zero_grad()
@@ -316,6 +374,7 @@ CELL_CHECKS: dict[str, Callable[[Cell], None]] = {
     "chunks": check_chunks,
     "padding": check_padding,
     "directions": check_directions,
+    "usual steps": check_usual_steps,
     "causal": check_causal,
     "every parameter": check_every_parameter,
     "overfits": check_overfits,

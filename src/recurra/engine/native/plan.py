@@ -13,6 +13,7 @@ from recurra.engine.program import program
 from recurra.equations.derive import Derivation, Variant, derive
 from recurra.equations.language import Cell
 from recurra.equations.statements import (
+    BESIDE,
     Norm,
     Pointwise,
     Product,
@@ -60,7 +61,8 @@ def native(
 
 @lru_cache(maxsize=256)
 def single_step(cell: Cell, variant: Variant) -> Sweep:
-    """The body for one step alone: the input product is in it, and masks are vectors [units] that stay the same."""
+    """The body for one step alone: the input product is in it, masks are vectors [units] that stay the same, and what
+    comes beside x has a row for each sequence."""
     return _Build(derive(cell, variant), cell.state[:1]).step()
 
 
@@ -98,7 +100,7 @@ class _Build:
             n: Location(n, Mode.WHOLE, 0, self.widths.get(n, "H"))
             for st in (*d.forward, *d.recomputed, *d.backward)
             for n in names_in(st)
-            if n == "x" or n.startswith(("mask_", "lower_"))
+            if n == "x" or n.startswith(BESIDE)
         }
         own = self.own_parameters()
         inputs = {f"a_{g}_in": Location("A_ih", Mode.WHOLE, k) for k, g in enumerate(cell.input_gates)}
@@ -136,6 +138,8 @@ class _Build:
                 reads[name] = Location(name, Mode.PARAMETER, 0, self.widths.get(name, "H"))
             elif name.startswith("lower_"):
                 reads[name] = Location(name, Mode.AFTER)
+            elif name.startswith("given_"):
+                reads[name] = Location(name, Mode.WHOLE, 0, self.widths.get(name, "H"))
         reads |= self.own_parameters() | {"x": Location("x", Mode.INPUT, 0, self.widths.get("x", "H"))}
         wanted = {s: [Location(s, Mode.AFTER, 0, self.widths.get(s, "H"))] for s in cell.state}
         wanted |= {st.scale: [Location(st.scale, Mode.SCRATCH, 0, "1")] for st in d.forward if isinstance(st, Norm)}
@@ -144,7 +148,7 @@ class _Build:
     def own_parameters(self) -> dict[str, Location]:
         """Where the cell's unit and scalar parameters are."""
         return {
-            n: Location(n, Mode.PARAMETER if p.op == "unit" else Mode.SCALAR, 0, "H" if p.op == "unit" else "1")
+            n: Location(n, *((Mode.PARAMETER, 0, self.widths.get(n, "H")) if p.op == "unit" else (Mode.SCALAR, 0, "1")))
             for n, p in self.cell.parameters.items()
         }
 

@@ -64,6 +64,8 @@ class Steps:
             {s: int(begins[k] + depth * sizes[k]) for k, s in enumerate(states)} for depth in range(len(layers))
         ]
         self.entries = int(begins[-1])
+        self.given: list[dict[str, Tensor]] = []
+        """Of each layer what its cell reads beside x, by the engine's names, [B, ·]: ones, unless somebody writes."""
         calls = [self._call(layer, k, batch, widths, LOW[weights]) for k, layer in enumerate(layers)]
         self._calls = np.stack(calls)
         output = self.offsets[-1][states[0]]
@@ -88,7 +90,8 @@ class Steps:
         found = self._keep(prepared(sweep, addresses(library, points)))
         widths = (*sizes, 1, inputs)
         values = self._keep(np.zeros((len(found.locations), 3), np.int64))
-        scratch = 0
+        scratch, beside = 0, dict[str, Tensor]()
+        self.given.append(beside)
         for k, (index, _, width, mode) in enumerate(found.locations.tolist()):
             name, entries = found.arrays[index], widths[width]
             if mode == Mode.INPUT:
@@ -98,6 +101,9 @@ class Steps:
                 below = name.startswith("lower_")
                 place = self.offsets[depth - below][name.removeprefix("lower_")]
                 values[k] = place, entries, mode
+            elif mode == Mode.WHOLE:
+                beside[name] = torch.ones(batch, entries, dtype=some.dtype, device="cpu")
+                values[k] = beside[name].data_ptr(), entries, mode
             elif mode in (Mode.PARAMETER, Mode.SCALAR):
                 array = self._keep({**layer.tensors, **layer.masks}[name].detach().contiguous().clone())
                 values[k] = array.data_ptr(), 0, mode
