@@ -118,9 +118,9 @@ def test_the_page_s_python(folder: Path) -> None:
     space = {"print": lambda *words: said.extend(words)}
     exec(use, space)
     exec(check, space)
+    assert said == [(20, 4, 32)]
+    assert list(space["same"].state_dict()) == list(space["layer"].state_dict())  # type: ignore[attr-defined]
     exec(gaps, space)
     assert space["y"].shape == (20, 4, 16)  # type: ignore[attr-defined]
     decaying = parse(next(block for block in blocks("") if "dt" in block))
     assert decaying.given == ("dt",) and decaying.gates == ("z", "n")
-    assert said == [(20, 4, 32)]
-    assert list(space["same"].state_dict()) == list(space["layer"].state_dict())  # type: ignore[attr-defined]

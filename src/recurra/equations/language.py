@@ -90,19 +90,17 @@ MOST_NODES = 400
 """Operators, functions and symbols of a cell's equations, each counted once."""
 
 
-def _check_seams(name: str, nodes: Iterable[Expression]) -> None:
-    """Refuse a product or a norm of what is the same at every step: numbers and parameters alone."""
+def _fixed(nodes: Iterable[Expression]) -> tuple[Expression, Expression] | None:
+    """A product or a norm, and its argument that is the same at every step, made of numbers and parameters alone."""
     same: set[int] = set()
     for node in nodes:
         if node.op in ("project", "norm_row"):
-            if fixed := [argument for argument in node.args if id(argument) in same]:
-                called = "project" if node.op == "project" else "layer_norm"
-                raise ConfigError(
-                    f"cell {name!r}: {called} takes values of the step, here is {fixed[0].label or 'a formula'}, which "
-                    "is the same at every step. Make a parameter of the result: unit(…)."
-                )
+            for argument in node.args:
+                if id(argument) in same:
+                    return node, argument
         elif node.op in ("number", "unit", "scalar") or (node.args and all(id(a) in same for a in node.args)):
             same.add(id(node))
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +156,12 @@ class Cell:
         for node in nodes:
             if node.op in ("gate", "gate_input", "gate_recurrent", "state") and id(node) not in known:
                 raise ConfigError(f"cell {self.name!r} mentions {node!r}, which is none of its own symbols.")
-        _check_seams(self.name, nodes)
+        if (found := _fixed(nodes)) is not None:
+            raise ConfigError(
+                f"cell {self.name!r}: {'project' if found[0].op == 'project' else 'layer_norm'} takes values of the "
+                f"step, here is {found[1].label or 'a formula'}, which is the same at every step. Make a parameter of "
+                "the result: unit(…)."
+            )
         self._check_units(nodes)
         products = ["ih", "hh", "hr", *(n.label for n in nodes if n.op == "project")]
         for name in products:
@@ -278,10 +281,11 @@ class Cell:
     @cached_property
     def upper(self) -> Cell:
         """The cell above another layer, whose results are always there: `seen` is 1, and what is multiplied by 1 -
-        seen is gone with its weights."""
+        seen is gone with its weights. Where a product of seen itself is left, the cell is as it was."""
         if "seen" not in self.given:
             return self
-        return self._with("upper layer", lambda node: 1 if node is GIVEN["seen"] else None)
+        found = self._with("upper layer", lambda node: 1 if node is GIVEN["seen"] else None)
+        return found if _fixed(walk(*found.results)) is None else self
 
     @cached_property
     def regular(self) -> Cell:
