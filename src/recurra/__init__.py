@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra.runs.run import Run as Run
+    from recurra.workflow import backtest as backtest
     from recurra.workflow import compare as compare
     from recurra.workflow import evaluate as evaluate
     from recurra.workflow import inspect as inspect
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "__version__", "compare", "evaluate", "inspect", "load", "predict", "train"]
+__all__ = ["Run", "__version__", "backtest", "compare", "evaluate", "inspect", "load", "predict", "train"]
 
 _HOMES = {
     "Run": "recurra.runs.run",
+    "backtest": "recurra.workflow",
     "compare": "recurra.workflow",
     "evaluate": "recurra.workflow",
     "inspect": "recurra.workflow",

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from recurra import registry
 from recurra.config import Data
 from recurra.data import fingerprint, parts, sets, sources, timed
 from recurra.data.parts import text_of
@@ -241,6 +242,23 @@ def test_later_parts_begin_early_to_be_looked_back_on(file: str) -> None:
         assert np.array_equal(found.valid[k]["series"], whole[slice(*valid)])
         assert np.array_equal(found.test[k]["series"], whole[slice(*test)])
     assert found.split.endswith("each part but the first begins 3 steps early, which are looked back on alone")
+
+
+def test_a_test_goes_on_where_training_ends(file: str, tmp_path: Path) -> None:
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    train.write_text("a,1,2,3,4\nb,5,6,7,8,9\n", encoding="utf-8")
+    test.write_text("b,10,11\na,5,6\n", encoding="utf-8")
+    reader = registry.construct("reader", {"kind": "series-rows"})
+    data = Data(train=(str(train),), test=(str(test),), valid_fraction=0.4, context=3, continues=True)
+    found = parts.gather(data, reader, "time")
+    assert [each["series"][:, 0].tolist() for each in found.train] == [[1, 2], [5, 6, 7]]
+    assert [each["series"][:, 0].tolist() for each in found.valid] == [[1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    assert [each["series"][:, 0].tolist() for each in found.test] == [[7, 8, 9, 10, 11], [2, 3, 4, 5, 6]]
+    assert [each["context"] for each in found.test] == [3, 3] and [each["context"] for each in found.valid] == [2, 3]
+    assert "5 steps in all" not in found.split and "9 steps in all, into train 5" in found.split
+    test.write_text("c,10,11\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"test\.csv:1: a series 'c' is not among the training's"):
+        parts.gather(data, reader, "time")
 
 
 def test_a_set_may_say_how_many_steps_its_parts_have(file: str, monkeypatch: pytest.MonkeyPatch) -> None:

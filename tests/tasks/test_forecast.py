@@ -113,7 +113,7 @@ def test_a_window_that_ends_early_is_that_window_alone() -> None:
 @pytest.mark.parametrize("kind", ["gaussian", "quantiles"])
 @pytest.mark.parametrize("apart", [True, False])
 def test_an_emission_is_asked_of_the_values_it_is_of(kind: str, apart: bool) -> None:
-    embedder, core, task = made(apart, emission={"kind": kind}, subtract_last=False)
+    embedder, core, task = made(apart, emission={"kind": kind}, subtract="none")
     batch = windows()
     y = task._vectors(embedder, core, Batch({"input": batch.fields["input"][:, :L]}), Frame())
     future = batch.fields["target"][:, L - 1 :]

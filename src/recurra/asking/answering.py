@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,6 +114,17 @@ def answer(
         if row not in found:
             found[row] = first.task.written(example, (), first.codecs, options)
     return [replace(found[row], unknown=each.get("met", ())) for row, each in enumerate(asked.examples)]
+
+
+@torch.no_grad()
+def said(
+    models: Sequence[Model], asked: Questions, device: torch.device, stop: Stop = never
+) -> Iterator[tuple[list[int], Mapping[str, torch.Tensor]]]:
+    """What models say of each batch of questions, tensors by name, with the places of its examples."""
+    for k, places in enumerate(asked.passes[0].order):
+        if stop():
+            raise Stopped
+        yield [asked.rows[place] for place in places], _mean(models, [moved(each[k], device) for each in asked.passes])
 
 
 def _mean(models: Sequence[Model], batches: Sequence[Batch]) -> Mapping[str, torch.Tensor]:

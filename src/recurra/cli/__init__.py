@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, UnknownOptionError
 
 from recurra import __version__
 from recurra.cli import faults
+from recurra.cli.backtest import backtest
 from recurra.cli.bench import bench
 from recurra.cli.cells import cells
 from recurra.cli.compare import compare
@@ -29,6 +30,7 @@ from recurra.errors import RecurraError, Stopped
 VERBS: dict[str, Callable[..., None]] = {
     "train": train,
     "evaluate": evaluate,
+    "backtest": backtest,
     "predict": predict,
     "stream": stream,
     "inspect": inspect,

@@ -25,6 +25,8 @@ NUMBERS = ("numbers", "vectors")
 """The forms of what is measured at each step."""
 STEPWISE = (*NUMBERS, "tags", "tokens", "integers", "times")
 """The forms of fields with a value a step."""
+WHOLE = 1 << 40
+"""A `data.context` of all that there is."""
 SHORTEST = 2
 """Steps of a part of a series: one that is read, and one to predict."""
 
@@ -77,7 +79,10 @@ def gather_series(data: Data, reader: Any) -> Parts:
     if len(wanted) > 1:
         pieces = [_cut(example, reader.fields, wanted, data.context) for example in found["train"]]
         found |= {part: [piece[part] for piece in pieces] for part in wanted}
-        counts = {part: sum(_steps(example, reader.fields) for example in found[part]) for part in wanted}
+        counts = {
+            part: sum(_steps(example, reader.fields) - context_of(example) for example in found[part])
+            for part in wanted
+        }
         total = sum(counts.values())
         shares = ", ".join(f"{part} {count:,} ({count / max(1, total):.1%})" for part, count in counts.items())
         if usual := {example["step"] for example in found["train"] if "step" in example}:
@@ -149,11 +154,21 @@ def _cut(
                 f"{place}: a series of {steps:,} steps is too short to be cut into {', '.join(shares)}, of "
                 f"{SHORTEST} steps at least. Use longer ones, or name files with --valid and --test."
             )
-        begin = max(0, begin - context)
-        found[name] = {
-            key: value[begin:end] if fields.get(key) in STEPWISE else value for key, value in example.items()
-        } | {"place": f"{place}, steps {begin:,} to {end - 1:,}"}
+        early = max(0, begin - context)
+        about = {"place": f"{place}, steps {early:,} to {end - 1:,}", "context": begin - early}
+        found[name] = {**piece(example, fields, early, end), **about}
     return found
+
+
+def piece(example: Example, fields: Mapping[str, str], begin: int, end: int) -> Example:
+    """The steps of a series from `begin` to before `end`; fields without a value a step are whole in it."""
+    return {key: value[begin:end] if fields.get(key) in STEPWISE else value for key, value in example.items()}
+
+
+def context_of(example: Example) -> int:
+    """How many steps at the beginning of a part of a series are looked back on alone."""
+    steps: int = example.get("context", 0)
+    return steps
 
 
 def _joined(
@@ -179,6 +194,7 @@ def _joined(
                 else value
                 for key, value in example.items()
             }
+            | {"context": len(np.asarray(end["series"])[-context:]) if "series" in end else 0}
         )
     return joined
 

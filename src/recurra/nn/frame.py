@@ -1,4 +1,4 @@
-"""The frame that a window of a series is read in: its last value as the zero, its spread as the unit."""
+"""The frame that a window of a series is read in: what it is told from, as the zero, and its spread as the unit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,32 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Frame:
-    """x ↦ (x − `zero`) / `unit`, both [B, 1, W], and back; None leaves as it is."""
+    """x ↦ (x − zero) / unit, and back.
 
-    zero: Tensor | None = None
+    `last` [B, S, W] are the S last steps of windows: the zero of a step is that of them which lies whole numbers of S
+    before or behind it, so that S = 1 is the last value for all, a season's length the last season again and again.
+    `unit` [B, 1, W]. None leaves as it is.
+    """
+
+    last: Tensor | None = None
     unit: Tensor | None = None
+    ends: Tensor | None = None
+    """How long each window is [B], where they differ."""
 
     @classmethod
-    def of(cls, x: Tensor, lengths: Tensor | None, subtract_last: bool, floor: float | None) -> Self:
-        """The frame of windows [B, T, W]: their last value, and √(variance + `floor`²), without a floor none."""
-        zero = last_step(x, lengths) if subtract_last else None
+    def of(cls, x: Tensor, lengths: Tensor | None, season: int, floor: float | None) -> Self:
+        """The frame of windows [B, T, W]: their `season` last steps, with 0 none, and √(variance + `floor`²), without a
+        floor none. In front of a window that is shorter lies its last value."""
+        last = None
+        if season and lengths is None and x.shape[1] >= season:
+            last = x[:, x.shape[1] - season :]
+        elif season:
+            n = torch.full((len(x),), x.shape[1], device=x.device) if lengths is None else lengths
+            places = (n - season)[:, None] + torch.arange(season, device=x.device)
+            places = torch.where(places < 0, (n - 1).clamp(min=0)[:, None], places)
+            last = x.gather(1, places[..., None].expand(-1, -1, x.shape[2]))
         if floor is None:
-            return cls(zero)
+            return cls(last, None, lengths)
         if lengths is None:
             variance = x.var(1, keepdim=True, correction=0)
         else:
@@ -29,17 +44,34 @@ class Frame:
             n = lengths.clamp(min=1)[:, None, None]
             mean = torch.where(there, x, 0).sum(1, keepdim=True) / n
             variance = torch.where(there, x - mean, 0).square().sum(1, keepdim=True) / n
-        return cls(zero, (variance + floor**2).sqrt())
+        return cls(last, (variance + floor**2).sqrt(), lengths)
 
-    def inside(self, x: Tensor) -> Tensor:
-        """Values [B, T, W] in the frame."""
-        x = x if self.zero is None else x - self.zero
+    def of_past(self, x: Tensor) -> Tensor:
+        """The windows themselves [B, T, W] in their frame."""
+        return self._scaled(x if self.last is None else x - self._zero(x.shape[1], behind=False))
+
+    def of_future(self, x: Tensor) -> Tensor:
+        """What follows them [B, H, W] in their frame."""
+        return self._scaled(x if self.last is None else x - self._zero(x.shape[1], behind=True))
+
+    def future(self, x: Tensor) -> Tensor:
+        """What follows them, said in their frame [B, H, W], as it is outside of it."""
+        x = x if self.unit is None else x * self.unit
+        return x if self.last is None else x + self._zero(x.shape[1], behind=True)
+
+    def _scaled(self, x: Tensor) -> Tensor:
         return x if self.unit is None else x / self.unit
 
-    def outside(self, x: Tensor) -> Tensor:
-        """Values of the frame as they are outside of it."""
-        x = x if self.unit is None else x * self.unit
-        return x if self.zero is None else x + self.zero
+    def _zero(self, steps: int, behind: bool) -> Tensor:
+        assert self.last is not None
+        S = self.last.shape[1]
+        if S == 1:
+            return self.last
+        t = torch.arange(steps, device=self.last.device)
+        if behind or self.ends is None:
+            return self.last[:, t % S if behind else (t - steps) % S]
+        places = (t - self.ends[:, None]) % S  # [B, T]
+        return self.last.gather(1, places[..., None].expand(-1, -1, self.last.shape[2]))
 
 
 def last_step(x: Tensor, lengths: Tensor | None) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from recurra import checkpoint
 from recurra import config as configuration
 from recurra import plugins as own_files
 from recurra.answers import Answer
-from recurra.asking.answering import Questions, answer, never, questions
+from recurra.asking.answering import Questions, answer, never, questions, said
 from recurra.asking.examples import as_example, is_empty
 from recurra.asking.threads import threads_set
 from recurra.checkpoint import RunFolder
@@ -119,6 +119,10 @@ class Run:
     def questions(self, examples: Sequence[Example], beside: Sequence[Run] = ()) -> Questions:
         """Examples as this run, and others that answer with it, read them."""
         return questions([self.model, *(run.model for run in beside)], examples, self.facts)
+
+    def said(self, asked: Questions) -> Iterator[tuple[list[int], Mapping[str, torch.Tensor]]]:
+        """What this run says of each batch of questions, tensors by name, with the places of its examples."""
+        return said([self.model], asked, self.device)
 
     def answers(
         self,

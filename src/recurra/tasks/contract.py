@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recurra import registry
@@ -178,6 +179,22 @@ class Conforms(Protocol):
 
     def conform(self, embedder: nn.Module, core: nn.Module, batches: Iterable[Batch]) -> None:
         """Set them by the validation's batches."""
+
+
+@runtime_checkable
+class Backtests(Asks, Protocol):
+    """A task that says of any place in a series of numbers what follows."""
+
+    look_back: int
+    """Steps before the place that are read."""
+    horizon: int
+    """Steps behind it that are told."""
+    season: int | None
+    """Steps after which the series is alike, where that is known."""
+
+    def forecasts(self, asked: Mapping[str, Tensor], codecs: Codecs) -> list[dict[str, NDArray[Any]]]:
+        """What was asked, place by place, in the units of the file: "forecast" [horizon, W], and of ranges, by the per
+        cent of the values inside, "low_80" and "high_80"."""
 
 
 @runtime_checkable

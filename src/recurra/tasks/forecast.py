@@ -54,9 +54,10 @@ class Forecast(nn.Module):
     """The `horizon` next values of each variable.
 
     They are predicted from the `look_back` steps before them: a window is so long, and what a run is asked is read from
-    so far back. With `subtract_last` the last value looked back on is taken from all others and given back to the
-    forecast, so that a level never seen is none; with `scale` = "window" what remains is divided by the spread of the
-    window looked back on, s = √(variance + 10⁻⁴), so that series of all sizes are learnt alike.
+    so far back. With `subtract` = "last" the last value looked back on is taken from all others and given back to the
+    forecast, so that a level never seen is none; with "season" the last `season` of them, again and again. With
+    `scale` = "window" what remains is divided by the spread of the window looked back on, s = √(variance + 10⁻⁴), so
+    that series of all sizes are learnt alike.
 
     What is predicted comes from the core in one of two ways. "direct": a linear layer on its last output y gives all
     values. "parallel": one more step of the core for each future segment m, all from the state h that it ended in,
@@ -89,7 +90,7 @@ class Forecast(nn.Module):
         horizon: int = 1,
         decode: Literal["parallel", "direct"] = "parallel",
         segment: int = 1,
-        subtract_last: bool = True,
+        subtract: Literal["last", "season", "none"] = "last",
         scale: Literal["none", "window"] = "none",
         loss: Literal["squared", "absolute"] = "absolute",
         emission: dict | None = None,
@@ -101,9 +102,11 @@ class Forecast(nn.Module):
         for name, value in (("look_back", look_back), ("horizon", horizon), ("segment", segment), ("season", season)):
             if value is not None and value < 1:
                 raise ConfigError(f"task.{name} = {value}, expected 1 or more steps.")
+        if subtract == "season" and season is None:
+            raise ConfigError('task.subtract = "season" wants to know how long one is: set task.season.')
         if not 0 <= dropout < 1:
             raise ConfigError(f"task.dropout = {dropout}, expected 0 or more and less than 1.")
-        self.look_back, self.horizon, self.decode, self.subtract_last = look_back, horizon, decode, subtract_last
+        self.look_back, self.horizon, self.decode, self.subtract = look_back, horizon, decode, subtract
         self.segment = min(segment, horizon) if decode == "parallel" else horizon
         self.loss, self.season, self.dropout, self.scale = loss, season, dropout, scale
         self.conformal = Conformal(levels)
@@ -166,7 +169,7 @@ class Forecast(nn.Module):
         past, lengths, future = self._halves(batch)
         frame = self._frame(past, lengths)
         y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)), frame)
-        target = self._arranged(frame.inside(future))
+        target = self._arranged(frame.of_future(future))
         if self.emission is not None:
             loss = self.emission.loss(y, target)
         else:
@@ -175,14 +178,14 @@ class Forecast(nn.Module):
         there = ~future.isnan()
         details: dict[str, Tensor] = {}
         if not self.training:
-            middle = frame.outside(self._middle(self._distribution(y, past.shape[0])))
+            middle = frame.future(self._middle(self._distribution(y, past.shape[0])))
             said = {"model": middle, **(self._naive(past, lengths) if measured else {})}
             for name, values in said.items():
                 error = torch.where(there, future - values, 0)
                 details |= {f"{name}_squared": error.square().sum(), f"{name}_absolute": error.abs().sum()}
         if measured:
             for level, (low, high) in self._ranges(self._distribution(y, past.shape[0])).items():
-                low, high = frame.outside(low), frame.outside(high)
+                low, high = frame.future(low), frame.future(high)
                 details[f"covered_{level}"] = ((future >= low) & (future <= high) & there).sum()
                 details[f"width_{level}"] = (high - low).masked_fill(~there, 0).sum()
             for (begin, _), rows in zip(self._bands(), (future - middle).split(self._band, 1), strict=True):
@@ -201,7 +204,7 @@ class Forecast(nn.Module):
         past, lengths, future = self._halves(batch)
         frame = self._frame(past, lengths)
         y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)), frame)
-        said, inside = self._distribution(y, past.shape[0]), frame.inside(future)
+        said, inside = self._distribution(y, past.shape[0]), frame.of_future(future)
         pairs = (self._own(said, level) for level in self.conformal.levels)
         return torch.stack([torch.maximum(low - inside, inside - high) for low, high in pairs], 1)
 
@@ -239,11 +242,12 @@ class Forecast(nn.Module):
 
     def _frame(self, past: Tensor, lengths: Tensor | None) -> Frame:
         """The level and the unit that a window is read and forecast in."""
-        return Frame.of(past, lengths, self.subtract_last, FLOOR if self.scale == "window" else None)
+        season = {"last": 1, "season": self.season or 1, "none": 0}[self.subtract]
+        return Frame.of(past, lengths, season, FLOOR if self.scale == "window" else None)
 
     def _vectors(self, embedder: nn.Module, core: nn.Module, batch: Batch, frame: Frame) -> Tensor:
         """The core's y that each segment's values come from, [B (· W) · pieces, H]."""
-        past = frame.inside(batch.fields["input"])
+        past = frame.of_past(batch.fields["input"])
         x, structure = embedder(replace(batch, fields={**batch.fields, "input": past}))
         y, state = core(x, structure, None)
         if self.decode == "direct":
@@ -319,9 +323,9 @@ class Forecast(nn.Module):
         frame = self._frame(past, lengths)
         y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)), frame)
         said = self._distribution(y, past.shape[0])
-        asked = {"forecast": frame.outside(self._middle(said))}
+        asked = {"forecast": frame.future(self._middle(said))}
         for level, (low, high) in self._ranges(said).items():
-            asked |= dict(zip(of_range(level), (frame.outside(low), frame.outside(high)), strict=True))
+            asked |= dict(zip(of_range(level), (frame.future(low), frame.future(high)), strict=True))
         return asked
 
     def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> Sequence[Example]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recurra.diagnostics.comparison import Comparison
     from recurra.diagnostics.report import Inspection
     from recurra.export.write import Export
+    from recurra.runs.backtest import Backtest
     from recurra.runs.run import Run
     from recurra.training.log import Progress
 
@@ -140,6 +141,41 @@ def evaluate(
         dynamic=dynamic,
         cache=cache,
         tell=tell,
+    )
+
+
+def backtest(
+    run: str | Path,
+    *files: str | Path,
+    windows: int | None = None,
+    stride: int | None = None,
+    owa: bool = False,
+    rows: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    plugins: Iterable[str | Path] = (),
+    device: str = "auto",
+    threads: int | None = None,
+) -> Backtest:
+    """Ask a run from many places of each series what follows, beside what came: `recurra.runs.backtest`.
+
+    `rows`: the CSV file to write, backtest.csv in the run's folder where none is said. Raises `ConfigError` for a run
+    that says nothing of what follows, `DataError` for files that cannot be read or hold no series long enough.
+    """
+    check_run(run)
+    check_files(files, folders=True)
+    check_reading(settings or {}, bool(files))
+    from recurra.runs.backtest import backtest as asked
+    from recurra.runs.run import load_run
+
+    return asked(
+        load_run(run, plugins, device),
+        *files,
+        windows=windows,
+        stride=stride,
+        owa=owa,
+        rows=Path(run) / "backtest.csv" if rows is None else Path(rows),
+        settings=settings,
+        threads=threads,
     )
 
 

@@ -114,3 +114,35 @@ def test_what_it_takes_by_its_contents(tmp_path: Path) -> None:
     ):
         (tmp_path / "b.csv").write_text(text, encoding="utf-8")
         assert (SeriesReader().sniff(tmp_path / "b.csv") is not None) == taken
+
+
+def test_a_long_table_is_several_series(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(
+        "unique_id,ds,y\nb,2020-01-01,1\na,2020-01-01,5\nb,2020-01-02,2\na,2020-01-02,6\n", encoding="utf-8"
+    )
+    one, other = SeriesReader().read(file)
+    assert (one["id"], other["id"]) == ("b", "a") and one["names"] == ["y"] and one["step"] == "1 day"
+    assert one["series"].tolist() == [[1], [2]] and other["series"].tolist() == [[5], [6]]
+    assert one["times"] == ["2020-01-01", "2020-01-02"] and other["place"] == f"{file}:3"
+    (whole,) = SeriesReader(id="none", columns=("y",), time="none").read(file)
+    assert whole["series"][:, 0].tolist() == [1, 5, 2, 6]
+    file.write_text("shop,day,y\nb,2020-01-01,1\na,2020-01-01,\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r":3: no value of y of a, and 1 value missing"):
+        list(SeriesReader(id="shop", time="day").read(file))
+
+
+def test_times_in_several_columns_and_in_a_format_of_their_own(tmp_path: Path) -> None:
+    found = read(
+        tmp_path, "year,month,day,hour,v\n2020,1,31,23,1\n2020,2,1,0,2\n", time=("year", "month", "day", "hour")
+    )
+    assert found["times"] == ["2020-01-31 23:00", "2020-02-01 00:00"] and found["step"] == "1 hour"
+    found = read(tmp_path, "t,v\n31.01.2020 23:30,1\n31.01.2020 23:45,2\n", time="t", time_format="%d.%m.%Y %H:%M")
+    assert found["step"] == "15 minutes"
+    with pytest.raises(DataError, match=r":3: 'x' is no time, expected a date like %d\.%m\.%Y\."):
+        read(tmp_path, "t,v\n31.01.2020,1\nx,2\n", time="t", time_format="%d.%m.%Y")
+    with pytest.raises(DataError, match=r"31\.01\.2020' is no time, .* --set reader\.time_format"):
+        read(tmp_path, "date,v\n31.01.2020,1\n01.02.2020,2\n")
+    with pytest.raises(ConfigError, match=r"reader\.time_format = 'dd/mm'"):
+        SeriesReader(time_format="dd/mm")
+    assert read(tmp_path, "Month,v\n1949-01,1\n1949-02,2\n")["step"] == "1 month"

@@ -6,6 +6,16 @@ from __future__ import annotations
 from recurra.diagnostics.report.compared import comparison_page, comparison_summary
 from recurra.diagnostics.report.findings import Inspection, inspect_model
 from recurra.diagnostics.report.page import page
+from recurra.diagnostics.report.rolling import backtest_page, backtest_summary
 from recurra.diagnostics.report.summary import summary
 
-__all__ = ["Inspection", "comparison_page", "comparison_summary", "inspect_model", "page", "summary"]
+__all__ = [
+    "Inspection",
+    "backtest_page",
+    "backtest_summary",
+    "comparison_page",
+    "comparison_summary",
+    "inspect_model",
+    "page",
+    "summary",
+]

@@ -40,11 +40,22 @@ class Line:
     colour: int = 0
 
 
-def line_chart(lines: Sequence[Line], across: str, up: str, log: bool = False) -> str:
+@dataclass(frozen=True, eq=False)
+class Band:
+    """A range of values over x, drawn behind the lines."""
+
+    low: Values
+    high: Values
+    x: Values
+    name: str
+
+
+def line_chart(lines: Sequence[Line], across: str, up: str, log: bool = False, band: Band | None = None) -> str:
     """Lines with axes and, below, what each is."""
     places = [np.arange(len(line.values), dtype=np.float64) if line.x is None else line.x for line in lines]
     heights = [_heights(line.values, log) for line in lines]
-    known = np.concatenate([height[~np.isnan(height)] for height in heights])
+    ends = [] if band is None else [_heights(band.low, log), _heights(band.high, log)]
+    known = np.concatenate([height[~np.isnan(height)] for height in [*heights, *ends]])
     if not len(known):
         return "<p>There is nothing to draw: no value is above 0.</p>"
     low, high = float(known.min()), float(known.max())
@@ -70,6 +81,10 @@ def line_chart(lines: Sequence[Line], across: str, up: str, log: bool = False) -
         drawn.append(
             f'<text x="{at(x, low)[0]:.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{number(x)}</text>'
         )
+    if band is not None and len(ends) and not np.isnan(ends).any():
+        outline = np.concatenate((ends[1], ends[0][::-1]))
+        around = _path(np.concatenate((band.x, band.x[::-1])), np.maximum(outline, low), at, whole=True)
+        drawn.append(f'<path class="band" d="{around}Z"/>')
     looks = [f"c{line.colour % COLOURS}{' dashed' if line.dashed or line.colour >= COLOURS else ''}" for line in lines]
     for look, place, height in zip(looks, places, heights, strict=True):
         drawn.append(f'<path class="line {look}" d="{_path(place, np.maximum(height, low), at)}"/>')
@@ -83,6 +98,7 @@ def line_chart(lines: Sequence[Line], across: str, up: str, log: bool = False) -
         for look, line in zip(looks, lines, strict=True)
         if line.name
     )
+    keys += "" if band is None else f'<span class="key ranged">{html.escape(band.name)}</span>'
     caption = f"<figcaption>{html.escape(up)}{f' · {keys}' if keys else ''}</figcaption>"
     return f"<figure>{_svg(drawn, WIDTH, HEIGHT, named)}{caption}</figure>"
 
@@ -161,9 +177,9 @@ def _heights(values: Values, log: bool) -> Values:
     return np.where(positive, np.log10(np.where(positive, values, 1.0)), np.nan)
 
 
-def _path(x: Values, y: Values, at: object) -> str:
+def _path(x: Values, y: Values, at: object, whole: bool = False) -> str:
     assert callable(at)
-    stride = max(1, math.ceil(len(x) / POINTS))
+    stride = 1 if whole else max(1, math.ceil(len(x) / POINTS))
     pieces, pen = [], "M"
     for a, b in zip(x[::stride], y[::stride], strict=True):
         if math.isnan(b):
