@@ -37,7 +37,9 @@ OTHER_WORDS = {
     "data/readers/series.py": {"forecast"},
     "data/readers/series_rows.py": {"forecast"},
     "data/readers/tsf.py": {"forecast"},
+    "diagnostics/report/rolling.py": {"forecast"},
     "forms/files.py": {"forecast"},
+    "runs/backtest.py": {"forecast"},
     "workflow/training.py": {"forecast"},
 }
 """Where a task's name is another word: the tag of a word, the address /generate, a recipe that a reader names, what is

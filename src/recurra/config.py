@@ -57,6 +57,10 @@ class Data:
     test: tuple[str, ...] = ()
     valid_fraction: float = 0.05
     test_fraction: float = 0.1
+    valid_steps: int | None = None
+    """Of series: so many of the last steps of each validate, in the place of a fraction."""
+    test_steps: int | None = None
+    """The same for the test, which comes last."""
     valid_from: Literal["end", "start"] = "end"
     """Where the validation text is cut off. "start" leaves what lies nearest to the test in the training text."""
     context: int = 0

@@ -33,4 +33,4 @@ def test_the_table_is_the_recipe() -> None:
             if key in recipe[section]:
                 assert str(recipe[section][key]) == value, name
             else:
-                assert value in ("true", "parallel", "squared"), name  # the constructor's
+                assert value in ("true", "parallel", "squared", "last"), name  # the constructor's

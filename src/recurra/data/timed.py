@@ -77,7 +77,8 @@ def gather_series(data: Data, reader: Any) -> Parts:
     if known.steps:
         wanted = dict(zip(PARTS, known.steps, strict=True))
     if len(wanted) > 1:
-        pieces = [_cut(example, reader.fields, wanted, data.context) for example in found["train"]]
+        fixed = {"valid": data.valid_steps, "test": data.test_steps}
+        pieces = [_cut(each, reader.fields, _with(wanted, fixed, each, reader), data.context) for each in found["train"]]
         found |= {part: [piece[part] for piece in pieces] for part in wanted}
         counts = {
             part: sum(_steps(example, reader.fields) - context_of(example) for example in found[part])
@@ -122,9 +123,31 @@ def read_text(sources: Iterable[Source], reader: Reader) -> str:
 def _shares(data: Data, valid: bool, test: bool) -> dict[str, float]:
     """The share of each part in the training data, in their order; of parts that are not there yet."""
     fractions = {"valid": 0.0 if valid else data.valid_fraction, "test": 0.0 if test else data.test_fraction}
+    for name, (there, steps) in {"valid": (valid, data.valid_steps), "test": (test, data.test_steps)}.items():
+        if steps is not None and not there:  # a share of its own, whose steps are counted series by series
+            fractions[name] = fractions[name] or 0.1
     shares = {"train": 1 - sum(fractions.values()), **fractions}
     order = ("valid", "train", "test") if data.valid_from == "start" else ("train", "valid", "test")
     return {name: shares[name] for name in order if shares[name]}
+
+
+def _with(
+    shares: Mapping[str, float], fixed: Mapping[str, int | None], example: Example, reader: Any
+) -> Mapping[str, float]:
+    """The shares of a series as numbers of its steps, where some are fixed as such."""
+    given = {name: steps for name, steps in fixed.items() if steps is not None and name in shares}
+    if not given:
+        return shares
+    n = _steps(example, reader.fields)
+    found = {name: given.get(name, int(share * n)) for name, share in shares.items() if name != "train"}
+    rest = n - sum(found.values())
+    if rest < SHORTEST or min(found.values()) < SHORTEST:
+        raise DataError(
+            f"{example.get('place', 'an example')}: a series of {n:,} steps cannot be cut into "
+            f"{', '.join(f'{name} {steps:,}' for name, steps in {'train': rest, **found}.items())}, of {SHORTEST} "
+            "steps at least. Change data.valid_steps and data.test_steps, or leave the series out."
+        )
+    return {name: rest if name == "train" else found[name] for name in shares}
 
 
 def _cut(
