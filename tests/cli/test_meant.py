@@ -66,5 +66,5 @@ def test_a_core_that_cannot_be_is_refused_by_its_setting_before_any_data_are_rea
 
 def test_no_baseline_is_refused_with_how_to_leave_it_out(tmp_path: Path, capsys) -> None:
     said = sentence(capsys, "train", "tagger", "x.txt", "--set", "baseline.kind=none", "--out", str(tmp_path / "run"))
-    assert said.startswith('recurra: baseline.kind = "none", expected the name of a baseline: autoregression, ')
+    assert said.startswith('recurra: baseline.kind = "none", expected the name of a baseline: ar, ')
     assert said.endswith(" To be scored without it, train or evaluate with --no-baseline.")

@@ -244,6 +244,16 @@ def test_later_parts_begin_early_to_be_looked_back_on(file: str) -> None:
     assert found.split.endswith("each part but the first begins 3 steps early, which are looked back on alone")
 
 
+def test_parts_by_numbers_of_steps(file: str) -> None:
+    found = parts.gather(Data(train=(file,), valid_steps=4, test_steps=3, context=2), Measured([20, 11]), "time")
+    lengths = [[len(each["series"]) for each in some] for some in (found.train, found.valid, found.test)]
+    assert lengths == [[13, 4], [6, 6], [5, 5]]
+    mixed = parts.gather(Data(train=(file,), valid_fraction=0.25, test_steps=3), Measured([20]), "time")
+    assert [len(some[0]["series"]) for some in (mixed.train, mixed.valid, mixed.test)] == [12, 5, 3]
+    with pytest.raises(DataError, match="a series of 8 steps cannot be cut into train 1, valid 4, test 3"):
+        parts.gather(Data(train=(file,), valid_steps=4, test_steps=3), Measured([20, 8]), "time")
+
+
 def test_a_test_goes_on_where_training_ends(file: str, tmp_path: Path) -> None:
     train, test = tmp_path / "train.csv", tmp_path / "test.csv"
     train.write_text("a,1,2,3,4\nb,5,6,7,8,9\n", encoding="utf-8")

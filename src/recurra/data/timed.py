@@ -78,7 +78,9 @@ def gather_series(data: Data, reader: Any) -> Parts:
         wanted = dict(zip(PARTS, known.steps, strict=True))
     if len(wanted) > 1:
         fixed = {"valid": data.valid_steps, "test": data.test_steps}
-        pieces = [_cut(each, reader.fields, _with(wanted, fixed, each, reader), data.context) for each in found["train"]]
+        pieces = [
+            _cut(each, reader.fields, _with(wanted, fixed, each, reader), data.context) for each in found["train"]
+        ]
         found |= {part: [piece[part] for piece in pieces] for part in wanted}
         counts = {
             part: sum(_steps(example, reader.fields) - context_of(example) for example in found[part])
@@ -123,8 +125,8 @@ def read_text(sources: Iterable[Source], reader: Reader) -> str:
 def _shares(data: Data, valid: bool, test: bool) -> dict[str, float]:
     """The share of each part in the training data, in their order; of parts that are not there yet."""
     fractions = {"valid": 0.0 if valid else data.valid_fraction, "test": 0.0 if test else data.test_fraction}
-    for name, (there, steps) in {"valid": (valid, data.valid_steps), "test": (test, data.test_steps)}.items():
-        if steps is not None and not there:  # a share of its own, whose steps are counted series by series
+    for name, (there, fixed) in {"valid": (valid, data.valid_steps), "test": (test, data.test_steps)}.items():
+        if fixed is not None and not there:  # a share of its own, whose steps are counted series by series
             fractions[name] = fractions[name] or 0.1
     shares = {"train": 1 - sum(fractions.values()), **fractions}
     order = ("valid", "train", "test") if data.valid_from == "start" else ("train", "valid", "test")
