@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +18,7 @@ from recurra.config import Data
 from recurra.data.files import counted
 from recurra.data.parts import gather
 from recurra.data.timed import WHOLE, context_of, piece
+from recurra.diagnostics.backtest import Backtest
 from recurra.errors import ConfigError, DataError
 from recurra.progress import steps
 from recurra.runs.reading import cut_of, read_like_training
@@ -56,34 +57,6 @@ class Series:
         """The time of a step as the file writes it, or its number from 1; behind the last time: how far behind."""
         times = self.example.get("times")
         return str(step + 1) if times is None else str(times[step])
-
-
-@dataclass(frozen=True)
-class Backtest:
-    """What was asked, and what came of it."""
-
-    name: str
-    """The run's, and its row's."""
-    data: str
-    series: int
-    windows: int
-    horizon: int
-    stride: int
-    scores: Mapping[str, Mapping[str, float]]
-    """The metrics of the run, then of what plain repeating says, by name: those of `Rolling`."""
-    by_step: Mapping[str, Sequence[float | None]]
-    """The error of each step ahead, `Rolling.by_step`."""
-    levels: Sequence[int]
-    """Per cent of the values that the ranges promise to hold."""
-    shown: Sequence[Mapping[str, Any]]
-    """The last windows: "name", "cutoff", "given", "truth", "forecast", "low", "high", "level"."""
-    rows: Path | None = None
-    """The file with all of them."""
-    notes: Sequence[str] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """The same in numbers and words."""
-        return {**asdict(self), "rows": None if self.rows is None else str(self.rows)}
 
 
 def backtest(

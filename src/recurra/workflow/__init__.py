@@ -14,10 +14,10 @@ from recurra.workflow.plan import check_reading, check_run, make_plan
 
 if TYPE_CHECKING:
     from recurra.answers import Answer
+    from recurra.diagnostics.backtest import Backtest
     from recurra.diagnostics.comparison import Comparison
     from recurra.diagnostics.report import Inspection
     from recurra.export.write import Export
-    from recurra.runs.backtest import Backtest
     from recurra.runs.run import Run
     from recurra.training.log import Progress
 

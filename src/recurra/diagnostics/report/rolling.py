@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from recurra.data.files import counted
+from recurra.diagnostics.backtest import Backtest
 from recurra.diagnostics.report.page import document
 from recurra.diagnostics.report.sections import table
 from recurra.diagnostics.report.shown import number
 from recurra.diagnostics.report.summary import columns, sparkline
 from recurra.diagnostics.report.svg import Band, Line, line_chart
-from recurra.runs.backtest import Backtest
 
 PER_CENT = ("smape", "coverage")
 """What is told in per cent begins so."""
