@@ -79,7 +79,7 @@ def test_all_of_it_is_json(found):
         f.verdict for f in found.gradient_flow.flows
     ]
     recorded = {"training", "recorded_gradients", "recorded_spectra"}
-    assert set(again["left_out"]) == {*recorded, "alignment", "self_attention", "units that track"}
+    assert set(again["left_out"]) == {*recorded, "earliness", "alignment", "self_attention", "units that track"}
 
 
 @pytest.mark.parametrize("task", ["tag", "fill", "transduce"])

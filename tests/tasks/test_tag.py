@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise, product
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,12 @@ from torch.nn import functional as F
 
 from recurra import registry
 from recurra.data.codecs.labels import Labels
+from recurra.data.fields import Codecs
 from recurra.errors import ConfigError
 from recurra.nn.embedders import SymbolEmbedder
+from recurra.tasks.naming import LabelOptions
 from recurra.tasks.tag import Tag
-from recurra.types import Batch, Lengths, Sizes
+from recurra.types import Batch, Field, Lengths, Sizes
 
 B, T, D, H, V, K, L = 4, 5, 4, 6, 9, 3, 4
 
@@ -250,7 +253,7 @@ def test_what_it_learns_from() -> None:
     assert list(Tag().fields) == ["input", "tags"] and list(Tag(intent=True).fields) == ["input", "tags", "label"]
     assert [name for name, field in Tag(intent=True).fields.items() if field.learned] == ["tags", "label"]
     assert Tag().fields["tags"].along and not Tag(intent=True).fields["label"].along
-    assert Tag().baselines == ("single-words",) and not Tag().causal
+    assert Tag().baselines == ("single-words", "window-statistics") and not Tag().causal
 
 
 @pytest.mark.parametrize(
@@ -264,3 +267,18 @@ def test_what_it_learns_from() -> None:
 def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         made(**settings)
+
+
+def test_steps_of_numbers_are_told_in_runs() -> None:
+    codecs = Codecs(
+        {"input": Field(("vectors",), {"kind": "vectors"}), "tags": Field(("tags",), {"kind": "tags"}, along=True)}
+    ).fit([{"vectors": np.zeros((3, 2)), "tags": ["walk", "walk", "sit"]}])
+    task = registry.construct("task", {"kind": "tag", "scheme": "none"}).build(Sizes(core=H, fields={"tags": 2}))
+    log_p = torch.log(torch.tensor([[[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]]]))
+    (found,) = task.answers({"tags": log_p}, [{"vectors": np.zeros((3, 2))}], codecs, LabelOptions(top=1))
+    assert found["tags"] == ["walk", "walk", "sit"] and "tokens" not in found.json()
+    assert found["runs"] == [{"label": "walk", "from": 1, "to": 2}, {"label": "sit", "from": 3, "to": 3}]
+    assert found.text() == "1–2\twalk\t0.800\n3–3\tsit\t0.800\n"
+    (part,) = found.parts
+    assert part.page()["tokens"] == ["1–2", "3–3"]
+    assert [each["label"] for each in part.page()["spans"]] == ["walk", "sit"]

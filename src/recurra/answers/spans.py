@@ -27,6 +27,9 @@ class Spans:
     """The likeliest tags of each token with their probabilities, where they were asked for."""
     single: bool = False
     """Whether each tag stands for itself, as those of parts of speech do."""
+    numbered: bool = False
+    """Whether tokens are steps by their number, from 1, as those of a sequence of numbers: steps of one tag that follow
+    each other are then told together."""
 
     @property
     def segments(self) -> list[str] | None:
@@ -35,8 +38,22 @@ class Spans:
             return None
         return ["".join(self.tokens[begin:end]) for _, begin, end in spans(self.tags)]
 
+    @property
+    def runs(self) -> list[tuple[str, int, int]]:
+        """The tags, each with the steps that it is the tag of: begin, and end, which is left out."""
+        found: list[tuple[str, int, int]] = []
+        for k, tag in enumerate(self.tags):
+            if found and found[-1][0] == tag:
+                found[-1] = (tag, found[-1][1], k + 1)
+            else:
+                found.append((tag, k, k + 1))
+        return found
+
     def json(self) -> dict[str, Any]:
         found: dict[str, Any] = {"tokens": list(self.tokens), "tags": list(self.tags)}
+        if self.numbered:
+            del found["tokens"]
+            found["runs"] = [{"label": tag, "from": begin + 1, "to": end} for tag, begin, end in self.runs]
         if self.p is not None:
             found["p"] = list(self.p)
         if self.likeliest:
@@ -45,8 +62,11 @@ class Spans:
         return found if segments is None else {**found, "segments": segments}
 
     def text(self) -> str:
-        """A line for each token; pieces without types side by side. Where probabilities were asked for each token's
-        tag has its own, and the likeliest stand behind it; a piece has that of its least sure tag."""
+        """A line for each token, or run of numbered steps; pieces without types side by side. Where probabilities were
+        asked for each token's tag has its own, and the likeliest stand behind it; a piece has that of its least sure
+        tag, a run the mean."""
+        if self.numbered:
+            return "".join("\t".join(row) + "\n" for row in self._steps())
         segments = self.segments
         if segments is not None and self.p is None:
             return " ".join(segments)
@@ -60,7 +80,25 @@ class Spans:
             row.append(chances(found))
         return "".join("\t".join(row) + "\n" for row in rows)
 
+    def _steps(self) -> list[list[str]]:
+        """A row for each run: its steps, its tag, and the mean probability of that."""
+        rows = [[f"{begin + 1}–{end}", tag] for tag, begin, end in self.runs]
+        if self.p is not None:
+            for row, (_, begin, end) in zip(rows, self.runs, strict=True):
+                row.append(f"{sum(self.p[begin:end]) / (end - begin):.3f}")
+        return rows
+
     def page(self) -> dict[str, Any]:
+        if self.numbered:
+            rows, p = self._steps(), self.p
+            return {
+                "tokens": [row[0] for row in rows],
+                "spaced": True,
+                "spans": [
+                    {"label": tag, "begin": k, "end": k + 1, "p": min(p[begin:end]) if p else None}
+                    for k, (tag, begin, end) in enumerate(self.runs)
+                ],
+            }
         found = [(tag, k, k + 1) for k, tag in enumerate(self.tags)] if self.single else spans(self.tags)
         return {
             "tokens": list(self.tokens),

@@ -35,6 +35,32 @@ def as_example(given: Any, codecs: Codecs) -> Example:
     return {"tokens": list(given)}
 
 
+def steps_of(example: Example, codecs: Codecs) -> int:
+    """How many steps the input of an example has."""
+    names = codecs.fields["input"].of
+    bare = {name: value for name, value in example.items() if name in names}
+    return len(codecs.encode(bare)["input"])
+
+
+def beginning(example: Example, codecs: Codecs, length: int) -> Example:
+    """At most so many steps of an example; a task that writes a target for its input has it whole."""
+    codec, field = codecs["input"], codecs.fields["input"]
+    if field.ended:
+        return example
+    name = next(name for name in field.of if name in example)
+    value = example[name]
+    along = [each for key, each in codecs.fields.items() if each.along and key != "input"]
+    cut = {of: example[of][:length] for each in along for of in each.of if of in example}
+    if isinstance(codec, Splits):
+        rest = {key: each for key, each in example.items() if key != name}
+        return {**rest, **cut, "tokens": codec.tokens(value)[:length]}
+    if isinstance(value, str):
+        value = value[: 100 * length]  # far more than enough symbols, far less than a book
+        ids = codec.encode(value)
+        return {**example, name: value if len(ids) <= length else codec.decode(ids[:length])}
+    return {**example, **cut, name: value[:length]}
+
+
 def is_empty(example: Example, codecs: Codecs) -> bool:
     """Whether there is nothing in an example to answer: no token, no step, or nothing but what is not seen."""
     value = codecs.value("input", example)

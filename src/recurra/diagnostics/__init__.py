@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from recurra.diagnostics.attention import AttentionMap, SelfAttention, alignment, self_attention
 from recurra.diagnostics.decisions import Attribution, Decision, attribution
+from recurra.diagnostics.earliness import Earliness, earliness
 from recurra.diagnostics.gates import Gates, gates
 from recurra.diagnostics.gradients import Flow, GradientFlow, gradient_flow, measure
 from recurra.diagnostics.properties import PROPERTIES
@@ -20,6 +21,7 @@ __all__ = [
     "AttentionMap",
     "Attribution",
     "Decision",
+    "Earliness",
     "Flow",
     "Gates",
     "GradientFlow",
@@ -33,6 +35,7 @@ __all__ = [
     "alignment",
     "attribution",
     "beyond_chance",
+    "earliness",
     "gates",
     "gradient_flow",
     "measure",

@@ -170,7 +170,8 @@ class Tag(nn.Module):
     def answers(
         self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: LabelOptions
     ) -> list[Answer]:
-        tokens = [tuple(example["tokens"]) for example in examples]
+        numbered = not hasattr(codecs["input"], "symbols")
+        tokens = [_steps(example, codecs) if numbered else tuple(example["tokens"]) for example in examples]
         structure = Lengths(torch.tensor([len(each) for each in tokens], device=asked["tags"].device))
         decoded, names = self.decode(asked, structure), codecs["tags"].symbols
         shares = self._shares(asked, structure) if options.top else [None] * len(tokens)
@@ -179,11 +180,11 @@ class Tag(nn.Module):
             tags = tuple(names[number] for number in numbers)
             of, single = shares[k], self.scheme == "none"
             if of is None:
-                parts: list[Part] = [Spans(words, tags, single=single)]
+                parts: list[Part] = [Spans(words, tags, single=single, numbered=numbered)]
             else:
                 p = [row[number] for row, number in zip(of.tolist(), numbers, strict=False)]
                 likely = [ranked(row, names, options.top) for row in of[: len(numbers)]]
-                parts = [Spans(words, tags, p, likely, single)]
+                parts = [Spans(words, tags, p, likely, single, numbered)]
             if self.intent:
                 labels = codecs["label"].symbols
                 best = ranked(asked["label"][k].exp().cpu(), labels, options.top)
@@ -291,6 +292,11 @@ class Tag(nn.Module):
                 names = [n for e in gold for n in (e[field] if field == "tags" else [e[field]])]
                 count_unseen(scores, field.removesuffix("s") + "s", names, codecs[field].symbols)
         return scores
+
+
+def _steps(example: Example, codecs: Codecs) -> tuple[str, ...]:
+    """The steps of a sequence of numbers, by their number from 1."""
+    return tuple(map(str, range(1, len(codecs.value("input", example)) + 1)))
 
 
 def _targets(batch: Batch) -> Tensor:

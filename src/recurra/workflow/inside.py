@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from recurra.asking.examples import as_example
+from recurra.asking.examples import as_example, beginning, steps_of
 from recurra.asking.threads import threads_set
-from recurra.data.codecs.contract import Splits
 from recurra.data.files import check_encoding, read_lines, read_text
 from recurra.diagnostics.report import Inspection, inspect_model
 from recurra.errors import DataError, RecurraError
-from recurra.runs.reading import own_parts
+from recurra.runs.reading import own_parts, read_like_training
 from recurra.runs.run import Run
 from recurra.types import Example
 
@@ -28,37 +28,66 @@ def look_inside(
 ) -> Inspection:
     """What `workflow.inspect` gives, of a run that is open."""
     if text is None and file is None:
-        given, origin, more = _held_out(run, length)
+        looked = _held_out(run, length)
+    elif file is not None and not run.of_text:
+        looked = _numbers(run, Path(file), length)
     else:
-        given, origin, more = _given(run, text, file, length, encoding or run.config["reader"].get("encoding", "utf-8"))
+        looked = _given(run, text, file, length, encoding or run.config["reader"].get("encoding", "utf-8"))
     layers = run.config["core"]
     cell = f", {layers['cell']}" if layers.get("cell") else ""
     about = f"task {run.config['task']['kind']}, core {layers['kind']}{cell}, {run.model.parameter_count:,} parameters"
     with threads_set(threads):
-        return inspect_model(run.model, given, run=run.path, name=run.path.name, about=about, origin=origin, more=more)
+        return inspect_model(
+            run.model,
+            looked.example,
+            run=run.path,
+            name=run.path.name,
+            about=about,
+            origin=looked.origin,
+            more=looked.more,
+            labelled=looked.labelled,
+        )
 
 
-Looked = tuple[Example, str, Sequence[Example]]
-"""What is looked at, where it is from, and more of the same over which units are tested."""
+@dataclass(frozen=True)
+class Looked:
+    """What is looked at, and where it is from."""
+
+    example: Example
+    origin: str
+    more: Sequence[Example] = ()
+    """More of the same, over which units are tested."""
+    labelled: Sequence[Example] = ()
+    """Examples whose beginnings the model is asked about."""
 
 
 def _given(run: Run, text: str | None, file: str | Path | None, length: int, encoding: Any) -> Looked:
     """The text said or the beginning of a file; of a run that reads sentences, the file's first line with any."""
+    codecs = run.model.codecs
     if file is None:
-        return _cut(run, as_example(text, run.model.codecs), length), "given by --text", ()
+        return Looked(beginning(as_example(text, codecs), codecs, length), "given by --text")
     path, encoding = Path(file), check_encoding(str(encoding))
     if run.in_pieces:
-        whole = as_example(read_text(path, encoding), run.model.codecs)
-        return _cut(run, whole, length), f"from the beginning of {path.name}", _pieces(run, whole)
+        whole = as_example(read_text(path, encoding), codecs)
+        return Looked(beginning(whole, codecs, length), f"from the beginning of {path.name}", _pieces(run, whole))
     lines = [(number, line) for number, line in islice(read_lines(path, encoding), MORE) if line.strip()]
     if lines:
-        examples = [as_example(line, run.model.codecs) for _, line in lines]
-        return _cut(run, examples[0], length), f"line {lines[0][0]} of {path.name}", _enough(run, examples)
+        first, *_ = examples = [as_example(line, codecs) for _, line in lines]
+        return Looked(beginning(first, codecs, length), f"line {lines[0][0]} of {path.name}", _enough(run, examples))
     raise DataError(f"{path}: there is no line with any text. Name another file.")
+
+
+def _numbers(run: Run, path: Path, length: int) -> Looked:
+    """The first sequence of a file that is read as the training data were."""
+    examples = read_like_training([path], run.config, {})
+    _, chosen = _chosen(run, examples, length)
+    place = str(chosen.get("place", path.name))
+    return Looked(beginning(chosen, run.model.codecs, length), f"from {place}", labelled=examples)
 
 
 def _held_out(run: Run, length: int) -> Looked:
     """The beginning of a run's own test, or validation."""
+    codecs = run.model.codecs
     try:
         parts = own_parts(run.config)
     except (RecurraError, OSError) as error:
@@ -67,9 +96,11 @@ def _held_out(run: Run, length: int) -> Looked:
         ) from error
     part, examples = ("test", parts.test) if parts.test else ("validation", parts.valid)
     if run.in_pieces:
-        return _cut(run, examples[0], length), f"from the beginning of its own {part}", _pieces(run, examples[0])
+        first = examples[0]
+        return Looked(beginning(first, codecs, length), f"from the beginning of its own {part}", _pieces(run, first))
     number, chosen = _chosen(run, examples, length)
-    return _cut(run, chosen, length), f"example {number} of its own {part}", _enough(run, examples)
+    origin = f"example {number} of its own {part}"
+    return Looked(beginning(chosen, codecs, length), origin, _enough(run, examples), examples)
 
 
 def _pieces(run: Run, example: Example) -> Sequence[Example]:
@@ -92,7 +123,7 @@ def _enough(run: Run, examples: Sequence[Example]) -> Sequence[Example]:
     found: list[Example] = []
     count = 0
     for example in examples:
-        size = _steps(run, example)
+        size = steps_of(example, run.model.codecs)
         if count >= MORE:
             break
         if 0 < size <= PIECE:
@@ -103,7 +134,7 @@ def _enough(run: Run, examples: Sequence[Example]) -> Sequence[Example]:
 
 def _chosen(run: Run, examples: Sequence[Example], length: int) -> tuple[int, Example]:
     """The first example that is long enough to see something, or else the longest; with its number."""
-    sizes = [_steps(run, example) for example in islice(examples, LOOKED_THROUGH)]
+    sizes = [steps_of(example, run.model.codecs) for example in islice(examples, LOOKED_THROUGH)]
     if not sizes:
         raise DataError("the run has no held-out text. Give one: --text or --file.")
     long_enough = [k for k, size in enumerate(sizes) if LONG_ENOUGH <= size <= length]
@@ -111,32 +142,7 @@ def _chosen(run: Run, examples: Sequence[Example], length: int) -> tuple[int, Ex
     return k + 1, examples[k]
 
 
-def _steps(run: Run, example: Example) -> int:
-    """How many steps the input of an example has."""
-    return len(run.model.codecs.encode_all([_bare(run, example)])[0]["input"])
-
-
 def _bare(run: Run, example: Example) -> Example:
     """The input of an example alone."""
     names = run.model.codecs.fields["input"].of
     return {name: value for name, value in example.items() if name in names}
-
-
-def _cut(run: Run, example: Example, length: int) -> Example:
-    """At most so many steps of an example; a task that writes a target for its input has it whole."""
-    codecs = run.model.codecs
-    codec, field = codecs["input"], codecs.fields["input"]
-    if field.ended:
-        return example
-    name = next(name for name in field.of if name in example)
-    value = example[name]
-    if isinstance(codec, Splits):
-        along = [each for key, each in codecs.fields.items() if each.along and key != "input"]
-        cut = {of: example[of][:length] for each in along for of in each.of if of in example}
-        rest = {key: each for key, each in example.items() if key != name}
-        return {**rest, **cut, "tokens": codec.tokens(value)[:length]}
-    if isinstance(value, str):
-        value = value[: 100 * length]  # far more than enough symbols, far less than a book
-        ids = codec.encode(value)
-        return {**example, name: value if len(ids) <= length else codec.decode(ids[:length])}
-    return {**example, name: value[:length]}

@@ -231,7 +231,7 @@ class Material:
     def sentences(self) -> list[str]:
         """The same in words."""
         facts = self.facts()
-        known = ", ".join(f"{size:,} {SYMBOLS.get(name, name)}" for name, size in facts["vocabulary"].items())
+        known = ", ".join(f"{size:,} {self._counted(name)}" for name, size in facts["vocabulary"].items())
         parts = [f"Vocabulary: {known}"] if known else []
         if hasattr(self.codecs["input"], "symbols"):
             shares = self.codecs.unknown_shares(self._encoded["valid"])
@@ -241,6 +241,11 @@ class Material:
         if vectors := facts.get("coverage"):
             sentence += f"Vectors for {vectors[0]:.1%} of the words, {vectors[1]:.1%} of the tokens. "
         return [f"Data: {self.split}.", *self._notes, f"{sentence}Training: {_amount(facts)}."]
+
+    def _counted(self, name: str) -> str:
+        """What a codec has so many of."""
+        numbers = name in self.codecs and not hasattr(self.codecs[name], "symbols")
+        return "numbers a step" if numbers and name == "input" else SYMBOLS.get(name, name)
 
     def _prepare(self, part: str) -> list[Example]:
         """The examples of a part as the task reads them."""

@@ -190,6 +190,8 @@ def _rows(value: Any, axes: int, size: int) -> NDArray[np.float64]:
     array = np.asarray(value)
     if array.dtype.kind not in "iufb" and array.size:
         raise DataError(f"{_described(array)}, expected numbers.")
+    if array.ndim == 1 and (axes, size) == (2, 1):  # as numbers are typed
+        array = array[:, None]
     rows = array.astype(np.float64)
     if array.ndim != axes or (axes == 2 and array.shape[1] != size):
         expected = ("one number", "a number a step", f"{size} numbers a step")[axes]

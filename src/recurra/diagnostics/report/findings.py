@@ -13,6 +13,7 @@ import numpy as np
 from recurra.diagnostics.attention import AttentionMap, SelfAttention, alignment, self_attention
 from recurra.diagnostics.curves import Curves, curves
 from recurra.diagnostics.decisions import Attribution, attribution
+from recurra.diagnostics.earliness import Earliness, earliness
 from recurra.diagnostics.gates import Gates, gates, states_over
 from recurra.diagnostics.gradients import GradientFlow, gradient_flow
 from recurra.diagnostics.plain import plain
@@ -26,6 +27,7 @@ from recurra.errors import DataError, RecurraError
 from recurra.model import Model
 from recurra.progress import stage
 from recurra.tasks.contract import Starts
+from recurra.types import Example
 
 Found = TypeVar("Found")
 UNITS = 3
@@ -51,6 +53,8 @@ class Inspection:
     """How many of them the vocabulary does not hold."""
     attribution: Attribution | None
     """What decided the model's own answers to the text."""
+    earliness: Earliness | None
+    """How early it can say what a sequence is."""
     gradient_flow: GradientFlow | None
     training: Curves | None
     """How the training went."""
@@ -83,9 +87,11 @@ def inspect_model(
     about: str = "",
     origin: str = "",
     more: Sequence[Given] = (),
+    labelled: Sequence[Example] = (),
 ) -> Inspection:
     """Look at a model from all sides while it reads a text. `run`: the folder that holds what training recorded;
-    `more`: texts over which units are tested for what they track, instead of that one.
+    `more`: texts over which units are tested for what they track, instead of that one; `labelled`: examples whose
+    beginnings it is asked about.
 
     `text`: as `gradient_flow` takes it. Raises `DataError` for a text without a token.
     """
@@ -109,6 +115,7 @@ def inspect_model(
         tokens=reading.tokens,
         unknown=int((reading.encoded["input"] == unknown).sum()) if unknown is not None else 0,
         attribution=tried("attribution", lambda: attribution(model, text), None),
+        earliness=tried("earliness", lambda: earliness(model, labelled), None),
         gradient_flow=tried("gradient_flow", lambda: gradient_flow(model, text), None),
         training=tried("training", lambda: curves(_folder(run)), None),
         recorded_gradients=tried("recorded_gradients", lambda: recorded_gradients(_folder(run)), None),

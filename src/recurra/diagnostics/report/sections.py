@@ -90,6 +90,23 @@ def _decision(tokens: Sequence[str], one: Decision) -> str:
     return title + _coloured(tokens, known, titles)
 
 
+def earliness(found: Inspection) -> Iterator[str]:
+    early = found.earliness
+    if early is None:
+        return
+    name = early.metric.replace("_", " ")
+    yield lead(
+        f"The {name} of {early.examples:,} held-out sequences when only their beginnings are given.", early.conclusion
+    )
+    drawn = line_chart([Line("", early.values, 100 * early.shares)], "read of each sequence, %", name)
+    rows = [
+        [f"{share:.0%}", f"{steps:.4g}", f"{value:.2f}"]
+        for share, steps, value in zip(early.shares, early.steps, early.values, strict=True)
+    ]
+    listed = table(["read", "steps on average", name], rows)
+    yield f'<div class="pair"><div>{drawn}</div><div>{listed}</div></div>'
+
+
 def gradient_flow(found: Inspection) -> Iterator[str]:
     flow = found.gradient_flow
     if flow is None:
@@ -355,6 +372,7 @@ def recorded_spectra(found: Inspection) -> Iterator[str]:
 
 SECTIONS: dict[str, Callable[[Inspection], Iterator[str]]] = {
     "attribution": attribution,
+    "earliness": earliness,
     "gradient_flow": gradient_flow,
     "training": training,
     "recorded_gradients": recorded_gradients,

@@ -20,6 +20,7 @@ from recurra.diagnostics.tracking import LEVEL, Tested
 
 TITLES = {
     "attribution": "What decided the answers",
+    "earliness": "How early it can say",
     "gradient_flow": "Gradient flow",
     "training": "Training curves",
     "recorded_gradients": "Gradients of the training",
@@ -49,7 +50,7 @@ def summary(found: Inspection) -> str:
         found.name + (f": {found.about}" if found.about else ""),
         f"text: {read_of(found)}, {found.origin}",
     ]
-    rest = (_training, _recorded, _gates, _trackers, _self_attention, _spectra, _recorded_spectra)
+    rest = (_early, _training, _recorded, _gates, _trackers, _self_attention, _spectra, _recorded_spectra)
     reads_on = (_alignment, _symbols, _flow, _decided)  # as the page has it: what answers the first question first
     for part in (*(reads_on if found.next_symbols else (_decided, _alignment, _flow)), *rest):
         paragraph = list(part(found))
@@ -122,6 +123,20 @@ def _flow(found: Inspection) -> Iterator[str]:
         yield f"  {sentence}"
     for note in found.gradient_flow.notes:
         yield f"  {note}"
+
+
+def _early(found: Inspection) -> Iterator[str]:
+    early = found.earliness
+    if early is None:
+        return
+    yield f"how early: {early.metric.replace('_', ' ')} of {early.examples:,} sequences by the share that was read"
+    ends = early.shares[0], early.shares[-1]
+    drawn = sparkline(
+        early.shares / early.shares[-1], early.values, float(early.values.min()), float(early.values.max())
+    )
+    told = f"{number(early.values[0])} at {ends[0]:.0%} → {number(early.values[-1])} at {ends[1]:.0%}"
+    yield from columns([[drawn, told]])
+    yield f"  {early.conclusion}"
 
 
 def _training(found: Inspection) -> Iterator[str]:
