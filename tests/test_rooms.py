@@ -35,6 +35,7 @@ OTHER_WORDS = {
     "cli/report.py": {"forecast"},
     "data/readers/sequences.py": {"tag"},
     "data/readers/series.py": {"forecast"},
+    "data/readers/signals.py": {"simulate"},
     "data/readers/series_rows.py": {"forecast"},
     "data/readers/tsf.py": {"forecast"},
     "diagnostics/report/rolling.py": {"forecast"},

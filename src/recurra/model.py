@@ -63,8 +63,9 @@ class Model(nn.Module):
         sizes = replace(sizes, embedding=embedder.output_size, apart=getattr(embedder, "apart", False))
         with MemoryLimit("core", config["core"]):
             core = core.build(sizes)
+        sizes = replace(sizes, core=core.output_size, feeds_back=getattr(core, "feeds_back", False))
         with MemoryLimit("task", config["task"]):
-            task = task.build(replace(sizes, core=core.output_size))
+            task = task.build(sizes)
         return cls(embedder, core, task, codecs, config)
 
     @property
@@ -110,6 +111,8 @@ def make_codecs(config: Mapping[str, Any], embedder: Any, task: Any, known: Mapp
             settings[name] = config[section]
     if "target" in fields and "target" not in settings and fields["target"].codec == fields["input"].codec:
         settings |= {"target": settings["input"]} if "input" in settings else {}
+    if "target" in settings:
+        settings |= {name: settings["target"] for name, field in fields.items() if field.record == "target"}
     codecs = Codecs(fields, settings, known)
     missing = [] if known is None else sorted(codecs.saved.keys() - known.keys())
     if missing:

@@ -98,8 +98,10 @@ class Sizes:
     """Whether each variable of an input of vectors is a sequence of its own; set once the embedder is built."""
     core: int = 0
     """Width H of the core's output; set once the core is built."""
+    feeds_back: bool = False
+    """Whether what the core says is the target itself, which it reads at later steps; set once the core is built."""
     fields: Mapping[str, int] = field(default_factory=dict)
-    """Number of symbols of the other fields: "characters", "tags", "label"."""
+    """Number of symbols of the other fields, or numbers in a step of them: "characters", "tags", "label", "target"."""
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ LINES = 12
 
 @dataclass(frozen=True)
 class Series:
-    """What was given and what is forecast behind it, with a range where there is one; of several variables, one part
-    each."""
+    """What was given and what is forecast behind it, with a range where there is one, and what was measured; of several
+    variables, one part each."""
 
     kind: ClassVar[str] = "series"
     given: Numbers
@@ -31,6 +31,8 @@ class Series:
     unit: str = ""
     level: int | None = None
     """Per cent of the values that lie in the range, where that is promised."""
+    truth: Numbers | None = None
+    """What was measured at the steps that are forecast."""
 
     def json(self) -> dict[str, Any]:
         """By the series' name, or as they are: its numbers, null where one is missing, and their unit."""
@@ -38,6 +40,7 @@ class Series:
 
     def _found(self) -> dict[str, Any]:
         rows = {"given": self.given, "forecast": self.forecast, "low": self.low, "high": self.high}
+        rows |= {} if self.truth is None else {"truth": self.truth}
         numbers = {
             name: None if row is None else [value if np.isfinite(value) else None for value in _numbers(row)]
             for name, row in rows.items()
@@ -45,14 +48,18 @@ class Series:
         return {**numbers, "unit": self.unit, **({} if self.level is None else {"level": self.level})}
 
     def text(self) -> str:
-        """A line of bars, what is forecast behind the bar │, then a line for each step that is forecast; of many the
-        first and the last."""
+        """A line of bars, what is forecast behind the bar │, below it what was measured there, then a line for each
+        step that is forecast; of many the first and the last."""
         shown, ahead = _numbers(self.given)[-WIDTH:], _numbers(self.forecast)
         step = -(-len(ahead) // WIDTH) or 1
-        bars = _bars([*shown, *ahead[::step]])
+        measured = [] if self.truth is None else _numbers(self.truth)
+        bars = _bars([*shown, *ahead[::step], *measured[::step]])  # of one scale
         head = f"{self.name}{f' [{self.unit}]' if self.unit else ''}".strip()
         lines = [head] if head else []
-        lines.append(f"{bars[: len(shown)]}│{bars[len(shown) :]}")
+        end = len(shown) + len(ahead[::step])
+        lines.append(f"{bars[: len(shown)]}│{bars[len(shown) : end]}")
+        if measured:
+            lines.append(f"{' ' * len(shown)}│{bars[end:]} measured")
         for k, value in enumerate(ahead):
             if len(ahead) > LINES and LINES // 2 <= k < len(ahead) - LINES // 2:
                 if k == LINES // 2:
@@ -61,6 +68,8 @@ class Series:
             between = ""
             if self.low is not None and self.high is not None:
                 between = f"\t{float(self.low[k]):.4g} to {float(self.high[k]):.4g}"
+            if k < len(measured):
+                between += f"\tmeasured {measured[k]:.4g}"
             lines.append(f"+{k + 1}\t{value:.4g}{between}")
         return "\n".join([*lines, ""])
 

@@ -16,7 +16,7 @@ from recurra.errors import DataError
 SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";"}
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
 """What stands for a value that is not there, in any case."""
-Filling = Literal["refuse", "forward", "linear"]
+Filling = Literal["refuse", "forward", "linear", "keep"]
 _DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 _THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d+)?")
 
@@ -67,13 +67,13 @@ def filled(
     values: np.ndarray, how: Filling, names: Sequence[str], path: Path, lines: Sequence[int], several: str = ""
 ) -> np.ndarray:
     """Values [T, W] with none missing: by the value before, or on a straight line between both sides; in front of the
-    first there is by that one, behind the last by that.
+    first there is by that one, behind the last by that. "keep" leaves them NaN.
 
     `names` are those of the columns, `lines` of the file where each row stands, `several` the name of this series where
     the file holds others. Raises `DataError` for missing values that are to be refused, and for a column without any.
     """
     gaps = np.isnan(values)
-    if not gaps.any():
+    if how == "keep" or not gaps.any():
         return values
     of = f" of {several}" if several else ""
     row, column = map(int, np.argwhere(gaps)[0])

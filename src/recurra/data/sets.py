@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from recurra.data.files import counted, read_lines
 from recurra.errors import ConfigError, DataError, UnknownName
+from recurra.registry import construct
 from recurra.types import Example
 
 VARIABLE = "RECURRA_DATA"
@@ -43,9 +44,18 @@ class Marked:
         return example.get("split") == self.part if self.groups is None else example.get("group") in self.groups
 
 
-Source = Path | Lines | Marked | Example
-"""What a part of a set is made of: files or folders that a reader reads, some lines or examples of a file, or an
-example that needs no reading."""
+@dataclass(frozen=True)
+class ReadAs:
+    """A file that a reader with settings of its own reads: other columns, some rows."""
+
+    path: Path
+    settings: Mapping[str, Any]
+    """Of the reader, its kind among them."""
+
+
+Source = Path | Lines | Marked | ReadAs | Example
+"""What a part of a set is made of: files or folders that a reader reads, some lines or examples of a file, a file read
+in a way of its own, or an example that needs no reading."""
 
 
 class Reader(Protocol):
@@ -126,6 +136,8 @@ def find_set(name: str) -> DataSet:
     if "groups" in described:
         groups = described["groups"]
         parts = {part: tuple(Marked(f, part, tuple(groups[part])) for f in files["train"]) for part in groups}
+    for part, own in described.get("reading", {}).items():
+        parts[part] = tuple(ReadAs(file, {**described["reader"], **own}) for file in files[part])
     fractions = described.get("fractions")
     return DataSet(
         name,
@@ -154,6 +166,8 @@ def read_sources(sources: Iterable[Source], reader: Reader) -> Iterator[Example]
         for source in found:
             if isinstance(source, Lines):
                 yield from _chosen(source, reader)
+            elif isinstance(source, ReadAs):
+                yield from construct("reader", source.settings).read(source.path)
             elif isinstance(source, Marked):
                 yield from filter(source.holds, reader.read(source.path))
             elif not isinstance(source, Path):

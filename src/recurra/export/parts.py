@@ -104,7 +104,8 @@ def _reader(model: Model) -> list[Part]:
             lengths = made.structure.values
             assert lengths is not None
             arranged = {**made.fields, "lengths": lengths}
-            return {name: arranged[name].numpy() for name in axes}
+            given = {name: arranged[name].numpy() for name in axes if name in arranged}
+            return given | draw_states(random, batch)
         return feeds | draw_states(random, batch)
 
     def draw_states(random: np.random.Generator, batch: int) -> Feeds:
@@ -197,7 +198,9 @@ def _draw(model: Model, random: np.random.Generator, batch: int, time: int) -> F
     for name, said in model.codecs.fields.items():
         if said.learned or name == "input" or isinstance(model.codecs[name], Lays):
             continue
-        if said.along:
+        if np.issubdtype(model.codecs[name].dtype, np.floating):  # numbers at the first steps
+            feeds[name] = random.normal(size=(batch, time, *model.codecs[name].shape[1:])).astype(np.float32)
+        elif said.along:
             feeds[name] = np.sort(random.integers(0, 4, (batch, time)), 1)
         else:
             feeds[name] = random.integers(0, time, (batch, time + 1))  # of a length of its own: steps of the input

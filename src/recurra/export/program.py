@@ -77,14 +77,15 @@ def _recorded(part: Part, tensors: Mapping[str, Tensor], outputs: list[str]) -> 
             found = torch.export.export(_Answer(part), (dict(tensors),), dynamic_shapes=(axes,), strict=False)
     finally:
         operator.recorder.reset(token)
-    made = torch.onnx.export(
-        found,
-        dynamo=True,
-        opset_version=OPSET,
-        verbose=False,
-        input_names=list(tensors),
-        output_names=outputs,
-    )
+    with torch.no_grad():  # else a loop is taken apart for its derivative
+        made = torch.onnx.export(
+            found,
+            dynamo=True,
+            opset_version=OPSET,
+            verbose=False,
+            input_names=list(tensors),
+            output_names=outputs,
+        )
     assert made is not None
     model: onnx.ModelProto = made.model_proto
     return model

@@ -164,6 +164,14 @@ class Begins(Protocol):
 
 
 @runtime_checkable
+class BeginsWith(Protocol):
+    """A task that lets its core begin at what plain statistics make of the encoded training examples."""
+
+    def begin_with(self, embedder: nn.Module, core: nn.Module, encoded: Sequence[Mapping[str, Any]]) -> str:
+        """As `Begins.begin_from`."""
+
+
+@runtime_checkable
 class Calibrates(Protocol):
     """A task with numbers that training does not learn, but validation examples say."""
 
@@ -273,6 +281,9 @@ class Asker(Protocol):
 
     def loss(self, examples: Sequence[Example]) -> tuple[float, int]:
         """The loss on true targets, summed, and how many targets there are."""
+
+    def measured(self, examples: Sequence[Example]) -> Any:
+        """The same with the sums of its `details`, and the number of `targets`."""
 
 
 @runtime_checkable

@@ -29,6 +29,8 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"dropout": 0.2, "variational": True, "weight_dropout": 0.3},
     {"causal": True, "span": 100},
     {"causal": True, "span": 4, "positions": "rotary"},
+    {"degree": 2, "net": {"kind": "tdnn", "delays": 0, "hidden_size": 5, "num_layers": 1}},
+    {"output_lags": 1, "input_lags": 1, "net": {"kind": "recurrent", "cell": "gru", "hidden_size": 4}},
 )
 """Further settings, each tried with the cores that know the keyword."""
 

@@ -24,6 +24,7 @@ from recurra.runs.scoring import sizes
 from recurra.tasks.contract import (
     Adapts,
     Begins,
+    BeginsWith,
     Conforms,
     JudgedByLoss,
     Prepares,
@@ -108,10 +109,10 @@ class Material:
 
     def begin(self, model: Model) -> str:
         """Let a fresh model's task begin at what statistics say; gives a sentence about it, or nothing."""
-        if not isinstance(model.task, Begins):
-            return ""
         with stage("beginning from statistics"):
-            return model.task.begin_from(self._encoded["train"])
+            if isinstance(model.task, BeginsWith):
+                return model.task.begin_with(model.embedder, model.core, self._encoded["train"])
+            return model.task.begin_from(self._encoded["train"]) if isinstance(model.task, Begins) else ""
 
     def train(self, epoch: int, seed: int) -> Batches:
         """The batches of an epoch."""

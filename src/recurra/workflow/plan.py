@@ -186,6 +186,8 @@ def _check_set(config: Config) -> None:
             f"the data set {name!r} is {is_}, but this recipe learns from {CONTENTS[wanted][1]}. Train a model that "
             f"{move}: recurra train {recipe} --set data.set={name}"
         )
+    if kind == own:  # what is set beside it stays set
+        config["reader"] = {**(set_reader(name) or {}), **reader}
     if kind not in ("auto", own):
         segments = " --set reader.tag=segments" if (own, kind) == ("conllu", "segmented") else ""
         raise ConfigError(

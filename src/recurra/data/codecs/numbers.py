@@ -193,6 +193,8 @@ def _rows(value: Any, axes: int, size: int) -> NDArray[np.float64]:
     if array.ndim == 1 and (axes, size) == (2, 1):  # as numbers are typed
         array = array[:, None]
     rows = array.astype(np.float64)
+    if array.ndim == 1 and (axes, size) == (2, 1):  # written without the axis of one
+        rows = array = rows[:, None]
     if array.ndim != axes or (axes == 2 and array.shape[1] != size):
         expected = ("one number", "a number a step", f"{size} numbers a step")[axes]
         raise DataError(f"{_described(array)}, expected {expected} as in the training data.")

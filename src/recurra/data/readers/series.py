@@ -39,7 +39,7 @@ class SeriesReader:
     `header` "auto": the first line is one unless it holds numbers. `separator` is told by the first line.
     `missing` says what becomes of empty cells, NA and the like: they are refused, or filled "forward" from the value
     before, or on a straight line between the values at both sides ("linear", which looks ahead); in front of the first
-    value there is by that one, behind the last by that.
+    value there is by that one, behind the last by that. "keep" leaves them NaN.
     A column without a name is called by its number.
 
     Raises `DataError` for a cell that is no number, for another number of cells, for two columns of one name, for times

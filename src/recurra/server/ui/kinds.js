@@ -75,9 +75,10 @@ const KINDS = {
     const lines = [{ name: "forecast", values: joined, x, dashed: true, colour: 1 }];
     if (given.length) lines.unshift({ name: "given", values: given, colour: 0 });
     const ahead = part.forecast.map((_, k) => given.length + k);
+    if (part.truth) lines.unshift({ name: "measured", values: part.truth, x: ahead, colour: 2 });
     const band = part.low && part.high ? { low: part.low, high: part.high, x: ahead } : null;
-    const rows = part.forecast.map((value, k) => [String(k + 1), number(value), ...(band ? [number(part.low[k]), number(part.high[k])] : [])]);
-    return h("div", {}, part.name && h("h3", {}, part.name), lineChart(lines, "steps", part.unit || "value", { band }), listed(["step ahead", "forecast", ...(band ? ["low", "high"] : [])], rows));
+    const rows = part.forecast.map((value, k) => [String(k + 1), number(value), ...(band ? [number(part.low[k]), number(part.high[k])] : []), ...(part.truth ? [number(part.truth[k])] : [])]);
+    return h("div", {}, part.name && h("h3", {}, part.name), lineChart(lines, "steps", part.unit || "value", { band }), listed(["step ahead", "forecast", ...(band ? ["low", "high"] : []), ...(part.truth ? ["measured"] : [])], rows));
   },
 
   picture(part) {
