@@ -16,7 +16,7 @@ from recurra.data.codecs.contract import unknown_share
 from recurra.data.codecs.word import Word
 from recurra.data.readers.parallel import ParallelReader
 from recurra.data.readers.text import TextReader
-from recurra.data.sets import DataSet, Lines, Source, find_set, find_vectors, read_sources, set_reader
+from recurra.data.sets import DataSet, Lines, ReadAs, Source, find_set, find_vectors, read_sources, set_reader
 from recurra.data.split import cut
 from recurra.errors import ConfigError, DataError, UnknownName
 
@@ -219,3 +219,19 @@ def test_the_fixture_is_what_its_grammar_writes() -> None:
     prose = (FIXTURES / "prose.txt").read_text(encoding="utf-8")
     assert runpy.run_path(str(FIXTURES / "make_prose.py"))["prose"]() == prose
     assert 10_000 < len(prose) <= 20_000
+
+
+@needs_data
+def test_systems() -> None:
+    """The community's cuts: other rows of one file, other columns of one file."""
+    silverbox = find_set("silverbox")
+    (train,), (test,) = silverbox.train, silverbox.test
+    assert isinstance(train, ReadAs) and isinstance(test, ReadAs) and train.path == test.path
+    assert (train.settings["rows"], test.settings["rows"]) == ("40650:105712", "105712:127400")
+    assert set_reader("silverbox") == {"kind": "signals", "inputs": ["V1"], "outputs": ["V2"]}
+    tanks, reader = find_set("cascaded-tanks"), registry.construct("reader", set_reader("cascaded-tanks") or {})
+    (fitted,), (asked,) = (list(read_sources(part, reader)) for part in (tanks.train, tanks.test))
+    assert (fitted["names"], asked["names"]) == (["yEst"], ["yVal"])
+    for example, first in ((fitted, (3.2567, 5.205)), (asked, (0.97619, 4.9728))):
+        assert (example["inputs"][0, 0], example["outputs"][0, 0]) == first
+        assert example["inputs"].shape == example["outputs"].shape == (1024, 1)

@@ -26,6 +26,7 @@ from recurra.export.write import export
 from recurra.model import Model
 from recurra.tasks.simulate import Simulate
 from recurra.types import Batch, Lengths, Sizes
+from recurra.workflow.plan import make_plan
 
 D, W, B, T = 2, 2, 3, 12
 NARX = {"kind": "narx", "output_lags": 2, "input_lags": 2, "degree": 2}
@@ -301,6 +302,14 @@ def test_a_core_that_looks_ahead_is_refused(file: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="this core also reads from the end"):
         recurra.train("simulate-states", file, out=tmp_path / "run", settings=settings)
     assert NotCausal  # what a stream of such a core would raise: there is none
+
+
+def test_a_set_says_which_columns_are_read() -> None:
+    """So that later files are read as the set's are; what is set beside it stays."""
+    plan = make_plan("simulate", settings={"data.set": "silverbox"})
+    assert plan.config["reader"] == {"kind": "signals", "inputs": ["V1"], "outputs": ["V2"]}
+    plan = make_plan("simulate", settings={"data.set": "silverbox", "reader.inputs": ["V2"], "reader.outputs": ["V1"]})
+    assert plan.config["reader"]["inputs"] == ["V2"]
 
 
 def test_outputs_that_end_early_teach_nothing(file: Path, tmp_path: Path) -> None:
