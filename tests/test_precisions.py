@@ -96,6 +96,12 @@ def series(folder: Path) -> Path:
     return write(folder / "series.csv", "a,b\n" + "".join(f"{draw.random()},{draw.random()}\n" for _ in range(90)))
 
 
+def scored(folder: Path) -> Path:
+    draw = random.Random(0)
+    rows = [f"{draw.randint(1, 5)},to {draw.choice(['Bern', 'Rome'])} and back" for _ in range(24)]
+    return write(folder / "scored.csv", "score,text\n" + "\n".join(rows) + "\n")
+
+
 def write(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
@@ -111,6 +117,7 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "poem": poems,
     "segment": words,
     "forecast": series,
+    "score": scored,
 }
 """By recipe, else by task."""
 

@@ -31,7 +31,9 @@ OTHER_WORDS = {
     "testing/fuzzing/runs.py": {"fill"},
     "testing/fuzzing/bodies.py": {"generate"},
     "server/asked.py": {"generate"},
+    "answers/pair.py": {"score"},
     "answers/series.py": {"forecast"},
+    "cli/export.py": {"score"},
     "cli/report.py": {"forecast"},
     "data/readers/sequences.py": {"tag"},
     "data/readers/series.py": {"forecast"},
@@ -39,12 +41,14 @@ OTHER_WORDS = {
     "data/readers/series_rows.py": {"forecast"},
     "data/readers/tsf.py": {"forecast"},
     "diagnostics/report/rolling.py": {"forecast"},
+    "export/clients/translation.py": {"score"},
+    "export/write.py": {"score"},
     "forms/files.py": {"forecast"},
     "runs/backtest.py": {"forecast"},
     "workflow/training.py": {"forecast"},
 }
 """Where a task's name is another word: the tag of a word, the address /generate, a recipe that a reader names, what is
-forecast of a series or of a training."""
+forecast of a series or of a training, the score of a hypothesis or of a run."""
 MOST = 12
 HANDED_DOWN = {
     ("registry", "*"),

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recurra import cli, registry
-from recurra.types import Field
-from recurra.workflow import doubts
+from recurra import cli
 
 from .conftest import COLUMNS, SMALL, TABLE, answered, sentence, train, write
 
@@ -226,18 +224,8 @@ def test_labels_that_are_numbers_are_refused_before_training(here, capsys) -> No
     said = sentence(capsys, *train("classifier", "prices.csv"))
     assert said.startswith("recurra: 32 different labels among 32, 32 of them numbers (")
     assert ", …): expected classes, each with examples of its own. Is another column the label? " in said
+    assert said.endswith("For numbers: recurra train scorer … --set reader.number=COLUMN")
     assert not (here / "run").exists()
     several = [f"a house,{k % 5}\n" for k in range(40)]
     write("stars.csv", "text,label\n" + "".join(several))
     assert cli.call(train("classifier", "stars.csv")) == 0
-
-
-def test_a_task_for_numbers_is_found_in_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "names", lambda kind: ["counted"])
-    for learned, move in (
-        (True, "For numbers: --set task.kind=counted."),
-        (False, "No task for numbers is there yet: docs/how-to/write-a-task.md writes one."),
-    ):
-        fields = {"x": Field(("price",), {"kind": "scaled"}, learned=learned)}
-        monkeypatch.setattr(doubts, "_fields_of", lambda name, found=fields: found)
-        assert doubts._for_numbers() == move

@@ -36,7 +36,7 @@ def test_copy(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     ("words", "message"),
     [
         (["lst"], 'Did you mean "list"?'),
-        (["show"], "which recipe? `recurra recipes show NAME`; known: answer, char-lm"),
+        (["show"], "which recipe? `recurra recipes show NAME`; known: "),
         (["show", "char-ln"], "unknown recipe 'char-ln': did you mean 'char-lm'"),
         (["copy", "char-ln"], "unknown recipe 'char-ln': did you mean 'char-lm'"),
     ],

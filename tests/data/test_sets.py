@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import runpy
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,17 @@ from recurra.data.codecs.contract import unknown_share
 from recurra.data.codecs.word import Word
 from recurra.data.readers.parallel import ParallelReader
 from recurra.data.readers.text import TextReader
-from recurra.data.sets import DataSet, Lines, ReadAs, Source, find_set, find_vectors, read_sources, set_reader
+from recurra.data.sets import (
+    DataSet,
+    Lines,
+    Listed,
+    ReadAs,
+    Source,
+    find_set,
+    find_vectors,
+    read_sources,
+    set_reader,
+)
 from recurra.data.split import cut
 from recurra.errors import ConfigError, DataError, UnknownName
 
@@ -110,6 +121,47 @@ def test_a_line_of_no_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         list(read_sources(data.train, registry.construct("reader", {"kind": "pairs"})))
 
 
+def set_of_ids(folder: Path, monkeypatch: pytest.MonkeyPatch, test: str) -> DataSet:
+    """A table of three rows, and a file of ids for each part."""
+    monkeypatch.setenv("RECURRA_DATA", str(folder))
+    files = {"rows": "id,text,y\n7,a,1\n8,b,2\n9,c,3\n", "train": "9\n8\n", "valid": "7\n", "test": test}
+    sums = {}
+    for name, text in files.items():
+        (folder / name).write_text(text)
+        sums[name] = {name: hashlib.sha256(text.encode()).hexdigest()}
+    ids = {part: sums[part] for part in sets.PARTS}
+    monkeypatch.setattr(sets, "_table", lambda: {"one": {"train": sums["rows"], "ids": ids}})
+    return find_set("one")
+
+
+def test_a_file_of_ids_may_say_which_examples_are_of_a_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = set_of_ids(tmp_path, monkeypatch, "8\n\n")
+    assert data.valid == (Listed(tmp_path / "rows", tmp_path / "valid"),)
+    reader = registry.construct("reader", {"kind": "table", "number": "y", "id": "id", "separator": "comma"})
+    found = {part: [e["text"] for e in read_sources(getattr(data, part), reader)] for part in sets.PARTS}
+    assert found == {"train": ["b", "c"], "valid": ["a"], "test": ["b"]}
+    gone = set_of_ids(tmp_path, monkeypatch, "8\n6\n")
+    with pytest.raises(
+        DataError, match=r"test: 2 names, but .*rows has 1 example of them, expected one for each\. Copy"
+    ):
+        list(read_sources(gone.test, reader))
+
+
+@needs_data
+def test_the_essays_of_a_fold() -> None:
+    data = find_set("asap-aes-fold3")
+    reader = registry.construct("reader", data.reader or {})
+    found = {part: list(read_sources(getattr(data, part), reader)) for part in sets.PARTS}
+    assert [len(each) for each in found.values()] == [7788, 2596, 2594]
+    ids = [example["id"] for part in found.values() for example in part]
+    assert len(set(ids)) == len(ids) == 12_978
+    essays = [example for part in found.values() for example in part]
+    counts = Counter(example["scale"] for example in essays)
+    assert [counts[str(k)] for k in range(1, 9)] == [1783, 1800, 1726, 1772, 1805, 1800, 1569, 723]
+    marks = [example["number"] for example in essays if example["scale"] == "8"]
+    assert (min(marks), max(marks)) == (10, 60) and not any(e["text"].startswith('"@') for e in essays[:50])
+
+
 def test_unknown_set() -> None:
     with pytest.raises(UnknownName, match=r"unknown data set 'tinyshakespear': did you mean 'tinyshakespeare'.*pydoc"):
         find_set("tinyshakespear")
@@ -162,8 +214,9 @@ def test_the_sums_are_those_of_the_folder() -> None:
     known = {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
     table = sets._table()
     for described in table.values():
-        for part in (*sets.PARTS, "vectors", "lines"):
-            for path, digest in described.get(part, {}).items():
+        files = [described.get(part, {}) for part in (*sets.PARTS, "vectors", "lines")]
+        for part in (*files, *described.get("ids", {}).values()):
+            for path, digest in part.items():
                 inside = {path: digest} if isinstance(digest, str) else {f"{path}/{f}": s for f, s in digest.items()}
                 assert inside.items() <= known.items()
                 assert isinstance(digest, str) or len(digest) in (2, 3)

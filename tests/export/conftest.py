@@ -71,6 +71,10 @@ def make_model(recipe: str, settings: Mapping[str, Any] | None = None) -> Model:
         symbols["tags"] = Labels().take(TAGS)
     if "label" in task.fields or "labels" in task.fields:
         symbols["label"] = Labels().take(["yes", "no", "home"])
+    if "number" in task.fields:
+        symbols["number"] = registry.construct("codec", task.fields["number"].codec).fit([1.0, 2.0])
+    if "scale" in task.fields:
+        symbols["scale"] = Labels("label").take(["a", "b"])
     if "ngrams" in task.fields:
         symbols["ngrams"] = registry.construct("codec", task.fields["ngrams"].codec).fit([TEXT.split(), *WORDS] * 2)
     torch.manual_seed(0)

@@ -53,7 +53,15 @@ class ReadAs:
     """Of the reader, its kind among them."""
 
 
-Source = Path | Lines | Marked | ReadAs | Example
+@dataclass(frozen=True)
+class Listed:
+    """The examples of a file that belong to one part: those whose "id" stands in a line of the file `by`."""
+
+    path: Path
+    by: Path
+
+
+Source = Path | Lines | Marked | ReadAs | Listed | Example
 """What a part of a set is made of: files or folders that a reader reads, some lines or examples of a file, a file read
 in a way of its own, or an example that needs no reading."""
 
@@ -128,6 +136,7 @@ def find_set(name: str) -> DataSet:
     described = _table()[name]
     folder = _folder(name)
     files = {part: _sources(name, folder, described.get(part, {})) for part in (*PARTS, "lines")}
+    lists = {part: _sources(name, folder, sums) for part, sums in described.get("ids", {}).items()}
     parts: dict[str, tuple[Source, ...]] = {part: files[part] for part in PARTS}
     if files["lines"]:
         parts = {part: (Lines(files["train"][0], files["lines"][0], part),) for part in PARTS}
@@ -138,6 +147,8 @@ def find_set(name: str) -> DataSet:
         parts = {part: tuple(Marked(f, part, tuple(groups[part])) for f in files["train"]) for part in groups}
     for part, own in described.get("reading", {}).items():
         parts[part] = tuple(ReadAs(file, {**described["reader"], **own}) for file in files[part])
+    if lists:
+        parts = {part: (Listed(files["train"][0], lists[part][0]),) for part in PARTS}
     fractions = described.get("fractions")
     return DataSet(
         name,
@@ -170,6 +181,8 @@ def read_sources(sources: Iterable[Source], reader: Reader) -> Iterator[Example]
                 yield from construct("reader", source.settings).read(source.path)
             elif isinstance(source, Marked):
                 yield from filter(source.holds, reader.read(source.path))
+            elif isinstance(source, Listed):
+                yield from _listed(source, reader)
             elif not isinstance(source, Path):
                 yield source
 
@@ -203,6 +216,18 @@ def _chosen(lines: Lines, reader: Reader) -> Iterator[Example]:
             )
         if parts[number - 1] == lines.part:
             yield example
+
+
+def _listed(source: Listed, reader: Reader) -> Iterator[Example]:
+    """The examples that are named in the list, each of which must be there."""
+    wanted = {line.strip() for _, line in read_lines(source.by, "utf-8") if line.strip()}
+    found = [example for example in reader.read(source.path) if example.get("id") in wanted]
+    if len(found) != len(wanted):
+        raise DataError(
+            f"{source.by}: {counted(len(wanted), 'name')}, but {source.path} has {counted(len(found), 'example')} of "
+            "them, expected one for each. Copy both files again."
+        )
+    yield from found
 
 
 def _pydoc() -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from recurra import config as configuration
 from recurra import registry
 from recurra.config import Config
 from recurra.data.codecs.contract import forms_of
@@ -108,20 +108,15 @@ def _check_no_numbers(names: Sequence[str], what: str) -> None:
 
 
 def _for_numbers() -> str:
-    """What there is for a target of numbers: registered tasks that learn a field by a codec of numbers."""
-    found = [name for name in registry.names("task") if any(map(_is_number, _fields_of(name).values()))]
-    if found:
-        return f"For numbers: --set task.kind={' or '.join(found)}."
-    return "No task for numbers is there yet: docs/how-to/write-a-task.md writes one."
+    """What there is for a target of numbers: our recipes whose task learns a field by a codec of numbers."""
+    recipes = {name: configuration.load_recipe(name)["task"] for name in configuration.recipe_names()}
+    found = [name for name, task in recipes.items() if any(map(_is_number, _fields_of(task).values()))]
+    return f"For numbers: recurra train {' or '.join(found)} … --set reader.number=COLUMN"
 
 
-def _fields_of(task: str) -> Mapping[str, Field]:
-    """The fields of a task as it is set where nothing is said; none where something must be."""
-    maker = registry.find("task", task)
-    if isinstance(maker.fields, Mapping):
-        return maker.fields
-    needs = [each for each in inspect.signature(maker).parameters.values() if each.default is each.empty]
-    found: Mapping[str, Field] = {} if needs else maker().fields
+def _fields_of(task: Mapping[str, Any]) -> Mapping[str, Field]:
+    """The fields of a task with its settings."""
+    found: Mapping[str, Field] = registry.construct("task", task).fields
     return found
 
 

@@ -106,6 +106,8 @@ def make_plan(
     check_files((*files, *valid, *test), folders)  # as they were written; the config has whole paths
     check_sources(Data(**registry.checked(Data, config.get("data", {}), where="data")), folders)
     _check_set(config)
+    if not resume and str(recipe) in configuration.recipe_names():
+        config = _read_as_the_set(config, settings or {})
     if resume:
         config = _resumed(config, out, settings or {})
     fit = training.fit_budget
@@ -194,6 +196,17 @@ def _check_set(config: Config) -> None:
             f"the data set {name!r} is in the format {own!r}, but reader.kind = {kind!r}. "
             f"Name its own: --set reader.kind={own}{segments}"
         )
+
+
+def _read_as_the_set(config: Config, settings: Mapping[str, Any]) -> Config:
+    """The config of a recipe of ours with what a named set says of its own files, its columns say, where its reader is
+    the recipe's, too; what is set beside it stays set."""
+    name = config.get("data", {}).get("set")
+    own = set_reader(name) if name else None
+    if own is None or own["kind"] != config["reader"]["kind"]:
+        return config
+    left = {f"reader.{key}": value for key, value in own.items() if f"reader.{key}" not in settings}
+    return configuration.with_settings(config, left)
 
 
 def _holds(kind: str) -> str:

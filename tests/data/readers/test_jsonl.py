@@ -140,3 +140,17 @@ def test_sniff(tmp_path: Path, text: str, taken: bool) -> None:
     path.write_text(text)
     reader = construct("reader", {"kind": "jsonl"})
     assert reader.sniff(path) == ("a JSON object a line" if taken else None)
+
+
+def test_numbers_and_scales(tmp_path: Path) -> None:
+    first, second = read(tmp_path, '{"text": "a", "stars": 4.5, "of": 7}', '{"text": "b"}', number="stars", scale="of")
+    assert (first["number"], first["scale"]) == (4.5, "7") and "number" not in second
+    for line, said in (
+        ('{"text": "a", "number": "8"}', "'number' is a string, '\"8\"', expected a number. Mend this line"),
+        ('{"text": "a", "number": true}', "'number' is a truth value"),
+        ('{"text": "a", "number": NaN}', "nan as 'number' is not finite, expected a number"),
+        ('{"text": "a", "scale": [1]}', "'scale' is a list"),
+        ('{"text": "a", "scale": ""}', "an empty name in 'scale'"),
+    ):
+        with pytest.raises(DataError, match=re.escape(f":1: {said}")):
+            read(tmp_path, line)

@@ -245,3 +245,52 @@ def test_cells_of_several_lines_are_cells(tmp_path: Path) -> None:
     rows = [("a", "x"), ("b", "label"), (poem, "x")]
     text = "text,label\n" + "".join(f'"{cell.replace(chr(34), chr(34) * 2)}",{label}\n' for cell, label in rows)
     assert pairs(read(tmp_path, text, name="table.csv")) == rows
+
+
+def test_numbers_scales_and_names(tmp_path: Path) -> None:
+    text = "id\tscale\tscore\ttext\n1\tx\t8.5\ta b\n2\ty \t -3e1\tc\n"
+    settings = {"number": "score", "scale": "scale", "id": "id"}
+    found = read(tmp_path, text, name="a.tsv", **settings)
+    assert [{key: value for key, value in example.items() if key != "place"} for example in found] == [
+        {"text": "a b", "number": 8.5, "scale": "x", "id": "1"},
+        {"text": "c", "number": -30.0, "scale": "y", "id": "2"},
+    ]
+    by_number = read(tmp_path, text.split("\n", 1)[1], name="a.tsv", header=False, text=4, number=-2)
+    assert [example["number"] for example in by_number] == [8.5, -30.0] and "scale" not in by_number[0]
+    assert TableReader(**settings).sniff(tmp_path / "a.tsv") == "a table by its name, *.tsv"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1,x,,a", "no number, expected one in the column 'score'. Write one there, or leave the row out."),
+        ("1,x,8;5,a", "'8;5' in the column 'score' is no number, expected one such as 8 or 3.5. Is the right column"),
+        ('1,x,"8,5",a', "'8,5' in the column 'score' is no number, expected one such as 8 or 3.5. Write a point in"),
+        ("1,x,1_000,a", "'1_000' in the column 'score' is no number"),
+        ("1,x,inf,a", "inf in the column 'score' is not finite, expected a number. Mend it, or leave the row out."),
+        ("1,x,NaN,a", "NaN in the column 'score' is not finite"),
+        ("1, ,3,a", "no scale, expected one in the column 'scale'. Write one there, or leave the row out."),
+    ],
+)
+def test_rows_without_a_number_or_a_scale(tmp_path: Path, row: str, message: str) -> None:
+    text = f"id,scale,score,text\n1,x,3,a\n{row}\n"
+    with pytest.raises(DataError, match=f"^{re.escape(str(tmp_path / 'a.csv') + ':3: ' + message)}"):
+        read(tmp_path, text, name="a.csv", number="score", scale="scale", id="id")
+
+
+def test_settings_of_numbers_that_cannot_be() -> None:
+    for settings, message in (
+        ({"number": "text"}, "reader.text and reader.number are both 'text'"),
+        ({"number": "y", "scale": "y"}, "reader.number and reader.scale are both 'y'"),
+        ({"number": "y", "label_separator": ";"}, "reader.label_separator parts labels, but reader.number stands in"),
+        ({"number": "y", "header": False, "text": 1}, "reader.number = 'y', expected a column number"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+            TableReader(**settings)  # type: ignore[arg-type]
+
+
+def test_marks_around_cells_alone_are_left_out(tmp_path: Path) -> None:
+    """As some programs write: inner ones are doubled here and not there."""
+    text = 'label\ttext\nx\t"He said "no", and ""yes"" too"\ny\t"\nz\tplain "b"\n'
+    found = pairs(read(tmp_path, text, name="a.tsv", quoted="outer"))
+    assert found == [('He said "no", and "yes" too', "x"), ('"', "y"), ('plain "b"', "z")]

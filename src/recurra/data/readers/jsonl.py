@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from recurra.data.files import check_encoding, counted, head_lines, read_lines, shortened, some
+from recurra.data.numbers import number_in
 from recurra.data.sample import Sample
 from recurra.errors import DataError
 from recurra.registry import part
@@ -20,14 +21,15 @@ _NAMES = {dict: "an object", list: "a list", str: "a string", int: "a number", f
 
 @part("reader", "jsonl")
 class JsonLinesReader:
-    """One example a line: what the keys called `text`, `tokens`, `tags` and `label` hold, and its `place`.
+    """One example a line: what the keys called `text`, `tokens`, `tags`, `label`, `number` and `scale` hold, and its
+    `place`.
 
-    `text`, `label`, `tokens` and `tags` say what the keys are called in the file. A key that is missing or null gives
-    nothing, and other keys are left out. A label that is a list gives `labels`. Labels and tags that are whole numbers
-    or truth values are written as JSON writes them.
+    The settings say what the keys are called in the file. A key that is missing or null gives nothing, and other keys
+    are left out. A label that is a list gives `labels`. Labels, tags and scales that are whole numbers or truth values
+    are written as JSON writes them.
 
-    Raises `DataError` for a line that is no JSON object, holds neither text nor tokens, or where a value is of another
-    type or there are more or fewer tags than tokens.
+    Raises `DataError` for a line that is no JSON object, holds neither text nor tokens, where a value is of another
+    type, a number is not finite, or there are more or fewer tags than tokens.
     """
 
     recipe = "tagger"
@@ -37,6 +39,8 @@ class JsonLinesReader:
         "tags": "tags",
         "label": "label",
         "labels": "labels",
+        "number": "number",
+        "scale": "label",
     }
     sample: ClassVar[Sample] = Sample({"a": '{"text": "é", "label": "x"}\n{"text": "b", "label": "y"}\n'}, 2)
 
@@ -47,9 +51,11 @@ class JsonLinesReader:
         label: str = "label",
         tokens: str = "tokens",
         tags: str = "tags",
+        number: str = "number",
+        scale: str = "scale",
     ) -> None:
         self.encoding = check_encoding(encoding)
-        self.keys = {"text": text, "tokens": tokens, "tags": tags, "label": label}
+        self.keys = {"text": text, "tokens": tokens, "tags": tags, "label": label, "number": number, "scale": scale}
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The examples of the files, in the order given."""
@@ -94,6 +100,17 @@ class JsonLinesReader:
                 raise self._wrong("label", there["label"], "a string, a whole number or a list of them", place)
             self._not_empty("label", names, place)
             example |= {"labels": list(dict.fromkeys(names))} if several else {"label": names[0]}
+        if "number" in there:
+            number = there["number"]
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                raise self._wrong("number", number, "a number", place)
+            example["number"] = number_in(str(number), place, f"as {self.keys['number']!r}")
+        if "scale" in there:
+            scale = _name(there["scale"])
+            if scale is None:
+                raise self._wrong("scale", there["scale"], "a string or a whole number", place)
+            self._not_empty("scale", [scale], place)
+            example["scale"] = scale
         return example
 
     def _tags(self, values: Any, tokens: list[str] | None, place: str) -> list[str]:

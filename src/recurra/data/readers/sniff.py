@@ -46,6 +46,8 @@ class AutoReader:
         "source": "text",
         "target": "text",
         "targets": "texts",
+        "number": "number",
+        "scale": "label",
     }
     sample: ClassVar[Sample] = Sample({"a": "EU B-ÓRG\n. O\n"}, 1)
 

@@ -1,14 +1,16 @@
-"""Texts and their labels in a table: CSV or TSV."""
+"""Texts and their labels, or numbers, in a table: CSV or TSV."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from recurra.data.column import check_column, from_left
 from recurra.data.files import check_encoding, counted, head_lines, numbered, read_text, shortened, some
+from recurra.data.numbers import number_in
 from recurra.data.sample import Sample
 from recurra.errors import ConfigError, DataError, did_you_mean
 from recurra.registry import part
@@ -35,16 +37,25 @@ class TableReader:
     told by the file's name (.csv, .tsv), else by its first line, where a tab goes before a comma, a comma before a
     semicolon. `quoted` cells begin and end with `"`, hold `""` for `"`, and may hold separators and line ends; "auto":
     those of a CSV do, in a TSV a `"` is a character like any other, unless all cells of the first line are quoted;
-    and a cell of more than 40 lines, or one that holds what looks like rows, is refused: "true" takes it.
+    and a cell of more than 40 lines, or one that holds what looks like rows, is refused: "true" takes it. "outer": no
+    cell holds a separator, and a `"` at both its ends is left out whatever stands between, for files whose inner `"`
+    are not all doubled.
     White space around the names in the header is left out. With `label_separator` a cell of labels gives `labels`,
-    maybe none.
+    maybe none. Where `number` names a column, a row has that `number` in the place of a label, and where `scale` does
+    the name of the `scale` that it is measured on; `id` is the column of what an example is called.
 
-    Raises `DataError` for a column that is not there, a row with more or fewer cells than the first, an empty label,
-    and a quoted cell that is not closed.
+    Raises `DataError` for a column that is not there, a row with more or fewer cells than the first, an empty label or
+    scale, a number that is missing, none or not finite, and a quoted cell that is not closed.
     """
 
     recipe = "classifier"
-    fields: ClassVar[Mapping[str, str]] = {"text": "text", "label": "label", "labels": "labels"}
+    fields: ClassVar[Mapping[str, str]] = {
+        "text": "text",
+        "label": "label",
+        "labels": "labels",
+        "number": "number",
+        "scale": "label",
+    }
     sample: ClassVar[Sample] = Sample({"a.csv": "text,label\né,x\nb,y\n"}, 2)
 
     def __init__(
@@ -54,10 +65,16 @@ class TableReader:
         label: str | int = "label",
         separator: Literal["auto", "tab", "comma", "semicolon"] = "auto",
         header: bool = True,
-        quoted: bool | Literal["auto"] = "auto",
+        quoted: bool | Literal["auto", "outer"] = "auto",
         label_separator: str | None = None,
+        number: str | int | None = None,
+        scale: str | int | None = None,
+        id: str | int | None = None,
     ) -> None:
-        for name, column in (("text", text), ("label", label)):
+        target: tuple[str, str | int] = ("label", label) if number is None else ("number", number)
+        optional = {name: column for name, column in (("scale", scale), ("id", id)) if column is not None}
+        self.columns: dict[str, str | int] = dict((("text", text), target), **optional)
+        for name, column in self.columns.items():
             if not header and isinstance(column, str):
                 raise ConfigError(
                     f"reader.{name} = {column!r}, expected a column number, as there is no header. "
@@ -65,13 +82,21 @@ class TableReader:
                 )
             if not isinstance(column, str):
                 check_column(name, column)
-        if text == label:
-            raise ConfigError(f"reader.text and reader.label are both {text!r}. Set one of them to another column.")
+        if twice := _twice(self.columns, self.columns):
+            one, other, column = *twice, self.columns[twice[0]]
+            raise ConfigError(
+                f"reader.{one} and reader.{other} are both {column!r}. Set one of them to another column."
+            )
+        if label_separator is not None and number is not None:
+            raise ConfigError(
+                "reader.label_separator parts labels, but reader.number stands in their place. Leave one."
+            )
         if label_separator == "":
             raise ConfigError("reader.label_separator is empty, expected what parts labels, such as ';'.")
         self.encoding = check_encoding(encoding)
         self.text = text
         self.label = label
+        self.target = target[0]
         self.separator = separator
         self.header = header
         self.quoted = quoted
@@ -90,8 +115,9 @@ class TableReader:
         names = [_unquoted(cell.strip()) for cell in first.split(separator)] if separator else []
         if len(names) < 2:
             return None
-        if self.header and self.text in names and self.label in names:
-            return f"a table with the columns {self.text} and {self.label}"
+        target = self.columns[self.target]
+        if self.header and self.text in names and target in names:
+            return f"a table with the columns {self.text} and {target}"
         return f"a table by its name, *{_suffix(path)}" if _suffix(path) in _BY_NAME else None
 
     def _examples(self, path: Path) -> Iterator[Example]:
@@ -104,20 +130,35 @@ class TableReader:
             if not columns:
                 cells = [cell.strip() for cell in cells] if self.header else cells
                 width, names = len(cells), cells if self.header else []
-                columns = {"text": _column("text", self.text, cells, place)}
-                columns["label"] = _column("label", self.label, cells, place)
-                if len(set(columns.values())) == 1:
+                columns = {name: _column(name, column, cells, place) for name, column in self.columns.items()}
+                if twice := _twice(columns, self.columns):
+                    one, other = twice
                     raise DataError(
-                        f"{place}: reader.text = {self.text!r} and reader.label = {self.label!r} are the same column. "
-                        "Set one of them to another."
+                        f"{place}: reader.{one} = {self.columns[one]!r} and reader.{other} = {self.columns[other]!r} "
+                        "are the same column. Set one of them to another."
                     )
                 if self.quoted == "auto":
-                    _check_swallowed(path, separator, rows[self.header :], width, columns["label"])
+                    _check_swallowed(path, separator, rows[self.header :], width, columns[self.target])
                 if self.header:
                     continue
             if len(cells) != width:
                 raise DataError(f"{place}: {self._miscounted(len(cells), width, names)}")
-            yield {"text": cells[columns["text"]], **self._labels(cells[columns["label"]], place), "place": place}
+            target = cells[columns[self.target]]
+            found = self._labels(target, place) if self.target == "label" else self._number(target, place)
+            own = [name for name in ("scale", "id") if name in columns]
+            named: Example = {name: self._name(name, cells[columns[name]], place) for name in own}
+            yield {"text": cells[columns["text"]], **found, **named, "place": place}
+
+    def _number(self, cell: str, place: str) -> dict[str, float]:
+        return {"number": number_in(cell, place, f"in the column {self.columns['number']!r}")}
+
+    def _name(self, name: str, cell: str, place: str) -> str:
+        if not cell.strip():
+            raise DataError(
+                f"{place}: no {name}, expected one in the column {self.columns[name]!r}. Write one there, or leave the "
+                "row out."
+            )
+        return cell.strip()
 
     def _labels(self, cell: str, place: str) -> dict[str, str | list[str]]:
         if self.label_separator is not None:
@@ -150,8 +191,10 @@ class TableReader:
                 "label. For text alone: --set reader.kind=text"
             )
         all_quoted = all(_QUOTED.fullmatch(cell) for cell in first.split(separator))
-        if (separator in _QUOTING or all_quoted) if self.quoted == "auto" else self.quoted:
+        if (separator in _QUOTING or all_quoted) if self.quoted == "auto" else self.quoted is True:
             rows = _quoted_rows(text, separator, path, LINES if self.quoted == "auto" else None)
+        elif self.quoted == "outer":
+            rows = ((number, [_bare(cell) for cell in line.split(separator)]) for number, line in numbered(text))
         else:
             rows = ((number, line.split(separator)) for number, line in numbered(text))
         return separator, [(number, cells) for number, cells in rows if len(cells) > 1 or cells[0].strip()]
@@ -250,8 +293,19 @@ def _column(name: str, wanted: str | int, cells: list[str], place: str) -> int:
     return from_left(wanted, len(cells))
 
 
+def _twice(columns: Mapping[str, str | int], names: Mapping[str, str | int]) -> tuple[str, str] | None:
+    """The first two of `names` that are one column; None where all differ."""
+    return next(((a, b) for a, b in combinations(names, 2) if columns[a] == columns[b]), None)
+
+
 def _suffix(path: Path) -> str:
     return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def _bare(cell: str) -> str:
+    """A cell without the quotation marks around it."""
+    around = len(cell) > 1 and cell[0] == cell[-1] == '"'
+    return cell[1:-1].replace('""', '"') if around else cell
 
 
 def _unquoted(cell: str) -> str:

@@ -5,37 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from recurra.answers.notes import NOTHING, is_blank
-from recurra.export.clients.characters import Characters
 from recurra.export.clients.common import NOTES, Asked, numbers_of, unknown_in, vocabulary
+from recurra.export.clients.text_fields import further
 from recurra.export.clients.tokens import Tokens
-
-
-def spelled(tokens: list[str]) -> dict:
-    """The characters of each token, for a model that reads them."""
-    short = [token if len(token) <= 64 else token[:32] + token[-32:] for token in tokens]
-    rows = [Characters.numbers_of(vocabulary("characters"), token) for token in short]
-    table = np.zeros((len(rows), max(map(len, rows))), np.int64)
-    for row, numbers in zip(table, rows, strict=True):
-        row[: len(numbers)] = numbers
-    return {
-        "spellings": table,
-        "spelling_lengths": np.array([len(row) for row in rows]),
-        "spelling": np.arange(len(rows))[None],
-    }
-
-
-def counted(tokens: list[str]) -> dict:
-    """The n-grams of the tokens and how often each stands there, for a model that counts them."""
-    known = vocabulary("ngrams")
-    numbers = {words: number for number, words in enumerate(known["ngrams"])}
-    found: dict = {}
-    for n in range(1, known["settings"]["order"] + 1):
-        for k in range(len(tokens) - n + 1):
-            number = numbers.get(" ".join(tokens[k : k + n]))
-            if number is not None:
-                found[number] = found.get(number, 0) + 1
-    found = found or {len(numbers): 1}
-    return {"ngrams": np.array([list(found)]), "ngram_counts": np.array([list(found.values())])}
 
 
 def best_path(said: dict) -> list[int]:
@@ -84,11 +56,7 @@ def answer(text: str, top: int = 0) -> dict:
         return {"notes": [NOTHING]}
     model, tokens = Asked("model"), Tokens.tokens_of(vocabulary("input"), text)
     numbers = numbers_of(vocabulary("input"), tokens)
-    inputs = {"input": np.array([numbers]), "lengths": np.array([len(tokens)])}
-    if any(each.name == "spellings" for each in model.model.get_inputs()):
-        inputs |= spelled(tokens)
-    if any(each.name == "ngrams" for each in model.model.get_inputs()):
-        inputs |= counted(tokens)
+    inputs = {"input": np.array([numbers]), "lengths": np.array([len(tokens)]), **further(model, tokens)}
     said = model(**inputs, **model.start())
     found: dict = {"tokens": tokens}
     if "tags" in said:
