@@ -13,7 +13,7 @@ import pytest
 
 from recurra.diagnostics.report import Inspection, inspect_model, page, summary
 from recurra.diagnostics.report.shown import cut, escaped, visible
-from recurra.diagnostics.report.svg import Line, bars, heat_map, line_chart, plane
+from recurra.diagnostics.report.svg import Line, bars, heat_map, line_chart, plane, scatter
 from recurra.errors import DataError
 from recurra.model import Model
 
@@ -79,7 +79,14 @@ def test_all_of_it_is_json(found):
         f.verdict for f in found.gradient_flow.flows
     ]
     recorded = {"training", "recorded_gradients", "recorded_spectra"}
-    assert set(again["left_out"]) == {*recorded, "earliness", "alignment", "self_attention", "units that track"}
+    assert set(again["left_out"]) == {
+        *recorded,
+        "agreement",
+        "earliness",
+        "alignment",
+        "self_attention",
+        "units that track",
+    }
 
 
 @pytest.mark.parametrize("task", ["tag", "fill", "transduce"])
@@ -185,6 +192,19 @@ def test_bars_count_and_a_map_names_its_cells():
     assert titles == ["<r> → x: 0.250", "<r> → y: 0.750"]
     shades = list(drawn(heat_map(["r"], ["x", "y"], weights, "map", titled=False)).iter("path"))
     assert len(shades) == 2
+
+
+def test_points_that_lie_together_are_one_larger_dot():
+    svg = drawn(scatter(np.array([1.0, 1.0, 3.0]), np.array([2.0, 2.0, 3.0]), "true", "said", "<x>"))
+    dots = {
+        (float(d.get("cx")), float(d.get("cy"))): float(d.get("r")) for d in svg.iter() if d.get("class") == "point"
+    }
+    (one, r), (other, s) = sorted(dots.items())
+    assert len(dots) == 2 and one[0] < other[0] and one[1] > other[1] and r**2 == pytest.approx(2 * s**2, rel=0.1)
+    line = next(d for d in svg.iter() if "dashed" in d.get("class", ""))
+    ends = [float(each) for each in re.findall(r"[0-9.]+", line.get("d"))]
+    assert other == (pytest.approx(ends[2], abs=0.1), pytest.approx(ends[3], abs=0.1))  # where both agree
+    assert drawn(scatter(np.array([2.0]), np.array([2.0]), "true", "said", "")) is not None
 
 
 def test_the_plane_has_a_unit_circle():

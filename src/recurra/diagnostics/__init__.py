@@ -5,6 +5,7 @@ Nothing here draws or prints, and nothing changes a model: what is computed is c
 
 from __future__ import annotations
 
+from recurra.diagnostics.agreement import Agreement, agreement
 from recurra.diagnostics.attention import AttentionMap, SelfAttention, alignment, self_attention
 from recurra.diagnostics.decisions import Attribution, Decision, attribution
 from recurra.diagnostics.earliness import Earliness, earliness
@@ -18,6 +19,7 @@ from recurra.diagnostics.tracking import Tested, Tracker, beyond_chance, units_t
 
 __all__ = [
     "PROPERTIES",
+    "Agreement",
     "AttentionMap",
     "Attribution",
     "Decision",
@@ -32,6 +34,7 @@ __all__ = [
     "Spectrum",
     "Tested",
     "Tracker",
+    "agreement",
     "alignment",
     "attribution",
     "beyond_chance",

@@ -63,7 +63,7 @@ def quadratic_kappa(a: Numbers, b: Numbers) -> float:
     1 − E (a − b)² / (var a + var b + (ā − b̄)²). Source: Cohen 1968, Weighted kappa.
     """
     chance = a.var() + b.var() + (a.mean() - b.mean()) ** 2
-    return 1.0 - float(np.square(a - b).mean() / chance) if chance > 0 else 1.0
+    return round(1.0 - float(np.square(a - b).mean() / chance), 12) if chance > 0 else 1.0  # 0, not 1e-17
 
 
 def pearson(a: Numbers, b: Numbers) -> float:

@@ -58,7 +58,7 @@ class Looked:
     more: Sequence[Example] = ()
     """More of the same, over which units are tested."""
     labelled: Sequence[Example] = ()
-    """Examples whose beginnings the model is asked about."""
+    """Examples that the model is asked about, whole and their beginnings."""
 
 
 def _given(run: Run, text: str | None, file: str | Path | None, length: int, encoding: Any) -> Looked:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 FEWEST = 16
 """Validation examples, or steps of one, that are validated on at least."""
-SYMBOLS = {"input": "symbols", "target": "target symbols", "label": "labels", "ngrams": "n-grams"}
+SYMBOLS = {"input": "symbols", "target": "target symbols", "label": "labels", "ngrams": "n-grams", "scale": "scales"}
 """What a vocabulary has so many of, where that is not called like its field."""
 
 
@@ -232,7 +232,8 @@ class Material:
     def sentences(self) -> list[str]:
         """The same in words."""
         facts = self.facts()
-        known = ", ".join(f"{size:,} {self._counted(name)}" for name, size in facts["vocabulary"].items())
+        sizes_ = {name: size for name, size in facts["vocabulary"].items() if name != "number"}  # a target, not a size
+        known = ", ".join(f"{size:,} {self._counted(name)}" for name, size in sizes_.items())
         parts = [f"Vocabulary: {known}"] if known else []
         if hasattr(self.codecs["input"], "symbols"):
             shares = self.codecs.unknown_shares(self._encoded["valid"])

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from recurra.diagnostics.agreement import Agreement, agreement
 from recurra.diagnostics.attention import AttentionMap, SelfAttention, alignment, self_attention
 from recurra.diagnostics.curves import Curves, curves
 from recurra.diagnostics.decisions import Attribution, attribution
@@ -53,6 +54,8 @@ class Inspection:
     """How many of them the vocabulary does not hold."""
     attribution: Attribution | None
     """What decided the model's own answers to the text."""
+    agreement: tuple[Agreement, ...]
+    """Numbers that are said of held-out sequences beside the true ones, by scale."""
     earliness: Earliness | None
     """How early it can say what a sequence is."""
     gradient_flow: GradientFlow | None
@@ -90,8 +93,8 @@ def inspect_model(
     labelled: Sequence[Example] = (),
 ) -> Inspection:
     """Look at a model from all sides while it reads a text. `run`: the folder that holds what training recorded;
-    `more`: texts over which units are tested for what they track, instead of that one; `labelled`: examples whose
-    beginnings it is asked about.
+    `more`: texts over which units are tested for what they track, instead of that one; `labelled`: examples that
+    it is asked about, whole and their beginnings.
 
     `text`: as `gradient_flow` takes it. Raises `DataError` for a text without a token.
     """
@@ -115,6 +118,7 @@ def inspect_model(
         tokens=reading.tokens,
         unknown=int((reading.encoded["input"] == unknown).sum()) if unknown is not None else 0,
         attribution=tried("attribution", lambda: attribution(model, text), None),
+        agreement=tried("agreement", lambda: agreement(model, labelled), empty),
         earliness=tried("earliness", lambda: earliness(model, labelled), None),
         gradient_flow=tried("gradient_flow", lambda: gradient_flow(model, text), None),
         training=tried("training", lambda: curves(_folder(run)), None),

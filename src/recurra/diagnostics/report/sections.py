@@ -19,7 +19,7 @@ from recurra.diagnostics.report import conclusions
 from recurra.diagnostics.report.findings import CHANGING, Inspection
 from recurra.diagnostics.report.shown import cut, escaped, number, share
 from recurra.diagnostics.report.summary import PROPERTY, decided_by, half, over, reach, tested_by, tracked, where
-from recurra.diagnostics.report.svg import Line, bars, heat_map, line_chart, plane
+from recurra.diagnostics.report.svg import Line, bars, heat_map, line_chart, plane, scatter
 from recurra.diagnostics.tracking import Tracker
 from recurra.equations.letters import Letter
 
@@ -34,6 +34,8 @@ LARGE = 680
 TOKENS, CELLS = 60, 60_000
 """Tokens on an axis of an attention map; cells of all maps of self-attention."""
 PLANES = 24
+SCALES = 24
+"""Scales whose numbers are drawn."""
 FORMULA = 90
 """Characters of an equation."""
 OF_A_STATE = (
@@ -88,6 +90,24 @@ def _decision(tokens: Sequence[str], one: Decision) -> str:
     ]
     title = f"<div><strong><bdi>{escaped(cut(one.name, 80))}</bdi></strong>{of}, p = {number(one.p)}</div>"
     return title + _coloured(tokens, known, titles)
+
+
+def agreement(found: Inspection) -> Iterator[str]:
+    if not found.agreement:
+        return
+    count = sum(len(each.true) for each in found.agreement)
+    yield lead(
+        f"What the model says of {count:,} held-out sequences, across what is true. On the dashed line both agree; a "
+        "larger dot stands for more of them."
+    )
+    drawn = "".join(
+        f'<div>{scatter(each.true, each.said, "true", "said", each.scale)}<p class="here">'
+        f"{html.escape(each.conclusion)}</p></div>"
+        for each in found.agreement[:SCALES]
+    )
+    yield f'<div class="grid-of">{drawn}</div>'
+    if len(found.agreement) > SCALES:
+        yield f'<p class="soft">The first {SCALES} of {len(found.agreement)} scales are drawn.</p>'
 
 
 def earliness(found: Inspection) -> Iterator[str]:
@@ -372,6 +392,7 @@ def recorded_spectra(found: Inspection) -> Iterator[str]:
 
 SECTIONS: dict[str, Callable[[Inspection], Iterator[str]]] = {
     "attribution": attribution,
+    "agreement": agreement,
     "earliness": earliness,
     "gradient_flow": gradient_flow,
     "training": training,

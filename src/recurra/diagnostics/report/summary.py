@@ -20,6 +20,7 @@ from recurra.diagnostics.tracking import LEVEL, Tested
 
 TITLES = {
     "attribution": "What decided the answers",
+    "agreement": "What is said, and what is true",
     "earliness": "How early it can say",
     "gradient_flow": "Gradient flow",
     "training": "Training curves",
@@ -50,7 +51,7 @@ def summary(found: Inspection) -> str:
         found.name + (f": {found.about}" if found.about else ""),
         f"text: {read_of(found)}, {found.origin}",
     ]
-    rest = (_early, _training, _recorded, _gates, _trackers, _self_attention, _spectra, _recorded_spectra)
+    rest = (_agreement, _early, _training, _recorded, _gates, _trackers, _self_attention, _spectra, _recorded_spectra)
     reads_on = (_alignment, _symbols, _flow, _decided)  # as the page has it: what answers the first question first
     for part in (*(reads_on if found.next_symbols else (_decided, _alignment, _flow)), *rest):
         paragraph = list(part(found))
@@ -123,6 +124,15 @@ def _flow(found: Inspection) -> Iterator[str]:
         yield f"  {sentence}"
     for note in found.gradient_flow.notes:
         yield f"  {note}"
+
+
+def _agreement(found: Inspection) -> Iterator[str]:
+    if not found.agreement:
+        return
+    count = sum(len(each.true) for each in found.agreement)
+    yield f"numbers said of {count:,} held-out sequences, and their true ones"
+    for each in found.agreement:
+        yield f"  {each.scale + ': ' if each.scale else ''}{each.conclusion}"
 
 
 def _early(found: Inspection) -> Iterator[str]:

@@ -162,6 +162,34 @@ def plane(points: NDArray[np.complex128], named: str) -> str:
     return f"<figure>{_svg(drawn, side, side, f'Eigenvalues of {named}')}{caption}</figure>"
 
 
+def scatter(x: Values, y: Values, across: str, up: str, named: str) -> str:
+    """Points on one scale for both axes, with the line where they agree; the area of a dot says how many lie there."""
+    side, foot, left = HEIGHT, HEIGHT - BOTTOM, LEFT
+    low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+    low, high = (low - 0.5, high + 0.5) if high - low < 1e-9 else (low, high)
+    margin = 0.04 * (high - low)
+    scale = (foot - TOP) / (high - low + 2 * margin)
+
+    def at(a: float, b: float) -> tuple[float, float]:
+        return left + (a - low + margin) * scale, foot - (b - low + margin) * scale
+
+    drawn, right = [], left + foot - TOP
+    for tick in _ticks(low, high):
+        u, v = at(tick, tick)
+        drawn.append(f'<path class="grid" d="M{left} {v:.1f}H{right}"/>')
+        drawn.append(f'<text x="{left - 5}" y="{v + 4:.1f}" text-anchor="end">{number(tick)}</text>')
+        drawn.append(f'<text x="{u:.1f}" y="{foot + 15}" text-anchor="middle">{number(tick)}</text>')
+    (a, b), (c, d) = at(low, low), at(high, high)
+    drawn.append(f'<path class="line c5 dashed" d="M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}"/>')
+    places, counts = np.unique(np.stack([x, y], 1).round(6), axis=0, return_counts=True)
+    for (p, q), count in zip(places.tolist(), counts.tolist(), strict=True):
+        u, v = at(p, q)
+        drawn.append(f'<circle class="point" cx="{u:.1f}" cy="{v:.1f}" r="{1.6 * math.sqrt(count):.1f}"/>')
+    drawn.append(f'<text class="axis" x="{right}" y="{side - 4}" text-anchor="end">{html.escape(across)}</text>')
+    caption = f"<figcaption>{html.escape(up)}{f' · {escaped(named)}' if named else ''}</figcaption>"
+    return f"<figure>{_svg(drawn, right + RIGHT, side, f'{up} by {across} {named}'.strip())}{caption}</figure>"
+
+
 def _svg(drawn: Sequence[str], width: int, height: int, named: str, scale: float = 0.0) -> str:
     """`scale`: drawn at so many pixels a unit; 0: as wide as there is room."""
     size = f' width="{round(scale * width)}" height="{round(scale * height)}"' if scale else ""
