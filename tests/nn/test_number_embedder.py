@@ -7,7 +7,7 @@ import torch
 
 from recurra.errors import ConfigError
 from recurra.registry import construct
-from recurra.types import Batch, Sizes
+from recurra.types import Batch, Lengths, Sizes
 
 
 def test_numbers_as_they_are() -> None:
@@ -66,3 +66,17 @@ def test_what_training_adds_to_numbers() -> None:
     assert between["shift"] == pytest.approx(0.1, rel=0.1) and between["scaling"] == pytest.approx(0.2, rel=0.1)
     with pytest.raises(ConfigError, match=r"embedder\.noise = -1\.0, expected a spread of 0 or more\."):
         construct("embedder", {"kind": "numbers", "noise": -1.0})
+
+
+def test_a_sequence_at_a_changing_speed() -> None:
+    embedder = construct("embedder", {"kind": "numbers", "warp": 0.5}).build(Sizes(width=2))
+    lengths = torch.tensor([9, 5, 1, 0])
+    ramp = torch.arange(9.0)[None, :, None].expand(4, 9, 2)
+    x = embedder(Batch({"input": ramp}, Lengths(lengths)))[0]
+    for row, length in enumerate(lengths.tolist()):
+        seen = x[row, :length, 0]  # of a ramp, where each step was taken from
+        assert torch.equal(x[row, :, 0], x[row, :, 1]) and torch.equal(x[row, length:], ramp[row, length:])
+        if length > 1:
+            assert seen[0] == 0 and seen[-1] == pytest.approx(length - 1, abs=1e-5) and (seen.diff() > 0).all()
+            assert (seen - ramp[row, :length, 0]).abs().max() > 0.05
+    assert torch.equal(embedder.eval()(Batch({"input": ramp}, Lengths(lengths)))[0], ramp)

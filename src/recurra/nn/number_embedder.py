@@ -14,6 +14,9 @@ from recurra.nn.dropout import dropout
 from recurra.registry import part
 from recurra.types import Batch, Lengths, Sizes
 
+KNOTS = 6
+"""Places of a sequence at which a speed is drawn."""
+
 
 @part("embedder", "numbers")
 class NumberEmbedder(nn.Module):
@@ -22,8 +25,11 @@ class NumberEmbedder(nn.Module):
     Reads the field "input" [B, T, W], as a codec of numbers gives it; gives [B, T, D], time first in memory. `dropout`
     zeroes single entries of x. In training, so that no sequence comes twice, v_t · (1 + `scaling` · s) + `shift` · o +
     `noise` · n_t stands in the place of v_t: s and o drawn for each number of each sequence, n_t for each step besides,
-    all from N(0, 1), in the unit that the codec gives the numbers (of "scaled" their spread).
+    all from N(0, 1), in the unit that the codec gives the numbers (of "scaled" their spread). With `warp` each sequence
+    is gone through at a speed that changes, exp(`warp` · N(0, 1)) at `KNOTS` places with straight lines between them,
+    from its first step to its last in as many steps; what lies between two steps is on the line between them.
     Raises ConfigError for a share or size out of range, `build` for an input of symbols.
+    Source: Um et al. 2017, Data augmentation of wearable sensor data, for all four.
     """
 
     linear: nn.Linear | None
@@ -37,6 +43,7 @@ class NumberEmbedder(nn.Module):
         noise: float = 0.0,
         shift: float = 0.0,
         scaling: float = 0.0,
+        warp: float = 0.0,
     ) -> None:
         super().__init__()
         if size is not None:
@@ -45,11 +52,11 @@ class NumberEmbedder(nn.Module):
             raise ConfigError(f'embedder.size = {size}, expected 1 or more, or "none" for the numbers as they are.')
         if not 0 <= dropout < 1:
             raise ConfigError(f"embedder.dropout = {dropout}, expected 0 or more and less than 1.")
-        for name, spread in (("noise", noise), ("shift", shift), ("scaling", scaling)):
+        for name, spread in (("noise", noise), ("shift", shift), ("scaling", scaling), ("warp", warp)):
             if not 0 <= spread < math.inf:
                 raise ConfigError(f"embedder.{name} = {spread}, expected a spread of 0 or more.")
         self.size, self.dropout = size, dropout
-        self.noise, self.shift, self.scaling = noise, shift, scaling
+        self.noise, self.shift, self.scaling, self.warp = noise, shift, scaling, warp
         self.register_buffer("like", torch.empty(0), persistent=False)
 
     @property
@@ -71,14 +78,37 @@ class NumberEmbedder(nn.Module):
         given = batch.fields["input"].transpose(0, 1)  # [T, B, W]
         given = given.to(self.like.dtype)
         if self.training:
-            given = self._changed(given)
+            given = self._changed(given, batch.structure)
         x = given if self.linear is None else self.linear(given)
         return dropout(x, self.dropout, self.training).transpose(0, 1), batch.structure
 
-    def _changed(self, given: Tensor) -> Tensor:
+    def _changed(self, given: Tensor, structure: Lengths) -> Tensor:
         """[T, B, W] with what training adds."""
+        if self.warp and len(given):
+            given = _warped(given, structure, self.warp)
         if self.scaling:
             given = given * (1 + self.scaling * torch.randn_like(given[:1]))
         if self.shift:
             given = given + self.shift * torch.randn_like(given[:1])
         return given + self.noise * torch.randn_like(given) if self.noise else given
+
+
+def _warped(given: Tensor, structure: Lengths, warp: float) -> Tensor:
+    """[T, B, W], each sequence at a changing speed; padding stays what it is."""
+    T, B, _ = given.shape
+    last = (given.new_full((B,), T) if structure.values is None else structure.values.to(given)).sub(1).clamp(min=0)
+    steps = torch.arange(T, dtype=given.dtype, device=given.device)[:, None]  # [T, 1]
+    share = (steps / last.clamp(min=1)).clamp(max=1)  # [T, B] of each sequence
+    speeds = (warp * torch.randn(KNOTS, B, dtype=given.dtype, device=given.device)).exp()
+    at = share * (KNOTS - 1)
+    knot = at.long().clamp(max=KNOTS - 2)
+    low, high = speeds.gather(0, knot), speeds.gather(0, knot + 1)
+    gone = (low + (high - low) * (at - knot)).cumsum(0)
+    gone = gone - gone[:1]
+    end = gone.gather(0, last.long()[None])  # where the last step is
+    place = torch.where(steps <= last, gone / end.clamp(min=1e-9) * last, steps)
+    before = place.long().clamp(max=T - 1)
+    after = (before + 1).clamp(max=T - 1)
+    part = (place - before)[:, :, None]
+    rows = torch.arange(B, device=given.device)
+    return torch.lerp(given[before, rows], given[after, rows], part)

@@ -110,3 +110,10 @@ def test_an_array_by_columns_is_the_same(tmp_path: Path) -> None:
     x = np.random.default_rng(1).normal(size=(4, 3))
     (found,) = read(tmp_path, {}, x=np.asfortranarray(x))
     assert np.array_equal(found["vectors"], x)
+
+
+def test_what_numbers_changed_by(tmp_path: Path) -> None:
+    x = np.array([[5, 200], [7, 100], [4, 0]], np.uint8)
+    first, second = read(tmp_path, {"differences": True}, x=x, offsets=[0, 2, 3])
+    assert first["vectors"].tolist() == [[5, 200, 0, 0], [7, 100, 2, -100]]
+    assert second["vectors"].tolist() == [[4, 0, 0, 0]]

@@ -34,6 +34,7 @@ class NpzReader:
     group is never cut into two parts.
     `origin`, of numbers with an axis of points such as joints, [steps, points, …], is the point, from 0, that all
     others are told from; `zeros` "drop" leaves out steps at which all numbers are 0, as where nothing was seen.
+    With `differences` each number stands beside what it changed by since the step before, 0 at the first.
 
     Raises `DataError` for what is no such file, for arrays that are missing or do not fit each other, for numbers that
     are not finite; no pickle is ever read.
@@ -57,11 +58,12 @@ class NpzReader:
         group: str | None = None,
         origin: int | None = None,
         zeros: Literal["keep", "drop"] = "keep",
+        differences: bool = False,
     ) -> None:
         if origin is not None and origin < 0:
             raise ConfigError(f"reader.origin = {origin}, expected the number of a point from 0.")
         self.arrays, self.offsets, self.label, self.group = arrays, offsets, label, group
-        self.origin, self.zeros = origin, zeros
+        self.origin, self.zeros, self.differences = origin, zeros, differences
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The sequences of the files, in the order given."""
@@ -78,7 +80,12 @@ class NpzReader:
             for k in range(count):
                 rows = slice(int(ends[k]), int(ends[k + 1]))
                 kept = numbers[rows].any(1) if self.zeros == "drop" else np.ones(rows.stop - rows.start, bool)
-                example: dict[str, object] = {"vectors": numbers[rows][kept], "place": f"{path}, sequence {k}"}
+                vectors = numbers[rows][kept]
+                if self.differences:
+                    vectors = np.concatenate(
+                        (vectors, np.diff(vectors.astype(np.float64), axis=0, prepend=vectors[:1])), 1
+                    )
+                example: dict[str, object] = {"vectors": vectors, "place": f"{path}, sequence {k}"}
                 if names is not None and len(names) == count:
                     example["label"] = str(names[k])
                 elif names is not None:
