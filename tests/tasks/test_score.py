@@ -240,8 +240,9 @@ def test_a_text_is_asked_in_a_scale_or_in_all(run: Any, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.strip() == "6"
     assert cli.call(["predict", str(run.path), text, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [{"stars": 3.0, "points": 6.0}]
-    with pytest.raises(DataError, match="training never saw the scale 'star', expected one of"):
+    with pytest.raises(ConfigError, match=r"scale = 'star': did you mean 'stars'\? This run knows"):
         run.predict(text, scale="star")
+    assert sorted(run.predict(text)[0].text().split("\n")) == ["points\t6", "stars\t3"]
     assert run.predict("")[0].json() == {"notes": [NOTHING]}
 
 
@@ -290,6 +291,11 @@ def test_series_are_scored_too(tmp_path: Path) -> None:
     assert scores["model"]["mse"] < 0.3 * rows["mean of the training numbers"]
     (answer,) = run.predict([[0.0, 0.5 * t] for t in range(8)])
     assert abs(answer["number"] - 0.5) < 0.5
+
+
+def test_a_scale_that_no_column_is_named_for(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"csv:2: no scale in this .* Say where it stands: --set reader\.scale=COLUMN"):
+        recurra.train("scorer", file, out=tmp_path / "run", settings={"task.by_scale": True})
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,10 @@ class Number:
         return found | ({"unit": self.unit} if self.unit else {})
 
     def text(self) -> str:
+        """The number, behind its name where that says which of several it is."""
         between = "" if self.low is None else f"  ({self.low:.4g} to {self.high:.4g})"
-        return f"{self.value:.4g}{' ' if self.unit else ''}{self.unit}{between}"
+        name = "" if self.name in (Number.name, "number") else f"{self.name}\t"
+        return f"{name}{self.value:.4g}{' ' if self.unit else ''}{self.unit}{between}"
 
     def page(self) -> dict[str, Any]:
         return {"name": self.name, "value": self.value, "unit": self.unit, "low": self.low, "high": self.high}

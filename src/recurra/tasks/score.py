@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from recurra import registry
 from recurra.answers import Answer, Number
 from recurra.data.fields import Codecs, place_of
-from recurra.errors import ConfigError, DataError
+from recurra.errors import ConfigError, DataError, did_you_mean
 from recurra.nn.emissions.contract import exact
 from recurra.nn.matched import MatchedSum
 from recurra.nn.ngram_ridge import NgramRidge
@@ -290,6 +290,9 @@ class Score(nn.Module):
         if options.scale is not None and not self.by_scale:
             raise ConfigError(f"scale = {options.scale!r}, but this run knows no scales (task.by_scale). Leave it out.")
         names = codecs["scale"].symbols if self.by_scale else []
+        if options.scale is not None and options.scale not in names:
+            known = ", ".join(names)
+            raise ConfigError(f"scale = {options.scale!r}{did_you_mean(options.scale, names)} This run knows {known}.")
         rows = {name: asked[name].cpu().tolist() for name in ("number", "low", "high") if name in asked}
         found = []
         for n, example in enumerate(examples):

@@ -20,6 +20,8 @@ from recurra.types import Example, Field
 
 NAMES = ("label", "label-set", "tags")
 """Codecs of fields that hold names."""
+ASIDE = ("number", "scale")
+"""Fields that a reader gives where a setting of that name says where they stand."""
 SHOWN = 3
 """Labels that a message shows."""
 MANY = 20
@@ -67,7 +69,10 @@ def _missing(missing: str, learned: Mapping[str, Field], example: Example) -> st
     else:
         move = f"Write it there, or name a reader that gives {missing}: --set reader.kind=…"
         if readers := readers_of(*learned[missing].of):
-            move = f"Name a reader that gives {missing}: --set reader.kind={' or '.join(readers)}"
+            kinds = " or ".join(readers)
+            move = f"Name a reader that gives {missing}: --set reader.kind={kinds}"
+            if missing in ASIDE:
+                move = f"Say where it stands: --set reader.{missing}=COLUMN, with reader.kind={kinds}"
     there = ", ".join(name for name in example if name != "place")
     return f"{place_of(example)}: no {missing} in this example, only {there}. {move}"
 

@@ -28,7 +28,7 @@ def answer(text: str, top: int = 0) -> dict:
     step = json.loads(model.metadata["config"])["task"].get("round")
     rows = {name: [float(value) for value in said[name][0]] for name in ("number", "low", "high") if name in said}
     if step:
-        rows["number"] = [round(value / step) * step for value in rows["number"]]
+        rows["number"] = [float(round(value / step) * step) for value in rows["number"]]
     scales = vocabularies().get("scale", {}).get("symbols")
     found = dict(zip(scales, rows["number"], strict=True)) if scales else {name: each[0] for name, each in rows.items()}
     return found | unknown_in(vocabulary("input"), tokens, numbers)
