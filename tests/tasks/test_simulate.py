@@ -130,6 +130,9 @@ def test_scores() -> None:
     rows = scores.tables["outputs"]["rows"]
     assert [row[0] for row in rows] == ["a", "b"] and [row[1] for row in rows] == pytest.approx(error.tolist())
     assert task.score(gold, [{"outputs": each["outputs"]} for each in gold]).metrics["fit"] == pytest.approx(100)
+    late = [{**each, "context": 5} for each in gold]
+    y, guess = (np.concatenate([each["outputs"][5:] for each in side]) for side in (gold, said))
+    assert task.score(late, said).metrics["rmse"] == pytest.approx(np.sqrt(np.square(y - guess).mean()))
     with pytest.raises(DataError, match=r"b\.csv: no output for each of 9 inputs.* predict instead"):
         task.score([{**gold[1], "outputs": gold[1]["outputs"][:4], "place": "b.csv"}], said[1:])
     with pytest.raises(DataError, match=r"no series has more than the 20 steps of task\.initial"):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recurra.answers import Answer, Series
 from recurra.data.fields import Codecs, place_of
+from recurra.data.timed import context_of
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
 from recurra.tasks.contract import Asker, Card, NoOptions
@@ -222,6 +223,7 @@ class Simulate(nn.Module):
         """ "rmse" in the units of the outputs, √ of the mean over all counted steps and outputs; "fit", per cent,
         100 (1 − ‖y − ŷ‖ / ‖y − ȳ‖), and "r2", 1 − its square, of each output, their mean; a table "outputs" of them.
 
+        Steps that a part begins early by (`data.context`) are simulated, but not counted either.
         Raises `DataError` for an example without outputs, or with fewer than inputs, and where no step is counted.
         """
         pairs: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
@@ -234,7 +236,8 @@ class Simulate(nn.Module):
                     "simulation is compared with. Score a file that has them, or predict instead."
                 )
             said = _columns(guess["outputs"])
-            pairs.append((measured[self.initial :], said[self.initial :]))
+            skipped = max(self.initial, context_of(true))
+            pairs.append((measured[skipped:], said[skipped:]))
             names = names or true.get("names") or [f"{k}" for k in range(1, measured.shape[1] + 1)]
         y, said = (np.concatenate(side) for side in zip(*pairs, strict=True))
         if not y.size:
