@@ -99,6 +99,22 @@ def test_a_series_in_a_terminal() -> None:
     assert Series([np.nan], []).text().strip() == "│" and "▁▁│▁" in Series([2.0, 2.0], [2.0]).text()
 
 
+def test_a_series_beside_what_was_measured() -> None:
+    """Both in bars of one scale, the second below the first."""
+    part = Series([0.0, 1.0], [2.0, 7.0], truth=[3.0, np.nan], name="level")
+    assert part.json()["level"] == {
+        "given": [0.0, 1.0],
+        "forecast": [2.0, 7.0],
+        "low": None,
+        "high": None,
+        "truth": [3.0, None],
+        "unit": "",
+    }
+    lines = part.text().splitlines()
+    assert lines[1:3] == ["▁▂│▃█", "  │▄  measured"] and lines[3] == "+1\t2\tmeasured 3"
+    assert "truth" not in PARTS["series"].page() and part.page()["truth"] == [3.0, None]
+
+
 def test_a_roll_in_a_terminal_shows_the_rows_that_sound() -> None:
     assert PARTS["roll"].text().splitlines() == ["G4 ·▒█", "C4 ▒▒·"]
 

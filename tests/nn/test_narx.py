@@ -117,10 +117,13 @@ def test_least_squares() -> None:
             rows.append([*v, *products, 1.0])
             targets.append(out[t].numpy())
     weights, *_ = np.linalg.lstsq(np.array(rows), np.array(targets), rcond=None)
-    error = core.solve([*zip(x, y, strict=True), (x[0, :2], y[0, :2])])
+    degree, error = core.solve([*zip(x, y, strict=True), (x[0, :2], y[0, :2])])
+    assert degree == 2
     assert np.allclose(core.linear.weight.detach().numpy(), weights[:-1].T, atol=1e-8)
     assert np.allclose(core.linear.bias.detach().numpy(), weights[-1], atol=1e-8)
     assert error == pytest.approx(np.sqrt(np.square(np.array(targets) - np.array(rows) @ weights).mean()), rel=1e-6)
+    assert core.solve([*zip(x[:, :7], y[:, :7], strict=True)])[0] == 1  # of so few steps no more is learnt
+    assert not core.linear.weight[:, 8:].any() and core.linear.weight[:, :8].all()
     core.solve([*zip(x, y, strict=True)], ridge=10.0)
     assert core.linear.weight.square().sum() < np.square(weights[:-1]).sum()
     with pytest.raises(ConfigError, match=r"no training series is longer than the 2 steps"):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recurra.answers import Answer, Number, Picture, Roll, Tree
+from recurra.answers import Answer, Number, Picture, Roll, Series, Tree
 from recurra.server.limits import Limits
 
 from .conftest import Open, listening
@@ -97,6 +97,7 @@ def test_pictures_rolls_and_trees(opened: Open) -> None:
         Roll(("C4", "E4", "G4"), [[0], [0, 2], [2]], given=2, seconds=0.25),
         Tree("NP", leaves),
         Number(1.5, "load", "kW", low=1.25, high=2.0),
+        Series([1.0, 2.0], [3.0, 4.5], truth=[2.875, 5.0], name="level"),
     ]
     page = opened("classifier")
     playwright.expect(page.locator("#name")).to_have_text("classifier")
@@ -110,9 +111,11 @@ def test_pictures_rolls_and_trees(opened: Open) -> None:
     assert canvases.nth(1).evaluate(seen) == [n for value in (0, 255, 128, 64) for n in (value, 0, 0, 255)]
     result.locator("input[type=range]").fill("0")
     assert canvases.nth(0).evaluate(seen) == [0, 0, 0, 255] * 4
-    assert result.locator("svg .cell").count() == 4 and "0.25 s" in result.locator("svg").inner_html()
+    assert result.locator("svg .cell").count() == 4 and "0.25 s" in result.locator("svg").first.inner_html()
     assert result.locator(".tree").inner_text().split() == ["NP", "D", "the", "N", "50", "%", "fox"]
     assert "1.25 to 2" in result.inner_text()
+    assert result.locator(".line").count() == 3 and result.locator(".key.c2").inner_text() == "measured"
+    assert "2.88" in result.locator("table").last.text_content()
 
 
 def test_all_goes_by_keyboard(opened: Open) -> None:

@@ -84,7 +84,7 @@ def read(model: Model, given: Given, answered: bool = False) -> Reading:
         (example,), _ = task.prepare([codecs.tokenised(example)])
     encoded, layouts = codecs.encode(example), dict(codecs.layouts)
     tokens = _tokens(codecs, example, encoded)
-    if registry.find("batching", model.config["batching"]["kind"]).in_pieces:
+    if registry.find("batching", model.config["batching"]["kind"]).in_pieces and "target" not in codecs.fields:
         encoded["target"] = _behind(encoded["input"])
         layouts["target"] = replace(layouts["input"], padding=IGNORED)
     if not tokens:
@@ -133,4 +133,5 @@ def _own(model: Model, batch: Batch, example: Example, missing: Sequence[str]) -
     asked = task.ask(model.embedder, model.core, batch)
     shown = {**example, "tokens": list(_tokens(codecs, example, {"input": batch.fields["input"][0].cpu().numpy()}))}
     (answer,) = task.answers(asked, [shown], codecs, make_options(task, {}, {}))
-    return {name: codecs[name].encode(answer[name]) for name in missing if name in answer}
+    said = {name: next((key for key in (name, *codecs.fields[name].of) if key in answer), None) for name in missing}
+    return {name: codecs[name].encode(answer[key]) for name, key in said.items() if key is not None}

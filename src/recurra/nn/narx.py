@@ -20,6 +20,8 @@ from recurra.types import Lengths, Sizes
 
 MOST_PRODUCTS = 20_000
 """Products of lags that there may be."""
+SMALLEST = 1e-12
+"""Of the sum of squares of what is explained: errors below are roundings, and no degree is chosen by them."""
 AT_ONCE = 4096
 """Steps whose products are held in memory at a time."""
 
@@ -198,40 +200,67 @@ class Narx(nn.Module):
         return tuple(kept), y
 
     @torch.no_grad()
-    def solve(self, pieces: Sequence[tuple[Tensor, Tensor]], ridge: float = 0.0) -> float:
+    def solve(self, pieces: Sequence[tuple[Tensor, Tensor]], ridge: float = 0.0) -> tuple[int, float]:
         """Set A and c by least squares, so that y [T, W] is predicted of x [T, D] and the y before it, over all pieces
-        and without the net; gives the root of the mean squared error. `ridge`, of the mean square of a product, keeps
-        products that are nearly alike apart. Pieces of fewer steps than there are lags are left out."""
-        L = max(self.output_lags, self.input_lags - 1)
-        size, W = self.linear.in_features + 1, self.output_size
-        gram, moment, total, count = (
-            torch.zeros(shape, dtype=torch.float64) for shape in ((size, size), (size, W), (), ())
-        )
-        for x, y in pieces:
-            T = len(y) - L
-            if T < 1:
-                continue
-            lags = [y[L - k :][:T] for k in range(1, self.output_lags + 1)]
-            lags += [x[L - k :][:T] for k in range(self.input_lags)]
-            for v, target in zip(
-                torch.cat(lags, 1).double().split(AT_ONCE), y[L:].double().split(AT_ONCE), strict=True
-            ):
-                rows = F.pad(self.products(v), (0, 1), value=1.0)
-                gram += rows.t() @ rows
-                moment += rows.t() @ target
-                total += target.square().sum()
-                count += len(target)
+        and without the net; gives the degree of the products that are used, and the root of the mean squared error.
+
+        The degree is that of the least AIC, corrected for few rows, n log(RSS / n) + 2 k n / (n − k − 1) of n = N W
+        numbers and k weights, at most `degree`: weights of longer products are 0. `ridge`, of the mean square of a
+        product, keeps products that are nearly alike apart. Raises `ConfigError` where no piece is longer than lags.
+        Source of the correction: Hurvich & Tsai 1989, Regression and time series model selection in small samples.
+        """
+        moments = self._moments(pieces)
+        count = float(moments[-1]) * self.output_size
         if not count:
             raise ConfigError(
-                f"no training series is longer than the {L} steps of core.output_lags and core.input_lags."
+                f"no training series is longer than the {self.longest_lag} steps of core.output_lags and "
+                "core.input_lags."
             )
-        penalty = torch.full((size,), ridge * float(gram.diagonal()[:-1].mean()), dtype=gram.dtype)
-        penalty[-1] = 0  # of the constant
-        weights = torch.linalg.lstsq(gram + penalty.diag(), moment, driver="gelsd").solution
-        self.linear.weight.copy_(weights[:-1].t())
+        found = []
+        for degree in range(1, self.degree + 1):
+            kept = [*range(math.comb(self.net_inputs + degree, degree) - 1), self.linear.in_features]
+            weights, rest = _least_squares(moments, torch.tensor(kept), ridge)
+            criterion = count * math.log(max(rest, SMALLEST * float(moments[2])) / count)
+            free = count - weights.numel() - 1
+            penalty = 2 * weights.numel() * (count / free) if free > 0 else math.inf
+            found.append((criterion + penalty, degree, weights, rest))
+        _, degree, weights, rest = min(found, key=lambda each: each[0])
+        self.linear.weight.zero_()
+        self.linear.weight[:, : len(weights) - 1] = weights[:-1].t().to(self.linear.weight.dtype)
         self.linear.bias.copy_(weights[-1])
-        rest = total - 2 * (weights * moment).sum() + (weights * (gram @ weights)).sum()
-        return math.sqrt(max(0.0, float(rest / (count * W))))
+        return degree, math.sqrt(max(0.0, rest) / count)
+
+    @property
+    def longest_lag(self) -> int:
+        """Steps before the first one whose lags are all there."""
+        return max(self.output_lags, self.input_lags - 1)
+
+    def _moments(self, pieces: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """XᵀX, XᵀY, Σ y² and the number of rows, X the products of all steps and a 1."""
+        L, size, W = self.longest_lag, self.linear.in_features + 1, self.output_size
+        gram, cross, total, count = (torch.zeros(s, dtype=torch.float64) for s in ((size, size), (size, W), (), ()))
+        for x, y in pieces:
+            T = max(0, len(y) - L)
+            lags = [y[L - k :][:T] for k in range(1, self.output_lags + 1)]
+            lags += [x[L - k :][:T] for k in range(self.input_lags)]
+            parts = torch.cat(lags, 1).double().split(AT_ONCE), y[L:].double().split(AT_ONCE)
+            for v, target in zip(*parts, strict=True) if T else ():
+                rows = F.pad(self.products(v), (0, 1), value=1.0)
+                gram += rows.t() @ rows
+                cross += rows.t() @ target
+                total += target.square().sum()
+                count += len(target)
+        return gram, cross, total, count
+
+
+def _least_squares(moments: Sequence[Tensor], kept: Tensor, ridge: float) -> tuple[Tensor, float]:
+    """The weights [len(kept), W] of some columns, the constant the last of them, and the sum of squares they leave."""
+    gram, cross, total, _ = moments
+    gram, cross = gram[kept][:, kept], cross[kept]
+    penalty = torch.full((len(gram),), ridge * float(gram.diagonal()[:-1].mean()), dtype=gram.dtype)
+    penalty[-1] = 0
+    weights = torch.linalg.lstsq(gram + penalty.diag(), cross, driver="gelsd").solution
+    return weights, float(total - 2 * (weights * cross).sum() + (weights * (gram @ weights)).sum())
 
 
 def last_rows(window: Tensor, count: int, lengths: Tensor | None) -> Tensor:

@@ -98,8 +98,11 @@ class Simulate(nn.Module):
             for each in encoded:
                 x, _ = embedder(Batch({"input": torch.from_numpy(each["input"])[None]}))
                 pieces.append((x[0], torch.from_numpy(each["target"]).to(x.dtype)))
-        error = core.solve(pieces, self.ridge)
-        return f"It begins at least squares, which are {error:.3g} off a step ahead where outputs have a spread of 1."
+        degree, error = core.solve(pieces, self.ridge)
+        return (
+            f"It begins at least squares with products of degree {degree}, as AIC says: a step ahead they are "
+            f"{error:.3g} off, of a spread of 1."
+        )
 
     def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch; of a core that feeds back in use, and where it learns so, of predictions of one step."""
@@ -117,6 +120,13 @@ class Simulate(nn.Module):
         sequences = len(target) if lengths is None else int((lengths > 0).sum())
         details = {} if self.training else {f"squared_{k}": square for k, square in enumerate(squares.detach())}
         return Output(squares.sum(), int(there.sum()) * self.width, sequences, state, details)
+
+    def step_loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, steps: Tensor) -> Tensor:
+        """The squared error of a simulation at one step a sequence, that of its step `steps` [B], summed over them."""
+        target = batch.fields["target"]
+        given = target.masked_fill(self._steps(target)[:, None] >= self.initial, torch.nan)
+        error = self._said(embedder, core, batch, given, None)[0] - target
+        return error[torch.arange(error.shape[0], device=error.device), steps].square().sum()
 
     def _said(
         self, embedder: nn.Module, core: nn.Module, batch: Batch, given: Tensor, state: Any
