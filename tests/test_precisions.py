@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -102,12 +103,27 @@ def scored(folder: Path) -> Path:
     return write(folder / "scored.csv", "score,text\n" + "\n".join(rows) + "\n")
 
 
+def movements(folder: Path) -> Path:
+    draw = random.Random(0)
+    rows = [f"{k},{draw.random()},{draw.random()},{'ab'[k % 2]}" for k in range(24) for _ in range(3 + k % 4)]
+    return write(folder / "movements.csv", "sequence,x,y,label\n" + "\n".join(rows) + "\n")
+
+
+def pictures(folder: Path) -> list[Path]:
+    draw, paths = random.Random(0), [folder / "pictures", folder / "labels"]
+    paths[0].write_bytes(bytes((0, 0, 8, 3)) + struct.pack(">3I", 24, 3, 3) + bytes(draw.choices(range(256), k=216)))
+    paths[1].write_bytes(bytes((0, 0, 8, 1)) + struct.pack(">I", 24) + bytes(k % 3 for k in range(24)))
+    return paths
+
+
 def write(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
 
 
-FILES: dict[str, Callable[[Path], Path]] = {
+FILES: dict[str, Callable[[Path], Path | list[Path]]] = {
+    "activity": movements,
+    "pixels": pictures,
     "generate": prose,
     "fill": prose,
     "answer": stories,
@@ -122,9 +138,10 @@ FILES: dict[str, Callable[[Path], Path]] = {
 """By recipe, else by task."""
 
 
-def jobs(folder: Path) -> list[tuple[str, str, dict[str, Any]]]:
-    """Recipe, file, settings."""
-    files = {name: str(make(folder)) for name, make in FILES.items()}
+def jobs(folder: Path) -> list[tuple[str, list[str], dict[str, Any]]]:
+    """Recipe, files, settings."""
+    made = {name: make(folder) for name, make in FILES.items()}
+    files = {name: [*map(str, some if isinstance(some, list) else [some])] for name, some in made.items()}
     found = []
     for recipe in configuration.recipe_names():
         config = configuration.load_recipe(recipe)
@@ -151,12 +168,12 @@ import json, math, sys
 import torch
 import recurra
 
-for recipe, file, settings in json.load(open(sys.argv[1], encoding="utf-8")):
+for recipe, files, settings in json.load(open(sys.argv[1], encoding="utf-8")):
     losses = {}
     for precision in sys.argv[3:]:
         settings["training.precision"] = precision
         out = f"{sys.argv[2]}/{recipe}-{precision}"
-        run = recurra.train(recipe, file, out=out, settings=settings, no_test=True, baseline=False)
+        run = recurra.train(recipe, *files, out=out, settings=settings, no_test=True, baseline=False)
         lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
         losses[precision] = [line["loss"] for line in lines if "loss" in line]
         assert losses[precision] and all(map(math.isfinite, losses[precision])), (recipe, precision)
