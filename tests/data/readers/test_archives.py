@@ -116,3 +116,8 @@ def test_series_of_the_forecasting_archive(tmp_path: Path) -> None:
 )
 def test_series_that_cannot_be_read(tmp_path: Path, body: str, message: str) -> None:
     refused("tsf", tmp_path, SERIES + body, message)
+
+
+def test_a_short_line_does_not_stand_for_a_large_array(tmp_path: Path) -> None:
+    line = ":".join("1" for _ in range(5_000)) + ":" + ",".join("1" for _ in range(5_000))
+    refused("ts", tmp_path, HEAD + f"@data\n{line}:a\n", "5,001 dimensions with 5,000 steps between them")

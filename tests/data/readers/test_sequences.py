@@ -114,9 +114,9 @@ def test_a_tag_for_each_step(tmp_path: Path) -> None:
         ("run,activity,start,end\n4,1,3,8\n4,1,8,9\n", {}, "b.csv:3: begins at step 8, which the interval before it"),
         ("run,a,b,start,end\n4,1,1,3,8\n", {}, "of which a, b may be the label: expected one"),
         ("run,activity,start\n4,1,3\n", {}, "no column 'end'"),
-        (ROWS, {"window": 9}, "no interval is as long as a window of 9 steps"),
+        (ROWS, {"window": 9}, "no example in it, expected an interval as long as a window of 9 steps"),
         (ROWS, {"group": "whom"}, "no array 'whom' with a value for each of 2 recordings"),
-        (ROWS, {"arrays": ("y",)}, "no array of y"),
+        (ROWS, {"arrays": ("y",)}, "no array y, only"),
         (ROWS.replace(",1,", ",3,"), {"names": "names.txt"}, "the label '3', which names.txt does not name"),
     ],
 )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.data.arrays import Arrays
-from recurra.data.files import check_encoding, counted, read_lines
+from recurra.data.files import check_encoding, counted, read_lines, some
 from recurra.data.rows import place_of, table
 from recurra.data.sample import Sample
 from recurra.data.stacked import bounds, packed, side_by_side
@@ -86,30 +86,12 @@ class IntervalsReader:
         """The windows, or stretches, of the folders, in the order of their tables."""
         for folder in map(Path, paths):
             held = Arrays(self._file(folder, (".npz",)))
-            ends = held["offsets"] if "offsets" in held else np.zeros(0)
-            names = self.arrays
-            if names == "auto":
-                total = int(ends[-1]) if ends.size and ends.dtype.kind in "iu" else -1
-                found = {name: held[name] for name in held}
-                names = tuple(k for k, each in found.items() if each.ndim and each.ndim > 1 and len(each) == total)
-            if missing := next((name for name in names if name not in held), None) or (not names and "numbers"):
-                raise DataError(
-                    f"{held.path}: no array of {missing}, only {', '.join(held)}, expected numbers of all steps and "
-                    "offsets. Name some: reader.arrays."
-                )
-            ends, steps = bounds(held, "offsets", {name: held[name] for name in names})
+            ends, steps = bounds(held, "offsets", self._inputs(held))
             numbers = side_by_side(steps, None, str(held.path))
             intervals = list(self._intervals(folder, held, ends))
             groups = self._groups(held, len(ends) - 1)
-            count = 0
-            for example in self._examples(numbers, ends, intervals, groups):
-                count += 1
-                yield example
-            if not count:
-                raise DataError(
-                    f"{folder}: no interval is as long as a window of {counted(self.window, 'step')}. Set "
-                    "reader.window to less."
-                )
+            expected = f"an interval as long as a window of {counted(self.window, 'step')} (reader.window)"
+            yield from some(self._examples(numbers, ends, intervals, groups), folder, expected)
 
     def sniff(self, path: str | Path) -> str | None:
         """Why this reader takes the path; None where it is no folder of one `.npz` and one table."""
@@ -128,6 +110,23 @@ class IntervalsReader:
             found = ", ".join(each.name for each in files[:3]) or "none"
             raise DataError(f"{folder}: expected one file {' or '.join(ends)} in this folder, found {found}.")
         return files[0]
+
+    def _inputs(self, held: Arrays) -> dict[str, NDArray[np.generic]]:
+        """The arrays of numbers of all steps."""
+        if self.arrays == "auto":
+            ends = held["offsets"] if "offsets" in held else np.zeros(0)
+            total = int(ends[-1]) if ends.ndim == 1 and len(ends) and ends.dtype.kind in "iu" else -1
+            found = {name: held[name] for name in held}
+            names = tuple(name for name, each in found.items() if each.ndim > 1 and len(each) == total)
+        else:
+            names = self.arrays
+        missing = next((name for name in names if name not in held), None)
+        if missing is not None or not names:
+            raise DataError(
+                f"{held.path}: no array {missing or 'of numbers'}, only {', '.join(held)}, expected numbers of all "
+                "steps, and offsets. Name some: reader.arrays."
+            )
+        return {name: held[name] for name in names}
 
     def _groups(self, held: Arrays, recordings: int) -> Sequence[str] | None:
         if self.group is None:

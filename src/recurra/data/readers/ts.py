@@ -19,6 +19,8 @@ from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example
 
+SPARSEST, FEW = 100, 1_000_000
+"""A line may stand for so many times the values that it holds, and for so many more: the others are missing."""
 _PAIR = re.compile(r"\(([^(),]+),([^(),]+)\)")
 
 
@@ -72,8 +74,6 @@ class TsReader:
             for line, text in rest:
                 place = f"{path}:{line}"
                 vectors, label = self._sequence(text, header, place)
-                called = [f"dimension {k + 1}" for k in range(vectors.shape[1])]
-                vectors = filled(vectors, self.missing, called, path, [line] * len(vectors), "this sequence")
                 wanted = header.dimensions or width
                 if wanted is not None and vectors.shape[1] != wanted:
                     who = "@dimensions says" if header.dimensions else "the first sequence has"
@@ -82,6 +82,8 @@ class TsReader:
                         "missing, or one too many?"
                     )
                 width, found = vectors.shape[1], True
+                called = [f"dimension {k + 1}" for k in range(width)]
+                vectors = filled(vectors, self.missing, called, path, [line] * len(vectors), "this sequence")
                 yield {"vectors": vectors, **label, "place": place}
             if not found:
                 raise DataError(f"{path}: no sequence behind @data, expected one a line. Name another file.")
@@ -112,6 +114,12 @@ class TsReader:
             raise DataError(f"{place}: no values before the label, expected them and a colon. Write them there.")
         read = _stamped if header.stamped else _plain
         columns = [read(part, place) for part in parts]
+        steps = len({time for column in columns for time in column})
+        if steps * len(columns) > SPARSEST * sum(map(len, columns)) + FEW:
+            raise DataError(
+                f"{place}: {counted(len(columns), 'dimension')} with {steps:,} steps between them, of which nearly all "
+                "values are missing. Is a colon written for a comma?"
+            )
         if header.stamped:
             vectors = _joined(columns, place)
         else:
