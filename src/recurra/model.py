@@ -61,6 +61,7 @@ class Model(nn.Module):
         with MemoryLimit("embedder", config["embedder"]):
             embedder = embedder.build(sizes)
         sizes = replace(sizes, embedding=embedder.output_size, apart=getattr(embedder, "apart", False))
+        sizes = replace(sizes, stride=getattr(embedder, "segment", 1))
         with MemoryLimit("core", config["core"]):
             core = core.build(sizes)
         sizes = replace(sizes, core=core.output_size, feeds_back=getattr(core, "feeds_back", False))
@@ -156,7 +157,11 @@ def make_parts(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
             f"the task {config['task']['kind']!r} predicts a symbol from both sides of it, but this core does not keep "
             "what it read forwards and backwards apart: it would see the symbol itself. Set core.kind = 'both-ways'."
         )
-    by_step = task.causal or (isinstance(task, KeepsApart) and task.apart) or any(f.along for f in task.fields.values())
+    by_step = (
+        task.causal
+        or (isinstance(task, KeepsApart) and task.apart)
+        or any(f.along and not f.by_task for f in task.fields.values())
+    )
     if by_step and changes_time(embedder):
         raise ConfigError(
             f"the embedder {config['embedder']['kind']!r} gives other steps than the input has, but the task "

@@ -50,6 +50,10 @@ class Field:
     """Settings of the codec where the recipe names none: `{"kind": "word", …}`."""
     along: bool = False
     """As long as the input, step by step; raises `DataError` where an example's is not."""
+    following: str | None = None
+    """The name of a further field of batches that are cut from long sequences: its value one step later."""
+    by_task: bool = False
+    """Read by the task itself, whatever steps the core has."""
     learned: bool = False
     """A target: in every example of the training data, missing where the model is asked."""
     ended: bool = False
@@ -94,6 +98,8 @@ class Sizes:
     """Numbers in a step of an input of vectors; 0 where it is symbols."""
     embedding: int = 0
     """Width D of the embedder's output; set once the embedder is built."""
+    stride: int = 1
+    """Steps of the input that are one of the core's; set once the embedder is built."""
     apart: bool = False
     """Whether each variable of an input of vectors is a sequence of its own; set once the embedder is built."""
     core: int = 0

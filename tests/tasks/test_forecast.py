@@ -115,9 +115,9 @@ def test_a_window_that_ends_early_is_that_window_alone() -> None:
 def test_an_emission_is_asked_of_the_values_it_is_of(kind: str, apart: bool) -> None:
     embedder, core, task = made(apart, emission={"kind": kind}, subtract="none")
     batch = windows()
-    y = task._vectors(embedder, core, Batch({"input": batch.fields["input"][:, :L]}), Frame())
+    y = task._vectors(embedder, core, task._window(batch), Frame())
     future = batch.fields["target"][:, L - 1 :]
-    said = {name: task._placed(rows, 3) for name, rows in task.emission.distribution(y).items()}
+    said = {name: task._placed(rows, 3, 3) for name, rows in task.emission.distribution(y).items()}
     assert all(each.shape[:3] == (3, H, W) for each in said.values())
     if kind == "gaussian":
         expected = -torch.distributions.Normal(said["mean"], said["spread"]).log_prob(future).sum()

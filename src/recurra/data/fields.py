@@ -83,7 +83,7 @@ class Codecs(Mapping[str, Any]):
     def layouts(self) -> dict[str, Layout]:
         """How the fields lie in a batch, for a batching."""
         return {
-            name: layout_of(self[name], name == INPUT or field.along, field.learned)
+            name: layout_of(self[name], name == INPUT or field.along, field.learned, field.following)
             for name, field in self.fields.items()
         }
 

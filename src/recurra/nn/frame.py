@@ -1,7 +1,8 @@
-"""The frame that a window of a series is read in: what it is told from, as the zero, and its spread as the unit."""
+"""Windows of series, and the frame that one is read in: what it is told from as the zero, its spread as the unit."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -72,6 +73,39 @@ class Frame:
             return self.last[:, t % S if behind else (t - steps) % S]
         places = (t - self.ends[:, None]) % S  # [B, T]
         return self.last.gather(1, places[..., None].expand(-1, -1, self.last.shape[2]))
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is looked back on [B, L, W], and the horizon behind it [B, H, W], NaN where a sequence ends before that."""
+
+    past: Tensor
+    lengths: Tensor | None
+    """How long each is [B], where they differ."""
+    future: Tensor
+    beside: Sequence[Tensor] = ()
+    """What is read beside the past, [B, L, ·] each."""
+    to_come: Sequence[Tensor] = ()
+    """What is known of the future, [B, H, ·] each."""
+
+    @classmethod
+    def cut(cls, whole: Sequence[Tensor], n: Tensor | None, H: int, known: int = 0) -> Self:
+        """Sequences [B, T, ·] of `n` steps [B] cut before their last H: the series, then what lies beside it, the first
+        `known` of which are known of the future, too. Of a sequence too short for both the past is one step."""
+        x, *beside = whole
+        T = x.shape[1]
+        if n is None and T > H:
+            future = [each[:, T - H :] for each in whole]
+            return cls(x[:, : T - H], None, future[0], [each[:, : T - H] for each in beside], future[1 : 1 + known])
+        n = torch.full((len(x),), T, device=x.device) if n is None else n
+        lengths = (n - H).clamp(min=1).minimum(n)
+        steps = lengths[:, None] + torch.arange(H, device=x.device)  # [B, H]
+        behind = (steps >= n[:, None])[..., None]
+        places = steps.clamp(max=T - 1)[..., None]
+        future = [each.gather(1, places.expand(-1, -1, each.shape[2])) for each in whole]
+        missing = [future[0].masked_fill(behind, torch.nan), *(each.masked_fill(behind, 0) for each in future[1:])]
+        past = [each[:, : max(1, T - H)] for each in whole]
+        return cls(past[0], lengths, missing[0], past[1:], missing[1 : 1 + known])
 
 
 def last_step(x: Tensor, lengths: Tensor | None) -> Tensor:

@@ -62,18 +62,8 @@ class SegmentEmbedder(nn.Module):
         return self
 
     def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:
-        given, lengths = batch.fields["input"].to(self.like.dtype), batch.structure.values
-        T, w = given.shape[1], self.segment
-        n = -(-T // w)
-        if lengths is None:
-            given = F.pad(given, (0, 0, n * w - T, 0))
-        else:
-            counts = (lengths + w - 1) // w
-            steps = torch.arange(n * w, device=given.device) - (counts * w - lengths)[:, None]  # [B, n w]
-            there = (steps >= 0) & (steps < lengths[:, None])
-            given = given.gather(1, steps.clamp(0, T - 1)[..., None].expand(-1, -1, given.shape[2]))
-            given, lengths = given.masked_fill(~there[..., None], 0), counts
-        pieces = given.unflatten(1, (n, w))  # [B, n, w, W]
+        given = batch.fields["input"].to(self.like.dtype)
+        pieces, lengths = in_segments(given, batch.structure.values, self.segment)
         if self.apart:
             pieces = pieces.permute(1, 0, 3, 2).flatten(1, 2)  # [n, B · W, w]
             lengths = None if lengths is None else lengths.repeat_interleave(given.shape[2])
@@ -81,3 +71,17 @@ class SegmentEmbedder(nn.Module):
             pieces = pieces.flatten(2).transpose(0, 1)
         x = dropout(self.linear(pieces).relu(), self.dropout, self.training)
         return x.transpose(0, 1), Lengths(lengths)
+
+
+def in_segments(given: Tensor, lengths: Tensor | None, w: int) -> tuple[Tensor, Tensor | None]:
+    """Steps [B, T, W] as segments [B, n, w, W] of w, the last of which ends with the sequence; zeros in front of the
+    first. Also how many segments each has, where lengths differ."""
+    T = given.shape[1]
+    n = -(-T // w)
+    if lengths is None:
+        return F.pad(given, (0, 0, n * w - T, 0)).unflatten(1, (n, w)), None
+    counts = (lengths + w - 1) // w
+    steps = torch.arange(n * w, device=given.device) - (counts * w - lengths)[:, None]  # [B, n w]
+    there = (steps >= 0) & (steps < lengths[:, None])
+    given = given.gather(1, steps.clamp(0, T - 1)[..., None].expand(-1, -1, given.shape[2]))
+    return given.masked_fill(~there[..., None], 0).unflatten(1, (n, w)), counts

@@ -17,7 +17,7 @@ from recurra.asking.threads import threads_set
 from recurra.config import Data
 from recurra.data.files import counted
 from recurra.data.parts import gather
-from recurra.data.timed import WHOLE, context_of, piece
+from recurra.data.timed import WHOLE, context_of
 from recurra.diagnostics.backtest import Backtest
 from recurra.errors import ConfigError, DataError
 from recurra.progress import steps
@@ -164,9 +164,8 @@ class Tally:
 
     def add(self, block: Sequence[tuple[Series, int]], run: Any, file: BinaryIO | None) -> None:
         """Ask from a block of places, count the errors, write the rows."""
-        L, H = self.task.look_back, self.task.horizon
-        fields = registry.find("reader", run.config["reader"]["kind"]).fields
-        asked = [piece(each.example, fields, max(0, cutoff - L), cutoff) for each, cutoff in block]
+        H = self.task.horizon
+        asked = [self.task.at(each.example, cutoff) for each, cutoff in block]
         said: list[dict[str, Numbers]] = [{}] * len(block)
         for rows, tensors in run.said(run.questions(asked)):
             for row, one in zip(rows, self.task.forecasts(tensors, run.model.codecs), strict=True):

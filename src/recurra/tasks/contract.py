@@ -200,6 +200,9 @@ class Backtests(Asks, Protocol):
     season: int | None
     """Steps after which the series is alike, where that is known."""
 
+    def at(self, example: Example, place: int) -> Example:
+        """An example as it is asked from a place in it: the steps before that are read."""
+
     def forecasts(self, asked: Mapping[str, Tensor], codecs: Codecs) -> list[dict[str, NDArray[Any]]]:
         """What was asked, place by place, in the units of the file: "forecast" [horizon, W], and of ranges, by the per
         cent of the values inside, "low_80" and "high_80"."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -14,12 +14,15 @@ from torch.nn import functional as F
 
 from recurra import registry
 from recurra.answers import Answer, Series
+from recurra.data.codecs.calendar import Calendar
 from recurra.data.fields import Codecs
 from recurra.decoding.state import leaves, rebuilt
 from recurra.errors import ConfigError, DataError
 from recurra.nn.conformal import Conformal
-from recurra.nn.frame import Frame, last_step, tail
+from recurra.nn.covariates import Covariates
+from recurra.nn.frame import Frame, Window, last_step, tail
 from recurra.nn.pooling import Pooling, has_halves
+from recurra.nn.unrolled import unrolled
 from recurra.registry import part
 from recurra.tasks.contract import Card
 from recurra.tasks.scores import Scores, Table
@@ -32,6 +35,8 @@ FLOOR = 1e-2
 BANDS = 4
 """Parts of the horizon, at most, that errors are told for."""
 NAIVE = "the last value again"
+STEPWISE = ("series", "times", "known", "past", "seen", "dt")
+"""Fields of an example with a value a step."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,15 @@ class Forecast(nn.Module):
     `scale` = "window" what remains is divided by the spread of the window looked back on, s = √(variance + 10⁻⁴), so
     that series of all sizes are learnt alike.
 
-    What is predicted comes from the core in one of two ways. "direct": a linear layer on its last output y gives all
+    What is predicted comes from the core in one of three ways. "direct": a linear layer on its last output y gives all
     values. "parallel": one more step of the core for each future segment m, all from the state h that it ended in,
     whose input is a vector that is learnt for m, and where variables are read apart one for the variable; a linear
-    layer gives that segment's values, `segment` steps. That wants a core with a state.
+    layer gives that segment's values, `segment` steps. "recursive": a linear layer on each y gives the segment that
+    follows, which is read in its turn, as if it had come. The last two want a core with a state.
+
+    `covariates` are added to each step that the core reads (`recurra.nn.covariates`): "past", known up to now; "known",
+    whose values of the steps to come are known, too; "calendar", where times stand in their hour, weekday, day or
+    month, as `calendar` names them.
 
     The loss is Σ (x − x̂)² or Σ |x − x̂|, or that of an `emission` of numbers (gaussian, quantiles), in the units of
     the input's codec, of scaled windows in theirs.
@@ -76,7 +86,6 @@ class Forecast(nn.Module):
     effective for time series forecasting?, NLinear.
     """
 
-    fields: ClassVar[Mapping[str, Field]] = {"input": Field(("series",), {"kind": "scaled"})}
     unit = "values"
     causal = False
     main_metric = ("mse", "min")
@@ -88,13 +97,15 @@ class Forecast(nn.Module):
         self,
         look_back: int = 5,
         horizon: int = 1,
-        decode: Literal["parallel", "direct"] = "parallel",
+        decode: Literal["parallel", "direct", "recursive"] = "parallel",
         segment: int = 1,
         subtract: Literal["last", "season", "none"] = "last",
         scale: Literal["none", "window"] = "none",
         loss: Literal["squared", "absolute"] = "absolute",
         emission: dict | None = None,
         levels: tuple[int, ...] = (),
+        covariates: tuple[Literal["calendar", "known", "past"], ...] = (),
+        calendar: tuple[str, ...] = ("hour", "weekday"),
         season: int | None = None,
         dropout: float = 0.0,
     ) -> None:
@@ -107,7 +118,10 @@ class Forecast(nn.Module):
         if not 0 <= dropout < 1:
             raise ConfigError(f"task.dropout = {dropout}, expected 0 or more and less than 1.")
         self.look_back, self.horizon, self.decode, self.subtract = look_back, horizon, decode, subtract
-        self.segment = min(segment, horizon) if decode == "parallel" else horizon
+        self.segment = horizon if decode == "direct" else min(segment, horizon)
+        order = ("calendar", "known", "past")  # those known of the future first
+        self.covariates, self.calendar = tuple(sorted({*covariates}, key=order.index)), calendar
+        Calendar(calendar)  # which refuses what it does not know
         self.loss, self.season, self.dropout, self.scale = loss, season, dropout, scale
         self.conformal = Conformal(levels)
         self.emission: Any = None
@@ -116,6 +130,22 @@ class Forecast(nn.Module):
             if self.emission.target != "numbers":
                 kind = emission["kind"]
                 raise ConfigError(f"task.emission.kind = {kind!r}, expected one of numbers: gaussian, quantiles.")
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """The series, what is read beside it, and of what is known of the future the steps to come."""
+        kinds: dict[str, dict[str, Any]] = {name: {"kind": "scaled"} for name in ("known", "past")}
+        kinds["calendar"] = {"kind": "calendar", "names": self.calendar}
+        found = {"input": Field(("series",), {"kind": "scaled"})}
+        for name in self.covariates:
+            of = "times" if name == "calendar" else name
+            later = None if name == "past" else f"next_{name}"
+            found[name] = Field((of,), kinds[name], along=True, following=later, by_task=True)
+        if "known" in self.covariates:
+            found["known_to_come"] = Field(("known_to_come",), kinds["known"], record="known")
+        if "calendar" in self.covariates:
+            found["calendar_to_come"] = Field(("times",), {**kinds["calendar"], "ahead": self.horizon})
+        return found
 
     @property
     def implies(self) -> dict[str, Any]:
@@ -139,8 +169,18 @@ class Forecast(nn.Module):
             self.linear = nn.Linear(sizes.core, size)
         else:
             self.emission.build(sizes.core, size)
+        D = sizes.embedding
+        if self.decode == "recursive" and self.segment != sizes.stride:
+            raise ConfigError(
+                f"task.segment = {self.segment} steps are forecast at once, but {sizes.stride} read at once: to go on "
+                "from its own forecast these are alike. Set task.segment and embedder.segment to one number."
+            )
+        widths = {name: sizes.fields[name] for name in self.covariates}
+        known = sum(width for name, width in widths.items() if name != "past")
+        self.added = Covariates(sum(widths.values()), known) if self.covariates else None
+        if self.added is not None:
+            self.added.build(sizes.stride, self.segment, D, sizes.core if self.decode == "direct" else D)
         if self.decode == "parallel":
-            D = sizes.embedding
             own = D // 2 if self.apart else 0
             self.ahead = nn.Parameter(torch.randn(self.pieces, D - own))
             self.variable = nn.Parameter(torch.randn(sizes.width, own)) if own else None
@@ -166,9 +206,10 @@ class Forecast(nn.Module):
         return self._loss(embedder, core, batch, measured=True)
 
     def _loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, measured: bool) -> Output:
-        past, lengths, future = self._halves(batch)
+        window = self._window(batch)
+        past, lengths, future = window.past, window.lengths, window.future
         frame = self._frame(past, lengths)
-        y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)), frame)
+        y = self._vectors(embedder, core, window, frame)
         target = self._arranged(frame.of_future(future))
         if self.emission is not None:
             loss = self.emission.loss(y, target)
@@ -201,10 +242,10 @@ class Forecast(nn.Module):
 
     def _errors(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
         """How far values lie outside what is said of them, [B, levels, horizon, W]; below 0 inside of a range."""
-        past, lengths, future = self._halves(batch)
-        frame = self._frame(past, lengths)
-        y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)), frame)
-        said, inside = self._distribution(y, past.shape[0]), frame.of_future(future)
+        window = self._window(batch)
+        frame = self._frame(window.past, window.lengths)
+        y = self._vectors(embedder, core, window, frame)
+        said, inside = self._distribution(y, window.past.shape[0]), frame.of_future(window.future)
         pairs = (self._own(said, level) for level in self.conformal.levels)
         return torch.stack([torch.maximum(low - inside, inside - high) for low, high in pairs], 1)
 
@@ -224,50 +265,96 @@ class Forecast(nn.Module):
         """The parts of the horizon that errors are told for, the first and the last step of each, from 1."""
         return [(k + 1, min(k + self._band, self.horizon)) for k in range(0, self.horizon, self._band)]
 
-    def _halves(self, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor]:
-        """What is looked back on, [B, L, W], and its lengths where they differ; the horizon [B, horizon, W] behind it,
-        NaN where a sequence ends before that. A sequence that is too short for both looks back on one step."""
-        x, n = batch.fields["input"], batch.structure.values
-        if "target" in batch.fields:
-            x = torch.cat((x[:, :1], batch.fields["target"]), 1)
-            n = None if n is None else n + 1
-        T, H = x.shape[1], self.horizon
-        if n is None and T > H:
-            return x[:, : T - H], None, x[:, T - H :]
-        n = torch.full((len(x),), T, device=x.device) if n is None else n
-        lengths = (n - H).clamp(min=1).minimum(n)
-        steps = lengths[:, None] + torch.arange(H, device=x.device)  # [B, H]
-        future = x.gather(1, steps.clamp(max=T - 1)[..., None].expand(-1, -1, x.shape[2]))
-        return x[:, : max(1, T - H)], lengths, future.masked_fill((steps >= n[:, None])[..., None], torch.nan)
+    def _window(self, batch: Batch) -> Window:
+        """A batch of windows, as they are learnt from and scored. A sequence that is too short for what is looked back
+        on and the horizon looks back on one step."""
+        x, n, later = batch.fields["input"], batch.structure.values, batch.fields.get("target")
+        whole = [x if later is None else torch.cat((x[:, :1], later), 1)]
+        for name in self.covariates:
+            given = batch.fields[name]
+            following = batch.fields.get(f"next_{name}", given[:, -1:])
+            whole.append(given if later is None else torch.cat((given[:, :1], following), 1)[:, : whole[0].shape[1]])
+        known = len({*self.covariates} - {"past"})
+        return Window.cut(whole, n if n is None or later is None else n + 1, self.horizon, known)
+
+    def _asked(self, batch: Batch) -> Window:
+        """A batch of series, as the steps behind them are asked for."""
+        n = batch.structure.values
+        past, lengths = tail(batch.fields["input"], n, self.look_back)
+        beside = [tail(self._given(batch, name), n, self.look_back)[0] for name in self.covariates]
+        to_come = [self._given(batch, f"{name}_to_come") for name in self.covariates if name != "past"]
+        for name, each in zip(self.covariates, to_come, strict=False):
+            if each.shape[1] < self.horizon:
+                raise DataError(
+                    f"{name} ends {each.shape[1]:,} steps behind the series, expected the {self.horizon:,} of the "
+                    "horizon. Give its later values, too: further rows, whose other cells are empty."
+                )
+        return Window(past, lengths, past[:, :0], beside, [each[:, : self.horizon] for each in to_come])
+
+    def _given(self, batch: Batch, name: str) -> Tensor:
+        if name not in batch.fields:
+            raise DataError(
+                f"no {name.removesuffix('_to_come')} beside the series{' for the steps to come' if '_' in name else ''}"
+                ", which this run reads (task.covariates). Give a file that has it, as the training data had."
+            )
+        return batch.fields[name]
 
     def _frame(self, past: Tensor, lengths: Tensor | None) -> Frame:
         """The level and the unit that a window is read and forecast in."""
         season = {"last": 1, "season": self.season or 1, "none": 0}[self.subtract]
         return Frame.of(past, lengths, season, FLOOR if self.scale == "window" else None)
 
-    def _vectors(self, embedder: nn.Module, core: nn.Module, batch: Batch, frame: Frame) -> Tensor:
+    def _vectors(self, embedder: nn.Module, core: nn.Module, window: Window, frame: Frame) -> Tensor:
         """The core's y that each segment's values come from, [B (· W) · pieces, H]."""
-        past = frame.of_past(batch.fields["input"])
-        x, structure = embedder(replace(batch, fields={**batch.fields, "input": past}))
+        past = frame.of_past(window.past)
+        x, structure = embedder(Batch({"input": past}, Lengths(window.lengths)))
+        if self.added is not None:
+            x = self.added(x, torch.cat(list(window.beside), 2), window.lengths)
         y, state = core(x, structure, None)
         if self.decode == "direct":
-            self.pooling.both = has_halves(core)  # known of the core alone
-            said = self.pooling(y, structure.values)
+            said = self._future(self._end(core, y, structure)[:, None], window)[:, 0]
+            return F.dropout(said, self.dropout, self.training)
+        if not leaves(state):
+            raise ConfigError(
+                f'task.decode = "{self.decode}" goes on from the state of the core, and this one has none. Set '
+                'task.decode = "direct", or core.kind = "recurrent".'
+            )
+        if self.decode == "recursive":
+            said = unrolled(core, self._end(core, y, structure), state, self.pieces, self._following(embedder, window))
         else:
-            found = leaves(state)
-            if not found:
-                raise ConfigError(
-                    'task.decode = "parallel" goes on from the state of the core, and this one has none. Set '
-                    'task.decode = "direct", or core.kind = "recurrent".'
-                )
-            state = rebuilt(state, [each.repeat_interleave(self.pieces, -2) for each in found])  # as an export can, too
+            state = rebuilt(state, [each.repeat_interleave(self.pieces, -2) for each in leaves(state)])
             ahead = self.ahead.expand(x.shape[0], -1, -1)  # [R, pieces, D]
             if self.variable is not None:
                 own = self.variable.repeat(past.shape[0], 1)[:, None].expand(-1, self.pieces, -1)
                 ahead = torch.cat((ahead, own), 2)
-            y, _ = core(ahead.flatten(0, 1)[:, None].to(x.dtype), Lengths(), state)
-            said = y[:, 0]
-        return F.dropout(said, self.dropout, self.training)
+            ahead = self._future(ahead.to(x.dtype), window)
+            said, _ = core(ahead.flatten(0, 1)[:, None], Lengths(), state)
+        return F.dropout(said.flatten(0, 1), self.dropout, self.training)
+
+    def _end(self, core: nn.Module, y: Tensor, structure: Lengths) -> Tensor:
+        """The core's last y of each sequence."""
+        self.pooling.both = has_halves(core)  # known of the core alone
+        return self.pooling(y, structure.values)
+
+    def _future(self, z: Tensor, window: Window) -> Tensor:
+        """Inputs of future segments [R, pieces, D] with what is known of them."""
+        if self.added is None or not window.to_come:
+            return z
+        return self.added.of_future(z, torch.cat(list(window.to_come), 2))
+
+    def _following(self, embedder: nn.Module, window: Window) -> Callable[[int, Tensor], Tensor]:
+        """What the core reads after it said a segment: that segment, as if it had come."""
+        B = window.past.shape[0]
+
+        def read(m: int, y: Tensor) -> Tensor:
+            values = self._middle(self._distribution(y, B, 1))  # [B, segment, W]
+            x, _ = embedder(Batch({"input": values}))
+            if window.to_come:
+                known = torch.cat(list(window.to_come), 2)[:, (m - 1) * self.segment : m * self.segment]
+                x = self._future(x, replace(window, to_come=[known]))
+            return x
+
+        return read
 
     def _arranged(self, future: Tensor) -> Tensor:
         """Values [B, horizon, W] as the rows of `_vectors` give them; NaN behind the horizon."""
@@ -275,17 +362,17 @@ class Forecast(nn.Module):
         x = F.pad(future, (0, 0, 0, behind), value=math.nan).unflatten(1, (self.pieces, self.segment))
         return x.permute(0, 3, 1, 2).flatten(0, 2) if self.apart else x.flatten(2).flatten(0, 1)
 
-    def _distribution(self, y: Tensor, B: int) -> dict[str, Tensor]:
-        """What is said of the values less the last one, by name, [B, horizon, W, …]."""
+    def _distribution(self, y: Tensor, B: int, pieces: int | None = None) -> dict[str, Tensor]:
+        """What is said of the values inside their frame, by name, [B, horizon, W, …], or of so many segments."""
         given = {"value": self.linear(y)} if self.emission is None else self.emission.distribution(y)
-        return {name: self._placed(each, B) for name, each in given.items()}
+        return {name: self._placed(each, B, pieces or self.pieces) for name, each in given.items()}
 
-    def _placed(self, rows: Tensor, B: int) -> Tensor:
+    def _placed(self, rows: Tensor, B: int, pieces: int) -> Tensor:
         rest = rows.shape[2:]
         if self.apart:
-            x = rows.reshape(B, self.variables, self.pieces * self.segment, *rest).transpose(1, 2)
+            x = rows.reshape(B, self.variables, pieces * self.segment, *rest).transpose(1, 2)
         else:
-            x = rows.reshape(B, self.pieces * self.segment, self.variables, *rest)
+            x = rows.reshape(B, pieces * self.segment, self.variables, *rest)
         return x[:, : self.horizon]
 
     def _middle(self, said: Mapping[str, Tensor]) -> Tensor:
@@ -319,18 +406,28 @@ class Forecast(nn.Module):
 
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
         """ "forecast" [B, horizon, W] of what follows the input, and of ranges, by their level, "low_80", "high_80"."""
-        past, lengths = tail(batch.fields["input"], batch.structure.values, self.look_back)
-        frame = self._frame(past, lengths)
-        y = self._vectors(embedder, core, Batch({"input": past}, Lengths(lengths)), frame)
-        said = self._distribution(y, past.shape[0])
+        window = self._asked(batch)
+        frame = self._frame(window.past, window.lengths)
+        y = self._vectors(embedder, core, window, frame)
+        said = self._distribution(y, window.past.shape[0])
         asked = {"forecast": frame.future(self._middle(said))}
         for level, (low, high) in self._ranges(said).items():
             asked |= dict(zip(of_range(level), (frame.future(low), frame.future(high)), strict=True))
         return asked
 
     def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> Sequence[Example]:
-        """What is looked back on at the end of each series: all that its forecast is made from."""
-        return [{**each, "series": np.asarray(each["series"])[-self.look_back :]} for each in examples]
+        """What is looked back on at the end of each series: all that its forecast is made from; where some of the steps
+        to come is read, as far before the end."""
+        before = self.horizon if "known" in self.covariates else 0
+        return [self.at(each, len(each["series"]) - before) for each in examples]
+
+    def at(self, example: Example, place: int) -> Example:
+        """An example as it is asked from a place in it: what is looked back on, and what is known of steps to come."""
+        begin = max(0, place - self.look_back)
+        cut = {name: example[name][begin:place] for name in STEPWISE if name in example}
+        if "known" in self.covariates and "known" in example:
+            cut["known_to_come"] = example["known"][place : place + self.horizon]
+        return {**example, **cut}
 
     def answers(
         self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: ForecastOptions

@@ -31,6 +31,8 @@ class Layout:
     """What stands behind its end."""
     along: bool = False
     """As long as the input; else of its own length."""
+    following: str | None = None
+    """The name of its value one step later, in a batch that is cut from long sequences."""
     lays: Lays | None = None
     """The codec, where it lays them into a batch in a way of its own."""
 
@@ -44,11 +46,11 @@ SYMBOLS: Mapping[str, Layout] = {"input": Layout(along=True)}
 """Of a text in symbols, and nothing beside it."""
 
 
-def layout_of(codec: Any, along: bool, learned: bool) -> Layout:
+def layout_of(codec: Any, along: bool, learned: bool, following: str | None = None) -> Layout:
     """The layout of a codec's arrays. What is learned is padded with what losses leave out, where it is symbols."""
     symbols = np.issubdtype(codec.dtype, np.integer)
     padding = IGNORED if learned and symbols else codec.padding
-    return Layout(codec.shape, padding, along, codec if isinstance(codec, Lays) else None)
+    return Layout(codec.shape, padding, along, following, codec if isinstance(codec, Lays) else None)
 
 
 def laid(

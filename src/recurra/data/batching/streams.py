@@ -78,6 +78,9 @@ def read_at(
         array, padding = arrays["input"], layouts["input"].padding
         padding = IGNORED if np.issubdtype(array.dtype, np.integer) else padding
         fields["target"] = _time_major(array[places + 1], alive, padding)
+    for name, array in arrays.items():
+        if (following := layouts[name].following) is not None:
+            fields[following] = _time_major(array[places + 1], alive, layouts[name].padding)
     return fields
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -29,8 +29,9 @@ class SeriesReader:
     `names`, the `times` and the usual `step` where there is a column of times, the `id` where there is one of names,
     and the `place`.
 
-    `columns` are those of numbers, by the name in the header or by number from 1; "auto": all but those of times and
-    names. `time` is the column of times, "none" where there is none; "auto": the first, or the one beside the series'
+    `columns` are those of numbers, by the name in the header or by number from 1; "auto": all but those of times, names
+    and what stands beside: `past`, columns that are known up to now, [T, P] of the example, and `known`, those whose
+    later values are known, [T, K]; of rows at the end in which the others are all empty they are `known_to_come`. `time` is the column of times, "none" where there is none; "auto": the first, or the one beside the series'
     names, if it is called a time or holds dates. Several columns are put together: year, month, day and hour, then
     minute and second. Times are dates as in ISO 8601 or as `time_format` says (Python's signs, "%d.%m.%Y %H:%M"), or
     numbers; they must rise by equal steps. Months and years are equal steps, too. `id` is the column that says which
@@ -48,7 +49,13 @@ class SeriesReader:
     """
 
     recipe = "forecast"
-    fields: ClassVar[Mapping[str, str]] = {"series": "vectors", "times": "times"}
+    fields: ClassVar[Mapping[str, str]] = {
+        "series": "vectors",
+        "times": "times",
+        "past": "vectors",
+        "known": "vectors",
+        "known_to_come": "later",
+    }
     sample: ClassVar[Sample] = Sample({"a.csv": "date,größe\n2020-01-01,1\n2020-01-02,2.5\n2020-01-03,4\n"}, 1)
 
     def __init__(
@@ -61,11 +68,14 @@ class SeriesReader:
         header: bool | Literal["auto"] = "auto",
         missing: Filling = "refuse",
         time_format: str = "iso",
+        past: tuple[str | int, ...] = (),
+        known: tuple[str | int, ...] = (),
     ) -> None:
         times = time if isinstance(time, tuple) else (time,)
         if not 1 <= len(times) <= 6:
             raise ConfigError(f"reader.time names {counted(len(times), 'column')}, expected 1 to 6: year to second.")
         several = [("columns", each) for each in columns if columns != "auto"]
+        several += [("past", each) for each in past] + [("known", each) for each in known]
         for name, column in (("id", id), *(("time", each) for each in times), *several):
             if not isinstance(column, str):
                 check_column(name, column)
@@ -73,6 +83,7 @@ class SeriesReader:
         self.columns, self.times, self.id = columns, times, id
         self.separator, self.header, self.missing = separator, header, missing
         self.time_format = check_time_format(time_format)
+        self.past, self.known = past, known
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The series of the files, in the order given."""
@@ -117,31 +128,47 @@ class SeriesReader:
                 )
         id = self._id(names, width, place)
         times = self._times(names, rows[0][1], id, place)
-        columns = self._columns(names, width, {*times, id}, place)
-        called = [names[column] if named else str(column + 1) for column in columns]
+        past, known = (
+            [_column(setting, each, names, width, place) for each in chosen]
+            for setting, chosen in (("past", self.past), ("known", self.known))
+        )
+        columns = self._columns(names, width, {*times, id, *past, *known}, place)
+        read = {"series": columns, **({"past": past} if past else {}), **({"known": known} if known else {})}
+        called = {key: [names[k] if named else str(k + 1) for k in some] for key, some in read.items()}
         groups: dict[str, list[tuple[int, list[str]]]] = {}
         for line, cells in rows:
             groups.setdefault("" if id is None else cells[id], []).append((line, cells))
         for name, some in groups.items():
-            example = self._series(some, columns, called, times, path, name)
+            example = self._series(some, read, called, times, path, name)
             yield example if id is None else {**example, "id": name}
 
     def _series(
         self,
         rows: Sequence[tuple[int, list[str]]],
-        columns: Sequence[int],
-        names: list[str],
+        columns: Mapping[str, Sequence[int]],
+        names: Mapping[str, list[str]],
         times: Sequence[int],
         path: Path,
         id: str,
     ) -> Example:
         lines = [line for line, _ in rows]
-        values = np.array([[value_of(cells[column], f"{path}:{line}") for column in columns] for line, cells in rows])
-        example = {"series": filled(values, self.missing, names, path, lines, id), "names": names}
+        values = {
+            key: np.array([[value_of(cells[column], f"{path}:{line}") for column in some] for line, cells in rows])
+            for key, some in columns.items()
+        }
+        T = len(rows)
+        while "known" in values and T > 1 and np.isnan(values["series"][T - 1]).all():
+            T -= 1
+        read = {key: filled(some, self.missing, names[key], path, lines, id) for key, some in _known(values, T).items()}
+        example: dict[str, Any] = {key: some[:T] for key, some in read.items()} | {"names": names["series"]}
+        if len(rows) > T:
+            example["known_to_come"] = read["known"][T:]
         if times:
             said = [_together([cells[column] for column in times]) for _, cells in rows]
             step = check_times(said, path, lines, self.time_format if len(times) == 1 else "iso")
-            example |= {"times": said, **({"step": step} if step else {})}
+            if self.time_format != "iso" and len(times) == 1:
+                said = [str(moment(each, self.time_format)) for each in said]
+            example |= {"times": said[:T], **({"step": step} if step else {})}
         return {**example, "place": f"{path}:{lines[0]}"}
 
     def _id(self, names: Sequence[str], width: int, place: str) -> int | None:
@@ -172,6 +199,11 @@ class SeriesReader:
         if not found:
             raise DataError(f"{place}: no column of numbers. Name one: --set reader.columns=2")
         return found
+
+
+def _known(values: Mapping[str, np.ndarray], T: int) -> dict[str, np.ndarray]:
+    """The first T rows of all but what is known of later ones, too."""
+    return {key: some if key == "known" else some[:T] for key, some in values.items()}
 
 
 def _together(cells: Sequence[str]) -> str:
