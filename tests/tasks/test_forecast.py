@@ -32,7 +32,7 @@ def made(apart: bool = True, cell: str = "gru", **settings: Any) -> tuple[Any, A
     task = Forecast(**{"look_back": L, "horizon": H, "segment": 2, **settings})
     sizes = Sizes(width=W)
     embedder.build(sizes)
-    sizes = replace(sizes, embedding=embedder.output_size, apart=apart)
+    sizes = replace(sizes, embedding=embedder.output_size, stride=2, apart=apart)
     core.build(sizes)
     task.build(replace(sizes, core=core.output_size))
     return tuple(each.double().eval() for each in (embedder, core, task))
@@ -268,3 +268,75 @@ def test_the_command_line(run: Any, file: Path, capsys: pytest.CaptureFixture[st
     assert len(found["a"]["forecast"]) == 2 and len(found["a"]["given"]) == 600
     assert cli.call(["evaluate", str(run.path)]) == 0
     assert "linear on the window" in capsys.readouterr().out
+
+
+def test_a_recursive_forecast_reads_what_it_said() -> None:
+    """The second segment is what the core says once the first has come, and so on."""
+    embedder, core, task = made(decode="recursive", subtract="none")
+    past = windows().fields["input"][:, :L]
+    whole = task.ask(embedder, core, Batch({"input": past}))["forecast"]
+    first = whole[:, :2]
+    task.look_back = L + 2
+    again = task.ask(embedder, core, Batch({"input": torch.cat((past, first), 1)}))["forecast"]
+    assert torch.allclose(again[:, :3], whole[:, 2:], atol=1e-12)
+    out = task.forward(embedder, core, windows())
+    out.loss.backward()
+    assert out.targets == 3 * H * W and embedder.linear.weight.grad is not None
+    with pytest.raises(ConfigError, match="task.segment = 3 steps are forecast at once, but 2 read at once"):
+        made(decode="recursive", segment=3)
+
+
+FREE = np.random.default_rng(3).random(28) < 0.4
+DATED = "date,load,wind,holiday\n" + "".join(
+    f"2020-01-{1 + n // 24:02d} {n % 24:02d}:00,{n % 24 + 40 * FREE[n // 24]:.2f},{n % 7},{int(FREE[n // 24])}\n"
+    for n in range(24 * 28)
+)
+BESIDE = {
+    **SMALL,
+    "task.covariates": ["past", "known", "calendar"],
+    "reader.past": ["wind"],
+    "reader.known": ["holiday"],
+    "task.season": None,
+    "task.look_back": 24,
+    "training.epochs": 12,
+}
+
+
+@pytest.mark.parametrize("decode", ["parallel", "recursive", "direct"])
+def test_what_is_known_beside_a_series(decode: str, tmp_path: Path) -> None:
+    """A day that is known to be another is told; a window is asked as it was learnt."""
+    file = tmp_path / "load.csv"
+    file.write_text(DATED, encoding="utf-8")
+    run = recurra.train("forecast", file, out=tmp_path / "run", settings={**BESIDE, "task.decode": decode})
+    scores = run.report["scores"]["test"]
+    rows = {row["name"]: row["mse"] for row in scores["baseline"]}
+    assert scores["model"]["mse"] < rows["linear on the window"] / 2  # which does not know what day comes
+    assert run.report["shown"] and run.model.task.added.come.weight.abs().max() > 0
+    (example,) = registry.construct("reader", run.config["reader"]).read(file)
+    T = len(example["series"])
+    task, window = run.model.task, task_window(run, example, T - 12 - 24)
+    y = task._vectors(run.model.embedder, run.model.core, window, task._frame(window.past, None))
+    said = window.past[:, -1:] + task._middle(task._distribution(y, 1))
+    (answer,) = run.predict(task.at(example, T - 12))
+    decoded = run.model.codecs["input"].decode(said[0].detach())[:, 0]
+    assert np.allclose(answer.parts[0].forecast, decoded, atol=1e-3)
+    later = tmp_path / "later.csv"
+    later.write_text(DATED + "".join(f"2020-01-29 {n:02d}:00,,,1\n" for n in range(12)), encoding="utf-8")
+    assert cli.call(["predict", str(run.path), "--input", str(later)]) == 0
+    late = DATED + "2020-01-29 00:00,,,1\n"
+    later.write_text(late, encoding="utf-8")
+    (short,) = registry.construct("reader", run.config["reader"]).read(later)
+    with pytest.raises(DataError, match="known ends 1 steps behind the series, expected the 12 of the horizon"):
+        run.predict(short)
+    with pytest.raises(DataError, match=r"no calendar beside the series, .* \(task\.covariates\)"):
+        run.predict({"series": example["series"]})
+    found = recurra.backtest(run.path, rows=tmp_path / "rows.csv")
+    assert found.scores["run"]["mae"] < found.scores["the last value again"]["mae"]
+
+
+def task_window(run: Any, example: Any, begin: int) -> Any:
+    """A window of an example as training cuts it."""
+    encoded = run.model.codecs.encode_all([example])
+    batching = registry.construct("batching", {**run.config["batching"], "stride": 1, "size": 1})
+    batches = batching.batches(encoded, run.model.codecs.layouts, whole=True)
+    return run.model.task._window(batches[begin])

@@ -20,21 +20,19 @@ from recurra.decoding.state import leaves, rebuilt
 from recurra.errors import ConfigError, DataError
 from recurra.nn.conformal import Conformal
 from recurra.nn.covariates import Covariates
-from recurra.nn.frame import Frame, Window, last_step, tail
+from recurra.nn.frame import Frame, Window, tail
 from recurra.nn.pooling import Pooling, has_halves
 from recurra.nn.unrolled import unrolled
 from recurra.registry import part
 from recurra.tasks.contract import Card
-from recurra.tasks.scores import Scores, Table
+from recurra.tasks.scores import Scores
+from recurra.tasks.window_scores import by_band, by_range, errors, repeating, rows_of, scores_of
 from recurra.types import Batch, Example, Field, Lengths, Output, Sizes
 
 USUAL = 80
 """Per cent of the values that lie in a range, where no levels are named."""
 FLOOR = 1e-2
 """What a window's spread is never taken to be below, in units of the codec."""
-BANDS = 4
-"""Parts of the horizon, at most, that errors are told for."""
-NAIVE = "the last value again"
 STEPWISE = ("series", "times", "known", "past", "seen", "dt")
 """Fields of an example with a value a step."""
 
@@ -216,23 +214,17 @@ class Forecast(nn.Module):
         else:
             error = torch.where(target.isnan(), 0, target - self.linear(y))
             loss = (error.square() if self.loss == "squared" else error.abs()).sum()
-        there = ~future.isnan()
         details: dict[str, Tensor] = {}
         if not self.training:
-            middle = frame.future(self._middle(self._distribution(y, past.shape[0])))
-            said = {"model": middle, **(self._naive(past, lengths) if measured else {})}
-            for name, values in said.items():
-                error = torch.where(there, future - values, 0)
-                details |= {f"{name}_squared": error.square().sum(), f"{name}_absolute": error.abs().sum()}
+            distribution = self._distribution(y, past.shape[0])
+            middle = frame.future(self._middle(distribution))
+            details |= errors(future, {"model": middle, **(repeating(window, self.season) if measured else {})})
         if measured:
-            for level, (low, high) in self._ranges(self._distribution(y, past.shape[0])).items():
-                low, high = frame.future(low), frame.future(high)
-                details[f"covered_{level}"] = ((future >= low) & (future <= high) & there).sum()
-                details[f"width_{level}"] = (high - low).masked_fill(~there, 0).sum()
-            for (begin, _), rows in zip(self._bands(), (future - middle).split(self._band, 1), strict=True):
-                details |= {f"{begin}_squared": rows.square().nansum(), f"{begin}_values": (~rows.isnan()).sum()}
+            inside = self._ranges(distribution)
+            ranges = {level: (frame.future(low), frame.future(high)) for level, (low, high) in inside.items()}
+            details |= {**by_range(future, ranges), **by_band(future, middle)}
         sequences = len(past) if batch.structure.values is None else int((batch.structure.values > 0).sum())
-        return Output(loss, int(there.sum()), sequences, None, details)
+        return Output(loss, int((~future.isnan()).sum()), sequences, None, details)
 
     @torch.no_grad()
     def conform(self, embedder: nn.Module, core: nn.Module, batches: Iterable[Batch]) -> None:
@@ -249,31 +241,17 @@ class Forecast(nn.Module):
         pairs = (self._own(said, level) for level in self.conformal.levels)
         return torch.stack([torch.maximum(low - inside, inside - high) for low, high in pairs], 1)
 
-    def _naive(self, past: Tensor, lengths: Tensor | None) -> dict[str, Tensor]:
-        """What repeating the last value forecasts, and the last season, where all look back on as much."""
-        found = {"last": last_step(past, lengths).expand(-1, self.horizon, -1)}
-        if self.season is not None and lengths is None and past.shape[1] >= self.season:
-            steps = torch.arange(self.horizon, device=past.device) % self.season - self.season
-            found["season"] = past[:, past.shape[1] + steps]
-        return found
-
-    @property
-    def _band(self) -> int:
-        return -(-self.horizon // BANDS)
-
-    def _bands(self) -> list[tuple[int, int]]:
-        """The parts of the horizon that errors are told for, the first and the last step of each, from 1."""
-        return [(k + 1, min(k + self._band, self.horizon)) for k in range(0, self.horizon, self._band)]
-
     def _window(self, batch: Batch) -> Window:
         """A batch of windows, as they are learnt from and scored. A sequence that is too short for what is looked back
         on and the horizon looks back on one step."""
         x, n, later = batch.fields["input"], batch.structure.values, batch.fields.get("target")
         whole = [x if later is None else torch.cat((x[:, :1], later), 1)]
         for name in self.covariates:
-            given = batch.fields[name]
-            following = batch.fields.get(f"next_{name}", given[:, -1:])
-            whole.append(given if later is None else torch.cat((given[:, :1], following), 1)[:, : whole[0].shape[1]])
+            given, following = batch.fields[name], batch.fields.get(f"next_{name}")
+            if later is not None:  # as long as both together; the last step of what is past is read nowhere
+                pair = (given, given[:, -1:]) if following is None else (given[:, :1], following)
+                given = torch.cat(pair, 1)
+            whole.append(given)
         known = len({*self.covariates} - {"past"})
         return Window.cut(whole, n if n is None or later is None else n + 1, self.horizon, known)
 
@@ -464,40 +442,16 @@ class Forecast(nn.Module):
         return [{name: codecs["input"].decode(each[row]) for name, each in rows.items()} for row in range(count)]
 
     def metrics(self, loss: float, targets: int, details: Mapping[str, float]) -> Scores:
-        """ "mse" and "mae" in the units of the input's codec, and a table of the first by parts of the horizon; of
-        ranges "coverage_80", per cent, and "width_80", by their level."""
-        found = _errors("model", targets, details)
-        for name in details:
-            kind, _, level = name.partition("_")
-            if kind in ("covered", "width") and level:
-                key = f"coverage_{level}" if kind == "covered" else name
-                found[key] = (100 if kind == "covered" else 1) * details[name] / targets
-        scores = Scores(found)
-        rows: list[list[str | float]] = []
-        for begin, end in self._bands():
-            if values := details.get(f"{begin}_values"):
-                rows.append([f"{begin} to {end}" if end > begin else f"{begin}", details[f"{begin}_squared"] / values])
-        if rows:
-            scores.tables["horizon"] = Table(columns=["steps ahead", "mse"], rows=rows)
-        return scores
+        """Of the windows of a part: `recurra.tasks.window_scores`."""
+        return scores_of(self.horizon, targets, details)
 
     def beside(
         self, embedder: nn.Module, core: nn.Module, targets: int, details: Mapping[str, float]
     ) -> list[dict[str, Any]]:
         """The naive forecasts of the same windows: the last value, and that of a season before."""
-        named = {"last": NAIVE, "season": f"the value {self.season} steps before"}
-        return [
-            {"name": name, "size": 1, "unit": "value", "note": "", **_errors(key, targets, details)}
-            for key, name in named.items()
-            if f"{key}_squared" in details
-        ]
+        return rows_of(self.season, targets, details)
 
 
 def of_range(level: int | None) -> tuple[str, str]:
     """What the ends of a range are called that holds `level` per cent of the values."""
     return f"low_{level}", f"high_{level}"
-
-
-def _errors(name: str, targets: int, details: Mapping[str, float]) -> dict[str, float]:
-    kinds = {"mse": "squared", "mae": "absolute"}
-    return {key: details[f"{name}_{kind}"] / targets for key, kind in kinds.items() if f"{name}_{kind}" in details}

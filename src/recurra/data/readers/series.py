@@ -31,12 +31,13 @@ class SeriesReader:
 
     `columns` are those of numbers, by the name in the header or by number from 1; "auto": all but those of times, names
     and what stands beside: `past`, columns that are known up to now, [T, P] of the example, and `known`, those whose
-    later values are known, [T, K]; of rows at the end in which the others are all empty they are `known_to_come`. `time` is the column of times, "none" where there is none; "auto": the first, or the one beside the series'
-    names, if it is called a time or holds dates. Several columns are put together: year, month, day and hour, then
-    minute and second. Times are dates as in ISO 8601 or as `time_format` says (Python's signs, "%d.%m.%Y %H:%M"), or
-    numbers; they must rise by equal steps. Months and years are equal steps, too. `id` is the column that says which
-    series a row belongs to, "none" where all are of one; "auto": a first column called unique_id, series_id, item_id or
-    series. Rows of different series may be mixed.
+    later values are known, [T, K]; of rows at the end in which the others are all empty they are `known_to_come`.
+    `time` is the column of times, "none" where there is none; "auto": the first, or the one beside the series' names,
+    if it is called a time or holds dates. Several columns are put together: year, month, day and hour, then minute and
+    second. Times are dates as in ISO 8601 or as `time_format` says (Python's signs, "%d.%m.%Y %H:%M"), or numbers; they
+    must rise by equal steps. Months and years are equal steps, too. `id` is the column that says which series a row
+    belongs to, "none" where all are of one; "auto": a first column called unique_id, series_id, item_id or series. Rows
+    of different series may be mixed.
     `header` "auto": the first line is one unless it holds numbers. `separator` is told by the first line.
     `missing` says what becomes of empty cells, NA and the like: they are refused, or filled "forward" from the value
     before, or on a straight line between the values at both sides ("linear", which looks ahead); in front of the first
