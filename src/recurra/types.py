@@ -52,6 +52,8 @@ class Field:
     """As long as the input, step by step; raises `DataError` where an example's is not."""
     following: str | None = None
     """The name of a further field of batches that are cut from long sequences: its value one step later."""
+    length: int | None = None
+    """So many steps are read of it, whatever the input has; raises `DataError` where it has fewer."""
     by_task: bool = False
     """Read by the task itself, whatever steps the core has."""
     learned: bool = False

@@ -167,6 +167,8 @@ class Codecs(Mapping[str, Any]):
             arrays = self._arrays(name, values, [encoded[row] for row in rows])
             encoding = steps(zip(rows, arrays, strict=True), f"encoding {name}", "examples", len(rows))
             for row, array in encoding:
+                if field.length is not None:
+                    array = _as_long(name, array, field.length, encoded[row]["place"])
                 encoded[row][name] = self._along(name, array, encoded[row]) if field.along else array
         return encoded
 
@@ -227,6 +229,16 @@ class Codecs(Mapping[str, Any]):
             return array
         last = np.full(1, IGNORED) if self.fields[name].learned else array[-1:] if steps else np.zeros(1, array.dtype)
         return np.append(array, last).astype(array.dtype)
+
+
+def _as_long(name: str, array: NDArray[Any], length: int, place: str) -> NDArray[Any]:
+    """The first steps of an array, as many as are read."""
+    if len(array) < length:
+        raise DataError(
+            f"{place}: {len(array):,} steps of {name.replace('_', ' ')}, expected {length:,}. Give later values of it, "
+            "too: further rows, whose other cells are empty."
+        )
+    return array[:length]
 
 
 def record_of(name: str, field: Field) -> str:

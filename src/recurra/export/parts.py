@@ -171,7 +171,27 @@ def _writer(model: Model) -> list[Part]:
 
 def _inputs(model: Model) -> Axes:
     given = {"input": (*INPUTS["input"], *_width(model)), "lengths": INPUTS["lengths"]}
-    return given | {name: axes for codec in _laying(model) for name, axes in codec.axes.items()}
+    given |= {name: axes for codec in _laying(model) for name, axes in codec.axes.items()}
+    return given | {name: _axes(model, name) for name in _beside(model)}
+
+
+def _beside(model: Model) -> list[str]:
+    """The fields of numbers that are read beside the input."""
+    return [
+        name
+        for name, field in model.codecs.fields.items()
+        if name != "input"
+        and not field.learned
+        and not isinstance(model.codecs[name], Lays)
+        and np.issubdtype(model.codecs[name].dtype, np.floating)
+    ]
+
+
+def _axes(model: Model, name: str) -> tuple[str | int, ...]:
+    """Of numbers beside the input: as long as it, or of a length of their own."""
+    first, *rest = model.codecs[name].shape
+    length = model.codecs.fields[name].length or first
+    return ("batch", length or "time", *(size or 0 for size in rest))
 
 
 def _laying(model: Model) -> list[Lays]:
@@ -198,8 +218,9 @@ def _draw(model: Model, random: np.random.Generator, batch: int, time: int) -> F
     for name, said in model.codecs.fields.items():
         if said.learned or name == "input" or isinstance(model.codecs[name], Lays):
             continue
-        if np.issubdtype(model.codecs[name].dtype, np.floating):  # numbers at the first steps
-            feeds[name] = random.normal(size=(batch, time, *model.codecs[name].shape[1:])).astype(np.float32)
+        if name in _beside(model):
+            axes = [axis if isinstance(axis, int) else time for axis in _axes(model, name)[1:]]
+            feeds[name] = random.normal(size=(batch, *axes)).astype(np.float32)
         elif said.along:
             feeds[name] = np.sort(random.integers(0, 4, (batch, time)), 1)
         else:

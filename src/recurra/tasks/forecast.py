@@ -140,7 +140,7 @@ class Forecast(nn.Module):
             later = None if name == "past" else f"next_{name}"
             found[name] = Field((of,), kinds[name], along=True, following=later, by_task=True)
         if "known" in self.covariates:
-            found["known_to_come"] = Field(("known_to_come",), kinds["known"], record="known")
+            found["known_to_come"] = Field(("known_to_come",), kinds["known"], record="known", length=self.horizon)
         if "calendar" in self.covariates:
             found["calendar_to_come"] = Field(("times",), {**kinds["calendar"], "ahead": self.horizon})
         return found
@@ -261,13 +261,7 @@ class Forecast(nn.Module):
         past, lengths = tail(batch.fields["input"], n, self.look_back)
         beside = [tail(self._given(batch, name), n, self.look_back)[0] for name in self.covariates]
         to_come = [self._given(batch, f"{name}_to_come") for name in self.covariates if name != "past"]
-        for name, each in zip(self.covariates, to_come, strict=False):
-            if each.shape[1] < self.horizon:
-                raise DataError(
-                    f"{name} ends {each.shape[1]:,} steps behind the series, expected the {self.horizon:,} of the "
-                    "horizon. Give its later values, too: further rows, whose other cells are empty."
-                )
-        return Window(past, lengths, past[:, :0], beside, [each[:, : self.horizon] for each in to_come])
+        return Window(past, lengths, past[:, :0], beside, to_come)
 
     def _given(self, batch: Batch, name: str) -> Tensor:
         if name not in batch.fields:

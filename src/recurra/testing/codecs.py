@@ -31,6 +31,7 @@ VALUES: dict[str, Sequence[Any]] = {
     "numbers": (np.array([1.0, 2.5, -3.0]), np.array([4.0]), np.array([0.0, 7.0])),
     "vectors": (np.arange(6.0).reshape(3, 2), np.array([[9.0, -1.0]]), np.zeros((2, 2))),
     "integers": ([1, 1, 2], [3], [0, 5]),
+    "times": (["2020-01-31 22:30", "2020-01-31 23:30"], ["2020-02-29"], []),
 }
 """Values of each form, to be learned from."""
 NEW: dict[str, Any] = {"text": "§", "tokens": ["§"], "tags": ["never"], "label": "never", "labels": ["never"]}
@@ -40,6 +41,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "numbers": (np.array([1.0, np.inf]), ["x"], np.zeros((2, 2))),
     "vectors": (np.full((1, 2), np.nan), [["x", "y"]], np.zeros((2, 3)), np.zeros(2)),
     "integers": ([0.5], ["x"], [[1]]),
+    "times": (["x"], [3.5]),
 }
 """Values that no codec of these forms takes, once it has learned from `VALUES`."""
 

@@ -34,6 +34,7 @@ def random_value(form: str, steps: int, random: np.random.Generator) -> Any:
         "numbers": lambda: random.normal(size=steps),
         "vectors": lambda: random.normal(size=(steps, WIDTH)),
         "number": lambda: float(random.normal()),
+        "times": lambda: [f"2020-01-01 {hour:02d}:00" for hour in range(steps)],
         "image": lambda: random.random((SMALL, steps)),
     }
     if form not in made:

@@ -42,6 +42,8 @@ class Calendar:
     forms: ClassVar[tuple[str, ...]] = ("times",)
     dtype: ClassVar[type[np.generic]] = np.float32
     padding: ClassVar[float] = 0.0
+    comes_back: ClassVar[bool] = False
+    """Many times have the same place."""
 
     def __init__(self, names: tuple[str, ...] = ("hour", "weekday"), ahead: int = 0) -> None:
         for name in names:

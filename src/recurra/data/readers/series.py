@@ -63,7 +63,7 @@ class SeriesReader:
         self,
         encoding: str = "utf-8",
         columns: tuple[str | int, ...] | Literal["auto"] = "auto",
-        time: str | int | tuple[str | int, ...] = "auto",
+        time: str | int | tuple[str | int, ...] | None = "auto",
         id: str | int = "auto",
         separator: Literal["auto", "tab", "comma", "semicolon"] = "auto",
         header: bool | Literal["auto"] = "auto",
@@ -72,7 +72,7 @@ class SeriesReader:
         past: tuple[str | int, ...] = (),
         known: tuple[str | int, ...] = (),
     ) -> None:
-        times = time if isinstance(time, tuple) else (time,)
+        times = time if isinstance(time, tuple) else ("none" if time is None else time,)
         if not 1 <= len(times) <= 6:
             raise ConfigError(f"reader.time names {counted(len(times), 'column')}, expected 1 to 6: year to second.")
         several = [("columns", each) for each in columns if columns != "auto"]
