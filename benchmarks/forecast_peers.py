@@ -5,10 +5,12 @@
 
 All read the same numbers, scaled alike, with one thread, each in a process of its own. They take turns: one trains for
 some seconds, stops between two batches, and says how many windows it trained on and its error on windows of the
-validation part; the others wait. A process's first turn warms it up and is not counted. Two pairs are of equal size:
-`darts` and `recurra, joint` read all variables together by one LSTM of 64 units, batches of 32 windows;
+validation part; the others wait. A process's first turn warms it up and is not counted. Two pairs have recurrent layers
+of equal size: `darts` and `recurra, joint` read all variables together by one LSTM of 64 units, batches of 32 windows;
 `neuralforecast` and `recurra, apart` one variable at a time by two layers of 128 units, its default, batches of 128.
-What is not said here is each one's default. `recurra, recipe` is the recipe `forecast` as it is.
+What is not said here is each one's default. The peers predict each step of the horizon from a state of its own, one of
+the last of the window, by one small layer for all; ours predict all steps from the last state, by a layer for each.
+`recurra, recipe` is the recipe `forecast` as it is.
 """
 
 from __future__ import annotations
