@@ -83,3 +83,8 @@ def side_by_side(steps: Mapping[str, Generic], origin: int | None, path: str) ->
             each = points
         found.append(each.reshape(len(each), -1) if each.size else each.reshape(len(each), max(1, each[:1].size)))
     return found[0] if len(found) == 1 else np.concatenate(found, 1)
+
+
+def with_differences(vectors: Generic) -> Generic:
+    """[T, 2 W]: each number, and beside them what each changed by since the step before, 0 at the first."""
+    return np.concatenate((vectors, np.diff(vectors.astype(np.float64), axis=0, prepend=vectors[:1])), 1)

@@ -94,6 +94,13 @@ def test_windows_of_intervals(tmp_path: Path) -> None:
     assert found[1]["place"] == f"{tmp_path / 'b.csv'}:2, steps 5 to 8"
 
 
+def test_what_recordings_changed_by(tmp_path: Path) -> None:
+    folder = recordings(tmp_path, "run,activity,start,end\n4,1,2,5\n5,2,1,4\n")
+    first, second = read("intervals", folder, window=4, differences=True)
+    assert first["vectors"].shape == (4, 6) and (first["vectors"][:, 3:] == 3).all()
+    assert (second["vectors"][0, 3:] == 0).all() and (second["vectors"][1:, 3:] == 3).all()
+
+
 def test_a_tag_for_each_step(tmp_path: Path) -> None:
     found = read("intervals", recordings(tmp_path, ROWS), give="steps", window=8)
     assert [len(each["vectors"]) for each in found] == [8, 2, 3, 4]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -14,7 +15,7 @@ from recurra.data.arrays import Arrays
 from recurra.data.files import check_encoding, counted, read_lines, some
 from recurra.data.rows import place_of, table
 from recurra.data.sample import Sample
-from recurra.data.stacked import bounds, packed, side_by_side
+from recurra.data.stacked import bounds, packed, side_by_side, with_differences
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
 from recurra.types import Example
@@ -39,7 +40,8 @@ class IntervalsReader:
     name in the column `label`; "auto": the one column left over. Every other column is called like an array of the
     `.npz` with a value for each recording, and all of them together say which recording is meant. `arrays` hold the
     numbers of all steps, recording i in rows `offsets[i]` to `offsets[i + 1]`; "auto": all that are as long.
-    `names` is a file in the folder that names the labels, a line each, `1 WALKING`.
+    `names` is a file in the folder that names the labels, a line each, `1 WALKING`. With `differences` each number
+    stands beside what it changed by since the step before, 0 at a recording's first.
 
     `give` "windows": `vectors` [window, W] and the `label` of every window of `window` steps, `stride` apart ("none": a
     half), that begins with an interval's first step and ends within it. `give` "steps": `vectors` and `tags`, a name a
@@ -73,13 +75,14 @@ class IntervalsReader:
         give: Literal["windows", "steps"] = "windows",
         window: int = 128,
         stride: int | None = None,
+        differences: bool = False,
     ) -> None:
         for name, value in (("window", window), ("stride", stride)):
             if value is not None and value < 1:
                 raise ConfigError(f"reader.{name} = {value}, expected 1 or more steps.")
         self.encoding = check_encoding(encoding)
         self.arrays, self.label, self.names, self.group = arrays, label, names, group
-        self.give, self.window = give, window
+        self.give, self.window, self.differences = give, window, differences
         self.stride = stride or (max(1, window // 2) if give == "windows" else window)
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
@@ -88,6 +91,8 @@ class IntervalsReader:
             held = Arrays(self._file(folder, (".npz",)))
             ends, steps = bounds(held, "offsets", self._inputs(held))
             numbers = side_by_side(steps, None, str(held.path))
+            if self.differences:
+                numbers = np.concatenate([with_differences(numbers[a:b]) for a, b in pairwise(ends.tolist())])
             intervals = list(self._intervals(folder, held, ends))
             groups = self._groups(held, len(ends) - 1)
             expected = f"an interval as long as a window of {counted(self.window, 'step')} (reader.window)"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recurra.data.arrays import Arrays
 from recurra.data.files import counted, read_start
 from recurra.data.sample import Sample
-from recurra.data.stacked import bounds, packed, side_by_side
+from recurra.data.stacked import bounds, packed, side_by_side, with_differences
 from recurra.errors import ConfigError, DataError, did_you_mean
 from recurra.registry import part
 from recurra.types import Example
@@ -82,9 +82,7 @@ class NpzReader:
                 kept = numbers[rows].any(1) if self.zeros == "drop" else np.ones(rows.stop - rows.start, bool)
                 vectors = numbers[rows][kept]
                 if self.differences:
-                    vectors = np.concatenate(
-                        (vectors, np.diff(vectors.astype(np.float64), axis=0, prepend=vectors[:1])), 1
-                    )
+                    vectors = with_differences(vectors)
                 example: dict[str, object] = {"vectors": vectors, "place": f"{path}, sequence {k}"}
                 if names is not None and len(names) == count:
                     example["label"] = str(names[k])
