@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -17,10 +17,28 @@ Example = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Gaps:
+    """What comes beside a core's input x [B, T, D] of series with gaps, in units of the usual step: the time since the
+    step before, `dt` [B, T]; where each value of x is one that was measured, whether it was `seen`, 1 or 0, and the
+    time `since` it was last, [B, T, D]."""
+
+    dt: Tensor
+    seen: Tensor | None = None
+    since: Tensor | None = None
+
+    def taken(self, names: Sequence[str]) -> dict[str, Tensor]:
+        """Those of these names that there are."""
+        found = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True)
 class Lengths:
     """The structure of a batch of plain sequences: `values` [B] counts the valid time steps; None: all are full."""
 
     values: Tensor | None = None
+    gaps: Gaps | None = None
+    """Of the core's input, where it has any; an embedder says it."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +80,18 @@ class Field:
     """An end mark follows the last step, numbered after the codec's symbols."""
     record: str | None = None
     """The name that its codec is saved under, where that is not the field's own. Fields of one name share a codec."""
+    optional: bool = False
+    """Taken where the examples have it; where no training example has, batches are without it."""
     several: str | None = None
     """An example's field with several values in the place of one, each of them right: all are learned from, the first
     is encoded."""
+
+
+GAPS: Mapping[str, Field] = {
+    name: Field((name,), {"kind": "vectors"}, along=True, following=following, by_task=True, optional=True)
+    for name, following in (("dt", None), ("seen", "target_seen"), ("since", None))
+}
+"""What a reader of series says of gaps beside the values: dt [T], seen and since [T, W], as of `Gaps`."""
 
 
 @runtime_checkable

@@ -58,6 +58,7 @@ class Autoregression:
         learned, asked = (
             [codecs["input"].encode(each["series"]).astype(float) for each in side] for side in (train, test)
         )
+        self._seen = [_seen(each) for each in test]
         yield self._row("autoregression", learned, asked, 0)
         if self.season is not None and self.season < self.look_back:
             yield self._row(f"autoregression of differences to {self.season} steps before", learned, asked, self.season)
@@ -71,7 +72,9 @@ class Autoregression:
             models = {
                 (row, k): fit([column], most, season) for row, x in enumerate(train) for k, column in enumerate(x.T)
             }
-        found = [self._errors(test[row][:, k], weights) for (row, k), (_, weights) in models.items()]
+        found = [
+            self._errors(test[row][:, k], self._seen[row][:, k], weights) for (row, k), (_, weights) in models.items()
+        ]
         error = np.concatenate([np.zeros(0), *found])
         if not len(error):
             raise DataError(
@@ -85,13 +88,22 @@ class Autoregression:
         size = sum(order + 1 for order in orders)
         return Row(name, size, "weights", log_p=-np.square(error), sums=sums, note=note)
 
-    def _errors(self, column: Array, weights: Array) -> Array:
+    def _errors(self, column: Array, seen: Array, weights: Array) -> Array:
+        """Of every window, those of values that were seen."""
         K = self.look_back + self.horizon
         if len(column) < K:
             return np.zeros(0)
         windows = np.lib.stride_tricks.sliding_window_view(column, K)
         errors: Array = windows[:, self.look_back :] - forecast(windows[:, : self.look_back], weights, self.horizon)
-        return errors.ravel()
+        there = np.lib.stride_tricks.sliding_window_view(seen, K)[:, self.look_back :] > 0
+        return errors[there]
+
+
+def _seen(example: Example) -> Array:
+    """Which values of a series were seen [T, W]: all, where nobody says it."""
+    x = np.asarray(example["series"])
+    found: Array = np.asarray(example.get("seen", np.ones(x.shape)), float).reshape(len(x), -1)
+    return found
 
 
 def fit(series: Sequence[Array], max_order: int, season: int = 0) -> tuple[int, Array]:

@@ -19,7 +19,8 @@ RIDGE = 1e-3
 @part("baseline", "linear-window")
 class LinearWindow:
     """x̂_{t+1 … t+horizon} − x_t = A (x_{t−L+1 … t} − x_t) + b, with L = `look_back`, A and b the same for all
-    variables; least squares over all windows of the training series, with a ridge.
+    variables; least squares over all windows of the training series, with a ridge. Values that were not seen stand in
+    windows as their reader filled them; they are not scored.
 
     Raises ConfigError for sizes below 1; `rows` DataError where no series, to learn from or to forecast, is as long as
     a window.
@@ -51,9 +52,9 @@ class LinearWindow:
         ridge = RIDGE * np.trace(gram) / len(gram)
         weights = np.linalg.solve(gram + ridge * np.eye(L + 1), moment)
         errors = []
-        for windows in _windows(test, codecs, K):
+        for windows, seen in zip(_windows(test, codecs, K), _seen(test, K), strict=True):
             past, future = _halves(windows, L)
-            errors.append((future - past @ weights).ravel())
+            errors.append((future - past @ weights)[seen[:, L:] > 0])
         error = np.concatenate(errors)
         sums = {"model_squared": float(np.square(error).sum()), "model_absolute": float(np.abs(error).sum())}
         yield Row("linear on the window", weights.size, "weights", log_p=-np.square(error), sums=sums)
@@ -65,6 +66,16 @@ def _windows(examples: Sequence[Example], codecs: Mapping[str, Any], K: int) -> 
         x = codecs["input"].encode(example["series"]).astype(np.float64)
         if len(x) >= K:
             for column in x.T:
+                yield np.lib.stride_tricks.sliding_window_view(column, K)
+
+
+def _seen(examples: Sequence[Example], K: int) -> Iterator[np.ndarray]:
+    """As `_windows`, which of the values were seen: all, where nobody says it."""
+    for example in examples:
+        x = np.asarray(example["series"])
+        seen = np.asarray(example.get("seen", np.ones_like(x, dtype=float))).reshape(len(x), -1)
+        if len(x) >= K:
+            for column in seen.T:
                 yield np.lib.stride_tricks.sliding_window_view(column, K)
 
 

@@ -46,6 +46,8 @@ class Codecs(Mapping[str, Any]):
         """The codecs by the name that they are saved under; those that learn nothing are not."""
         self._codecs: dict[str, Any] = {}
         chosen: dict[str, Mapping[str, Any]] = {}
+        if known is not None:  # of what training had nothing of, there is none
+            self.fields = {n: f for n, f in self.fields.items() if not f.optional or record_of(n, f) in known}
         for name, field in self.fields.items():
             wanted = dict((settings or {}).get(name, field.codec))
             record = record_of(name, field)
@@ -130,6 +132,11 @@ class Codecs(Mapping[str, Any]):
         Raises `DataError` for an example without a field that is learned, and for what codecs refuse to learn from.
         """
         examples = list(examples)
+        for name in [n for n, f in self.fields.items() if f.optional]:
+            if not any(self._values(name, example) for example in examples):
+                record = record_of(name, self.fields.pop(name))
+                self.saved.pop(record, None)
+                del self._codecs[name]
         for name, field in self.fields.items():
             for example in examples if field.learned else ():
                 if not self._values(name, example):

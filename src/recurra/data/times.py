@@ -41,6 +41,20 @@ def check_times(times: Sequence[str], path: Path, lines: Sequence[int], form: st
 
     Raises `DataError` where times are none, do not rise, or not by equal steps.
     """
+    said, dt = time_steps(times, path, lines, form)
+    for line, cell, step in zip(lines[1:], times[1:], dt[1:], strict=True):
+        if not math.isclose(step, 1, rel_tol=1e-6):
+            raise DataError(
+                f"{path}:{line}: {cell} is not one step behind the time above it, as most others are. Take it as it "
+                "is: --set reader.missing=seen, or write the rows that are missing, with empty cells, and --set "
+                "reader.missing=forward"
+            )
+    return said
+
+
+def time_steps(times: Sequence[str], path: Path, lines: Sequence[int], form: str = "iso") -> tuple[str, np.ndarray]:
+    """The usual step in words as of `check_times`, and how long before each time the one above it lies, in units of the
+    usual step, 1 of the first: [T]. Raises `DataError` where times are none or do not rise."""
     moments = [moment(each, form) for each in times]
     dates = moments[0] is not None
     numbers = [number_in(each) for each in times]
@@ -64,12 +78,41 @@ def check_times(times: Sequence[str], path: Path, lines: Sequence[int], form: st
         if step <= 0:
             how = "repeats the time before it" if step == 0 else "lies before the time above it"
             raise DataError(f"{path}:{line}: {cell} {how}, expected times that rise. Sort the rows, a row a time.")
-        if not math.isclose(step, usual, rel_tol=1e-6):
-            raise DataError(
-                f"{path}:{line}: {cell} is not one step behind the time above it, as most others are. Write the rows "
-                "that are missing, with empty cells, and --set reader.missing=forward"
-            )
-    return in_words(usual, monthly) if dates and steps else ""
+    said = in_words(usual, monthly) if dates and steps else ""
+    return said, np.concatenate(([1.0], np.asarray(steps) / usual if steps else []))
+
+
+def times_between(times: Sequence[str], places: Sequence[int]) -> list[str]:
+    """The times of all steps, those of a file standing at `places` from 0: between two of them at equal distances, in
+    whole months where those are."""
+    found: list[str] = []
+    moments = [moment(each) for each in times]
+    monthly = None not in moments and _steps([each for each in moments if each])[1]
+    for k, (here, after) in enumerate(pairwise(places)):
+        found.append(times[k])
+        for part in range(1, after - here):
+            a, b = moments[k], moments[k + 1]
+            if a is None or b is None:
+                low, high = float(times[k]), float(times[k + 1])
+                found.append(f"{low + (high - low) * part / (after - here):g}")
+                continue
+            if monthly:
+                months = 12 * a.year + a.month - 1
+                months += round((12 * b.year + b.month - 1 - months) * part / (after - here))
+                year, month = divmod(months, 12)
+                last = monthrange(year, month + 1)[1]
+                ends = a.day == monthrange(a.year, a.month)[1] and b.day == monthrange(b.year, b.month)[1]
+                at = a.replace(year=year, month=month + 1, day=last if ends else min(a.day, last))
+            else:
+                at = a + (b - a) * part / (after - here)
+            found.append(_written_like(at, times[k]))
+    return [*found, times[-1]]
+
+
+def _written_like(at: datetime, cell: str) -> str:
+    """A date as ISO 8601, as short as another one is written."""
+    said = at.isoformat(sep=cell[10] if len(cell) > 10 else " ")
+    return said if at.tzinfo is not None else said[: len(cell)]
 
 
 def in_words(step: float, months: bool = False) -> str:

@@ -256,13 +256,13 @@ class Cell:
         """Whether they read values of x's width themselves, and not its product with `weight_ih` alone."""
         return bool(self._widths[0])
 
-    @property
+    @cached_property
     def given(self) -> tuple[str, ...]:
         """What the equations read of `GIVEN`, what comes beside x with every step."""
         read = {n.label for n in self.nodes if n.op == "given"}
         return tuple(name for name in GIVEN if name in read)
 
-    @property
+    @cached_property
     def takes(self) -> tuple[str, ...]:
         """What layers of it are given: what the equations read, and dt where they read since, which above the lowest
         layer is dt."""

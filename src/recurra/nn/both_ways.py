@@ -67,9 +67,20 @@ class BothWaysCore(nn.Module):
     ) -> tuple[Tensor, Any]:
         x, lengths = x.transpose(0, 1), structure.values  # [T, B, D]
         initial, final = (None, None) if state is None else state
-        y, last = self.forwards(x, initial, lengths, record, trace)
+        gaps = {} if structure.gaps is None else structure.gaps.taken(self.forwards.cell.takes)
+        gaps = {name: value.transpose(0, 1) for name, value in gaps.items()}
+        y, last = self.forwards(x, initial, lengths, record, trace, **gaps)
         seen = (len(record or ()), len(trace or ()))
-        z, first = self.backwards(turned(x, lengths), final, lengths, record, trace)
+        gaps = {name: _from_the_end(name, value, lengths) for name, value in gaps.items()}
+        z, first = self.backwards(turned(x, lengths), final, lengths, record, trace, **gaps)
         for one in (*(record or ())[seen[0] :], *(trace or ())[seen[1] :]):
             one.reverse = True  # they were read as what was turned round
         return torch.cat((y, turned(z, lengths)), 2).transpose(0, 1), (last, first)
+
+
+def _from_the_end(name: str, value: Tensor, lengths: Tensor | None) -> Tensor:
+    """What comes beside x [T, B, D], turned round; the time since the step before is then that to the step behind."""
+    back = turned(value if value.ndim == 3 else value[..., None], lengths)
+    if name != "dt":
+        return back
+    return torch.cat((torch.ones_like(back[:1]), back[:-1]))[..., 0]

@@ -17,6 +17,7 @@ from recurra.types import Lengths, Sizes
 class RecurrentCore(nn.Module):
     """Layers of one cell. x [B, T, D] → y [B, T, H], state.
 
+    Where the structure has gaps, the cell is given what its equations read of them.
     The cell is a registered one, `cell`, or written out, `equations`, in the language of recurra.equations.parse.
     `bidirectional` layers read from both ends, `merge` says how the two are joined.
     In memory time comes first, so that a time step is contiguous: [B, T, …] are views.
@@ -86,4 +87,6 @@ class RecurrentCore(nn.Module):
         record: list[Record] | None = None,
         trace: list[Trace] | None = None,
     ) -> tuple[Tensor, Any]:
-        return self.layers(x, state, structure.values, record, trace)
+        gaps = structure.gaps
+        beside = {} if gaps is None else gaps.taken(self.layers.cell.takes)
+        return self.layers(x, state, structure.values, record, trace, **beside)

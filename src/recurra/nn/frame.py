@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
@@ -87,6 +87,8 @@ class Window:
     """What is read beside the past, [B, L, ·] each."""
     to_come: Sequence[Tensor] = ()
     """What is known of the future, [B, H, ·] each."""
+    gaps: Mapping[str, Tensor] = field(default_factory=dict)
+    """The fields that say what of the past was seen, [B, L, ·] each, by name."""
 
     @classmethod
     def cut(cls, whole: Sequence[Tensor], n: Tensor | None, H: int, known: int = 0) -> Self:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Self
 
 import torch
@@ -11,8 +13,9 @@ from torch import Tensor, nn
 from recurra.errors import ConfigError
 from recurra.limits import check_size
 from recurra.nn.dropout import dropout
+from recurra.nn.gaps import gaps_of
 from recurra.registry import part
-from recurra.types import Batch, Lengths, Sizes
+from recurra.types import GAPS, Batch, Field, Gaps, Lengths, Sizes
 
 KNOTS = 6
 """Places of a sequence at which a speed is drawn."""
@@ -28,6 +31,9 @@ class NumberEmbedder(nn.Module):
     all from N(0, 1), in the unit that the codec gives the numbers (of "scaled" their spread). With `warp` each sequence
     is gone through at a speed that changes, exp(`warp` · N(0, 1)) at `KNOTS` places with straight lines between them,
     from its first step to its last in as many steps; what lies between two steps is on the line between them.
+    Where the reader says what was seen (fields "dt", "seen", "since"), and `gaps` does not leave it out, v_t goes on as
+    it is with all three beside it, for a core whose cell reads them; with a `size` the layer reads v_t and seen_t side
+    by side, and dt goes on beside x_t.
     Raises ConfigError for a share or size out of range, `build` for an input of symbols.
     Source: Um et al. 2017, Data augmentation of wearable sensor data, for all four.
     """
@@ -44,6 +50,7 @@ class NumberEmbedder(nn.Module):
         shift: float = 0.0,
         scaling: float = 0.0,
         warp: float = 0.0,
+        gaps: bool = True,
     ) -> None:
         super().__init__()
         if size is not None:
@@ -57,7 +64,13 @@ class NumberEmbedder(nn.Module):
                 raise ConfigError(f"embedder.{name} = {spread}, expected a spread of 0 or more.")
         self.size, self.dropout = size, dropout
         self.noise, self.shift, self.scaling, self.warp = noise, shift, scaling, warp
+        self.gaps = gaps
         self.register_buffer("like", torch.empty(0), persistent=False)
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """What batches may hold for it beside the input."""
+        return GAPS if self.gaps else {}
 
     @property
     def output_size(self) -> int:
@@ -70,8 +83,13 @@ class NumberEmbedder(nn.Module):
                 "embedder.kind = 'numbers' reads numbers, but the input is symbols. Set embedder.kind = 'symbols', or "
                 "name a reader of numbers."
             )
-        self.width = sizes.width
-        self.linear = None if self.size is None else nn.Linear(sizes.width, self.size)
+        self.width, self.masked = sizes.width, self.gaps and "seen" in sizes.fields
+        if self.masked and self.warp:
+            raise ConfigError(
+                f"embedder.warp = {self.warp} moves values to other steps, of which nobody says what was seen. Set it "
+                "to 0, or embedder.gaps = false."
+            )
+        self.linear = None if self.size is None else nn.Linear(sizes.width * (1 + self.masked), self.size)
         return self
 
     def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:
@@ -79,8 +97,17 @@ class NumberEmbedder(nn.Module):
         given = given.to(self.like.dtype)
         if self.training:
             given = self._changed(given, batch.structure)
-        x = given if self.linear is None else self.linear(given)
-        return dropout(x, self.dropout, self.training).transpose(0, 1), batch.structure
+        structure, gaps = batch.structure, None
+        if self.masked:
+            gaps = gaps_of(batch, self.like)
+            structure = replace(structure, gaps=gaps if self.linear is None else Gaps(gaps.dt))
+        if self.linear is None:
+            x = given
+        else:
+            if gaps is not None and gaps.seen is not None:
+                given = torch.cat((given, gaps.seen.transpose(0, 1)), 2)
+            x = self.linear(given)
+        return dropout(x, self.dropout, self.training).transpose(0, 1), structure
 
     def _changed(self, given: Tensor, structure: Lengths) -> Tensor:
         """[T, B, W] with what training adds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 import torch
@@ -12,7 +13,7 @@ from recurra.errors import ConfigError
 from recurra.limits import check_size
 from recurra.nn.dropout import dropout
 from recurra.registry import part
-from recurra.types import Batch, Lengths, Sizes
+from recurra.types import GAPS, Batch, Field, Lengths, Sizes
 
 
 @part("embedder", "segments")
@@ -22,6 +23,8 @@ class SegmentEmbedder(nn.Module):
     With `apart` every variable of a series is a sequence of its own, of the same weights: a batch of B series of W
     variables becomes one of B · W, those of a series side by side; else s_k is all numbers of its steps. What is
     missing to a first segment is filled with zeros in front. `dropout` zeroes entries of x.
+    Where the reader says what was seen (the field "seen", 1 or 0 for each value), and `gaps` does not leave it out, it
+    stands behind the numbers of s_k; between the segments themselves there are no gaps.
 
     Reads the field "input" [B, T, W]; gives [B · W, ⌈T / segment⌉, D] or [B, ⌈T / segment⌉, D], time first in memory.
     Raises ConfigError for a size, a segment or a share out of range, `build` for an input of symbols.
@@ -31,7 +34,9 @@ class SegmentEmbedder(nn.Module):
     like: Tensor
     """Of the type that weights have: a model in float64 reads numbers in float64."""
 
-    def __init__(self, segment: int = 24, size: int = 128, apart: bool = True, dropout: float = 0.0) -> None:
+    def __init__(
+        self, segment: int = 24, size: int = 128, apart: bool = True, dropout: float = 0.0, gaps: bool = True
+    ) -> None:
         super().__init__()
         check_size("embedder.size", size)
         for name, value in (("segment", segment), ("size", size)):
@@ -39,13 +44,18 @@ class SegmentEmbedder(nn.Module):
                 raise ConfigError(f"embedder.{name} = {value}, expected 1 or more.")
         if not 0 <= dropout < 1:
             raise ConfigError(f"embedder.dropout = {dropout}, expected 0 or more and less than 1.")
-        self.segment, self.size, self.apart, self.dropout = segment, size, apart, dropout
+        self.segment, self.size, self.apart, self.dropout, self.gaps = segment, size, apart, dropout, gaps
         self.register_buffer("like", torch.empty(0), persistent=False)
 
     @property
     def changes_time(self) -> bool:
         """Whether the core reads other steps than those of the input."""
         return self.segment > 1 or self.apart
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """What batches may hold for it beside the input."""
+        return {"seen": GAPS["seen"]} if self.gaps else {}
 
     @property
     def output_size(self) -> int:
@@ -58,15 +68,21 @@ class SegmentEmbedder(nn.Module):
                 "embedder.kind = 'segments' reads numbers, but the input is symbols. Set embedder.kind = 'symbols', or "
                 "name a reader of numbers."
             )
-        self.linear = nn.Linear(self.segment * (1 if self.apart else sizes.width), self.size)
+        self.masked = self.gaps and "seen" in sizes.fields
+        self.linear = nn.Linear(self.segment * (1 if self.apart else sizes.width) * (1 + self.masked), self.size)
         return self
 
     def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:
         given = batch.fields["input"].to(self.like.dtype)
-        pieces, lengths = in_segments(given, batch.structure.values, self.segment)
+        W = given.shape[2]
+        if self.masked:
+            seen = batch.fields["seen"].to(given.dtype) if "seen" in batch.fields else torch.ones_like(given)
+            given = torch.cat((given, seen), 2)
+        pieces, lengths = in_segments(given, batch.structure.values, self.segment)  # [B, n, w, W], or 2 W
         if self.apart:
-            pieces = pieces.permute(1, 0, 3, 2).flatten(1, 2)  # [n, B · W, w]
-            lengths = None if lengths is None else lengths.repeat_interleave(given.shape[2])
+            own = pieces.unflatten(3, (-1, W)).permute(1, 0, 4, 3, 2)  # [n, B, W, 1 or 2, w]
+            pieces = own.flatten(3).flatten(1, 2)  # [n, B · W, w], or 2 w
+            lengths = None if lengths is None else lengths.repeat_interleave(W)
         else:
             pieces = pieces.flatten(2).transpose(0, 1)
         x = dropout(self.linear(pieces).relu(), self.dropout, self.training)

@@ -27,13 +27,13 @@ from recurra.registry import part
 from recurra.tasks.contract import Card
 from recurra.tasks.scores import Scores
 from recurra.tasks.window_scores import by_band, by_range, errors, repeating, rows_of, scores_of
-from recurra.types import Batch, Example, Field, Lengths, Output, Sizes
+from recurra.types import GAPS, Batch, Example, Field, Lengths, Output, Sizes
 
 USUAL = 80
 """Per cent of the values that lie in a range, where no levels are named."""
 FLOOR = 1e-2
 """What a window's spread is never taken to be below, in units of the codec."""
-STEPWISE = ("series", "times", "known", "past", "seen", "dt")
+STEPWISE = ("series", "times", "known", "past", *GAPS)
 """Fields of an example with a value a step."""
 
 
@@ -79,7 +79,10 @@ class Forecast(nn.Module):
     (`recurra.nn.conformal`): around the forecast, or around what an emission says. An emission has one of its own, of
     80 %, where none are named.
 
-    Reads the field "input" [B, T, W], and in training "target", the same one step later. `dropout` zeroes entries of y.
+    Where the reader says what was seen, only what was is learnt from and scored.
+
+    Reads the field "input" [B, T, W], and in training "target", the same one step later, with "target_seen". `dropout`
+    zeroes entries of y.
     Source of "parallel": Lin et al. 2023, SegRNN, section 3.3; of the last value: Zeng et al. 2023, Are transformers
     effective for time series forecasting?, NLinear.
     """
@@ -134,7 +137,7 @@ class Forecast(nn.Module):
         """The series, what is read beside it, and of what is known of the future the steps to come."""
         kinds: dict[str, dict[str, Any]] = {name: {"kind": "scaled"} for name in ("known", "past")}
         kinds["calendar"] = {"kind": "calendar", "names": self.calendar}
-        found = {"input": Field(("series",), {"kind": "scaled"})}
+        found = {"input": Field(("series",), {"kind": "scaled"}), "seen": GAPS["seen"]}
         for name in self.covariates:
             of = "times" if name == "calendar" else name
             later = None if name == "past" else f"next_{name}"
@@ -253,7 +256,14 @@ class Forecast(nn.Module):
                 given = torch.cat(pair, 1)
             whole.append(given)
         known = len({*self.covariates} - {"past"})
-        return Window.cut(whole, n if n is None or later is None else n + 1, self.horizon, known)
+        n = n if n is None or later is None else n + 1
+        window = Window.cut(whole, n, self.horizon, known)
+        gaps = {name: batch.fields[name][:, : window.past.shape[1]] for name in GAPS if name in batch.fields}
+        future = window.future
+        if "target_seen" in batch.fields:
+            seen = torch.cat((batch.fields["seen"][:, :1], batch.fields["target_seen"]), 1)
+            future = future.masked_fill(Window.cut([seen], n, self.horizon).future < 0.5, torch.nan)
+        return replace(window, gaps=gaps, future=future)
 
     def _asked(self, batch: Batch) -> Window:
         """A batch of series, as the steps behind them are asked for."""
@@ -261,7 +271,8 @@ class Forecast(nn.Module):
         past, lengths = tail(batch.fields["input"], n, self.look_back)
         beside = [tail(self._given(batch, name), n, self.look_back)[0] for name in self.covariates]
         to_come = [self._given(batch, f"{name}_to_come") for name in self.covariates if name != "past"]
-        return Window(past, lengths, past[:, :0], beside, to_come)
+        gaps = {name: tail(batch.fields[name], n, self.look_back)[0] for name in GAPS if name in batch.fields}
+        return Window(past, lengths, past[:, :0], beside, to_come, gaps)
 
     def _given(self, batch: Batch, name: str) -> Tensor:
         if name not in batch.fields:
@@ -279,7 +290,7 @@ class Forecast(nn.Module):
     def _vectors(self, embedder: nn.Module, core: nn.Module, window: Window, frame: Frame) -> Tensor:
         """The core's y that each segment's values come from, [B (· W) · pieces, H]."""
         past = frame.of_past(window.past)
-        x, structure = embedder(Batch({"input": past}, Lengths(window.lengths)))
+        x, structure = embedder(Batch({"input": past, **window.gaps}, Lengths(window.lengths)))
         if self.added is not None:
             x = self.added(x, torch.cat(list(window.beside), 2), window.lengths)
         y, state = core(x, structure, None)

@@ -34,7 +34,7 @@ from recurra.tasks.contract import (
     make_options,
 )
 from recurra.training.evaluation import Batches, Validation, evaluate
-from recurra.types import Batch, Example
+from recurra.types import GAPS, Batch, Example
 from recurra.workflow.doubts import check_fields, doubts, looks_labelled, other_format, settled_words, unseen
 from recurra.workflow.start import symbols_of
 
@@ -224,7 +224,7 @@ class Material:
             found["judged"] = len(self._valid)
         return {
             **found,
-            "vocabulary": {name: codec.size for name, codec in self.codecs.saved.items()},
+            "vocabulary": {n: c.size for n, c in self.codecs.saved.items() if n not in GAPS},
             **({"coverage": coverage} if coverage else {}),
             "notes": self._notes,
         }

@@ -11,8 +11,9 @@ import numpy as np
 from recurra.data.cells import SEPARATORS, Filling, cells_of, filled, is_missing, number_in, separator_of, value_of
 from recurra.data.column import check_column, from_left
 from recurra.data.files import check_encoding, counted, head_lines, read_lines
+from recurra.data.gaps import lines_of, rows_with_gaps, since_seen, with_rows
 from recurra.data.sample import Sample
-from recurra.data.times import check_time_format, check_times, moment
+from recurra.data.times import check_time_format, check_times, moment, time_steps, times_between
 from recurra.errors import ConfigError, DataError, did_you_mean
 from recurra.registry import part
 from recurra.types import Example
@@ -41,7 +42,11 @@ class SeriesReader:
     `header` "auto": the first line is one unless it holds numbers. `separator` is told by the first line.
     `missing` says what becomes of empty cells, NA and the like: they are refused, or filled "forward" from the value
     before, or on a straight line between the values at both sides ("linear", which looks ahead); in front of the first
-    value there is by that one, behind the last by that. "keep" leaves them NaN.
+    value there is by that one, behind the last by that. "keep" leaves them NaN. With "seen" they are data: filled
+    forward, and said in three more fields, in units of the usual step: `seen` [T, W], 1 where a value is there and 0
+    where one stands for it, `since` [T, W], how long ago it was last seen, and `dt` [T], the time since the row before.
+    Times may then be any that rise; with `every_step` those that they leave out are put in, as rows in which nothing is
+    seen.
     A column without a name is called by its number.
 
     Raises `DataError` for a cell that is no number, for another number of cells, for two columns of one name, for times
@@ -56,6 +61,9 @@ class SeriesReader:
         "past": "vectors",
         "known": "vectors",
         "known_to_come": "later",
+        "seen": "vectors",
+        "since": "vectors",
+        "dt": "numbers",
     }
     sample: ClassVar[Sample] = Sample({"a.csv": "date,größe\n2020-01-01,1\n2020-01-02,2.5\n2020-01-03,4\n"}, 1)
 
@@ -67,7 +75,8 @@ class SeriesReader:
         id: str | int = "auto",
         separator: Literal["auto", "tab", "comma", "semicolon"] = "auto",
         header: bool | Literal["auto"] = "auto",
-        missing: Filling = "refuse",
+        missing: Literal[Filling, "seen"] = "refuse",
+        every_step: bool = False,
         time_format: str = "iso",
         past: tuple[str | int, ...] = (),
         known: tuple[str | int, ...] = (),
@@ -82,7 +91,11 @@ class SeriesReader:
                 check_column(name, column)
         self.encoding = check_encoding(encoding)
         self.columns, self.times, self.id = columns, times, id
-        self.separator, self.header, self.missing = separator, header, missing
+        if every_step and missing != "seen":
+            raise ConfigError(
+                f"reader.every_step puts in rows without a value, but reader.missing = {missing!r}. Set it to 'seen'."
+            )
+        self.separator, self.header, self.missing, self.every_step = separator, header, missing, every_step
         self.time_format = check_time_format(time_format)
         self.past, self.known = past, known
 
@@ -157,20 +170,36 @@ class SeriesReader:
             key: np.array([[value_of(cells[column], f"{path}:{line}") for column in some] for line, cells in rows])
             for key, some in columns.items()
         }
-        T = len(rows)
-        while "known" in values and T > 1 and np.isnan(values["series"][T - 1]).all():
-            T -= 1
-        read = {key: filled(some, self.missing, names[key], path, lines, id) for key, some in _known(values, T).items()}
-        example: dict[str, Any] = {key: some[:T] for key, some in read.items()} | {"names": names["series"]}
-        if len(rows) > T:
-            example["known_to_come"] = read["known"][T:]
+        said: list[str] = []
+        step, dt = "", np.ones(len(rows))
         if times:
             said = [_together([cells[column] for column in times]) for _, cells in rows]
-            step = check_times(said, path, lines, self.time_format if len(times) == 1 else "iso")
-            if self.time_format != "iso" and len(times) == 1:
-                said = [str(moment(each, self.time_format)) for each in said]
+            form = self.time_format if len(times) == 1 else "iso"
+            if self.missing == "seen":
+                step, dt = time_steps(said, path, lines, form)
+            else:
+                step = check_times(said, path, lines, form)
+            said = said if form == "iso" else [str(moment(each, form)) for each in said]
+        if said and self.every_step:
+            places = rows_with_gaps(dt, path, lines)
+            values = {key: with_rows(some, places) for key, some in values.items()}
+            lines, said = lines_of(lines, places), times_between(said, places.tolist())
+            dt = np.ones(len(said))
+        T = whole = len(dt)
+        while "known" in values and T > 1 and np.isnan(values["series"][T - 1]).all():
+            T -= 1
+        more: dict[str, Any] = {}
+        if self.missing == "seen":
+            seen = (~np.isnan(values["series"][:T])).astype(float)
+            more = {"seen": seen, "since": since_seen(seen, dt[:T]), "dt": dt[:T]}
+        how: Filling = "forward" if self.missing == "seen" else self.missing
+        read = {key: filled(some, how, names[key], path, lines, id) for key, some in _known(values, T).items()}
+        example: dict[str, Any] = {key: some[:T] for key, some in read.items()} | {"names": names["series"]}
+        if whole > T:
+            example["known_to_come"] = read["known"][T:]
+        if said:
             example |= {"times": said[:T], **({"step": step} if step else {})}
-        return {**example, "place": f"{path}:{lines[0]}"}
+        return {**example, **more, "place": f"{path}:{lines[0]}"}
 
     def _id(self, names: Sequence[str], width: int, place: str) -> int | None:
         """The place of the column of the series' names; None where there is none."""
