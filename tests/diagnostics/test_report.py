@@ -81,7 +81,6 @@ def test_all_of_it_is_json(found):
     recorded = {"training", "recorded_gradients", "recorded_spectra"}
     assert set(again["left_out"]) == {
         *recorded,
-        "agreement",
         "earliness",
         "alignment",
         "self_attention",

@@ -47,20 +47,27 @@ class Agreement:
         return f"Off by {off:.3g} on average{side}.{narrow}"
 
 
+def says_a_number(model: Model) -> tuple[str, str] | None:
+    """The field of a model's answers that is one number for a whole sequence, and that of an example it is learned
+    from; None where there is none."""
+    if isinstance(model.task, Starts) or not isinstance(model.task, Answers):
+        return None
+    for name, field in model.codecs.fields.items():
+        if field.learned and not field.along and "number" in forms_of(model.codecs[name].record()["kind"]):
+            return name, field.of[0]
+    return None
+
+
 def agreement(model: Model, examples: Sequence[Example], most: int = MOST) -> tuple[Agreement, ...]:
     """What a model says of labelled examples whose target is one number each, by their "scale" where they have one.
 
     Raises `DataError` for a model whose answers are no numbers, and where no example is labelled.
     """
     task, codecs = model.task, model.codecs
-    numbers = [
-        (name, field.of)
-        for name, field in codecs.fields.items()
-        if field.learned and not field.along and "number" in forms_of(codecs[name].record()["kind"])
-    ]
-    if not numbers or isinstance(task, Starts) or not isinstance(task, Answers):
+    field = says_a_number(model)
+    if field is None:
         raise DataError("its answers are not one number for a whole sequence.")
-    name, (of, *_) = numbers[0]
+    name, of = field
     known = [each for each in examples if of in each and not is_empty(each, codecs)]
     if not known:
         raise DataError(

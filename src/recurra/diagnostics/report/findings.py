@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from recurra.diagnostics.agreement import Agreement, agreement
+from recurra.diagnostics.agreement import Agreement, agreement, says_a_number
 from recurra.diagnostics.attention import AttentionMap, SelfAttention, alignment, self_attention
 from recurra.diagnostics.curves import Curves, curves
 from recurra.diagnostics.decisions import Attribution, attribution
@@ -118,7 +118,7 @@ def inspect_model(
         tokens=reading.tokens,
         unknown=int((reading.encoded["input"] == unknown).sum()) if unknown is not None else 0,
         attribution=tried("attribution", lambda: attribution(model, text), None),
-        agreement=tried("agreement", lambda: agreement(model, labelled), empty),
+        agreement=tried("agreement", lambda: agreement(model, labelled), empty) if says_a_number(model) else (),
         earliness=tried("earliness", lambda: earliness(model, labelled), None),
         gradient_flow=tried("gradient_flow", lambda: gradient_flow(model, text), None),
         training=tried("training", lambda: curves(_folder(run)), None),
