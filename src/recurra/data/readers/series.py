@@ -166,8 +166,9 @@ class SeriesReader:
         id: str,
     ) -> Example:
         lines = [line for line, _ in rows]
+        places = [f"{path}:{line}" for line in lines]
         values = {
-            key: np.array([[value_of(cells[column], f"{path}:{line}") for column in some] for line, cells in rows])
+            key: np.array([[value_of(cells[k], at) for k in some] for at, (_, cells) in zip(places, rows, strict=True)])
             for key, some in columns.items()
         }
         said: list[str] = []

@@ -80,9 +80,10 @@ class SeriesRowsReader:
                     f"{path}:{line}: a second series called {name}, the first is in line {seen[name]:,}. Rename one."
                 )
             seen[name] = line
-            values = np.array([[value_of(cell, f"{path}:{line}")] for cell in cells])
+            place = f"{path}:{line}"
+            values = np.array([[value_of(cell, place)] for cell in cells])
             values = filled(values, self.missing, [name], path, [line] * len(values))
-            yield {"id": name, "series": values, "names": [name], "place": f"{path}:{line}"}
+            yield {"id": name, "series": values, "names": [name], "place": place}
 
     def _is_header(self, cells: list[str]) -> bool:
         numbers = any(number_in(cell) is not None for cell in cells[1:2])
