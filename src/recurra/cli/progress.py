@@ -98,7 +98,7 @@ class Watch:
             metric, value = event.valid
             named = "" if metric == "loss" else f"{metric.replace('_', ' ')} "
             digits = 4 if metric == "loss" or metric.startswith("nats") else 2
-            shown = f"{named}{value:.{digits}f}"
+            shown = f"{named}{value:.3g}" if 0 < abs(value) < 0.1 else f"{named}{value:.{digits}f}"
             self._valid = f"  valid {shown}{' (best)' if event.best else ''}"
         self._speed = event.symbols_per_second or self._speed
         loss = "" if math.isnan(event.loss) else f"loss {event.loss:.4f}"

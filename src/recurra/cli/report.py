@@ -65,6 +65,8 @@ def _size(scored: Mapping[str, Any]) -> str:
     """How much was scored, and how fast that went."""
     if "symbols" in scored:
         read = ", read in one stream" if scored.get("streams") == 1 else ""
+        if "unit" in scored:
+            return f"{scored['symbols']:,} {scored['unit']}{read}"
         return f"{scored['symbols']:,} symbols, {scored['unknown_share']:.2%} unknown{read}"
     tokens = scored["tokens"]
     steps = (

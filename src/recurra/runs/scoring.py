@@ -93,6 +93,7 @@ def score_model(
     seconds = time.perf_counter() - begun
     found: dict[str, Any] = {
         **sizes(codecs, codecs.encode_all(gold), run.in_pieces),
+        **({} if run.of_text else {"unit": "steps"}),
         "notes": [*notes, *scores.notes, *told.pop("notes", ())],
         "parameters": sum(each.model.parameter_count for each in runs),
         "runs": len(runs),

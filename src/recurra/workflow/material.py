@@ -242,12 +242,22 @@ class Material:
         sentence = "; ".join(parts) + ". " if parts else ""
         if vectors := facts.get("coverage"):
             sentence += f"Vectors for {vectors[0]:.1%} of the words, {vectors[1]:.1%} of the tokens. "
-        return [f"Data: {self.split}.", *self._notes, f"{sentence}Training: {_amount(facts)}."]
+        return [f"Data: {self.split}.", *self._notes, f"{sentence}Training: {self._amount(facts)}."]
 
     def _counted(self, name: str) -> str:
         """What a codec has so many of."""
         numbers = name in self.codecs and not hasattr(self.codecs[name], "symbols")
         return "numbers a step" if numbers and name == "input" else SYMBOLS.get(name, name)
+
+    def _amount(self, facts: Mapping[str, Any]) -> str:
+        """How much there is to train on."""
+        if "symbols" in facts:
+            unit = "symbols" if hasattr(self.codecs["input"], "symbols") else "steps"
+            return f"{facts['symbols']['train']:,} {unit}"
+        tokens = facts["tokens"]["train"]
+        named = tokens if isinstance(tokens, Mapping) else {"": tokens}
+        steps = ", ".join(f"{count:,} {name}{' ' if name else ''}tokens" for name, count in named.items())
+        return f"{counted(facts['examples']['train'], 'example')}, {steps}"
 
     def _prepare(self, part: str) -> list[Example]:
         """The examples of a part as the task reads them."""
@@ -311,13 +321,3 @@ def _each(example: Example, field: Any) -> list[Example]:
         return [example]
     rest = {name: value for name, value in example.items() if name != field.several}
     return [{**rest, field.of[0]: value} for value in example[field.several]]
-
-
-def _amount(facts: Mapping[str, Any]) -> str:
-    """How much there is to train on."""
-    if "symbols" in facts:
-        return f"{facts['symbols']['train']:,} symbols"
-    tokens = facts["tokens"]["train"]
-    named = tokens if isinstance(tokens, Mapping) else {"": tokens}
-    steps = ", ".join(f"{count:,} {name}{' ' if name else ''}tokens" for name, count in named.items())
-    return f"{counted(facts['examples']['train'], 'example')}, {steps}"
