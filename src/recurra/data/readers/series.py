@@ -166,9 +166,9 @@ class SeriesReader:
         id: str,
     ) -> Example:
         lines = [line for line, _ in rows]
-        places = [f"{path}:{line}" for line in lines]
+        named = [(f"{path}:{line}", cells) for line, cells in rows]
         values = {
-            key: np.array([[value_of(cells[k], at) for k in some] for at, (_, cells) in zip(places, rows, strict=True)])
+            key: np.array([[value_of(cells[k], place) for k in some] for place, cells in named])
             for key, some in columns.items()
         }
         said: list[str] = []
