@@ -68,6 +68,7 @@ def test_outputs_may_end_early_or_be_missing(path: Path) -> None:
     assert read(path, "u,y\n1,\n2,\n")["outputs"].shape == (0, 1)
     example = read(path, "u,z\n1,5\n2,6\n", inputs=("u",), outputs=("y",))
     assert "outputs" not in example and example["inputs"].tolist() == [[1], [2]]
+    assert example["names"] == ["y"]  # what is simulated has a name all the same
     with pytest.raises(DataError, match=r"reader\.inputs = 'y' is no column"):
         read(path, "u,x\n1,5\n2,6\n", inputs=("u",), outputs=("x", "y"))
 

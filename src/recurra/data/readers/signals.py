@@ -89,6 +89,8 @@ class SignalsReader:
         example = {"inputs": given, **({"times": found["times"]} if "times" in found else {})}
         if outputs:
             example |= {"outputs": self._known(path, outputs, said), "names": found["names"][D:]}
+        elif all(isinstance(each, str) for each in _named(self.outputs)) and _named(self.outputs):
+            example["names"] = [*_named(self.outputs)]
         return self._part(example, str(found["place"]))
 
     def _read(self, path: Path, columns: Columns | Literal["auto"], missing: Filling) -> Example:
