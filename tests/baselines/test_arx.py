@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -47,32 +46,42 @@ def test_order_weights_and_simulation(sides: Any, fed: bool) -> None:
     (row,) = (Arx(most, initial) if fed else Fir(most)).rows(train, test, codecs)
 
     def lags(u: np.ndarray, y: np.ndarray, t: int, order: int) -> np.ndarray:
-        past = [
-            each[t - k] if t >= k else np.zeros(2) for k in range(1, order + 1) for each in ((y, u) if fed else (u,))
-        ]
+        first = y[0] if initial else np.zeros(2)
+        past: list[np.ndarray] = []
+        for k in range(1, order + 1):
+            past += [y[t - k] if t >= k else first] if fed else []
+            past += [u[max(0, t - k)]]
         return np.concatenate([[1.0], u[t], *past])
 
-    best: Any = (math.inf,)
+    def fitted(pieces: list[tuple[np.ndarray, np.ndarray]], order: int) -> np.ndarray:
+        X = np.array([lags(u, y, t, order) for u, y in pieces for t in range(order, len(u))])
+        Y = np.concatenate([y[order:] for _, y in pieces])
+        return np.linalg.lstsq(X, Y, rcond=None)[0]
+
+    def said(u: np.ndarray, y: np.ndarray, order: int, weights: np.ndarray) -> np.ndarray:
+        own, found = y.copy(), []
+        for t in range(len(u)):
+            found.append(lags(u, own, t, order) @ weights)
+            if t >= initial:
+                own[t] = found[-1]
+        return np.array(found)
+
+    pieces = [encoded(each, codecs) for each in train]
+    begun, errors = [(u[: len(u) * 4 // 5], y[: len(y) * 4 // 5]) for u, y in pieces], []
     for order in range(1, most + 1):
-        pieces = [encoded(each, codecs) for each in train[:2]]
-        X = np.array([lags(u, y, t, order) for u, y in pieces for t in range(most, len(u))])
-        Y = np.concatenate([y[most:] for _, y in pieces])
-        weights, *_ = np.linalg.lstsq(X, Y, rcond=None)
-        aic = len(X) * np.log(np.square(Y - X @ weights).mean(0)).sum() + 2 * 2 * X.shape[1]
-        best = min(best, (aic, order, weights), key=lambda each: each[0])
-    _, order, weights = best
-    assert row.note.startswith(f"order {order} by AIC") and row.size == weights.size
+        weights = fitted(begun, order)
+        whole = [np.square(said(u, y, order, weights) - y)[len(u) * 4 // 5 :].sum() for u, y in pieces]
+        errors.append(sum(whole))
+    order = 1 + int(np.argmin(errors))
+    weights = fitted(pieces, order)
+    assert row.note.startswith(f"order {order} by its simulation") and row.size == weights.size
     u, y = encoded(test[0], codecs)
-    own, said = y.copy(), []
-    for t in range(len(u)):
-        said.append(lags(u, own, t, order) @ weights)
-        if t >= initial:
-            own[t] = said[-1]
-    assert np.allclose(row.predictions[0]["outputs"], codecs["target"].decode(np.array(said)), atol=1e-8)
+    expected = codecs["target"].decode(said(u, y, order, weights))
+    assert np.allclose(row.predictions[0]["outputs"], expected, atol=1e-8)
     if fed:
-        assert order == 2
         errors = [
-            codecs["target"].decode(lags(u, y, t, 2)[None] @ weights)[0] - test[0]["outputs"][t] for t in range(2, 70)
+            codecs["target"].decode(lags(u, y, t, order)[None] @ weights)[0] - test[0]["outputs"][t]
+            for t in range(order, 70)
         ]
         assert row.note.endswith(f"RMSE {np.sqrt(np.square(errors).mean()):.4g}")
         assert np.abs(row.predictions[0]["outputs"][5:] - test[0]["outputs"][5:]).mean() < 0.05

@@ -17,24 +17,32 @@ def by_aic(pieces: Iterable[tuple[Array, Array]], counts: Sequence[int]) -> tupl
     """Which of the `counts` of leading columns explains best, and the weights [count, q] of these.
 
     `pieces` are rows X [n, k] and what they explain, Y [n, q], as many of both as one likes. The criterion is
-    AIC = Σ_q N log(RSS_q / N) + 2 q · count, over all N rows; of equals the first. One QR of [X | Y] gives the RSS of
-    every count: what the columns left out explain is in their rows of R.
+    AIC = Σ_q N log(RSS_q / N) + 2 q · count, over all N rows; of equals the first.
     Source: Akaike 1974, A new look at the statistical model identification.
     """
-    factor: Array = np.zeros((0, 0))
-    N, total, k = 0, np.zeros(0), 0
-    for X, Y in pieces:
-        k = X.shape[1]
-        rows = np.concatenate((X, Y), 1)
-        factor = np.asarray(np.linalg.qr(np.concatenate((factor, rows)) if N else rows, mode="r"))
-        N, total = N + len(X), total + np.square(Y).sum(0) if N else np.square(Y).sum(0)
-    whole = np.zeros((k + len(total),) * 2)  # R has fewer rows where there are fewer rows than columns
-    whole[: len(factor)] = factor
-    R, Z = whole[:k, :k], whole[:k, k:]
-    rest = np.square(whole[k:, k:]).sum(0)
+    R, Z, rest, N = triangular(pieces)
     left = rest + np.concatenate((np.cumsum(np.square(Z[::-1]), 0)[::-1], np.zeros((1, len(rest)))))  # RSS by count
-    floor = SMALLEST * total + np.finfo(float).tiny
+    floor = SMALLEST * left[0] + np.finfo(float).tiny
     criteria = [N * np.log(np.maximum(left[c], floor) / N).sum() + 2 * len(rest) * c for c in counts]
     best = counts[int(np.argmin(criteria))]
-    weights = np.linalg.lstsq(R[:best, :best], Z[:best], rcond=None)[0]
-    return best, np.asarray(weights, np.float64)
+    return best, solved(R, Z, best)
+
+
+def triangular(pieces: Iterable[tuple[Array, Array]]) -> tuple[Array, Array, Array, int]:
+    """What all least squares of leading columns come from: R [k, k] and Z [k, q] = Qᵀ Y of X = Q R, the RSS of all
+    columns [q], and the number of rows. What columns that are left out explain is in their rows of Z."""
+    factor: Array = np.zeros((0, 0))
+    N, k = 0, 0
+    for X, Y in pieces:
+        rows, k = np.concatenate((X, Y), 1), X.shape[1]
+        factor = np.asarray(np.linalg.qr(np.concatenate((factor, rows)) if N else rows, mode="r"))
+        N += len(X)
+    whole = np.zeros((factor.shape[1],) * 2)  # R has fewer rows where there are fewer rows than columns
+    whole[: len(factor)] = factor
+    return whole[:k, :k], whole[:k, k:], np.square(whole[k:, k:]).sum(0), N
+
+
+def solved(R: Array, Z: Array, count: int) -> Array:
+    """The weights [count, q] of so many leading columns, of what `triangular` gives."""
+    weights = np.linalg.lstsq(R[:count, :count], Z[:count], rcond=None)[0]
+    return np.asarray(weights, np.float64)
