@@ -106,8 +106,8 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
     ),
     "a reader without tags": (
         lambda: train("tagger", write("a.csv", b"\xff"), settings=[*SMALL, "reader.kind=table"]),
-        "reader.kind = 'table' gives text and label and labels, but the task 'tag' learns tags. Name a format with "
-        "tags: aligned, columns, conllu, jsonl, segmented.",
+        "reader.kind = 'table' gives text and label and labels and number and scale, but the task 'tag' learns tags. "
+        "Name a format with tags: aligned, columns, conllu, intervals, jsonl, npz, segmented, sequences.",
     ),
     "a tab in a cell": (
         lambda: train("classifier", write("a.tsv", TABLE.replace(",", "\t").replace("place 3", "\tplace"))),
@@ -149,7 +149,7 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
 TYPOS = {
     "ner reader.kind=colums": "unknown reader 'colums': did you mean 'columns' or 'conllu'?",
     "ner reader.kind=columns reader.tga=1": "unknown key reader.tga: did you mean 'tag'?",
-    "ner reader.tag=1": "reader.tag is a setting of conllu and columns, so the format is to be named, too: --set rea",
+    "ner reader.tag=1": "reader.tag is a setting of conllu and columns and sequences, so the format is to be named",
     "ner task.decoder=cfr": "task.decoder = 'cfr': did you mean 'crf'?",
     "ner data.set=atsi": "unknown data set 'atsi': did you mean 'atis'?",
     "nre": "unknown recipe 'nre': did you mean 'ner'?",
