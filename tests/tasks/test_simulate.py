@@ -15,6 +15,7 @@ import torch
 
 import recurra
 from recurra import cli, registry
+from recurra.cli.report import print_scores
 from recurra.data.codecs.numbers import Scaled
 from recurra.data.fields import Codecs
 from recurra.errors import ConfigError, DataError, NotCausal
@@ -287,6 +288,14 @@ def test_the_command_line(run: Any, file: Path, tmp_path: Path, capsys: pytest.C
     assert "no output for each of 40 inputs" in capsys.readouterr().err
     assert cli.call(["train", "simulate", str(file), "--set", "task.inital=5", "--out", str(tmp_path / "r")]) == 2
     assert "did you mean" in capsys.readouterr().err.lower()
+
+
+def test_small_errors_have_digits(run: Any, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of millivolts in a file in volts, too."""
+    scored = run.report["scores"]["test"]
+    print_scores("test", {**scored, "model": {**scored["model"], "rmse": 0.00027266, "fit": 99.5}})
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("model"))
+    assert " 0.000273 " in line and " 99.500 " in line
 
 
 def test_a_stream_on_the_command_line(

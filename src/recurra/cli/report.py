@@ -134,5 +134,5 @@ def _numbers(row: Mapping[str, Any], metrics: Sequence[str], digits: int) -> lis
 
 def _cell(value: Any, digits: int = 2) -> str:
     if isinstance(value, float):  # an error of millivolts in volts has digits, too
-        return f"{value:.3g}" if 0 < abs(value) < 10**-digits else f"{value:,.{digits}f}"
+        return f"{value:.3g}" if 0 < abs(value) < 10 ** (1 - digits) else f"{value:,.{digits}f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
