@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +147,18 @@ def test_times_in_several_columns_and_in_a_format_of_their_own(tmp_path: Path) -
     with pytest.raises(ConfigError, match=r"reader\.time_format = 'dd/mm'"):
         SeriesReader(time_format="dd/mm")
     assert read(tmp_path, "Month,v\n1949-01,1\n1949-02,2\n")["step"] == "1 month"
+
+
+def test_a_parquet_file_is_read_as_its_table(tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    file = tmp_path / "a.parquet"
+    times = [datetime(2020, 1, 1, hour) for hour in (0, 1, 2)]
+    parquet.write_table(pyarrow.table({"unique_id": ["a", "a", "b"], "ds": times, "y": [1.5, None, -3.0]}), file)
+    one, other = SeriesReader(missing="forward").read(file)
+    assert one["series"].tolist() == [[1.5], [1.5]] and other["series"].tolist() == [[-3]] and one["step"] == "1 hour"
+    assert SeriesReader().sniff(file)
+    with pytest.raises(DataError, match=r"a\.parquet:3: no value of y of a"):
+        list(SeriesReader().read(file))
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(DataError, match="is no Parquet file that can be read"):
+        list(SeriesReader().read(file))

@@ -12,6 +12,7 @@ from recurra.data.cells import SEPARATORS, Filling, cells_of, filled, is_missing
 from recurra.data.column import check_column, from_left
 from recurra.data.files import check_encoding, counted, head_lines, read_lines
 from recurra.data.gaps import lines_of, rows_with_gaps, since_seen, with_rows
+from recurra.data.parquet import is_parquet, parquet_rows
 from recurra.data.sample import Sample
 from recurra.data.times import check_time_format, check_times, moment, time_steps, times_between
 from recurra.errors import ConfigError, DataError, did_you_mean
@@ -47,7 +48,7 @@ class SeriesReader:
     where one stands for it, `since` [T, W], how long ago it was last seen, and `dt` [T], the time since the row before.
     Times may then be any that rise; with `every_step` those that they leave out are put in, as rows in which nothing is
     seen.
-    A column without a name is called by its number.
+    A column without a name is called by its number. A file called .parquet is read with pyarrow (an extra).
 
     Raises `DataError` for a cell that is no number, for another number of cells, for two columns of one name, for times
     that repeat, go back, leave one out or are of a time zone here and of none there, for missing values unless they are
@@ -106,6 +107,8 @@ class SeriesReader:
 
     def sniff(self, path: str | Path) -> str | None:
         """Why this reader takes the file; None if its first lines are no numbers with or without times."""
+        if is_parquet(Path(path)):
+            return "a table, by its name"
         lines = [line for line in head_lines(Path(path), self.encoding) if line.strip()][:20]
         if len(lines) < 3:
             return None
@@ -117,11 +120,7 @@ class SeriesReader:
         return "a table of numbers" if numbers and same else None
 
     def _all(self, path: Path) -> Iterator[Example]:
-        lines = [(number, line) for number, line in read_lines(path, self.encoding) if line.strip()]
-        if not lines:
-            raise DataError(f"{path}: no row of numbers, expected one a step. Name another file.")
-        separator = SEPARATORS.get(self.separator) or separator_of(lines[0][1])
-        rows = [(number, cells_of(line, separator)) for number, line in lines]
+        rows, separator = self._rows(path)
         if all(len(cells) > 1 and cells[-1] == "" for _, cells in rows):  # a separator at the end of each line
             rows = [(line, cells[:-1]) for line, cells in rows]
         named = self.header if self.header != "auto" else not any(number_in(cell) is not None for cell in rows[0][1])
@@ -155,6 +154,16 @@ class SeriesReader:
         for name, some in groups.items():
             example = self._series(some, read, called, times, path, name)
             yield example if id is None else {**example, "id": name}
+
+    def _rows(self, path: Path) -> tuple[list[tuple[int, list[str]]], str]:
+        """The cells of each row with its number, and what parts them in the file."""
+        if is_parquet(path):
+            return parquet_rows(path), ","
+        lines = [(number, line) for number, line in read_lines(path, self.encoding) if line.strip()]
+        if not lines:
+            raise DataError(f"{path}: no row of numbers, expected one a step. Name another file.")
+        separator = SEPARATORS.get(self.separator) or separator_of(lines[0][1])
+        return [(number, cells_of(line, separator)) for number, line in lines], separator
 
     def _series(
         self,
