@@ -15,9 +15,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import recurra
+from recurra.asking.answering import questions
 from recurra.bench.interleaved import machine
 from recurra.checkpoint import RunFolder, read_json
+from recurra.nn.matched import MatchedSum
+from recurra.runs.reading import own_parts
+from recurra.tasks.number_scores import number_scores
 
 PUBLISHED = {"LSTM, mean over time": 0.746, "LSTM, attention": 0.731, "10 CNN and 10 LSTM": 0.761, "EASE, BLRR": 0.705}
 """Taghipour & Ng 2016, a model for each prompt, the same folds."""
@@ -64,14 +70,51 @@ def fold_of(model: str, fold: int, seed: int, runs: Path) -> dict[str, Any]:
     }
 
 
+def halves(folder: Path) -> dict[str, float]:
+    """Kappa on a run's test essays by its network and its n-grams, alone and together, as they are and stretched to the
+    validation essays."""
+    run = recurra.load(folder, device="cpu")
+    model, parts = run.model, own_parts(run.config)
+    task, names = model.task, model.codecs["scale"].symbols
+    z, y, g = {}, {}, {}
+    for part in ("valid", "test"):
+        examples = getattr(parts, part)
+        asked = questions([model], examples)
+        z[part] = torch.zeros(len(examples), 2, len(names))
+        with torch.no_grad():
+            for places, batch in zip(asked.passes[0].order, asked.passes[0], strict=True):
+                said = task.ask(model.embedder, model.core, batch)
+                z[part][places] = torch.stack((said["network_z"], said["ngrams_z"]), 1)
+        y[part] = torch.tensor([float(each["number"]) for each in examples], dtype=torch.float64)
+        g[part] = torch.tensor([names.index(each["scale"]) for each in examples])
+    found = {}
+    for name, opinions in (("network", [0]), ("n-grams", [1]), ("both", [0, 1])):
+        for spread in (False, True):
+            together = MatchedSum(len(opinions), len(names))
+            for k in range(len(names)):
+                own = g["valid"] == k
+                truth = (y["valid"][own] - task.middle[k].double()) / task.spread[k].double()
+                together.calibrate(k, z["valid"][own][:, opinions, k], truth, spread)
+            numbers = task._in_units(together([z["test"][:, each] for each in opinions]))
+            said = numbers[torch.arange(len(numbers)), g["test"]].tolist()
+            scales = [names[k] for k in g["test"].tolist()]
+            kappa = number_scores(y["test"].tolist(), said, scales, task.round).metrics["kappa"]
+            found[f"{name}, stretched" if spread else name] = kappa
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=[*MODELS][:1])
     parser.add_argument("--folds", type=int, nargs="+", default=[*FOLDS])
+    parser.add_argument("--halves", type=Path, metavar="RUN", help="what the parts of a finished run are worth alone")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--runs", type=Path, default=Path("essay-runs"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/essays.json"))
     arguments = parser.parse_args()
+    if arguments.halves:
+        print(json.dumps(halves(arguments.halves), indent=1))
+        return
     results = json.loads(arguments.out.read_text(encoding="utf-8"))["results"] if arguments.out.is_file() else {}
     for model in arguments.models:
         for fold in arguments.folds:
