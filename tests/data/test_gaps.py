@@ -72,8 +72,11 @@ def test_or_are_put_in_as_rows_without_a_value(tmp_path: Path) -> None:
         read(tmp_path, "time,v\n0,1\n2,1\n2.5,1\n4.5,1\n6.5,1\n", every_step=True)
     with pytest.raises(DataError, match=r"a\.csv:5: 1,000,001 usual steps behind .* Is the time right\?"):
         read(tmp_path, "time,v\n0,1\n1,1\n2,1\n1000003,1\n", every_step=True)
-    with pytest.raises(ConfigError, match=r"reader\.every_step puts in rows .* 'forward'\. Set it"):
-        SeriesReader(missing="forward", every_step=True)
+    with pytest.raises(ConfigError, match=r"reader\.every_step puts in rows .* 'refuse'\. Set it"):
+        SeriesReader(every_step=True)
+    (tmp_path / "a.csv").write_text("time,v\n0,1\n1,2\n2,3\n4,5\n", encoding="utf-8")
+    (found,) = SeriesReader(missing="linear", every_step=True).read(tmp_path / "a.csv")
+    assert found["series"][:, 0].tolist() == [1, 2, 3, 4, 5] and "seen" not in found
 
 
 def test_what_no_filling_mends(tmp_path: Path) -> None:
@@ -81,7 +84,7 @@ def test_what_no_filling_mends(tmp_path: Path) -> None:
         read(tmp_path, "date,v\n2020-01-01,1\n2020-01-01,2\n")
     with pytest.raises(DataError, match="no value of v at all"):
         read(tmp_path, "v,w\n,1\n,2\n")
-    with pytest.raises(DataError, match=r"is not one step behind .* --set reader\.missing=seen, or write the rows"):
+    with pytest.raises(DataError, match=r"is not one step behind .* --set reader\.missing=seen, or put in the rows"):
         read(tmp_path, ROWS, missing="forward")
 
 

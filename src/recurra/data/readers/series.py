@@ -46,8 +46,8 @@ class SeriesReader:
     value there is by that one, behind the last by that. "keep" leaves them NaN. With "seen" they are data: filled
     forward, and said in three more fields, in units of the usual step: `seen` [T, W], 1 where a value is there and 0
     where one stands for it, `since` [T, W], how long ago it was last seen, and `dt` [T], the time since the row before.
-    Times may then be any that rise; with `every_step` those that they leave out are put in, as rows in which nothing is
-    seen.
+    Times may then be any that rise. With `every_step` those that they leave out are put in, as rows in which nothing is
+    seen, to be filled like empty cells.
     A column without a name is called by its number. A file called .parquet is read with pyarrow (an extra).
 
     Raises `DataError` for a cell that is no number, for another number of cells, for two columns of one name, for times
@@ -92,9 +92,10 @@ class SeriesReader:
                 check_column(name, column)
         self.encoding = check_encoding(encoding)
         self.columns, self.times, self.id = columns, times, id
-        if every_step and missing != "seen":
+        if every_step and missing == "refuse":
             raise ConfigError(
-                f"reader.every_step puts in rows without a value, but reader.missing = {missing!r}. Set it to 'seen'."
+                "reader.every_step puts in rows without a value, but reader.missing = 'refuse'. Set it to 'seen', "
+                "'forward' or 'linear'."
             )
         self.separator, self.header, self.missing, self.every_step = separator, header, missing, every_step
         self.time_format = check_time_format(time_format)
@@ -185,7 +186,7 @@ class SeriesReader:
         if times:
             said = [_together([cells[column] for column in times]) for _, cells in rows]
             form = self.time_format if len(times) == 1 else "iso"
-            if self.missing == "seen":
+            if self.missing == "seen" or self.every_step:
                 step, dt = time_steps(said, path, lines, form)
             else:
                 step = check_times(said, path, lines, form)
