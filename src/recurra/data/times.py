@@ -46,8 +46,8 @@ def check_times(times: Sequence[str], path: Path, lines: Sequence[int], form: st
         if not math.isclose(step, 1, rel_tol=1e-6):
             raise DataError(
                 f"{path}:{line}: {cell} is not one step behind the time above it, as most others are. Take it as it "
-                "is: --set reader.missing=seen, or put in the rows that are missing: --set reader.every_step=true --set "
-                "reader.missing=forward"
+                "is: --set reader.missing=seen, or put in the rows that are missing: --set reader.every_step=true "
+                "--set reader.missing=forward"
             )
     return said
 
