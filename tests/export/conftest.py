@@ -61,7 +61,8 @@ def make_model(recipe: str, settings: Mapping[str, Any] | None = None) -> Model:
         symbols = {"input": fitted(config["vocabulary"])}
     else:
         draw = np.random.default_rng(0)
-        symbols = {"input": registry.construct("codec", task.fields["input"].codec).fit([draw.normal(size=(9, 2))])}
+        numbers = config.get("input", task.fields["input"].codec)
+        symbols = {"input": registry.construct("codec", numbers).fit([draw.normal(size=(9, 2))])}
     if "target" in task.fields:
         joint = config["task"].get("tied") == "all"
         symbols["target"] = symbols["input"] if joint else fitted(config.get("target") or config["vocabulary"])
