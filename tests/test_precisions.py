@@ -22,6 +22,7 @@ SMALL: dict[str, Any] = {
     **dict.fromkeys(("embedder.size", "core.hidden_size", "task.decoder.hidden_size"), 8),
     "batching.streams": 2,
     "batching.steps": 12,
+    "batching.stride": 6,
     "batching.size": 16,
     "baseline.order": 2,
     "vocabulary.size": 300,
@@ -29,6 +30,7 @@ SMALL: dict[str, Any] = {
     "task.decoder.num_layers": 1,
     "core.num_layers": 1,
     "task.look_back": 8,
+    "task.initial": 2,
     "task.horizon": 4,
     "task.segment": 4,
     "embedder.segment": 4,
@@ -133,6 +135,7 @@ FILES: dict[str, Callable[[Path], Path | list[Path]]] = {
     "poem": poems,
     "segment": words,
     "forecast": series,
+    "simulate": series,
     "score": scored,
 }
 """By recipe, else by task."""

@@ -29,6 +29,7 @@ SMALL = {
     "embedder.size": 8,
     "core.hidden_size": 8,
     "core.heads": 2,
+    "core.degree": 1,  # random weights of products run away
     "core.feed_forward": 12,
     "task.decoder.hidden_size": 8,
     "task.decoder.heads": 2,
@@ -65,7 +66,10 @@ def make_model(recipe: str, settings: Mapping[str, Any] | None = None) -> Model:
         symbols = {"input": registry.construct("codec", numbers).fit([draw.normal(size=(9, 2))])}
     if "target" in task.fields:
         joint = config["task"].get("tied") == "all"
-        symbols["target"] = symbols["input"] if joint else fitted(config.get("target") or config["vocabulary"])
+        if "vocabulary" in config:
+            symbols["target"] = symbols["input"] if joint else fitted(config.get("target") or config["vocabulary"])
+        else:
+            symbols["target"] = registry.construct("codec", task.fields["target"].codec).fit([draw.normal(size=(9, 2))])
     if config["embedder"].get("spelling"):
         symbols["characters"] = Character().fit([TEXT])
     if "tags" in task.fields:
