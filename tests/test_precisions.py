@@ -24,6 +24,7 @@ SMALL: dict[str, Any] = {
     "batching.steps": 12,
     "batching.stride": 6,
     "batching.size": 16,
+    "batching.stride": 4,
     "baseline.order": 2,
     "vocabulary.size": 300,
     "vocabulary.max_size": 60,
@@ -45,7 +46,7 @@ TRAINING = {
     "max_minutes": None,
     "evaluate_every": 1.0,
 }
-SHARES = {"set": None, "valid_fraction": 0.2, "test_fraction": 0.2}
+SHARES = {"set": None, "valid_fraction": 0.2, "test_fraction": 0.2, "valid_steps": None, "test_steps": None}
 PROCESSORS = {
     "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "RECURRA_INSTRUCTIONS": "avx2", "ATEN_CPU_CAPABILITY": "avx2"},
     "SSE4.1": {"ONEDNN_MAX_CPU_ISA": "SSE41", "RECURRA_INSTRUCTIONS": "portable", "ATEN_CPU_CAPABILITY": "default"},
