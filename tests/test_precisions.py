@@ -24,7 +24,6 @@ SMALL: dict[str, Any] = {
     "batching.steps": 12,
     "batching.stride": 6,
     "batching.size": 16,
-    "batching.stride": 4,
     "baseline.order": 2,
     "vocabulary.size": 300,
     "vocabulary.max_size": 60,

@@ -58,15 +58,16 @@ def make_model(recipe: str, settings: Mapping[str, Any] | None = None) -> Model:
     small = {name: value for name, value in SMALL.items() if _has(config, name)}
     config = configuration.with_settings(config, {**small, **settings})
     task = registry.construct("task", config["task"])
-    if "vocabulary" in config:
-        symbols = {"input": fitted(config["vocabulary"])}
+    numbers = config.get("vocabulary", config.get("input", task.fields["input"].codec))
+    of_numbers = "vectors" in registry.find("codec", numbers["kind"]).forms
+    draw = np.random.default_rng(0)
+    if of_numbers:
+        symbols = {"input": registry.construct("codec", numbers).fit([draw.uniform(1, 2, (9, 2))])}
     else:
-        draw = np.random.default_rng(0)
-        numbers = config.get("input", task.fields["input"].codec)
-        symbols = {"input": registry.construct("codec", numbers).fit([draw.normal(size=(9, 2))])}
+        symbols = {"input": fitted(numbers)}
     if "target" in task.fields:
         joint = config["task"].get("tied") == "all"
-        if "vocabulary" in config:
+        if not of_numbers:
             symbols["target"] = symbols["input"] if joint else fitted(config.get("target") or config["vocabulary"])
         else:
             symbols["target"] = registry.construct("codec", task.fields["target"].codec).fit([draw.normal(size=(9, 2))])
@@ -86,6 +87,9 @@ def make_model(recipe: str, settings: Mapping[str, Any] | None = None) -> Model:
     model = Model.from_config(config, symbols).eval()
     for parameter in model.parameters():
         torch.nn.init.uniform_(parameter, -0.5, 0.5)
+    for buffer in model.buffers():
+        if buffer.is_floating_point() and bool(buffer.isnan().any()):  # what a training sets at its end
+            torch.nn.init.uniform_(buffer, 0.1, 0.5)
     return model
 
 
