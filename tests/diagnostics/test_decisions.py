@@ -13,7 +13,7 @@ from recurra.diagnostics import attribution, next_symbols
 from recurra.diagnostics.decisions import Decision
 from recurra.errors import ConfigError
 from recurra.model import Model
-from recurra.tasks.contract import Starts
+from recurra.tasks.writing import Starts
 from recurra.types import Batch, Lengths
 
 Made = Callable[..., Model]

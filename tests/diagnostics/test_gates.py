@@ -77,14 +77,15 @@ def test_every_cell_shows_its_gates(cell: str) -> None:
     case = make_case(registry.find("cell", cell), Configuration("gates", layers=2, bidirectional=True, batch=1))
     trace: list[Any] = []
     with torch.no_grad():
-        y, _ = case.layer(case.x, trace=trace)
+        y, _ = case.layer(case.x, trace=trace, **case.given)
     found = observed(tuple("abcdefg"), trace)
     assert {(one.layer, one.direction) for one in found.states} == {
         (layer, way) for layer in (1, 2) for way in ("forwards", "backwards")
     }
     for one in found.gates:
         low, high = one.values.min(), one.values.max()
-        assert one.values.shape[0] == 7 and np.isfinite(one.values).all() and low < high, one.name
+        assert one.values.shape[0] == 7 and np.isfinite(one.values).all(), one.name
+        assert low < high or one.function == "relu", one.name  # which shuts all of them where rates begin at 0
         if one.function == "sigmoid":
             assert low > 0 and high < 1
     top = [found.find(case.layer.cell.state[0], 2, way).values for way in ("forwards", "backwards")]

@@ -21,7 +21,7 @@ from recurra.nn.crf import marginals
 from recurra.registry import names
 from recurra.streaming.session import Session, advance, open_session
 from recurra.streaming.stepping import How
-from recurra.tasks.contract import Continues
+from recurra.tasks.writing import Continues
 from recurra.testing.cores import core_settings
 from recurra.types import Batch
 

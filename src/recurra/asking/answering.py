@@ -17,7 +17,8 @@ from recurra.engine.device import autocast, moved
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.progress import steps
-from recurra.tasks.contract import Calibrates, Prepares, Reads, Starts
+from recurra.tasks.contract import Calibrates, Prepares, Reads
+from recurra.tasks.writing import Starts
 from recurra.types import Batch, Example
 
 Stop = Callable[[], bool]

@@ -20,7 +20,7 @@ from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.search import Search, longest_of
 from recurra.errors import ConfigError
 from recurra.model import Model
-from recurra.tasks.contract import Constrains, Written, aligns, copies
+from recurra.tasks.writing import Constrains, Written, aligns, copies
 from recurra.types import Batch, Example
 
 

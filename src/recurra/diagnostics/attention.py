@@ -15,7 +15,7 @@ from recurra.engine import Trace
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.nn.watch import LayerTrace, Watched
-from recurra.tasks.contract import Aligns
+from recurra.tasks.writing import Aligns
 
 Weights = NDArray[np.float64]
 

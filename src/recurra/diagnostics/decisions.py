@@ -27,7 +27,8 @@ from recurra.diagnostics.reading import Given, Parts, Reading, frozen_copy, read
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.progress import steps as counted
-from recurra.tasks.contract import Continues, GuessesSymbols, LosesByStep, Starts, of_whole
+from recurra.tasks.contract import GuessesSymbols, LosesByStep, of_whole
+from recurra.tasks.writing import Continues, Starts
 from recurra.types import Batch
 
 Shares = NDArray[np.float64]

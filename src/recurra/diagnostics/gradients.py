@@ -25,7 +25,8 @@ from recurra.equations.gates import activations, slope
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
 from recurra.nn.watch import LayerTrace, Watched
-from recurra.tasks.contract import Continues, LosesByStep, ReadsInSegments
+from recurra.tasks.contract import LosesByStep, ReadsInSegments
+from recurra.tasks.writing import Continues
 
 Curve = NDArray[np.float64]
 CHOSEN = 8

@@ -14,7 +14,8 @@ from recurra.diagnostics.plain import plain
 from recurra.diagnostics.reading import END, Given, Reading, frozen_copy, read
 from recurra.errors import ConfigError
 from recurra.model import Model
-from recurra.tasks.contract import Continues, GuessesSymbols, Starts
+from recurra.tasks.contract import GuessesSymbols
+from recurra.tasks.writing import Continues, Starts
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from torch import Tensor
 from recurra.data.codecs.contract import Lays
 from recurra.decoding.state import leaves, rebuilt
 from recurra.model import Model
-from recurra.tasks.contract import Arranges, Continues, Starts, follows
+from recurra.tasks.contract import Arranges, follows
+from recurra.tasks.writing import Continues, Starts
 from recurra.types import Batch, Lengths
 
 Feeds = dict[str, NDArray[Any]]

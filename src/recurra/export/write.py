@@ -22,7 +22,8 @@ from recurra.export.opened import FORMAT, stand_in
 from recurra.export.parts import Part, parts
 from recurra.export.program import quiet, record
 from recurra.progress import stage, steps
-from recurra.tasks.contract import Reads, Starts, copies
+from recurra.tasks.contract import Reads
+from recurra.tasks.writing import Starts, copies
 
 SECTIONS = ("reader", "vocabulary", "input", "target", "batching", "embedder", "core", "task", "search", "baseline")
 """What an export keeps of a config: nothing of where the data lay, or how it was trained."""

@@ -34,6 +34,12 @@ def check_given(given: Mapping[str, Tensor], cell: Cell, x: Tensor, weight: Tens
             )
 
 
+def usual(cell: Cell, x: Tensor, units: int) -> dict[str, Tensor]:
+    """What a layer of `units` reads beside one step x [B, I], by the engine's names, where every step is a usual one
+    and every value there."""
+    return {f"given_{name}": x.new_ones(x.shape[0], units if name == "dt" else x.shape[1]) for name in cell.given}
+
+
 @dataclass(frozen=True, eq=False)
 class Beside:
     """The values that were given for the lowest layer, by name: dt [T, B, 1], seen and since [T, B, I].

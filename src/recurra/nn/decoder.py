@@ -18,6 +18,7 @@ from recurra.errors import ConfigError, did_you_mean
 from recurra.limits import check_layers, check_size
 from recurra.nn import attention as attentions
 from recurra.nn import bridge as bridges
+from recurra.nn.beside import usual
 from recurra.nn.bridge import Bridge, States, summary
 from recurra.nn.layers import Layers, start_weights
 from recurra.nn.multi_head import LookBack, Pair
@@ -269,7 +270,8 @@ class RecurrentDecoder(nn.Module):
         layer = self.layers[k]
         if x.shape[0] == 1:
             weights = {name.removesuffix("_l0"): values for name, values in layer.named_parameters()}
-            after = reference.step(self._layer, x[0], state, weights, {})
+            beside = usual(self._layer.cell, x[0], state[0].shape[1])
+            after = reference.step(self._layer, x[0], state, weights, beside)
             return after[0][None], after
         h, final = layer(x, tuple(s[None] for s in state))
         return h, (final[0],) if isinstance(final, Tensor) else tuple(s[0] for s in final)

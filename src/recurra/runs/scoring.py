@@ -16,18 +16,10 @@ from recurra.errors import ConfigError, DataError
 from recurra.progress import steps
 from recurra.runs.adaptation import Adaptation, not_for
 from recurra.runs.adapted_scores import adapted_scores, own_text
-from recurra.tasks.contract import (
-    HasParts,
-    Implies,
-    Predicts,
-    Prepares,
-    ScoredByLoss,
-    ScoresItself,
-    StandsBeside,
-    Starts,
-)
+from recurra.tasks.contract import HasParts, Implies, Predicts, Prepares, ScoredByLoss, ScoresItself, StandsBeside
 from recurra.tasks.metrics import with_metrics
 from recurra.tasks.scores import Scores, perplexity
+from recurra.tasks.writing import Starts
 from recurra.training.evaluation import Score, evaluate
 from recurra.types import Example
 

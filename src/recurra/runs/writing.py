@@ -25,7 +25,7 @@ from recurra.decoding.sample import distribution, prompt_ids, without
 from recurra.decoding.search import longest_of
 from recurra.engine.device import moved
 from recurra.streaming.session import Session, advance
-from recurra.tasks.contract import copies
+from recurra.tasks.writing import copies
 
 PROMPT = 256
 """Symbols of a prompt that are read in one round."""

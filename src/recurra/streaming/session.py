@@ -21,8 +21,8 @@ from recurra.forms.files import SESSION
 from recurra.model import Model
 from recurra.streaming.stepping import How, joined, parted
 from recurra.streaming.stream import Given, Said, Stream, Symbol, stream_of
-from recurra.tasks.contract import Continues
 from recurra.tasks.naming import likeliest_symbols
+from recurra.tasks.writing import Continues
 
 AT_ONCE = 64
 """Symbols of one session that are read before the first of them is answered."""

@@ -23,11 +23,12 @@ from recurra.nn.decoder import Source
 from recurra.nn.frequencies import begin_at_frequencies
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
-from recurra.tasks.contract import Asker, Card, Written
+from recurra.tasks.contract import Asker, Card
 from recurra.tasks.error_rates import exact_scores, pronunciation_scores
 from recurra.tasks.poem_scores import poem_report, poem_scores
 from recurra.tasks.scores import Scores
 from recurra.tasks.translation_scores import load_sacrebleu, translation_scores
+from recurra.tasks.writing import Written
 from recurra.types import Batch, Example, Field, Output, Sizes
 
 SENTENCE = "The quick brown fox"

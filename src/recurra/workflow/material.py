@@ -30,9 +30,9 @@ from recurra.tasks.contract import (
     Prepares,
     ScoredByLoss,
     Settles,
-    Starts,
     make_options,
 )
+from recurra.tasks.writing import Starts
 from recurra.training.evaluation import Batches, Validation, evaluate
 from recurra.types import GAPS, Batch, Example
 from recurra.workflow.doubts import check_fields, doubts, looks_labelled, other_format, settled_words, unseen

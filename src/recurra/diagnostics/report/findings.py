@@ -27,7 +27,7 @@ from recurra.diagnostics.tracking import Tested, Tracker, beyond_chance
 from recurra.errors import DataError, RecurraError
 from recurra.model import Model
 from recurra.progress import stage
-from recurra.tasks.contract import Starts
+from recurra.tasks.writing import Starts
 from recurra.types import Example
 
 Found = TypeVar("Found")
