@@ -18,7 +18,7 @@ demo: $(VENV)/.installed
 
 # The README's commands train by the clock, so nothing else may run beside them.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --ignore tests/test_readme.py
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --ignore tests/test_readme.py
 	$(BIN)/python -m pytest tests/test_readme.py
 
 test-instructions: $(VENV)/.installed-dev

@@ -26,6 +26,10 @@ os.environ.setdefault("RECURRA_CACHE", str(Path(__file__).parents[1] / ".pytest_
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs and nohup ignore
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+LONGEST = ("every/test_cells", "export/test_models", "export/test_clients", "engine/native/test_instructions")
+LONGEST += ("test_precisions", "engine/triton/test_triton", "golden/test_golden", "engine/native/test_memory")
+LONGEST += ("docs/test_why_memory", "docs/test_custom_cell", "test_killed", "cli/test_serve")
+"""Files that take longest, which begin first: a file is one worker's, and the last one is waited for."""
 settings.register_profile("recurra", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("recurra")
 
@@ -84,3 +88,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in terminalreporter.stats.get("skipped", []):
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             out.write(f"{report.nodeid}\t{reason.removeprefix('Skipped: ')}\n")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {f"{name}.py": k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(str(item.path.relative_to(Path(__file__).parent)), len(places)))
