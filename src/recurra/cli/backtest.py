@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from recurra import workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
@@ -18,7 +21,7 @@ def backtest(
     *files: Path,
     windows: int | None = None,
     stride: int | None = None,
-    owa: bool = False,
+    owa: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     rows: Path | None = None,
     out: Path | None = None,
     set_: Reading = None,
