@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 # What computes, and what travels to other processors; tests that restrict themselves are among all tests.
 SLICE := tests/engine/native/test_memory.py tests/engine/test_choose.py tests/engine/test_demands.py tests/engine/test_record.py \
-	tests/nn/test_step.py tests/nn/test_recurrent.py tests/training/test_trainer.py tests/training/test_resume.py \
+	tests/nn/test_step.py tests/nn/test_recurrent.py \
 	$(addprefix tests/export/test_export.py::test_,weights_in_eight_bits_are_smaller_and_nearly_the_same \
 	eight_bit_products_fit_where_two_are_added_in_sixteen_bits)
 
@@ -22,9 +22,9 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/test_readme.py
 
 test-instructions: $(VENV)/.installed-dev
-	for set in avx2 portable; do \
-		$(BIN)/python -m pytest --numprocesses auto --instructions $$set $(SLICE) || exit 1; \
-	done
+	$(BIN)/python -m pytest --numprocesses auto --instructions avx2 $(SLICE) tests/training/test_trainer.py \
+		tests/training/test_resume.py
+	$(BIN)/python -m pytest --numprocesses auto --instructions portable $(SLICE)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check
