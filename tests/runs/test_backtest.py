@@ -123,3 +123,21 @@ def test_the_command_line(run: Any, file: Path, tmp_path: Path, capsys: pytest.C
     assert json.loads(capsys.readouterr().out)["windows"] == 6
     assert cli.call(["backtest", str(run.path), str(tmp_path / "no.csv")]) == 2
     assert cli.call(["backtest", str(run.path), "--stride", "0"]) == 2
+
+
+def test_what_was_not_seen_is_no_truth(tmp_path: Path) -> None:
+    """Values that the reader filled are read by the run, but nothing is compared with them."""
+    draw, t = np.random.default_rng(5), np.arange(160)
+    values = 5 + np.sin(2 * np.pi * t / 12) + draw.normal(0, 0.1, 160)
+    gone = draw.random(160) < 0.2
+    file = tmp_path / "gaps.csv"
+    rows = (f"{n},{'' if lost else f'{value:.4f}'}\n" for n, value, lost in zip(t, values, gone, strict=True))
+    file.write_text("ds,y\n" + "".join(rows), encoding="utf-8")
+    run = recurra.train("forecast", file, out=tmp_path / "run", settings={**SMALL, "reader.missing": "seen"})
+    recurra.backtest(run.path, file, windows=2, rows=tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as opened:
+        _, *written = csv.reader(opened)
+    assert [row[3] == "" for row in written] == gone[-2 * H :].tolist() and any(row[3] == "" for row in written)
+    found = recurra.backtest(run.path, file, windows=2, rows=tmp_path / "rows.csv")
+    errors = [abs(float(row[3]) - float(row[4])) for row in written if row[3]]
+    assert found.scores["run"]["mae"] == pytest.approx(np.mean(errors))

@@ -117,7 +117,7 @@ def test_an_emission_is_asked_of_the_values_it_is_of(kind: str, apart: bool) -> 
     batch = windows()
     y = task._vectors(embedder, core, task._window(batch), Frame())
     future = batch.fields["target"][:, L - 1 :]
-    said = {name: task._placed(rows, 3, 3) for name, rows in task.emission.distribution(y).items()}
+    said = {name: task.coming.values(rows, 3) for name, rows in task.emission.distribution(y).items()}
     assert all(each.shape[:3] == (3, H, W) for each in said.values())
     if kind == "gaussian":
         expected = -torch.distributions.Normal(said["mean"], said["spread"]).log_prob(future).sum()

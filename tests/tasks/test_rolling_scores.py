@@ -66,6 +66,7 @@ def test_naive2_takes_a_season_out_and_puts_it_back() -> None:
     assert np.allclose(naive2(x, 6, 4), 10 * season[(60 + np.arange(6)) % 4])
     noise = np.random.default_rng(2).normal(10, 1, 60)
     assert naive2(noise, 3, 4).tolist() == [noise[-1]] * 3  # no season is sure
+    assert naive2(x - 10, 2, 4).tolist() == [x[-1] - 10] * 2  # of values below 0
     assert naive2(np.full(60, 5.0), 2, 4).tolist() == [5, 5] and naive2(x[:9], 2, 4).tolist() == [x[8]] * 2
 
 

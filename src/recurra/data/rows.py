@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from recurra.data.cells import cells_of, separator_of
 from recurra.data.files import counted, read_lines
+from recurra.data.table_cells import cells_of, separator_of
 from recurra.errors import DataError, did_you_mean
 
 Row = tuple[str, list[str]]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recurra.data.cells import number_in
 from recurra.data.files import counted, shortened
+from recurra.data.table_cells import number_in
 from recurra.errors import ConfigError, DataError
 
 UNITS = (("week", 604_800), ("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))

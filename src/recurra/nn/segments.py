@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -87,6 +89,37 @@ class SegmentEmbedder(nn.Module):
             pieces = pieces.flatten(2).transpose(0, 1)
         x = dropout(self.linear(pieces).relu(), self.dropout, self.training)
         return x.transpose(0, 1), Lengths(lengths)
+
+
+@dataclass(frozen=True)
+class FutureSegments:
+    """How a horizon of steps of W variables lies in rows of `segment` steps, a row for each that a core says: with
+    `apart` for each variable of each series, those of a series side by side, else of all variables together."""
+
+    horizon: int
+    segment: int
+    W: int
+    apart: bool
+
+    @property
+    def count(self) -> int:
+        """How many segments the horizon has; the last one may reach beyond it."""
+        return -(-self.horizon // self.segment)
+
+    def rows(self, future: Tensor) -> Tensor:
+        """Values [B, horizon, W] as rows [B (· W) · count, segment (· W)]; NaN behind the horizon."""
+        behind = self.count * self.segment - self.horizon
+        x = F.pad(future, (0, 0, 0, behind), value=math.nan).unflatten(1, (self.count, self.segment))
+        return x.permute(0, 3, 1, 2).flatten(0, 2) if self.apart else x.flatten(2).flatten(0, 1)
+
+    def values(self, rows: Tensor, B: int, count: int | None = None) -> Tensor:
+        """Rows of B series, of so many segments where that are not all, as values [B, horizon, W, …]."""
+        steps, rest = (count or self.count) * self.segment, rows.shape[2:]
+        if self.apart:
+            x = rows.reshape(B, self.W, steps, *rest).transpose(1, 2)
+        else:
+            x = rows.reshape(B, steps, self.W, *rest)
+        return x[:, : self.horizon]
 
 
 def in_segments(given: Tensor, lengths: Tensor | None, w: int) -> tuple[Tensor, Tensor | None]:

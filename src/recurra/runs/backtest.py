@@ -23,7 +23,7 @@ from recurra.errors import ConfigError, DataError
 from recurra.progress import steps
 from recurra.runs.reading import cut_of, read_like_training
 from recurra.tasks.contract import Backtests
-from recurra.tasks.rolling_scores import Numbers, Rolling, naive2, repeated, season_errors
+from recurra.tasks.rolling_scores import Numbers, Rolling, levels_of, naive2, repeated, season_errors
 from recurra.types import Example
 
 AT_ONCE = 256
@@ -38,7 +38,9 @@ class Series:
 
     example: Example
     values: Numbers
-    """[T, W]"""
+    """[T, W], where one is missing filled as its reader does."""
+    truth: Numbers
+    """The same, NaN where nothing was seen."""
     cutoffs: Sequence[int]
     """How many steps are known at each, from the first on."""
     absolute: Numbers
@@ -54,7 +56,7 @@ class Series:
         return own if name is None else [str(name)] if W == 1 else [f"{name}/{each}" for each in own]
 
     def time(self, step: int) -> str:
-        """The time of a step as the file writes it, or its number from 1; behind the last time: how far behind."""
+        """The time of a step as its reader gives it, or its number from 1."""
         times = self.example.get("times")
         return str(step + 1) if times is None else str(times[step])
 
@@ -123,12 +125,13 @@ def _series(
         values = np.asarray(example["series"], np.float64)
         values = values[:, None] if values.ndim == 1 else values
         last, first = len(values) - task.horizon, max(context_of(example), 1 if windows else task.look_back)
-        first = min(first, max(context_of(example), task.look_back))
         places = range(last, first - 1, -stride)[:windows]
         if not len(places):
             short += 1
             continue
-        found.append(Series(example, values, places[::-1], *season_errors(values, task.season or 1)))
+        seen = np.asarray(example.get("seen", np.ones_like(values))).reshape(values.shape)
+        truth = np.where(seen > 0, values, np.nan)
+        found.append(Series(example, values, truth, places[::-1], *season_errors(truth, task.season or 1)))
     if not found:
         raise DataError(
             f"no series has {task.look_back + task.horizon:,} steps, {task.look_back:,} to look back on and a horizon "
@@ -164,41 +167,52 @@ class Tally:
 
     def add(self, block: Sequence[tuple[Series, int]], run: Any, file: BinaryIO | None) -> None:
         """Ask from a block of places, count the errors, write the rows."""
-        H = self.task.horizon
-        asked = [self.task.at(each.example, cutoff) for each, cutoff in block]
-        said: list[dict[str, Numbers]] = [{}] * len(block)
-        for rows, tensors in run.said(run.questions(asked)):
-            for row, one in zip(rows, self.task.forecasts(tensors, run.model.codecs), strict=True):
-                said[row] = {name: each[:, None] if each.ndim == 1 else each for name, each in one.items()}
-        levels = [int(name.removeprefix("low_")) for name in said[0] if name.startswith("low_")]
+        said = self._asked(block, run)
+        levels = levels_of(said[0])
         if self.own is None:
-            self.own = Rolling(H, levels)
+            self.own = Rolling(self.task.horizon, levels)
             if file is not None:
                 ends = [f"{self.name}-{end}-{level}" for level in levels for end in ("lo", "hi")]
                 file.write(
-                    (",".join(map(_quoted, ["unique_id", "ds", "cutoff", "y", self.name, *ends])) + "\n").encode()
+                    ",".join(map(_quoted, ["unique_id", "ds", "cutoff", "y", self.name, *ends])).encode() + b"\n"
                 )
-        y = np.stack([each.values[cutoff : cutoff + H] for each, cutoff in block])
-        by = (
-            np.stack([each.absolute[cutoff] for each, cutoff in block]),
-            np.stack([each.squared[cutoff] for each, cutoff in block]),
-        )
-        ranges = {
-            level: (np.stack([one[f"low_{level}"] for one in said]), np.stack([one[f"high_{level}"] for one in said]))
-            for level in levels
-        }
-        self.own.add(y, np.stack([one["forecast"] for one in said]), *by, ranges)
-        for rolling, season in self.plain.values():
-            again = [repeated(each.values[max(0, cutoff - season) : cutoff], H, season) for each, cutoff in block]
-            rolling.add(y, np.stack(again), *by, {})
-        if self.owa:
-            columns = [each.values[:cutoff].T for each, cutoff in block]
-            rows = [np.stack([naive2(x, H, self.season or 1) for x in column], 1) for column in columns]
-            self.naive2.add(y, np.stack(rows), *by, {})
+        self._count(block, said, levels, self.own)
         for (each, cutoff), one in zip(block, said, strict=True):
             self.shown.append(self._picture(each, cutoff, one))
             if file is not None:
-                file.write(_rows(each, cutoff, H, one).encode())
+                file.write(_rows(each, cutoff, self.task.horizon, one).encode())
+
+    def _asked(self, block: Sequence[tuple[Series, int]], run: Any) -> list[dict[str, Numbers]]:
+        """What the run says from each place, [H, W] by name."""
+        found: list[dict[str, Numbers]] = [{}] * len(block)
+        asked = run.questions([self.task.at(each.example, cutoff) for each, cutoff in block])
+        for rows, tensors in run.said(asked):
+            for row, one in zip(rows, self.task.forecasts(tensors, run.model.codecs), strict=True):
+                found[row] = {name: each[:, None] if each.ndim == 1 else each for name, each in one.items()}
+        return found
+
+    def _count(
+        self,
+        block: Sequence[tuple[Series, int]],
+        said: Sequence[Mapping[str, Numbers]],
+        levels: Sequence[int],
+        own: Rolling,
+    ) -> None:
+        """Count the errors of the run and of all that stands beside it."""
+        H = self.task.horizon
+        y = np.stack([each.truth[cutoff : cutoff + H] for each, cutoff in block])
+        absolute = np.stack([each.absolute[cutoff] for each, cutoff in block])
+        squared = np.stack([each.squared[cutoff] for each, cutoff in block])
+        named = {name: np.stack([one[name] for one in said]) for name in said[0]}
+        ranges = {level: (named[f"low_{level}"], named[f"high_{level}"]) for level in levels}
+        own.add(y, named["forecast"], absolute, squared, ranges)
+        for rolling, season in self.plain.values():
+            again = [repeated(each.values[max(0, cutoff - season) : cutoff], H, season) for each, cutoff in block]
+            rolling.add(y, np.stack(again), absolute, squared, {})
+        if self.owa:
+            columns = [each.values[:cutoff].T for each, cutoff in block]
+            plain = [np.stack([naive2(x, H, self.season or 1) for x in column], 1) for column in columns]
+            self.naive2.add(y, np.stack(plain), absolute, squared, {})
 
     def _picture(self, series: Series, cutoff: int, said: Mapping[str, Numbers]) -> dict[str, Any]:
         """A window of the first variable."""
@@ -208,7 +222,7 @@ class Tally:
             "name": series.names[0],
             "cutoff": series.time(cutoff - 1),
             "given": series.values[max(0, cutoff - min(self.task.look_back, 3 * H)) : cutoff, 0].tolist(),
-            "truth": series.values[cutoff : cutoff + H, 0].tolist(),
+            "truth": series.truth[cutoff : cutoff + H, 0].tolist(),
             "forecast": said["forecast"][:, 0].tolist(),
             **{name.partition("_")[0]: said[name][:, 0].tolist() for name in ends},
             "level": int(ends[0].partition("_")[2]) if ends else None,
@@ -232,7 +246,7 @@ def _rows(series: Series, cutoff: int, H: int, said: Mapping[str, Numbers]) -> s
     times, at = [series.time(step) for step in range(cutoff, cutoff + H)], series.time(cutoff - 1)
     lines = []
     for k, name in enumerate(map(_quoted, series.names)):
-        columns = [series.values[cutoff : cutoff + H, k], *(each[:, k] for each in said.values())]
+        columns = [series.truth[cutoff : cutoff + H, k], *(each[:, k] for each in said.values())]
         written = [["" if math.isnan(x) else repr(x) for x in column.tolist()] for column in columns]
         lines += [
             f"{name},{time},{at},{','.join(row)}\n" for time, row in zip(times, zip(*written, strict=True), strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
@@ -20,11 +19,14 @@ from recurra.decoding.state import leaves, rebuilt
 from recurra.errors import ConfigError, DataError
 from recurra.nn.conformal import Conformal
 from recurra.nn.covariates import Covariates
+from recurra.nn.emissions.contract import middle_of
 from recurra.nn.frame import Frame, Window, tail
 from recurra.nn.pooling import Pooling, has_halves
+from recurra.nn.segments import FutureSegments
 from recurra.nn.unrolled import unrolled
 from recurra.registry import part
 from recurra.tasks.contract import Card
+from recurra.tasks.rolling_scores import levels_of
 from recurra.tasks.scores import Scores
 from recurra.tasks.window_scores import by_band, by_range, errors, repeating, rows_of, scores_of
 from recurra.types import GAPS, Batch, Example, Field, Lengths, Output, Sizes
@@ -161,9 +163,8 @@ class Forecast(nn.Module):
 
     def build(self, sizes: Sizes) -> Self:
         """Make the layers from `sizes.core` units to the values of a segment, and the vectors of future segments."""
-        self.pieces = -(-self.horizon // self.segment)
-        self.variables, self.apart = sizes.width, sizes.apart
-        size = self.segment * (1 if self.apart else sizes.width)
+        self.coming = FutureSegments(self.horizon, self.segment, sizes.width, sizes.apart)
+        size = self.segment * (1 if sizes.apart else sizes.width)
         self.pooling = Pooling("last", sizes.core)
         self.conformal.build(self.horizon, sizes.width)
         if self.emission is None:
@@ -182,8 +183,8 @@ class Forecast(nn.Module):
         if self.added is not None:
             self.added.build(sizes.stride, self.segment, D, sizes.core if self.decode == "direct" else D)
         if self.decode == "parallel":
-            own = D // 2 if self.apart else 0
-            self.ahead = nn.Parameter(torch.randn(self.pieces, D - own))
+            own = D // 2 if sizes.apart else 0
+            self.ahead = nn.Parameter(torch.randn(self.coming.count, D - own))
             self.variable = nn.Parameter(torch.randn(sizes.width, own)) if own else None
         return self
 
@@ -211,7 +212,7 @@ class Forecast(nn.Module):
         past, lengths, future = window.past, window.lengths, window.future
         frame = self._frame(past, lengths)
         y = self._vectors(embedder, core, window, frame)
-        target = self._arranged(frame.of_future(future))
+        target = self.coming.rows(frame.of_future(future))
         if self.emission is not None:
             loss = self.emission.loss(y, target)
         else:
@@ -303,12 +304,14 @@ class Forecast(nn.Module):
                 'task.decode = "direct", or core.kind = "recurrent".'
             )
         if self.decode == "recursive":
-            said = unrolled(core, self._end(core, y, structure), state, self.pieces, self._following(embedder, window))
+            said = unrolled(
+                core, self._end(core, y, structure), state, self.coming.count, self._following(embedder, window)
+            )
         else:
-            state = rebuilt(state, [each.repeat_interleave(self.pieces, -2) for each in leaves(state)])
+            state = rebuilt(state, [each.repeat_interleave(self.coming.count, -2) for each in leaves(state)])
             ahead = self.ahead.expand(x.shape[0], -1, -1)  # [R, pieces, D]
             if self.variable is not None:
-                own = self.variable.repeat(past.shape[0], 1)[:, None].expand(-1, self.pieces, -1)
+                own = self.variable.repeat(past.shape[0], 1)[:, None].expand(-1, self.coming.count, -1)
                 ahead = torch.cat((ahead, own), 2)
             ahead = self._future(ahead.to(x.dtype), window)
             said, _ = core(ahead.flatten(0, 1)[:, None], Lengths(), state)
@@ -339,24 +342,10 @@ class Forecast(nn.Module):
 
         return read
 
-    def _arranged(self, future: Tensor) -> Tensor:
-        """Values [B, horizon, W] as the rows of `_vectors` give them; NaN behind the horizon."""
-        behind = self.pieces * self.segment - self.horizon
-        x = F.pad(future, (0, 0, 0, behind), value=math.nan).unflatten(1, (self.pieces, self.segment))
-        return x.permute(0, 3, 1, 2).flatten(0, 2) if self.apart else x.flatten(2).flatten(0, 1)
-
     def _distribution(self, y: Tensor, B: int, pieces: int | None = None) -> dict[str, Tensor]:
         """What is said of the values inside their frame, by name, [B, horizon, W, …], or of so many segments."""
         given = {"value": self.linear(y)} if self.emission is None else self.emission.distribution(y)
-        return {name: self._placed(each, B, pieces or self.pieces) for name, each in given.items()}
-
-    def _placed(self, rows: Tensor, B: int, pieces: int) -> Tensor:
-        rest = rows.shape[2:]
-        if self.apart:
-            x = rows.reshape(B, self.variables, pieces * self.segment, *rest).transpose(1, 2)
-        else:
-            x = rows.reshape(B, pieces * self.segment, self.variables, *rest)
-        return x[:, : self.horizon]
+        return {name: self.coming.values(each, B, pieces) for name, each in given.items()}
 
     def _middle(self, said: Mapping[str, Tensor]) -> Tensor:
         """The one value that is forecast, inside its frame: the median of quantiles, else the mean."""
@@ -365,15 +354,9 @@ class Forecast(nn.Module):
     def _own(self, said: Mapping[str, Tensor], level: int) -> tuple[Tensor, Tensor]:
         """From where to where `level` per cent of the values lie as an emission says, or, where it does not say it of
         that level, 80; the forecast twice where it says nothing of the kind."""
-        if "quantiles" in said:
-            for each in (level, USUAL):
-                wanted = [(100 - each) / 200, (100 + each) / 200]
-                places = [k for k, own in enumerate(self.emission.levels) if any(math.isclose(own, w) for w in wanted)]
-                if len(places) == 2:
-                    return said["quantiles"][..., places[0]], said["quantiles"][..., places[1]]
-        if "spread" in said:
-            away = math.sqrt(2) * float(torch.special.erfinv(torch.tensor(level / 100, dtype=torch.float64)))
-            return said["mean"] - away * said["spread"], said["mean"] + away * said["spread"]
+        for each in (level, USUAL):
+            if (found := middle_of(self.emission, said, each / 100)) is not None:
+                return found
         middle = self._middle(said)
         return middle, middle
 
@@ -418,7 +401,8 @@ class Forecast(nn.Module):
         """The forecast of every variable."""
         if options.ahead is not None and options.ahead > self.horizon:
             raise ConfigError(f"ahead = {options.ahead}, but this run forecasts {self.horizon} steps. Ask for as many.")
-        levels = [int(name.removeprefix("low_")) for name in asked if name.startswith("low_")]
+        whole = self.forecasts(asked, codecs)
+        levels = levels_of(whole[0]) if whole else []
         if options.level is not None and options.level not in levels:
             known = (
                 f"it knows {', '.join(map(str, levels))}" if levels else "it has no ranges: set task.levels, and train"
@@ -427,7 +411,7 @@ class Forecast(nn.Module):
         level = options.level or next(iter(levels), None)
         found = []
         low, high = of_range(level)
-        for said, example in zip(self.forecasts(asked, codecs), examples, strict=True):
+        for said, example in zip(whole, examples, strict=True):
             ahead = {name: values[: options.ahead] for name, values in said.items()}
             given = np.asarray(example["series"])
             if given.ndim == 1:
@@ -441,8 +425,9 @@ class Forecast(nn.Module):
         return found
 
     def forecasts(self, asked: Mapping[str, Tensor], codecs: Codecs) -> list[dict[str, np.ndarray]]:
-        """What was asked, example by example, in the units of the file: [horizon, W] each, of numbers [horizon]."""
-        rows = {name: each.cpu() for name, each in asked.items()}
+        """What was asked, example by example, in the units of the file: [horizon, W] each, of numbers [horizon]. Ranges
+        that nothing has set, as of a training that was stopped, are left out."""
+        rows = {name: each.cpu() for name, each in asked.items() if name == "forecast" or not each.isnan().all()}
         count = len(next(iter(rows.values())))
         return [{name: codecs["input"].decode(each[row]) for name, each in rows.items()} for row in range(count)]
 

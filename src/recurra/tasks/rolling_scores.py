@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +98,11 @@ class Rolling:
         return [float(s / n) if n else None for s, n in zip(self._ahead, self._there, strict=True)]
 
 
+def levels_of(said: Mapping[str, Any]) -> list[int]:
+    """The levels of the ranges among what is said, "low_80" and "high_80" by name, in their order."""
+    return [int(name.removeprefix("low_")) for name in said if name.startswith("low_")]
+
+
 def season_errors(x: Numbers, season: int) -> tuple[Numbers, Numbers]:
     """Of a series [T, W] before each step c = 0 … T the mean |x_t − x_{t−season}| and its square's, t < c: [T + 1, W]
     each; NaN where there is none."""
@@ -120,8 +126,9 @@ def repeated(x: Numbers, horizon: int, season: int = 1) -> Numbers:
 def naive2(x: Numbers, horizon: int, season: int) -> Numbers:
     """The last value of a series [T] without its season, repeated, and its season put back: the competition's Naive 2.
 
-    The season, by which values are multiplied, is that of the classical decomposition; there is none unless the
-    autocorrelation at `season` says so with 90 per cent. Source: Makridakis et al. 2020, and its program.
+    The season, by which values are multiplied, is that of the classical decomposition; there is none unless all values
+    are above 0 and the autocorrelation at `season` says so with 90 per cent. Source: Makridakis et al. 2020, and
+    its program.
     """
     if season < 2 or not _has_season(x, season):
         return np.repeat(x[-1:], horizon)
@@ -139,7 +146,7 @@ def naive2(x: Numbers, horizon: int, season: int) -> Numbers:
 
 
 def _has_season(x: Numbers, season: int) -> bool:
-    if len(x) < 3 * season:
+    if len(x) < 3 * season or x.min() <= 0:
         return False
     centred = x - x.mean()
     if not (total := float(centred @ centred)):

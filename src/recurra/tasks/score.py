@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
@@ -16,7 +15,7 @@ from recurra import registry
 from recurra.answers import Answer, Number
 from recurra.data.fields import Codecs, place_of
 from recurra.errors import ConfigError, DataError, did_you_mean
-from recurra.nn.emissions.contract import exact
+from recurra.nn.emissions.contract import exact, middle_of
 from recurra.nn.matched import MatchedSum
 from recurra.nn.ngram_ridge import NgramRidge
 from recurra.nn.pooling import Memory, Pooling, has_halves
@@ -29,8 +28,8 @@ from recurra.types import Batch, Example, Field, Lengths, Output, Sizes
 
 NUMBER = Field(("number",), {"kind": "vectors"}, learned=True)
 SCALE = Field(("scale",), {"kind": "label"}, learned=True)
-LOW, HIGH = 0.1, 0.9
-"""The quantiles that a range goes from and to."""
+SHARE = 0.8
+"""Of the numbers lie in a range, if it is right."""
 LONGEST = 5
 """Tokens of an n-gram, at most."""
 
@@ -239,7 +238,9 @@ class Score(nn.Module):
             found = {"number": exact(self.linear(v))}
         else:
             given = self.emission.distribution(v)
-            found = {"number": self.emission.sample(given, temperature=0), **self._range(given)}
+            found = {"number": self.emission.sample(given, temperature=0)}
+            if (ends := middle_of(self.emission, given, SHARE)) is not None:
+                found |= dict(zip(("low", "high"), ends, strict=True))
         if plain is not None:
             opinions = {"network_z": found["number"], "ngrams_z": plain.to(found["number"].dtype)}
         else:
@@ -249,16 +250,6 @@ class Score(nn.Module):
         else:
             units = {"number": self._in_units(self.together([*opinions.values()]))}
         return units | opinions
-
-    def _range(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """From where to where eight of ten numbers lie, as a Gaussian or those quantiles say."""
-        if "spread" in given:
-            away = math.sqrt(2) * float(torch.special.erfinv(torch.tensor(HIGH - LOW, dtype=torch.float64)))
-            return {"low": given["mean"] - away * given["spread"], "high": given["mean"] + away * given["spread"]}
-        levels = list(getattr(self.emission, "levels", ()))
-        if not {LOW, HIGH} <= {*levels}:
-            return {}
-        return {name: given["quantiles"][..., levels.index(q)] for name, q in (("low", LOW), ("high", HIGH))}
 
     def _in_units(self, z: Tensor) -> Tensor:
         """Numbers as files have them, of z [B, G]."""

@@ -10,6 +10,7 @@ from torch import Tensor, distributions
 
 from recurra.errors import ConfigError
 from recurra.nn.emissions.bernoulli import Bernoulli
+from recurra.nn.emissions.contract import middle_of
 from recurra.nn.emissions.gaussian import Gaussian
 from recurra.nn.emissions.mixture import Mixture
 from recurra.nn.emissions.quantiles import Quantiles
@@ -136,3 +137,17 @@ def test_bfloat16_products_under_autocast_and_float32_behind_them(emission: Any)
 def test_impossible_settings_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_where_the_middle_of_the_targets_lies() -> None:
+    torch.manual_seed(4)
+    mean, spread = torch.randn(3, 2, dtype=torch.float64), torch.rand(3, 2, dtype=torch.float64) + 0.1
+    low, high = Gaussian().middle({"mean": mean, "spread": spread}, 0.9)
+    oracle = torch.distributions.Normal(mean, spread)
+    assert torch.allclose(low, oracle.icdf(torch.tensor(0.05, dtype=torch.float64)))
+    assert torch.allclose(high, oracle.icdf(torch.tensor(0.95, dtype=torch.float64)))
+    q = torch.randn(3, 2, 7).sort(-1).values
+    found = Quantiles().middle({"quantiles": q}, 0.8)
+    assert found is not None and torch.equal(found[0], q[..., 1]) and torch.equal(found[1], q[..., 5])
+    assert Quantiles().middle({"quantiles": q}, 0.7) is None
+    assert middle_of(Bernoulli(), {}, 0.8) is None and middle_of(None, {}, 0.8) is None

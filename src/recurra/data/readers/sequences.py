@@ -10,10 +10,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from recurra.data.archives import moment, number
-from recurra.data.cells import cells_of, separator_of
 from recurra.data.files import check_encoding, head_lines, shortened
 from recurra.data.rows import Row, place_of, table
 from recurra.data.sample import Sample
+from recurra.data.table_cells import cells_of, separator_of
 from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example

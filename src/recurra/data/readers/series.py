@@ -8,12 +8,21 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from recurra.data.cells import SEPARATORS, Filling, cells_of, filled, is_missing, number_in, separator_of, value_of
 from recurra.data.column import check_column, from_left
 from recurra.data.files import check_encoding, counted, head_lines, read_lines
 from recurra.data.gaps import lines_of, rows_with_gaps, since_seen, with_rows
 from recurra.data.parquet import is_parquet, parquet_rows
 from recurra.data.sample import Sample
+from recurra.data.table_cells import (
+    SEPARATORS,
+    Filling,
+    cells_of,
+    filled,
+    is_missing,
+    number_in,
+    separator_of,
+    value_of,
+)
 from recurra.data.times import check_time_format, check_times, moment, time_steps, times_between
 from recurra.errors import ConfigError, DataError, did_you_mean
 from recurra.registry import part

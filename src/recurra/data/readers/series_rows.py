@@ -8,9 +8,18 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from recurra.data.cells import SEPARATORS, Filling, cells_of, filled, is_missing, number_in, separator_of, value_of
 from recurra.data.files import check_encoding, head_lines, read_lines
 from recurra.data.sample import Sample
+from recurra.data.table_cells import (
+    SEPARATORS,
+    Filling,
+    cells_of,
+    filled,
+    is_missing,
+    number_in,
+    separator_of,
+    value_of,
+)
 from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example

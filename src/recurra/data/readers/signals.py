@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.cells import SEPARATORS, Filling, cells_of, separator_of
 from recurra.data.files import counted, head_lines
 from recurra.data.readers.series import SeriesReader
 from recurra.data.sample import Sample
+from recurra.data.table_cells import SEPARATORS, Filling, cells_of, separator_of
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
 from recurra.types import Example

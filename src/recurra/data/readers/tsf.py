@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from recurra.data.archives import Word, header_of, moment, number
-from recurra.data.cells import Filling, filled
 from recurra.data.files import check_encoding, counted, head_lines, read_lines, shortened
 from recurra.data.sample import Sample
+from recurra.data.table_cells import Filling, filled
 from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example

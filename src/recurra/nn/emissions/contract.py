@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +70,21 @@ class HasMean(Emission, Protocol):
     def mean(self, given: Distribution) -> Tensor:
         """The expected target of every step, [..., D]."""
         ...
+
+
+@runtime_checkable
+class HasRange(Protocol):
+    """An emission whose targets are numbers, of which it says where most of them lie."""
+
+    def middle(self, given: Distribution, share: float) -> tuple[Tensor, Tensor] | None:
+        """From where to where the middle `share` of the targets lie, [..., D] each, as many below as above; None where
+        it does not say that of such a share."""
+        ...
+
+
+def middle_of(emission: Any, given: Distribution, share: float) -> tuple[Tensor, Tensor] | None:
+    """What `HasRange.middle` says; None of an emission that has none."""
+    return emission.middle(given, share) if isinstance(emission, HasRange) else None
 
 
 def counted(target: Tensor) -> Tensor:

@@ -70,6 +70,11 @@ class Gaussian(nn.Module):
         """The means themselves."""
         return given["mean"]
 
+    def middle(self, given: Distribution, share: float) -> tuple[Tensor, Tensor]:
+        """As many spreads to both sides of the mean as N(0, 1) has."""
+        away = float(torch.special.ndtri(torch.tensor((1 + share) / 2, dtype=torch.float64)))
+        return given["mean"] - away * given["spread"], given["mean"] + away * given["spread"]
+
     def sample(
         self, given: Distribution, *, temperature: float = 1.0, generator: torch.Generator | None = None
     ) -> Tensor:

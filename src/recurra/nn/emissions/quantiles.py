@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import ClassVar, Self
 
@@ -83,6 +84,14 @@ class Quantiles(nn.Module):
         ends = (q[..., :1] - width[..., :1], q[..., -1:] + width[..., -1:])
         centres = torch.cat((ends[0], (q[..., 1:] + q[..., :-1]) / 2, ends[1]), -1)
         return (log_density.exp() * width * centres).sum(-1)
+
+    def middle(self, given: Distribution, share: float) -> tuple[Tensor, Tensor] | None:
+        """The quantiles of (1 − share) / 2 and (1 + share) / 2; None where these are not among the levels."""
+        wanted = ((1 - share) / 2, (1 + share) / 2)
+        places = [k for k, own in enumerate(self.levels) if any(math.isclose(own, each) for each in wanted)]
+        if len(places) < 2:
+            return None
+        return given["quantiles"][..., places[0]], given["quantiles"][..., places[1]]
 
     def sample(
         self, given: Distribution, *, temperature: float = 1.0, generator: torch.Generator | None = None
