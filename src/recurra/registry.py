@@ -402,6 +402,11 @@ def _finite(value: float, where: str) -> float:
 
 
 def _written(hint: Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return " | ".join(map(repr, arguments))
+    if origin in (typing.Union, builtin_types.UnionType):
+        return " | ".join("None" if each is type(None) else _written(each) for each in arguments)
     return getattr(hint, "__name__", str(hint)) if typing.get_origin(hint) is None else str(hint).replace("typing.", "")
 
 

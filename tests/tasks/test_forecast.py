@@ -344,3 +344,21 @@ def task_window(run: Any, example: Any, begin: int) -> Any:
     batching = registry.construct("batching", {**run.config["batching"], "stride": 1, "size": 1})
     batches = batching.batches(encoded, run.model.codecs.layouts, whole=True)
     return run.model.task._window(batches[begin])
+
+
+def test_covariates_without_columns_are_said(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no past in the training examples, which this model reads"):
+        recurra.train("forecast", file, out=tmp_path / "run", settings={**SMALL, "task.covariates": ["past"]})
+
+
+def test_ranges_that_nothing_has_set_are_left_out(file: Path, tmp_path: Path) -> None:
+    """Of a run whose training was stopped before its end."""
+    settings = {**SMALL, "training.epochs": 1, "task.levels": [80]}
+    run = recurra.train("forecast", file, out=tmp_path / "run", settings=settings, no_test=True, baseline=False)
+    (example,) = registry.construct("reader", {"kind": "series"}).read(file)
+    assert run.predict(example)[0].parts[0].low is not None
+    run.model.task.conformal.margins.fill_(torch.nan)
+    (answer,) = run.predict(example)
+    assert answer.parts[0].low is None and "nan" not in answer.text()
+    with pytest.raises(ConfigError, match="they are set when a training has ended"):
+        run.predict(example, level=80)

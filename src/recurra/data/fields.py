@@ -145,6 +145,13 @@ class Codecs(Mapping[str, Any]):
         for name, field in self.fields.items():
             held = values.setdefault(record_of(name, field), [])
             held += [value for example in examples for value in self._values(name, example)]
+        for name, field in self.fields.items():
+            numbers = "vectors" in self[name].forms and not field.optional
+            if name != INPUT and numbers and not values[record_of(name, field)]:
+                raise DataError(
+                    f"no {' or '.join(field.of)} in the training examples, which this model reads. Name a reader that "
+                    "gives it, or leave out what reads it."
+                )
         for name, codec in self.saved.items():
             if name in values:
                 with stage(f"learning the vocabulary of {name}"):

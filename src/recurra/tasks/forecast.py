@@ -404,10 +404,8 @@ class Forecast(nn.Module):
         whole = self.forecasts(asked, codecs)
         levels = levels_of(whole[0]) if whole else []
         if options.level is not None and options.level not in levels:
-            known = (
-                f"it knows {', '.join(map(str, levels))}" if levels else "it has no ranges: set task.levels, and train"
-            )
-            raise ConfigError(f"level = {options.level} is none of this run's; {known}.")
+            known = f"it knows {', '.join(map(str, levels))}" if levels else "they are set when a training has ended"
+            raise ConfigError(f"level = {options.level} is none of this run's levels (task.levels); {known}.")
         level = options.level or next(iter(levels), None)
         found = []
         low, high = of_range(level)

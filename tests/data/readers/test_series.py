@@ -162,3 +162,8 @@ def test_a_parquet_file_is_read_as_its_table(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(DataError, match="is no Parquet file that can be read"):
         list(SeriesReader().read(file))
+
+
+def test_a_name_before_the_numbers_is_asked_about(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.csv:2: 'H1' is no number\. .* reader\.kind=series-rows\. .* reader\.id=1"):
+        read(tmp_path, "V1,V2,V3\nH1,1,2\nH2,3,4\n")

@@ -102,7 +102,10 @@ class Scaled:
         if not self.logarithm:
             return rows
         if rows.size and rows.min() <= 0:
-            raise DataError(f"a number of {rows.min():g}, expected above 0 where logarithms are taken. Leave them out.")
+            raise DataError(
+                f"a number of {rows.min():g}, expected above 0 where logarithms are taken. Leave the "
+                "column out, or the logarithms: logarithm = false, in [vocabulary] for the input."
+            )
         logarithms: NDArray[np.float64] = np.log(rows)
         return logarithms
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from recurra.data.column import check_column, from_left
-from recurra.data.files import check_encoding, counted, head_lines, read_lines
+from recurra.data.files import check_encoding, counted, head_lines, read_lines, shortened
 from recurra.data.gaps import lines_of, rows_with_gaps, since_seen, with_rows
 from recurra.data.parquet import is_parquet, parquet_rows
 from recurra.data.sample import Sample
@@ -158,6 +158,12 @@ class SeriesReader:
         columns = self._columns(names, width, {*times, id, *past, *known}, place)
         read = {"series": columns, **({"past": past} if past else {}), **({"known": known} if known else {})}
         called = {key: [names[k] if named else str(k + 1) for k in some] for key, some in read.items()}
+        if id is None and columns[0] == 0 and _is_name(rows[0][1][0]) and self.columns == "auto":
+            raise DataError(
+                f"{path}:{rows[0][0]}: {shortened(rows[0][1][0])} is no number. If it is the name of a series, and "
+                "its numbers stand behind it: --set reader.kind=series-rows. If it says whose row this is: --set "
+                "reader.id=1. Else leave it out: --set reader.columns=… names the others."
+            )
         groups: dict[str, list[tuple[int, list[str]]]] = {}
         for line, cells in rows:
             groups.setdefault("" if id is None else cells[id], []).append((line, cells))
@@ -249,6 +255,10 @@ class SeriesReader:
         if not found:
             raise DataError(f"{place}: no column of numbers. Name one: --set reader.columns=2")
         return found
+
+
+def _is_name(cell: str) -> bool:
+    return number_in(cell) is None and not is_missing(cell) and not cell[:1].isdigit()
 
 
 def _known(values: Mapping[str, np.ndarray], T: int) -> dict[str, np.ndarray]:
