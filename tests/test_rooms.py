@@ -41,6 +41,7 @@ OTHER_WORDS = {
     "data/readers/series_rows.py": {"forecast"},
     "data/readers/tsf.py": {"forecast"},
     "diagnostics/report/rolling.py": {"forecast"},
+    "data/readers/npz_jsonl.py": {"transcribe"},
     "export/clients/translation.py": {"score"},
     "export/write.py": {"score"},
     "forms/files.py": {"forecast"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ def of_value(value: Any) -> str:
 def _has_array(value: Any) -> bool:
     if isinstance(value, Mapping):
         value = list(value.values())
+    if is_dataclass(value) and not isinstance(value, type):  # a recording
+        value = [getattr(value, each.name) for each in fields(value)]
     return isinstance(value, np.ndarray) or (isinstance(value, (list, tuple)) and any(map(_has_array, value)))
 
 
@@ -55,6 +58,8 @@ def _add(digest: Any, value: Any) -> None:
             _add(digest, inner)
     elif isinstance(value, Mapping):
         _add(digest, sorted(value.items()))
+    elif is_dataclass(value) and not isinstance(value, type):
+        _add(digest, [getattr(value, each.name) for each in fields(value)])
     else:
         written = repr(value).encode("utf-8", errors="surrogatepass")
         digest.update(f"{len(written)} ".encode() + written)

@@ -15,6 +15,7 @@ from recurra.data.files import counted
 from recurra.data.readers.sniff import AutoReader
 from recurra.data.sets import DataSet, Reader, Source, find_set, read_sources
 from recurra.data.sides import has_empty_side, source_of
+from recurra.data.sound import Sound
 from recurra.data.sources import check_sources
 from recurra.errors import ConfigError, DataError
 from recurra.progress import steps
@@ -231,7 +232,9 @@ def _notes(train: Sequence[Example], others: Mapping[str, Sequence[Example]]) ->
 
 
 def _called(example: Example) -> str:
-    return "source" if "source" in example else "words" if {"tokens", "text"} & example.keys() else "numbers"
+    if "source" in example or {"tokens", "text"} & example.keys():
+        return "source" if "source" in example else "words"
+    return "sound" if any(isinstance(value, Sound) for value in example.values()) else "numbers"
 
 
 def _content(example: Example) -> tuple[str, ...]:
@@ -242,5 +245,7 @@ def _content(example: Example) -> tuple[str, ...]:
     if "tokens" in example or "text" in example:
         return tuple(example["tokens"]) if "tokens" in example else (example["text"],)
     return tuple(
-        fingerprint.of_value(value) for value in example.values() if isinstance(value, np.ndarray) and value.size
+        fingerprint.of_value(value)
+        for value in example.values()
+        if isinstance(value, (np.ndarray, Sound)) and (value.size if isinstance(value, np.ndarray) else len(value))
     )

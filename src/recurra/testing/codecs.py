@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recurra.data.batching.layout import Layout, laid, layout_of
 from recurra.data.codecs.contract import Codec, EncodesMany, Lays
 from recurra.data.codecs.file import from_record
+from recurra.data.sound import Sound
 from recurra.errors import CheckpointError, DataError
 from recurra.registry import construct
 from recurra.types import IGNORED
@@ -32,6 +33,10 @@ VALUES: dict[str, Sequence[Any]] = {
     "vectors": (np.arange(6.0).reshape(3, 2), np.array([[9.0, -1.0]]), np.zeros((2, 2))),
     "integers": ([1, 1, 2], [3], [0, 5]),
     "times": (["2020-01-31 22:30", "2020-01-31 23:30"], ["2020-02-29"], []),
+    "sound": tuple(
+        Sound(np.sin(np.arange(count) / 3).astype(np.float32), rate)
+        for count, rate in ((500, 8000), (1100, 8000), (700, 11025), (0, 8000))
+    ),
 }
 """Values of each form, to be learned from."""
 NEW: dict[str, Any] = {"text": "§", "tokens": ["§"], "tags": ["never"], "label": "never", "labels": ["never"]}
@@ -42,6 +47,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "vectors": (np.full((1, 2), np.nan), [["x", "y"]], np.zeros((2, 3)), np.zeros(2)),
     "integers": ([0.5], ["x"], [[1]]),
     "times": (["x"], [3.5]),
+    "sound": (np.zeros(800), "x", b"RIFF"),
 }
 """Values that no codec of these forms takes, once it has learned from `VALUES`."""
 

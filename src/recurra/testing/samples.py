@@ -11,6 +11,7 @@ import numpy as np
 
 from recurra import config as configuration
 from recurra import registry
+from recurra.data.sound import Sound
 from recurra.errors import ConfigError, RecurraError
 from recurra.types import Example, Field
 
@@ -18,6 +19,8 @@ WORDS = tuple("abcdefghij")
 NAMES = tuple(f"B-{name}" for name in "KLMN")
 WIDTH = 3
 """Numbers in a step of vectors."""
+RATE, FRAME = 8_000, 80
+"""Of a random recording, in Hz; and the samples that are a step."""
 SMALL, LARGE = 8, 16
 """A whole number above the second, in a recipe's settings, becomes the first."""
 
@@ -35,6 +38,7 @@ def random_value(form: str, steps: int, random: np.random.Generator) -> Any:
         "vectors": lambda: random.normal(size=(steps, WIDTH)),
         "number": lambda: float(random.normal()),
         "times": lambda: [f"2020-01-01 {hour:02d}:00" for hour in range(steps)],
+        "sound": lambda: Sound((random.normal(size=steps * FRAME) / 8).astype(np.float32), RATE),
         "image": lambda: random.random((SMALL, steps)),
     }
     if form not in made:

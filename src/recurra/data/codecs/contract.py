@@ -117,6 +117,34 @@ class EncodesMany(Protocol):
         """`encode` of each."""
 
 
+@runtime_checkable
+class Opens(Protocol):
+    """A codec whose values are the contents of files: recordings, pictures."""
+
+    def opened(self, raw: bytes) -> Any:
+        """The value that the bytes of a file hold. Raises `DataError` for bytes that are no such file."""
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A codec whose steps lie in time."""
+
+    @property
+    def seconds_per_step(self) -> float:
+        """From the beginning of a step to that of the next."""
+
+
+@runtime_checkable
+class Computes(Protocol):
+    """A codec that computes its arrays in torch: an export has that as a file of its own."""
+
+    def computed(self) -> Any:
+        """A module: samples [N] → steps [T, D]."""
+
+    def samples_of(self, value: Any) -> NDArray[np.float32]:
+        """What the module is given of a value, [N]; nothing of an empty one."""
+
+
 def checked_ids(ids: ArrayLike, size: int) -> NDArray[np.int64]:
     """Symbol numbers as an array [N]. Raises `DataError` for one that is not in a vocabulary of this size."""
     try:

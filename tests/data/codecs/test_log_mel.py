@@ -1,0 +1,159 @@
+"""Frames of a recording's spectrum: beside the formulas, written once more with numpy alone."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from recurra.data.codecs.contract import Computes, Opens, Timed
+from recurra.data.codecs.log_mel import LogMel
+from recurra.data.mel import Mel, filters
+from recurra.data.sound import Sound
+from recurra.data.wav import written
+from recurra.errors import CheckpointError, ConfigError, DataError
+
+RATE = 16_000
+Floats = np.ndarray[Any, Any]
+
+
+def recording(seconds: float = 0.4, seed: int = 0, rate: int = RATE) -> Sound:
+    random, t = np.random.default_rng(seed), np.arange(round(seconds * rate)) / rate
+    tones = sum(np.sin(2 * np.pi * f * t) / k for k, f in enumerate((220, 470, 1900, 3700), 1))
+    return Sound((0.2 * tones + 1e-4 * random.normal(size=len(t))).astype(np.float32), rate)
+
+
+def by_hand(sound: Sound, mels: int, scale: str, cepstra: int | None) -> Floats:
+    """Log-mel energies, or cepstra, frame by frame and triangle by triangle."""
+    x, window, hop, size = sound.floats().astype(float), 400, 160, 512
+
+    def mel(f: float) -> float:
+        if scale == "htk":
+            return float(2595 * np.log10(1 + f / 700))
+        return f * 3 / 200 if f < 1000 else float(15 + 27 * np.log(f / 1000) / np.log(6.4))
+
+    def hertz(m: float) -> float:
+        if scale == "htk":
+            return float(700 * (10 ** (m / 2595) - 1))
+        return m * 200 / 3 if m < 15 else float(1000 * 6.4 ** ((m - 15) / 27))
+
+    corners = [hertz(k * mel(RATE / 2) / (mels + 1)) for k in range(mels + 2)]
+    under = np.array([np.sin(np.pi * n / window) ** 2 for n in range(window)])
+    found = []
+    for begin in range(0, len(x) - window + 1, hop):
+        power = np.abs(np.fft.rfft(x[begin : begin + window] * under, size)) ** 2
+        row = []
+        for low, middle, high in zip(corners, corners[1:], corners[2:], strict=False):
+            energy = 0.0
+            for k, p in enumerate(power):
+                f = k * RATE / size
+                energy += p * max(0, min((f - low) / (middle - low), (high - f) / (high - middle)))
+            row.append(np.log(max(1e-10, energy * (2 / (high - low) if scale == "slaney" else 1))))
+        if cepstra is not None:
+            row = [
+                np.sqrt((1 if k == 0 else 2) / mels)
+                * sum(m * np.cos(np.pi * k * (n + 0.5) / mels) for n, m in enumerate(row))
+                for k in range(cepstra)
+            ]
+        found.append(row)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("scale", ["slaney", "htk"])
+@pytest.mark.parametrize("give", ["log-mel", "mfcc"])
+def test_by_hand(give: Literal["log-mel", "mfcc"], scale: Literal["slaney", "htk"]) -> None:
+    sound = recording(0.12)
+    codec = LogMel(rate=RATE, mels=24, give=give, scale=scale, cepstra=11).fit([sound])
+    expected = by_hand(sound, 24, scale, 11 if give == "mfcc" else None)
+    found = codec.encode(sound)
+    assert found.shape == expected.shape == (10, codec.size) and found.dtype == np.float32
+    assert np.abs(codec.decode(found) - expected).max() < 1e-4
+    scaled = (expected - expected.mean(0)) / expected.std(0)
+    assert np.abs(found - scaled).max() < 1e-4
+
+
+def test_deltas() -> None:
+    sound = recording(0.1)
+    plain = LogMel(rate=RATE, mels=8).fit([sound])
+    codec = LogMel(rate=RATE, mels=8, deltas=2).fit([sound])
+    c, found = plain.decode(plain.encode(sound)), codec.decode(codec.encode(sound))
+    T = len(c)
+    for order in (0, 1, 2):
+        assert np.abs(found[:, 8 * order : 8 * order + 8] - c).max() < 1e-4
+        at = lambda t, c=c: c[min(max(t, 0), T - 1)]  # noqa: E731
+        c = np.array([(at(t + 1) - at(t - 1) + 2 * (at(t + 2) - at(t - 2))) / 10 for t in range(T)])
+
+
+def test_frames_are_where_time_says() -> None:
+    codec = LogMel(rate=8_000, mels=8).fit([recording(0.5, rate=8_000)])
+    assert codec.seconds_per_step == 0.01 and isinstance(codec, Timed) and isinstance(codec, Opens)
+    silent = np.zeros(8_000, np.float32)
+    silent[4_000:] = recording(0.5, rate=8_000).samples
+    found = codec.decode(codec.encode(Sound(silent, 8_000)))
+    quiet = (found.max(1) < np.log(1e-9)).sum()
+    assert quiet == 48  # the frame that begins at 0.48 s is the first to reach 0.5 s
+    assert np.allclose(codec.decode(codec.encode(Sound(silent[:0], 8_000))), np.zeros((0, 8)))
+    assert codec.encode(Sound(silent[:3], 8_000)).shape == (1, 8)  # filled up
+
+
+def test_a_long_recording_is_computed_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = LogMel(rate=RATE, mels=8, deltas=1, alone=True).fit([recording()])
+    whole = codec.encode(recording(0.6, 3))
+    monkeypatch.setattr("recurra.data.codecs.log_mel.TOGETHER", 7)
+    assert np.array_equal(codec.encode(recording(0.6, 3)), whole)
+
+
+def test_within_its_recording() -> None:
+    codec = LogMel(rate=RATE, mels=8, alone=True).fit([recording(seed=1), recording(seed=2)])
+    loud = recording(seed=3)
+    quiet = Sound(loud.floats() / 8, RATE)
+    assert np.abs(codec.encode(loud) - codec.encode(quiet)).max() < 1e-3
+    assert np.isfinite(codec.encode(Sound(np.zeros(4000, np.float32), RATE))).all()
+
+
+def test_the_rate_is_that_of_the_data() -> None:
+    eight, odd = recording(0.3, 1, 8_000), recording(0.3, 2, 11_025)
+    codec = LogMel(mels=8).fit([eight, eight, odd])
+    assert codec.rate == 8_000 and codec.notes == ["1 recording of 11,025 Hz resampled to 8,000 Hz."]
+    assert LogMel(mels=8).fit([recording(0.1, 1, 44_100)]).rate == 16_000
+    mixed = Sound(eight.samples, 8_000, ("2 channels mixed to one",))
+    assert LogMel(mels=8).fit([mixed, eight]).notes == ["1 recording: 2 channels mixed to one."]
+    same, other = (codec.decode(codec.encode(each)) for each in (recording(0.3, 2, 8_000), odd))
+    assert len(same) == len(other) and np.median(np.abs(same - other)) < 0.02
+
+
+def test_the_bytes_of_a_file() -> None:
+    codec = LogMel(rate=RATE, mels=8).fit([recording()])
+    again = codec.opened(written(recording().samples, RATE))
+    assert np.abs(again.floats() - recording().floats()).max() < 1 / 32768
+    with pytest.raises(DataError, match="expected WAV, FLAC, OGG or MP3"):
+        codec.opened(b"no sound")
+
+
+def test_restored_at_another_rate_is_refused() -> None:
+    codec = LogMel(mels=8).fit([recording()])
+    with pytest.raises(CheckpointError, match="says its rate"):
+        LogMel(rate=8_000, mels=8).restore(codec.record(), codec.arrays())
+    with pytest.raises(CheckpointError, match="the spread of frames of sound is above 0"):
+        LogMel(mels=8).restore(codec.record(), {**codec.arrays(), "spread": np.zeros(8)})
+
+
+def test_settings_out_of_range() -> None:
+    for settings, message in (
+        ({"rate": 10}, "rate = 10 of sound, expected 1,000 to 768,000 Hz"),
+        ({"hop": 0.05}, "window = 0.025 and hop = 0.05"),
+        ({"mels": 5, "cepstra": 6, "give": "mfcc"}, "mels = 5 and cepstra = 6"),
+        ({"rate": 8_000, "mels": 256}, "triangle .* holds no frequency"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            LogMel(**settings)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="hold no sound"):
+        LogMel(mels=8).fit([Sound(np.zeros(0, np.float32), RATE)])
+
+
+def test_triangles_add_up() -> None:
+    found = filters(Mel(20, RATE, "htk"), 4096)
+    corner = found.argmax(1)
+    assert np.allclose(found.sum(0)[corner[0] : corner[-1]], 1, atol=1e-9)
+    assert isinstance(LogMel(), Computes)
