@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAYAAAAECAAAAACIbxGfAAAAG0lEQVR4nCXIoQEAAAjAIOb/P2uQSAuGYoA+DyGHAgdSQcBzAAAAAElFTkSuQmCC"
+)
+"""A picture of 6 × 4 pixels, white with 2 × 2 black ones."""
 
 
 @dataclass(frozen=True)

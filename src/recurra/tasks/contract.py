@@ -25,7 +25,7 @@ from recurra.errors import ConfigError, did_you_mean
 from recurra.tasks.scores import Scores
 from recurra.types import Batch, Example, Field, Output, Sizes, changes_time
 
-INPUT = Field(("tokens", "text", "series", "vectors", "sound"), {"kind": "tokens"})
+INPUT = Field(("tokens", "text", "series", "vectors", "sound", "image"), {"kind": "tokens"})
 """The input of a task that reads any sequence that comes one by one."""
 
 

@@ -37,6 +37,9 @@ VALUES: dict[str, Sequence[Any]] = {
         Sound(np.sin(np.arange(count) / 3).astype(np.float32), rate)
         for count, rate in ((500, 8000), (1100, 8000), (700, 11025), (0, 8000))
     ),
+    "image": tuple(
+        np.random.default_rng(0).integers(0, 256, shape, np.uint8) for shape in ((9, 30), (40, 7), (5, 6, 3))
+    ),
 }
 """Values of each form, to be learned from."""
 NEW: dict[str, Any] = {"text": "§", "tokens": ["§"], "tags": ["never"], "label": "never", "labels": ["never"]}
@@ -48,6 +51,7 @@ WRONG: dict[str, Sequence[Any]] = {
     "integers": ([0.5], ["x"], [[1]]),
     "times": (["x"], [3.5]),
     "sound": (np.zeros(800), "x", b"RIFF"),
+    "image": (np.zeros((2, 3)), np.zeros(4, np.uint8), np.zeros((0, 3), np.uint8), np.zeros((2, 3, 4), np.uint8), "x"),
 }
 """Values that no codec of these forms takes, once it has learned from `VALUES`."""
 

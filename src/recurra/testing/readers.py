@@ -36,6 +36,7 @@ def written(sample: Sample, at: Path, change: Change = bytes) -> list[Path]:
     """The paths to read, after `change` made other bytes of those of the files."""
     at.mkdir(exist_ok=True)
     for name, content in sample.files.items():
+        (at / name).parent.mkdir(exist_ok=True)
         (at / name).write_bytes(change(content.encode() if isinstance(content, str) else content))
     return [at] if sample.folder else [at / name for name in sample.files]
 

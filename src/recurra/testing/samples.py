@@ -39,7 +39,7 @@ def random_value(form: str, steps: int, random: np.random.Generator) -> Any:
         "number": lambda: float(random.normal()),
         "times": lambda: [f"2020-01-01 {hour:02d}:00" for hour in range(steps)],
         "sound": lambda: Sound((random.normal(size=steps * FRAME) / 8).astype(np.float32), RATE),
-        "image": lambda: random.random((SMALL, steps)),
+        "image": lambda: random.integers(0, 256, (SMALL, max(1, steps)), np.uint8),
     }
     if form not in made:
         raise ConfigError(f"random values are known of {', '.join(made)}, not of the form {form!r}. Add it there.")

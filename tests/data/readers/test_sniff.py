@@ -48,7 +48,22 @@ def test_a_folder_of_aligned_files(tmp_path: Path) -> None:
 
 
 NAMED = {
-    *("auto", "idx", "intervals", "jsonl-series", "lines", "npz", "poems", "segmented", "sequences", "series"),
+    *(
+        "auto",
+        "digit-strings",
+        "idx",
+        "image-folders",
+        "intervals",
+        "jsonl-images",
+        "jsonl-series",
+        "line-images",
+        "lines",
+        "npz",
+        "poems",
+        "segmented",
+        "sequences",
+        "series",
+    ),
     *("series-rows", "signals", "stories", "text", "ts", "tsf"),
 }
 """Readers that are named, or asked by others."""

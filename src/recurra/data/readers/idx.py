@@ -24,16 +24,18 @@ AXES = 4
 """Of an array, at most."""
 
 
-def _packed(array: NDArray[np.uint8]) -> bytes:
+def packed(array: NDArray[np.uint8]) -> bytes:
+    """An array as such a file holds it."""
     return bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
 @part("reader", "idx")
 class IdxReader:
-    """An example for each picture: its `vectors`, its `label` where a file of labels follows that of the pictures, and
-    its `place`, numbered from 0.
+    """An example for each picture: its `vectors` or its `image`, its `label` where a file of labels follows that of the
+    pictures, and its `place`, numbered from 0.
 
-    `steps` "pixels": a number a step, [rows · columns, 1], line by line; "rows": a row a step, [rows, columns].
+    `steps` "pixels": a number a step, [rows · columns, 1], line by line; "rows": a row a step, [rows, columns];
+    "picture": the `image` as it is, uint8 [rows, columns], for a codec of pictures.
     `permute`, a seed, puts the pixels of every picture in one other order, the same for all, before they are steps.
     An array of two axes is one of sequences of numbers, one of one axis are labels. Files may be in gzip.
 
@@ -43,16 +45,16 @@ class IdxReader:
     """
 
     recipe = "pixels"
-    fields: ClassVar[Mapping[str, str]] = {"vectors": "vectors", "label": "label"}
+    fields: ClassVar[Mapping[str, str]] = {"vectors": "vectors", "image": "image", "label": "label"}
     sample: ClassVar[Sample] = Sample(
         {
-            "images": _packed(np.arange(24, dtype=np.uint8).reshape(4, 2, 3)),
-            "labels": _packed(np.array([1, 0, 1, 2], np.uint8)),
+            "images": packed(np.arange(24, dtype=np.uint8).reshape(4, 2, 3)),
+            "labels": packed(np.array([1, 0, 1, 2], np.uint8)),
         },
         4,
     )
 
-    def __init__(self, steps: Literal["pixels", "rows"] = "pixels", permute: int | None = None) -> None:
+    def __init__(self, steps: Literal["pixels", "rows", "picture"] = "pixels", permute: int | None = None) -> None:
         self.steps = steps
         self.permute = permute if permute is None else check_seed(permute, "reader.permute")
 
@@ -60,7 +62,7 @@ class IdxReader:
         """The pictures of the files, in the order given."""
         pictures: tuple[Path, NDArray[np.generic]] | None = None
         for path in map(Path, paths):
-            array = _array(path)
+            array = array_of(path)
             if array.ndim > 1:
                 if pictures is not None:
                     yield from self._examples(*pictures)
@@ -91,16 +93,25 @@ class IdxReader:
     def _examples(
         self, path: Path, array: NDArray[np.generic], labels: NDArray[np.generic] | None = None
     ) -> Iterator[Example]:
+        if self.steps == "picture" and (array.ndim != 3 or array.dtype != np.uint8):
+            raise DataError(
+                f"{path}: {array.dtype.name} in {array.ndim} axes, expected pictures: bytes in three. Set "
+                'reader.steps = "pixels".'
+            )
         flat = array.reshape(len(array), -1)
         if self.permute is not None:
             flat = flat[:, np.random.default_rng(self.permute).permutation(flat.shape[1])]
         width = array.shape[-1] if self.steps == "rows" and array.ndim > 2 else 1
         for k, picture in enumerate(flat):
             label = {} if labels is None else {"label": str(labels[k])}
-            yield {"vectors": picture.reshape(-1, width), **label, "place": f"{path}, picture {k}"}
+            place = f"{path}, picture {k}"
+            if self.steps == "picture":
+                yield {"image": picture.reshape(array.shape[1:]), **label, "place": place}
+            else:
+                yield {"vectors": picture.reshape(-1, width), **label, "place": place}
 
 
-def _array(path: Path) -> NDArray[np.generic]:
+def array_of(path: Path) -> NDArray[np.generic]:
     """The array of a file, its shape checked before it is made."""
     raw = unpacked(str(path), read_bytes(path))
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in TYPES or not 1 <= raw[3] <= AXES:

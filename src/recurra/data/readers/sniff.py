@@ -21,15 +21,18 @@ SENTENCES = (*ORDER, "lines")
 """Those asked for sentences, whatever labels they bear; a text that is none of the others is read line by line."""
 NUMBERS = ("npz", "idx", "intervals", "ts", "sequences")
 """Those asked for sequences of numbers."""
-ASKED = {"labels": ORDER, "pairs": PAIRS, "sentences": SENTENCES, "numbers": NUMBERS}
-Gives = Literal["labels", "pairs", "sentences", "numbers"]
+IMAGES = ("jsonl-images", "line-images", "image-folders")
+"""Those asked for pictures."""
+ASKED = {"labels": ORDER, "pairs": PAIRS, "sentences": SENTENCES, "numbers": NUMBERS, "images": IMAGES}
+Gives = Literal["labels", "pairs", "sentences", "numbers", "images"]
 _ARRAY = re.compile(r"\s*\[\s*\{")
 
 
 @part("reader", "auto")
 class AutoReader:
     """The first of the readers in `ORDER` that takes the first file read, for that file and all read afterwards; with
-    `gives` "pairs" of those in `PAIRS`, with "sentences" of those in `SENTENCES`, with "numbers" of those in `NUMBERS`.
+    `gives` "pairs" of those in `PAIRS`, with "sentences" of those in `SENTENCES`, with "numbers" of those in `NUMBERS`,
+    with "images" of those in `IMAGES`.
 
     `kind` and `reason` are its name and why it was taken, in words; None and "" before. It works with its defaults but
     for the encoding: where that does not do, name it (`reader.kind`) and its settings. A plugin's reader is named, too.
@@ -57,6 +60,8 @@ class AutoReader:
         self._order = ASKED[gives]
         if gives == "numbers":
             self.fields = {"vectors": "vectors", "label": "label", "tags": "tags"}
+        if gives == "images":
+            self.fields = {"image": "image", "transcript": "text", "label": "label"}
         self.kind: str | None = None
         self.reason = ""
         self._reader: Any = None
@@ -112,11 +117,20 @@ class AutoReader:
     def _unknown(self, path: Path) -> DataError:
         """What is said of a file that no reader takes."""
         if path.is_dir():
-            folders = {"pairs": "files of pairs", "numbers": "recordings (.npz) and a table of intervals (.csv) in it"}
+            folders = {
+                "pairs": "files of pairs",
+                "numbers": "recordings (.npz) and a table of intervals (.csv) in it",
+                "images": "pictures with their texts (name.png, name.gt.txt) in it, or a folder of them for each class",
+            }
             expected = folders.get(self.gives, "seq.in and seq.out in it")
             return DataError(
                 f"{path}: no reader knows this folder by its look, expected {expected}. "
                 f"Name the files in it: {path / '*'}"
+            )
+        if self.gives == "images":
+            return DataError(
+                f"{path}: no reader knows this file by its look, tried {', '.join(IMAGES)}. Name a folder of pictures "
+                "with their texts, or a file of JSON lines that name pictures."
             )
         if self.gives == "numbers":
             return DataError(

@@ -1,0 +1,178 @@
+"""A convolutional net over a picture whose columns are the steps."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.errors import ConfigError
+from recurra.limits import check_layers, check_size
+from recurra.nn.distortions import Distortions
+from recurra.nn.dropout import dropout
+from recurra.registry import part
+from recurra.types import Batch, Lengths, Sizes
+
+
+@part("embedder", "columns")
+class ColumnEmbedder(nn.Module):
+    """x_k = W vec(c_k) + b, c_k the k-th column [channels, rows] of what a net of convolutions makes of a picture.
+
+    The net is a block for each number in `channels`: `depth` convolutions of 3 × 3, each normed and rectified, from the
+    second on added to what they read; then the largest of each 2 × 2 pixels, in blocks behind the first log₂ `stride`
+    of 2 × 1, one column wide: so there are `stride` times fewer columns, and 2^blocks times fewer rows. `norm` "layer"
+    norms the channels of each pixel, "batch" each channel over the pixels of a batch. What stands behind the end of a
+    picture is zeroed in front of every convolution, and no norm counts it, so that a picture is read beside others as
+    it is alone. `dropout` zeroes entries of x. `distortions` are drawn in training.
+
+    Reads the field "input" [B, T, height], 0 where there is nothing; gives [B, ⌈T / stride⌉, D], time first in memory.
+    Raises ConfigError for a size or a share out of range, `build` for an input of symbols and for one of too few rows.
+    Source: Shi, Bai & Yao 2017, An end-to-end trainable neural network for image-based sequence recognition.
+    """
+
+    like: Tensor
+    """Of the type that weights have: a model in float64 reads numbers in float64."""
+
+    def __init__(
+        self,
+        channels: tuple[int, ...] = (16, 32, 64),
+        depth: int = 1,
+        stride: Literal[1, 2, 4] = 4,
+        size: int = 128,
+        norm: Literal["layer", "batch", "none"] = "layer",
+        dropout: float = 0.0,
+        distortions: Distortions = Distortions(),
+    ) -> None:
+        super().__init__()
+        for name, value in (("size", size), ("depth", depth), *(("channels", each) for each in channels)):
+            check_size(f"embedder.{name}", value)
+            if value < 1:
+                raise ConfigError(f"embedder.{name} = {value}, expected 1 or more.")
+        check_layers("embedder.depth", depth * len(channels))
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"embedder.dropout = {dropout}, expected 0 or more and less than 1.")
+        self.halved = stride.bit_length() - 1
+        if len(channels) < max(1, self.halved):
+            raise ConfigError(
+                f"embedder.channels = {list(channels)}, expected a number for each of {max(1, self.halved)} blocks or "
+                f"more, as a stride of {stride} needs."
+            )
+        self.channels, self.depth, self.segment, self.size = channels, depth, stride, size
+        self.norm, self.dropout, self.distortions = norm, dropout, distortions
+        self.register_buffer("like", torch.empty(0), persistent=False)
+
+    @property
+    def changes_time(self) -> bool:
+        """Whether the core reads other steps than those of the input."""
+        return self.segment > 1
+
+    @property
+    def output_size(self) -> int:
+        return self.size
+
+    def build(self, sizes: Sizes) -> Self:
+        """Make the layers for columns of `sizes.width` pixels."""
+        H, scale = sizes.width, 2 ** len(self.channels)
+        if not H:
+            raise ConfigError(
+                "embedder.kind = 'columns' reads pictures, but the input is symbols. Set embedder.kind = 'symbols', or "
+                "name a reader of pictures and input.kind = 'line-image'."
+            )
+        if scale >= 2 * H:
+            raise ConfigError(
+                f"embedder.channels names {len(self.channels)} blocks, each of half as many rows, but the input has "
+                f"{H}. Name fewer, or set input.height = {scale}."
+            )
+        self.rows = -(-H // scale)
+        before = 1
+        self.blocks = nn.ModuleList()
+        for C in self.channels:
+            self.blocks.append(_Block(before, C, self.depth, self.norm))
+            before = C
+        self.linear = nn.Linear(self.rows * before, self.size)
+        return self
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:
+        x, lengths = batch.fields["input"].to(self.like.dtype), batch.structure.values
+        B, T, H = x.shape
+        there = torch.full((B,), T, device=x.device) if lengths is None else lengths
+        if self.training:
+            x = self.distortions.applied(x, lengths)
+        x = F.pad(x, (0, self.rows * 2 ** len(self.channels) - H, 0, self.segment - 1))
+        x = x[:, None].contiguous(memory_format=torch.channels_last)  # [B, C, T, rows]
+        for k, block in enumerate(self.blocks):
+            valid = (torch.arange(x.shape[2], device=x.device) < there[:, None])[:, None, :, None]  # [B, 1, T, 1]
+            x = block(x * valid, valid)
+            columns = 2 if k < self.halved else 1
+            x = F.max_pool2d(x, (columns, 2))
+            there = (there + columns - 1) // columns
+        x = x.permute(2, 0, 3, 1).flatten(2)  # [T, B, rows · C]
+        x = dropout(self.linear(x), self.dropout, self.training)
+        return x.transpose(0, 1), Lengths(None if lengths is None else there)
+
+
+class _Block(nn.Module):
+    """`depth` convolutions, from the second on added to what they read."""
+
+    def __init__(self, before: int, channels: int, depth: int, norm: str) -> None:
+        super().__init__()
+        self.first = _Convolution(before, channels, norm)
+        self.others = nn.ModuleList(_Convolution(channels, channels, norm) for _ in range(depth - 1))
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        x = self.first(x, valid)
+        for convolution in self.others:
+            x = x + convolution(x, valid)
+        return x
+
+
+class _Convolution(nn.Module):
+    """relu(norm(w ∗ x)) of [B, C, T, rows], zero where `valid` [B, 1, T, 1] is not."""
+
+    def __init__(self, before: int, channels: int, norm: str) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(before, channels, 3, padding=1, bias=norm == "none")
+        self.norm: nn.Module | None = None
+        if norm == "layer":
+            self.norm = nn.LayerNorm(channels)
+        elif norm == "batch":
+            self.norm = _BatchNorm(channels)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        x = self.convolution(x)
+        if isinstance(self.norm, nn.LayerNorm):
+            x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        elif self.norm is not None:
+            x = self.norm(x, valid)
+        return x.relu() * valid
+
+
+class _BatchNorm(nn.Module):
+    """γ (x − mean) / √(var + ε) + β of each channel, over the valid pixels of a batch; outside training over those of
+    many batches. Source: Ioffe & Szegedy 2015."""
+
+    mean: Tensor
+    var: Tensor
+
+    def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("var", torch.ones(channels))
+        self.momentum, self.eps = momentum, eps
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        if self.training:
+            x = x * valid
+            n = (valid.sum() * x.shape[3]).clamp(min=1)
+            mean = x.sum((0, 2, 3)) / n
+            var = ((x * x).sum((0, 2, 3)) / n - mean * mean).clamp(min=0)
+            with torch.no_grad():
+                self.mean.lerp_(mean, self.momentum)
+                self.var.lerp_(var, self.momentum)
+        else:
+            mean, var = self.mean, self.var
+        scale = self.weight * (var + self.eps).rsqrt()
+        return x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
