@@ -14,8 +14,8 @@ import pytest
 import recurra
 from recurra import cli, workflow
 from recurra.answers import Answer, notes_of
-from recurra.baselines.ngram import KneserNey
 from recurra.data.readers.poems import form_of, has_form
+from recurra.decoding.ngram import NgramModel
 from recurra.errors import ConfigError, DataError
 from recurra.runs.reading import own_parts
 from recurra.runs.run import Run
@@ -99,7 +99,7 @@ def test_model_and_n_grams_count_the_same_symbols(run: Run) -> None:
     test = [symbol for each in encoder.encode_all(parts.test) for symbol in each["target"]]
     train = [symbol for each in encoder.encode_all(parts.train) for symbol in each["target"]]
     end = run.model.task.end
-    fitted = KneserNey(3).fit([end, *train], end + 1)
+    fitted = NgramModel(3).fit([end, *train], end + 1)
     ngram = run.report["scores"]["test"]["baseline"][-3]["nats_per_symbol"]
     assert ngram == pytest.approx(-fitted.log_probabilities([end, *test]).mean())
     assert len(test) == sum(len(example["target"]) + 1 for example in parts.test)

@@ -14,8 +14,8 @@ import torch
 import recurra
 from recurra import config as configuration
 from recurra import registry
-from recurra.baselines.ngram import KneserNey
 from recurra.data.batching.layout import SYMBOLS
+from recurra.decoding.ngram import NgramModel
 from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.runs.run import Run
 from recurra.training.evaluation import evaluate
@@ -93,7 +93,7 @@ def test_scores_are_those_of_model_and_baseline_step_by_step(run: Run, tmp_path)
     assert scored["model"]["bits_per_symbol"] == pytest.approx(scored["model"]["nats_per_symbol"] / math.log(2))
 
     train = vocabulary.encode(PROSE.read_text(encoding="utf-8")[: run.report["symbols"]["train"]])
-    baseline = KneserNey(order=3).fit(train, len(vocabulary))
+    baseline = NgramModel(order=3).fit(train, len(vocabulary))
     row = scored["baseline"][-1]
     assert (row["order"], row["size"]) == (3, sum(baseline.size.values()))
     assert row["nats_per_symbol"] == pytest.approx(-baseline.log_probabilities(ids).mean())

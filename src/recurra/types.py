@@ -82,6 +82,8 @@ class Field:
     """The name that its codec is saved under, where that is not the field's own. Fields of one name share a codec."""
     optional: bool = False
     """Taken where the examples have it; where no training example has, batches are without it."""
+    aligned: bool = False
+    """So short that it fits the core's steps: n symbols, a step each and one between two that are alike."""
     several: str | None = None
     """An example's field with several values in the place of one, each of them right: all are learned from, the first
     is encoded."""

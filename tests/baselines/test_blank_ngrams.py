@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recurra.baselines.blank_ngrams import BlankNgrams, SentenceNgrams
-from recurra.baselines.ngram import level_of
+from recurra.decoding.ngram import level_of
 from recurra.errors import ConfigError, DataError
 
 V = 6

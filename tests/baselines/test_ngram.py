@@ -16,6 +16,7 @@ import pytest
 from recurra import registry
 from recurra.baselines.ngram import KneserNey
 from recurra.baselines.row import Row
+from recurra.decoding.ngram import NgramModel
 from recurra.errors import ConfigError, DataError
 
 
@@ -77,7 +78,7 @@ def test_equals_dictionaries(order, kind):
     rng = np.random.default_rng(7)
     V = 12
     train, test = zipf(rng, V - 2, 1000), rng.integers(0, V, 80)  # two symbols are never seen in training
-    model, naive = KneserNey(order, kind).fit(train, V), Naive(train.tolist(), V, order, kind)
+    model, naive = NgramModel(order, kind).fit(train, V), Naive(train.tolist(), V, order, kind)
     estimated = {n for n, D in naive.discounts.items() if D[1:] not in ([0.5, 1.0, 1.5], [0.5, 0.5, 0.5])}
     assert estimated == set(range(2, order + 1))  # counts of counts serve every order but the unigrams
     expected = [math.log(naive.p(test[t], tuple(test[:t].tolist()))) for t in range(1, len(test))]
@@ -91,7 +92,7 @@ def test_short_and_repetitive_texts(text, kind):
     V = 4
     test = np.array([2, 0, 1, 0, 1, 2, 2, 3, 3, 1, 1, 1, 1, 1, 1])
     for order in (1, 2, 4, 6):
-        model, naive = KneserNey(order, kind).fit(text, V), Naive(text, V, order, kind)
+        model, naive = NgramModel(order, kind).fit(text, V), Naive(text, V, order, kind)
         expected = [math.log(naive.p(test[t], tuple(test[:t].tolist()))) for t in range(1, len(test))]
         np.testing.assert_allclose(model.log_probabilities(test), expected, rtol=0, atol=1e-12)
 
@@ -102,7 +103,7 @@ def test_steps_equal_the_whole(order, kind):
     rng = np.random.default_rng(order + 10)
     V = 9
     test = rng.integers(0, V, 120)
-    model = KneserNey(order, kind).fit(zipf(rng, V - 1, 400), V)
+    model = NgramModel(order, kind).fit(zipf(rng, V - 1, 400), V)
     state, stepped = model.initial_state(), []
     for token, following in pairwise(test):
         log_p, state = model.step(state, token)
@@ -117,7 +118,7 @@ def test_distributions_sum_to_one(kind):
     rng = np.random.default_rng(3)
     V, order = 40, 4
     train = zipf(rng, V - 5, 2000)
-    model = KneserNey(order, kind).fit(train, V)
+    model = NgramModel(order, kind).fit(train, V)
     for history in (
         train[50:53],
         train[-3:],
@@ -133,16 +134,16 @@ def test_distributions_sum_to_one(kind):
 
 
 def test_one_symbol_is_certain():
-    model = KneserNey(3).fit([0, 0, 0, 0], vocabulary_size=1)
+    model = NgramModel(3).fit([0, 0, 0, 0], vocabulary_size=1)
     np.testing.assert_allclose(model.log_probabilities([0, 0, 0]), 0, atol=1e-15)
 
 
 def test_a_text_of_one_symbol_has_nothing_to_score():
-    assert KneserNey(2).fit([0, 1], 2).log_probabilities([1]).shape == (0,)
+    assert NgramModel(2).fit([0, 1], 2).log_probabilities([1]).shape == (0,)
 
 
 def test_step_leaves_the_given_state_alone():
-    model = KneserNey(3).fit([0, 1, 2, 0, 1, 2, 0], 3)
+    model = NgramModel(3).fit([0, 1, 2, 0, 1, 2, 0], 3)
     _, state = model.step(model.initial_state(), 0)
     first, _ = model.step(state, 1)
     model.step(state, 2)
@@ -153,7 +154,7 @@ def test_step_leaves_the_given_state_alone():
 def test_size_counts_distinct_ngrams():
     text = zipf(np.random.default_rng(4), 20, 500)
     sizes = {n: len({tuple(text[i : i + n]) for i in range(len(text) - n + 1)}) for n in range(1, 6)}
-    assert KneserNey(5).fit(text, 20).size == sizes
+    assert NgramModel(5).fit(text, 20).size == sizes
 
 
 class Numbers:
@@ -181,7 +182,7 @@ def test_rows_equal_models_fitted_one_by_one(kind):
     found = rows(train, test, V, order=5, discounts=kind)
     assert [row.facts["order"] for row in found] == [2, 3, 4, 5]
     for row in found:
-        model = KneserNey(row.facts["order"], kind).fit(train, V)
+        model = NgramModel(row.facts["order"], kind).fit(train, V)
         assert (row.name, row.unit) == (f"kneser-ney, order {model.order}", "n-grams")
         assert row.size == sum(model.size.values())
         assert np.array_equal(row.log_p, model.log_probabilities(test))
@@ -193,7 +194,7 @@ def test_rows_equal_models_fitted_one_by_one(kind):
 def test_targets_are_one_stream_with_a_mark_around_each():
     train, test = [{"target": [0, 1, 1]}, {"targets": [[1, 0], [2]]}], [{"target": [1, 1]}, {"target": [2]}]
     *_, row = KneserNey(order=3).rows(train, test, {"target": Numbers(3)})
-    model = KneserNey(order=3).fit([3, 0, 1, 1, 3, 1, 0, 3], 4)
+    model = NgramModel(order=3).fit([3, 0, 1, 1, 3, 1, 0, 3], 4)
     assert np.array_equal(row.log_p, model.log_probabilities([3, 1, 1, 3, 2, 3]))
 
 
@@ -214,7 +215,7 @@ def test_wrong_settings():
 
 
 def test_wrong_texts():
-    model = KneserNey(2)
+    model = NgramModel(2)
     with pytest.raises(DataError, match="holds no counts yet: call fit"):
         model.log_probabilities([0, 1])
     with pytest.raises(DataError, match="training text: no symbols, expected at least 1"):

@@ -12,6 +12,7 @@
 | `picture` | `Picture` | grey or coloured pixels |
 | `roll` | `Roll` | which of some rows sound or act at each step |
 | `tree` | `Tree` | a tree over tokens |
+| `transcript` | `Transcript` | what is said in a sound or written in a picture, symbol by symbol where it comes from |
 """
 
 from recurra.answers.answer import Answer as Answer
@@ -30,7 +31,8 @@ from recurra.answers.roll import Roll as Roll
 from recurra.answers.series import Series as Series
 from recurra.answers.spans import Spans as Spans
 from recurra.answers.text import Text as Text
+from recurra.answers.transcript import Transcript as Transcript
 from recurra.answers.tree import Tree as Tree
 
-KINDS = ("label", "spans", "text", "pair", "choices", "number", "series", "picture", "roll", "tree")
+KINDS = ("label", "spans", "text", "pair", "choices", "number", "series", "picture", "roll", "tree", "transcript")
 """All kinds of parts. The page draws each of them; another kind is not drawn."""

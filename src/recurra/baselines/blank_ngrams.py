@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.baselines.ngram import Floats, Ids, Table, check, follow, level_of
 from recurra.baselines.row import Row, check_fields
+from recurra.decoding.ngram import Floats, Ids, Table, check, follow, level_of
 from recurra.errors import DataError
 from recurra.progress import steps
 from recurra.registry import part
@@ -31,14 +31,14 @@ class BlankNgrams:
         left only:   p(w | l)
         both sides:  p(w | l, r) ∝ p(w | l_{n−1} … l₁) · Π_{j=1}^{n−1} p(r_j | … l₁ w r₁ … r_{j−1}),
 
-    every p that of an interpolated model of order n as `KneserNey` has it; the second is what the model says of w given
+    every p that of an interpolated `NgramModel` of order n; the second is what the model says of w given
     all the rest of the sentence, exact, over the whole vocabulary. A mark before each sentence and behind it is a
     symbol of the n-grams, never an answer. n-grams do not go from one sentence to the next; those that begin with the
     mark count as often as they occur at all orders, since nothing stands before them.
 
     Raises ConfigError for an order below 1 or unknown discounts; `rows` DataError for no symbol to learn from, and for
     an example without tokens.
-    Sources: those of `KneserNey`.
+    Sources: those of `NgramModel`.
     """
 
     of_tokens: ClassVar[bool] = True

@@ -43,7 +43,8 @@ class Copy:
 
 @part("baseline", "frequent")
 class Frequent:
-    """The most frequent target of the training examples, to whatever source; of several the first in the alphabet.
+    """The most frequent target of the training examples, or transcript, to whatever is asked; of several the first in
+    the alphabet.
 
     `rows` raises DataError for no training examples and for a field that is missing.
     """
@@ -51,12 +52,15 @@ class Frequent:
     def rows(
         self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any] | None = None
     ) -> Iterator[Row]:
-        """Count the targets of `train` ("target" or "targets") and answer `test`."""
-        _check("frequent", train, test)
-        counts = Counter(target for _, target in _pairs(train))
+        """Count the targets of `train` ("target" or "targets", or "transcript") and answer `test`."""
+        field = "transcript" if train and "transcript" in train[0] else "target"
+        if field == "target":
+            _check("frequent", train, test)
+        check_fields("frequent", "training", train, field, "targets")
+        counts = Counter(target for example in train for target in example.get("targets", [example.get(field)]))
         best = min(counts, key=lambda target: (-counts[target], target))
         note = f"{counts[best]:,} of {counts.total():,}: {best}"
-        return iter([Row("most frequent answer", len(counts), "answers", [{"target": best} for _ in test], note)])
+        return iter([Row("most frequent answer", len(counts), "answers", [{field: best} for _ in test], note)])
 
 
 @part("baseline", "word-table")

@@ -1,4 +1,4 @@
-"""The label of the nearest training sequence, one stretched and squeezed in time to fit the other."""
+"""The label, or transcript, of the nearest training sequence, one stretched and squeezed in time to fit the other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 @part("baseline", "warped-neighbour")
 class WarpedNeighbour:
-    """The label of the training sequence with the least dynamic time warping distance (1-NN DTW).
+    """The label, or transcript, of the training sequence with the least dynamic time warping distance (1-NN DTW).
 
     D[i, j] = ‖x_i − y_j‖² + min(D[i−1, j], D[i, j−1], D[i−1, j−1]) over the steps of both sequences, all numbers of a
     step together and no limit of the warping; the distance is D at both ends. Of equal distances the first counts.
@@ -48,9 +48,10 @@ class WarpedNeighbour:
         """Answer `test` by the nearest of `train`."""
         if not train or "labels" in train[0] or "tags" in train[0]:
             return
-        check_fields("warped-neighbour", "training", train, "label")
+        field = "transcript" if "transcript" in train[0] else "label"
+        check_fields("warped-neighbour", "training", train, field)
         known, asked = (_encoded(side, codecs) for side in (train, test))
-        names, notes = [example["label"] for example in train], []
+        names, notes = [example[field] for example in train], []
         if self._share(known, asked) < 1:
             longest = max(map(len, known + asked))
             known, asked = ([_shortened(x) for x in side] for side in (known, asked))
@@ -62,7 +63,7 @@ class WarpedNeighbour:
             known, names = [known[k] for k in rows], [names[k] for k in rows]
             notes.append(f"compared with {kept:,} of {counted(len(train), 'training sequence')}, drawn by a seed")
         answers = [
-            {"label": names[int(np.argmin(warped_distances(x, known)))]}
+            {field: names[int(np.argmin(warped_distances(x, known)))]}
             for x in steps(asked, "comparing with all training sequences", "sequences")
         ]
         yield Row("nearest neighbour by warping", len(known), "sequences", answers, "; ".join(notes))

@@ -146,6 +146,14 @@ class Adapts(Protocol):
 
 
 @runtime_checkable
+class ChecksExamples(Protocol):
+    """A task that cannot learn from, or be judged by, every example that can be encoded."""
+
+    def check_examples(self, encoded: Sequence[Mapping[str, Any]]) -> None:
+        """Raise `DataError`, naming the place, for an example that it cannot; once the layers are made."""
+
+
+@runtime_checkable
 class Implies(Protocol):
     """A task that other sections of a recipe follow from."""
 

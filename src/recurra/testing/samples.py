@@ -54,6 +54,8 @@ def random_example(fields: Mapping[str, Field], codecs: Any, steps: int, random:
             continue
         own = codecs[name].shape[:1] == (None,) and not field.along and name != "input"
         length = int(random.integers(0, SMALL)) if own else steps
+        if field.aligned:  # the letters of words with spaces between them, no two of which are alike
+            length = int(random.integers(0, (steps + 1) // 2 + 1))
         value = random_value(preferred(codecs[name].forms, name == "input" or field.along), length, random)
         example[field.of[0]] = value
     return example

@@ -25,6 +25,7 @@ from recurra.tasks.contract import (
     Adapts,
     Begins,
     BeginsWith,
+    ChecksExamples,
     Conforms,
     JudgedByLoss,
     Prepares,
@@ -106,6 +107,9 @@ class Material:
             model.embedder.adopt(torch.from_numpy(vectors))
         if isinstance(model.task, Adapts):
             model.task.adapt(self._encoded["train"])
+        if isinstance(model.task, ChecksExamples):
+            for encoded in self._encoded.values():
+                model.task.check_examples(encoded)
 
     def begin(self, model: Model) -> str:
         """Let a fresh model's task begin at what statistics say; gives a sentence about it, or nothing."""
@@ -256,8 +260,10 @@ class Material:
             return f"{facts['symbols']['train']:,} {unit}"
         tokens = facts["tokens"]["train"]
         named = tokens if isinstance(tokens, Mapping) else {"": tokens}
-        steps = ", ".join(f"{count:,} {name}{' ' if name else ''}tokens" for name, count in named.items())
-        return f"{counted(facts['examples']['train'], 'example')}, {steps}"
+        amounts = [f"{count:,} {name}{' ' if name else ''}tokens" for name, count in named.items()]
+        if not hasattr(self.codecs["input"], "symbols"):
+            amounts[0] = f"{next(iter(named.values())):,} steps"
+        return f"{counted(facts['examples']['train'], 'example')}, {', '.join(amounts)}"
 
     def _prepare(self, part: str) -> list[Example]:
         """The examples of a part as the task reads them."""

@@ -110,6 +110,17 @@ class Lays(Protocol):
 
 
 @runtime_checkable
+class Placed(Protocol):
+    """A codec whose steps lie somewhere in what was given, in a unit of its own."""
+
+    unit_of_place: str
+    """ "s", "px" """
+
+    def place_of(self, value: Any, step: float) -> float:
+        """Where in a value a step begins, in that unit."""
+
+
+@runtime_checkable
 class EncodesMany(Protocol):
     """A codec that encodes many values faster than one by one."""
 

@@ -1,0 +1,358 @@
+"""Write down what a sequence says, where nobody says which of its steps says what: speech, lines of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.answers import Answer, Transcript
+from recurra.data.codecs.contract import Placed
+from recurra.data.fields import Codecs
+from recurra.decoding.ctc import Floats, Place, Prefix, Scorer, aligned, frames_needed, likeliest_path, prefix_beam
+from recurra.decoding.written_language import SymbolNgrams, WordNgrams
+from recurra.errors import ConfigError, DataError
+from recurra.nn.softmax import IGNORED
+from recurra.registry import part
+from recurra.tasks.contract import Card
+from recurra.tasks.scores import Scores, check_fields
+from recurra.tasks.transcription_scores import fitted_temperature, normalised, transcription_scores
+from recurra.types import Batch, Example, Field, Output, Sizes
+
+FORBIDDEN = -1e4
+"""The log-probability of what is not said behind the end: finite, so that means of several models are, too."""
+UNLIKELY = -9.0
+"""Symbols of a lower log-probability at a frame are not tried there by a beam: one in 8,000."""
+INPUT = Field(("sound", "image", "vectors", "tokens", "text"), {"kind": "vectors"})
+TARGET = Field(("transcript", "target"), {"kind": "character"}, learned=True, aligned=True)
+TEXTS = Field(("transcript", "target"), {"kind": "texts"}, learned=True, aligned=True)
+METRICS: dict[str, tuple[str, Literal["min", "max"]]] = {
+    "symbols": ("symbol_error_rate", "min"),
+    "words": ("word_error_rate", "min"),
+    "whole": ("exact_match", "max"),
+}
+
+
+@dataclass(frozen=True)
+class TranscribeOptions:
+    """How transcripts are searched for, and what is said of them.
+
+    Raises `ConfigError` for a value out of range.
+    """
+
+    beam: int = 1
+    """Prefixes kept beside each other; 1 takes the likeliest symbol of every step."""
+    weight: float = 0.5
+    """How much n-grams count in a beam, of a run that has them (task.ngrams)."""
+    bonus: float = 0.0
+    """What a beam adds for each unit of the n-grams, a symbol or a word, in nats: more makes transcripts longer."""
+    top: int = 0
+    """So many further transcripts to give with their scores, of a beam of more."""
+    alignment: bool = False
+    """Say which part of the input each symbol comes from."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("beam", 1), ("top", 0), ("weight", 0)):
+            if not getattr(self, name) >= least:
+                raise ConfigError(f"search.{name} = {getattr(self, name)}, expected {least} or more.")
+        if not abs(self.bonus) <= 100:
+            raise ConfigError(f"search.bonus = {self.bonus}, expected -100 to 100 nats.")
+        if self.top >= self.beam and self.top:
+            raise ConfigError(
+                f"search.top = {self.top} further transcripts of a beam of {self.beam}, expected fewer. Widen the "
+                f"beam: search.beam = {self.top + 1}."
+            )
+
+    @property
+    def words(self) -> str:
+        """In words, for the line above a score."""
+        return "the likeliest symbol of every step" if self.beam == 1 else f"beam {self.beam}"
+
+    @property
+    def quick(self) -> TranscribeOptions:
+        """How a validation searches."""
+        return TranscribeOptions()
+
+
+@part("task", "transcribe")
+class Transcribe(nn.Module):
+    """Connectionist temporal classification: z_t = V h_t + c, y_t = softmax(z_t) over the symbols and a blank.
+
+    A path takes a symbol or the blank at every step of the core; its transcript is what is left when equal neighbours
+    become one and blanks are gone. p(transcript | x) = Σ_{its paths} Π_t y_t[path_t], L = −Σ log p, divided by the
+    symbols of the transcripts. `dropout` zeroes entries of h.
+
+    `ngrams` above 0 keeps the training transcripts in the run, whose n-grams of so many symbols or words (`ngram_unit`)
+    a beam makes use of: it looks for the greatest log p(transcript | x) + weight · log p_n-gram + bonus · units. With
+    `closed` it writes words of the training transcripts alone. `scores` says what the best weights are chosen by.
+    A transcript is said to be right with p^(1/τ), τ chosen by the validation examples (`calibrate`).
+
+    Reads the fields "input" and "target" [B, U], numbers of symbols padded with `IGNORED`; the blank is numbered behind
+    them. Raises `DataError` for a transcript that has no path, as the steps are too few.
+    Source: Graves et al. 2006, Connectionist temporal classification.
+    """
+
+    baselines = ("warped-neighbour", "frequent")
+    client = "transcripts"
+    """The module of `recurra.export.clients` that asks its export."""
+    unit = "symbols"
+    causal = False
+    card = Card("Transcribe", "A recording, a picture of a line, or numbers.", "", "transcriber")
+    Options: ClassVar[type] = TranscribeOptions
+
+    temperature: Tensor
+
+    def __init__(
+        self,
+        scores: Literal["symbols", "words", "whole"] = "symbols",
+        ngrams: int = 0,
+        ngram_unit: Literal["symbols", "words"] = "symbols",
+        closed: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"task.dropout = {dropout}, expected 0 or more and less than 1.")
+        if ngrams < 0:
+            raise ConfigError(f"task.ngrams = {ngrams}, expected 0 (none) or an order.")
+        if closed and not (ngrams and ngram_unit == "words"):
+            raise ConfigError(
+                "task.closed = true writes no word that the n-grams do not know. Set task.ngrams = 1 or more and "
+                'task.ngram_unit = "words".'
+            )
+        self.scores, self.ngrams, self.ngram_unit, self.closed = scores, ngrams, ngram_unit, closed
+        self.dropout = dropout
+        self.register_buffer("temperature", torch.ones(()))
+        self._scorers: dict[tuple[float, float], Scorer] = {}
+
+    @property
+    def main_metric(self) -> tuple[str, Literal["min", "max"]]:
+        return METRICS[self.scores]
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        return {"input": INPUT, "target": TARGET, **({"texts": TEXTS} if self.ngrams else {})}
+
+    def build(self, sizes: Sizes) -> Self:
+        """Make the layer from `sizes.core` units to `sizes.fields["target"]` symbols and the blank."""
+        self.blank = sizes.fields["target"]
+        self.stride = sizes.stride
+        self.linear = nn.Linear(sizes.core, self.blank + 1)
+        return self
+
+    def check_examples(self, encoded: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse transcripts that have no path."""
+        for each in encoded:
+            steps, symbols = -(-len(each["input"]) // self.stride), each["target"].tolist()
+            if (needed := frames_needed(symbols)) > steps:
+                raise DataError(
+                    f"{each['place']}: a transcript of {len(symbols)} symbols needs {needed} steps of the core, one a "
+                    f"symbol and one between two that are alike; the input has {steps}. Leave the example out, or make "
+                    "more steps of it (embedder, input)."
+                )
+
+    def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
+        """The loss of a batch, summed over its sequences, and the core's final state. Padding counts for nothing.
+
+        Raises `DataError` where a transcript has no path.
+        """
+        x, structure = embedder(batch)
+        y, state = core(x, structure, state)
+        log_p = self._log_p(F.dropout(y, self.dropout, self.training)).transpose(0, 1)  # [T, B, V + 1]
+        T, B, _ = log_p.shape
+        target = batch.fields["target"]
+        counts = (target != IGNORED).sum(1)
+        steps = counts.new_full((B,), T) if structure.values is None else structure.values.to(counts)
+        symbols = target[:, : max(1, int(counts.max()))].clamp(min=0)
+        losses = F.ctc_loss(log_p, symbols, steps, counts, blank=self.blank, reduction="none")
+        if not bool(losses.isfinite().all()) and bool(log_p.isfinite().all()):
+            row = int((~losses.isfinite()).nonzero()[0])
+            needed = frames_needed(target[row][: counts[row]].tolist())
+            raise DataError(
+                f"a transcript of {int(counts[row])} symbols needs {needed} steps of the core, there are "
+                f"{int(steps[row])}. Leave the example out, or make more steps of it (embedder, input)."
+            )
+        return Output(losses.sum(), int(counts.sum()), int((steps > 0).sum()), state)
+
+    def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """ "symbols" [B, T, V + 1], log y of the core's steps; behind an end nothing is said but the blank."""
+        x, structure = embedder(batch)
+        log_p = self._log_p(core(x, structure, None)[0])
+        if structure.values is None:
+            return {"symbols": log_p}
+        behind = torch.arange(log_p.shape[1], device=log_p.device)[None] >= structure.values[:, None]  # [B, T]
+        nothing = torch.full_like(log_p[:1, :1], FORBIDDEN)
+        nothing[:, :, self.blank] = 0.0
+        return {"symbols": torch.where(behind[:, :, None], nothing, log_p)}
+
+    def follow(self, embedder: nn.Module, y: Tensor, memory: Any = None) -> tuple[dict[str, Tensor], Any]:
+        """ "symbols" [B, V + 1], log y of a step whose core output is y [B, H]."""
+        return {"symbols": self._log_p(y)}, memory
+
+    def followed(
+        self,
+        symbol: str,
+        number: int,
+        before: Mapping[str, Tensor] | None,
+        now: Mapping[str, Tensor],
+        codecs: Codecs,
+        top: int,
+    ) -> dict[str, Any]:
+        """`{"token", "symbol", "p"}`: what the step adds to the transcript, "" for nothing; never taken back."""
+        best, last = int(now["symbols"][0].argmax()), None if before is None else int(before["symbols"][0].argmax())
+        new = best not in (self.blank, last)
+        written = self._written([best], codecs) if new else ""
+        return {"token": symbol, "symbol": written, "p": float(now["symbols"][0, best].exp())}
+
+    def calibrate(
+        self, asked: Sequence[Mapping[str, Tensor]], examples: Sequence[Sequence[Example]], codecs: Codecs
+    ) -> list[Mapping[str, Tensor]]:
+        """Choose τ by which of the likeliest transcripts are right."""
+        log_p, right = [], []
+        for each, some in zip(asked, examples, strict=True):
+            for rows, example in zip(_rows(each), some, strict=True):
+                truth = codecs.value("target", example)
+                if truth is not None:
+                    best = likeliest_path(rows, self.blank)
+                    log_p.append(best.log_p)
+                    right.append(self._same(truth, self._written(best.symbols, codecs), codecs))
+        self.temperature.fill_(fitted_temperature(np.array(log_p), np.array(right, bool)))
+        return list(asked)
+
+    def answers(
+        self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: TranscribeOptions
+    ) -> list[Answer]:
+        scorer = self._scorer(codecs, options) if options.beam > 1 else None
+        found = []
+        for rows, example in zip(_rows(asked), examples, strict=True):
+            if options.beam == 1:
+                best, *others = [likeliest_path(rows, self.blank)]
+            else:
+                best, *others = prefix_beam(rows, self.blank, options.beam, scorer, UNLIKELY)
+            found.append(Answer((self._transcript(rows, best, others[: options.top], example, codecs, options),)))
+        return found
+
+    def score(
+        self, gold: Sequence[Example], predicted: Sequence[Mapping[str, Any]], codecs: Codecs | None = None
+    ) -> Scores:
+        """Error rates of symbols and words, whole transcripts right, and how far confidence is from that; see
+        `recurra.tasks.transcription_scores`. Symbols that training never saw are wrong like others, and counted."""
+        for n, (true, guess) in enumerate(zip(gold, predicted, strict=False), 1):
+            check_fields({**true, "transcript": _truth(true)}, guess, ("transcript",), n)
+        truths = [_truth(example) for example in gold]
+        folds = codecs is not None and getattr(codecs["target"], "folds", False)
+        compared = [text.lower() for text in truths] if folds else truths
+        sure = [guess["confidence"] for guess in predicted if "confidence" in guess]
+        places = [str(example.get("place", f"example {n}")) for n, example in enumerate(gold, 1)]
+        scores = transcription_scores(
+            compared, [guess["transcript"] for guess in predicted], places, sure if len(sure) == len(gold) else None
+        )
+        if folds:
+            scores.notes.append("The training transcripts have no upper case: true ones are compared in lower case.")
+        if codecs is not None:
+            self._count_unseen(scores, compared, codecs)
+        return scores
+
+    def _count_unseen(self, scores: Scores, truths: Sequence[str], codecs: Codecs) -> None:
+        codec = codecs["target"]
+        unknown = getattr(codec, "unknown", None)
+        if unknown is None:
+            return
+        count = sum(int((codec.encode(text) == unknown).sum()) for text in truths)
+        scores.metrics["unseen_symbols"] = count
+        if count:
+            scores.notes.append(f"{count:,} true symbols were never seen in training: the model cannot write them.")
+
+    def _log_p(self, y: Tensor) -> Tensor:
+        z = self.linear(y)
+        return F.log_softmax(z.to(torch.promote_types(z.dtype, torch.float32)), -1)
+
+    def _scorer(self, codecs: Codecs, options: TranscribeOptions) -> Scorer | None:
+        """What n-grams say, fitted once for a weight and a bonus; None of a run without."""
+        if not self.ngrams:
+            return None
+        key = (options.weight, options.bonus)
+        if key not in self._scorers:
+            codec = codecs["target"]
+            texts = [codec.encode(text).tolist() for text in codecs["texts"].texts]
+            if self.ngram_unit == "symbols":
+                self._scorers[key] = SymbolNgrams(texts, self.blank, self.ngrams, *key)
+            else:
+                space = codec.encode(" ").tolist()
+                if len(space) != 1:
+                    raise ConfigError(
+                        'task.ngram_unit = "words" wants words parted by a space that is a symbol. Set it to "symbols".'
+                    )
+                self._scorers[key] = WordNgrams(texts, space[0], self.ngrams, *key, closed=self.closed)
+        return self._scorers[key]
+
+    def _transcript(
+        self,
+        rows: Floats,
+        best: Prefix,
+        others: Sequence[Prefix],
+        example: Example,
+        codecs: Codecs,
+        options: TranscribeOptions,
+    ) -> Transcript:
+        symbols: list[dict[str, Any]] = []
+        unit = "steps"
+        if options.alignment:
+            unit, symbols = self._symbols(aligned(rows, best.symbols, self.blank), best.symbols, example, codecs)
+        return Transcript(
+            self._written(best.symbols, codecs),
+            float(np.exp(best.log_p / float(self.temperature))),
+            str(example.get("place", "")),
+            symbols,
+            unit,
+            [(self._written(each.symbols, codecs), each.score) for each in others],
+        )
+
+    def _symbols(
+        self, places: Sequence[Place], symbols: Sequence[int], example: Example, codecs: Codecs
+    ) -> tuple[str, list[dict[str, Any]]]:
+        """Where each symbol comes from, in the unit of the input."""
+        codec = codecs["input"]
+        value = codecs.value("input", example)
+        unit = codec.unit_of_place if isinstance(codec, Placed) else "steps"
+
+        def of(step: int) -> float:
+            return codec.place_of(value, step * self.stride) if isinstance(codec, Placed) else float(step * self.stride)
+
+        found = [
+            {"symbol": self._written([symbol], codecs), "begin": of(place.begin), "end": of(place.end), "p": place.p}
+            for symbol, place in zip(symbols, places, strict=True)
+        ]
+        return unit, found
+
+    def _written(self, symbols: Sequence[int], codecs: Codecs) -> str:
+        """The text of symbols; the unknown one is never written."""
+        codec = codecs["target"]
+        kept = [symbol for symbol in symbols if symbol != getattr(codec, "unknown", None)]
+        text: str | Sequence[str] = codec.decode(kept)
+        return text if isinstance(text, str) else " ".join(text)
+
+    def _same(self, truth: Any, guess: str, codecs: Codecs) -> bool:
+        text = truth if isinstance(truth, str) else " ".join(truth)
+        folds = getattr(codecs["target"], "folds", False)
+        return normalised(text.lower() if folds else text) == normalised(guess)
+
+
+def _rows(asked: Mapping[str, Tensor]) -> list[Floats]:
+    """What is said of each sequence, [T, V + 1]."""
+    return [*asked["symbols"].double().cpu().numpy()]
+
+
+def _truth(example: Example) -> str:
+    value = next((example[name] for name in TARGET.of if name in example), None)
+    if value is None:
+        raise DataError(
+            f"{example.get('place', 'an example')}: no transcript to compare with. Score a file that has it, or "
+            "predict instead."
+        )
+    return value if isinstance(value, str) else " ".join(value)
