@@ -32,6 +32,7 @@ OTHER_WORDS = {
     "testing/fuzzing/bodies.py": {"generate"},
     "server/asked.py": {"generate"},
     "answers/pair.py": {"score"},
+    "answers/transcript.py": {"score"},
     "answers/series.py": {"forecast"},
     "cli/export.py": {"score"},
     "cli/report.py": {"forecast"},

@@ -23,6 +23,7 @@ from recurra.answers import (
     Series,
     Spans,
     Text,
+    Transcript,
     Tree,
     Unknown,
     notes_of,
@@ -44,6 +45,9 @@ PARTS: dict[str, Any] = {
     "picture": Picture(GREY, "a house number", frames=(GREY[:, :4], GREY)),
     "roll": Roll(("C4", "E4", "G4"), [[0], [0, 2], [2]], given=2, seconds=0.25),
     "tree": TREE,
+    "transcript": Transcript(
+        "go", 0.9, "a.wav", [{"symbol": "g", "begin": 0.0, "end": 0.1, "p": 0.8}], "s", [("no", -1.5)]
+    ),
 }
 
 

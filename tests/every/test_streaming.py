@@ -36,6 +36,7 @@ WAYS: list[dict[str, Any]] = [
     *({"kind": "tag", "decoder": "crf", "intent": True, "intent_pooling": p} for p in ("mean", "attention")),
     *({"kind": "classify", "pooling": p} for p in ("last", "mean", "max", "attention")),
     {"kind": "classify", "pooling": "mean", "multi_label": True},
+    {"kind": "transcribe"},
 ]
 CORES = [settings for name in names("core") for settings in core_settings(name)]
 LSTM = {"kind": "recurrent", "cell": "lstm", "hidden_size": 6, "num_layers": 2}
@@ -58,6 +59,8 @@ def made(core: Mapping[str, Any], task: Mapping[str, Any], embedder: Mapping[str
         vocabularies["tags"] = Labels().fit([["O", "B-from", "B-to", "I-to"]])
     if "spelling" in embedder:
         vocabularies["characters"] = Character().fit(WORDS)
+    elif task["kind"] == "transcribe":
+        vocabularies["target"] = Character().fit(["to boston"])
     vocabularies["label"] = Labels().fit([["flight", "fare", "time"]])
     sections = {"embedder": embedder, "core": core, "task": task, "batching": {"kind": "buckets"}}
     model = Model.from_config(sections, vocabularies).double().eval()
@@ -112,6 +115,8 @@ def oracle(model: Model, text: Any) -> list[dict[str, Tensor]]:
             said["filtered_tag"] = marginals(said.pop("tags").transpose(0, 1), *parts)[-1].log()
         elif "tags" in said:
             said["tag"] = said["tags"][:, -1]
+        elif "symbols" in said:
+            said["symbols"] = said["symbols"][:, -1]
         found.append(said)
     return found
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from recurra import checkpoint, registry
 from recurra.data.batching.layout import laid
-from recurra.data.codecs.contract import Writes, checked_ids
+from recurra.data.codecs.contract import Writes, checked_ids, needs_end
 from recurra.engine.device import moved
 from recurra.errors import ConfigError, DataError, NotCausal
 from recurra.model import Model
@@ -156,6 +156,12 @@ def check_streams(model: Model, path: Path) -> None:
         raise NotCausal(
             f"{path} cannot be streamed: it reads {whole[0]}, which are not known before its input is there as a "
             f"whole. Use `recurra predict`, or train without them{_without(model.task, whole[0])}."
+        )
+    if needs_end(model.codecs["input"]):
+        section = "vocabulary" if "vocabulary" in model.config else "input"
+        raise NotCausal(
+            f"{path} cannot be streamed: its input is scaled by what comes later, too ([{section}] alone, deltas). Use "
+            "`recurra predict`, or train without."
         )
     if not model.core.causal:
         known = inspect.signature(type(model.core)).parameters

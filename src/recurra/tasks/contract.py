@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from recurra import registry
 from recurra.answers import Answer
+from recurra.data.codecs.contract import needs_end
 from recurra.data.fields import Codecs
 from recurra.errors import ConfigError, did_you_mean
 from recurra.tasks.scores import Scores
@@ -343,9 +344,11 @@ class Follows(Protocol):
 
 
 def follows(model: Any) -> bool:
-    """Whether a model can: its task does, it reads nothing that is known of a whole text only, and the core reads the
-    steps that the input has."""
-    return isinstance(model.task, Follows) and not of_whole(model.codecs) and not changes_time(model.embedder)
+    """Whether a model can: its task does, it reads nothing that is known of a whole input only, and the core reads
+    the steps that the input has."""
+    if needs_end(model.codecs["input"]) or changes_time(model.embedder):
+        return False
+    return isinstance(model.task, Follows) and not of_whole(model.codecs)
 
 
 def of_whole(codecs: Codecs) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from recurra.data.codecs.contract import Computes, Opens, Timed
+from recurra.data.codecs.contract import Computes, Opens, Placed
 from recurra.data.codecs.log_mel import LogMel
 from recurra.data.mel import Mel, filters
 from recurra.data.sound import Sound
@@ -87,7 +87,7 @@ def test_deltas() -> None:
 
 def test_frames_are_where_time_says() -> None:
     codec = LogMel(rate=8_000, mels=8).fit([recording(0.5, rate=8_000)])
-    assert codec.seconds_per_step == 0.01 and isinstance(codec, Timed) and isinstance(codec, Opens)
+    assert codec.seconds_per_step == 0.01 and isinstance(codec, Placed) and isinstance(codec, Opens)
     silent = np.zeros(8_000, np.float32)
     silent[4_000:] = recording(0.5, rate=8_000).samples
     found = codec.decode(codec.encode(Sound(silent, 8_000)))

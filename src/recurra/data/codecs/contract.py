@@ -137,12 +137,17 @@ class Opens(Protocol):
 
 
 @runtime_checkable
-class Timed(Protocol):
-    """A codec whose steps lie in time."""
+class NeedsEnd(Protocol):
+    """A codec of steps that may encode each by what comes later."""
 
     @property
-    def seconds_per_step(self) -> float:
-        """From the beginning of a step to that of the next."""
+    def needs_end(self) -> bool:
+        """Whether it does, as it is set."""
+
+
+def needs_end(codec: Any) -> bool:
+    """Whether a codec must have a value as a whole."""
+    return isinstance(codec, NeedsEnd) and codec.needs_end
 
 
 @runtime_checkable

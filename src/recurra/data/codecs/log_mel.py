@@ -47,6 +47,7 @@ class LogMel:
     padding: ClassVar[float] = 0.0
     comes_back: ClassVar[bool] = False
     """Sounds do not come back from their frames."""
+    unit_of_place: ClassVar[str] = "s"
 
     def __init__(
         self,
@@ -83,9 +84,18 @@ class LogMel:
         return (None, self.size)
 
     @property
+    def needs_end(self) -> bool:
+        """A mean over the recording, and deltas, want what comes later."""
+        return self.alone or self.deltas > 0
+
+    @property
     def seconds_per_step(self) -> float:
         """From the beginning of a frame to that of the next."""
         return self._samples(self.hop) / self.rate if self.rate else self.hop
+
+    def place_of(self, value: Sound, step: float) -> float:
+        """When a frame begins, in seconds."""
+        return step * self.seconds_per_step
 
     def opened(self, raw: bytes) -> Sound:
         """The recording in the bytes of a file. Raises `DataError` for what is none."""

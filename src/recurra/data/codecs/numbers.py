@@ -60,7 +60,8 @@ class Scaled:
 
     Mean and spread (standard deviation) are those of all steps of the training data; with `by` = "quartiles" they are
     the median and the distance between the quartiles, which a few far ones do not move. A number that never changes
-    there is divided by 1. With `logarithm` all that is done to their logarithms: what is multiplied becomes added.
+    there is divided by 1. With `logarithm` all that is done to their logarithms: what is multiplied becomes added. With
+    `alone` each sequence has its own mean taken away first: no voice or sensor stands out, but its end must be known.
 
     `fit` and `encode` raise `DataError` for numbers of 0 and less where logarithms are taken.
     """
@@ -69,8 +70,11 @@ class Scaled:
     dtype: ClassVar[type[np.generic]] = np.float32
     padding: ClassVar[float] = 0.0
 
-    def __init__(self, by: Literal["deviation", "quartiles"] = "deviation", logarithm: bool = False) -> None:
-        self.by, self.logarithm = by, logarithm
+    def __init__(
+        self, by: Literal["deviation", "quartiles"] = "deviation", logarithm: bool = False, alone: bool = False
+    ) -> None:
+        self.by, self.logarithm, self.alone = by, logarithm, alone
+        self.comes_back, self.needs_end = not alone, alone
         self.axes = 2
         self.mean, self.spread = np.zeros(0), np.ones(0)
 
@@ -99,15 +103,14 @@ class Scaled:
 
     def _taken(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """The numbers that are scaled."""
-        if not self.logarithm:
-            return rows
-        if rows.size and rows.min() <= 0:
-            raise DataError(
-                f"a number of {rows.min():g}, expected above 0 where logarithms are taken. Leave the "
-                "column out, or the logarithms: logarithm = false, in [vocabulary] for the input."
-            )
-        logarithms: NDArray[np.float64] = np.log(rows)
-        return logarithms
+        if self.logarithm:
+            if rows.size and rows.min() <= 0:
+                raise DataError(
+                    f"a number of {rows.min():g}, expected above 0 where logarithms are taken. Leave the "
+                    "column out, or the logarithms: logarithm = false, in [vocabulary] for the input."
+                )
+            rows = np.log(rows)
+        return rows - rows.mean(0) if self.alone and rows.ndim == 2 and len(rows) else rows
 
     def encode(self, value: Any) -> NDArray[np.float32]:
         rows = self._taken(_rows(value, self.axes, self.size))
@@ -121,6 +124,7 @@ class Scaled:
     def record(self) -> dict[str, Any]:
         settings: dict[str, Any] = {"by": self.by} if self.by != "deviation" else {}
         settings |= {"logarithm": True} if self.logarithm else {}
+        settings |= {"alone": True} if self.alone else {}
         return {"kind": "scaled", "settings": settings, "axes": self.axes, "size": self.size}
 
     def arrays(self) -> dict[str, NDArray[Any]]:

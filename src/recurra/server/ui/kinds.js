@@ -63,6 +63,21 @@ const KINDS = {
     return node;
   },
 
+  transcript(part) {
+    const symbols = part.symbols ?? [];
+    const shade = p => ({ style: `opacity: ${(0.35 + 0.65 * p).toFixed(2)}` });
+    const line = symbols.length
+      ? symbols.map(one => h("span", { ...shade(one.p), title: `${number(one.begin)} to ${number(one.end)} ${part.unit}, ${percent(one.p)}` }, one.symbol))
+      : part.transcript || "–";
+    const others = (part.others ?? []).map(one => h("li", { dir: "auto" }, one.transcript, h("span", { class: "soft" }, `  ${number(one.score)}`)));
+    const rows = symbols.map(one => [one.symbol, `${number(one.begin)} to ${number(one.end)} ${part.unit}`, percent(one.p)]);
+    return h("div", {},
+      h("p", { class: "target", dir: "auto" }, line),
+      h("p", { class: "soft" }, `Right with ${percent(part.confidence)}.`),
+      others.length > 0 && h("ol", {}, others),
+      rows.length > 0 && listed(["symbol", "from", "probability"], rows));
+  },
+
   number(part) {
     const between = (part.low ?? null) !== null && h("p", { class: "soft" }, `${number(part.low)} to ${number(part.high)}`);
     return h("div", {}, part.name && h("h3", {}, part.name), h("p", { class: "big" }, `${number(part.value)} ${part.unit}`), between);
