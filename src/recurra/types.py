@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -25,6 +25,11 @@ class Gaps:
     dt: Tensor
     seen: Tensor | None = None
     since: Tensor | None = None
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Gaps:
+        """The gaps of a change of all tensors."""
+        seen, since = (None if one is None else change(one) for one in (self.seen, self.since))
+        return Gaps(change(self.dt), seen, since)
 
     def taken(self, names: Sequence[str]) -> dict[str, Tensor]:
         """Those of these names that there are."""

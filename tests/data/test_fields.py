@@ -244,3 +244,20 @@ def test_series_that_do_not_fit(change: dict[str, Any], message: str) -> None:
     made = Codecs(SERIES).fit([example])
     with pytest.raises(DataError, match=message):
         made.encode({**example, **change})
+
+
+@pytest.mark.parametrize("by", ["deviation", "quartiles"])
+def test_scaling_is_learned_from_what_was_seen(by: str) -> None:
+    random = np.random.default_rng(0)
+    fields = {"input": Field(("series",), {"kind": "scaled", "by": by})}
+    whole, seen = random.normal(3, 2, (60, 2)), random.integers(0, 2, (60, 2))
+    codec = Codecs(fields).fit([{"series": np.where(seen, whole, 1e6), "seen": seen, "place": "s:1"}])["input"]
+    for k in range(2):
+        alone = Codecs(fields).fit([{"series": whole[seen[:, k] > 0, k : k + 1], "place": "s:1"}])["input"]
+        assert np.isclose(codec.mean[k], alone.mean[0], rtol=1e-12)
+        assert np.isclose(codec.spread[k], alone.spread[0], rtol=1e-12)
+    never = np.stack((np.ones(60), np.zeros(60)), 1)
+    with pytest.raises(DataError, match=r"number 2 of the 2 of a step was never measured in the training data\. Leave"):
+        Codecs(fields).fit([{"series": whole, "seen": never, "place": "s:1"}])
+    with pytest.raises(DataError, match=r"s:1: what was seen has the shape \[60\], the values \[60, 2\], expected as"):
+        Codecs(fields).fit([{"series": whole, "seen": never[:, 0], "place": "s:1"}])

@@ -58,6 +58,25 @@ def test_a_layer_of_numbers_reads_which_were_seen() -> None:
     assert torch.equal(structure.gaps.dt, given.fields["dt"][..., 0])
 
 
+@pytest.mark.parametrize("size", [None, 7])
+def test_variables_apart_have_their_own_gaps(size: int | None) -> None:
+    given, embedder = batch(LENGTHS), NumberEmbedder(size=size, apart=True).build(sizes(seen=W))
+    x, structure = embedder(given)
+    assert x.shape == (B * W, T, size or 1) and embedder.output_size == (size or 1) and embedder.changes_time
+    assert structure.values is not None and structure.values.tolist() == [n for n in LENGTHS.tolist() for _ in range(W)]
+    for b in range(B):
+        for k in range(W):
+            fields = {name: each[b : b + 1, :, k : k + 1] for name, each in given.fields.items() if name != "dt"}
+            alone = NumberEmbedder(size=size).build(Sizes(width=1, fields={"seen": 1}))
+            alone.load_state_dict(embedder.state_dict())
+            own, of_own = alone(Batch({**fields, "dt": given.fields["dt"][b : b + 1]}))
+            assert torch.allclose(x[b * W + k], own[0], atol=1e-6)
+            for name in ("dt", "seen", "since"):
+                here, there = (getattr(each.gaps, name) for each in (structure, of_own))
+                assert (here is None) == (there is None) == (size is not None and name != "dt")
+                assert here is None or torch.equal(here[b * W + k], there[0])
+
+
 @pytest.mark.parametrize("apart", [True, False])
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
 def test_segments_have_what_was_seen_behind_them(apart: bool, lengths: Tensor | None) -> None:

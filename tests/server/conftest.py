@@ -7,10 +7,15 @@ import json
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from recurra.data.codecs.numbers import Scaled, Vectors
+from recurra.model import Model
+from recurra.runs.run import Run
 from recurra.server.limits import Limits
 from recurra.server.models import Models
 
@@ -172,3 +177,20 @@ def opened(browser: Any, address: str) -> Iterator[Open]:
     for page in pages:
         page.close()
     assert [said for said in complaints if "the server responded with a status of 4" not in said] == []
+
+
+@pytest.fixture
+def run_with_gaps(tmp_path: Path) -> Any:
+    """A run that simulates by two inputs, trained on series with gaps; random weights."""
+    torch.manual_seed(0)
+    values = torch.randn(20, 2).numpy()
+    codecs: dict[str, Any] = {"input": Scaled().fit([values]), "target": Scaled().fit([values[:, :1]])}
+    codecs |= {name: Vectors().fit([values]) for name in ("seen", "since")} | {"dt": Vectors().fit([values[:, 0]])}
+    config: dict[str, Any] = {
+        "embedder": {"kind": "numbers"},
+        "core": {"kind": "recurrent", "cell": "gru-d", "hidden_size": 6},
+        "task": {"kind": "simulate"},
+        "batching": {"kind": "buckets"},
+    }
+    model = Model.from_config(config, codecs).eval()
+    return Run(tmp_path / "gaps", config, model, torch.device("cpu"))

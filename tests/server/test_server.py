@@ -196,7 +196,7 @@ def test_a_session_is_fed_by_one_at_a_time(serve: Any, small_runs: dict[str, Any
         session = api.models.by_name["writer"].sessions.find(name)
         slow = type(session).feed
 
-        def slowly(given: Any, top: int) -> Any:
+        def slowly(given: Any, top: int, dt: Any) -> Any:
             answers = slow(session, given, top)
             free.wait(20)
             return answers
@@ -279,3 +279,23 @@ def test_an_export_writes_but_has_nothing_inside(serve: Any, small_runs: dict[st
     for path, body in (("inspect", {"text": "the"}), ("sessions", {})):
         said = api.refused(422, f"models/writer/{path}", body)
         assert said["error"] == "this model is an export, which cannot be looked into and holds no sessions"
+
+
+def test_sessions_of_numbers_with_gaps(serve: Any, run_with_gaps: Any) -> None:
+    api, steps, dt = serve(run_with_gaps), [[1.5, None], [None, 2], [3, 4]], [1, 2.5, 0.5]
+    expected = run_with_gaps.session().feed(steps, dt=dt)
+    base = "models/gaps/sessions"
+
+    def opened() -> str:
+        return f"{base}/{api.send('POST', f'/api/{base}').json()['id']}/feed"
+
+    whole = api.ask(opened(), {"input": steps, "dt": dt})
+    one = opened()
+    single = [api.ask(one, {"input": [step], "dt": [apart]}) for step, apart in zip(steps, dt, strict=True)]
+    lines = api.ask(opened(), {"input": "1.5 ?\n? 2 dt=2.5\n3 4 dt=0.5"})
+    assert [each["count"] for each in single] == [1, 2, 3] and whole["count"] == 3
+    for answers in (whole["answers"], [each["answers"][0] for each in single], lines["answers"]):
+        for answer, truth in zip(answers, expected, strict=True):
+            assert answer == {"read": truth["read"], "output": pytest.approx(truth["output"], rel=1e-4)}
+    for body, error in (({"input": [[1, 2]], "dt": 0}, "dt = 0"), ({"input": [[1, 2], [3]]}, "as many each step")):
+        assert error in api.refused(422, one, body)["error"]

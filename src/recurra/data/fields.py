@@ -127,7 +127,7 @@ class Codecs(Mapping[str, Any]):
         return {**example, "tokens": self.tokens(example)}
 
     def fit(self, examples: Iterable[Example]) -> Self:
-        """Learn from the training examples.
+        """Learn from the training examples; of an input of numbers from what was seen alone, where they say what was.
 
         Raises `DataError` for an example without a field that is learned, and for what codecs refuse to learn from.
         """
@@ -144,7 +144,10 @@ class Codecs(Mapping[str, Any]):
         values: dict[str, list[Any]] = {}
         for name, field in self.fields.items():
             held = values.setdefault(record_of(name, field), [])
-            held += [value for example in examples for value in self._values(name, example)]
+            measured = name == INPUT and "vectors" in self[name].forms
+            for example in examples:
+                found = self._values(name, example)
+                held += [_measured(value, example) for value in found] if measured else found
         for name, field in self.fields.items():
             numbers = "vectors" in self[name].forms and not field.optional
             if name != INPUT and numbers and not values[record_of(name, field)]:
@@ -243,6 +246,19 @@ class Codecs(Mapping[str, Any]):
             return array
         last = np.full(1, IGNORED) if self.fields[name].learned else array[-1:] if steps else np.zeros(1, array.dtype)
         return np.append(array, last).astype(array.dtype)
+
+
+def _measured(value: Any, example: Example) -> Any:
+    """Numbers [T, W], NaN where an example says that a value was not seen."""
+    if "seen" not in example:
+        return value
+    seen, rows = np.asarray(example["seen"]), np.asarray(value, np.float64)
+    if seen.shape != rows.shape:
+        raise DataError(
+            f"{place_of(example)}: what was seen has the shape {list(seen.shape)}, the values {list(rows.shape)}, "
+            "expected as many. Give a 1 or a 0 for each value."
+        )
+    return np.where(seen > 0, rows, np.nan)
 
 
 def _as_long(name: str, array: NDArray[Any], length: int, place: str) -> NDArray[Any]:

@@ -115,8 +115,12 @@ VOCABULARY = Table(
     {"scores": Items(Number())},
 )
 """The record of a codec of symbols."""
-SYMBOL = Table({"number": COUNT, "written": Text(halves=True)}, {"values": Items(Number())}, None)
-"""A step that a session read last; `values` where it is no symbol."""
+SYMBOL = Table(
+    {"number": COUNT, "written": Text(halves=True)},
+    {"values": Items(Number()), "seen": Items(Number(0, 1)), "since": Items(Number(0)), "dt": Number(0)},
+    None,
+)
+"""A step that a session read last; `values` where it is no symbol, `seen`, `since` and `dt` where those have gaps."""
 SESSION = Table({"run": TEXT, "count": COUNT, "last": Either((SYMBOL, NOTHING))})
 """What a session's file says beside its tensors."""
 EXPORT = Table({"task": Table({"kind": TEXT}), "core": Table({"kind": TEXT})}, {"description": TEXT}, Table())

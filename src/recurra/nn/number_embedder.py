@@ -34,6 +34,8 @@ class NumberEmbedder(nn.Module):
     Where the reader says what was seen (fields "dt", "seen", "since"), and `gaps` does not leave it out, v_t goes on as
     it is with all three beside it, for a core whose cell reads them; with a `size` the layer reads v_t and seen_t side
     by side, and dt goes on beside x_t.
+    With `apart` every variable of a series is a sequence of its own, of the same weights: a batch of B series of W
+    variables becomes one of B · W, those of a series side by side, whose v_t is one number; x is [B · W, T, D].
     Raises ConfigError for a share or size out of range, `build` for an input of symbols.
     Source: Um et al. 2017, Data augmentation of wearable sensor data, for all four.
     """
@@ -51,6 +53,7 @@ class NumberEmbedder(nn.Module):
         scaling: float = 0.0,
         warp: float = 0.0,
         gaps: bool = True,
+        apart: bool = False,
     ) -> None:
         super().__init__()
         if size is not None:
@@ -64,8 +67,13 @@ class NumberEmbedder(nn.Module):
                 raise ConfigError(f"embedder.{name} = {spread}, expected a spread of 0 or more.")
         self.size, self.dropout = size, dropout
         self.noise, self.shift, self.scaling, self.warp = noise, shift, scaling, warp
-        self.gaps = gaps
+        self.gaps, self.apart = gaps, apart
         self.register_buffer("like", torch.empty(0), persistent=False)
+
+    @property
+    def changes_time(self) -> bool:
+        """Whether the core reads other sequences than those of the input."""
+        return self.apart
 
     @property
     def fields(self) -> Mapping[str, Field]:
@@ -83,13 +91,13 @@ class NumberEmbedder(nn.Module):
                 "embedder.kind = 'numbers' reads numbers, but the input is symbols. Set embedder.kind = 'symbols', or "
                 "name a reader of numbers."
             )
-        self.width, self.masked = sizes.width, self.gaps and "seen" in sizes.fields
+        self.width, self.masked = 1 if self.apart else sizes.width, self.gaps and "seen" in sizes.fields
         if self.masked and self.warp:
             raise ConfigError(
                 f"embedder.warp = {self.warp} moves values to other steps, of which nobody says what was seen. Set it "
                 "to 0, or embedder.gaps = false."
             )
-        self.linear = None if self.size is None else nn.Linear(sizes.width * (1 + self.masked), self.size)
+        self.linear = None if self.size is None else nn.Linear(self.width * (1 + self.masked), self.size)
         return self
 
     def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:
@@ -100,6 +108,13 @@ class NumberEmbedder(nn.Module):
         structure, gaps = batch.structure, None
         if self.masked:
             gaps = gaps_of(batch, self.like)
+        if self.apart:
+            W = given.shape[2]
+            given = given.flatten(1)[..., None]  # [T, B · W, 1]
+            lengths = structure.values
+            structure = replace(structure, values=None if lengths is None else lengths.repeat_interleave(W))
+            gaps = None if gaps is None else _apart(gaps, W)
+        if gaps is not None:
             structure = replace(structure, gaps=gaps if self.linear is None else Gaps(gaps.dt))
         if self.linear is None:
             x = given
@@ -118,6 +133,12 @@ class NumberEmbedder(nn.Module):
         if self.shift:
             given = given + self.shift * torch.randn_like(given[:1])
         return given + self.noise * torch.randn_like(given) if self.noise else given
+
+
+def _apart(gaps: Gaps, W: int) -> Gaps:
+    """The gaps of B series of W variables as those of B · W series of one."""
+    seen, since = (each if each is None else each.mT.flatten(0, 1)[..., None] for each in (gaps.seen, gaps.since))
+    return Gaps(gaps.dt.repeat_interleave(W, 0), seen, since)
 
 
 def _warped(given: Tensor, structure: Lengths, warp: float) -> Tensor:

@@ -54,6 +54,11 @@ class Step:
         self._cell, self._weight, self._usual = layer.cell, some, True
         """Whether what comes beside x is that of a usual step with nothing missing, as at first."""
 
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """What the layer takes beside x, by name."""
+        return tuple(self._cell.takes)
+
     def start(self) -> Tensor:
         """States of zeros."""
         return torch.zeros(self._entries, dtype=self._dtype, device="cpu")

@@ -88,17 +88,19 @@ class Served:
         session: Session = await self.worker.call(self._session)
         return session
 
-    async def feed(self, session: Session, given: Any, top: int) -> dict[str, Any]:
+    async def feed(self, session: Session, given: Any, top: int, dt: Any = None) -> dict[str, Any]:
         """How many symbols a session has read when it was fed, and the answers."""
         asked.check_sizes({"top": top}, self.limits)
         if all(isinstance(each, str) for each in given):
             self.check_input(given, self.limits.characters)
         if len(given) > self.limits.written:
             raise too_long("what a session is fed", self.limits.written, len(given), "symbols at once")
-        if isinstance(given, list) and len(given) == 1:  # those of other sessions may share the step
-            count, answers = (await self.worker.ask(("fed", top), [(session, given[0])]))[0]
+        apart = dt[0] if isinstance(dt, list) and len(dt) == 1 else dt
+        if isinstance(given, list) and len(given) == 1 and not isinstance(apart, list):
+            # those of other sessions may share the step
+            count, answers = (await self.worker.ask(("fed", top), [(session, given[0], apart)]))[0]
         else:
-            answers, count = await self.worker.call(lambda: (session.feed(given, top), session.count))
+            answers, count = await self.worker.call(lambda: (session.feed(given, top, dt), session.count))
         return {"count": count, "answers": answers}
 
     def check_input(self, given: str | Sequence[Any], longest: int | None = None) -> None:
@@ -162,8 +164,8 @@ class Served:
 
     def _compute(self, key: Any, inputs: Sequence[Any]) -> Sequence[Any]:
         if key[0] == "fed":
-            sessions = [session for session, _ in inputs]
-            answers = advance(sessions, [symbol for _, symbol in inputs], top=key[1])
+            sessions, symbols, dt = zip(*inputs, strict=True)
+            answers = advance(sessions, symbols, key[1], dt)
             return [(session.count, [answer]) for session, answer in zip(sessions, answers, strict=True)]
         return asked.answers(self.run, key, inputs, self.limits, self.worker.stop)
 

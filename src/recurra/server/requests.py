@@ -30,6 +30,8 @@ Numbers = Annotated[list[Whole], First]
 Step = Number | Annotated[list[Number], First]
 Input = StrictStr | Tokens | Annotated[list[Step], First]
 """A text, its tokens, or numbers: one a step, or several."""
+Measured = Annotated[list[Number | Annotated[list[Number | None], First] | None], First]
+"""Numbers, one a step or several, null where one is missing."""
 
 
 class Body(BaseModel):
@@ -62,10 +64,12 @@ class Generate(Body):
 
 
 class Feed(Body):
-    """What a session reads next: a text, symbols by their numbers, or tokens."""
+    """What a session reads next: a text, symbols by their numbers, tokens, or the numbers of steps, null where one is
+    missing; and how long ago each step before was, in units of the usual step, where it was not one."""
 
-    input: StrictStr | Numbers | Tokens
+    input: StrictStr | Numbers | Tokens | Measured
     top: Whole = 5
+    dt: Number | Annotated[list[Number], First] | None = None
 
 
 class Inspect(Body):

@@ -19,8 +19,9 @@ from recurra.decoding.state import leaves, rebuilt
 from recurra.errors import CheckpointError, ConfigError
 from recurra.forms.files import SESSION
 from recurra.model import Model
+from recurra.streaming.measured import Symbol
 from recurra.streaming.stepping import How, joined, parted
-from recurra.streaming.stream import Given, Said, Stream, Symbol, stream_of
+from recurra.streaming.stream import Apart, Given, Said, Stream, stream_of
 from recurra.tasks.naming import likeliest_symbols
 from recurra.tasks.writing import Continues
 
@@ -74,8 +75,10 @@ class Session:
         """Memory of all that is held for this stream."""
         return sum(tensor.nbytes for tensor in leaves((self._state, self._memory, self._said)))
 
-    def feed(self, given: Given, top: int = 5) -> list[dict[str, Any]]:
-        """Read a text, or symbols by their numbers, or tokens; an answer for each symbol, probabilities in [0, 1].
+    def feed(self, given: Given, top: int = 5, dt: Apart = None) -> list[dict[str, Any]]:
+        """Read a text, or symbols by their numbers, or tokens; an answer for each symbol, probabilities in [0, 1]. Of a
+        run that reads numbers, those of some steps, [T] or [T, D]; where it was trained on series with gaps, NaN for
+        what is missing, and `dt`, how long ago each step before was, in units of the usual step, where it was not 1.
 
         What an answer holds its task says (`followed`): of a language model `{"symbol", "log_p", "next": [{"symbol",
         "p"}]}`, the natural log-probability the symbol had before it was read (None for the first), and the `top`
@@ -83,7 +86,7 @@ class Session:
         """
         if top < 0:
             raise ConfigError(f"top = {top}, expected 0 or more symbols.")
-        symbols = self._stream.symbols(given)
+        symbols = self._stream.symbols(given, self._last, dt)
         answers = []
         for first in range(0, len(symbols), AT_ONCE):
             some, before = symbols[first : first + AT_ONCE], self._said
@@ -170,6 +173,8 @@ class Session:
             return self.reset()
         if self._stream.of_symbols and last.number >= len(self._stream.codec):
             raise _damaged(path, f"symbol number {last.number} of {len(self._stream.codec)}")
+        if self._stream.measured is not None and (wrong := self._stream.measured.unlike(last)):
+            raise _damaged(path, wrong)
         once, twice = Session(self._stream), Session(self._stream)  # for how a state is nested, and what of it grows
         for like in (once, twice, twice):
             like._read_one(last)
@@ -198,7 +203,8 @@ class Session:
             with torch.no_grad():
                 return self._read_one(symbol)
         stream = self._stream
-        y, state = stream.steps.one(stream.vector(symbol), self._state)
+        x, gaps = stream.vector(symbol)
+        y, state = stream.steps.one(x, self._state, gaps)
         said, memory = stream.follow(stream.embedder, y, self._memory)
         self._take(state, memory, said, symbol, self.count + 1)
         return said
@@ -209,7 +215,8 @@ class Session:
         if len(symbols) == 1:
             return [self._read_one(symbols[0])]
         stream, memory, found = self._stream, self._memory, []
-        ys, state = stream.steps.several(stream.vectors(symbols), self._state)
+        x, gaps = stream.vectors(symbols)
+        ys, state = stream.steps.several(x, self._state, gaps)
         for y in ys:
             said, memory = stream.follow(stream.embedder, y, memory)
             found.append(said)
@@ -224,7 +231,9 @@ def _about(path: Path, written: str) -> tuple[str, int, Symbol | None]:
     """
     about = forms.read_json_text(written, "session", SESSION, partial(_damaged, path), "")
     count, last = about["count"], about["last"]
-    last = last and Symbol(last["written"], last["number"], tuple(last.get("values", ())))
+    if last is not None:
+        values, seen, since = (tuple(last.get(name, ())) for name in ("values", "seen", "since"))
+        last = Symbol(last["written"], last["number"], values, seen, since, last.get("dt", 1.0))
     if (count > 0) is not isinstance(last, Symbol):
         raise _damaged(path, f"count {count!r}, last {last!r}")
     return str(about["run"]), count, last
@@ -258,10 +267,13 @@ def open_session(model: Model, path: str | Path, step: How = "auto") -> Session:
     return Session(stream_of(model, Path(path), step))
 
 
-def advance(sessions: Sequence[Session], given: Sequence[int | str], top: int = 5) -> list[dict[str, Any]]:
+def advance(
+    sessions: Sequence[Session], given: Sequence[Any], top: int = 5, dt: Sequence[float | None] | None = None
+) -> list[dict[str, Any]]:
     """Read one symbol in each of several sessions of a run, in one step of all: the answers that each would give.
 
-    `given`: a symbol for each, by its number or as it is written. Sessions at their begin go in a step of their own.
+    `given`: a symbol for each, by its number or as it is written, or the numbers of a step, and `dt`, as of
+    `Session.feed`, where they have any. Sessions at their begin go in a step of their own.
     Raises `ConfigError` for sessions of several runs or kinds of steps, for one named twice, and for anything that is
     not one symbol each.
     """
@@ -277,8 +289,11 @@ def advance(sessions: Sequence[Session], given: Sequence[int | str], top: int = 
         )
     if len({id(session) for session in sessions}) < len(sessions):
         raise ConfigError("a session is named twice, and reads one symbol at a time. Advance it again afterwards.")
-    splits = isinstance(stream.codec, Splits)
-    read = [stream.symbols([one] if splits and isinstance(one, str) else one) for one in given]
+    alone = isinstance(stream.codec, Splits)
+    read = []
+    for session, one, apart in zip(sessions, given, dt or [None] * len(given), strict=True):
+        wrapped = not isinstance(one, str) if stream.measured is not None else alone and isinstance(one, str)
+        read.append(stream.symbols([one] if wrapped else one, session._last, apart))
     for one, symbols in zip(given, read, strict=True):
         if len(symbols) != 1:
             raise ConfigError(f"{one!r} is {len(symbols)} symbols, expected one for each session.")
@@ -298,7 +313,8 @@ def _advance(sessions: Sequence[Session], symbols: Sequence[Symbol], top: int) -
     stream, new = sessions[0]._stream, sessions[0].count == 0
     olds = [None if new else (session._state, session._memory, session._said) for session in sessions]
     state, memory, _ = (None, None, None) if new else joined(olds)
-    y, state = stream.steps.one(stream.vectors(symbols), state)
+    x, gaps = stream.vectors(symbols)
+    y, state = stream.steps.one(x, state, gaps)
     said, memory = stream.follow(stream.embedder, y, memory)
     answers = []
     for session, symbol, part in zip(sessions, symbols, parted((state, memory, said), olds, 1), strict=True):

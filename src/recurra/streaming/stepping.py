@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from threading import Lock
 from typing import Any, Literal, Protocol
 
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from recurra.decoding.state import leaves, rebuilt
 from recurra.errors import ConfigError, RecurraError, did_you_mean
-from recurra.types import Lengths
+from recurra.types import Gaps, Lengths
 
 How = Literal["auto", "module", "float32", "bfloat16", "int8"]
 """Which of the two, and in what numbers weights are packed; "auto": float32 where that can be, else the module."""
@@ -22,14 +23,15 @@ MOST = 64
 
 
 class Steps(Protocol):
-    """A core, step by step; a state has its batch on axis −2, and is None before the first step."""
+    """A core, step by step; a state has its batch on axis −2, and is None before the first step. `gaps` are those of
+    x, dt [B] or [T], seen and since [B, D] or [T, D]."""
 
     how: str
 
-    def one(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def one(self, x: Tensor, state: Any, gaps: Gaps | None = None) -> tuple[Tensor, Any]:
         """A step of B sequences: x [B, D] → y [B, H], and the state behind it."""
 
-    def several(self, x: Tensor, state: Any) -> tuple[Iterable[Tensor], Any]:
+    def several(self, x: Tensor, state: Any, gaps: Gaps | None = None) -> tuple[Iterable[Tensor], Any]:
         """T steps of one sequence: x [T, D] → T times y [1, H], and the state behind them."""
 
     def own(self, state: Any) -> Any:
@@ -47,12 +49,12 @@ class ModuleSteps:
     def __init__(self, core: Any) -> None:
         self._core = core
 
-    def one(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        y, state = self._core(x[:, None], Lengths(), state)
+    def one(self, x: Tensor, state: Any, gaps: Gaps | None = None) -> tuple[Tensor, Any]:
+        y, state = self._core(x[:, None], _along(gaps, 1), state)
         return y[:, 0], state
 
-    def several(self, x: Tensor, state: Any) -> tuple[Iterable[Tensor], Any]:
-        y, state = self._core(x[None], Lengths(), state)
+    def several(self, x: Tensor, state: Any, gaps: Gaps | None = None) -> tuple[Iterable[Tensor], Any]:
+        y, state = self._core(x[None], _along(gaps, 0), state)
         return y[0].split(1), state
 
     def own(self, state: Any) -> Any:
@@ -77,20 +79,25 @@ class PackedSteps:
         self._states = self._alone.split(self._alone.start())  # each [layers, 1, H]
         self._lock = Lock()  # a step has room for one call at a time
 
-    def one(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def one(self, x: Tensor, state: Any, gaps: Gaps | None = None) -> tuple[Tensor, Any]:
+        beside = {} if gaps is None else gaps.taken(self._alone.takes)
         if len(x) == 1:
             with self._lock:
-                found: tuple[Tensor, Tensor] = self._alone(x, self._start if state is None else state)
+                found: tuple[Tensor, Tensor] = self._alone(x, self._start if state is None else state, **beside)
                 return found
         rows = self._start.expand(len(x), -1) if state is None else state
-        parts = [self._together(*part) for part in zip(x.split(MOST), rows.split(MOST), strict=True)]
+        parts = []
+        for k in range(0, len(x), MOST):
+            own = {name: each[k : k + MOST] for name, each in beside.items()}
+            parts.append(self._together(x[k : k + MOST], rows[k : k + MOST], own))
         y, state = (torch.cat(each) for each in zip(*parts, strict=True))
         return y, state
 
-    def several(self, x: Tensor, state: Any) -> tuple[Iterable[Tensor], Any]:
+    def several(self, x: Tensor, state: Any, gaps: Gaps | None = None) -> tuple[Iterable[Tensor], Any]:
         ys = []
-        for frame in x.split(1):
-            y, state = self.one(frame, state)
+        for t, frame in enumerate(x.split(1)):
+            own = None if gaps is None else gaps.each(itemgetter(slice(t, t + 1)))
+            y, state = self.one(frame, state, own)
             ys.append(y)
         return ys, state
 
@@ -103,7 +110,7 @@ class PackedSteps:
     def taken(self, own: Any) -> Any:
         return None if own is None else self._alone.join(own)[None]
 
-    def _together(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def _together(self, x: Tensor, rows: Tensor, beside: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """A step of B sequences, 1 < B ≤ `MOST`, in one call."""
         B = len(x)
         size = 1 << (B - 1).bit_length()
@@ -115,9 +122,15 @@ class PackedSteps:
             step = self._for[size]
             parts = F.pad(rows, (0, 0, 0, size - B)).split(widths, 1)
             before = tuple(part.unflatten(1, (layers, -1)).transpose(0, 1) for part in parts)  # each [layers, size, H]
-            y, flat = step(F.pad(x, (0, 0, 0, size - B)), step.join(before))
+            whole = {name: torch.cat((each, each.new_ones(size - B, *each.shape[1:]))) for name, each in beside.items()}
+        y, flat = step(F.pad(x, (0, 0, 0, size - B)), step.join(before), **whole)
         after = [part[:, :B].transpose(0, 1).flatten(1) for part in step.split(flat)]
         return y[:B], torch.cat(after, 1)
+
+
+def _along(gaps: Gaps | None, axis: int) -> Lengths:
+    """The structure of sequences whose axis of the batch, or of time, is yet to be put at `axis`."""
+    return Lengths() if gaps is None else Lengths(gaps=gaps.each(lambda one: one.unsqueeze(axis)))
 
 
 def make_steps(model: Any, how: How) -> Steps:

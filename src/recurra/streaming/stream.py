@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -18,25 +18,19 @@ from recurra import checkpoint, registry
 from recurra.data.batching.layout import laid
 from recurra.data.codecs.contract import Writes, checked_ids, needs_end
 from recurra.engine.device import moved
-from recurra.errors import ConfigError, DataError, NotCausal
+from recurra.errors import ConfigError, NotCausal
 from recurra.model import Model
+from recurra.streaming.measured import Measured, Symbol
 from recurra.streaming.stepping import How, make_steps
 from recurra.tasks.contract import Follows, of_whole
-from recurra.types import Batch, changes_time
+from recurra.types import GAPS, Batch, Gaps, changes_time
 
 Said = Mapping[str, Tensor]
 """What a task says at a step, by name, [B, ·]: "next", "tag", "filtered_tag", "label", "labels"."""
 Given = str | int | Sequence[int] | Sequence[str] | Sequence[float] | NDArray[Any]
 """A text; symbols by their numbers, or one of them; tokens; or the numbers of steps, [T] or [T, D]."""
-
-
-class Symbol(NamedTuple):
-    """One step of the input: as it is shown, and the number of its symbol, 0 where it is no symbol."""
-
-    written: str
-    number: int
-    values: tuple[float, ...] = ()
-    """What the step holds where it is no symbol, as its codec encodes it."""
+Apart = float | Sequence[float] | None
+"""How long before each step the one before it was, in units of the usual step, or before all; None: all are usual."""
 
 
 class Stream:
@@ -51,17 +45,21 @@ class Stream:
         self.codec: Any = model.codecs["input"]
         self.of_symbols = hasattr(self.codec, "symbols")
         self.table: Tensor | None = getattr(model.embedder, "table", None)
+        self.measured = None if self.of_symbols else Measured(self.codec, {*GAPS} & {*self.codecs}, path)
 
     @cached_property
     def weights(self) -> str:
         """The checksum of the run's weights, by which a saved state is known to be of this run."""
         return checkpoint.fingerprint(self.model)
 
-    def symbols(self, given: Given) -> list[Symbol]:
-        """The steps of what is fed. Raises `DataError` for a number that is no symbol, `ConfigError` for a list of
-        something else than numbers, or tokens where the run reads tokens."""
-        if not self.of_symbols:
-            return self._values(given)
+    def symbols(self, given: Given, last: Symbol | None = None, dt: Apart = None) -> list[Symbol]:
+        """The steps of what is fed, behind the `last` one. Raises `DataError` for a number that is no symbol, and as
+        `Measured` does; `ConfigError` for a list of something else than numbers, or tokens where the run reads tokens,
+        and for times of a run that reads none."""
+        if self.measured is not None:
+            return self.measured.steps(given, last, dt)
+        if dt is not None:
+            raise ConfigError(f"{self.path} reads symbols, which have no time between them. Leave dt out.")
         if isinstance(given, int | np.integer):
             given = [int(given)]
         if self.codecs.splits:
@@ -80,43 +78,30 @@ class Stream:
             raise ConfigError(f"{self.path} reads text: feed a text, or a list of its symbols' numbers.")
         return [self.symbol(number) for number in ids.tolist()]
 
-    def _values(self, given: Any) -> list[Symbol]:
-        """Steps of numbers: a text has them a line each, parted by white space or commas."""
-        if isinstance(given, str):
-            rows = [line.replace(",", " ").split() for line in given.splitlines() if line.strip()]
-            try:
-                given = [[float(number) for number in row] for row in rows]
-            except ValueError as error:
-                raise DataError(f"{self.path} reads numbers, one step a line: {error}.") from error
-            given = [row[0] for row in given] if all(len(row) == 1 for row in given) else given
-        array = self.codec.encode(np.asarray(given, np.float64))
-        shown = np.asarray(given).reshape(len(array), -1).tolist()
-        steps = zip(shown, array.reshape(len(array), -1).tolist(), strict=True)
-        return [Symbol(" ".join(f"{n:g}" for n in values), 0, tuple(encoded)) for values, encoded in steps]
-
     def symbol(self, number: int) -> Symbol:
         """A symbol by its number."""
         return Symbol(self.codec.symbols[number], number)
 
-    def vector(self, symbol: Symbol) -> Tensor:
-        """What the core reads of a symbol: [1, D]."""
-        return self.vectors((symbol,)) if self.table is None else self.table.narrow(0, symbol.number, 1)
+    def vector(self, symbol: Symbol) -> tuple[Tensor, Gaps | None]:
+        """What the core reads of a symbol: [1, D]; and of its gaps, where it reads any, [1] and [1, D]."""
+        return self.vectors((symbol,)) if self.table is None else (self.table.narrow(0, symbol.number, 1), None)
 
-    def vectors(self, symbols: Sequence[Symbol]) -> Tensor:
-        """What the core reads of symbols, each by itself: [N, D]."""
+    def vectors(self, symbols: Sequence[Symbol]) -> tuple[Tensor, Gaps | None]:
+        """What the core reads of symbols, each by itself: [N, D]; and of their gaps, [N] and [N, D]."""
         device = next(self.model.parameters()).device
         if self.table is not None:
-            return self.table.index_select(0, torch.tensor([s.number for s in symbols], device=self.table.device))
+            numbers = torch.tensor([s.number for s in symbols], device=self.table.device)
+            return self.table.index_select(0, numbers), None
         encoded = [self._encoded(symbol) for symbol in symbols]
         fields, _, lengths = laid(encoded, self.codecs.layouts)
-        x: Tensor = self.embedder(moved(Batch(fields, lengths=lengths), device))[0]
-        return x[:, 0]
+        x, structure = self.embedder(moved(Batch(fields, lengths=lengths), device))
+        gaps = structure.gaps
+        return x[:, 0], None if gaps is None else gaps.each(lambda one: one[:, 0])
 
     def _encoded(self, symbol: Symbol) -> dict[str, Any]:
         """A step as an example of its own, in arrays."""
-        if symbol.values:
-            shape = (1, *self.codec.shape[1:])
-            return {"place": "", "input": np.array(symbol.values, np.float32).reshape(shape)}
+        if self.measured is not None:
+            return {"place": "", **self.measured.arrays(symbol)}
         if self.codecs.splits:
             return self.codecs.encode({self.codecs.fields["input"].of[0]: [symbol.written]})
         return {"place": "", "input": np.array([symbol.number], np.int64)}

@@ -92,7 +92,7 @@ class Forecast(nn.Module):
     unit = "values"
     causal = False
     main_metric = ("mse", "min")
-    baselines = ("linear-window", "ar")
+    baselines = ("linear-window", "tdnn", "ar")
     card = Card("Forecast", "Numbers, a line a step, the latest last.", "1 2 3 4 5 6", "forecaster")
     Options: ClassVar[type] = ForecastOptions
 

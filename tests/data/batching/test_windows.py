@@ -126,3 +126,30 @@ def test_windows_that_overlap_are_all_scored() -> None:
     assert [given for given, _ in found] == expected
     apart = windows_of(Windows(steps=3, stride=1).batches(encoded, SYMBOLS, whole=True))
     assert [given for given, _ in apart] == [expected[0], expected[3], expected[4], [3003]]
+
+
+@given(lengths=LENGTHS, **SHAPES, epoch=st.integers(0, 2))
+def test_drawn_by_series_all_are_learned_alike(
+    lengths: list[int], steps: int, size: int, stride: int, epoch: int
+) -> None:
+    made, plain = (Windows(steps, size, min(stride, steps), draw=draw) for draw in ("series", "window"))
+    drawn = made.batches(numbered(lengths), SYMBOLS, epoch=epoch, seed=3)
+    every = sorted(windows_of(plain.batches(numbered(lengths), SYMBOLS)))
+    found = windows_of(drawn)
+    assert len(found) == len(every) and all(window in every for window in found)
+    times = [sum(symbols[0] // 1000 == row + 1 for symbols, _ in found) for row, n in enumerate(lengths) if n > 1]
+    assert max(times) - min(times) <= 1
+    for row in range(len(lengths)):
+        of_one = [found.count(window) for window in every if window[0][0] // 1000 == row + 1]
+        assert not of_one or max(of_one) - min(of_one) <= 1
+    again = made.batches(numbered(lengths), SYMBOLS, epoch=epoch, seed=3)
+    assert again.order == drawn.order and drawn.targets == sum(len(symbols) for symbols, _ in found)
+    whole, of_plain = (each.batches(numbered(lengths), SYMBOLS, whole=True) for each in (made, plain))
+    assert whole.order == of_plain.order, "what is scored is every window, once"
+
+
+def test_what_cannot_be_drawn_by_series() -> None:
+    with pytest.raises(ConfigError, match=r"batching\.draw = 'serie': did you mean 'series'\?"):
+        construct("batching", {"kind": "windows", "draw": "serie"})
+    with pytest.raises(ConfigError, match=r'batching\.draw = "series" draws windows at random, but batching\.shuffle'):
+        Windows(draw="series", shuffle=False)

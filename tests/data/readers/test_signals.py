@@ -101,3 +101,20 @@ def test_times_and_what_is_refused(path: Path) -> None:
         read(path, "u,y\n1,2\nx,3\n")
     with pytest.raises(ConfigError, match=r"reader\.inputs and reader\.outputs both name 'u'"):
         read(path, TABLE, inputs=("u",), outputs=("u",))
+
+
+def test_gaps_of_inputs_as_data(path: Path) -> None:
+    rows = "time,u,v,y\n0,1,5,0.1\n1,,6,0.2\n3.5,3,,0.3\n4.5,4,8,\n"
+    found = read(path, rows, inputs=("u", "v"), outputs=("y",), missing="seen")
+    assert found["inputs"].tolist() == [[1, 5], [1, 6], [3, 6], [4, 8]] and found["outputs"][:, 0].tolist() == [
+        0.1,
+        0.2,
+        0.3,
+    ]
+    assert found["seen"].tolist() == [[1, 1], [0, 1], [1, 0], [1, 1]] and found["dt"].tolist() == [1, 1, 2.5, 1]
+    assert found["since"].tolist() == [[1, 1], [1, 1], [3.5, 2.5], [1, 3.5]] and found["names"] == ["y"]
+    part = read(path, rows, missing="seen", rows="2:")
+    assert part["seen"].tolist() == [[1, 0], [1, 1]] and part["since"].tolist() == [[2.5, 2.5], [1, 3.5]]
+    assert "outputs" not in read(path, rows, inputs=("u", "v"), outputs=None, missing="seen")
+    with pytest.raises(DataError, match=r"a\.csv:3: no value of y, .* --set reader\.missing=forward"):
+        read(path, "u,y\n1,0.1\n2,\n3,0.3\n", missing="seen")

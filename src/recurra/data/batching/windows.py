@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ class WindowEpoch:
     @property
     def targets(self) -> int:
         """Number of steps predicted in the whole pass, those of overlaps each time."""
-        return int(self.lengths.sum())
+        return sum(int(self.lengths[rows].sum()) for rows in self.order)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -65,6 +65,10 @@ class Windows:
     one to the next: a window must be long enough for what there is to remember.
 
     With `overlap` windows overlap in evaluation as in training, and each is scored; else they lie side by side there.
+
+    `draw` says what counts alike in an epoch of training: every "window" comes once, so that a sequence is learned from
+    by its length; or by "series", of which each is drawn equally often, and of its windows all equally often, up to
+    one: then there are as many windows in all.
     """
 
     in_pieces: ClassVar[bool] = True
@@ -77,6 +81,7 @@ class Windows:
         stride: int | None = None,
         shuffle: bool = True,
         overlap: bool = False,
+        draw: Literal["window", "series"] = "window",
     ) -> None:
         for name, value in (("steps", steps), ("size", size), ("stride", stride)):
             if value is not None and value < 1:
@@ -86,8 +91,13 @@ class Windows:
                 f"batching.stride = {stride} is beyond batching.steps = {steps}: what lies between two windows would "
                 "never be learned. Set it to as many at most."
             )
+        if draw == "series" and not shuffle:
+            raise ConfigError(
+                'batching.draw = "series" draws windows at random, but batching.shuffle = false. Set one of them anew.'
+            )
         self.steps = steps
         self.size = size
+        self.draw = draw
         self.stride = steps if stride is None else stride
         self.shuffle = shuffle
         self.overlap = overlap
@@ -128,6 +138,23 @@ class Windows:
         counts = np.minimum(self.steps, lasts - first)
         rows = np.arange(len(first))
         if self.shuffle and not whole:
-            rows = np.random.default_rng([seed, epoch]).permutation(rows)
+            random = np.random.default_rng([seed, epoch])
+            rows = random.permutation(rows) if self.draw == "window" else by_series(numbers, random)
         order = [rows[begin : begin + self.size].tolist() for begin in range(0, len(rows), self.size)]
         return WindowEpoch(long_arrays(encoded, layouts), layouts, first, counts, order)
+
+
+def by_series(numbers: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+    """As many windows as there are, in any order, each sequence's alike often but for one: `numbers` [N] of them lie
+    behind each other, sequence by sequence. Those of a sequence come again when all of them have come."""
+    begins, there = np.cumsum(numbers) - numbers, np.flatnonzero(numbers)
+    each, more = divmod(int(numbers.sum()), len(there))
+    counts = np.full(len(there), each)
+    counts[random.permutation(len(there))[:more]] += 1
+    found = []
+    for row, count in zip(there, counts, strict=True):
+        rounds = -(-count // numbers[row])
+        places = np.concatenate([random.permutation(numbers[row]) for _ in range(rounds)])
+        found.append(begins[row] + places[:count])
+    drawn: NDArray[np.int64] = random.permutation(np.concatenate(found))
+    return drawn

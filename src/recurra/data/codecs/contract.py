@@ -43,7 +43,10 @@ class Codec(Protocol):
         """How many symbols there are, or numbers a step; 0 where there is no such number."""
 
     def fit(self, values: Iterable[Any]) -> Self:
-        """Learn from the values of the training data. Raises `DataError` where there is nothing to learn."""
+        """Learn from the values of the training data. Raises `DataError` where there is nothing to learn.
+
+        NaN stands in an input of numbers where nothing was measured, and is not learned from.
+        """
 
     def encode(self, value: Any) -> NDArray[Any]:
         """The array of a value. Raises `DataError` for one that has none."""

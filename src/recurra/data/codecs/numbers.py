@@ -58,12 +58,14 @@ class Vectors:
 class Scaled:
     """Numbers less their mean, divided by their spread, each of a vector by itself; shapes as of "vectors".
 
-    Mean and spread (standard deviation) are those of all steps of the training data; with `by` = "quartiles" they are
-    the median and the distance between the quartiles, which a few far ones do not move. A number that never changes
-    there is divided by 1. With `logarithm` all that is done to their logarithms: what is multiplied becomes added. With
-    `alone` each sequence has its own mean taken away first: no voice or sensor stands out, but its end must be known.
+    Mean and spread (standard deviation) are those of all values measured in the training data; with `by` = "quartiles"
+    they are the median and the distance between the quartiles, which a few far ones do not move. A number that never
+    changes there is divided by 1. With `logarithm` all that is done to their logarithms: what is multiplied becomes
+    added. With `alone` each sequence has its own mean taken away first: no voice or sensor stands out, but its end must
+    be known.
 
-    `fit` and `encode` raise `DataError` for numbers of 0 and less where logarithms are taken.
+    `fit` and `encode` raise `DataError` for numbers of 0 and less where logarithms are taken, `fit` for a number that
+    was never measured (NaN).
     """
 
     forms: ClassVar[tuple[str, ...]] = FORMS
@@ -90,12 +92,21 @@ class Scaled:
         """Take mean and spread. Raises as "vectors" does."""
         values = list(values)
         self.axes, size = _form(values)
-        rows = np.concatenate([self._taken(_rows(value, self.axes, size)).reshape(-1, size) for value in values])
+        given = (_rows(value, self.axes, size, measured=False) for value in values)
+        rows = np.concatenate([self._taken(each).reshape(-1, size) for each in given])
         if not len(rows):
             raise DataError("the training data hold no number: all sequences are empty. Is the right field read?")
+        gaps = np.isnan(rows)
+        if (never := np.flatnonzero(gaps.all(0))).size:
+            raise DataError(
+                f"number {never[0] + 1} of the {size} of a step was never measured in the training data. Leave its "
+                "column out, or train on more."
+            )
         if self.by == "quartiles":
-            low, self.mean, high = np.quantile(rows, (0.25, 0.5, 0.75), axis=0)
+            low, self.mean, high = (np.nanquantile if gaps.any() else np.quantile)(rows, (0.25, 0.5, 0.75), axis=0)
             spread = high - low
+        elif gaps.any():
+            self.mean, spread = np.nanmean(rows, 0), np.nanstd(rows, 0)
         else:
             self.mean, spread = rows.mean(0), rows.std(0)
         self.spread = np.where(spread > 0, spread, 1.0)
@@ -104,13 +115,17 @@ class Scaled:
     def _taken(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """The numbers that are scaled."""
         if self.logarithm:
-            if rows.size and rows.min() <= 0:
+            if (rows <= 0).any():
                 raise DataError(
-                    f"a number of {rows.min():g}, expected above 0 where logarithms are taken. Leave the "
+                    f"a number of {np.nanmin(rows):g}, expected above 0 where logarithms are taken. Leave the "
                     "column out, or the logarithms: logarithm = false, in [vocabulary] for the input."
                 )
             rows = np.log(rows)
-        return rows - rows.mean(0) if self.alone and rows.ndim == 2 and len(rows) else rows
+        if not self.alone or rows.ndim < 2 or not len(rows):
+            return rows
+        measured = np.maximum(1, np.count_nonzero(~np.isnan(rows), axis=0))
+        centred: NDArray[np.float64] = rows - np.nansum(rows, 0) / measured
+        return centred
 
     def encode(self, value: Any) -> NDArray[np.float32]:
         rows = self._taken(_rows(value, self.axes, self.size))
@@ -192,8 +207,9 @@ def _form(values: Iterable[Any]) -> tuple[int, int]:
     return axes, size
 
 
-def _rows(value: Any, axes: int, size: int) -> NDArray[np.float64]:
-    """A value as [T, D], a single number as [1]; raises `DataError` for another form and for what is not finite."""
+def _rows(value: Any, axes: int, size: int, measured: bool = True) -> NDArray[np.float64]:
+    """A value as [T, D], a single number as [1]; raises `DataError` for another form and for what is not finite, unless
+    it is not `measured` and NaN."""
     array = np.asarray(value)
     if array.dtype.kind not in "iufb" and array.size:
         raise DataError(f"{_described(array)}, expected numbers.")
@@ -205,9 +221,10 @@ def _rows(value: Any, axes: int, size: int) -> NDArray[np.float64]:
     if array.ndim != axes or (axes == 2 and array.shape[1] != size):
         expected = ("one number", "a number a step", f"{size} numbers a step")[axes]
         raise DataError(f"{_described(array)}, expected {expected} as in the training data.")
-    if not np.isfinite(rows).all():
+    finite = np.isfinite(rows) if measured else ~np.isinf(rows)
+    if not finite.all():
         raise DataError(
-            f"{np.count_nonzero(~np.isfinite(rows)):,} of {rows.size:,} numbers are not finite. Fill the gaps, or "
+            f"{np.count_nonzero(~finite):,} of {rows.size:,} numbers are not finite. Fill the gaps, or "
             "leave those steps out."
         )
     return rows if axes == 2 else rows.reshape(-1, 1) if axes else rows.reshape(1)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.data.files import counted, head_lines
+from recurra.data.gaps import since_seen
 from recurra.data.readers.series import SeriesReader
 from recurra.data.sample import Sample
 from recurra.data.table_cells import SEPARATORS, Filling, cells_of, separator_of
@@ -32,14 +33,22 @@ class SignalsReader:
     file whose header has none of them: there are inputs alone. Outputs may end before the inputs do, in empty cells:
     what is known of them is where a simulation begins.
     `rows` takes a part of the file alone, "40650:105712" the rows from 40,650 up to 105,711, counted from 0 behind the
-    header. All else is as the reader "series" says: `time`, `separator`, `header`, and `missing` for gaps.
+    header. All else is as the reader "series" says: `time`, `separator`, `header`, and `missing` for gaps; with "seen"
+    those of the inputs are data, said in `seen`, `since` and `dt`, and outputs have none.
 
     Raises `DataError` as that reader does, for rows beyond the file's, and for an input without outputs in between;
     `ConfigError` for a column that is input and output, and for rows that are no range.
     """
 
     recipe = "simulate"
-    fields: ClassVar[Mapping[str, str]] = {"inputs": "vectors", "outputs": "vectors", "times": "times"}
+    fields: ClassVar[Mapping[str, str]] = {
+        "inputs": "vectors",
+        "outputs": "vectors",
+        "times": "times",
+        "seen": "vectors",
+        "since": "vectors",
+        "dt": "numbers",
+    }
     sample: ClassVar[Sample] = Sample({"a.csv": "u,größe\n0.5,1\n-1,2.5\n2,4\n"}, 1, sniffed=False)
 
     def __init__(
@@ -51,7 +60,7 @@ class SignalsReader:
         time: str | int = "auto",
         separator: Literal["auto", "tab", "comma", "semicolon"] = "auto",
         header: bool | Literal["auto"] = "auto",
-        missing: Literal["refuse", "forward", "linear"] = "refuse",
+        missing: Literal["refuse", "forward", "linear", "seen"] = "refuse",
     ) -> None:
         if both := [each for each in _named(inputs) if each in _named(outputs)]:
             raise ConfigError(f"reader.inputs and reader.outputs both name {both[0]!r}. Leave it out of one.")
@@ -81,20 +90,32 @@ class SignalsReader:
 
     def _signals(self, path: Path) -> Example:
         inputs, outputs = self._columns(path)
-        found = self._read(path, (*inputs, *outputs), "keep")
-        values, D = np.asarray(found["series"]), len(inputs)
-        given, said = values[:, :D], values[:, D:]
-        if np.isnan(given).any():
-            given = np.asarray(self._read(path, inputs, self.missing)["series"])
-        example = {"inputs": given, **({"times": found["times"]} if "times" in found else {})}
+        if self.missing == "seen":
+            found = self._read(path, inputs, "seen")
+            given = np.asarray(found["series"])
+            beside = (
+                self._read(path, outputs, "keep", timed=False) if outputs else {"series": given[:, :0], "names": []}
+            )
+            said, names = np.asarray(beside["series"]), beside["names"]
+        else:
+            found = self._read(path, (*inputs, *outputs), "keep")
+            values, D = np.asarray(found["series"]), len(inputs)
+            given, said, names = values[:, :D], values[:, D:], found["names"][D:]
+            if np.isnan(given).any():
+                given = np.asarray(self._read(path, inputs, self.missing)["series"])
+        along = ("times", "seen", "since", "dt")
+        example = {"inputs": given, **{name: found[name] for name in along if name in found}}
         if outputs:
-            example |= {"outputs": self._known(path, outputs, said), "names": found["names"][D:]}
+            example |= {"outputs": self._known(path, outputs, said), "names": names}
         elif all(isinstance(each, str) for each in _named(self.outputs)) and _named(self.outputs):
             example["names"] = [*_named(self.outputs)]
         return self._part(example, str(found["place"]))
 
-    def _read(self, path: Path, columns: Columns | Literal["auto"], missing: Filling) -> Example:
-        reader = SeriesReader(columns=columns, missing=missing, **self._table)
+    def _read(
+        self, path: Path, columns: Columns | Literal["auto"], missing: Filling | Literal["seen"], timed: bool = True
+    ) -> Example:
+        table = self._table if timed else {**self._table, "time": "none"}
+        reader = SeriesReader(columns=columns, missing=missing, **table)
         try:
             (example,) = reader.read(path)
         except DataError as error:
@@ -106,7 +127,7 @@ class SignalsReader:
         inputs, outputs = _named(self.inputs), _named(self.outputs)
         if inputs and (outputs or self.outputs is None):
             return inputs, outputs if outputs and self._has(path, outputs) else ()
-        names = self._read(path, "auto", "keep")["names"]
+        names = self._read(path, "auto", self.missing if self.missing == "seen" else "keep")["names"]
         rest = tuple(each for each in names if each not in (*inputs, *outputs))
         if inputs:
             return inputs, rest
@@ -131,7 +152,8 @@ class SignalsReader:
         known = np.flatnonzero(~np.isnan(outputs).any(1))
         outputs = outputs[: known[-1] + 1 if len(known) else 0]
         if np.isnan(outputs).any():
-            filled = self._read(path, columns, self.missing)["series"]
+            how: Filling = "refuse" if self.missing == "seen" else self.missing
+            filled = self._read(path, columns, how, timed=self.missing != "seen")["series"]
             outputs = np.asarray(filled)[: len(outputs)]
         return outputs
 
@@ -146,6 +168,8 @@ class SignalsReader:
                 f'"{self.rows[0]}" takes. Name rows that there are.'
             )
         whole = {name: value[begin:end] if name in self.fields else value for name, value in example.items()}
+        if "seen" in whole:  # of what was before this part nothing is known
+            whole["since"] = since_seen(whole["seen"], whole["dt"])
         path, _, line = place.rpartition(":")
         return {**whole, "place": f"{path}:{int(line) + begin}"}
 
