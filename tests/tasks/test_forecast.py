@@ -205,6 +205,7 @@ def test_a_training_beats_what_repeats(run: Any) -> None:
         "the last value again",
         "the value 12 steps before",
         "linear on the window",
+        "time-delay network on the window",
         "autoregression",
         seasonal,
     }
