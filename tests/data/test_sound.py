@@ -59,7 +59,7 @@ def test_every_coding(code: int, bits: int, channels: int, extensible: bool) -> 
     assert found.rate == RATE and found.floats().dtype == np.float32
     assert found.samples.dtype == (np.int16 if (bits, channels) == (16, 1) else np.float32)
     assert np.abs(found.floats() - values.mean(1)).max() < 1.01 / 2 ** (min(bits, 24) - 1)
-    assert found.notes == (() if channels == 1 else ("3 channels mixed to one",))
+    assert found.notes == (() if channels == 1 else ("mixed from 3 channels to one",))
 
 
 def test_a_piece_is_read_alone(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_what_is_broken(name: str, tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(raw)
     with pytest.raises(DataError, match=message) as refused:
         read_sound(tmp_path / "a.wav")
-    assert str(refused.value).startswith(str(tmp_path / "a.wav")) and str(refused.value).endswith((".", "wav", "?"))
+    assert str(refused.value).startswith(str(tmp_path / "a.wav")) and str(refused.value).endswith((".", "?"))
 
 
 @pytest.mark.parametrize("said", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
@@ -171,7 +171,7 @@ def test_what_soundfile_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     values = np.sin(np.arange(4000) / 5)[:, None] * [0.4, 0.2]
     soundfile.write(tmp_path / "a.flac", values, RATE)
     found = read_sound(tmp_path / "a.flac")
-    assert np.abs(found.floats() - values.mean(1)).max() < 1e-4 and found.notes == ("2 channels mixed to one",)
+    assert np.abs(found.floats() - values.mean(1)).max() < 1e-4 and found.notes == ("mixed from 2 channels to one",)
     piece = read_sound(tmp_path / "a.flac", 0.25, 0.125)
     assert np.array_equal(piece.samples, found.samples[2000:3000])
     raw = (tmp_path / "a.flac").read_bytes()

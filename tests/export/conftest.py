@@ -21,6 +21,7 @@ from recurra.export import program, write
 from recurra.export.parts import Part
 from recurra.model import Model
 from recurra.runs.run import Run
+from recurra.testing.samples import random_value
 
 TEXT = "the dogs, 2 of them, ran home. where did she go? John's cat isn't big enough (so far)."
 WORDS = [TEXT.split(), list("abcdefg")]
@@ -43,6 +44,8 @@ def fitted(settings: Mapping[str, Any]) -> Any:
     if kind == "subwords":
         return registry.construct("codec", {**settings, "size": 300, "min_count": 1}).fit([TEXT] * 3)
     made = registry.construct("codec", {**settings, "min_count": 1} if "min_count" in settings else settings)
+    if "sound" in made.forms:
+        return made.fit([random_value("sound", 30, np.random.default_rng(0))])
     if kind == "tokens":
         return made.fit([made.tokens(TEXT), *WORDS])
     return made.fit([TEXT])

@@ -13,6 +13,7 @@ from recurra.answers import Answer
 from recurra.asking.examples import is_empty, unknown_in, written_as
 from recurra.asking.stopped import Stopped
 from recurra.asking.writing import write
+from recurra.data.codecs.contract import Remarks
 from recurra.engine.device import autocast, moved
 from recurra.errors import ConfigError
 from recurra.model import Model
@@ -114,7 +115,10 @@ def answer(
     for row, example in enumerate(asked.examples):
         if row not in found:
             found[row] = first.task.written(example, (), first.codecs, options)
-    return [replace(found[row], unknown=each.get("met", ())) for row, each in enumerate(asked.examples)]
+    return [
+        replace(found[row], unknown=each.get("met", ()), notes=(*found[row].notes, *each.get("remarks", ())))
+        for row, each in enumerate(asked.examples)
+    ]
 
 
 @torch.no_grad()
@@ -153,7 +157,8 @@ def _shown(model: Model, example: Example, encoded: Mapping[str, Any]) -> Exampl
     """An example as its answer shows it."""
     codec, field = model.codecs["input"], model.task.fields["input"]
     if not hasattr(codec, "symbols"):
-        return example
+        own = next(example[name] for name in field.of if name in example)
+        return {**example, "remarks": codec.remarks(own)} if isinstance(codec, Remarks) else example
     ids = encoded["input"][: -1 if field.ended else None]
     value = next(example[name] for name in field.of if name in example)
     tokens = written_as(codec, value, ids)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recurra.answers import Unknown
 from recurra.answers.notes import is_blank
-from recurra.data.codecs.contract import Splits, Writes
+from recurra.data.codecs.contract import Opens, Shortens, Splits, Writes
 from recurra.data.fields import Codecs
+from recurra.data.files import read_bytes
 from recurra.data.numbers import numbers_of
+from recurra.errors import DataError
 from recurra.types import Example
 
 WORDS = ("source", "text", "tokens")
@@ -19,10 +22,20 @@ WORDS = ("source", "text", "tokens")
 
 
 def as_example(given: Any, codecs: Codecs) -> Example:
-    """What a caller gives as an example: a text, a list of tokens, numbers, or an example as it is."""
+    """What a caller gives as an example: a text, a list of tokens, numbers, the bytes of a file, what they hold, or an
+    example as it is. Raises `DataError` for bytes that are no such file, and for a text where files are read."""
     if isinstance(given, Mapping):
         return dict(given)
-    names = codecs.fields["input"].of
+    names, codec = codecs.fields["input"].of, codecs["input"]
+    if isinstance(codec, Opens):
+        forms = codec.forms
+        if isinstance(given, str):
+            raise DataError(
+                "a text, expected the bytes of a file, which this run reads. In Python: Path(…).read_bytes(); of a "
+                "server: the bytes in base64."
+            )
+        own = next((name for name in names if name in forms), names[0])
+        return {own: codec.opened(bytes(given)) if isinstance(given, (bytes, bytearray, memoryview)) else given}
     if not hasattr(codecs["input"], "symbols"):
         own = next((name for name in names if name not in WORDS), names[0])
         return {own: numbers_of(given) if isinstance(given, str) else given}
@@ -33,6 +46,12 @@ def as_example(given: Any, codecs: Codecs) -> Example:
     if "tokens" not in codecs["input"].forms:  # which finds its symbols itself: words are parted by spaces
         return {"text": (" " if hasattr(codecs["input"], "split") else "").join(given)}
     return {"tokens": list(given)}
+
+
+def example_of(path: Path, codecs: Codecs) -> Example:
+    """What a file holds as an example, of a run that reads files. Raises `DataError` for one that is no such file."""
+    value = codecs["input"].opened(read_bytes(path), str(path))
+    return {**as_example(value, codecs), "place": str(path)}
 
 
 def steps_of(example: Example, codecs: Codecs) -> int:
@@ -54,6 +73,8 @@ def beginning(example: Example, codecs: Codecs, length: int) -> Example:
     if isinstance(codec, Splits):
         rest = {key: each for key, each in example.items() if key != name}
         return {**rest, **cut, "tokens": codec.tokens(value)[:length]}
+    if isinstance(codec, Shortens):
+        return {**example, **cut, name: codec.shortened(value, length)}
     if isinstance(value, str):
         value = value[: 100 * length]  # far more than enough symbols, far less than a book
         ids = codec.encode(value)

@@ -32,9 +32,8 @@ HINTS: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str}
 
 def predict(
     run: Path,
-    text: str | None = None,
     /,
-    *,
+    *text: str,
     input: Annotated[Path | None, Parameter(name=("--input", "-i"), allow_leading_hyphen=True)] = None,
     set_: Reading = None,
     device: Device = "cpu",
@@ -53,15 +52,17 @@ def predict(
         The folder that `recurra train` made.
     text
         The beginning to continue (without one, the model begins a line), the sentence to label or to translate,
-        the one to fill with ___ where a word is missing, the form and title of a poem, "7x4 春望", numbers …
+        the one to fill with ___ where a word is missing, the form and title of a poem, "7x4 春望", numbers …; of a run
+        that reads files, recordings say, their names, as many as you like.
     input
-        A file with something to answer in every line; - reads what is piped in. Of numbers it is read as the training
-        data were.
+        A file with something to answer in every line; - reads what is piped in. Of numbers and recordings it is read
+        as the training data were.
     """
     settings = parse_settings(set_ or ())
     check_reading(settings, input is not None)
-    if text is not None and not text.isascii():
-        _check_text(text)
+    for each in text:
+        if not each.isascii():
+            _check_text(each)
     if options.get("seed") is not None:
         check_seed(options["seed"])
     opened = workflow.load(run, plugin or (), device)
@@ -69,10 +70,14 @@ def predict(
     chosen = opened.options(given)
     own = (sys.stdin.encoding if str(input) == "-" else None) or opened.config["reader"].get("encoding", "utf-8")
     encoding = check_encoding(str(settings.get("reader.encoding", own)))
+    if input is not None and text and opened.of_files:
+        raise ConfigError("there are files to answer, and --input. Leave one away.")
     if input is not None and str(input) != "-" and not opened.of_text:
         from recurra.runs.reading import read_like_training  # which loads numpy
 
         lines: Sequence[Any] = read_like_training([input], opened.config, settings)
+    elif opened.of_files:
+        lines = _files(run, text, opened.model.codecs)
     else:
         lines = _lines(run, text, input, encoding, opened.continues)
     whole = getattr(chosen, "draws", False)  # a seed draws for all lines
@@ -120,14 +125,31 @@ def with_options(words: Sequence[str]) -> Callable[..., None]:
     return verb
 
 
-def _lines(run: Path, text: str | None, source: Path | None, encoding: str, continues: bool) -> list[str]:
+def _files(run: Path, names: Sequence[str], codecs: Any) -> list[Any]:
+    """What is in the files that are named. Raises `DataError` for one that is not there, or no file of its kind."""
+    from recurra.asking.examples import example_of  # which loads numpy
+
+    if not names:
+        raise ConfigError(
+            f"give files to answer: recurra predict {run} FILE …, or what its training read, a table or a folder: "
+            "--input"
+        )
+    return [example_of(Path(name), codecs) for name in names]
+
+
+def _lines(run: Path, texts: Sequence[str], source: Path | None, encoding: str, continues: bool) -> list[str]:
     """What is to be answered, blank lines too: answer k is that of line k."""
+    if len(texts) > 1:
+        raise ConfigError(
+            f"{len(texts)} texts, expected one. Put it into quotation marks, or several into a file, a line each: "
+            "--input FILE"
+        )
     if continues and source is None:
-        return [text or ""]
-    if (text is None) == (source is None):
+        return [*texts] or [""]
+    if bool(texts) == (source is not None):
         raise ConfigError(f'give something to answer, or a file: recurra predict {run} "…" or --input FILE.')
     if source is None:
-        return [text or ""]
+        return [*texts]
     if str(source) == "-":
         return [line for _, line in numbered(decoded(sys.stdin.buffer.read(), "what is piped in", encoding))]
     return [line for _, line in read_lines(source, encoding)]

@@ -62,15 +62,17 @@ def check_file(path: Path) -> None:
     if path.is_dir():
         raise DataError(f"{path}: a folder, expected a text file. Name the files in it, e.g. {path / '*.txt'}.")
     if not path.exists():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(
-            f"{path}: no such file{did_you_mean(path.name, siblings)} Check the name and the current folder."
-        )
+        raise DataError(f"{path}: no such file{did_you_mean_in(path)} Check the name and the current folder.")
     if not path.is_file():
         raise DataError(
             f"{path}: a pipe or a device, expected a file, which can be read again. Save what comes out of it, and "
             "name that file."
         )
+
+
+def did_you_mean_in(path: Path) -> str:
+    """`did_you_mean`, by the names of the files in the folder that a path names."""
+    return did_you_mean(path.name, [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else [])
 
 
 def read_text(path: Path, encoding: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAYAAAAECAAAAACIbxGfAAAAG0lEQVR4nCXIoQEAAAjAIOb/P2uQSAuGYoA+DyGHAgdSQcBzAAAAAElFTkSuQmCC"
@@ -23,5 +23,7 @@ class Sample:
     count: int
     folder: bool = False
     """Whether they are named by their folder."""
+    beside: Mapping[str, bytes] = field(default_factory=dict)
+    """Files that lie beside them and are not named: recordings."""
     sniffed: bool = True
     """Whether the reader takes such a file by its contents."""

@@ -19,6 +19,8 @@ from recurra.types import Example
 
 VARIABLE = "RECURRA_DATA"
 PARTS = ("train", "valid", "test")
+ALL = "*"
+"""In the place of a file's name: all files of the folder, whose sum is that of their names and sums."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,9 @@ def find_set(name: str) -> DataSet:
     parts: dict[str, tuple[Source, ...]] = {part: files[part] for part in PARTS}
     if files["lines"]:
         parts = {part: (Lines(files["train"][0], files["lines"][0], part),) for part in PARTS}
-    if described.get("marked"):
-        parts = {part: tuple(Marked(file, part) for file in files["train"]) for part in PARTS}
+    if marked := described.get("marked"):
+        named = PARTS if marked is True else marked
+        parts = {part: tuple(Marked(file, part) for file in files["train"]) for part in named}
     if "groups" in described:
         groups = described["groups"]
         parts = {part: tuple(Marked(f, part, tuple(groups[part])) for f in files["train"]) for part in groups}
@@ -236,6 +239,19 @@ def _pydoc() -> str:
     return "".join(topics[key] for key in sorted(topics))
 
 
+def _all_checked(name: str, folder: Path, expected: str) -> Path:
+    """A folder whose files together have the sum: of their names and their own sums, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    if digest.hexdigest() != expected:
+        raise DataError(
+            f"{folder}: not the files of the data set {name!r}: the SHA-256 of their names and sums is "
+            f"{digest.hexdigest()[:16]}…, expected {expected[:16]}…. Copy all of them again, and nothing beside them."
+        )
+    return folder
+
+
 def _folder(name: str) -> Path:
     value = os.environ.get(VARIABLE)
     if not value:
@@ -253,6 +269,8 @@ def _folder(name: str) -> Path:
 
 def _checked(name: str, folder: Path, file: str, expected: str) -> Path:
     path = folder / file
+    if path.name == ALL:
+        return _all_checked(name, path.parent, expected)
     if not path.is_file():
         raise DataError(
             f"{path}: no such file, expected a part of the data set {name!r}. Is {VARIABLE} = {folder} right? "

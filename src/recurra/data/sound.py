@@ -34,7 +34,7 @@ FRAMES = 1 << 20
 class Sound:
     """A recording of one channel: its samples [N], float32 from −1 to 1, or int16 as most files have them.
 
-    `rate`: samples a second (Hz). `notes`: what was made of its file, in words, such as "2 channels mixed to one".
+    `rate`: samples a second (Hz). `notes`: what was made of its file, in words, such as "mixed from 2 channels to one".
     """
 
     samples: NDArray[np.float32] | NDArray[np.int16]
@@ -91,11 +91,11 @@ def _read(file: BinaryIO, size: int, name: str, offset: float, duration: float |
     packed = next((what for begin, what in PACKED.items() if head.startswith(begin)), None)
     if packed is None:
         what = "the file is empty" if not head else "no recording that is read here"
-        raise DataError(f"{name}: {what}, expected WAV, FLAC, OGG or MP3. Convert it: ffmpeg -i IN OUT.wav")
+        raise DataError(f"{name}: {what}, expected WAV, FLAC, OGG or MP3. Convert it (ffmpeg -i IN OUT.wav).")
     if importlib.util.find_spec("soundfile") is None:
         raise DataError(
-            f"{name}: {packed}, which the package soundfile reads: pip install 'recurra[sound]'. Or convert it: "
-            "ffmpeg -i IN OUT.wav"
+            f"{name}: {packed}, which the package soundfile reads: pip install 'recurra[sound]'. Or convert it "
+            "(ffmpeg -i IN OUT.wav)."
         )
     return _unpacked(file, name, packed, offset, duration)
 
@@ -111,7 +111,7 @@ def _unpacked(file: BinaryIO, name: str, packed: str, offset: float, duration: f
             wanted = None if duration is None else round(duration * held.samplerate)
             if begin and held.seek(begin) != begin:
                 raise DataError(f"{name}: it ends before {offset:g} seconds, where a piece begins. Mend the table.")
-            notes = (f"{held.channels} channels mixed to one",) if held.channels > 1 else ()
+            notes = (f"mixed from {held.channels} channels to one",) if held.channels > 1 else ()
             blocks: list[NDArray[Any]] = []
             count = 0
             while wanted is None or count < wanted:

@@ -84,13 +84,13 @@ def read_wav(file: BinaryIO, size: int, name: str, offset: float = 0.0, duration
     form, start, length, notes = _found(file, size, name)
     frames, left = divmod(length, form.frame)
     if left:
-        notes.append("bytes behind the last whole sample left out")
+        notes.append("cut behind its last whole sample")
     begin, end = _piece(frames, form.rate, name, offset, duration)
     _check_size(end - begin, form, name)
     file.seek(start + begin * form.frame)
     blocks = [_decoded(raw, form, name) for raw in _blocks(file, (end - begin) * form.frame, form.frame, name)]
     if form.channels > 1:
-        notes.append(f"{form.channels} channels mixed to one")
+        notes.append(f"mixed from {form.channels} channels to one")
     kind = np.int16 if _kept(form) else np.float32
     samples: Samples = np.concatenate([np.zeros(0, kind), *blocks])
     return Wave(samples, form.rate, tuple(notes))
@@ -151,7 +151,7 @@ def _form(raw: bytes, name: str) -> _Form:
         )
         raise DataError(
             f"{name}: samples in {coded}, expected 8, 16, 24 or 32 bits of whole numbers, or 32 or 64 of floating "
-            "point. Convert it: ffmpeg -i IN -c:a pcm_s16le OUT.wav"
+            "point. Convert it (ffmpeg -i IN -c:a pcm_s16le OUT.wav)."
         )
     if not 1 <= channels <= CHANNELS or frame != channels * bits // 8:
         raise DataError(

@@ -14,6 +14,7 @@ from recurra.errors import ConfigError
 from recurra.limits import check_size
 from recurra.nn.dropout import dropout
 from recurra.nn.gaps import gaps_of
+from recurra.nn.spectral import Spectral
 from recurra.registry import part
 from recurra.types import GAPS, Batch, Field, Gaps, Lengths, Sizes
 
@@ -31,6 +32,7 @@ class NumberEmbedder(nn.Module):
     all from N(0, 1), in the unit that the codec gives the numbers (of "scaled" their spread). With `warp` each sequence
     is gone through at a speed that changes, exp(`warp` · N(0, 1)) at `KNOTS` places with straight lines between them,
     from its first step to its last in as many steps; what lies between two steps is on the line between them.
+    Of spectra it changes what `Spectral` says.
     Where the reader says what was seen (fields "dt", "seen", "since"), and `gaps` does not leave it out, v_t goes on as
     it is with all three beside it, for a core whose cell reads them; with a `size` the layer reads v_t and seen_t side
     by side, and dt goes on beside x_t.
@@ -54,6 +56,7 @@ class NumberEmbedder(nn.Module):
         warp: float = 0.0,
         gaps: bool = True,
         apart: bool = False,
+        spectral: Spectral = Spectral(),  # noqa: B008
     ) -> None:
         super().__init__()
         if size is not None:
@@ -67,7 +70,7 @@ class NumberEmbedder(nn.Module):
                 raise ConfigError(f"embedder.{name} = {spread}, expected a spread of 0 or more.")
         self.size, self.dropout = size, dropout
         self.noise, self.shift, self.scaling, self.warp = noise, shift, scaling, warp
-        self.gaps, self.apart = gaps, apart
+        self.gaps, self.apart, self.spectral = gaps, apart, spectral
         self.register_buffer("like", torch.empty(0), persistent=False)
 
     @property
@@ -91,6 +94,7 @@ class NumberEmbedder(nn.Module):
                 "embedder.kind = 'numbers' reads numbers, but the input is symbols. Set embedder.kind = 'symbols', or "
                 "name a reader of numbers."
             )
+        self.spectral.check(sizes.width)
         self.width, self.masked = 1 if self.apart else sizes.width, self.gaps and "seen" in sizes.fields
         if self.masked and self.warp:
             raise ConfigError(
@@ -128,6 +132,7 @@ class NumberEmbedder(nn.Module):
         """[T, B, W] with what training adds."""
         if self.warp and len(given):
             given = _warped(given, structure, self.warp)
+        given = self.spectral.changed(given, structure.values)
         if self.scaling:
             given = given * (1 + self.scaling * torch.randn_like(given[:1]))
         if self.shift:

@@ -99,7 +99,8 @@ def read_like_training(files: Sequence[str | Path], config: Config, settings: Ma
         if chosen["kind"] == "auto":
             raise
         fields = registry.find("reader", chosen["kind"]).fields
-        gives: Gives = "pairs" if "source" in fields else "numbers" if "vectors" in fields else "labels"
+        signs: dict[str, Gives] = {"source": "pairs", "vectors": "numbers", "sound": "sounds"}
+        gives: Gives = next((given for field, given in signs.items() if field in fields), "labels")
         look = AutoReader(chosen.get("encoding", "utf-8"), gives)
         kinds = [found.partition(":")[0] for file in files if (found := look.sniff(file)) is not None]
         other = next((kind for kind in kinds if kind != chosen["kind"]), None)

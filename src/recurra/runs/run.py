@@ -20,6 +20,7 @@ from recurra.asking.threads import threads_set
 from recurra.checkpoint import RunFolder
 from recurra.config import Config
 from recurra.data.codecs import file as codec_file
+from recurra.data.codecs.contract import Opens
 from recurra.engine.device import find_device
 from recurra.errors import ConfigError, UnknownName
 from recurra.model import Model
@@ -77,6 +78,11 @@ class Run:
     def of_text(self) -> bool:
         """Whether its input is symbols."""
         return hasattr(self.model.codecs["input"], "symbols")
+
+    @property
+    def of_files(self) -> bool:
+        """Whether its input is what files hold: recordings, say."""
+        return isinstance(self.model.codecs["input"], Opens)
 
     def options(self, given: Mapping[str, Any] | None = None) -> Any:
         """The task's options: as the recipe says, with what is `given` in their place.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import math
 import types
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, get_args, get_type_hints
@@ -109,8 +111,26 @@ def check_sizes(given: Mapping[str, Any], limits: Limits) -> None:
             raise Problem(422, error, expected=expected, got=value, next="Choose a number between.")
 
 
+def given_to(run: Run, given: Any, limits: Limits) -> Any:
+    """An input as the run is given it. Raises `Problem` for a recording that is too long, `DataError` for bytes that
+    are no file of its kind."""
+    if not run.of_files:
+        return given
+    value = run.model.codecs["input"].opened(base64.b64decode(given))
+    if getattr(value, "seconds", 0) > limits.seconds_heard:
+        raise too_long("a recording", int(limits.seconds_heard), math.ceil(value.seconds), "seconds")
+    return value
+
+
 def check_input(run: Run, given: str | Sequence[Any], limits: Limits) -> None:
-    """Raise `Problem` for an input that has more blanks than may be, and for numbers where a text is read."""
+    """Raise `Problem` for an input that has more blanks than may be, for numbers where a text is read, and for what is
+    no base64 where a file is."""
+    if run.of_files:
+        try:
+            base64.b64decode(given if isinstance(given, str) else "-", validate=True)
+        except ValueError:
+            error, move = "this model reads files", "Send the bytes of a file so. A path is not opened."
+            raise Problem(422, error, expected="the bytes of a file in base64", got=given, next=move) from None
     if run.of_text and not isinstance(given, str) and not all(isinstance(token, str) for token in given):
         raise Problem(422, "this model reads text", expected="a text, or its tokens", got=given, next="Send a text.")
     if "blanks" in run.model.task.fields and count_blanks(given) > limits.blanks:
@@ -127,6 +147,8 @@ def check_generated(run: Run, given: Any) -> None:
 
 def longest(run: Run, limits: Limits) -> int:
     """Characters that an input may have."""
+    if run.of_files:
+        return limits.file
     squared = isinstance(run.model.task, Starts) or run.config["core"]["kind"] == "transformer"
     return min(limits.squared, limits.characters) if squared else limits.characters
 
@@ -153,7 +175,8 @@ def answers(run: Run, key: Any, inputs: Sequence[Any], limits: Limits, stop: Cal
     given = dict(key[0])
     if "top" not in given and not run.continues and getattr(run.options(), "top", None) == 0:
         given["top"] = TOP  # the page draws bars
-    return [reply(each) for each in run.predict(*inputs, stop=stop, cells=limits.cells, **given)]
+    values = [given_to(run, each, limits) for each in inputs]
+    return [reply(each) for each in run.predict(*values, stop=stop, cells=limits.cells, **given)]
 
 
 def writer(run: Run, open_session: Callable[[], Session]) -> tuple[Writer, dict[str, Any]] | None:
@@ -169,9 +192,9 @@ def writer(run: Run, open_session: Callable[[], Session]) -> tuple[Writer, dict[
     return Writer(lambda one: Target(run, one.given, one.form)), ({} if search.draws else {"temperature": 0.0}) | usual
 
 
-def example(run: Run, text: str, target: str | None) -> Any:
+def example(run: Run, text: str, target: str | None, limits: Limits) -> Any:
     """An input as an example to look inside at."""
-    found = as_example(text, run.model.codecs)
+    found = as_example(given_to(run, text, limits), run.model.codecs)
     return found if target is None else {**found, "target": target}
 
 

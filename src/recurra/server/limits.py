@@ -25,6 +25,10 @@ class Limits:
     """The same where time or memory grows with the square: for a translation, and for a Transformer."""
     in_all: int = 100_000
     """Characters of all inputs of a request, and of what is computed at once."""
+    file: int = 1 << 20
+    """The same of an input that is a file, in base64, and of all of a request."""
+    seconds_heard: float = 120
+    """Seconds of a recording."""
     blanks: int = 16
     """Blanks of an input."""
     tokens: int = 4_000

@@ -49,8 +49,9 @@ class Served:
             raise Problem(422, "there are too many inputs", expected=expected, got=len(inputs), next=move)
         for each in inputs:
             self.check_input(each)
-        if (size := sum(map(size_of, inputs))) > self.limits.in_all:
-            raise too_long("what is sent", self.limits.in_all, size, "characters in all")
+        most = self.limits.file if self.run.of_files else self.limits.in_all
+        if (size := sum(map(size_of, inputs))) > most:
+            raise too_long("what is sent", most, size, "characters in all")
         if asked.writes(self.run):
             return await self._written(inputs, options)
         found = await self.worker.ask(asked.batch_key(self.run, options), inputs)
@@ -146,7 +147,7 @@ class Served:
         return found
 
     def _look(self, text: str, target: str | None) -> dict[str, Any]:
-        given = asked.example(self.run, text, target)
+        given = asked.example(self.run, text, target, self.limits)
         if (count := len(read(self.run.model, given).tokens)) > self.limits.looked_at:
             raise too_long("the text to look inside at", self.limits.looked_at, count, "symbols")
 

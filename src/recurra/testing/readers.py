@@ -35,9 +35,10 @@ def sample_of(kind: str) -> Sample:
 def written(sample: Sample, at: Path, change: Change = bytes) -> list[Path]:
     """The paths to read, after `change` made other bytes of those of the files."""
     at.mkdir(exist_ok=True)
-    for name, content in sample.files.items():
-        (at / name).parent.mkdir(exist_ok=True)
-        (at / name).write_bytes(change(content.encode() if isinstance(content, str) else content))
+    files = {name: change(each.encode() if isinstance(each, str) else each) for name, each in sample.files.items()}
+    for name, content in {**files, **sample.beside}.items():
+        (at / name).parent.mkdir(parents=True, exist_ok=True)
+        (at / name).write_bytes(content)
     return [at] if sample.folder else [at / name for name in sample.files]
 
 

@@ -21,6 +21,7 @@ GIVES = {
     "sentences": "sentences one by one",
     "labels": "labelled examples",
     "numbers": "sequences of numbers",
+    "sounds": "recordings",
 }
 """What the reader "auto" may be asked for."""
 
@@ -174,7 +175,7 @@ def _check_reader(config: Config, task: Any) -> None:
     found = registry.construct("reader", reader).fields
     if reader["kind"] == "auto":
         asked = reader.get("gives", "labels")
-        fits = asked == wanted or (asked, wanted) == ("numbers", "labels")
+        fits = asked == wanted or (asked in ("numbers", "sounds") and wanted == "labels")
         if not fits and (isinstance(task, Starts) or not isinstance(task, Continues)):
             raise ConfigError(
                 f"reader.gives = {asked!r}, but the task {name!r} learns from {GIVES[wanted]}. Set reader.gives = "

@@ -12,7 +12,7 @@ from recurra import config as configuration
 from recurra import plugins as own_files
 from recurra import registry
 from recurra.config import Config, Data
-from recurra.data.readers.sniff import NUMBERS, ORDER, PAIRS
+from recurra.data.readers.sniff import NUMBERS, ORDER, PAIRS, SOUNDS
 from recurra.data.sets import set_reader
 from recurra.data.sources import check_files, check_sources
 from recurra.errors import CheckpointError, ConfigError, UnknownName, did_you_mean
@@ -32,6 +32,7 @@ CONTENTS = {
     "pairs": ("made of pairs of a source and a target", "pairs", "translates"),
     "sentences": ("made of sentences", "sentences", "fills blanks"),
     "numbers": ("made of sequences of numbers", "sequences of numbers", "names them"),
+    "sounds": ("made of recordings", "recordings", "hears them"),
 }
 """What data hold: what they are, what a recipe learns from, what a model of them does."""
 
@@ -150,7 +151,7 @@ def _check_reader_keys(config: Config) -> None:
     if not isinstance(reader, dict) or reader.get("kind") != "auto":
         return
     for key in reader.keys() - {"kind", "encoding"}:
-        kinds = [name for name in (*ORDER, *PAIRS, *NUMBERS) if _has_key(name, key)]
+        kinds = [name for name in (*ORDER, *PAIRS, *NUMBERS, *SOUNDS) if _has_key(name, key)]
         if kinds:
             raise ConfigError(
                 f"reader.{key} is a setting of {' and '.join(kinds)}, so the format is to be named, too: "
@@ -214,7 +215,8 @@ def _holds(kind: str) -> str:
     if kind in ("text", "lines"):
         return "text" if kind == "text" else "sentences"
     fields = registry.find("reader", kind).fields
-    return "pairs" if "source" in fields else "numbers" if "vectors" in fields else "labels"
+    signs = (("source", "pairs"), ("vectors", "numbers"), ("sound", "sounds"))
+    return next((holds for field, holds in signs if field in fields), "labels")
 
 
 def _named(

@@ -117,8 +117,8 @@ def test_the_rate_is_that_of_the_data() -> None:
     codec = LogMel(mels=8).fit([eight, eight, odd])
     assert codec.rate == 8_000 and codec.notes == ["1 recording of 11,025 Hz resampled to 8,000 Hz."]
     assert LogMel(mels=8).fit([recording(0.1, 1, 44_100)]).rate == 16_000
-    mixed = Sound(eight.samples, 8_000, ("2 channels mixed to one",))
-    assert LogMel(mels=8).fit([mixed, eight]).notes == ["1 recording: 2 channels mixed to one."]
+    mixed = Sound(eight.samples, 8_000, ("mixed from 2 channels to one",))
+    assert LogMel(mels=8).fit([mixed, eight]).notes == ["1 recording mixed from 2 channels to one."]
     same, other = (codec.decode(codec.encode(each)) for each in (recording(0.3, 2, 8_000), odd))
     assert len(same) == len(other) and np.median(np.abs(same - other)) < 0.02
 

@@ -135,8 +135,27 @@ class EncodesMany(Protocol):
 class Opens(Protocol):
     """A codec whose values are the contents of files: recordings, pictures."""
 
-    def opened(self, raw: bytes) -> Any:
-        """The value that the bytes of a file hold. Raises `DataError` for bytes that are no such file."""
+    forms: Any
+
+    def opened(self, raw: bytes, name: str = "…") -> Any:
+        """The value that the bytes of a file hold, called `name` in messages. Raises `DataError` for bytes that are no
+        such file."""
+
+
+@runtime_checkable
+class Shortens(Protocol):
+    """A codec whose values are cut by what they hold, not as a sequence is."""
+
+    def shortened(self, value: Any, steps: int) -> Any:
+        """The beginning of a value that is encoded in so many steps at most."""
+
+
+@runtime_checkable
+class Remarks(Protocol):
+    """A codec that has something to say of how it reads a value."""
+
+    def remarks(self, value: Any) -> list[str]:
+        """A sentence each: that channels were mixed, or a rate changed."""
 
 
 @runtime_checkable

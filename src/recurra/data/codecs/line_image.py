@@ -75,9 +75,9 @@ class LineImage:
     def fit(self, values: Iterable[Any]) -> Self:
         return self
 
-    def opened(self, raw: bytes) -> NDArray[np.uint8]:
+    def opened(self, raw: bytes, name: str = "the picture") -> NDArray[np.uint8]:
         """The picture in the bytes of a file. Raises `DataError` for what is none."""
-        return opened_picture(raw, "the picture")
+        return opened_picture(raw, name)
 
     def encode(self, value: Any) -> NDArray[np.float32]:
         grey = _grey(value)

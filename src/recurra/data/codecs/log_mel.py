@@ -97,9 +97,9 @@ class LogMel:
         """When a frame begins, in seconds."""
         return step * self.seconds_per_step
 
-    def opened(self, raw: bytes) -> Sound:
+    def opened(self, raw: bytes, name: str = "the recording") -> Sound:
         """The recording in the bytes of a file. Raises `DataError` for what is none."""
-        return opened(raw)
+        return opened(raw, name)
 
     def fit(self, values: Iterable[Sound]) -> Self:
         """Take the rate, and mean and spread of all frames. Raises `DataError` where there is no frame."""
@@ -185,6 +185,17 @@ class LogMel:
             self._made.spread.copy_(torch.from_numpy(self.spread))
         return self._made
 
+    def shortened(self, value: Sound, steps: int) -> Sound:
+        """The beginning of a recording that has so many frames at most."""
+        samples = (steps - 1) * self._samples(self.hop) + self._samples(self.window) if steps > 0 else 0
+        kept = -(-samples * value.rate // self.rate)
+        return Sound(value.samples[:kept], value.rate, value.notes)
+
+    def remarks(self, value: Sound) -> list[str]:
+        """What was made of a recording."""
+        resampled = [f"resampled from {value.rate:,} to {self.rate:,} Hz"] if value.rate != self.rate else []
+        return [f"a recording was {note}." for note in (*value.notes, *resampled)]
+
     def samples_of(self, sound: Sound) -> NDArray[np.float32]:
         """What `computed` is given of a recording: at the codec's rate, a window long at least; nothing of an empty
         one."""
@@ -239,6 +250,6 @@ def _notes(sounds: list[Sound], rate: int) -> list[str]:
     """What was made of the recordings, each once with how many."""
     found = Counter(note for sound in sounds for note in sound.notes)
     others = Counter(sound.rate for sound in sounds if sound.rate != rate)
-    said = [f"{counted(count, 'recording')}: {note}." for note, count in found.items()]
+    said = [f"{counted(count, 'recording')} {note}." for note, count in found.items()]
     said += [f"{counted(count, 'recording')} of {own:,} Hz resampled to {rate:,} Hz." for own, count in others.items()]
     return said

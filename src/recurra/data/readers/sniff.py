@@ -23,8 +23,17 @@ NUMBERS = ("npz", "idx", "intervals", "ts", "sequences")
 """Those asked for sequences of numbers."""
 IMAGES = ("jsonl-images", "line-images", "image-folders")
 """Those asked for pictures."""
-ASKED = {"labels": ORDER, "pairs": PAIRS, "sentences": SENTENCES, "numbers": NUMBERS, "images": IMAGES}
-Gives = Literal["labels", "pairs", "sentences", "numbers", "images"]
+SOUNDS = ("kaldi", "librispeech", "sound-jsonl", "ljspeech", "sound-table", "sound-texts", "sound-folders")
+"""Those asked for recordings."""
+ASKED = {
+    "labels": ORDER,
+    "pairs": PAIRS,
+    "sentences": SENTENCES,
+    "numbers": NUMBERS,
+    "images": IMAGES,
+    "sounds": SOUNDS,
+}
+Gives = Literal["labels", "pairs", "sentences", "numbers", "images", "sounds"]
 _ARRAY = re.compile(r"\s*\[\s*\{")
 
 
@@ -33,6 +42,7 @@ class AutoReader:
     """The first of the readers in `ORDER` that takes the first file read, for that file and all read afterwards; with
     `gives` "pairs" of those in `PAIRS`, with "sentences" of those in `SENTENCES`, with "numbers" of those in `NUMBERS`,
     with "images" of those in `IMAGES`.
+    with "sounds" of those in `SOUNDS`.
 
     `kind` and `reason` are its name and why it was taken, in words; None and "" before. It works with its defaults but
     for the encoding: where that does not do, name it (`reader.kind`) and its settings. A plugin's reader is named, too.
@@ -62,6 +72,8 @@ class AutoReader:
             self.fields = {"vectors": "vectors", "label": "label", "tags": "tags"}
         if gives == "images":
             self.fields = {"image": "image", "transcript": "text", "label": "label"}
+        if gives == "sounds":
+            self.fields = {"sound": "sound", "transcript": "text", "label": "label"}
         self.kind: str | None = None
         self.reason = ""
         self._reader: Any = None
@@ -121,6 +133,7 @@ class AutoReader:
                 "pairs": "files of pairs",
                 "numbers": "recordings (.npz) and a table of intervals (.csv) in it",
                 "images": "pictures with their texts (name.png, name.gt.txt) in it, or a folder of them for each class",
+                "sounds": "recordings, and a table, texts, or a folder for each class",
             }
             expected = folders.get(self.gives, "seq.in and seq.out in it")
             return DataError(
@@ -136,6 +149,12 @@ class AutoReader:
             return DataError(
                 f"{path}: no reader knows this file by its look, tried {', '.join(NUMBERS)}. Name its format and how "
                 "it is read: --set reader.kind=sequences (a table with a row for each step), or another of them."
+            )
+        if self.gives == "sounds":
+            return DataError(
+                f"{path}: no reader knows this file by its look, tried {', '.join(SOUNDS)}. Name a folder of "
+                "recordings, or a table that names them and how it is read: --set reader.kind=sound-table --set "
+                "reader.file=COLUMN"
             )
         text = read_text(path, self.encoding)  # says what is wrong with a file that is no text at all
         if not text.strip():
