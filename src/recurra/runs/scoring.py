@@ -209,12 +209,17 @@ def _tokenised(examples: Sequence[Example], codecs: Any) -> list[Example]:
     return [codecs.tokenised(example) for example in steps(examples, "splitting into tokens", "examples")]
 
 
+def _called(name: str, field: Any, codecs: Any) -> str:
+    """What the steps of a field are counted as."""
+    return str(field.of[0]) if name != "input" or hasattr(codecs[name], "symbols") else "steps"
+
+
 def sizes(codecs: Any, encoded: Sequence[Mapping[str, Any]], in_pieces: bool) -> dict[str, Any]:
     """How much examples hold: "symbols" of one long text, else "examples" and "tokens", those of several sequences by
     name; and the share of the input that is unknown."""
     shares = codecs.unknown_shares(encoded)
     steps = {
-        field.of[0]: sum(len(each[name]) - field.ended for each in encoded if name in each)
+        _called(name, field, codecs): sum(len(each[name]) - field.ended for each in encoded if name in each)
         for name, field in codecs.fields.items()
         if (name == "input" or field.learned) and not field.along and codecs[name].shape[:1] == (None,)
     }

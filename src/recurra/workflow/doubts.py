@@ -56,6 +56,7 @@ def check_fields(examples: Iterable[Example], fields: Mapping[str, Field]) -> No
 
 
 def _missing(missing: str, learned: Mapping[str, Field], example: Example) -> str:
+    called = learned[missing].of[0]
     if {missing, *example} >= {"label", "labels"}:
         several = missing == "label"
         what = "any number of labels" if several else "one label"
@@ -67,14 +68,14 @@ def _missing(missing: str, learned: Mapping[str, Field], example: Example) -> st
     elif "tags" in example:
         move = "To learn its tags: recurra train tagger …"
     else:
-        move = f"Write it there, or name a reader that gives {missing}: --set reader.kind=…"
-        if readers := readers_of(*learned[missing].of):
+        move = f"Write it there, or name a reader that gives {called}: --set reader.kind=…"
+        if readers := readers_of(called):
             kinds = " or ".join(readers)
-            move = f"Name a reader that gives {missing}: --set reader.kind={kinds}"
+            move = f"Name a reader that gives {called}: --set reader.kind={kinds}"
             if missing in ASIDE:
                 move = f"Say where it stands: --set reader.{missing}=COLUMN, with reader.kind={kinds}"
     there = ", ".join(name for name in example if name != "place")
-    return f"{place_of(example)}: no {missing} in this example, only {there}. {move}"
+    return f"{place_of(example)}: no {called} in this example, only {there}. {move}"
 
 
 def doubts(train: Sequence[Example], fields: Mapping[str, Field]) -> list[str]:

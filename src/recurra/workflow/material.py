@@ -261,7 +261,7 @@ class Material:
         tokens = facts["tokens"]["train"]
         named = tokens if isinstance(tokens, Mapping) else {"": tokens}
         amounts = [f"{count:,} {name}{' ' if name else ''}tokens" for name, count in named.items()]
-        if not hasattr(self.codecs["input"], "symbols"):
+        if not hasattr(self.codecs["input"], "symbols"):  # of which there are steps, no tokens
             amounts[0] = f"{next(iter(named.values())):,} steps"
         return f"{counted(facts['examples']['train'], 'example')}, {', '.join(amounts)}"
 

@@ -50,8 +50,15 @@ def test_what_does_not_fit(pair: tuple[Path, Path], lines: str, message: str) ->
 def test_one_without_the_other(pair: tuple[Path, Path]) -> None:
     features, lines = pair
     with pytest.raises(DataError, match=r"the lines of what was said \(.jsonl\) is missing"):
-        list(NpzJsonlReader().read(features))
+        list(NpzJsonlReader().read(features, features))
     with pytest.raises(DataError, match=r"a file of features \(.npz\) is missing"):
         list(NpzJsonlReader().read(lines, lines))
     with pytest.raises(DataError, match=r"no array 'mfcc' \(reader.features\)"):
         list(NpzJsonlReader(features="mfcc").read(*pair))
+
+
+def test_features_alone_are_to_be_asked_of_a_run(pair: tuple[Path, Path]) -> None:
+    features, _ = pair
+    one, other = NpzJsonlReader().read(features)
+    assert one.keys() == {"vectors", "place"} and other["place"] == f"{features}: recording 2"
+    assert other["vectors"].tolist() == [[4, 5], [6, 7], [8, 9]]

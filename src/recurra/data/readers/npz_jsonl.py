@@ -32,6 +32,8 @@ class NpzJsonlReader:
     `transcript` (the key `text`), its `id`, its `speaker`, who is also its `group`: a group is never cut into two
     parts. The settings say what arrays and keys are called; a key `frames`, where there is one, is compared with T.
 
+    An `.npz` file alone, of which nobody says what was said, gives `vectors`: to be asked of a run.
+
     Raises `DataError` where a pair is not whole, has another number of recordings than of lines, or a line no text.
     """
 
@@ -60,12 +62,22 @@ class NpzJsonlReader:
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The recordings of the pairs of files, in the order given."""
         files = [Path(path) for path in paths]
+        if len(files) == 1 and files[0].name.endswith(".npz"):
+            yield from self._alone(files[0])
+            return
         for first, second in zip(files[::2], [*files[1::2], *[None] * (len(files) % 2)], strict=True):
             yield from self._pair(first, second)
 
     def sniff(self, path: str | Path) -> str | None:
         """None: one file of a pair does not show that it is one."""
         return None
+
+    def _alone(self, path: Path) -> Iterator[Example]:
+        held = Arrays(path)
+        ends, steps = bounds(held, self.offsets, self._features(held))
+        numbers = side_by_side(steps, None, str(path))
+        for k in range(len(ends) - 1):
+            yield {"vectors": numbers[int(ends[k]) : int(ends[k + 1])], "place": f"{path}: recording {k + 1}"}
 
     def _pair(self, one: Path, other: Path | None) -> Iterator[Example]:
         named = [each for each in (one, other) if each is not None]
