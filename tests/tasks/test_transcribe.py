@@ -67,16 +67,17 @@ def test_a_transcript_without_a_path_is_named():
 
 def answered(task: Transcribe, log_p: np.ndarray, **options: Any) -> dict[str, Any]:
     case = make_case({"kind": "transcribe"})
-    codec = SimpleNamespace(decode=lambda ids: "".join("abcd"[k] for k in ids), encode=lambda text: np.array([0]))
+    codec = SimpleNamespace(
+        size=4, decode=lambda ids: "".join("abcd"[k] for k in ids), encode=lambda text: np.array([0])
+    )
     codecs = {"target": codec, "input": case.codecs["input"], "texts": SimpleNamespace(texts=[])}
 
     class Held(dict):
         def value(self, field, example):
             return example["vectors"]
 
-    asked = {"symbols": torch.tensor(log_p)[None]}
+    asked = {"symbols": torch.tensor(log_p)[None], "stride": torch.ones(1), "temperature": task.temperature[None]}
     example = {"vectors": np.zeros((len(log_p), 3)), "place": "here"}
-    task.stride = 1
     (found,) = task.answers(asked, [example], Held(codecs), make_options(task, {}, options))
     return found.json()
 

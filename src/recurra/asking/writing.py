@@ -42,9 +42,10 @@ def write(
     first = models[0]
     if (search.alignment or search.attention) and not aligns(first):
         raise ConfigError(
-            f"the embedder {first.config['embedder']['kind']!r} gives other steps than the input has, so nothing says "
-            "which of its words a word comes from. Leave the alignment out."
+            f"the embedder {first.config['embedder']['kind']!r} gives other steps than the input has, or the input has "
+            "no words, so nothing says which of them a word comes from. Leave the alignment out."
         )
+    examples = [{"tokens": (), "unknown": 0, **each} for each in examples]  # numbers have neither
     seeds = [((search.seed or 0) << 32) + place for place in places]
     hypotheses = search_batch(models, batches, examples, search, seeds, stop)
     found = _written(first, batches[0], hypotheses, examples, search, cells)
@@ -66,13 +67,15 @@ def search_batch(
     states = [m.task.start(m.embedder, m.core, b) for m, b in zip(models, batches, strict=True)]
     step, state = (steps[0], states[0]) if len(models) == 1 else (ensemble(steps), tuple(states))
     source, lengths = batches[0].fields["input"], batches[0].structure.values
-    longest = longest_of(search, source.shape[1] if lengths is None else lengths)
+    steps_there = source.shape[1] if lengths is None else lengths
+    of_symbols = hasattr(models[0].codecs["input"], "symbols")
+    longest = longest_of(search, steps_there) if of_symbols else search.longest or steps_there
     task: Any = models[0].task
     end: int = task.end
     if search.form and isinstance(task, Constrains):
         step, state = task.constrain(step, state, examples, models[0].codecs)
     step = _guarded(step, stop, None if copies(models[0]) else models[0].codecs["target"].unknown)
-    begin = source.new_full((len(source),), end)
+    begin = torch.full((len(source),), end, dtype=torch.int64, device=source.device)
     if search.draws:
         temperature = 1.0 if search.temperature is None else search.temperature
         cuts: dict[str, Any] = {"temperature": temperature, "top_k": search.top_k, "top_p": search.top_p}

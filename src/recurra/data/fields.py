@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -65,6 +66,9 @@ class Codecs(Mapping[str, Any]):
                 self._codecs[name], chosen[record] = codec, wanted
                 if codec.record().keys() > {"kind", "settings"}:
                     self.saved[record] = codec
+        for name, field in self.fields.items():
+            if field.ended and not hasattr(self._codecs[name], "symbols"):  # numbers have no mark among them
+                self.fields[name] = replace(field, ended=False)
         self._check_tokens()
 
     def __getitem__(self, field: str) -> Any:

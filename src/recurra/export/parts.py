@@ -143,7 +143,7 @@ def _writer(model: Model) -> list[Part]:
         tensors = {name: torch.from_numpy(value) for name, value in _draw(model, random, batch, time).items()}
         state = task.start(embedder, core, _batch(tensors))
         for _ in range(steps):
-            state = task.step(embedder, core, state, tensors["input"].new_zeros(batch))[1]
+            state = task.step(embedder, core, state, torch.zeros(batch, dtype=torch.int64))[1]
         return state
 
     log_p, _ = task.step(embedder, core, started(np.random.default_rng(0), 1, 1, 0), torch.zeros(1, dtype=torch.int64))

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from recurra.answers import Answer, Transcript
 from recurra.data.codecs.contract import Placed
 from recurra.data.fields import Codecs
-from recurra.decoding.ctc import Floats, Place, Prefix, Scorer, aligned, frames_needed, likeliest_path, prefix_beam
+from recurra.decoding.ctc import Floats, Place, Scorer, aligned, frames_needed, likeliest_path, prefix_beam
 from recurra.decoding.written_language import SymbolNgrams, WordNgrams
 from recurra.errors import ConfigError, DataError
 from recurra.nn.softmax import IGNORED
@@ -180,15 +180,17 @@ class Transcribe(nn.Module):
         return Output(losses.sum(), int(counts.sum()), int((steps > 0).sum()), state)
 
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """ "symbols" [B, T, V + 1], log y of the core's steps; behind an end nothing is said but the blank."""
+        """ "symbols" [B, T, V + 1], log y of the core's steps, behind an end nothing but the blank; "temperature" [1];
+        "stride" [1], the steps of the input that are one of the core's."""
         x, structure = embedder(batch)
         log_p = self._log_p(core(x, structure, None)[0])
+        numbers = {"temperature": self.temperature.reshape(1), "stride": self.temperature.new_full((1,), self.stride)}
         if structure.values is None:
-            return {"symbols": log_p}
+            return {"symbols": log_p, **numbers}
         behind = torch.arange(log_p.shape[1], device=log_p.device)[None] >= structure.values[:, None]  # [B, T]
         nothing = torch.full_like(log_p[:1, :1], FORBIDDEN)
         nothing[:, :, self.blank] = 0.0
-        return {"symbols": torch.where(behind[:, :, None], nothing, log_p)}
+        return {"symbols": torch.where(behind[:, :, None], nothing, log_p), **numbers}
 
     def follow(self, embedder: nn.Module, y: Tensor, memory: Any = None) -> tuple[dict[str, Tensor], Any]:
         """ "symbols" [B, V + 1], log y of a step whose core output is y [B, H]."""
@@ -222,19 +224,32 @@ class Transcribe(nn.Module):
                     log_p.append(best.log_p)
                     right.append(self._same(truth, self._written(best.symbols, codecs), codecs))
         self.temperature.fill_(fitted_temperature(np.array(log_p), np.array(right, bool)))
-        return list(asked)
+        return [{**each, "temperature": self.temperature.reshape(1)} for each in asked]
 
     def answers(
         self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: TranscribeOptions
     ) -> list[Answer]:
         scorer = self._scorer(codecs, options) if options.beam > 1 else None
+        blank, stride, temperature = codecs["target"].size, int(asked["stride"][0]), float(asked["temperature"][0])
         found = []
         for rows, example in zip(_rows(asked), examples, strict=True):
             if options.beam == 1:
-                best, *others = [likeliest_path(rows, self.blank)]
+                best, *others = [likeliest_path(rows, blank)]
             else:
-                best, *others = prefix_beam(rows, self.blank, options.beam, scorer, UNLIKELY)
-            found.append(Answer((self._transcript(rows, best, others[: options.top], example, codecs, options),)))
+                best, *others = prefix_beam(rows, blank, options.beam, scorer, UNLIKELY)
+            unit, symbols = "steps", list[dict[str, Any]]()
+            if options.alignment:
+                places = aligned(rows, best.symbols, blank)
+                unit, symbols = self._symbols(places, best.symbols, stride, example, codecs)
+            transcript = Transcript(
+                self._written(best.symbols, codecs),
+                float(np.exp(best.log_p / temperature)),
+                str(example.get("place", "")),
+                symbols,
+                unit,
+                [(self._written(each.symbols, codecs), each.score) for each in others[: options.top]],
+            )
+            found.append(Answer((transcript,)))
         return found
 
     def score(
@@ -281,7 +296,7 @@ class Transcribe(nn.Module):
             codec = codecs["target"]
             texts = [codec.encode(text).tolist() for text in codecs["texts"].texts]
             if self.ngram_unit == "symbols":
-                self._scorers[key] = SymbolNgrams(texts, self.blank, self.ngrams, *key)
+                self._scorers[key] = SymbolNgrams(texts, codec.size, self.ngrams, *key)
             else:
                 space = codec.encode(" ").tolist()
                 if len(space) != 1:
@@ -291,30 +306,8 @@ class Transcribe(nn.Module):
                 self._scorers[key] = WordNgrams(texts, space[0], self.ngrams, *key, closed=self.closed)
         return self._scorers[key]
 
-    def _transcript(
-        self,
-        rows: Floats,
-        best: Prefix,
-        others: Sequence[Prefix],
-        example: Example,
-        codecs: Codecs,
-        options: TranscribeOptions,
-    ) -> Transcript:
-        symbols: list[dict[str, Any]] = []
-        unit = "steps"
-        if options.alignment:
-            unit, symbols = self._symbols(aligned(rows, best.symbols, self.blank), best.symbols, example, codecs)
-        return Transcript(
-            self._written(best.symbols, codecs),
-            float(np.exp(best.log_p / float(self.temperature))),
-            str(example.get("place", "")),
-            symbols,
-            unit,
-            [(self._written(each.symbols, codecs), each.score) for each in others],
-        )
-
     def _symbols(
-        self, places: Sequence[Place], symbols: Sequence[int], example: Example, codecs: Codecs
+        self, places: Sequence[Place], symbols: Sequence[int], stride: int, example: Example, codecs: Codecs
     ) -> tuple[str, list[dict[str, Any]]]:
         """Where each symbol comes from, in the unit of the input."""
         codec = codecs["input"]
@@ -322,7 +315,7 @@ class Transcribe(nn.Module):
         unit = codec.unit_of_place if isinstance(codec, Placed) else "steps"
 
         def of(step: int) -> float:
-            return codec.place_of(value, step * self.stride) if isinstance(codec, Placed) else float(step * self.stride)
+            return codec.place_of(value, step * stride) if isinstance(codec, Placed) else float(step * stride)
 
         found = [
             {"symbol": self._written([symbol], codecs), "begin": of(place.begin), "end": of(place.end), "p": place.p}

@@ -27,6 +27,7 @@ from recurra.tasks.contract import Asker, Card
 from recurra.tasks.error_rates import exact_scores, pronunciation_scores
 from recurra.tasks.poem_scores import poem_report, poem_scores
 from recurra.tasks.scores import Scores
+from recurra.tasks.transcription_scores import transcription_scores
 from recurra.tasks.translation_scores import load_sacrebleu, translation_scores
 from recurra.tasks.writing import Written
 from recurra.types import Batch, Example, Field, Output, Sizes
@@ -39,6 +40,10 @@ KINDS: dict[str, tuple[tuple[str, Literal["min", "max"]], Card]] = {
         Card("Pronounce", "A word to pronounce.", "recurrence", "pronouncer"),
     ),
     "exact": (("exact_match", "max"), Card("Answer", "A source to be turned into its target.", SENTENCE)),
+    "transcripts": (
+        ("symbol_error_rate", "min"),
+        Card("Transcribe", "A recording, a picture of a line, or numbers.", "", "transcriber"),
+    ),
     "poems": (
         ("nats_per_symbol", "min"),
         Card("Write", "The form and title of a poem, as in 7x4 春望, or a title alone.", "7x4 春望", "poet"),
@@ -62,7 +67,8 @@ class Transduce(nn.Module):
     ε of each target goes to all symbols alike. Weights start from U(−init_range, init_range); without one E from
     N(0, 1/D), an untied V from U(−1/√H, 1/√H), c from 0.
 
-    Reads the fields "input" [B, T] and "target" [B, U], the numbers of the symbols and then `end`, padded with
+    Reads the fields "input" [B, T], or [B, T, W] of numbers (a recording, a picture's columns), which have no end mark,
+    and "target" [B, U], the numbers of the symbols and then `end`, padded with
     `IGNORED`; D is the width of the embedder. `scores` says what a prediction is measured by.
 
     Source: Sutskever, Vinyals & Le 2014, Sequence to sequence learning with neural networks.
@@ -86,7 +92,7 @@ class Transduce(nn.Module):
         tied: Literal["none", "output", "all"] = "none",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
-        scores: Literal["translation", "pronunciation", "exact", "poems"] = "translation",
+        scores: Literal["translation", "pronunciation", "exact", "poems", "transcripts"] = "translation",
         init_range: float | None = None,
     ) -> None:
         super().__init__()
@@ -114,8 +120,10 @@ class Transduce(nn.Module):
     def fields(self) -> Mapping[str, Field]:
         """Both sides with an end mark each; over one codec where all is tied."""
         record = "input" if self.tied == "all" else None
-        target = Field(("target",), {"kind": "tokens"}, learned=True, ended=True, record=record, several="targets")
-        return {"input": Field(("source", "tokens", "text"), {"kind": "tokens"}, ended=True), "target": target}
+        kind = {"kind": "tokens"}
+        target = Field(("target", "transcript"), kind, learned=True, ended=True, record=record, several="targets")
+        source = ("source", "tokens", "text", "sound", "image", "vectors")
+        return {"input": Field(source, kind, ended=True), "target": target}
 
     @property
     def judged_by_loss(self) -> bool:
@@ -125,6 +133,8 @@ class Transduce(nn.Module):
     @property
     def baselines(self) -> tuple[str, ...]:
         """What a score may stand beside."""
+        if self.scores == "transcripts":
+            return ("warped-neighbour", "frequent")
         return ("kneser-ney",) if self.scores == "poems" else ("copy", "frequent", "word-table")
 
     @property
@@ -237,14 +247,18 @@ class Transduce(nn.Module):
 
     def question(self, example: Example, codecs: Codecs, report: Mapping[str, Any]) -> Example:
         """Of poems the form and title as training saw them; else the source as it is."""
-        source = example["source"]
+        source = example.get("source")
         if self.scores != "poems" or not isinstance(source, str) or not source.strip():
             return example
         return {**example, "source": prompt(source)}
 
     def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> Sequence[Example]:
         """Sources with the true targets beside them."""
-        return [{"source": example["source"], "references": allowed_answers(example)} for example in examples]
+        kept = (*self.fields["input"].of, *(() if "source" in examples[0] else ("place",)))
+        return [
+            {name: example[name] for name in kept if name in example} | {"references": allowed_answers(example)}
+            for example in examples
+        ]
 
     def constrain(self, step: Any, state: Any, examples: Sequence[Example], codecs: Codecs) -> tuple[Any, Any]:
         """The same step, but of no symbol that breaks the form of a poem. Raises `ConfigError` of another task."""
@@ -293,10 +307,10 @@ class Transduce(nn.Module):
         ) or (Hypothesis(""),)
         looks = found[0].attention if found and options.attention else None
         pair = Pair(
-            example["source"],
+            example.get("source", str(example.get("place", ""))),
             hypotheses,
-            tuple(example["tokens"]),
-            example["unknown"],
+            tuple(example.get("tokens", ())),
+            example.get("unknown", 0),
             options.n_best > 1 or options.top is not None,
             tuple(verses(hypotheses[0].target)) if self.scores == "poems" else None,
             None if looks is None else looks.double().tolist(),
@@ -318,17 +332,21 @@ class Transduce(nn.Module):
             place = true.get("place") or f"example {n}"
             if not allowed_answers(true):
                 raise DataError(f"{place}: no 'target' to compare with. Score a file that has it, or predict instead.")
-            if "target" not in guess:
+            if not {"target", "transcript"} & guess.keys():
                 raise DataError(f"{place}: the prediction has no 'target', it has {', '.join(guess) or 'nothing'}.")
+        allowed = [allowed_answers(example) for example in gold]
+        said = [guess["target"] if "target" in guess else guess["transcript"] for guess in predicted]
+        if self.scores == "transcripts":
+            places = [str(example.get("place", f"example {n}")) for n, example in enumerate(gold, 1)]
+            return transcription_scores([answers[0] for answers in allowed], said, places)
+        if self.scores == "exact":
+            return exact_scores(allowed, said)
         sources = [example["source"] for example in gold]
-        allowed, said = [allowed_answers(example) for example in gold], [guess["target"] for guess in predicted]
         if self.scores == "translation":
             return translation_scores(sources, allowed, said)
         if self.scores == "pronunciation":
             return pronunciation_scores(sources, allowed, said)
-        if self.scores == "poems":
-            return poem_scores(sources, allowed, said)
-        return exact_scores(allowed, said)
+        return poem_scores(sources, allowed, said)
 
     def scored(
         self, ask: Asker, gold: Sequence[Example], train: Sequence[Example] | None, codecs: Codecs
@@ -372,10 +390,10 @@ class Transduce(nn.Module):
 
 
 def allowed_answers(example: Example) -> list[str]:
-    """The targets of an example: its "targets", or its one "target"; none where it has neither."""
+    """The targets of an example: its "targets", or its one "target" or "transcript"; none where it has none."""
     if "targets" in example:
         return list(example["targets"])
-    return [example["target"]] if "target" in example else []
+    return [example[name] for name in ("target", "transcript") if name in example][:1]
 
 
 def symbol_kinds(symbols: Sequence[str]) -> list[int]:

@@ -77,8 +77,9 @@ class Aligns(Protocol):
 
 
 def aligns(model: Any) -> bool:
-    """Whether a model can: its task does, and the core reads the steps that the input has."""
-    return isinstance(model.task, Aligns) and model.task.aligns and not changes_time(model.embedder)
+    """Whether a model can: its task does, and the core reads the steps that the input has, which are symbols."""
+    of_symbols = hasattr(model.codecs["input"], "symbols")
+    return isinstance(model.task, Aligns) and model.task.aligns and of_symbols and not changes_time(model.embedder)
 
 
 @runtime_checkable
