@@ -59,6 +59,7 @@ NAMED = {
         "line-images",
         "lines",
         "npz",
+        "npz-jsonl",
         "poems",
         "segmented",
         "sequences",
