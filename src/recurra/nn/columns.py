@@ -22,10 +22,10 @@ class ColumnEmbedder(nn.Module):
 
     The net is a block for each number in `channels`: `depth` convolutions of 3 × 3, each normed and rectified, from the
     second on added to what they read; then the largest of each 2 × 2 pixels, in blocks behind the first log₂ `stride`
-    of 2 × 1, one column wide: so there are `stride` times fewer columns, and 2^blocks times fewer rows. `norm` "layer"
-    norms the channels of each pixel, "batch" each channel over the pixels of a batch. What stands behind the end of a
-    picture is zeroed in front of every convolution, and no norm counts it, so that a picture is read beside others as
-    it is alone. `dropout` zeroes entries of x. `distortions` are drawn in training.
+    of 2 × 1, one column wide: so there are `stride` times fewer columns, and 2^blocks times fewer rows. `norm`
+    "picture" norms all pixels and channels of a picture together. What stands behind the end of a picture is zeroed in
+    front of every convolution, and no norm counts it, so that a picture is read beside others as it is alone. `dropout`
+    zeroes entries of x. `distortions` are drawn in training.
 
     Reads the field "input" [B, T, height], 0 where there is nothing; gives [B, ⌈T / stride⌉, D], time first in memory.
     Raises ConfigError for a size or a share out of range, `build` for an input of symbols and for one of too few rows.
@@ -41,7 +41,7 @@ class ColumnEmbedder(nn.Module):
         depth: int = 1,
         stride: Literal[1, 2, 4] = 4,
         size: int = 128,
-        norm: Literal["layer", "batch", "none"] = "layer",
+        norm: Literal["picture", "none"] = "picture",
         dropout: float = 0.0,
         distortions: Distortions = Distortions(),
     ) -> None:
@@ -134,45 +134,27 @@ class _Convolution(nn.Module):
     def __init__(self, before: int, channels: int, norm: str) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(before, channels, 3, padding=1, bias=norm == "none")
-        self.norm: nn.Module | None = None
-        if norm == "layer":
-            self.norm = nn.LayerNorm(channels)
-        elif norm == "batch":
-            self.norm = _BatchNorm(channels)
+        self.norm = _PictureNorm(channels) if norm == "picture" else None
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         x = self.convolution(x)
-        if isinstance(self.norm, nn.LayerNorm):
-            x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        elif self.norm is not None:
+        if self.norm is not None:
             x = self.norm(x, valid)
         return x.relu() * valid
 
 
-class _BatchNorm(nn.Module):
-    """γ (x − mean) / √(var + ε) + β of each channel, over the valid pixels of a batch; outside training over those of
-    many batches. Source: Ioffe & Szegedy 2015."""
+class _PictureNorm(nn.Module):
+    """γ_c (x − mean) / √(var + ε) + β_c, mean and variance of all valid pixels of a picture in all channels: one
+    picture's do not depend on others', in training neither. Source: Wu & He 2018, with one group."""
 
-    mean: Tensor
-    var: Tensor
-
-    def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("var", torch.ones(channels))
-        self.momentum, self.eps = momentum, eps
+        self.eps = eps
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        if self.training:
-            x = x * valid
-            n = (valid.sum() * x.shape[3]).clamp(min=1)
-            mean = x.sum((0, 2, 3)) / n
-            var = ((x * x).sum((0, 2, 3)) / n - mean * mean).clamp(min=0)
-            with torch.no_grad():
-                self.mean.lerp_(mean, self.momentum)
-                self.var.lerp_(var, self.momentum)
-        else:
-            mean, var = self.mean, self.var
-        scale = self.weight * (var + self.eps).rsqrt()
-        return x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
+        n = (valid.sum((1, 2, 3), keepdim=True) * (x.shape[1] * x.shape[3])).clamp(min=1)
+        mean = (x * valid).sum((1, 2, 3), keepdim=True) / n
+        x = (x - mean) * valid
+        scale = (x.square().sum((1, 2, 3), keepdim=True) / n + self.eps).rsqrt() * self.weight[:, None, None]
+        return torch.addcmul(self.bias[:, None, None], x, scale)

@@ -22,8 +22,11 @@ GIVES = {
     "labels": "labelled examples",
     "numbers": "sequences of numbers",
     "sounds": "recordings",
+    "images": "pictures",
 }
 """What the reader "auto" may be asked for."""
+LABELLED = ("numbers", "sounds", "images")
+"""Of these, examples that are labelled and no texts."""
 
 
 def check_agreement(config: Config, embedder: Any, core: Any, task: Any, baseline: bool = True) -> None:
@@ -175,7 +178,7 @@ def _check_reader(config: Config, task: Any) -> None:
     found = registry.construct("reader", reader).fields
     if reader["kind"] == "auto":
         asked = reader.get("gives", "labels")
-        fits = asked == wanted or (asked in ("numbers", "sounds") and wanted == "labels")
+        fits = asked == wanted or (asked in LABELLED and wanted == "labels")
         if not fits and (isinstance(task, Starts) or not isinstance(task, Continues)):
             raise ConfigError(
                 f"reader.gives = {asked!r}, but the task {name!r} learns from {GIVES[wanted]}. Set reader.gives = "

@@ -33,6 +33,7 @@ CONTENTS = {
     "sentences": ("made of sentences", "sentences", "fills blanks"),
     "numbers": ("made of sequences of numbers", "sequences of numbers", "names them"),
     "sounds": ("made of recordings", "recordings", "hears them"),
+    "images": ("made of pictures", "pictures", "reads them"),
 }
 """What data hold: what they are, what a recipe learns from, what a model of them does."""
 
@@ -215,7 +216,7 @@ def _holds(kind: str) -> str:
     if kind in ("text", "lines"):
         return "text" if kind == "text" else "sentences"
     fields = registry.find("reader", kind).fields
-    signs = (("source", "pairs"), ("vectors", "numbers"), ("sound", "sounds"))
+    signs = (("source", "pairs"), ("vectors", "numbers"), ("sound", "sounds"), ("image", "images"))
     return next((holds for field, holds in signs if field in fields), "labels")
 
 

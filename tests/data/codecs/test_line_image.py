@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recurra.data.codecs.contract import Opens
+from recurra.data.codecs.contract import Opens, Placed
 from recurra.data.codecs.line_image import LineImage
 from recurra.data.sample import PNG
 from recurra.errors import ConfigError, DataError
@@ -67,6 +67,13 @@ def test_from_the_right() -> None:
     columns = codec.encode(INK)
     assert np.array_equal(columns, LineImage(height=20).encode(INK)[::-1])
     assert np.array_equal(codec.decode(columns), INK)
+    assert codec.place_of(INK, 10) == 40
+
+
+def test_a_column_lies_somewhere_in_the_picture() -> None:
+    codec = LineImage(height=10)
+    assert isinstance(codec, Placed) and codec.unit_of_place == "px"
+    assert [codec.place_of(INK, step) for step in (0, 5, 25, 28)] == [0, 10, 50, 50]
 
 
 def test_settings_stand_in_the_record_and_wrong_ones_are_refused() -> None:

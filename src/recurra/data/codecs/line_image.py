@@ -44,6 +44,7 @@ class LineImage:
     dtype: ClassVar[type[np.generic]] = np.float32
     padding: ClassVar[float] = 0.0
     comes_back: ClassVar[bool] = False
+    unit_of_place: ClassVar[str] = "px"
 
     def __init__(
         self,
@@ -106,6 +107,12 @@ class LineImage:
         if self.reads == "right-to-left":
             columns = columns[::-1]
         return np.rint(255 * (1 - columns.T.clip(0, 1))).astype(np.uint8)
+
+    def place_of(self, value: Any, step: float) -> float:
+        """The column of the picture, from its left, at which a column begins; read from the right, at which it ends."""
+        H, W = np.asarray(value).shape[:2]
+        column = min(float(W), step * W / max(1, round(W * self.height / H)))
+        return W - column if self.reads == "right-to-left" else column
 
     def record(self) -> dict[str, Any]:
         said = {name: getattr(self, name) for name in ("height", "narrowest", "widest", "ink", "stretch", "reads")}
