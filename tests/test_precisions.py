@@ -16,6 +16,7 @@ import pytest
 
 from recurra import config as configuration
 from recurra import registry
+from recurra.data.sample import PNG
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SMALL: dict[str, Any] = {
@@ -118,6 +119,14 @@ def pictures(folder: Path) -> list[Path]:
     return paths
 
 
+def lines(folder: Path) -> list[Path]:
+    (folder / "lines").mkdir(exist_ok=True)
+    for k in range(24):
+        (folder / "lines" / f"{k}.png").write_bytes(PNG)
+        write(folder / "lines" / f"{k}.gt.txt", "ab"[k % 2])
+    return [folder / "lines"]
+
+
 def write(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
@@ -126,6 +135,7 @@ def write(path: Path, text: str) -> Path:
 FILES: dict[str, Callable[[Path], Path | list[Path]]] = {
     "activity": movements,
     "pixels": pictures,
+    "line-reader": lines,
     "generate": prose,
     "fill": prose,
     "answer": stories,

@@ -14,8 +14,6 @@ from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example
 
-TEXT = ".gt.txt"
-
 
 @part("reader", "line-images")
 class LineImagesReader:
@@ -38,7 +36,9 @@ class LineImagesReader:
         {"a.png": PNG, "a.gt.txt": "é7\n".encode(), "b.png": PNG, "b.gt.txt": b"8"}, 2, folder=True
     )
 
-    def __init__(self, encoding: str = "utf-8", text: str = TEXT, unicode: Form = "NFC", colour: bool = False) -> None:
+    def __init__(
+        self, encoding: str = "utf-8", text: str = ".gt.txt", unicode: Form = "NFC", colour: bool = False
+    ) -> None:
         self.encoding = check_encoding(encoding)
         self.text, self.unicode, self.colour = text, unicode, colour
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from recurra.data.files import check_encoding, read_text
 from recurra.data.sample import Sample
 from recurra.errors import DataError
-from recurra.registry import arguments, construct, part
+from recurra.registry import construct, defaults, part
 from recurra.types import Example
 
 ORDER = ("conllu", "aligned", "jsonl", "trees", "columns", "labelled-lines", "table")
@@ -102,8 +102,10 @@ class AutoReader:
         return None if self.kind is None else self._settings(self.kind)
 
     def _settings(self, kind: str) -> dict[str, Any]:
-        """Those of a reader: its kind, and the encoding where it reads text."""
-        return {"kind": kind, **({"encoding": self.encoding} if "encoding" in arguments("reader", kind) else {})}
+        """Those of a reader: its kind, the encoding where it reads text, the form of Unicode where it makes one."""
+        known = defaults("reader", kind)
+        encoding = {"encoding": self.encoding} if "encoding" in known else {}
+        return {"kind": kind, **encoding, **({"unicode": known["unicode"]} if "unicode" in known else {})}
 
     def _check(self, path: Path) -> None:
         """Raise `DataError` for a file that looks like another reader's, and not like that of the one chosen."""
