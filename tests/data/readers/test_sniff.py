@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recurra.data.readers.sniff import ORDER, PAIRS, AutoReader
+from recurra.data.readers.sniff import ASKED, ORDER, PAIRS, AutoReader
 from recurra.errors import DataError
 from recurra.registry import construct, names
 
@@ -71,7 +71,7 @@ NAMED = {
 
 
 def test_every_reader_of_labels_is_asked() -> None:
-    assert {*ORDER, *PAIRS} | NAMED == {*names("reader")}
+    assert {kind for asked in ASKED.values() for kind in asked} | NAMED == {*names("reader")}
     for kind in (*ORDER, *PAIRS):
         assert set(construct("reader", {"kind": kind}).fields) <= set(AutoReader.fields)
 

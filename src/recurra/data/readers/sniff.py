@@ -41,7 +41,7 @@ _ARRAY = re.compile(r"\s*\[\s*\{")
 class AutoReader:
     """The first of the readers in `ORDER` that takes the first file read, for that file and all read afterwards; with
     `gives` "pairs" of those in `PAIRS`, with "sentences" of those in `SENTENCES`, with "numbers" of those in `NUMBERS`,
-    with "images" of those in `IMAGES`.
+    with "images" of those in `IMAGES`,
     with "sounds" of those in `SOUNDS`.
 
     `kind` and `reason` are its name and why it was taken, in words; None and "" before. It works with its defaults but
