@@ -20,6 +20,7 @@ from recurra.errors import DataError
 from recurra.server.asked import answers, check_input, longest
 from recurra.server.limits import Limits
 from recurra.server.problems import Problem
+from recurra.workflow.material import varied
 
 RATE = 8_000
 SETTINGS = {
@@ -54,6 +55,16 @@ def test_recordings_become_a_run(run: Any) -> None:
     assert {row["name"] for row in rows} >= {"nearest neighbour by warping", "logistic regression on statistics"}
     again = recurra.load(run.path)
     assert again.model.codecs["input"].rate == RATE and again.of_files and not again.of_text
+
+
+def test_variants_are_read_in_training_alone(run: Any) -> None:
+    codecs = run.model.codecs
+    codecs["input"].speeds = (0.9,)
+    try:
+        one, other = varied([{"sound": Sound(tone(True), RATE), "label": "high"}], codecs)
+    finally:
+        codecs["input"].speeds = ()
+    assert (one["sound"].rate, other["sound"].rate, other["label"]) == (8_000, 7_200, "high")
 
 
 def test_asked_by_bytes_and_by_sounds(run: Any) -> None:

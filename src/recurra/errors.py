@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-LONGEST = 1_500
+LONGEST_MESSAGE = 1_500
 """Characters of a message."""
 
 
@@ -18,7 +18,11 @@ class RecurraError(Exception):
 
     def __str__(self) -> str:
         said = super().__str__()
-        return said if len(said) <= LONGEST else f"{said[: LONGEST * 2 // 3]} … {said[-LONGEST // 3 :]}"
+        return (
+            said
+            if len(said) <= LONGEST_MESSAGE
+            else f"{said[: LONGEST_MESSAGE * 2 // 3]} … {said[-LONGEST_MESSAGE // 3 :]}"
+        )
 
 
 class DataError(RecurraError):

@@ -130,10 +130,10 @@ def test_sizes_of_64_bits() -> None:
 
 
 def test_more_than_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wav, "LONGEST", 0.01)
+    monkeypatch.setattr(wav, "MOST_SECONDS", 0.01)
     with pytest.raises(DataError, match=r"0 seconds, expected 0 at most\. Cut the recording into pieces"):
         opened(riff(PLAIN, chunk(b"data", SAMPLES)))
-    monkeypatch.setattr(wav, "LONGEST", 3600.0)
+    monkeypatch.setattr(wav, "MOST_SECONDS", 3600.0)
     monkeypatch.setattr(wav, "HEAVIEST", 100)
     with pytest.raises(DataError, match="200 bytes of samples, expected 100 at most"):
         opened(riff(PLAIN, chunk(b"data", SAMPLES)))

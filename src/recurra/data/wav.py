@@ -26,7 +26,7 @@ WIDTHS = {INTEGERS: (8, 16, 24, 32), FLOATS: (32, 64)}
 SLOWEST, FASTEST = 1_000, 768_000
 """Samples a second that a file may have."""
 CHANNELS = 64
-LONGEST = 3_600.0
+MOST_SECONDS = 3_600.0
 """Seconds that are read of a recording at once: an hour."""
 HEAVIEST = 1 << 31
 """Bytes of samples that are read at once: 2 GiB."""
@@ -185,10 +185,10 @@ def _piece(frames: int, rate: int, name: str, offset: float, duration: float | N
 
 def check_length(frames: int, rate: int, name: str) -> None:
     """Raise `DataError` for more than is read at once."""
-    if frames > LONGEST * rate:
+    if frames > MOST_SECONDS * rate:
         raise DataError(
-            f"{name}: {frames / rate:,.0f} seconds, expected {LONGEST:,.0f} at most. Cut the recording into pieces, or "
-            "name pieces of it in a table: offset and duration."
+            f"{name}: {frames / rate:,.0f} seconds, expected {MOST_SECONDS:,.0f} at most. Cut the recording into "
+            "pieces, or name pieces of it in a table: offset and duration."
         )
 
 

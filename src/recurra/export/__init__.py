@@ -2,6 +2,7 @@
 
     folder/
     ├─ model.onnx        the whole-sequence model; of a run that translates, what reads the source
+    ├─ features.onnx     of a run that hears recordings: their samples to the frames that model.onnx reads
     ├─ step.onnx         one symbol at a time, where a run writes
     ├─ codecs.json       what numbers mean, as in a run
     ├─ client.py         asks the model with numpy and onnxruntime alone, where such a client can do what the run does
@@ -18,7 +19,8 @@ from pathlib import Path
 from recurra.errors import ConfigError, did_you_mean
 
 FORMATS = ("onnx",)
-MODEL, STEP, CODECS, CLIENT, README = "model.onnx", "step.onnx", "codecs.json", "client.py", "README.md"
+MODEL, STEP, FEATURES = "model.onnx", "step.onnx", "features.onnx"
+CODECS, CLIENT, README = "codecs.json", "client.py", "README.md"
 
 
 def check_format(name: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from recurra.tasks.contract import Portable
@@ -21,8 +21,11 @@ VOCABULARIES = {
     "word": "lines",
     "tokens": "tokens",
     "subwords": "subwords",
+    "log-mel": "sounds",
 }
-"""By kind: the module that a vocabulary is read with."""
+"""By kind: the module that a vocabulary, or a file, is read with."""
+OF_FILES = ("log-mel",)
+"""Those of files, whose names the program is given."""
 OURS = re.compile(r"^from (recurra\.[\w.]+) import .*\n", re.MULTILINE)
 FUTURE = "from __future__ import annotations\n"
 HEADER = f'''"""Asks the model beside this file; needs numpy and onnxruntime, nothing else.
@@ -41,7 +44,7 @@ if __name__ == "__main__":
     if words[-2:-1] == ["--top"] and words[-1].isdecimal():
         top, words = {"top": int(words[-1])}, words[:-2]
     if not needed <= len(words) <= 1:
-        sys.exit('usage: python client.py "the text, in quotation marks" [--top N]')
+        sys.exit('usage: python client.py GIVEN [--top N]')
     said = answer(*words, **top)
     print(said if isinstance(said, str) else json.dumps(said, ensure_ascii=False))
     print("".join(f"{note}\\n" for note in NOTES), file=sys.stderr, end="")
@@ -66,13 +69,16 @@ def kinds_of(run: Any) -> list[str]:
     return [codecs[name].record()["kind"] for name in ("input", "target") if name in codecs]
 
 
-def client(way: str, kinds: Iterable[str]) -> str:
+def client(way: str, kinds: Sequence[str]) -> str:
     """The program that asks in a `way`, a module of `recurra.export.clients`, with vocabularies of these kinds."""
     modules: dict[str, str] = {}
     for kind in kinds:
         modules |= _modules(f"{CLIENTS}.{VOCABULARIES[kind]}")
     modules |= _modules(f"{CLIENTS}.{way}")
-    return HEADER + "\n\n".join(text.replace(FUTURE, "").strip("\n") for text in modules.values()) + "\n" + FOOTER
+    files = any(kind in OF_FILES for kind in kinds)
+    header = HEADER.replace('"…"', "recording.wav") if files else HEADER
+    footer = FOOTER.replace("GIVEN", "FILE" if files else '"the text, in quotation marks"')
+    return header + "\n\n".join(text.replace(FUTURE, "").strip("\n") for text in modules.values()) + "\n" + footer
 
 
 def _modules(name: str) -> dict[str, str]:

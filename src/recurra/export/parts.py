@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recurra.data.codecs.contract import Lays
+from recurra.data.codecs.contract import Computes, Lays
 from recurra.decoding.state import leaves, rebuilt
 from recurra.model import Model
 from recurra.tasks.contract import Arranges, follows
@@ -46,8 +46,24 @@ class Part:
 
 @torch.no_grad()
 def parts(model: Model) -> list[Part]:
-    """The files of a run: `model`, which reads whole sequences, and where it writes `step`, which reads one symbol."""
-    return _writer(model) if isinstance(model.task, Starts) else _reader(model)
+    """The files of a run: `model`, which reads whole sequences, and where it writes `step`, which reads one symbol; and
+    `features`, where its input is computed of samples."""
+    found = _writer(model) if isinstance(model.task, Starts) else _reader(model)
+    codec = model.codecs["input"]
+    return [*found, _features(model, codec)] if isinstance(codec, Computes) else found
+
+
+def _features(model: Model, codec: Computes) -> Part:
+    """Samples [N] of one recording to frames [T, D]."""
+    computed = codec.computed()
+
+    def draw(random: np.random.Generator, batch: int, time: int) -> Feeds:
+        return {"samples": random.normal(0, 0.1, computed.window + batch * computed.hop * time).astype(np.float32)}
+
+    def answer(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"frames": computed(tensors["samples"])}
+
+    return Part("features", model, {"samples": ("samples",)}, draw, answer)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from recurra import checkpoint, storage
 from recurra.data.codecs import file as codec_file
 from recurra.data.mark import mark_of
 from recurra.errors import ConfigError, DataError
-from recurra.export import CLIENT, CODECS, MODEL, README, STEP, check
+from recurra.export import CLIENT, CODECS, FEATURES, MODEL, README, STEP, check
 from recurra.export.client import client, kinds_of, no_client
 from recurra.export.opened import FORMAT, stand_in
 from recurra.export.parts import Part, parts
@@ -78,7 +78,8 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
         check.check(part, exact[name])
     files, rounded = exact, {}
     if int8:
-        files = {name: _rounded(protos[name]) for name in steps(protos, "rounding weights", "files")}
+        of_weights = [name for name in protos if name != FEATURES]
+        files = exact | {name: _rounded(protos[name]) for name in steps(of_weights, "rounding weights", "files")}
         apart = [check.check(part, files[name], rounded=True) for name, part in named.items()]
         of_answers = [check.answers_apart(part, files[name]) for name, part in named.items()]
         log_p = max((each for each in of_answers if each is not None), default=None)
@@ -90,8 +91,9 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
     for name, difference in _as_written(out, named, int8).items():
         nodes = tuple(sorted(_recurrent_nodes(protos[name].graph)))
         found[name] = File(out / name, len(files[name]), difference, nodes)
-    if STEP not in files:
-        storage.remove(out / STEP)  # of an earlier export of another run
+    for name in (STEP, FEATURES):
+        if name not in files:
+            storage.remove(out / name)  # of an earlier export of another run
     codec_file.save(model.codecs.saved, out / CODECS)
     if lacking:
         storage.remove(out / CLIENT)
@@ -183,6 +185,7 @@ def _recurrent_nodes(graph: Any) -> set[str]:
 
 def _readme(run: Any, protos: Mapping[str, onnx.ModelProto], lacking: str) -> str:
     """What the files take and give; `lacking`: why there is no client."""
+    given = "FILE" if run.of_files else '"…"'
     kinds = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.INT64: "int64", onnx.TensorProto.BOOL: "bool"}
     lines = [
         f"# {run.config['task']['kind']}: a recurra model as ONNX",
@@ -192,8 +195,8 @@ def _readme(run: Any, protos: Mapping[str, onnx.ModelProto], lacking: str) -> st
         else "Ask it with numpy and onnxruntime alone, or with recurra:",
         "",
         "```sh",
-        *([] if lacking else [f'python {CLIENT} "…"']),
-        'recurra predict . "…"',
+        *([] if lacking else [f"python {CLIENT} {given}"]),
+        f"recurra predict . {given}",
         "```",
         "",
         "Numbers of symbols are those of codecs.json. A state that goes in as `state_…` comes out as",

@@ -13,6 +13,8 @@ from recurra import registry
 from recurra.asking.answering import Questions, answer, questions
 from recurra.asking.stopped import Stopped
 from recurra.config import Config, Data
+from recurra.data.codecs.contract import Varies
+from recurra.data.fields import Codecs
 from recurra.data.files import counted
 from recurra.data.parts import gather
 from recurra.engine.device import moved
@@ -93,7 +95,7 @@ class Material:
         self._notes += doubts(prepared["train"], task.fields)
         self._valid = self._judged(prepared["valid"])
         self._encoded = {
-            "train": self.codecs.encode_all(one_each(prepared["train"], task.fields)),
+            "train": self.codecs.encode_all(varied(one_each(prepared["train"], task.fields), self.codecs)),
             "valid": self.codecs.encode_all(prepared["valid"]),
         }
         self._validated, self._judge = self._encoded["valid"], self._valid
@@ -320,6 +322,17 @@ def one_each(examples: Sequence[Example], fields: Mapping[str, Any]) -> list[Exa
         if field.several is not None:
             examples = [one for example in examples for one in _each(example, field)]
     return list(examples)
+
+
+def varied(examples: Sequence[Example], codecs: Codecs) -> list[Example]:
+    """Training examples, and each with its input in the other ways that its codec has training read it."""
+    codec, found = codecs["input"], list(examples)
+    if not isinstance(codec, Varies):
+        return found
+    for example in examples:
+        name = next(of for of in codecs.fields["input"].of if of in example)
+        found += [{**example, name: value} for value in codec.variants(example[name])]
+    return found
 
 
 def _each(example: Example, field: Any) -> list[Example]:

@@ -123,6 +123,16 @@ def test_the_rate_is_that_of_the_data() -> None:
     assert len(same) == len(other) and np.median(np.abs(same - other)) < 0.02
 
 
+def test_training_reads_other_speeds_too() -> None:
+    codec = LogMel(rate=RATE, mels=24, speeds=(0.8, 1.25)).fit([recording(1)])
+    slow, fast = (codec.encode(each) for each in codec.variants(recording(1)))
+    assert [len(slow), len(codec.encode(recording(1))), len(fast)] == [123, 98, 78]
+    means = [codec.decode(each).mean(0).argmax() for each in (slow, fast)]
+    assert means[0] < means[1]  # the loudest band is lower where it is slow
+    assert codec.notes == ["Training reads each recording at the speeds 0.8 and 1.25, too."]
+    assert LogMel(mels=8).variants(recording()) == []
+
+
 def test_the_bytes_of_a_file() -> None:
     codec = LogMel(rate=RATE, mels=8).fit([recording()])
     again = codec.opened(written(recording().samples, RATE))
@@ -144,6 +154,7 @@ def test_settings_out_of_range() -> None:
         ({"rate": 10}, "rate = 10 of sound, expected 1,000 to 768,000 Hz"),
         ({"hop": 0.05}, "window = 0.025 and hop = 0.05"),
         ({"mels": 5, "cepstra": 6, "give": "mfcc"}, "mels = 5 and cepstra = 6"),
+        ({"speeds": (1.1, 9.0)}, r"speeds = \[1.1, 9.0\] of sound, expected factors from 0.25 to 4"),
         ({"rate": 8_000, "mels": 256}, "triangle .* holds no frequency"),
     ):
         with pytest.raises(ConfigError, match=message):

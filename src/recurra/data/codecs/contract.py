@@ -151,6 +151,14 @@ class Shortens(Protocol):
 
 
 @runtime_checkable
+class Varies(Protocol):
+    """A codec that has training read a value in other ways besides."""
+
+    def variants(self, value: Any) -> Iterable[Any]:
+        """Those of a value; none where nothing is set."""
+
+
+@runtime_checkable
 class Remarks(Protocol):
     """A codec that has something to say of how it reads a value."""
 

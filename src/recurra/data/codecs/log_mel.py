@@ -37,9 +37,13 @@ class LogMel:
     its recording first: no voice or microphone stands out, but the end must be known. D is mels or cepstra, times
     1 + deltas. What is computed is said in `recurra.data.spectra.Spectra`.
 
+    With `speeds`, [0.9, 1.1], training reads each recording faster and slower, too: its tempo and pitch are changed, as
+    those of another speaker.
+
     `rate` is what recordings are brought to, in Hz; None: the training data's most frequent, 16,000 at most.
 
     Raises ConfigError for a setting out of range, `encode` DataError for what is no recording.
+    Source of the speeds: Ko et al. 2015, Audio augmentation for speech recognition.
     """
 
     forms: ClassVar[tuple[str, ...]] = (FORM,)
@@ -60,6 +64,7 @@ class LogMel:
         scale: Literal["slaney", "htk"] = "slaney",
         deltas: Literal[0, 1, 2] = 0,
         alone: bool = False,
+        speeds: tuple[float, ...] = (),
     ) -> None:
         if rate is not None and not SLOWEST <= rate <= FASTEST:
             raise ConfigError(f"rate = {rate} of sound, expected {SLOWEST:,} to {FASTEST:,} Hz.")
@@ -67,6 +72,9 @@ class LogMel:
             raise ConfigError(f"window = {window:g} and hop = {hop:g} of sound, expected 0.001 ≤ hop ≤ window ≤ 1 s.")
         if not 1 <= mels <= 512 or (give == "mfcc" and not 1 <= cepstra <= mels):
             raise ConfigError(f"mels = {mels} and cepstra = {cepstra} of sound, expected 1 ≤ cepstra ≤ mels ≤ 512.")
+        if not all(0.25 <= speed <= 4 for speed in speeds):
+            raise ConfigError(f"speeds = {list(speeds)} of sound, expected factors from 0.25 to 4.")
+        self.speeds = tuple(speeds)
         self.wanted, self.window, self.hop, self.mels = rate, window, hop, mels
         self.give, self.cepstra, self.scale, self.deltas, self.alone = give, cepstra, scale, deltas, alone
         self.rate = rate or 0
@@ -124,6 +132,9 @@ class LogMel:
         spread = np.sqrt(squares / count)
         self.mean, self.spread, self._made = mean, np.where(spread > 1e-5, spread, 1.0), None
         self.notes = _notes(sounds, self.rate)
+        if self.speeds:
+            named = " and ".join(f"{speed:g}" for speed in self.speeds)
+            self.notes.append(f"Training reads each recording at the speeds {named}, too.")
         return self
 
     def encode(self, value: Sound) -> NDArray[np.float32]:
@@ -146,6 +157,7 @@ class LogMel:
             "scale": self.scale,
             "deltas": self.deltas,
             "alone": self.alone,
+            "speeds": list(self.speeds),
         }
         return {"kind": "log-mel", "settings": settings, "rate": self.rate, "samples": self._samples(self.window)}
 
@@ -184,6 +196,10 @@ class LogMel:
             self._made.mean.copy_(torch.from_numpy(self.mean))
             self._made.spread.copy_(torch.from_numpy(self.spread))
         return self._made
+
+    def variants(self, value: Sound) -> list[Sound]:
+        """A recording at other speeds."""
+        return [Sound(value.samples, round(value.rate * speed), value.notes) for speed in self.speeds]
 
     def shortened(self, value: Sound, steps: int) -> Sound:
         """The beginning of a recording that has so many frames at most."""

@@ -14,6 +14,8 @@ from recurra.data.mark import mark_of
 HERE = Path(__file__).parent
 READERS: dict = {}
 """By a vocabulary's kind: what turns text into numbers and back."""
+FILES: dict = {}
+"""By a codec's kind: what makes the model's inputs of a file, for models that are asked by files."""
 NOTES: list[str] = []
 """What there is to know of the answer, a sentence each."""
 

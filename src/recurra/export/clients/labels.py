@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recurra.answers.notes import NOTHING, is_blank
-from recurra.export.clients.common import NOTES, Asked, numbers_of, unknown_in, vocabulary
+from recurra.export.clients.common import FILES, NOTES, Asked, numbers_of, unknown_in, vocabulary
 from recurra.export.clients.text_fields import further
 from recurra.export.clients.tokens import Tokens
 
@@ -54,11 +54,18 @@ def answer(text: str, top: int = 0) -> dict:
     if is_blank(text):
         NOTES.append(NOTHING)
         return {"notes": [NOTHING]}
-    model, tokens = Asked("model"), Tokens.tokens_of(vocabulary("input"), text)
-    numbers = numbers_of(vocabulary("input"), tokens)
-    inputs = {"input": np.array([numbers]), "lengths": np.array([len(tokens)]), **further(model, tokens)}
+    model, tokens, numbers = Asked("model"), list[str](), list[int]()
+    if (kind := vocabulary("input")["kind"]) in FILES:
+        inputs = FILES[kind](text)
+        if not inputs:
+            NOTES.append(NOTHING)
+            return {"notes": [NOTHING]}
+    else:
+        tokens = Tokens.tokens_of(vocabulary("input"), text)
+        numbers = numbers_of(vocabulary("input"), tokens)
+        inputs = {"input": np.array([numbers]), "lengths": np.array([len(tokens)]), **further(model, tokens)}
     said = model(**inputs, **model.start())
-    found: dict = {"tokens": tokens}
+    found: dict = {"tokens": tokens} if tokens else {"place": text}
     if "tags" in said:
         best = best_path(said) if "transitions" in said else said["tags"][0].argmax(1)
         names = vocabulary("tags")["symbols"]
@@ -78,4 +85,4 @@ def answer(text: str, top: int = 0) -> dict:
     halves = {name.removesuffix("_logits"): z[0] for name, z in said.items() if name.endswith("_logits")}
     if halves:
         found["alone"] = {half: names_of(z, "labels" in said) for half, z in halves.items()}
-    return found | unknown_in(vocabulary("input"), tokens, numbers)
+    return found | (unknown_in(vocabulary("input"), tokens, numbers) if tokens else {})

@@ -1,0 +1,83 @@
+"""An exported run that hears recordings: what computes frames is a file of its own, and a program without recurra
+reads WAV files as the run does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recurra.data.sound import Sound
+from recurra.data.wav import written
+from recurra.export import FEATURES
+from recurra.export.check import session
+from recurra.export.opened import load_export
+from recurra.export.write import export
+
+from .conftest import make_model, run_of
+
+BLOCK = "import sys; sys.modules.update(torch=None, recurra=None, sympy=None); import runpy; "
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("sounds")
+    run = run_of(make_model("spoken-digits", {"input.deltas": 1, "input.alone": True}), folder / "run")
+    return run, export(run, folder / "out").folder
+
+
+def test_frames_are_computed_as_by_the_codec(out: Any) -> None:
+    run, folder = out
+    codec, features = run.model.codecs["input"], session(str(folder / FEATURES))
+    random = np.random.default_rng(0)
+    for count, loud in ((200, 1.0), (201, 1e-4), (1234, 0.1), (9000, 0.0)):
+        sound = Sound((loud * random.uniform(-1, 1, count)).astype(np.float32), codec.rate)
+        (frames,) = features.run(None, {"samples": codec.samples_of(sound)})
+        expected = codec.encode(sound)
+        assert frames.shape == expected.shape and np.abs(frames - expected).max() <= 1e-5
+
+
+def asked(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    path = str(folder / "client.py")
+    program = f"{BLOCK}sys.argv = {['client.py', *words]!r}; runpy.run_path({path!r}, run_name='__main__')"
+    environment = {**os.environ, "PYTHONPATH": "", "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, encoding="utf-8", check=False
+    )
+
+
+def test_no_two_modules_of_a_client_have_a_name_in_common(out: Any) -> None:
+    tree = ast.parse((out[1] / "client.py").read_text(encoding="utf-8"))
+    names = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    assigned = [node for node in tree.body if isinstance(node, (ast.Assign, ast.AnnAssign))]
+    for node in assigned:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        names += [target.id for target in targets if isinstance(target, ast.Name)]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_a_client_without_recurra_hears_what_the_run_hears(out: Any, tmp_path: Path) -> None:
+    run, folder = out
+    samples = np.random.default_rng(1).integers(-9000, 9000, 4000).astype(np.int16)
+    file, cut = tmp_path / "a.wav", tmp_path / "cut.wav"
+    file.write_bytes(written(samples, 11_025))
+    cut.write_bytes(file.read_bytes()[:999])
+    (expected,) = run.predict(Sound(samples, 11_025), top=3)
+    said = asked(folder, str(file), "--top", "3")
+    found = json.loads(said.stdout)
+    assert found["label"] == expected["label"] and found["place"] == str(file)
+    assert said.stderr.strip() == "a recording was resampled from 11,025 to 8,000 Hz."
+    names = [[each["label"] for each in one["likeliest"]] for one in (found, expected)]
+    assert names[0] == names[1]
+    refused = asked(folder, str(cut))
+    assert refused.returncode == 1 and refused.stderr.startswith(f"{cut}: the header says 8,000 bytes")
+    assert "usage: python client.py FILE [--top N]" in asked(folder, "a", "b").stderr
+    (again,) = load_export(folder).predict(Sound(samples, 11_025))
+    assert again["label"] == expected["label"]
