@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -80,3 +81,26 @@ def test_a_sequence_at_a_changing_speed() -> None:
             assert seen[0] == 0 and seen[-1] == pytest.approx(length - 1, abs=1e-5) and (seen.diff() > 0).all()
             assert (seen - ramp[row, :length, 0]).abs().max() > 0.05
     assert torch.equal(embedder.eval()(Batch({"input": ramp}, Lengths(lengths)))[0], ramp)
+
+
+def test_sequences_read_at_so_many_places() -> None:
+    embedder, random = (
+        construct("embedder", {"kind": "numbers", "steps": 7}).build(Sizes(width=2)),
+        torch.manual_seed(0),
+    )
+    lengths, given = torch.tensor([9, 7, 1, 0]), torch.randn(4, 9, 2, generator=random)
+    x, structure = embedder(Batch({"input": given}, Lengths(lengths)))
+    assert x.shape == (4, 7, 2) and structure.values.tolist() == [7, 7, 7, 0] and embedder.changes_time
+    for row, n in enumerate(lengths.tolist()[:3]):
+        for k in range(2):
+            expected = np.interp(np.linspace(0, n - 1, 7), np.arange(n), given[row, :n, k].numpy())
+            assert np.allclose(x[row, :, k].numpy(), expected, atol=1e-6)
+    whole, structure = embedder(Batch({"input": given[:2, :9]}))
+    assert structure.values is None and torch.allclose(whole[0], x[0])
+    none, structure = embedder(Batch({"input": given[:, :0]}))
+    assert none.shape == (4, 7, 2) and structure.values.tolist() == [0, 0, 0, 0]
+    assert not construct("embedder", {"kind": "numbers"}).changes_time
+    with pytest.raises(ConfigError, match=r'embedder\.steps = 1, expected 2 or more, or "none"'):
+        construct("embedder", {"kind": "numbers", "steps": 1})
+    with pytest.raises(ConfigError, match=r'embedder\.steps = 7 moves values to other steps.* Set it to "none"'):
+        construct("embedder", {"kind": "numbers", "steps": 7}).build(Sizes(width=2, fields={"seen": 2}))

@@ -120,6 +120,7 @@ WAYS = {
         "embedder.size": None,
         "task.decode": "direct",
         "core.cell": "gru-d",
+        "task.linear": True,
         "training.epochs": 5,
     },
 }

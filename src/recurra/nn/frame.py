@@ -23,6 +23,8 @@ class Frame:
     unit: Tensor | None = None
     ends: Tensor | None = None
     """How long each window is [B], where they differ."""
+    line: Tensor | None = None
+    """What is known to follow a window [B, H, W], in its frame; the zero of what does."""
 
     @classmethod
     def of(cls, x: Tensor, lengths: Tensor | None, season: int, floor: float | None) -> Self:
@@ -53,10 +55,12 @@ class Frame:
 
     def of_future(self, x: Tensor) -> Tensor:
         """What follows them [B, H, W] in their frame."""
-        return self._scaled(x if self.last is None else x - self._zero(x.shape[1], behind=True))
+        x = self._scaled(x if self.last is None else x - self._zero(x.shape[1], behind=True))
+        return x if self.line is None else x - self.line
 
     def future(self, x: Tensor) -> Tensor:
         """What follows them, said in their frame [B, H, W], as it is outside of it."""
+        x = x if self.line is None else x + self.line
         x = x if self.unit is None else x * self.unit
         return x if self.last is None else x + self._zero(x.shape[1], behind=True)
 

@@ -33,6 +33,8 @@ class NumberEmbedder(nn.Module):
     is gone through at a speed that changes, exp(`warp` · N(0, 1)) at `KNOTS` places with straight lines between them,
     from its first step to its last in as many steps; what lies between two steps is on the line between them.
     Of spectra it changes what `Spectral` says.
+    With `steps` every sequence, however long, is read at so many places, evenly from its first step to its last, and
+    what lies between two of its steps is on the line between them; then the core has so many steps.
     Where the reader says what was seen (fields "dt", "seen", "since"), and `gaps` does not leave it out, v_t goes on as
     it is with all three beside it, for a core whose cell reads them; with a `size` the layer reads v_t and seen_t side
     by side, and dt goes on beside x_t.
@@ -56,9 +58,14 @@ class NumberEmbedder(nn.Module):
         warp: float = 0.0,
         gaps: bool = True,
         apart: bool = False,
+        steps: int | None = None,
         spectral: Spectral = Spectral(),  # noqa: B008
     ) -> None:
         super().__init__()
+        if steps is not None:
+            check_size("embedder.steps", steps)
+            if steps < 2:
+                raise ConfigError(f'embedder.steps = {steps}, expected 2 or more, or "none" for those of the sequence.')
         if size is not None:
             check_size("embedder.size", size)
         if size is not None and size < 1:
@@ -70,13 +77,13 @@ class NumberEmbedder(nn.Module):
                 raise ConfigError(f"embedder.{name} = {spread}, expected a spread of 0 or more.")
         self.size, self.dropout = size, dropout
         self.noise, self.shift, self.scaling, self.warp = noise, shift, scaling, warp
-        self.gaps, self.apart, self.spectral = gaps, apart, spectral
+        self.gaps, self.apart, self.steps, self.spectral = gaps, apart, steps, spectral
         self.register_buffer("like", torch.empty(0), persistent=False)
 
     @property
     def changes_time(self) -> bool:
         """Whether the core reads other sequences than those of the input."""
-        return self.apart
+        return self.apart or self.steps is not None
 
     @property
     def fields(self) -> Mapping[str, Field]:
@@ -96,11 +103,12 @@ class NumberEmbedder(nn.Module):
             )
         self.spectral.check(sizes.width)
         self.width, self.masked = 1 if self.apart else sizes.width, self.gaps and "seen" in sizes.fields
-        if self.masked and self.warp:
-            raise ConfigError(
-                f"embedder.warp = {self.warp} moves values to other steps, of which nobody says what was seen. Set it "
-                "to 0, or embedder.gaps = false."
-            )
+        for name, moves, none in (("warp", self.warp, "0"), ("steps", self.steps, '"none"')):
+            if self.masked and moves:
+                raise ConfigError(
+                    f"embedder.{name} = {moves} moves values to other steps, of which nobody says what was seen. Set "
+                    f"it to {none}, or embedder.gaps = false."
+                )
         self.linear = None if self.size is None else nn.Linear(self.width * (1 + self.masked), self.size)
         return self
 
@@ -110,6 +118,8 @@ class NumberEmbedder(nn.Module):
         if self.training:
             given = self._changed(given, batch.structure)
         structure, gaps = batch.structure, None
+        if self.steps is not None:
+            given, structure = _at_steps(given, structure, self.steps)
         if self.masked:
             gaps = gaps_of(batch, self.like)
         if self.apart:
@@ -138,6 +148,20 @@ class NumberEmbedder(nn.Module):
         if self.shift:
             given = given + self.shift * torch.randn_like(given[:1])
         return given + self.noise * torch.randn_like(given) if self.noise else given
+
+
+def _at_steps(given: Tensor, structure: Lengths, steps: int) -> tuple[Tensor, Lengths]:
+    """[T, B, W] at so many places of each sequence, [steps, B, W]; of empty ones zeros, still of no length."""
+    T, B, W = given.shape
+    n = given.new_full((B,), T) if structure.values is None else structure.values.to(given)
+    share = torch.linspace(0, 1, steps, dtype=given.dtype, device=given.device)[:, None]
+    place = share * (n - 1).clamp(min=0)  # [steps, B]
+    before = place.long()
+    rows, ends = torch.arange(B, device=given.device), (n - 1).clamp(min=0).long()
+    padded = torch.cat((given, given.new_zeros(1, B, W)))  # there is a step at least
+    read = torch.lerp(padded[before, rows], padded[torch.minimum(before + 1, ends), rows], (place - before)[:, :, None])
+    lengths = None if structure.values is None and T else (n > 0).long() * steps
+    return read, replace(structure, values=lengths)
 
 
 def _apart(gaps: Gaps, W: int) -> Gaps:

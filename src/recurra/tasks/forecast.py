@@ -21,6 +21,7 @@ from recurra.nn.conformal import Conformal
 from recurra.nn.covariates import Covariates
 from recurra.nn.emissions.contract import middle_of
 from recurra.nn.frame import Frame, Window, tail
+from recurra.nn.highway import Highway, training_windows
 from recurra.nn.pooling import Pooling, has_halves
 from recurra.nn.segments import FutureSegments
 from recurra.nn.unrolled import unrolled
@@ -74,6 +75,9 @@ class Forecast(nn.Module):
     whose values of the steps to come are known, too; "calendar", where times stand in their hour, weekday, day or
     month, as `calendar` names them.
 
+    With `linear` the least squares of each variable by its own window stand beside the network (`recurra.nn.highway`),
+    which says what they leave; not for "recursive", which reads its own values.
+
     The loss is Σ (x − x̂)² or Σ |x − x̂|, or that of an `emission` of numbers (gaussian, quantiles), in the units of
     the input's codec, of scaled windows in theirs.
 
@@ -111,6 +115,7 @@ class Forecast(nn.Module):
         calendar: tuple[str, ...] = ("hour", "weekday"),
         season: int | None = None,
         dropout: float = 0.0,
+        linear: bool = False,
     ) -> None:
         super().__init__()
         for name, value in (("look_back", look_back), ("horizon", horizon), ("segment", segment), ("season", season)):
@@ -120,12 +125,18 @@ class Forecast(nn.Module):
             raise ConfigError('task.subtract = "season" wants to know how long one is: set task.season.')
         if not 0 <= dropout < 1:
             raise ConfigError(f"task.dropout = {dropout}, expected 0 or more and less than 1.")
+        if linear and decode == "recursive":
+            raise ConfigError(
+                'task.linear puts a linear forecast beside the whole horizon, but task.decode = "recursive" says it '
+                'segment by segment. Set task.decode = "parallel" or "direct".'
+            )
         self.look_back, self.horizon, self.decode, self.subtract = look_back, horizon, decode, subtract
         self.segment = horizon if decode == "direct" else min(segment, horizon)
         order = ("calendar", "known", "past")  # those known of the future first
         self.covariates, self.calendar = tuple(sorted({*covariates}, key=order.index)), calendar
         Calendar(calendar)  # which refuses what it does not know
         self.loss, self.season, self.dropout, self.scale = loss, season, dropout, scale
+        self.beside_linear = linear
         self.conformal = Conformal(levels)
         self.emission: Any = None
         if emission is not None:
@@ -171,6 +182,8 @@ class Forecast(nn.Module):
             self.linear = nn.Linear(sizes.core, size)
         else:
             self.emission.build(sizes.core, size)
+        told = "since" in sizes.fields  # which is there where the embedder is told
+        self.highway = Highway(self.look_back, self.horizon, sizes.width, told) if self.beside_linear else None
         D = sizes.embedding
         if self.decode == "recursive" and self.segment != sizes.stride:
             raise ConfigError(
@@ -198,6 +211,14 @@ class Forecast(nn.Module):
                 "longer series."
             )
 
+    def begin_with(self, embedder: nn.Module, core: nn.Module, encoded: Sequence[Mapping[str, Any]]) -> str:
+        """Solve the least squares beside the network, where there are any."""
+        if self.highway is None:
+            return ""
+        floor = FLOOR if self.scale == "window" else None
+        self.highway.fit(training_windows(encoded, self.look_back, self.horizon, self._seasonal, floor))
+        return f"Beside the network: least squares of the last {self.look_back:,} steps of each variable."
+
     def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch of windows, summed over the values that there are."""
         return self._loss(embedder, core, batch, measured=False)
@@ -209,8 +230,8 @@ class Forecast(nn.Module):
 
     def _loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, measured: bool) -> Output:
         window = self._window(batch)
-        past, lengths, future = window.past, window.lengths, window.future
-        frame = self._frame(past, lengths)
+        past, future = window.past, window.future
+        frame = self._frame(window)
         y = self._vectors(embedder, core, window, frame)
         target = self.coming.rows(frame.of_future(future))
         if self.emission is not None:
@@ -239,7 +260,7 @@ class Forecast(nn.Module):
     def _errors(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
         """How far values lie outside what is said of them, [B, levels, horizon, W]; below 0 inside of a range."""
         window = self._window(batch)
-        frame = self._frame(window.past, window.lengths)
+        frame = self._frame(window)
         y = self._vectors(embedder, core, window, frame)
         said, inside = self._distribution(y, window.past.shape[0]), frame.of_future(window.future)
         pairs = (self._own(said, level) for level in self.conformal.levels)
@@ -283,10 +304,18 @@ class Forecast(nn.Module):
             )
         return batch.fields[name]
 
-    def _frame(self, past: Tensor, lengths: Tensor | None) -> Frame:
-        """The level and the unit that a window is read and forecast in."""
-        season = {"last": 1, "season": self.season or 1, "none": 0}[self.subtract]
-        return Frame.of(past, lengths, season, FLOOR if self.scale == "window" else None)
+    @property
+    def _seasonal(self) -> int:
+        """How many of the last steps are taken from a window."""
+        return {"last": 1, "season": self.season or 1, "none": 0}[self.subtract]
+
+    def _frame(self, window: Window) -> Frame:
+        """The level and the unit that a window is read and forecast in, and what is known to follow it."""
+        frame = Frame.of(window.past, window.lengths, self._seasonal, FLOOR if self.scale == "window" else None)
+        if self.highway is None:
+            return frame
+        line = self.highway(frame.of_past(window.past), window.lengths, window.gaps.get("seen"))
+        return replace(frame, line=line)
 
     def _vectors(self, embedder: nn.Module, core: nn.Module, window: Window, frame: Frame) -> Tensor:
         """The core's y that each segment's values come from, [B (· W) · pieces, H]."""
@@ -373,7 +402,7 @@ class Forecast(nn.Module):
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
         """ "forecast" [B, horizon, W] of what follows the input, and of ranges, by their level, "low_80", "high_80"."""
         window = self._asked(batch)
-        frame = self._frame(window.past, window.lengths)
+        frame = self._frame(window)
         y = self._vectors(embedder, core, window, frame)
         said = self._distribution(y, window.past.shape[0])
         asked = {"forecast": frame.future(self._middle(said))}
