@@ -26,11 +26,11 @@ def test_a_command(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_table_is_the_recipe() -> None:
     recipe = load_recipe("forecast")
     rows = re.findall(r"^\| (`[^|]*) \| (\w+) \|", PAGE, re.MULTILINE)
-    assert len(rows) == 8
+    assert len(rows) == 9
     for names, value in rows:
         for name in re.findall(r"`([\w.]+)`", names):
             section, key = name.split(".")
             if key in recipe[section]:
                 assert str(recipe[section][key]) == value, name
             else:
-                assert value in ("true", "parallel", "squared", "last"), name  # the constructor's
+                assert value in ("true", "false", "parallel", "squared", "last"), name  # the constructor's

@@ -121,3 +121,8 @@ def test_series_that_cannot_be_read(tmp_path: Path, body: str, message: str) -> 
 def test_a_short_line_does_not_stand_for_a_large_array(tmp_path: Path) -> None:
     line = ":".join("1" for _ in range(5_000)) + ":" + ",".join("1" for _ in range(5_000))
     refused("ts", tmp_path, HEAD + f"@data\n{line}:a\n", "5,001 dimensions with 5,000 steps between them")
+
+
+def test_differences_stand_beside_numbers(tmp_path: Path) -> None:
+    (found,) = read("ts", tmp_path, HEAD + "@data\n1,3,2:4,4,9:a\n", differences=True)
+    assert found["vectors"].tolist() == [[1, 4, 0, 0], [3, 4, 2, 0], [2, 9, -1, 5]]

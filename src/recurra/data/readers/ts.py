@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recurra.data.archives import Word, header_of, moment, number, yes
 from recurra.data.files import check_encoding, counted, head_lines, read_lines, shortened
 from recurra.data.sample import Sample
+from recurra.data.stacked import with_differences
 from recurra.data.table_cells import Filling, filled
 from recurra.errors import DataError
 from recurra.registry import part
@@ -45,7 +46,8 @@ class TsReader:
     than others: what it lacks is missing. `missing` says what becomes of missing values: they are refused, filled
     "forward" from the value before, or on a straight line between both sides ("linear", which looks ahead); in front of
     a dimension's first value by that one, behind its last by that. Missing values at the end of all dimensions, as
-    padding of unequal lengths is written, are left out.
+    padding of unequal lengths is written, are left out. With `differences` each number stands beside what it changed by
+    since the step before, 0 at the first.
 
     Raises `DataError`, with the line, for a header or a value that is none, for another number of dimensions than
     the header or the first line says, for another length than `@seriesLength`, for a label that `@classLabel` does not
@@ -60,8 +62,8 @@ class TsReader:
         2,
     )
 
-    def __init__(self, encoding: str = "utf-8", missing: Filling = "refuse") -> None:
-        self.encoding, self.missing = check_encoding(encoding), missing
+    def __init__(self, encoding: str = "utf-8", missing: Filling = "refuse", differences: bool = False) -> None:
+        self.encoding, self.missing, self.differences = check_encoding(encoding), missing, differences
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The sequences of the files, in the order given; all have the dimensions of the first."""
@@ -84,7 +86,7 @@ class TsReader:
                 width, found = vectors.shape[1], True
                 called = [f"dimension {k + 1}" for k in range(width)]
                 vectors = filled(vectors, self.missing, called, path, [line] * len(vectors), "this sequence")
-                yield {"vectors": vectors, **label, "place": place}
+                yield {"vectors": with_differences(vectors) if self.differences else vectors, **label, "place": place}
             if not found:
                 raise DataError(f"{path}: no sequence behind @data, expected one a line. Name another file.")
 
