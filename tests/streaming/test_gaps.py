@@ -121,6 +121,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         session.feed("1 2 x")
     with pytest.raises(DataError, match="run reads numbers, as many each step"):
         session.feed("1 2 3\n1 2")
+    for wrong in ([1.0, 2.0], [1.0, None], [[1.0, None]]):
+        with pytest.raises(DataError, match=r"an array of float64 and the shape \[.*\], expected 3 numbers a step"):
+            session.feed(wrong)  # type: ignore[arg-type]
     assert session.count == 0
     whole = open_session(made(gaps=False), HERE, "module")
     with pytest.raises(DataError, match=r"trained on series without gaps, and 1 of 3 numbers are missing\. Fill them"):

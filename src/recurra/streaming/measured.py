@@ -67,8 +67,7 @@ class Measured:
                 f"{self._path} was trained on series without gaps, and {np.count_nonzero(~seen):,} of "
                 f"{seen.size:,} numbers are missing. Fill them, or train with --set reader.missing=seen."
             )
-        zero = self._codec.decode(np.zeros(self._codec.shape[1:] if rows.ndim > 1 else 1, np.float32))
-        encoded = self._codec.encode(np.where(seen, rows, zero))
+        encoded = self._codec.encode(rows if seen.all() else np.where(seen, rows, self._mean(rows)))
         T = len(encoded)
         shown, there = rows.reshape(T, -1).tolist(), seen.reshape(T, -1)
         found: list[Symbol] = []
@@ -82,6 +81,11 @@ class Measured:
         own = {"seen": symbol.seen, "since": symbol.since, "dt": (symbol.dt,)}
         arrays = {name: np.array(own[name], np.float32)[None] for name in self.gaps}
         return {"input": np.array(symbol.values, np.float32).reshape(1, *self._codec.shape[1:]), **arrays}
+
+    def _mean(self, rows: Numbers) -> Any:
+        """What the codec has 0 for, of each number of a step; 1 where there are not as many as it expects, and says."""
+        mean = np.atleast_1d(self._codec.decode(np.zeros(self._codec.size, np.float32)))
+        return mean if mean.size in (1, rows.shape[-1] if rows.ndim > 1 else 1) else 1.0
 
     def unlike(self, symbol: Symbol) -> str:
         """What of a step cannot be this run's; "": nothing."""
