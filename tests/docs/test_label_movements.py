@@ -31,7 +31,7 @@ def test_a_command(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_table_is_the_recipe() -> None:
     recipe = load_recipe("activity")
     rows = re.findall(r"^\| (`[^|]*) \| ([\w.]+) \|", PAGE, re.MULTILINE)
-    assert len(rows) == 6
+    assert len(rows) == 7
     for names, value in rows:
         for name in re.findall(r"`([\w.]+)`", names):
             section, key = name.split(".")
