@@ -17,8 +17,9 @@ from recurra.asking.examples import beginning, steps_of
 from recurra.data.sound import Sound
 from recurra.data.wav import written
 from recurra.errors import DataError
-from recurra.server.asked import answers, check_input, longest
+from recurra.server.asked import answers, card, check_input, longest
 from recurra.server.limits import Limits
+from recurra.server.models import Models
 from recurra.server.problems import Problem
 from recurra.workflow.material import varied
 
@@ -26,7 +27,8 @@ RATE = 8_000
 SETTINGS = {
     "core.hidden_size": 8,
     "batching.size": 8,
-    "input.mels": 8,
+    "input.mels": 16,
+    "input.speeds": [],
     "training.epochs": 1,
     "training.threads": 1,
     "training.device": "cpu",
@@ -118,7 +120,8 @@ def test_a_server_takes_base64_and_no_path(run: Any) -> None:
     check_input(run, raw, limits)
     (found,) = answers(run, ((), None), [raw], limits, lambda: False)
     assert run.predict(Sound(tone(True), RATE))[0]["label"] in json.dumps(found)
-    assert longest(run, limits) == limits.file
+    assert longest(run, limits) == limits.file < Models([run], limits).most_bytes
+    assert card("run", run, limits)["asks"] == "The bytes of a file in base64."
     for wrong in ("/etc/passwd.wav", [1, 2], "ü"):
         with pytest.raises(Problem, match="this model reads files") as refused:
             check_input(run, wrong, limits)

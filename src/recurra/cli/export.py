@@ -75,9 +75,10 @@ def _print(written: Export) -> None:
         )
     elif rounded:
         print(f"no score before and after: {rounded['reason']}")
-    folder = written.folder
+    folder, given = written.folder, "FILE" if written.of_files else '"…"'
     if written.no_client:
         print(f"no client.py, which could not ask it as the run is asked: {written.no_client}")
-        print(f'ask it: recurra predict {folder} "…"')
+        print(f"ask it: recurra predict {folder} {given}")
     else:
-        print(f'ask it: recurra predict {folder} "…", or without recurra and torch: python {folder / "client.py"} "…"')
+        client = f"python {folder / 'client.py'} {given}"
+        print(f"ask it: recurra predict {folder} {given}, or without recurra and torch: {client}")

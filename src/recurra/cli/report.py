@@ -41,7 +41,8 @@ def print_report(run: Path, report: Mapping[str, Any]) -> None:
     if report.get("texts"):
         print("\nthe first of them, as the model answers them:")
         print("\n".join(report["texts"]))
-    print(f'\nThe run is in {run}: recurra predict {run} "…"')
+    given = "FILE" if report.get("asked_by_files") else '"…"'
+    print(f"\nThe run is in {run}: recurra predict {run} {given}")
 
 
 def print_scores(name: str, scored: Mapping[str, Any]) -> None:

@@ -57,6 +57,8 @@ class Export:
     that of the files, "rounded", on "data", or the "reason" why there is no score."""
     no_client: str = ""
     """Why there is no client.py; empty: there is one."""
+    of_files: bool = False
+    """Whether it is asked by files."""
 
 
 def export(run: Any, out: Path, int8: bool = False) -> Export:
@@ -103,7 +105,7 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
     asks = isinstance(model.task, Reads) and not isinstance(model.task, Starts)
     if asks and "unknown_share" in run.facts:  # what a question may be refused by
         checkpoint.write_json(out / REPORT, {"unknown_share": run.facts["unknown_share"]})
-    return Export(out, tuple(found.values()), rounded, lacking)
+    return Export(out, tuple(found.values()), rounded, lacking, run.of_files)
 
 
 def check_folder(out: Path) -> None:

@@ -75,7 +75,7 @@ def make_app(
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=models.limits.body,
+        max_body_size=models.most_bytes,
         middleware=[
             Middleware(Guard, token=token, body_seconds=models.limits.body_seconds),
             Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
@@ -234,7 +234,7 @@ async def _on_http(request: Request, error: Any) -> Response:
     if not isinstance(error, Problem):
         status, got, expected = error.status_code, f"{request.method} {request.url.path}", None
         if status == 413:
-            expected = f"{request.app.state.models.limits.body:,} bytes at most"
+            expected = f"{request.app.state.models.most_bytes:,} bytes at most"
         words = WORDS.get(status, error.detail)
         error = Problem(status, words, expected=expected, got=got, next=OPENAPI, headers=error.headers)
     return error.response()

@@ -25,7 +25,7 @@ class Limits:
     """The same where time or memory grows with the square: for a translation, and for a Transformer."""
     in_all: int = 100_000
     """Characters of all inputs of a request, and of what is computed at once."""
-    file: int = 1 << 20
+    file: int = 6 << 20
     """The same of an input that is a file, in base64, and of all of a request."""
     seconds_heard: float = 120
     """Seconds of a recording."""

@@ -28,6 +28,9 @@ from recurra.server.texts import Text
 from recurra.server.worker import CLOSING, Worker
 from recurra.streaming.session import Session, advance
 
+HEAD = 1 << 16
+"""Bytes of a request's body besides a file in it."""
+
 
 class Served:
     """One model: its run, its card, its queue, its sessions."""
@@ -180,6 +183,12 @@ class Models:
         self.by_name: Mapping[str, Served] = {
             name: Served(name, run, self.limits, threads) for name, run in zip(names, runs, strict=True)
         }
+
+    @property
+    def most_bytes(self) -> int:
+        """Of a request's body: more where a model is asked by files."""
+        files = any(served.run.of_files for served in self.by_name.values())
+        return max(self.limits.body, self.limits.file + HEAD) if files else self.limits.body
 
     def find(self, name: str) -> Served:
         """The model of a name. Raises `Problem` for one there is not."""

@@ -13,7 +13,7 @@ from recurra import registry
 from recurra.asking.answering import Questions, answer, questions
 from recurra.asking.stopped import Stopped
 from recurra.config import Config, Data
-from recurra.data.codecs.contract import Varies
+from recurra.data.codecs.contract import Opens, Varies
 from recurra.data.fields import Codecs
 from recurra.data.files import counted
 from recurra.data.parts import gather
@@ -232,6 +232,7 @@ class Material:
             **found,
             "vocabulary": {n: c.size for n, c in self.codecs.saved.items() if n not in GAPS},
             **({"coverage": coverage} if coverage else {}),
+            **({"asked_by_files": True} if isinstance(self.codecs["input"], Opens) else {}),
             "notes": self._notes,
         }
 
