@@ -11,6 +11,7 @@ from recurra.diagnostics.decisions import Attribution, Decision, attribution
 from recurra.diagnostics.earliness import Earliness, earliness
 from recurra.diagnostics.gates import Gates, gates
 from recurra.diagnostics.gradients import Flow, GradientFlow, gradient_flow, measure
+from recurra.diagnostics.misread import Misread, misread
 from recurra.diagnostics.properties import PROPERTIES
 from recurra.diagnostics.recorded import RecordedGradients, RecordedSpectra, recorded_gradients, recorded_spectra
 from recurra.diagnostics.spectrum import Spectrum, spectra
@@ -27,6 +28,7 @@ __all__ = [
     "Flow",
     "Gates",
     "GradientFlow",
+    "Misread",
     "Place",
     "RecordedGradients",
     "RecordedSpectra",
@@ -42,6 +44,7 @@ __all__ = [
     "gates",
     "gradient_flow",
     "measure",
+    "misread",
     "next_symbols",
     "recorded_gradients",
     "recorded_spectra",

@@ -17,6 +17,7 @@ from recurra.diagnostics.decisions import Attribution, attribution
 from recurra.diagnostics.earliness import Earliness, earliness
 from recurra.diagnostics.gates import Gates, gates, states_over
 from recurra.diagnostics.gradients import GradientFlow, gradient_flow
+from recurra.diagnostics.misread import Misread, misread, writes_transcripts
 from recurra.diagnostics.plain import plain
 from recurra.diagnostics.properties import PROPERTIES
 from recurra.diagnostics.reading import Given, read
@@ -56,6 +57,8 @@ class Inspection:
     """What decided the model's own answers to the text."""
     agreement: tuple[Agreement, ...]
     """Numbers that are said of held-out sequences beside the true ones, by scale."""
+    misread: tuple[Misread, ...]
+    """The held-out transcripts that are furthest from the truth."""
     earliness: Earliness | None
     """How early it can say what a sequence is."""
     gradient_flow: GradientFlow | None
@@ -119,6 +122,7 @@ def inspect_model(
         unknown=int((reading.encoded["input"] == unknown).sum()) if unknown is not None else 0,
         attribution=tried("attribution", lambda: attribution(model, text), None),
         agreement=tried("agreement", lambda: agreement(model, labelled), empty) if says_a_number(model) else (),
+        misread=tried("misread", lambda: misread(model, labelled), empty) if writes_transcripts(model) else (),
         earliness=tried("earliness", lambda: earliness(model, labelled), None),
         gradient_flow=tried("gradient_flow", lambda: gradient_flow(model, text), None),
         training=tried("training", lambda: curves(_folder(run)), None),

@@ -11,7 +11,7 @@ from recurra.diagnostics.report.sections import SECTIONS, ordered
 from recurra.diagnostics.report.shown import escaped
 from recurra.diagnostics.report.summary import TITLES, read_of
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 def page(found: Inspection) -> str:

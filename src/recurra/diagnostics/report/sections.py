@@ -17,6 +17,7 @@ from recurra.diagnostics.decisions import Decision
 from recurra.diagnostics.gates import Keeping
 from recurra.diagnostics.report import conclusions
 from recurra.diagnostics.report.findings import CHANGING, Inspection
+from recurra.diagnostics.report.pictures import strip
 from recurra.diagnostics.report.shown import cut, escaped, number, share
 from recurra.diagnostics.report.summary import PROPERTY, decided_by, half, over, reach, tested_by, tracked, where
 from recurra.diagnostics.report.svg import Line, bars, heat_map, line_chart, plane, scatter
@@ -108,6 +109,21 @@ def agreement(found: Inspection) -> Iterator[str]:
     yield f'<div class="grid-of">{drawn}</div>'
     if len(found.agreement) > SCALES:
         yield f'<p class="soft">The first {SCALES} of {len(found.agreement)} scales are drawn.</p>'
+
+
+def misread(found: Inspection) -> Iterator[str]:
+    if not found.misread:
+        return
+    yield lead(
+        "The held-out inputs whose transcripts are furthest from the truth. Below each picture stands what was read, "
+        "each symbol where it was, the paler the less sure."
+    )
+    for each in found.misread:
+        drawn = strip(each.picture, each.symbols, each.end, f"what {each.place} holds")
+        errors = f"{each.errors} wrong, said to be right with {share(each.confidence)}"
+        told = f'<p class="soft">{escaped(each.place)}, {each.end:.4g} {each.unit}: {errors}</p>'
+        texts = table(["true", "written"], [[each.true, each.written]])
+        yield f"<div>{drawn}{texts}{told}</div>"
 
 
 def earliness(found: Inspection) -> Iterator[str]:
@@ -393,6 +409,7 @@ def recorded_spectra(found: Inspection) -> Iterator[str]:
 SECTIONS: dict[str, Callable[[Inspection], Iterator[str]]] = {
     "attribution": attribution,
     "agreement": agreement,
+    "misread": misread,
     "earliness": earliness,
     "gradient_flow": gradient_flow,
     "training": training,

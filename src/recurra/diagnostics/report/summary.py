@@ -21,6 +21,7 @@ from recurra.diagnostics.tracking import LEVEL, Tested
 TITLES = {
     "attribution": "What decided the answers",
     "agreement": "What is said, and what is true",
+    "misread": "What is read worst",
     "earliness": "How early it can say",
     "gradient_flow": "Gradient flow",
     "training": "Training curves",
@@ -51,7 +52,8 @@ def summary(found: Inspection) -> str:
         found.name + (f": {found.about}" if found.about else ""),
         f"text: {read_of(found)}, {found.origin}",
     ]
-    rest = (_agreement, _early, _training, _recorded, _gates, _trackers, _self_attention, _spectra, _recorded_spectra)
+    held_out = (_agreement, _misread, _early)
+    rest = (*held_out, _training, _recorded, _gates, _trackers, _self_attention, _spectra, _recorded_spectra)
     reads_on = (_alignment, _symbols, _flow, _decided)  # as the page has it: what answers the first question first
     for part in (*(reads_on if found.next_symbols else (_decided, _alignment, _flow)), *rest):
         paragraph = list(part(found))
@@ -133,6 +135,13 @@ def _agreement(found: Inspection) -> Iterator[str]:
     yield f"numbers said of {count:,} held-out sequences, and their true ones"
     for each in found.agreement:
         yield f"  {each.scale + ': ' if each.scale else ''}{each.conclusion}"
+
+
+def _misread(found: Inspection) -> Iterator[str]:
+    if not found.misread:
+        return
+    yield "what is read worst of held-out inputs: true, written"
+    yield from columns([[each.place, each.true, each.written] for each in found.misread])
 
 
 def _early(found: Inspection) -> Iterator[str]:
