@@ -18,10 +18,12 @@ from recurra.export import write
 from recurra.export.opened import load_export
 
 SMALL: dict[str, Any] = {
+    "reader.kind": "npz-jsonl",
+    "input.kind": "scaled",
+    "embedder.kind": "numbers",
     "core.hidden_size": 12,
     "core.num_layers": 1,
     "core.bidirectional": False,
-    "input.alone": False,
     "batching.size": 8,
     "training.epochs": 2,
     "training.threads": 1,

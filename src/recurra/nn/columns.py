@@ -12,6 +12,7 @@ from recurra.errors import ConfigError
 from recurra.limits import check_layers, check_size
 from recurra.nn.distortions import Distortions
 from recurra.nn.dropout import dropout
+from recurra.nn.spectral import Spectral
 from recurra.registry import part
 from recurra.types import Batch, Lengths, Sizes
 
@@ -25,7 +26,8 @@ class ColumnEmbedder(nn.Module):
     of 2 × 1, one column wide: so there are `stride` times fewer columns, and 2^blocks times fewer rows. `norm`
     "picture" norms all pixels and channels of a picture together. What stands behind the end of a picture is zeroed in
     front of every convolution, and no norm counts it, so that a picture is read beside others as it is alone. `dropout`
-    zeroes entries of x. `distortions` are drawn in training.
+    zeroes entries of x. `distortions` are drawn in training, of
+    columns that are spectra of recordings what `Spectral` says.
 
     Reads the field "input" [B, T, height], 0 where there is nothing; gives [B, ⌈T / stride⌉, D], time first in memory.
     Raises ConfigError for a size or a share out of range, `build` for an input of symbols and for one of too few rows.
@@ -43,6 +45,7 @@ class ColumnEmbedder(nn.Module):
         size: int = 128,
         norm: Literal["picture", "none"] = "picture",
         dropout: float = 0.0,
+        spectral: Spectral = Spectral(),  # noqa: B008
         distortions: Distortions = Distortions(),
     ) -> None:
         super().__init__()
@@ -60,7 +63,7 @@ class ColumnEmbedder(nn.Module):
                 f"more, as a stride of {stride} needs."
             )
         self.channels, self.depth, self.segment, self.size = channels, depth, stride, size
-        self.norm, self.dropout, self.distortions = norm, dropout, distortions
+        self.norm, self.dropout, self.spectral, self.distortions = norm, dropout, spectral, distortions
         self.register_buffer("like", torch.empty(0), persistent=False)
 
     @property
@@ -75,6 +78,7 @@ class ColumnEmbedder(nn.Module):
     def build(self, sizes: Sizes) -> Self:
         """Make the layers for columns of `sizes.width` pixels."""
         H, scale = sizes.width, 2 ** len(self.channels)
+        self.spectral.check(H)
         if not H:
             raise ConfigError(
                 "embedder.kind = 'columns' reads pictures, but the input is symbols. Set embedder.kind = 'symbols', or "
@@ -99,6 +103,7 @@ class ColumnEmbedder(nn.Module):
         B, T, H = x.shape
         there = torch.full((B,), T, device=x.device) if lengths is None else lengths
         if self.training:
+            x = self.spectral.changed(x.transpose(0, 1), lengths).transpose(0, 1)
             x = self.distortions.applied(x, lengths)
         x = F.pad(x, (0, self.rows * 2 ** len(self.channels) - H, 0, self.segment - 1))
         x = x[:, None].contiguous(memory_format=torch.channels_last)  # [B, C, T, rows]
