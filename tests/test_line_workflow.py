@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +58,20 @@ def test_a_folder_becomes_a_run_that_reads(run: Any, capsys: pytest.CaptureFixtu
     scores = run.report["scores"]["test"]
     assert scores["examples"] == 4 and "exact_match" in scores["model"]
     (answer,) = run.predict({"image": bars("10")}, alignment=True)
+    held = io.BytesIO()
+    Image.fromarray(bars("10")).save(held, "PNG")
+    assert run.of_files and run.predict(held.getvalue(), alignment=True) == [answer]
     assert {*answer["transcript"]} <= {"0", "1"}
     assert all(0 <= each["begin"] <= each["end"] <= 34 for each in answer.get("symbols", ()))
     data = Path(run.path).parent / "data"
-    assert cli.call(["predict", str(run.path), "--input", str(data / "00.png")]) == 0
+    assert cli.call(["predict", str(run.path), str(data / "00.png"), "--alignment"]) == 0
     assert cli.call(["evaluate", str(run.path), str(data), "--no-baseline"]) == 0
     assert "20 examples" in capsys.readouterr().out
 
 
 def test_broken_pictures_are_named(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.png").write_text("a text", encoding="utf-8")
-    assert cli.call(["predict", str(run.path), "--input", str(tmp_path / "a.png")]) == 2
+    assert cli.call(["predict", str(run.path), str(tmp_path / "a.png")]) == 2
     assert f"{tmp_path / 'a.png'}: begins with 'a text', expected a picture" in capsys.readouterr().err
     with pytest.raises(DataError, match=r"expected a picture: uint8 \[height, width\]"):
         run.predict({"image": np.zeros((3, 3))})

@@ -38,8 +38,10 @@ TRAINED = ("seed", "epochs", "steps", "minutes", "commands")
 DRAWS = ("temperature", "top_k", "top_p", "seed")
 GENERATES = (*DRAWS, "form")
 """Options of a task that a text generated symbol by symbol takes, too."""
-NOT_ASKED = ("longest", "n", "alignment")
+NOT_ASKED = ("longest", "n")
 """Options for those who count in lines or read a terminal."""
+SAME = {"alignment": "attention", "top": "n_best"}
+"""Options that say what another one says, where there is that one."""
 BOUNDS = {"seed": (("ge", 0), ("lt", 1 << 62)), "temperature": (("ge", 0), ("le", 1000))}
 GENERATED = {
     "length": (int, "Symbols to generate."),
@@ -58,8 +60,7 @@ def options(run: Run, generated: bool = False) -> dict[str, tuple[type, str]]:
         for field in dataclasses.fields(maker)
         if field.name in helps and field.name not in NOT_ASKED and _usable(run, field.name)
     }
-    if "n_best" in own:
-        own.pop("top")  # which says the same
+    own = {name: each for name, each in own.items() if SAME.get(name) not in helps}
     if not generated:
         return own | ({"top": GENERATED["top"]} if writes(run) else {})
     return {**GENERATED, **{name: each for name, each in own.items() if name in GENERATES}}
@@ -174,7 +175,8 @@ def batch_key(run: Run, given: Mapping[str, Any]) -> Hashable:
 def answers(run: Run, key: Any, inputs: Sequence[Any], limits: Limits, stop: Callable[[], bool]) -> list[Any]:
     """Each input's answer. Raises `Stopped` where `stop()` says so meanwhile."""
     given = dict(key[0])
-    if "top" not in given and not run.continues and getattr(run.options(), "top", None) == 0:
+    own = run.options()
+    if "top" not in given and not run.continues and getattr(own, "top", None) == 0 and not hasattr(own, "beam"):
         given["top"] = TOP  # the page draws bars
     values = [given_to(run, each, limits) for each in inputs]
     return [reply(each) for each in run.predict(*values, stop=stop, cells=limits.cells, **given)]
@@ -213,6 +215,7 @@ def card(name: str, run: Run, limits: Limits) -> dict[str, Any]:
         "name": name,
         "task": config["task"]["kind"],
         "continues": writes(run),
+        "file": run.model.codecs["input"].forms[0] if run.of_files else None,
         "description": about(run, report),
         "core": {each: config["core"][each] for each in CORE if each in config["core"]},
         "parameters": model.parameter_count,

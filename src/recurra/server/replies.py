@@ -44,6 +44,9 @@ class Card(BaseModel):
     name: str
     task: str
     continues: bool = Field(description="Whether it writes on from a beginning, symbol by symbol.")
+    file: str | None = Field(
+        description='What it reads where an input is the bytes of a file in base64: "image", "sound".'
+    )
     description: str = Field(description="What it is, of which data, how large, how long it was trained.")
     core: dict[str, Any]
     parameters: int

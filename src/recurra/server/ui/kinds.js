@@ -65,7 +65,7 @@ const KINDS = {
 
   transcript(part) {
     const symbols = part.symbols ?? [];
-    const shade = p => ({ style: `opacity: ${(0.35 + 0.65 * p).toFixed(2)}` });
+    const shade = p => ({ class: "read", "--p": p.toFixed(2) });
     const line = symbols.length
       ? symbols.map(one => h("span", { ...shade(one.p), title: `${number(one.begin)} to ${number(one.end)} ${part.unit}, ${percent(one.p)}` }, one.symbol))
       : part.transcript || "–";

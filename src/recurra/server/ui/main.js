@@ -6,10 +6,12 @@ import { byId, h } from "./dom.js";
 import { findings } from "./inside.js";
 import { answer } from "./kinds.js";
 import { Options } from "./options.js";
+import { columns, Pad } from "./pad.js";
 import { Written } from "./written.js";
 
 const LOOK = "recurra-look";
 const options = new Options(byId("options"));
+const pad = new Pad(byId("pad"));
 const kept = new Map();  // what was typed for each model
 let cards = [], card = null, running = null;
 
@@ -92,7 +94,11 @@ function choose(name) {
     h("button", { type: "submit" }, card.verb),
     generates && !writes ? h("button", { type: "button", class: "quiet", onclick: () => run(generate) }, "Symbol by symbol") : "");
   byId("stop").hidden = !generates;
-  byId("inspect").hidden = !card.can.includes("inspect");
+  const drawn = card.file === "image";
+  byId("pad").hidden = !drawn;
+  byId("input").hidden = byId("keys").hidden = drawn;
+  byId("asks").htmlFor = drawn ? "picture" : "input";
+  byId("inspect").hidden = drawn || !card.can.includes("inspect");
   byId("example").hidden = !card.example;
   byId("result").replaceChildren();
   byId("card").replaceChildren(modelCard(card));
@@ -151,10 +157,15 @@ const address = verb => `/api/models/${encodeURIComponent(card.name)}/${verb}`;
 async function predict(input, signal) {
   say("Computing …");
   const allowed = card.options.predict, said = options.said(allowed);
-  if ("attention" in allowed) said.attention = true;
+  for (const name of ["attention", "alignment"]) if (name in allowed) said[name] = true;
+  const picture = card.file === "image" ? await pad.picture() : null;
+  if (card.file === "image") {
+    if (!picture) throw new Trouble(0, { error: "there is no picture", expected: null, got: null, next: "Draw one, or choose a file." });
+  }
   const begun = performance.now();
-  const found = await ask(address("predict"), { inputs: [input], options: said }, signal);
-  byId("result").replaceChildren(...found.answers.map(each => answer(each.parts, each.notes)));
+  const found = await ask(address("predict"), { inputs: [picture?.input ?? input], options: said }, signal);
+  const read = picture?.shown ? found.answers[0].parts.filter(part => part.symbols?.length && part.unit === "px") : [];
+  byId("result").replaceChildren(...read.map(part => columns(picture.shown, part.symbols)), ...found.answers.map(each => answer(each.parts, each.notes)));
   say(`Answered in ${Math.round(performance.now() - begun)} ms${seeded(said)}.`);
 }
 

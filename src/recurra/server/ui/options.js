@@ -17,7 +17,7 @@ const FIELDS = {
 };
 
 // Asked for always, where a model has it.
-const HIDDEN = ["attention"];
+const HIDDEN = ["attention", "alignment"];
 const SEEKING = ["beam", "n_best", "length_penalty", "no_repeat"];
 
 export class Options {
@@ -39,7 +39,7 @@ export class Options {
         this.fields.set(name, input);
         return h("div", { class: "tick" }, input, h("label", { for: id }, title));
       }
-      const value = own === null && (writes || name === "top") ? usual : undefined;
+      const value = own === null && (writes || (name === "top" && !("beam" in described))) ? usual : undefined;
       const input = h("input", { id, type: "number", inputmode: "decimal", ...range, max: range.max ?? most, value, placeholder: own });
       this.fields.set(name, input);
       return h("div", {}, h("label", { for: id }, title), input, hint && h("span", { class: "soft" }, hint));
