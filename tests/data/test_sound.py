@@ -174,6 +174,9 @@ def test_what_soundfile_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert np.abs(found.floats() - values.mean(1)).max() < 1e-4 and found.notes == ("mixed from 2 channels to one",)
     piece = read_sound(tmp_path / "a.flac", 0.25, 0.125)
     assert np.array_equal(piece.samples, found.samples[2000:3000])
+    for offset, duration in ((0.6, None), (0.25, 0.4), (-1.0, None), (float("nan"), 1.0)):
+        with pytest.raises(DataError, match=r"a\.flac: .*piece.*Mend the table"):
+            read_sound(tmp_path / "a.flac", offset, duration)
     raw = (tmp_path / "a.flac").read_bytes()
     with pytest.raises(DataError, match="no sound FLAC file"):
         opened(raw[:40])

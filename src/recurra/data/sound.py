@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recurra.data.files import check_file
-from recurra.data.wav import check_length, check_rate, is_wav, read_wav
+from recurra.data.wav import SLACK, check_length, check_piece, check_rate, is_wav, read_wav, too_short
 from recurra.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ PACKED = {b"fLaC": "FLAC", b"OggS": "OGG", b"ID3": "MP3", b"\xff\xfb": "MP3", b"
 ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 """How names of recordings end."""
 FRAMES = 1 << 20
-"""Of a packed file so many are unpacked at a time."""
+"""Of a packed file so many are unpacked at a time, those of all its channels together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,25 +106,29 @@ def _unpacked(file: BinaryIO, name: str, packed: str, offset: float, duration: f
 
     try:
         with soundfile.SoundFile(file) as held:
-            check_rate(held.samplerate, name)
-            begin = round(offset * held.samplerate)
-            wanted = None if duration is None else round(duration * held.samplerate)
-            if begin and held.seek(begin) != begin:
-                raise DataError(f"{name}: it ends before {offset:g} seconds, where a piece begins. Mend the table.")
+            rate = held.samplerate
+            check_rate(rate, name)
+            check_piece(name, offset, duration)
+            begin = round(offset * rate)
+            wanted = None if duration is None else round(duration * rate)
+            if begin and (begin > held.frames or held.seek(begin) != begin):
+                raise too_short(name, held.frames / rate, offset, duration)
             notes = (f"mixed from {held.channels} channels to one",) if held.channels > 1 else ()
             blocks: list[NDArray[Any]] = []
             count = 0
             while wanted is None or count < wanted:
-                most = FRAMES if wanted is None else min(FRAMES, wanted - count)
+                most = FRAMES // held.channels if wanted is None else min(FRAMES // held.channels, wanted - count)
                 block = held.read(most, dtype="float32", always_2d=True)
                 if not len(block):
                     break
                 blocks.append(block.mean(1, dtype=np.float32) if block.shape[1] > 1 else block[:, 0])
                 count += len(block)
-                check_length(count, held.samplerate, name)
+                check_length(count, rate, name)
             if not count and wanted is None and held.frames:
                 raise DataError(f"{name}: no sample in it could be read. Copy it again.")
-            return Sound(np.concatenate(blocks) if blocks else np.zeros(0, np.float32), held.samplerate, notes)
+            if wanted is not None and count < wanted - SLACK * rate:
+                raise too_short(name, (begin + count) / rate, offset, duration)
+            return Sound(np.concatenate(blocks) if blocks else np.zeros(0, np.float32), rate, notes)
     except soundfile.SoundFileError as error:
         said = " ".join(str(error).split())
         raise DataError(f"{name}: no sound {packed} file ({said}). Copy it again.") from error

@@ -170,16 +170,28 @@ def check_rate(rate: int, name: str) -> None:
         )
 
 
-def _piece(frames: int, rate: int, name: str, offset: float, duration: float | None) -> tuple[int, int]:
-    """The first frame of a piece, and the one behind its last."""
-    there = f"the recording has {frames / rate:.3f} seconds"
+def check_piece(name: str, offset: float, duration: float | None) -> None:
+    """Raise `DataError` for a piece that no recording has."""
     if not 0 <= offset < math.inf or not 0 <= (duration or 0) < math.inf:
         raise DataError(f"{name}: a piece of {duration} seconds from {offset} on, expected 0 or more. Mend the table.")
+
+
+def too_short(name: str, seconds: float, offset: float, duration: float | None) -> DataError:
+    """The error about a piece that is not in a recording of so many seconds."""
+    piece = f"from {offset:g}" if duration is None else f"from {offset:g} to {offset + duration:g}"
+    return DataError(
+        f"{name}: the recording has {seconds:.3f} seconds, but a piece {piece} is asked for. Mend the table, or copy "
+        "the file again."
+    )
+
+
+def _piece(frames: int, rate: int, name: str, offset: float, duration: float | None) -> tuple[int, int]:
+    """The first frame of a piece, and the one behind its last."""
+    check_piece(name, offset, duration)
     begin = round(offset * rate)
     end = frames if duration is None else begin + round(duration * rate)
     if begin > frames or end > frames + SLACK * rate:
-        piece = f"from {offset:g}" if duration is None else f"from {offset:g} to {offset + duration:g}"
-        raise DataError(f"{name}: {there}, but a piece {piece} is asked for. Mend the table, or copy the file again.")
+        raise too_short(name, frames / rate, offset, duration)
     return begin, min(end, frames)
 
 

@@ -165,6 +165,7 @@ def test_what_does_not_fit_in_a_table(tmp_path: Path) -> None:
         ("file,label\na.wav,\n", {}, r"t.csv:2: no label, expected one"),
         ("file,offset\na.wav,soon\n", {}, r"t.csv:2: offset is 'soon', expected seconds"),
         ('file,text\na.wav,"x\n', {}, r"t.csv: no sound table \(unexpected end of data\)"),
+        ("\n\n", {}, r"t.csv: no example in it"),
         ("file,text\n", {}, r"t.csv: no example in it, expected a row for each recording"),
     ):
         with pytest.raises(DataError, match=message):
@@ -199,3 +200,4 @@ def test_what_looks_like_nothing(tmp_path: Path) -> None:
         list(AutoReader(gives="sounds").read(tmp_path))
     with pytest.raises(DataError, match="no reader knows this file by its look, tried kaldi"):
         list(AutoReader(gives="sounds").read(write(tmp_path / "a.csv", "a,b\n1,2\n")))
+    assert construct("reader", {"kind": "sound-table"}).sniff(write(tmp_path / "b.csv", 'file,"text\n')) is None

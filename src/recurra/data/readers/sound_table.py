@@ -71,7 +71,10 @@ class SoundTableReader:
             tables = [path / name for name in TABLES if (path / name).is_file()]
             return self.sniff(tables[0]) if tables else None
         first = next((line for line in head_lines(path, self.encoding) if line.strip()), "")
-        names = next(_cells(first), (0, []))[1]
+        try:
+            names = next(_cells(first), (0, []))[1]
+        except csv.Error:
+            return None
         found = self._found(names)
         said = [name for name in ("transcript", "label") if name in found]
         return f"a table of recordings with the {said[0]} of each" if "file" in found and said else None
@@ -98,6 +101,8 @@ class SoundTableReader:
 
     def _examples(self, table: Path) -> Iterator[Example]:
         rows = [(number, row) for number, row in _rows(read_text(table, self.encoding), table) if any(row)]
+        if not rows:
+            return
         (line, names), *rest = rows
         names = [name.strip() for name in names]
         columns = self._checked(names, f"{table}:{line}")
