@@ -65,7 +65,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
 }
 BINARY: Mapping[str, tuple[bytes, ...]] = {
     kind: tuple(map(_bytes, construct("reader", {"kind": kind}).sample.files.values()))
-    for kind in ("idx", "npz", "intervals")
+    for kind in ("idx", "npz", "intervals", "digit-strings", "jsonl-images")
 }
 """Those that are no text."""
 _ALL = tuple(text for texts in READERS.values() for text in texts)
