@@ -218,3 +218,9 @@ def test_an_error_in_a_plugin_is_told_with_its_line(
         registry.load_plugin(plugin)
     plugin.write_text("")
     registry.load_plugin(plugin)
+
+
+@pytest.mark.parametrize("kind", ["reader", "codec", "embedder", "core", "task"])
+def test_defaults_of_every_part_that_recipes_name_are_literals(kind: str) -> None:
+    for name in registry.names(kind):
+        assert registry.defaults(kind, name) is not None

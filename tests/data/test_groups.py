@@ -12,9 +12,11 @@ import pytest
 from recurra.config import Data
 from recurra.data import sets
 from recurra.data.readers.sniff import AutoReader
+from recurra.data.recordings import TONE
 from recurra.data.sets import Marked, find_set, read_sources
 from recurra.data.shuffled import gather
 from recurra.errors import DataError
+from recurra.registry import construct
 
 TABLE = "sequence,a,label,who\n" + "".join(f"{k},{k},{'xy'[k % 2]},{'pqrst'[k % 5]}\n" for k in range(30))
 
@@ -76,3 +78,27 @@ def test_the_reader_is_found_and_kept(file: Path, tmp_path: Path) -> None:
     other.write_text("text,label\nwell,x\n")
     with pytest.raises(DataError, match=r"no reader knows this file .* tried npz, idx, intervals, ts, sequences"):
         list(AutoReader(gives="numbers").read(other))
+
+
+def test_a_folder_s_files_together_and_parts_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "mine"
+    (folder / "wavs").mkdir(parents=True)
+    for name in ("a.wav", "b.wav"):
+        (folder / "wavs" / name).write_bytes(TONE)
+    table = "file,label,split\na.wav,x,train\nb.wav,y,test\n"
+    (folder / "index.csv").write_text(table)
+    sums = "".join(f"{name} {hashlib.sha256(TONE).hexdigest()}\n" for name in ("a.wav", "b.wav"))
+    both = {
+        "index.csv": hashlib.sha256(table.encode()).hexdigest(),
+        "wavs/*": hashlib.sha256(sums.encode()).hexdigest(),
+    }
+    described = {"reader": {"kind": "sound-table"}, "marked": ["train", "test"], "train": {"mine": both}}
+    monkeypatch.setattr(sets, "_table", lambda: {"mine": described})
+    monkeypatch.setenv("RECURRA_DATA", str(tmp_path))
+    found = find_set("mine")
+    reader = construct("reader", {"kind": "sound-table"})
+    read = [[each["label"] for each in read_sources(part, reader)] for part in (found.train, found.valid, found.test)]
+    assert read == [["x"], [], ["y"]]
+    (folder / "wavs" / "c.wav").write_bytes(TONE)
+    with pytest.raises(DataError, match=r"wavs: not the files of the data set 'mine'.*nothing beside them"):
+        find_set("mine")

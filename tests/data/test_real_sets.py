@@ -11,6 +11,7 @@ import pytest
 
 from recurra.data.files import read_lines
 from recurra.data.readers.sniff import AutoReader
+from recurra.data.sets import find_set, read_sources
 from recurra.data.sides import has_empty_side
 from recurra.data.spans import detect, faults, spans
 from recurra.registry import construct
@@ -227,3 +228,17 @@ def test_the_format_of_pairs_is_known_by_its_look(name: str, kind: str) -> None:
 def test_the_format_is_known_by_its_look(name: str, kind: str | None, encoding: str) -> None:
     said = AutoReader(encoding=encoding).sniff(file(name))
     assert (said and said.split(":")[0]) == kind
+
+
+def test_recordings() -> None:
+    for name in ("an4-mfcc/train_mfcc.npz", "fsdd/index.csv"):
+        file(name)
+    parts = {"an4": (948, 130), "fsdd": (2250, 250), "fsdd-without-lucas": (2000, 500)}
+    for name, sizes in parts.items():
+        found = find_set(name)
+        reader = construct("reader", found.reader)
+        train, test = (list(read_sources(part, reader)) for part in (found.train, found.test))
+        assert (len(train), len(test)) == sizes and not found.valid
+        whose = [{each["speaker"] for each in part} for part in (train, test)]
+        assert not whose[0] & whose[1] or name == "fsdd"
+        assert all("vectors" in each or len(each["sound"]) for each in (*train, *test))

@@ -55,8 +55,8 @@ class SequencesReader:
         sequence: str = "auto",
         columns: tuple[str, ...] | Literal["auto"] = "auto",
         time: str = "auto",
-        label: str = LABEL,
-        tag: str = TAG,
+        label: str = "label",
+        tag: str = "tag",
         group: str | None = None,
         labels: str | None = None,
     ) -> None:
