@@ -26,9 +26,9 @@ from recurra.progress import steps
 from recurra.registry import part
 from recurra.types import Example
 
-UPDATES, BATCH, RATE = 1000, 256, 0.003
-"""Steps of Adam, windows in each, and the rate that falls to 0 along a line. From 96 steps to 96 these are two or three
-seconds of a processor, however long the series are."""
+UPDATES, BATCH, RATE = 500, 256, 0.003
+"""Steps of Adam, windows in each, and the rate that falls to 0 along a line. From 96 steps to 96 these are two seconds
+of a processor, however long the series are."""
 AT_ONCE = 20_000
 """Windows that are forecast at once."""
 
