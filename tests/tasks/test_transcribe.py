@@ -108,11 +108,12 @@ def test_an_answer_has_its_confidence_and_where_symbols_come_from():
 def test_options_out_of_range():
     for settings, message in [
         ({"beam": 0}, "beam = 0"),
-        ({"beam": 2, "top": 2}, "beam of 2"),
+        ({"top": -1}, "top = -1"),
         ({"weight": -1}, "weigh"),
     ]:
         with pytest.raises(ConfigError, match=message):
             TranscribeOptions(**settings)
+    assert TranscribeOptions.combined({"beam": 2}, {"top": 5}).beam == 6
     with pytest.raises(ConfigError, match="closed"):
         Transcribe(closed=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recurra import registry
 from recurra.answers import Answer, Transcript
 from recurra.data.codecs.contract import Placed
 from recurra.data.fields import Codecs
@@ -52,7 +53,7 @@ class TranscribeOptions:
     bonus: float = 0.0
     """What a beam adds for each unit of the n-grams, a symbol or a word, in nats: more makes transcripts longer."""
     top: int = 0
-    """So many further transcripts to give with their scores, of a beam of more."""
+    """So many further transcripts to give with their scores, of a beam that is wider by one at least."""
     alignment: bool = False
     """Say which part of the input each symbol comes from."""
 
@@ -62,16 +63,17 @@ class TranscribeOptions:
                 raise ConfigError(f"search.{name} = {getattr(self, name)}, expected {least} or more.")
         if not abs(self.bonus) <= 100:
             raise ConfigError(f"search.bonus = {self.bonus}, expected -100 to 100 nats.")
-        if self.top >= self.beam and self.top:
-            raise ConfigError(
-                f"search.top = {self.top} further transcripts of a beam of {self.beam}, expected fewer. Widen the "
-                f"beam: search.beam = {self.top + 1}."
-            )
 
     @property
     def words(self) -> str:
         """In words, for the line above a score."""
         return "the likeliest symbol of every step" if self.beam == 1 else f"beam {self.beam}"
+
+    @classmethod
+    def combined(cls, recipe: Mapping[str, Any], given: Mapping[str, Any]) -> TranscribeOptions:
+        """The `[search]` section with what a caller says in the place of its own, and a beam that is wide enough."""
+        found = cls(**registry.checked(cls, {**recipe, **given}, where="search"))
+        return replace(found, beam=max(found.beam, found.top + 1)) if found.top else found
 
     @property
     def quick(self) -> TranscribeOptions:

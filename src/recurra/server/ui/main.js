@@ -3,6 +3,7 @@
 import { ask, follow, keepToken, Trouble } from "./api.js";
 import { modelCard } from "./card.js";
 import { byId, h } from "./dom.js";
+import { Hearing } from "./hearing.js";
 import { findings } from "./inside.js";
 import { answer } from "./kinds.js";
 import { Options } from "./options.js";
@@ -12,6 +13,7 @@ import { Written } from "./written.js";
 const LOOK = "recurra-look";
 const options = new Options(byId("options"));
 const pad = new Pad(byId("pad"));
+const hearing = new Hearing(byId("hearing"), sentence => complain({ message: sentence }));
 const kept = new Map();  // what was typed for each model
 let cards = [], card = null, running = null;
 
@@ -94,11 +96,12 @@ function choose(name) {
     h("button", { type: "submit" }, card.verb),
     generates && !writes ? h("button", { type: "button", class: "quiet", onclick: () => run(generate) }, "Symbol by symbol") : "");
   byId("stop").hidden = !generates;
-  const drawn = card.file === "image";
+  const drawn = card.file === "image", spoken = card.file === "sound";
   byId("pad").hidden = !drawn;
-  byId("input").hidden = byId("keys").hidden = drawn;
-  byId("asks").htmlFor = drawn ? "picture" : "input";
-  byId("inspect").hidden = drawn || !card.can.includes("inspect");
+  byId("hearing").hidden = !spoken;
+  byId("input").hidden = byId("keys").hidden = drawn || spoken;
+  byId("asks").htmlFor = drawn ? "picture" : spoken ? "recording" : "input";
+  byId("inspect").hidden = drawn || spoken || !card.can.includes("inspect");
   byId("example").hidden = !card.example;
   byId("result").replaceChildren();
   byId("card").replaceChildren(modelCard(card));
@@ -159,13 +162,14 @@ async function predict(input, signal) {
   const allowed = card.options.predict, said = options.said(allowed);
   for (const name of ["attention", "alignment"]) if (name in allowed) said[name] = true;
   const picture = card.file === "image" ? await pad.picture() : null;
-  if (card.file === "image") {
-    if (!picture) throw new Trouble(0, { error: "there is no picture", expected: null, got: null, next: "Draw one, or choose a file." });
-  }
+  if (card.file === "image" && !picture) throw new Trouble(0, { error: "there is no picture", expected: null, got: null, next: "Draw one, or choose a file." });
+  const recording = card.file === "sound" ? hearing.recording() : null;
+  if (recording === "") throw new Trouble(0, { error: "there is no recording", expected: null, got: null, next: "Speak, or choose a file." });
   const begun = performance.now();
-  const found = await ask(address("predict"), { inputs: [picture?.input ?? input], options: said }, signal);
+  const found = await ask(address("predict"), { inputs: [picture?.input ?? recording ?? input], options: said }, signal);
   const read = picture?.shown ? found.answers[0].parts.filter(part => part.symbols?.length && part.unit === "px") : [];
-  byId("result").replaceChildren(...read.map(part => columns(picture.shown, part.symbols)), ...found.answers.map(each => answer(each.parts, each.notes)));
+  const heard = recording && hearing.heard(found.answers[0].parts);
+  byId("result").replaceChildren(...(heard ? [heard] : []), ...read.map(part => columns(picture.shown, part.symbols)), ...found.answers.map(each => answer(each.parts, each.notes)));
   say(`Answered in ${Math.round(performance.now() - begun)} ms${seeded(said)}.`);
 }
 
