@@ -121,7 +121,7 @@ def test_a_server_takes_base64_and_no_path(run: Any) -> None:
     (found,) = answers(run, ((), None), [raw], limits, lambda: False)
     assert run.predict(Sound(tone(True), RATE))[0]["label"] in json.dumps(found)
     assert longest(run, limits) == limits.file < Models([run], limits).most_bytes
-    assert card("run", run, limits)["asks"] == "The bytes of a file in base64."
+    assert card("run", run, limits)["file"] == "sound"
     for wrong in ("/etc/passwd.wav", [1, 2], "ü"):
         with pytest.raises(Problem, match="this model reads files") as refused:
             check_input(run, wrong, limits)

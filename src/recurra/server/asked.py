@@ -30,7 +30,6 @@ from recurra.streaming.stream import check_streams
 from recurra.tasks.contract import ChecksOptions, make_options
 from recurra.tasks.writing import Starts
 
-FILE = "The bytes of a file in base64."
 PROMPT = 40
 """Characters of the report's sample that are an example of a prompt."""
 CORE = ("kind", "cell", "hidden_size", "num_layers", "bidirectional", "heads", "causal")
@@ -221,7 +220,7 @@ def card(name: str, run: Run, limits: Limits) -> dict[str, Any]:
         "parameters": model.parameter_count,
         "vocabulary": {field: codec.size for field, codec in model.codecs.saved.items() if hasattr(codec, "symbols")},
         "verb": words.verb,
-        "asks": FILE if run.of_files else words.hint,
+        "asks": words.hint,
         "example": "" if run.of_files else _example(report, words.example),
         "longest": longest(run, limits),
         "options": _options(run, limits),
