@@ -121,7 +121,7 @@ class SpokenStringsReader:
         found: dict[str, Any] = {
             "sound": Sound(samples, first.rate),
             "transcript": self.between.join(example["label"] for example in examples),
-            "place": f"{examples[0]['place']} and {len(examples) - 1} more",
+            "place": examples[0]["place"],
         }
         found |= {"speaker": speaker, "group": speaker} if speaker else {}
         return found | ({"split": part_} if part_ else {})
