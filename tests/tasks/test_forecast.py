@@ -316,7 +316,7 @@ def test_what_is_known_beside_a_series(decode: str, tmp_path: Path) -> None:
     (example,) = registry.construct("reader", run.config["reader"]).read(file)
     T = len(example["series"])
     task, window = run.model.task, task_window(run, example, T - 12 - 24)
-    y = task._vectors(run.model.embedder, run.model.core, window, task._frame(window.past, None))
+    y = task._vectors(run.model.embedder, run.model.core, window, task._frame(window))
     said = window.past[:, -1:] + task._middle(task._distribution(y, 1))
     (answer,) = run.predict(task.at(example, T - 12))
     decoded = run.model.codecs["input"].decode(said[0].detach())[:, 0]
