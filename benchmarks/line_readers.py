@@ -145,7 +145,7 @@ def scored(jobs: Sequence[str], runs: Path) -> dict[str, Any] | None:
         if not report.is_file() or "test" not in read_json(report).get("scores", {}):
             continue
         scores = read_json(report)["scores"]["test"]
-        baseline = {row["name"]: row.get("exact_match") for row in scores["baseline"]}
+        baseline = {row["name"]: row.get("exact_match") for row in scores.get("baseline", ())}
         minutes = read_json(report)["minutes"]["training"]
         found.append(
             {"run": job, "examples": scores["examples"], "minutes": minutes, "baseline": baseline, **scores["model"]}
