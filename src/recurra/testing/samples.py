@@ -87,8 +87,12 @@ def ways(kind: str, name: str) -> list[dict[str, Any]]:
         elif hints.get(key) is int and parameter.default == 0:
             values = (2,)  # 0 leaves something away
         found += [{**bases[0], key: value} for value in values]
-    distinct = {repr(sorted(way.items(), key=str)): way for way in found if _possible(kind, way)}
-    return list(distinct.values())
+    distinct: dict[str, dict[str, Any]] = {}
+    parameters = inspect.signature(maker).parameters
+    for way in found:
+        told = {key: value for key, value in way.items() if key == "kind" or value != parameters[key].default}
+        distinct.setdefault(repr(sorted(told.items(), key=str)), way)  # what says a default says nothing
+    return [way for way in distinct.values() if _possible(kind, way)]
 
 
 def _small(value: Any) -> Any:
