@@ -9,7 +9,7 @@ import pytest
 
 from recurra.data.readers.npz_jsonl import NpzJsonlReader
 from recurra.data.stacked import packed
-from recurra.errors import DataError
+from recurra.errors import ConfigError, DataError
 
 LINES = '{"id": "a", "text": "YES", "speaker": "ann", "frames": 2}\n{"text": "GO", "frames": 3}\n'
 
@@ -55,6 +55,13 @@ def test_one_without_the_other(pair: tuple[Path, Path]) -> None:
         list(NpzJsonlReader().read(lines, lines))
     with pytest.raises(DataError, match=r"no array 'mfcc' \(reader.features\)"):
         list(NpzJsonlReader(features="mfcc").read(*pair))
+
+
+def test_rows_side_by_side_are_a_step(pair: tuple[Path, Path]) -> None:
+    one, other = NpzJsonlReader(stack=2).read(*pair)
+    assert one["vectors"].tolist() == [[0, 1, 2, 3]] and other["vectors"].tolist() == [[4, 5, 6, 7]]
+    with pytest.raises(ConfigError, match=r"reader.stack = 0"):
+        NpzJsonlReader(stack=0)
 
 
 def test_features_alone_are_to_be_asked_of_a_run(pair: tuple[Path, Path]) -> None:

@@ -14,7 +14,7 @@ from recurra.data.files import check_encoding, counted, read_lines, read_start
 from recurra.data.readers.jsonl import json_object
 from recurra.data.sample import Sample
 from recurra.data.stacked import bounds, packed, side_by_side
-from recurra.errors import DataError, did_you_mean
+from recurra.errors import ConfigError, DataError, did_you_mean
 from recurra.registry import part
 from recurra.types import Example
 
@@ -31,6 +31,7 @@ class NpzJsonlReader:
     `offsets[i + 1]`; line i of the other, a JSON object, says what was said in it. Gives its `vectors` [T, W], its
     `transcript` (the key `text`), its `id`, its `speaker`, who is also its `group`: a group is never cut into two
     parts. The settings say what arrays and keys are called; a key `frames`, where there is one, is compared with T.
+    With `stack` above 1 so many rows side by side are one step, [T // stack, stack · W]; the rest at the end is left.
 
     An `.npz` file alone, of which nobody says what was said, gives `vectors`: to be asked of a run.
 
@@ -55,9 +56,13 @@ class NpzJsonlReader:
         offsets: str = "offsets",
         text: str = "text",
         speaker: str = "speaker",
+        stack: int = 1,
     ) -> None:
+        if stack < 1:
+            raise ConfigError(f"reader.stack = {stack}, expected 1 or more rows.")
         self.encoding = check_encoding(encoding)
         self.features, self.offsets, self.text, self.speaker = features, offsets, text, speaker
+        self.stack = stack
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The recordings of the pairs of files, in the order given."""
@@ -77,7 +82,12 @@ class NpzJsonlReader:
         ends, steps = bounds(held, self.offsets, self._features(held))
         numbers = side_by_side(steps, None, str(path))
         for k in range(len(ends) - 1):
-            yield {"vectors": numbers[int(ends[k]) : int(ends[k + 1])], "place": f"{path}: recording {k + 1}"}
+            vectors = self._stacked(numbers[int(ends[k]) : int(ends[k + 1])])
+            yield {"vectors": vectors, "place": f"{path}: recording {k + 1}"}
+
+    def _stacked(self, vectors: NDArray[np.generic]) -> NDArray[np.generic]:
+        steps = len(vectors) // self.stack
+        return vectors[: steps * self.stack].reshape(steps, self.stack * vectors.shape[1])
 
     def _pair(self, one: Path, other: Path | None) -> Iterator[Example]:
         named = [each for each in (one, other) if each is not None]
@@ -100,7 +110,7 @@ class NpzJsonlReader:
             )
         for k, (place, line) in enumerate(rows):
             vectors = numbers[int(ends[k]) : int(ends[k + 1])]
-            yield {"vectors": vectors, **self._said(line, place, len(vectors)), "place": place}
+            yield {"vectors": self._stacked(vectors), **self._said(line, place, len(vectors)), "place": place}
 
     def _features(self, held: Arrays) -> dict[str, NDArray[np.generic]]:
         if self.features not in held:
