@@ -81,3 +81,34 @@ def test_a_client_without_recurra_hears_what_the_run_hears(out: Any, tmp_path: P
     assert "usage: python client.py FILE [--top N]" in asked(folder, "a", "b").stderr
     (again,) = load_export(folder).predict(Sound(samples, 11_025))
     assert again["label"] == expected["label"]
+
+
+def test_a_client_without_recurra_writes_what_the_run_writes_whole_and_bit_by_bit(tmp_path: Path) -> None:
+    settings = {
+        "input.alone": False,
+        "embedder": {"kind": "numbers"},
+        "core.bidirectional": False,
+        "core.num_layers": 1,
+        "task.ngrams": 0,
+    }
+    run = run_of(make_model("transcribe", settings), tmp_path / "run")
+    folder = export(run, tmp_path / "out").folder
+    samples = np.random.default_rng(1).integers(-9000, 9000, 6000).astype(np.int16)
+    file = tmp_path / "a.wav"
+    file.write_bytes(written(samples, run.model.codecs["input"].rate))
+    (expected,) = run.predict(Sound(samples, run.model.codecs["input"].rate), beam=1)
+    said = asked(folder, str(file))
+    found = json.loads(said.stdout)
+    assert "the run itself searches with a beam of 16" in said.stderr
+    assert found["transcript"] == expected["transcript"] != ""
+    assert found["confidence"] == pytest.approx(expected["confidence"], rel=1e-2, abs=1e-12)
+    frames = tmp_path / "frames.npy"
+    np.save(frames, run.model.codecs["input"].encode(Sound(samples, run.model.codecs["input"].rate)))
+    program = (
+        f"{BLOCK}client = runpy.run_path({str(folder / 'client.py')!r}); import numpy as np; "
+        f"x, one = np.load({str(frames)!r}), client['Transcriber'](); "
+        "[one.feed(x[k : k + 7]) for k in range(0, len(x), 7)]; print(one.transcript, end='')"
+    )
+    environment = {**os.environ, "PYTHONPATH": "", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
+    assert done.stdout.decode() == expected["transcript"], done.stderr.decode()

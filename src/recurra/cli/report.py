@@ -71,7 +71,7 @@ def _size(scored: Mapping[str, Any]) -> str:
         return f"{scored['symbols']:,} symbols, {scored['unknown_share']:.2%} unknown{read}"
     tokens = scored["tokens"]
     steps = (
-        counted(tokens, "token")
+        counted(tokens, scored.get("unit", "tokens").removesuffix("s"))
         if isinstance(tokens, int)
         else " and ".join(f"{count:,} {name}" for name, count in tokens.items()) + " tokens"
     )
