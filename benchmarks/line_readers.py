@@ -37,8 +37,8 @@ from recurra.tasks.transcription_scores import transcription_scores
 
 FOLDS = 5
 SETTINGS: Mapping[str, dict[str, Any]] = {
-    "mnist-strings": {"training.epochs": 3, "batching.size": 16, "training.learning_rate": 0.002},
-    "orand": {},
+    "mnist-strings": {"training.epochs": 8},
+    "orand": {"training.epochs": 100},
     "svhn-numbers": {"training.epochs": 60, "embedder.shift": 0.1},
     "iiit5k": {"embedder.stride": 2},
 }
