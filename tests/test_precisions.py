@@ -12,11 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from recurra import config as configuration
 from recurra import registry
 from recurra.data.sample import PNG
+from recurra.data.wav import written
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SMALL: dict[str, Any] = {
@@ -127,6 +129,16 @@ def lines(folder: Path) -> list[Path]:
     return [folder / "lines"]
 
 
+def recordings(folder: Path) -> Path:
+    draw = np.random.default_rng(0)
+    for k in range(24):
+        (folder / f"{k}.wav").write_bytes(
+            written(draw.integers(-9000, 9000, 1200 + 100 * (k % 3)).astype(np.int16), 8000)
+        )
+    rows = [f"{k}.wav,{'ab'[k % 2]},{('go', 'no')[k % 2]}" for k in range(24)]
+    return write(folder / "recordings.csv", "file,label,text\n" + "\n".join(rows) + "\n")
+
+
 def write(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
@@ -136,6 +148,8 @@ FILES: dict[str, Callable[[Path], Path | list[Path]]] = {
     "activity": movements,
     "pixels": pictures,
     "line-reader": lines,
+    "spoken-digits": recordings,
+    "transcribe": recordings,
     "generate": prose,
     "fill": prose,
     "answer": stories,

@@ -86,6 +86,8 @@ def make_model(recipe: str, settings: Mapping[str, Any] | None = None) -> Model:
         symbols["scale"] = Labels("label").take(["a", "b"])
     if "ngrams" in task.fields:
         symbols["ngrams"] = registry.construct("codec", task.fields["ngrams"].codec).fit([TEXT.split(), *WORDS] * 2)
+    if "texts" in task.fields:
+        symbols["texts"] = registry.construct("codec", task.fields["texts"].codec).fit([TEXT])
     torch.manual_seed(0)
     model = Model.from_config(config, symbols).eval()
     for parameter in model.parameters():
