@@ -150,7 +150,11 @@ def _check_codecs(config: Config, embedder: Any, task: Any) -> None:
 
 def _kinds_for_texts() -> list[str]:
     """Codecs of one long text."""
-    return [name for name in registry.names("codec") if forms_of(name) == ("text",)]
+    return [
+        name
+        for name in registry.names("codec")
+        if forms_of(name) == ("text",) and getattr(registry.find("codec", name), "comes_back", True)
+    ]
 
 
 def _check_tokens(config: Config, embedder: Any, task: Any) -> None:

@@ -60,6 +60,7 @@ NAMED = {
         "lines",
         "npz",
         "npz-jsonl",
+        "spoken-strings",
         "poems",
         "segmented",
         "sequences",

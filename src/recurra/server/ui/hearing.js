@@ -9,11 +9,11 @@ export class Hearing {
   constructor(node, complain) {
     this.node = node;
     this.complain = complain;
-    const picker = h("input", { type: "file", id: "recording", accept: ".wav,.flac,.ogg,.mp3,audio/*", "aria-label": "A recording", onchange: () => this.take(picker.files[0]) });
+    const picker = h("input", { type: "file", id: "recording", accept: ".wav,.flac,.ogg,.mp3,audio/*", onchange: () => this.take(picker.files[0]) });
     this.shown = h("canvas", { class: "wave", width: WIDTH, height: HEIGHT, role: "img", "aria-label": "The recording" });
     this.button = h("button", { type: "button", class: "quiet", onclick: () => this.record() }, "Speak");
     this.name = h("p", { class: "soft small" }, "Drop a recording here, choose one, or speak.");
-    node.append(this.shown, h("div", { class: "row" }, picker, this.button), this.name);
+    node.append(this.shown, h("div", { class: "row" }, h("label", { for: "recording" }, "A recording of yours"), picker, this.button), this.name);
     node.addEventListener("dragover", event => event.preventDefault());
     node.addEventListener("drop", event => {
       event.preventDefault();
