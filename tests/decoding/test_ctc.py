@@ -107,3 +107,19 @@ def test_too_few_frames():
     assert frames_needed([0, 0, 1, 1, 1]) == 8
     with pytest.raises(DataError, match="2 symbols want 3 frames, there are 2"):
         aligned(drawn(2), (0, 0), BLANK)
+
+
+def test_where_all_is_ruled_out_nothing_is_written():
+    class Never:
+        def start(self):
+            return 0
+
+        def extend(self, state, symbol):
+            return 0.0, 1
+
+        def end(self, state):
+            return -math.inf if state else 0.0
+
+    log_p = np.log(np.tile([0.9, 0.05, 0.05], (4, 1)))
+    (best,) = prefix_beam(log_p, BLANK, beam=1, scorer=Never())
+    assert best.symbols == () and best.log_p == pytest.approx(4 * math.log(0.05))

@@ -131,7 +131,10 @@ def prefix_beam(
     for prefix, parts in kept.items():
         total, (added, state) = _sum(*parts), known[prefix]
         ended.append(Prefix(prefix, total, total + added + (scorer.end(state) if scorer is not None else 0.0)))
-    return sorted(ended, key=lambda each: -each.score)
+    allowed = [each for each in ended if each.score > NEVER]
+    if not allowed:  # a scorer rules out all that the beam has kept: nothing is written
+        return [Prefix((), log_probability(log_p, (), blank), NEVER)]
+    return sorted(allowed, key=lambda each: -each.score)
 
 
 def log_probability(log_p: Floats, symbols: Sequence[int], blank: int) -> float:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from recurra.decoding.ngram import Floats, NgramModel, State
+
+KEPT = 4_000_000
+"""Numbers of distributions that are remembered at most; then all are forgotten."""
 
 
 class SymbolNgrams:
@@ -17,9 +21,17 @@ class SymbolNgrams:
     Fitted on `texts`, rows of symbols' numbers 0 … V − 1; the mark that begins and ends each is number V.
     """
 
-    def __init__(self, texts: Sequence[Sequence[int]], V: int, order: int, weight: float, bonus: float) -> None:
-        self.weight, self.bonus, self._mark = weight, bonus, V
+    weight, bonus = 1.0, 0.0
+
+    def __init__(self, texts: Sequence[Sequence[int]], V: int, order: int) -> None:
+        self._mark = V
         self._model = _Remembered(NgramModel(order).fit(np.array(_marked(texts, V), np.int64), V + 1))
+
+    def weighed(self, weight: float, bonus: float) -> SymbolNgrams:
+        """The same counts with these."""
+        found = copy(self)
+        found.weight, found.bonus = weight, bonus
+        return found
 
     def start(self) -> State:
         return (self._mark,)
@@ -47,16 +59,10 @@ class WordNgrams:
     that it never saw.
     """
 
-    def __init__(
-        self,
-        texts: Sequence[Sequence[int]],
-        space: int,
-        order: int,
-        weight: float,
-        bonus: float,
-        closed: bool,
-    ) -> None:
-        self.weight, self.bonus, self._space, self._closed = weight, bonus, space, closed
+    weight, bonus = 1.0, 0.0
+
+    def __init__(self, texts: Sequence[Sequence[int]], space: int, order: int, closed: bool) -> None:
+        self._space, self._closed = space, closed
         split = [words_of(text, space) for text in texts]
         self._numbers = {word: n for n, word in enumerate(dict.fromkeys(word for text in split for word in text))}
         self._beginnings = {word[:k] for word in self._numbers for k in range(len(word) + 1)}
@@ -64,6 +70,12 @@ class WordNgrams:
         self._unknown, self._mark = V, V + 1
         rows = [[self._numbers[word] for word in text] for text in split]
         self._model = _Remembered(NgramModel(order).fit(np.array(_marked(rows, self._mark), np.int64), V + 2))
+
+    def weighed(self, weight: float, bonus: float) -> WordNgrams:
+        """The same counts with these."""
+        found = copy(self)
+        found.weight, found.bonus = weight, bonus
+        return found
 
     def start(self) -> _Word:
         return _Word((), (self._mark,))
@@ -101,6 +113,8 @@ class _Remembered:
     def next(self, state: State) -> Floats:
         """Log-probabilities of what follows."""
         if state not in self._known:
+            if len(self._known) * self._model.vocabulary_size > KEPT:
+                self._known.clear()
             self._known[state] = self._model.step(state[:-1], state[-1])[0]
         return self._known[state]
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from recurra import registry
 from recurra.answers import Answer, Transcript
 from recurra.data.codecs.contract import Placed
+from recurra.data.codecs.folding import folded
 from recurra.data.fields import Codecs
 from recurra.decoding.ctc import Floats, Place, Scorer, aligned, frames_needed, likeliest_path, prefix_beam
 from recurra.decoding.written_language import SymbolNgrams, WordNgrams
@@ -130,7 +131,7 @@ class Transcribe(nn.Module):
         self.scores, self.ngrams, self.ngram_unit, self.closed = scores, ngrams, ngram_unit, closed
         self.dropout = dropout
         self.register_buffer("temperature", torch.ones(()))
-        self._scorers: dict[tuple[float, float], Scorer] = {}
+        self._language: SymbolNgrams | WordNgrams | None = None
 
     @property
     def main_metric(self) -> tuple[str, Literal["min", "max"]]:
@@ -263,7 +264,7 @@ class Transcribe(nn.Module):
             check_fields({**true, "transcript": _truth(true)}, guess, ("transcript",), n)
         truths = [_truth(example) for example in gold]
         folds = codecs is not None and getattr(codecs["target"], "folds", False)
-        compared = [text.lower() for text in truths] if folds else truths
+        compared = [folded(text) for text in truths] if folds else truths
         sure = [guess["confidence"] for guess in predicted if "confidence" in guess]
         places = [str(example.get("place", f"example {n}")) for n, example in enumerate(gold, 1)]
         scores = transcription_scores(
@@ -290,23 +291,22 @@ class Transcribe(nn.Module):
         return F.log_softmax(z.to(torch.promote_types(z.dtype, torch.float32)), -1)
 
     def _scorer(self, codecs: Codecs, options: TranscribeOptions) -> Scorer | None:
-        """What n-grams say, fitted once for a weight and a bonus; None of a run without."""
+        """What n-grams say, counted once; None of a run without."""
         if not self.ngrams:
             return None
-        key = (options.weight, options.bonus)
-        if key not in self._scorers:
+        if self._language is None:
             codec = codecs["target"]
             texts = [codec.encode(text).tolist() for text in codecs["texts"].texts]
             if self.ngram_unit == "symbols":
-                self._scorers[key] = SymbolNgrams(texts, codec.size, self.ngrams, *key)
+                self._language = SymbolNgrams(texts, codec.size, self.ngrams)
             else:
                 space = codec.encode(" ").tolist()
                 if len(space) != 1:
                     raise ConfigError(
                         'task.ngram_unit = "words" wants words parted by a space that is a symbol. Set it to "symbols".'
                     )
-                self._scorers[key] = WordNgrams(texts, space[0], self.ngrams, *key, closed=self.closed)
-        return self._scorers[key]
+                self._language = WordNgrams(texts, space[0], self.ngrams, self.closed)
+        return self._language.weighed(options.weight, options.bonus)
 
     def _symbols(
         self, places: Sequence[Place], symbols: Sequence[int], stride: int, example: Example, codecs: Codecs
@@ -335,7 +335,7 @@ class Transcribe(nn.Module):
     def _same(self, truth: Any, guess: str, codecs: Codecs) -> bool:
         text = truth if isinstance(truth, str) else " ".join(truth)
         folds = getattr(codecs["target"], "folds", False)
-        return normalised(text.lower() if folds else text) == normalised(guess)
+        return normalised(folded(text) if folds else text) == normalised(guess)
 
 
 def _rows(asked: Mapping[str, Tensor]) -> list[Floats]:

@@ -254,7 +254,7 @@ class Transduce(nn.Module):
 
     def demonstration(self, examples: Sequence[Example], codecs: Codecs, seed: int) -> Sequence[Example]:
         """Sources with the true targets beside them."""
-        kept = (*self.fields["input"].of, *(() if "source" in examples[0] else ("place",)))
+        kept = (*self.fields["input"].of, "place")
         return [
             {name: example[name] for name in kept if name in example} | {"references": allowed_answers(example)}
             for example in examples
