@@ -52,10 +52,10 @@ class Misread:
 
 
 def writes_transcripts(model: Model) -> bool:
-    """Whether its answers are transcripts, and can say where in numbers each symbol comes from."""
-    names = {each.name for each in fields(model.task.Options)}
-    answers = isinstance(model.task, Answers) and not isinstance(model.task, Starts)
-    return answers and {"alignment", "beam"} <= names and not hasattr(model.codecs["input"], "symbols")
+    """Whether it reads numbers and answers by symbols that lie somewhere in them."""
+    if isinstance(model.task, Starts) or not isinstance(model.task, Answers):
+        return False
+    return any(each.aligned for each in model.codecs.fields.values()) and not hasattr(model.codecs["input"], "symbols")
 
 
 def misread(model: Model, examples: Sequence[Example]) -> tuple[Misread, ...]:

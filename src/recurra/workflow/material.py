@@ -263,9 +263,8 @@ class Material:
             return f"{facts['symbols']['train']:,} {unit}"
         tokens = facts["tokens"]["train"]
         named = tokens if isinstance(tokens, Mapping) else {"": tokens}
-        amounts = [f"{count:,} {name}{' ' if name else ''}tokens" for name, count in named.items()]
-        if not hasattr(self.codecs["input"], "symbols"):  # of which there are steps, no tokens
-            amounts[0] = f"{next(iter(named.values())):,} steps"
+        words = {"": "tokens" if hasattr(self.codecs["input"], "symbols") else "steps", "steps": "steps"}
+        amounts = [f"{count:,} {words.get(name, f'{name} tokens')}" for name, count in named.items()]
         return f"{counted(facts['examples']['train'], 'example')}, {', '.join(amounts)}"
 
     def _prepare(self, part: str) -> list[Example]:
