@@ -149,6 +149,7 @@ def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if chromium is None:
         pytest.skip("there is no chromium")
+    playwright.expect.set_options(timeout=30_000)  # the first answer may wait for a compiler, five seconds are too few
     with playwright.sync_playwright() as started:
         opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield opened
