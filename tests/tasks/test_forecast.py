@@ -115,7 +115,7 @@ def test_a_window_that_ends_early_is_that_window_alone() -> None:
 def test_an_emission_is_asked_of_the_values_it_is_of(kind: str, apart: bool) -> None:
     embedder, core, task = made(apart, emission={"kind": kind}, subtract="none")
     batch = windows()
-    y = task._vectors(embedder, core, task._window(batch), Frame())
+    y = task._vectors(embedder, core, task.windows.learnt(batch), Frame())
     future = batch.fields["target"][:, L - 1 :]
     said = {name: task.coming.values(rows, 3) for name, rows in task.emission.distribution(y).items()}
     assert all(each.shape[:3] == (3, H, W) for each in said.values())
@@ -277,7 +277,7 @@ def test_a_recursive_forecast_reads_what_it_said() -> None:
     past = windows().fields["input"][:, :L]
     whole = task.ask(embedder, core, Batch({"input": past}))["forecast"]
     first = whole[:, :2]
-    task.look_back = L + 2
+    task.windows = replace(task.windows, look_back=L + 2)
     again = task.ask(embedder, core, Batch({"input": torch.cat((past, first), 1)}))["forecast"]
     assert torch.allclose(again[:, :3], whole[:, 2:], atol=1e-12)
     out = task.forward(embedder, core, windows())
@@ -344,7 +344,7 @@ def task_window(run: Any, example: Any, begin: int) -> Any:
     encoded = run.model.codecs.encode_all([example])
     batching = registry.construct("batching", {**run.config["batching"], "stride": 1, "size": 1})
     batches = batching.batches(encoded, run.model.codecs.layouts, whole=True)
-    return run.model.task._window(batches[begin])
+    return run.model.task.windows.learnt(batches[begin])
 
 
 def test_covariates_without_columns_are_said(file: Path, tmp_path: Path) -> None:

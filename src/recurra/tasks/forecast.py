@@ -20,11 +20,12 @@ from recurra.errors import ConfigError, DataError
 from recurra.nn.conformal import Conformal
 from recurra.nn.covariates import Covariates
 from recurra.nn.emissions.contract import middle_of
-from recurra.nn.frame import Frame, Window, tail
+from recurra.nn.frame import Frame, Window
 from recurra.nn.highway import Highway, training_windows
 from recurra.nn.pooling import Pooling, has_halves
 from recurra.nn.segments import FutureSegments
 from recurra.nn.unrolled import unrolled
+from recurra.nn.windows import Windows
 from recurra.registry import part
 from recurra.tasks.contract import Card
 from recurra.tasks.rolling_scores import levels_of
@@ -135,6 +136,7 @@ class Forecast(nn.Module):
         order = ("calendar", "known", "past")  # those known of the future first
         self.covariates, self.calendar = tuple(sorted({*covariates}, key=order.index)), calendar
         Calendar(calendar)  # which refuses what it does not know
+        self.windows = Windows(look_back, horizon, self.covariates)
         self.loss, self.season, self.dropout, self.scale = loss, season, dropout, scale
         self.beside_linear = linear
         self.conformal = Conformal(levels)
@@ -229,7 +231,7 @@ class Forecast(nn.Module):
         return self._loss(embedder, core, batch, measured=True)
 
     def _loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, measured: bool) -> Output:
-        window = self._window(batch)
+        window = self.windows.learnt(batch)
         past, future = window.past, window.future
         frame = self._frame(window)
         y = self._vectors(embedder, core, window, frame)
@@ -259,50 +261,12 @@ class Forecast(nn.Module):
 
     def _errors(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
         """How far values lie outside what is said of them, [B, levels, horizon, W]; below 0 inside of a range."""
-        window = self._window(batch)
+        window = self.windows.learnt(batch)
         frame = self._frame(window)
         y = self._vectors(embedder, core, window, frame)
         said, inside = self._distribution(y, window.past.shape[0]), frame.of_future(window.future)
         pairs = (self._own(said, level) for level in self.conformal.levels)
         return torch.stack([torch.maximum(low - inside, inside - high) for low, high in pairs], 1)
-
-    def _window(self, batch: Batch) -> Window:
-        """A batch of windows, as they are learnt from and scored. A sequence that is too short for what is looked back
-        on and the horizon looks back on one step."""
-        x, n, later = batch.fields["input"], batch.structure.values, batch.fields.get("target")
-        whole = [x if later is None else torch.cat((x[:, :1], later), 1)]
-        for name in self.covariates:
-            given, following = batch.fields[name], batch.fields.get(f"next_{name}")
-            if later is not None:  # as long as both together; the last step of what is past is read nowhere
-                pair = (given, given[:, -1:]) if following is None else (given[:, :1], following)
-                given = torch.cat(pair, 1)
-            whole.append(given)
-        known = len({*self.covariates} - {"past"})
-        n = n if n is None or later is None else n + 1
-        window = Window.cut(whole, n, self.horizon, known)
-        gaps = {name: batch.fields[name][:, : window.past.shape[1]] for name in GAPS if name in batch.fields}
-        future = window.future
-        if "target_seen" in batch.fields:
-            seen = torch.cat((batch.fields["seen"][:, :1], batch.fields["target_seen"]), 1)
-            future = future.masked_fill(Window.cut([seen], n, self.horizon).future < 0.5, torch.nan)
-        return replace(window, gaps=gaps, future=future)
-
-    def _asked(self, batch: Batch) -> Window:
-        """A batch of series, as the steps behind them are asked for."""
-        n = batch.structure.values
-        past, lengths = tail(batch.fields["input"], n, self.look_back)
-        beside = [tail(self._given(batch, name), n, self.look_back)[0] for name in self.covariates]
-        to_come = [self._given(batch, f"{name}_to_come") for name in self.covariates if name != "past"]
-        gaps = {name: tail(batch.fields[name], n, self.look_back)[0] for name in GAPS if name in batch.fields}
-        return Window(past, lengths, past[:, :0], beside, to_come, gaps)
-
-    def _given(self, batch: Batch, name: str) -> Tensor:
-        if name not in batch.fields:
-            raise DataError(
-                f"no {name.removesuffix('_to_come')} beside the series{' for the steps to come' if '_' in name else ''}"
-                ", which this run reads (task.covariates). Give a file that has it, as the training data had."
-            )
-        return batch.fields[name]
 
     @property
     def _seasonal(self) -> int:
@@ -401,7 +365,7 @@ class Forecast(nn.Module):
 
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
         """ "forecast" [B, horizon, W] of what follows the input, and of ranges, by their level, "low_80", "high_80"."""
-        window = self._asked(batch)
+        window = self.windows.asked(batch)
         frame = self._frame(window)
         y = self._vectors(embedder, core, window, frame)
         said = self._distribution(y, window.past.shape[0])
