@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import numpy as np
 import pytest
 
 import recurra
-from recurra import cli
+from recurra import checkpoint, cli
 from recurra.config import load_recipe, write_config
 from recurra.data.stacked import packed
-from recurra.errors import ConfigError, DataError, NotCausal
+from recurra.errors import CheckpointError, ConfigError, DataError, NotCausal
 from recurra.export import write
 from recurra.export.opened import load_export
 
@@ -68,6 +69,26 @@ def test_a_run_says_what_it_scored(made: tuple[Any, list[str], Path]) -> None:
     assert run.evaluate(*files, baseline=False, settings=GREEDY)["examples"] == len(TEXTS)
     alone, twice = (run.evaluate(*files, baseline=False, settings=GREEDY, beside=some) for some in ((), [run]))
     assert twice["model"] == pytest.approx(alone["model"])
+
+
+def test_a_beam_is_as_sure_as_validation_says(made: tuple[Any, list[str], Path], tmp_path: Path) -> None:
+    run, files, _ = made
+    assert run.model.task.ranking[0] == 1 and run.model.task.ranking[1:].isfinite().all()
+    again = recurra.load(run.path)
+    assert again.model.task.ranking.tolist() == run.model.task.ranking.tolist()
+    shutil.copytree(run.path, tmp_path / "before")
+    path = tmp_path / "before" / "model.safetensors"
+    tensors, metadata = checkpoint.load_tensors(path)
+    del tensors["task.ranking"]
+    checkpoint.save_tensors(path, tensors, metadata)
+    before = recurra.load(tmp_path / "before")
+    x = {"vectors": np.load(files[0])["features"][:12]}
+    (new,), (old,) = run.predict(x), before.predict(x)
+    assert old["transcript"] == new["transcript"] and old["confidence"] != new["confidence"]
+    del tensors["task.linear.bias"]
+    checkpoint.save_tensors(path, tensors, metadata)
+    with pytest.raises(CheckpointError, match=r"has no weights 'task\.linear\.bias'"):
+        recurra.load(tmp_path / "before")
 
 
 def test_answers_and_where_they_come_from(

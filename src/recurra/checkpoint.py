@@ -198,8 +198,13 @@ def fingerprint(model: nn.Module) -> str:
 
 
 def restore_weights(model: nn.Module, saved: Mapping[str, Tensor], path: Path) -> None:
-    """Copy saved weights into a model of the same form; `path` is named where names or shapes differ."""
+    """Copy saved weights into a model of the same form; `path` is named where names or shapes differ. Those that a
+    module's `may_lack` names stay as they are where the file has none: it was written before there were any."""
     own = weights(model)
+    later = {
+        f"{place}.{name}".lstrip(".") for place, module in model.named_modules() for name in _may_lack(module)
+    } - saved.keys()
+    own = {name: tensor for name, tensor in own.items() if name not in later}
     for name in sorted(own.keys() ^ saved.keys()):
         trouble = "has no" if name in own else "has, and the model has not,"
         raise CheckpointError(f"{path} {trouble} weights {name!r}: {_OTHER_MODEL}")
@@ -208,6 +213,11 @@ def restore_weights(model: nn.Module, saved: Mapping[str, Tensor], path: Path) -
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(saved[name])
+
+
+def _may_lack(module: Any) -> tuple[str, ...]:
+    found: tuple[str, ...] = getattr(module, "may_lack", ())
+    return found
 
 
 def check_tensor(path: Path, name: str, saved: Tensor, like: Tensor, move: str) -> None:

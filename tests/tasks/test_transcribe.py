@@ -10,7 +10,7 @@ import torch
 
 from recurra.baselines.translate import Frequent
 from recurra.baselines.warped_neighbour import WarpedNeighbour
-from recurra.decoding.ctc import log_probability
+from recurra.decoding.ctc import collapsed, likeliest_path, log_probability, prefix_beam
 from recurra.errors import ConfigError, DataError
 from recurra.nn.softmax import IGNORED
 from recurra.tasks.contract import make_options
@@ -76,7 +76,12 @@ def answered(task: Transcribe, log_p: np.ndarray, **options: Any) -> dict[str, A
         def value(self, field, example):
             return example["vectors"]
 
-    asked = {"symbols": torch.tensor(log_p)[None], "stride": torch.ones(1), "temperature": task.temperature[None]}
+    asked = {
+        "symbols": torch.tensor(log_p)[None],
+        "stride": torch.ones(1),
+        "temperature": task.temperature[None],
+        "ranking": task.ranking,
+    }
     example = {"vectors": np.zeros((len(log_p), 3)), "place": "here"}
     (found,) = task.answers(asked, [example], Held(codecs), make_options(task, {}, options))
     return found.json()
@@ -103,6 +108,58 @@ def test_an_answer_has_its_confidence_and_where_symbols_come_from():
     task.temperature.fill_(2.0)
     assert answered(task, log_p)["confidence"] == pytest.approx(math.sqrt(p))
     assert len(answered(task, log_p, beam=4, top=3)["others"]) == 3
+
+
+def random_rows(N: int, T: int = 7, seed: int = 0) -> torch.Tensor:
+    """Of some sequences more is known than of others."""
+    random = np.random.default_rng(seed)
+    z = torch.from_numpy(random.normal(size=(N, T, 5)) * random.uniform(1, 12, (N, 1, 1)))
+    return z.log_softmax(-1)
+
+
+def test_the_confidence_of_a_beam_is_fitted_to_what_it_finds():
+    """Truths drawn by what is said: about as many are right as the search is sure."""
+    task, N = task_of(), 2000
+    log_p = random_rows(N)
+    paths = torch.distributions.Categorical(logits=log_p).sample().numpy()
+    texts = ["".join("abcd"[k] for k in collapsed(path, 4)) for path in paths.tolist()]
+    codec = SimpleNamespace(size=4, decode=lambda ids: "".join("abcd"[k] for k in ids))
+
+    class Held(dict):
+        def value(self, field, example):
+            return example["transcript"] if field == "target" else None
+
+    codecs = Held(target=codec, input=object())
+    options = TranscribeOptions(beam=6)
+    assert task.calibrates(options) and not task.calibrates(options.quick)
+    examples = [{"transcript": text} for text in texts]
+    batches = [({"symbols": log_p[k : k + 50]}, examples[k : k + 50]) for k in range(0, N // 2, 50)]
+    task.calibrate_search(iter(batches), codecs, options)
+    assert task.ranking[0] == 1
+    asked = {
+        "symbols": log_p[N // 2 :],
+        "stride": torch.ones(1),
+        "temperature": task.temperature[None],
+        "ranking": task.ranking,
+    }
+    found = [each.json() for each in task.answers(asked, examples[N // 2 :], codecs, options)]
+    sure = np.array([each["confidence"] for each in found])
+    right = np.array([each["transcript"] == text for each, text in zip(found, texts[N // 2 :], strict=True)])
+    assert abs(sure.mean() - right.mean()) < 0.06
+    assert sure[right].mean() > sure[~right].mean() + 0.05
+    (greedy,) = task.answers({**asked, "symbols": log_p[:1]}, examples[:1], codecs, options.quick)
+    best = likeliest_path(log_p[0].numpy(), 4)
+    assert greedy.json()["confidence"] == pytest.approx(math.exp(best.log_p))
+    without = task.answers({**asked, "ranking": torch.zeros(4)}, examples[N // 2 :], codecs, options)
+    hypotheses = prefix_beam(log_p[N // 2].numpy(), 4, 6, None, -9.0)
+    assert without[0].json()["confidence"] == pytest.approx(math.exp(hypotheses[0].log_p))
+
+
+def test_a_beam_without_labelled_examples_is_left_as_it_is():
+    task = task_of()
+    codecs = type("Held", (dict,), {"value": lambda self, field, example: None})(target=None)
+    task.calibrate_search([({"symbols": random_rows(1)}, [{}])], codecs, TranscribeOptions(beam=3))
+    assert task.ranking.tolist() == [0.0] * 4
 
 
 def test_options_out_of_range():

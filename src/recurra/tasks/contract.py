@@ -189,6 +189,23 @@ class Calibrates(Protocol):
 
 
 @runtime_checkable
+class CalibratesSearch(Protocol):
+    """A task whose searches are judged by numbers of their own: what validation examples say by the search of the
+    recipe, once training has ended."""
+
+    def calibrates(self, options: Any) -> bool:
+        """Whether a search with these options is."""
+
+    def calibrate_search(
+        self,
+        asked: Iterable[tuple[Mapping[str, Tensor], Sequence[Example]]],
+        codecs: Codecs,
+        options: Any,
+    ) -> None:
+        """Choose them by what `ask` said of batches of labelled examples, as they come."""
+
+
+@runtime_checkable
 class Conforms(Protocol):
     """A task whose ranges are set by windows held out from training, when that has ended."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -16,7 +16,18 @@ from recurra.answers import Answer, Transcript
 from recurra.data.codecs.contract import Placed
 from recurra.data.codecs.folding import folded
 from recurra.data.fields import Codecs
-from recurra.decoding.ctc import Floats, Place, Scorer, aligned, frames_needed, likeliest_path, prefix_beam
+from recurra.decoding.confidence import confidence, fitted_weights, margin
+from recurra.decoding.ctc import (
+    NEVER,
+    Floats,
+    Place,
+    Prefix,
+    Scorer,
+    aligned,
+    frames_needed,
+    likeliest_path,
+    prefix_beam,
+)
 from recurra.decoding.written_language import SymbolNgrams, WordNgrams
 from recurra.errors import ConfigError, DataError
 from recurra.nn.softmax import IGNORED
@@ -93,7 +104,9 @@ class Transcribe(nn.Module):
     `ngrams` above 0 keeps the training transcripts in the run, whose n-grams of so many symbols or words (`ngram_unit`)
     a beam makes use of: it looks for the greatest log p(transcript | x) + weight · log p_n-gram + bonus · units. With
     `closed` it writes words of the training transcripts alone. `scores` says what the best weights are chosen by.
-    A transcript is said to be right with p^(1/τ), τ chosen by the validation examples (`calibrate`).
+    The transcript of the likeliest path is said to be right with p^(1/τ), τ chosen by the validation examples. Where
+    the recipe searches by a beam, what a beam finds is with σ(a + b·margin + c·score) (`recurra.decoding.confidence`),
+    fitted to what it finds of them when training has ended; in a run without these weights with p^(1/τ), too.
 
     Reads the fields "input" and "target" [B, U], numbers of symbols padded with `IGNORED`; the blank is numbered behind
     them. Raises `DataError` for a transcript that has no path, as the steps are too few.
@@ -109,6 +122,9 @@ class Transcribe(nn.Module):
     Options: ClassVar[type] = TranscribeOptions
 
     temperature: Tensor
+    ranking: Tensor
+    """[4]: 1 where the weights of a beam's confidence are fitted, and these."""
+    may_lack = ("ranking",)
 
     def __init__(
         self,
@@ -131,6 +147,7 @@ class Transcribe(nn.Module):
         self.scores, self.ngrams, self.ngram_unit, self.closed = scores, ngrams, ngram_unit, closed
         self.dropout = dropout
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("ranking", torch.zeros(4))
         self._language: SymbolNgrams | WordNgrams | None = None
 
     @property
@@ -183,11 +200,15 @@ class Transcribe(nn.Module):
         return Output(losses.sum(), int(counts.sum()), int((steps > 0).sum()), state)
 
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """ "symbols" [B, T, V + 1], log y of the core's steps, behind an end nothing but the blank; "temperature" [1];
-        "stride" [1], the steps of the input that are one of the core's."""
+        """ "symbols" [B, T, V + 1], log y of the core's steps, behind an end nothing but the blank; "temperature" [1]
+        and "ranking" [4], which make confidences; "stride" [1], the steps of the input that are one of the core's."""
         x, structure = embedder(batch)
         log_p = self._log_p(core(x, structure, None)[0])
-        numbers = {"temperature": self.temperature.reshape(1), "stride": self.temperature.new_full((1,), self.stride)}
+        numbers = {
+            "temperature": self.temperature.reshape(1),
+            "ranking": self.ranking.reshape(4),
+            "stride": self.temperature.new_full((1,), self.stride),
+        }
         if structure.values is None:
             return {"symbols": log_p, **numbers}
         behind = torch.arange(log_p.shape[1], device=log_p.device)[None] >= structure.values[:, None]  # [B, T]
@@ -229,24 +250,51 @@ class Transcribe(nn.Module):
         self.temperature.fill_(fitted_temperature(np.array(log_p), np.array(right, bool)))
         return [{**each, "temperature": self.temperature.reshape(1)} for each in asked]
 
+    def calibrates(self, options: TranscribeOptions) -> bool:
+        """A beam."""
+        return options.beam > 1
+
+    def calibrate_search(
+        self,
+        asked: Iterable[tuple[Mapping[str, Tensor], Sequence[Example]]],
+        codecs: Codecs,
+        options: TranscribeOptions,
+    ) -> None:
+        """Choose the weights of a beam's confidence by which of the transcripts that it finds are right."""
+        scorer, margins, best, right = self._scorer(codecs, options), list[float](), list[float](), list[bool]()
+        for each, some in asked:
+            for rows, example in zip(_rows(each), some, strict=True):
+                truth = codecs.value("target", example)
+                scores = _scores(found := prefix_beam(rows, self.blank, options.beam, scorer, UNLIKELY))
+                if truth is not None and scores[0] > NEVER:
+                    margins.append(margin(scores))
+                    best.append(scores[0])
+                    right.append(self._same(truth, self._written(found[0].symbols, codecs), codecs))
+        if right:
+            weights = torch.from_numpy(fitted_weights(margins, best, right))
+            self.ranking.copy_(torch.cat((weights.new_ones(1), weights)))
+
     def answers(
         self, asked: Mapping[str, Tensor], examples: Sequence[Example], codecs: Codecs, options: TranscribeOptions
     ) -> list[Answer]:
         scorer = self._scorer(codecs, options) if options.beam > 1 else None
         blank, stride, temperature = codecs["target"].size, int(asked["stride"][0]), float(asked["temperature"][0])
+        weights = asked["ranking"].tolist() if "ranking" in asked else [0.0]  # an export of before has none
         found = []
         for rows, example in zip(_rows(asked), examples, strict=True):
             if options.beam == 1:
                 best, *others = [likeliest_path(rows, blank)]
             else:
                 best, *others = prefix_beam(rows, blank, options.beam, scorer, UNLIKELY)
+            ranked = options.beam > 1 and weights[0] == 1
+            sure = confidence(_scores([best, *others]), weights[1:]) if ranked else np.exp(best.log_p / temperature)
             unit, symbols = "steps", list[dict[str, Any]]()
             if options.alignment:
                 places = aligned(rows, best.symbols, blank)
                 unit, symbols = self._symbols(places, best.symbols, stride, example, codecs)
             transcript = Transcript(
                 self._written(best.symbols, codecs),
-                float(np.exp(best.log_p / temperature)),
+                float(sure),
                 str(example.get("place", "")),
                 symbols,
                 unit,
@@ -336,6 +384,11 @@ class Transcribe(nn.Module):
         text = truth if isinstance(truth, str) else " ".join(truth)
         folds = getattr(codecs["target"], "folds", False)
         return normalised(folded(text) if folds else text) == normalised(guess)
+
+
+def _scores(found: Sequence[Prefix]) -> list[float]:
+    """What transcripts are ranked by."""
+    return [each.score for each in found]
 
 
 def _rows(asked: Mapping[str, Tensor]) -> list[Floats]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from recurra import registry
-from recurra.asking.answering import Questions, answer, questions
+from recurra.asking.answering import Questions, answer, questions, said
 from recurra.asking.stopped import Stopped
 from recurra.config import Config, Data
 from recurra.data.codecs.contract import Opens, Varies
@@ -27,6 +29,7 @@ from recurra.tasks.contract import (
     Adapts,
     Begins,
     BeginsWith,
+    CalibratesSearch,
     ChecksExamples,
     Conforms,
     JudgedByLoss,
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 FEWEST = 16
 """Validation examples, or steps of one, that are validated on at least."""
+SEARCHED, AT_ONCE = 500, 16
+"""Validation examples that a search is judged by at most, and those of them that are asked at a time."""
 SYMBOLS = {"input": "symbols", "target": "target symbols", "label": "labels", "ngrams": "n-grams", "scale": "scales"}
 """What a vocabulary has so many of, where that is not called like its field."""
 
@@ -203,14 +208,35 @@ class Material:
             model.train(training)
         return Validation(metric, self._task.score(self._valid, found).metrics[metric], direction == "max")
 
-    def conform(self, model: Model, device: torch.device) -> bool:
-        """Let a trained model's task set its ranges by the validation examples; gives whether it has any."""
-        if not isinstance(model.task, Conforms):
+    def conform(self, model: Model, device: torch.device, seed: int = 0, seconds: float = math.inf) -> bool:
+        """Let a trained model's task set its ranges by the validation examples, or how sure what its search finds is;
+        gives whether it has any. A search is asked for so many examples as take that long, drawn by the seed."""
+        task = model.task
+        if isinstance(task, Conforms):
+            batches = self._batching.batches(self._encoded["valid"], self.codecs.layouts, whole=True)
+            with stage("setting ranges"):
+                task.conform(model.embedder, model.core, (moved(batch, device) for batch in batches))
+            return True
+        options = make_options(task, self.config.get("search", {}), {})
+        if not isinstance(task, CalibratesSearch) or not task.calibrates(options):
             return False
-        batches = self._batching.batches(self._encoded["valid"], self.codecs.layouts, whole=True)
-        with stage("setting ranges"):
-            model.task.conform(model.embedder, model.core, (moved(batch, device) for batch in batches))
+        with stage("fitting confidences"):
+            task.calibrate_search(self._asked_in_turn(model, device, seed, seconds), self.codecs, options)
         return True
+
+    def _asked_in_turn(
+        self, model: Model, device: torch.device, seed: int, seconds: float
+    ) -> Iterator[tuple[Mapping[str, torch.Tensor], list[Example]]]:
+        """What a model says of validation examples in an order that the seed draws, a few at a time, until the seconds
+        are over."""
+        begun = time.monotonic()
+        rows = np.random.default_rng(seed).permutation(len(self._judge))[:SEARCHED].tolist()
+        for first in steps(range(0, len(rows), AT_ONCE), "fitting confidences", "batches"):
+            if first >= FEWEST and time.monotonic() - begun > seconds:
+                return
+            asked = questions([model], [self._judge[row] for row in rows[first : first + AT_ONCE]])
+            for places, said_ in said([model], asked, device):
+                yield said_, [asked.examples[place] for place in places]
 
     def input_ids(self) -> list[NDArray[np.int64]]:
         """The numbers of the training examples' symbols, without end marks."""

@@ -34,6 +34,8 @@ BEYOND, AT_LEAST = 0.2, 10.0
 """Scoring may take so much of a budget beyond it, and what training has left of it; seconds that it may always take."""
 OF_MODEL, OF_BASELINES = 0.25, 0.8
 """Shares of the time left that the model's answers to a part may take where baselines follow, and these."""
+OF_SEARCH = 0.03
+"""Share of a budget that goes beyond it to find out how sure what a search finds is."""
 NAMES = {"test": "test", "valid": "validation"}
 SHOWN = "what is shown"
 Write = Callable[[dict[str, Any]], None]
@@ -189,6 +191,12 @@ def _allowed(settings: Training, result: Result) -> float:
     if settings.max_minutes is None:
         return math.inf
     return max(AT_LEAST, ((1 + BEYOND) * settings.max_minutes - result.minutes) * 60)
+
+
+def for_searching(settings: Training) -> float:
+    """Seconds that the recipe's search may take on validation examples before it is scored; infinite without a
+    budget."""
+    return math.inf if settings.max_minutes is None else max(AT_LEAST, OF_SEARCH * settings.max_minutes * 60)
 
 
 def _sequence(run: Run, examples: Sequence[Example]) -> str | None:

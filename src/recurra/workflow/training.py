@@ -178,7 +178,7 @@ def _execute(
         raise Stopped(f"stopped after step {result.step:,} and saved. Go on: {again}", result.signal or signal.SIGINT)
     say(_ended(result, training))
     run, kept = load_run(folder.path, device=training.device), folder.report
-    if material.conform(run.model, run.device):
+    if material.conform(run.model, run.device, training.seed, results.for_searching(training)):
         checkpoint.save_model(folder.model, run.model, checkpoint.load_tensors(folder.model)[1])
 
     def write(found: dict[str, Any]) -> None:
