@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # What computes, and what travels to other processors; tests that restrict themselves are among all tests.
-SLICE := tests/engine/native/test_memory.py tests/engine/test_choose.py tests/engine/test_demands.py tests/engine/test_record.py \
+SLICE := tests/engine/native/test_memory.py tests/engine/native/test_pictures.py tests/engine/test_choose.py tests/engine/test_demands.py tests/engine/test_record.py \
 	tests/nn/test_step.py tests/nn/test_recurrent.py \
 	$(addprefix tests/export/test_export.py::test_,weights_in_eight_bits_are_smaller_and_nearly_the_same \
 	eight_bit_products_fit_where_two_are_added_in_sixteen_bits)

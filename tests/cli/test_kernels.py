@@ -40,6 +40,7 @@ def test_build_ahead_and_clear(folder: Path, capsys) -> None:
         "instructions": "portable",
         "folder": str(folder),
         "kernel": both("not built"),
+        "pictures": both("not built"),
         "cells": {"lstm": both("not built"), "gru": both("not built")},
     }
     assert list(folder.iterdir()) == []
@@ -53,10 +54,12 @@ def test_build_ahead_and_clear(folder: Path, capsys) -> None:
         f"folder: {folder}",
         "",
         "time loop  float: ready, double: ready",
+        "pictures   float: ready, double: ready",
         "lstm       float: ready, double: ready",
     ]
-    assert [line.split()[2] for line in said.err.splitlines()] == ["kernel", "kernel", "cell-lstm", "cell-lstm"]
-    assert len(list(folder.iterdir())) == 4
+    compiled = [line.split()[2] for line in said.err.splitlines() if line.startswith("recurra: compiling ")]
+    assert compiled == [*["kernel"] * 2, *["pictures"] * 2, *["cell-lstm"] * 2]
+    assert len(list(folder.iterdir())) == 6
 
     assert cli.call(["kernels", "gru", "lstm", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -65,7 +68,7 @@ def test_build_ahead_and_clear(folder: Path, capsys) -> None:
 
     (folder / "somebody's.so").touch()
     assert cli.call(["kernels", "--clear"]) == 0
-    assert capsys.readouterr().out == "4 files removed.\n"
+    assert capsys.readouterr().out == "6 files removed.\n"
     assert [file.name for file in folder.iterdir()] == ["somebody's.so"]
     old.touch()
     assert cli.call(["kernels", "--clear", "--json"]) == 0
@@ -75,7 +78,7 @@ def test_build_ahead_and_clear(folder: Path, capsys) -> None:
 def test_all_cells_where_none_is_named(folder: Path, capsys) -> None:
     assert cli.call(["kernels"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[0] for line in lines[4:]] == ["time loop", *registry.names("cell")]
+    assert [line.split("  ")[0] for line in lines[4:]] == ["time loop", "pictures", *registry.names("cell")]
     assert all(line.endswith("  float: not built, double: not built") for line in lines[4:])
 
 

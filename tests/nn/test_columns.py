@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from recurra import registry
 from recurra.errors import ConfigError
@@ -116,6 +117,16 @@ def test_strokes_grow_and_shrink() -> None:
     torch.manual_seed(0)
     ink = Distortions(stroke=0.5).applied(line, None).sum((1, 2)) / 9
     assert ink.min() < 0.6 and ink.max() > 1.8 and abs(float(ink.mean()) - 1.125) < 0.1
+
+
+@pytest.mark.parametrize("shape", [(3, 9, 7), (2, 1, 4), (2, 2, 1), (1, 3, 2)])
+def test_strokes_grow_by_the_largest_of_the_pixels_around(shape: tuple[int, ...], monkeypatch) -> None:
+    torch.manual_seed(4)
+    x = torch.randn(shape)
+    for share, largest in ((0.5, True), (-0.5, False)):
+        monkeypatch.setattr("recurra.nn.distortions._drawn", lambda x, count, s=share: torch.full((count,), 2 * s))
+        around = max_pool2d(x if largest else -x, 3, 1, 1) * (1 if largest else -1)
+        assert torch.allclose(Distortions(stroke=0.5).applied(x, None), x + 0.5 * (around - x))
 
 
 @pytest.mark.parametrize(

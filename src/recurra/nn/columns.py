@@ -12,6 +12,7 @@ from recurra.errors import ConfigError
 from recurra.limits import check_layers, check_size
 from recurra.nn.distortions import Distortions
 from recurra.nn.dropout import dropout
+from recurra.nn.pictures import normed, rectified, until
 from recurra.nn.spectral import Spectral
 from recurra.registry import part
 from recurra.types import Batch, Lengths, Sizes
@@ -105,13 +106,14 @@ class ColumnEmbedder(nn.Module):
         if self.training:
             x = self.spectral.changed(x.transpose(0, 1), lengths).transpose(0, 1)
             x = self.distortions.applied(x, lengths)
+        if lengths is not None:
+            x = x * until(there, T, x.dtype)[:, :, None]
         x = F.pad(x, (0, self.rows * 2 ** len(self.channels) - H, 0, self.segment - 1))
-        x = x[:, None].contiguous(memory_format=torch.channels_last)  # [B, C, T, rows]
+        # [B, 1, T, rows] in the strides of channels side by side, so that convolutions give theirs so, too.
+        x = x.contiguous()[..., None].permute(0, 3, 1, 2)
         for k, block in enumerate(self.blocks):
-            valid = (torch.arange(x.shape[2], device=x.device) < there[:, None])[:, None, :, None]  # [B, 1, T, 1]
-            x = block(x * valid, valid)
             columns = 2 if k < self.halved else 1
-            x = F.max_pool2d(x, (columns, 2))
+            x = block(x, there, (columns, 2))
             there = (there + columns - 1) // columns
         x = x.permute(2, 0, 3, 1).flatten(2)  # [T, B, rows · C]
         x = dropout(self.linear(x), self.dropout, self.training)
@@ -119,47 +121,43 @@ class ColumnEmbedder(nn.Module):
 
 
 class _Block(nn.Module):
-    """`depth` convolutions, from the second on added to what they read."""
+    """`depth` convolutions, from the second on added to what they read, and the largest of each `pooled` pixels.
+
+    Reads and gives [B, C, T, rows], zero behind the `ends` [B] of pictures.
+    """
 
     def __init__(self, before: int, channels: int, depth: int, norm: str) -> None:
         super().__init__()
         self.first = _Convolution(before, channels, norm)
         self.others = nn.ModuleList(_Convolution(channels, channels, norm) for _ in range(depth - 1))
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        x = self.first(x, valid)
-        for convolution in self.others:
-            x = x + convolution(x, valid)
+    def forward(self, x: Tensor, ends: Tensor, pooled: tuple[int, int]) -> Tensor:
+        sizes = [(1, 1)] * len(self.others) + [pooled]
+        x = self.first(x, ends, sizes[0])
+        for convolution, size in zip(self.others, sizes[1:], strict=True):
+            x = convolution(x, ends, size, x)
         return x
 
 
 class _Convolution(nn.Module):
-    """relu(norm(w ∗ x)) of [B, C, T, rows], zero where `valid` [B, 1, T, 1] is not."""
+    """relu(norm(w ∗ x)), with what is `added`, pooled: as `pictures.normed` says."""
 
     def __init__(self, before: int, channels: int, norm: str) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(before, channels, 3, padding=1, bias=norm == "none")
         self.norm = _PictureNorm(channels) if norm == "picture" else None
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+    def forward(self, x: Tensor, ends: Tensor, pooled: tuple[int, int], added: Tensor | None = None) -> Tensor:
         x = self.convolution(x)
-        if self.norm is not None:
-            x = self.norm(x, valid)
-        return x.relu() * valid
+        if self.norm is None:
+            return rectified(x, ends, pooled, added)
+        return normed(x, ends, self.norm.weight, self.norm.bias, self.norm.eps, pooled, added)
 
 
 class _PictureNorm(nn.Module):
-    """γ_c (x − mean) / √(var + ε) + β_c, mean and variance of all valid pixels of a picture in all channels: one
-    picture's do not depend on others', in training neither. Source: Wu & He 2018, with one group."""
+    """The weights of `pictures.normed`."""
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
         self.eps = eps
-
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        n = (valid.sum((1, 2, 3), keepdim=True) * (x.shape[1] * x.shape[3])).clamp(min=1)
-        mean = (x * valid).sum((1, 2, 3), keepdim=True) / n
-        x = (x - mean) * valid
-        scale = (x.square().sum((1, 2, 3), keepdim=True) / n + self.eps).rsqrt() * self.weight[:, None, None]
-        return torch.addcmul(self.bias[:, None, None], x, scale)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recurra.engine.native import build, compiler, machine
+from recurra.engine.native import build, compiler, machine, pictures
 
 CACHED = (
     *(
@@ -22,7 +22,7 @@ CACHED = (
         build.cache_folder,
         build.notify_once,
     ),
-    *(machine.kernel, machine.machine),
+    *(machine.kernel, machine.machine, pictures.library),
 )
 
 

@@ -13,12 +13,14 @@ from recurra.engine.native.machine import REALS, cell_source
 from recurra.equations.derive import PLAIN
 from recurra.progress import steps
 
+SHARED = {"kernel": "time loop", "pictures": "pictures"}
+"""What is not one cell's, by file, in words."""
 READY, MISSING = "ready", "not built"
 LIBRARY = re.compile(rf".+-({'|'.join(REALS.values())})-({'|'.join(build.INSTRUCTIONS)})-[0-9a-f]{{20}}\.so")
 
 
 def take(names: Iterable[str], compile_missing: bool = False) -> dict[str, Any]:
-    """`{"compiler", "instructions", "folder", "kernel": {real: state}, "cells": {name: {real: state}}}`.
+    """`{"compiler", "instructions", "folder", "kernel": {real: state}, "pictures": {real: state}, "cells": {name: …}}`.
 
     A state is "ready", "not built" (it is compiled when it is first needed), or why it cannot be built. The code is
     that of a plain layer: one with masks, a projection or nothing below it has its own, made when it is needed.
@@ -28,7 +30,7 @@ def take(names: Iterable[str], compile_missing: bool = False) -> dict[str, Any]:
         "compiler": None if words is None else shlex.join(words),
         "instructions": build.instructions(),
         "folder": str(build.cache_folder()),
-        "kernel": {real: _state("kernel", None, real, True, compile_missing) for real in REALS.values()},
+        **{name: {real: _state(name, None, real, True, compile_missing) for real in REALS.values()} for name in SHARED},
         "cells": {},
     }
     for name in steps([*names], "looking after", "cells"):
@@ -51,7 +53,8 @@ def _state(name: str, text: str | None, real: str, openmp: bool, compile_missing
 
 def failed(found: dict[str, Any]) -> list[str]:
     """Why something cannot be built, each reason once."""
-    states = [state for row in (found["kernel"], *found["cells"].values()) for state in row.values()]
+    rows = [*(found[name] for name in SHARED), *found["cells"].values()]
+    states = [state for row in rows for state in row.values()]
     return list(dict.fromkeys(state for state in states if state not in (READY, MISSING)))
 
 
@@ -65,7 +68,7 @@ def described(found: dict[str, Any]) -> list[str]:
     ]
     if found["compiler"] is None:
         return lines
-    rows = {"time loop": found["kernel"], **found["cells"]}
+    rows = {**{words: found[name] for name, words in SHARED.items()}, **found["cells"]}
     width = max(map(len, rows))
     states = {name: {real: s.partition("\n")[0] for real, s in row.items()} for name, row in rows.items()}
     table = [f"{name:<{width}}  " + ", ".join(f"{r}: {s}" for r, s in row.items()) for name, row in states.items()]
