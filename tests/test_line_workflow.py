@@ -11,7 +11,9 @@ import pytest
 
 import recurra
 from recurra import cli
+from recurra.config import load_recipe, with_settings
 from recurra.errors import ConfigError, DataError
+from recurra.workflow.material import Material
 
 Image = pytest.importorskip("PIL.Image", reason="the extra images is not installed")
 TINY = {
@@ -67,6 +69,33 @@ def test_a_folder_becomes_a_run_that_reads(run: Any, capsys: pytest.CaptureFixtu
     assert cli.call(["predict", str(run.path), str(data / "00.png"), "--alignment"]) == 0
     assert cli.call(["evaluate", str(run.path), str(data), "--no-baseline"]) == 0
     assert "20 examples" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("texts", "reads", "other"),
+    [
+        (["אב", "ב"], "left-to-right", "right-to-left"),
+        (["باب 1", "ب"], "left-to-right", "right-to-left"),
+        (["אב", "ב"], "right-to-left", None),
+        (["ab", "b"], "right-to-left", "left-to-right"),
+        (["abc", "אב x"], "left-to-right", None),
+        (["12", "3"], "right-to-left", None),
+    ],
+)
+def test_a_script_that_runs_the_other_way_is_said_before_the_training(
+    texts: list[str], reads: str, other: str | None, tmp_path: Path
+) -> None:
+    for k in range(12):
+        Image.fromarray(bars("10")).save(tmp_path / f"{k:02d}.png")
+        (tmp_path / f"{k:02d}.gt.txt").write_text(texts[k % 2], encoding="utf-8")
+    config = with_settings(load_recipe("line-reader"), {**TINY, "input.reads": reads, "data.train": [str(tmp_path)]})
+    said = [sentence for sentence in Material(config).sentences() if "of the letters" in sentence]
+    if other is None:
+        assert not said
+    else:
+        (sentence,) = said
+        assert f"written {other.replace('-', ' ')}, but pictures are read {reads.replace('-', ' ')}" in sentence
+        assert f"--set input.reads={other}" in sentence
 
 
 def test_broken_pictures_are_named(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -278,8 +278,9 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
     """CRC-32 over names and bytes: safetensors itself notices a cut file, but no changed byte."""
     crc = 0
     for name in sorted(tensors):
-        raw = tensors[name].reshape(-1).view(torch.uint8).numpy()
-        crc = zlib.crc32(raw.data, zlib.crc32(name.encode("utf-8"), crc))
+        crc = zlib.crc32(name.encode("utf-8"), crc)
+        if tensors[name].numel():  # of none there is no view
+            crc = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, crc)
     return f"{crc:08x}"
 
 

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 import torch
 
+from recurra.data.codecs.characters import Character
+from recurra.data.codecs.log_mel import LogMel
 from recurra.data.codecs.numbers import Scaled, Vectors
+from recurra.data.sound import Sound
 from recurra.model import Model
 from recurra.runs.run import Run
 from recurra.server.limits import Limits
@@ -195,3 +198,18 @@ def run_with_gaps(tmp_path: Path) -> Any:
     }
     model = Model.from_config(config, codecs).eval()
     return Run(tmp_path / "gaps", config, model, torch.device("cpu"))
+
+
+@pytest.fixture
+def run_that_hears(tmp_path: Path) -> Any:
+    """A run that writes down recordings of 8,000 Hz as they come; random weights."""
+    torch.manual_seed(0)
+    sound = Sound((torch.randn(4_000) * 0.1).numpy(), 8_000)
+    codecs: dict[str, Any] = {"input": LogMel(mels=12).fit([sound]), "target": Character().fit(["abcd"])}
+    config: dict[str, Any] = {
+        "embedder": {"kind": "numbers"},
+        "core": {"kind": "recurrent", "cell": "gru", "hidden_size": 6},
+        "task": {"kind": "transcribe"},
+    }
+    model = Model.from_config(config, codecs).eval()
+    return Run(tmp_path / "hears", config | {"batching": {"kind": "buckets"}}, model, torch.device("cpu"))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import threading
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from recurra.runs.writing import TOP
@@ -279,6 +281,27 @@ def test_an_export_writes_but_has_nothing_inside(serve: Any, small_runs: dict[st
     for path, body in (("inspect", {"text": "the"}), ("sessions", {})):
         said = api.refused(422, f"models/writer/{path}", body)
         assert said["error"] == "this model is an export, which cannot be looked into and holds no sessions"
+
+
+def test_sessions_hear_samples(serve: Any, run_that_hears: Any, api: Any) -> None:
+    served, samples = serve(run_that_hears), (np.random.default_rng(0).normal(size=900) * 3000).astype(np.int16)
+    session = run_that_hears.session()
+    expected = [*session.feed(samples), *session.end()]
+    name = served.send("POST", "/api/models/hears/sessions").json()["id"]
+    found = []
+    for k in range(0, 900, 250):
+        raw = base64.b64encode(samples[k : k + 250].astype("<i2").tobytes()).decode()
+        said = served.ask(f"models/hears/sessions/{name}/feed", {"input": raw, "rate": 8_000, "ended": k == 750})
+        found += said["answers"]
+    assert said["count"] == len(found) == len(expected) > 5
+    for answer, truth in zip(found, expected, strict=True):
+        assert answer == {**truth, "p": pytest.approx(truth["p"], abs=1e-5)}
+    other = served.send("POST", "/api/models/hears/sessions").json()["id"]
+    for body in ({"input": "no base64"}, {"input": [0.5, 3.0]}, {"input": "AAA=", "dt": 1}):
+        assert "hears recordings" in served.refused(422, f"models/hears/sessions/{other}/feed", body)["error"]
+    own = api.send("POST", "/api/models/writer/sessions").json()["id"]
+    said = api.refused(422, f"models/writer/sessions/{own}/feed", {"input": "a", "rate": 8_000})
+    assert said["error"] == "this model hears no recordings"
 
 
 def test_sessions_of_numbers_with_gaps(serve: Any, run_with_gaps: Any) -> None:

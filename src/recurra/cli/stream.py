@@ -55,7 +55,7 @@ def stream(
     """Read what is piped in as it comes, and answer as it is read, in memory and time that do not grow with it.
 
     A run that writes says of each line how much it surprises, in bits per symbol, and what it expects next; all lines
-    are one text. A run that labels takes each line for a sentence of its own.
+    are one text. A run that labels takes each line for a sentence of its own. A run that hears reads a WAV file.
 
     Parameters
     ----------
@@ -86,6 +86,12 @@ def stream(
     if not opened.continues:
         for name in said:
             raise ConfigError(f"--{name} is for runs that write on, {run} does not. Leave it out.")
+    if opened.of_files:
+        from recurra.asking.threads import threads_set
+        from recurra.cli.heard import hear
+
+        with threads_set(threads):
+            return hear(session, each, json)
     own = getattr(sys.stdin, "encoding", None) or opened.config["reader"].get("encoding", "utf-8")
     texts = arriving(check_encoding(str(settings.get("reader.encoding", own))))
     kind = opened.model.codecs["input"].record()["kind"]

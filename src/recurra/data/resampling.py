@@ -28,17 +28,47 @@ def resampled(samples: NDArray[np.float32], rate: int, wanted: int) -> NDArray[n
     """
     if rate == wanted or not len(samples):
         return samples
-    common = math.gcd(rate, wanted)
-    up, down = wanted // common, rate // common
+    return resampled_piece(samples, 0, rate, wanted, 0, count_of(len(samples), rate, wanted))
+
+
+def count_of(count: int, rate: int, wanted: int) -> int:
+    """How many samples so many are at the rate `wanted`."""
+    return -(-count * wanted // rate)
+
+
+def known_of(count: int, rate: int, wanted: int) -> int:
+    """How many of those are made of the first `count` samples alone, whatever comes behind them."""
+    up, down = _ratio(rate, wanted)
+    half = 0 if rate == wanted else _taps(up, down)[1]
+    return max(0, -(-(count - half) * up // down))
+
+
+def first_of(made: int, rate: int, wanted: int) -> int:
+    """The number of the first sample that those behind the first `made` are made of; below 0 before a recording."""
+    up, down = _ratio(rate, wanted)
+    return made * down // up - (0 if rate == wanted else _taps(up, down)[1])
+
+
+def resampled_piece(
+    samples: NDArray[np.float32], begin: int, rate: int, wanted: int, first: int, last: int
+) -> NDArray[np.float32]:
+    """Those numbered `first` to `last` − 1 of a recording at the rate `wanted`, of its samples from number `begin` on;
+    what lies before and behind these is silence."""
+    up, down = _ratio(rate, wanted)
     taps, half = _taps(up, down)
-    count = -(-len(samples) * up // down)
-    padded = np.pad(samples, (half, half + 1))
+    low, high = first_of(first, rate, wanted), (max(first, last - 1)) * down // up + half + 1
+    padded = np.pad(samples, (max(0, begin - low), max(0, high - begin - len(samples))))
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
-    found = np.empty(count, np.float32)
-    for first in range(min(up, count)):  # outputs that lie alike between two inputs
-        places = np.arange(first, count, up) * down
-        found[first::up] = windows[places // up] @ taps[places[0] % up]
+    found = np.empty(last - first, np.float32)
+    for place in range(min(up, last - first)):  # outputs that lie alike between two inputs
+        places = np.arange(first + place, last, up) * down
+        found[place::up] = windows[places // up - half - min(begin, low)] @ taps[places[0] % up]
     return found
+
+
+def _ratio(rate: int, wanted: int) -> tuple[int, int]:
+    common = math.gcd(rate, wanted)
+    return wanted // common, rate // common
 
 
 @lru_cache(maxsize=4)

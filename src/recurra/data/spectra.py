@@ -63,6 +63,11 @@ class Spectra(nn.Module):
         """How many there are of so many samples."""
         return 1 + (count - self.window) // self.hop if count >= self.window else 0
 
+    @property
+    def reach(self) -> int:
+        """Frames to each side that a frame's deltas are made of."""
+        return AROUND * self.deltas
+
     def coefficients(self, samples: Tensor) -> Tensor:
         """Log-mel energies or cepstra, [T, D] float64: each frame by itself."""
         T = (samples.shape[0] - self.window) // self.hop + 1

@@ -53,7 +53,7 @@ class Wave:
 
 
 @dataclass(frozen=True)
-class _Form:
+class Form:
     """What the chunk `fmt ` says."""
 
     code: int
@@ -88,7 +88,7 @@ def read_wav(file: BinaryIO, size: int, name: str, offset: float = 0.0, duration
     begin, end = _piece(frames, form.rate, name, offset, duration)
     _check_size(end - begin, form, name)
     file.seek(start + begin * form.frame)
-    blocks = [_decoded(raw, form, name) for raw in _blocks(file, (end - begin) * form.frame, form.frame, name)]
+    blocks = [decoded(raw, form, name) for raw in _blocks(file, (end - begin) * form.frame, form.frame, name)]
     if form.channels > 1:
         notes.append(f"mixed from {form.channels} channels to one")
     kind = np.int16 if _kept(form) else np.float32
@@ -96,7 +96,7 @@ def read_wav(file: BinaryIO, size: int, name: str, offset: float = 0.0, duration
     return Wave(samples, form.rate, tuple(notes))
 
 
-def _found(file: BinaryIO, size: int, name: str) -> tuple[_Form, int, int, list[str]]:
+def _found(file: BinaryIO, size: int, name: str) -> tuple[Form, int, int, list[str]]:
     """How samples are coded, where they begin, and how many bytes of them there are; with what was made of it."""
     form, wide, place = None, None, 12
     file.seek(4)
@@ -119,7 +119,7 @@ def _found(file: BinaryIO, size: int, name: str) -> tuple[_Form, int, int, list[
                 "or no WAV file. Copy it again."
             )
         if kind == b"fmt ":
-            form = _form(file.read(min(length, 40)), name)
+            form = form_of(file.read(min(length, 40)), name)
         elif kind == b"ds64" and length >= 16:
             wide = int.from_bytes(file.read(16)[8:], "little")
         place = start + length + length % 2
@@ -139,7 +139,7 @@ def _samples(name: str, length: int, there: int, whole: int, start: int) -> tupl
     return length, []
 
 
-def _form(raw: bytes, name: str) -> _Form:
+def form_of(raw: bytes, name: str) -> Form:
     if len(raw) < 16:
         raise DataError(f"{name}: a format (fmt) of {len(raw)} bytes, expected 16 or more. Convert the file anew.")
     code, channels, rate, _, frame, bits = struct.unpack("<HHIIHH", raw[:16])
@@ -159,7 +159,7 @@ def _form(raw: bytes, name: str) -> _Form:
             "many bytes as they have. Convert the file anew."
         )
     check_rate(rate, name)
-    return _Form(code, channels, rate, bits)
+    return Form(code, channels, rate, bits)
 
 
 def check_rate(rate: int, name: str) -> None:
@@ -204,7 +204,7 @@ def check_length(frames: int, rate: int, name: str) -> None:
         )
 
 
-def _check_size(frames: int, form: _Form, name: str) -> None:
+def _check_size(frames: int, form: Form, name: str) -> None:
     check_length(frames, form.rate, name)
     if frames * form.frame > HEAVIEST:
         raise DataError(
@@ -222,12 +222,12 @@ def _blocks(file: BinaryIO, length: int, frame: int, name: str) -> Iterator[byte
         yield raw
 
 
-def _kept(form: _Form) -> bool:
+def _kept(form: Form) -> bool:
     """Whether samples stay as they are: half the memory."""
     return form.code == INTEGERS and form.bits == 16 and form.channels == 1
 
 
-def _decoded(raw: bytes, form: _Form, name: str) -> Samples:
+def decoded(raw: bytes, form: Form, name: str) -> Samples:
     """The samples of whole frames, channels mixed."""
     if _kept(form):
         return np.frombuffer(raw, "<i2").astype(np.int16)

@@ -186,7 +186,7 @@ async def open_session(model: Model, request: Request) -> Any:
 async def feed(id: str, body: requests.Feed, model: Model, request: Request) -> Any:
     """Read what comes next."""
     with model.sessions.fed(id) as session:
-        return await _unless_left(request, model.feed(session, body.input, body.top, body.dt))
+        return await _unless_left(request, model.feed(session, body))
 
 
 @api.post("/{name}/sessions/{id}/fork", status_code=201, response_model=replies.SessionId)

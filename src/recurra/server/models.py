@@ -20,9 +20,11 @@ from recurra.diagnostics.reading import read
 from recurra.errors import did_you_mean
 from recurra.runs.writing import LENGTH, Writing
 from recurra.server import asked
+from recurra.server.heard import heard
 from recurra.server.limits import Limits, size_of
 from recurra.server.parts import fit_maps, reply
 from recurra.server.problems import Problem, too_long, too_slow
+from recurra.server.requests import Feed
 from recurra.server.sessions import Sessions
 from recurra.server.texts import Text
 from recurra.server.worker import CLOSING, Worker
@@ -92,9 +94,23 @@ class Served:
         session: Session = await self.worker.call(self._session)
         return session
 
-    async def feed(self, session: Session, given: Any, top: int, dt: Any = None) -> dict[str, Any]:
+    async def feed(self, session: Session, body: Feed) -> dict[str, Any]:
         """How many symbols a session has read when it was fed, and the answers."""
+        given: Any = body.input
+        top, dt = body.top, body.dt
         asked.check_sizes({"top": top}, self.limits)
+        if self.run.of_files:
+            sound = heard(self.run, given, body.rate, self.limits)
+
+            def hear() -> dict[str, Any]:
+                answers = session.feed(sound, top, dt)
+                return {"answers": answers + (session.end(top) if body.ended else []), "count": session.count}
+
+            found: dict[str, Any] = await self.worker.call(hear)
+            return found
+        if body.rate is not None or body.ended:
+            error, move = "this model hears no recordings", "Leave rate and ended out."
+            raise Problem(422, error, expected="a text, or steps", got="samples", next=move)
         if all(isinstance(each, str) for each in given):
             self.check_input(given, self.limits.characters)
         if len(given) > self.limits.written:

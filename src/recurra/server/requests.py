@@ -65,11 +65,17 @@ class Generate(Body):
 
 class Feed(Body):
     """What a session reads next: a text, symbols by their numbers, tokens, or the numbers of steps, null where one is
-    missing; and how long ago each step before was, in units of the usual step, where it was not one."""
+    missing; and how long ago each step before was, in units of the usual step, where it was not one. Of a model that
+    hears recordings samples: in base64 a WAV file or whole numbers of 16 bits, the lower byte first, or a list of
+    numbers from −1 to 1."""
 
     input: StrictStr | Numbers | Tokens | Measured
     top: Whole = 5
     dt: Number | Annotated[list[Number], First] | None = None
+    rate: Annotated[StrictInt, Field(ge=1_000, le=768_000)] | None = Field(
+        default=None, description="Of samples, in Hz; the model's own where none is said."
+    )
+    ended: StrictBool = Field(default=False, description="Whether the recording is over: what is left is answered.")
 
 
 class Inspect(Body):

@@ -4,7 +4,7 @@ come."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -14,14 +14,15 @@ from torch import Tensor
 
 from recurra import checkpoint, forms
 from recurra.data.codecs.contract import Splits
+from recurra.data.heard import Heard
 from recurra.decoding.sample import prompt_ids, sample
 from recurra.decoding.state import leaves, rebuilt
-from recurra.errors import CheckpointError, ConfigError
+from recurra.errors import CheckpointError, ConfigError, DataError
 from recurra.forms.files import SESSION
 from recurra.model import Model
 from recurra.streaming.measured import Symbol
 from recurra.streaming.stepping import How, joined, parted
-from recurra.streaming.stream import Apart, Given, Said, Stream, stream_of
+from recurra.streaming.stream import Apart, Fed, Said, Stream, stream_of
 from recurra.tasks.naming import likeliest_symbols
 from recurra.tasks.writing import Continues
 
@@ -53,6 +54,7 @@ class Session:
     def reset(self) -> Self:
         """Forget everything: the next symbol is the first."""
         self._take(None, None, None, None, 0)
+        self._held = None
         return self
 
     @property
@@ -73,9 +75,10 @@ class Session:
     @property
     def bytes(self) -> int:
         """Memory of all that is held for this stream."""
-        return sum(tensor.nbytes for tensor in leaves((self._state, self._memory, self._said)))
+        heard = 0 if self._held is None else sum(each.nbytes for each in self._held.arrays().values())
+        return heard + sum(tensor.nbytes for tensor in leaves((self._state, self._memory, self._said)))
 
-    def feed(self, given: Given, top: int = 5, dt: Apart = None) -> list[dict[str, Any]]:
+    def feed(self, given: Fed, top: int = 5, dt: Apart = None) -> list[dict[str, Any]]:
         """Read a text, or symbols by their numbers, or tokens; an answer for each symbol, probabilities in [0, 1]. Of a
         run that reads numbers, those of some steps, [T] or [T, D]; where it was trained on series with gaps, NaN for
         what is missing, and `dt`, how long ago each step before was, in units of the usual step, where it was not 1.
@@ -83,10 +86,38 @@ class Session:
         What an answer holds its task says (`followed`): of a language model `{"symbol", "log_p", "next": [{"symbol",
         "p"}]}`, the natural log-probability the symbol had before it was read (None for the first), and the `top`
         likeliest behind it. What is fed is split into symbols by itself: a word must not be cut in two.
+
+        A run that reads recordings is fed samples, a `Sound` or an array [N] at the run's rate, in pieces of any size:
+        an answer for each frame that they complete. `end` gives those that are left when a recording is over.
         """
         if top < 0:
             raise ConfigError(f"top = {top}, expected 0 or more symbols.")
-        symbols = self._stream.symbols(given, self._last, dt)
+        hearing = self._stream.hearing
+        if hearing is None:
+            symbols: Any = given
+            return self._answers(self._stream.symbols(symbols, self._last, dt), top)
+        if dt is not None:
+            raise ConfigError(f"{self._stream.path} hears recordings, whose samples say their time. Leave dt out.")
+        answers = []
+        for piece in hearing.pieces(given):
+            steps, held = hearing.steps(piece, self._held, self.count)
+            answers += self._answers(steps, top)
+            self._held = held
+        return answers
+
+    def end(self, top: int = 5) -> list[dict[str, Any]]:
+        """The answers that are left where a recording is over: of frames that waited for what comes behind them, and of
+        one shorter than a frame. Then the session is to be reset. Of runs that read anything else there are none."""
+        hearing = self._stream.hearing
+        if hearing is None or self._held is None or self._held.ended:
+            return []
+        steps, held = hearing.rest(self._held, self.count)
+        answers = self._answers(steps, top)
+        self._held = held
+        return answers
+
+    def _answers(self, symbols: Sequence[Symbol], top: int) -> list[dict[str, Any]]:
+        """Read symbols; an answer for each."""
         answers = []
         for first in range(0, len(symbols), AT_ONCE):
             some, before = symbols[first : first + AT_ONCE], self._said
@@ -116,6 +147,7 @@ class Session:
         """Another session that has read the same; both go on by themselves."""
         other = Session(self._stream)
         other._take(self._state, self._memory, self._said, self._last, self.count)
+        other._held = self._held
         return other
 
     def write(
@@ -149,6 +181,8 @@ class Session:
         """Write the state into a safetensors file. Raises `CheckpointError` where it cannot be written."""
         parts = dict(zip(KEPT, self._parts(), strict=True))
         tensors = {f"{name}.{k}": t.clone() for name, part in parts.items() for k, t in enumerate(leaves(part))}
+        if self._held is not None:
+            tensors |= {f"held.{name}": torch.from_numpy(each) for name, each in self._held.arrays().items()}
         about = {"run": self._stream.weights, "count": self.count, "last": self._last and self._last._asdict()}
         checkpoint.save_tensors(Path(path), tensors, {"session": json.dumps(about)})
 
@@ -169,8 +203,11 @@ class Session:
                 f"{path} is the state of another run: of weights {run}, those of {self._stream.path} are "
                 f"{self._stream.weights}. Load it into a session of the run it came from, or begin anew."
             )
+        held = self._heard(path, tensors)
         if last is None:
-            return self.reset()
+            self.reset()
+            self._held = held
+            return self
         if self._stream.of_symbols and last.number >= len(self._stream.codec):
             raise _damaged(path, f"symbol number {last.number} of {len(self._stream.codec)}")
         if self._stream.measured is not None and (wrong := self._stream.measured.unlike(last)):
@@ -188,11 +225,25 @@ class Session:
             found.append(rebuilt(nest, (tensors[each].to(device) for each in names)))
         own, memory, said = found
         self._take(self._stream.steps.taken(own), memory, said, last, count)
+        self._held = held
         return self
+
+    def _heard(self, path: Path, tensors: Mapping[str, Tensor]) -> Heard | None:
+        """What a file holds of a recording that goes on."""
+        arrays = {name.removeprefix("held."): each.numpy() for name, each in tensors.items() if "held." in name}
+        if self._stream.hearing is None or not arrays:
+            return None
+        try:
+            return self._stream.hearing.restored(arrays)
+        except DataError as error:
+            raise _damaged(path, str(error)) from error
 
     def _parts(self) -> tuple[Any, Any, Any]:
         """What is kept of what was read; see `KEPT`."""
         return self.state, self._memory, self._said
+
+    _held: Heard | None
+    """Of a recording what frames to come are still made of."""
 
     def _take(self, state: Any, memory: Any, said: Said | None, last: Symbol | None, count: int) -> None:
         self._state, self._memory, self._said, self._last, self.count = state, memory, said, last, count

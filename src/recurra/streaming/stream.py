@@ -16,10 +16,12 @@ from torch import Tensor
 
 from recurra import checkpoint, registry
 from recurra.data.batching.layout import laid
-from recurra.data.codecs.contract import Writes, checked_ids, needs_end
+from recurra.data.codecs.contract import Hears, Writes, checked_ids, needs_end
+from recurra.data.sound import Sound
 from recurra.engine.device import moved
 from recurra.errors import ConfigError, NotCausal
 from recurra.model import Model
+from recurra.streaming.hearing import Hearing
 from recurra.streaming.measured import Measured, Symbol
 from recurra.streaming.stepping import How, make_steps
 from recurra.tasks.contract import Follows, of_whole
@@ -29,6 +31,8 @@ Said = Mapping[str, Tensor]
 """What a task says at a step, by name, [B, ·]: "next", "tag", "filtered_tag", "label", "labels"."""
 Given = str | int | Sequence[int] | Sequence[str] | Sequence[float] | NDArray[Any]
 """A text; symbols by their numbers, or one of them; tokens; or the numbers of steps, [T] or [T, D]."""
+Fed = Given | Sound | bytes
+"""The same, or of a run that hears samples [N], a `Sound`, or the bytes of a file."""
 Apart = float | Sequence[float] | None
 """How long before each step the one before it was, in units of the usual step, or before all; None: all are usual."""
 
@@ -46,6 +50,7 @@ class Stream:
         self.of_symbols = hasattr(self.codec, "symbols")
         self.table: Tensor | None = getattr(model.embedder, "table", None)
         self.measured = None if self.of_symbols else Measured(self.codec, {*GAPS} & {*self.codecs}, path)
+        self.hearing = Hearing(self.codec, path) if isinstance(self.codec, Hears) else None
 
     @cached_property
     def weights(self) -> str:
@@ -56,6 +61,8 @@ class Stream:
         """The steps of what is fed, behind the `last` one. Raises `DataError` for a number that is no symbol, and as
         `Measured` does; `ConfigError` for a list of something else than numbers, or tokens where the run reads tokens,
         and for times of a run that reads none."""
+        if self.hearing is not None:
+            raise ConfigError(f"{self.path} hears recordings: samples become steps in a session. Feed it by itself.")
         if self.measured is not None:
             return self.measured.steps(given, last, dt)
         if dt is not None:
@@ -145,8 +152,8 @@ def check_streams(model: Model, path: Path) -> None:
     if needs_end(model.codecs["input"]):
         section = "vocabulary" if "vocabulary" in model.config else "input"
         raise NotCausal(
-            f"{path} cannot be streamed: its input is scaled by what comes later, too ([{section}] alone, deltas). Use "
-            "`recurra predict`, or train without."
+            f"{path} cannot be streamed: its input is scaled by what comes later, too ([{section}] alone). Use "
+            f"`recurra predict`, or train with --set {section}.alone=false."
         )
     if not model.core.causal:
         known = inspect.signature(type(model.core)).parameters

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 from recurra import config as configuration
 from recurra import registry
 from recurra.config import Config
-from recurra.data.codecs.contract import forms_of
+from recurra.data.codecs.contract import ReadsOneWay, forms_of
 from recurra.data.fields import Codecs, place_of, readers_of
 from recurra.data.readers.sniff import AutoReader
 from recurra.errors import DataError
@@ -24,6 +26,8 @@ ASIDE = ("number", "scale")
 """Fields that a reader gives where a setting of that name says where they stand."""
 SHOWN = 3
 """Labels that a message shows."""
+LEFTWARDS, RIGHTWARDS = "right-to-left", "left-to-right"
+"""How a script runs, as codecs of pictures call it."""
 MANY = 20
 """Labels from which on it is asked whether they are labels at all, if most occur but once."""
 
@@ -98,6 +102,30 @@ def doubts(train: Sequence[Example], fields: Mapping[str, Field]) -> list[str]:
         if distinct >= MANY and 2 * distinct > len(names):
             found.append(f"{distinct:,} different {what}s among {len(names):,}: is the right column read?")
     return found
+
+
+def against_the_columns(train: Sequence[Example], codecs: Codecs) -> list[str]:
+    """A sentence where a text whose order is that of the input's columns is mostly of letters that are written the
+    other way."""
+    codec: Any = codecs["input"]
+    aligned = [field for field in codecs.fields.values() if field.learned and field.aligned]
+    if not isinstance(codec, ReadsOneWay) or not aligned:
+        return []
+    ways = Counter(
+        LEFTWARDS if way in ("R", "AL") else RIGHTWARDS
+        for text in _names(train, aligned[0].of[0])
+        for way in map(unicodedata.bidirectional, text)
+        if way in ("L", "R", "AL")
+    )
+    other = LEFTWARDS if codec.reads == RIGHTWARDS else RIGHTWARDS
+    share = ways[other] / max(1, ways.total())
+    if share <= 0.5:
+        return []
+    return [
+        f"{share:.0%} of the letters of the training transcripts are of scripts written {other.replace('-', ' ')}, but "
+        f"pictures are read {codec.reads.replace('-', ' ')}: letters are learnt in the order of columns, so "
+        f"little will be right. Set input.reads: --set input.reads={other}"
+    ]
 
 
 def _check_no_numbers(names: Sequence[str], what: str) -> None:

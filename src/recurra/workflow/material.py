@@ -41,7 +41,15 @@ from recurra.tasks.contract import (
 from recurra.tasks.writing import Starts
 from recurra.training.evaluation import Batches, Validation, evaluate
 from recurra.types import GAPS, Batch, Example
-from recurra.workflow.doubts import check_fields, doubts, looks_labelled, other_format, settled_words, unseen
+from recurra.workflow.doubts import (
+    against_the_columns,
+    check_fields,
+    doubts,
+    looks_labelled,
+    other_format,
+    settled_words,
+    unseen,
+)
 from recurra.workflow.start import symbols_of
 
 if TYPE_CHECKING:
@@ -98,6 +106,7 @@ class Material:
         self._notes += dict.fromkeys(learned)
         self._notes += unseen(prepared["valid"], self.codecs)
         self._notes += doubts(prepared["train"], task.fields)
+        self._notes += against_the_columns(prepared["train"], self.codecs)
         self._valid = self._judged(prepared["valid"])
         self._encoded = {
             "train": self.codecs.encode_all(varied(one_each(prepared["train"], task.fields), self.codecs)),

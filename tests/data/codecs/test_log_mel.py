@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from recurra import registry
 from recurra.data.codecs.contract import Computes, Opens, Placed
 from recurra.data.codecs.log_mel import LogMel
 from recurra.data.mel import Mel, filters
@@ -123,6 +124,26 @@ def test_the_rate_is_that_of_the_data() -> None:
     assert len(same) == len(other) and np.median(np.abs(same - other)) < 0.02
 
 
+def test_training_reads_noise_of_a_drawn_strength() -> None:
+    codec = LogMel(rate=RATE, mels=24, noise=(5.0, 15.0)).fit([recording(1)])
+    assert codec.notes == ["Training reads each recording once more with noise, 5 to 15 dB below it."]
+    ratios = []
+    for seed in range(12):
+        sound = recording(0.4, seed)
+        (found,), (again,) = codec.variants(sound), codec.variants(sound)
+        assert found == again and found.rate == sound.rate and len(found) == len(sound)
+        away = found.floats().astype(float) - sound.floats()
+        ratios.append(10 * np.log10(np.square(sound.floats().astype(float)).sum() / np.square(away).sum()))
+        assert abs(np.corrcoef(away[1:], away[:-1])[0, 1]) < 0.1  # white
+    assert 5 <= min(ratios) < max(ratios) - 3 and max(ratios) <= 15
+    silence = Sound(np.zeros(900, np.int16), RATE)
+    assert not codec.variants(silence)[0].floats().any()
+    both = LogMel(rate=RATE, mels=24, noise=(5.0, 15.0), speeds=(0.9,))
+    assert [each.rate for each in both.variants(recording(1))] == [round(0.9 * RATE), RATE]
+    again = registry.construct("codec", {"kind": "log-mel", **codec.record()["settings"]})
+    assert again.noise == (5.0, 15.0)
+
+
 def test_training_reads_other_speeds_too() -> None:
     codec = LogMel(rate=RATE, mels=24, speeds=(0.8, 1.25)).fit([recording(1)])
     slow, fast = (codec.encode(each) for each in codec.variants(recording(1)))
@@ -154,6 +175,8 @@ def test_settings_out_of_range() -> None:
         ({"rate": 10}, "rate = 10 of sound, expected 1,000 to 768,000 Hz"),
         ({"hop": 0.05}, "window = 0.025 and hop = 0.05"),
         ({"mels": 5, "cepstra": 6, "give": "mfcc"}, "mels = 5 and cepstra = 6"),
+        ({"noise": (30.0, 10.0)}, r"noise = \[30.0, 10.0\] of sound, expected none"),
+        ({"noise": (10.0,)}, r"two numbers of decibels"),
         ({"speeds": (1.1, 9.0)}, r"speeds = \[1.1, 9.0\] of sound, expected factors from 0.25 to 4"),
         ({"rate": 8_000, "mels": 256}, "triangle .* holds no frequency"),
     ):

@@ -13,6 +13,9 @@ from recurra.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from recurra.data.heard import Heard
+    from recurra.data.sound import Sound
+
 
 class Codec(Protocol):
     """Turns the value of one field into an array and back.
@@ -124,6 +127,14 @@ class Placed(Protocol):
 
 
 @runtime_checkable
+class ReadsOneWay(Protocol):
+    """A codec of pictures that takes what is written in them from one side to the other."""
+
+    reads: str
+    """ "left-to-right" or "right-to-left" """
+
+
+@runtime_checkable
 class EncodesMany(Protocol):
     """A codec that encodes many values faster than one by one."""
 
@@ -178,6 +189,19 @@ class NeedsEnd(Protocol):
 def needs_end(codec: Any) -> bool:
     """Whether a codec must have a value as a whole."""
     return isinstance(codec, NeedsEnd) and codec.needs_end
+
+
+@runtime_checkable
+class Hears(Protocol):
+    """A codec of recordings that makes steps of one as it comes."""
+
+    rate: int
+    """Samples a second that steps are made of, where nobody says how many are given."""
+    seconds_per_step: float
+
+    def heard(self, held: Heard | None, value: Sound, ended: bool = False) -> tuple[NDArray[np.float32], Heard]:
+        """The steps [T, D] that a recording's next piece completes, and what is held of it then; `held` is what the
+        call before gave, None at the begin. With `ended` nothing follows. All steps together are those of `encode`."""
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 
 from recurra.data.files import counted
+from recurra.data.heard import Heard, hear
 from recurra.data.mel import Mel, filters
+from recurra.data.noise import noisy
 from recurra.data.resampling import resampled
 from recurra.data.sound import FORM, Sound, opened
 from recurra.data.wav import FASTEST, SLOWEST
@@ -38,7 +41,8 @@ class LogMel:
     1 + deltas. What is computed is said in `recurra.data.spectra.Spectra`.
 
     With `speeds`, [0.9, 1.1], training reads each recording faster and slower, too: its tempo and pitch are changed, as
-    those of another speaker.
+    those of another speaker. With `noise`, [10, 30], it reads each once more with white noise, a number of decibels
+    below it that is drawn between these two, by the recording: the same in every training.
 
     `rate` is what recordings are brought to, in Hz; None: the training data's most frequent, 16,000 at most.
 
@@ -65,6 +69,7 @@ class LogMel:
         deltas: Literal[0, 1, 2] = 0,
         alone: bool = False,
         speeds: tuple[float, ...] = (),
+        noise: tuple[float, ...] = (),
     ) -> None:
         if rate is not None and not SLOWEST <= rate <= FASTEST:
             raise ConfigError(f"rate = {rate} of sound, expected {SLOWEST:,} to {FASTEST:,} Hz.")
@@ -74,7 +79,12 @@ class LogMel:
             raise ConfigError(f"mels = {mels} and cepstra = {cepstra} of sound, expected 1 ≤ cepstra ≤ mels ≤ 512.")
         if not all(0.25 <= speed <= 4 for speed in speeds):
             raise ConfigError(f"speeds = {list(speeds)} of sound, expected factors from 0.25 to 4.")
-        self.speeds = tuple(speeds)
+        if noise and not (len(noise) == 2 and -40 <= noise[0] <= noise[1] <= 100):
+            raise ConfigError(
+                f"noise = {list(noise)} of sound, expected none, [], or two numbers of decibels that a recording lies "
+                "above it, [10, 30], from −40 to 100."
+            )
+        self.speeds, self.noise = tuple(speeds), tuple(noise)
         self.wanted, self.window, self.hop, self.mels = rate, window, hop, mels
         self.give, self.cepstra, self.scale, self.deltas, self.alone = give, cepstra, scale, deltas, alone
         self.rate = rate or 0
@@ -93,8 +103,8 @@ class LogMel:
 
     @property
     def needs_end(self) -> bool:
-        """A mean over the recording, and deltas, want what comes later."""
-        return self.alone or self.deltas > 0
+        """A mean over the recording wants all of it; deltas come some frames later (`heard`)."""
+        return self.alone
 
     @property
     def seconds_per_step(self) -> float:
@@ -135,12 +145,26 @@ class LogMel:
         if self.speeds:
             named = " and ".join(f"{speed:g}" for speed in self.speeds)
             self.notes.append(f"Training reads each recording at the speeds {named}, too.")
+        if self.noise:
+            low, high = self.noise
+            self.notes.append(f"Training reads each recording once more with noise, {low:g} to {high:g} dB below it.")
         return self
 
     def encode(self, value: Sound) -> NDArray[np.float32]:
         found = self._beside(_checked(value))
         scaled: NDArray[np.float32] = ((found - self.mean) / self.spread).astype(np.float32)
         return scaled
+
+    def heard(self, held: Heard | None, value: Sound, ended: bool = False) -> tuple[NDArray[np.float32], Heard]:
+        """The frames that the next samples of a recording complete, and what is held of it then.
+
+        Raises `ConfigError` where each recording is scaled by itself (`alone`), which wants its end.
+        """
+        if self.alone:
+            raise ConfigError("alone = true scales a recording by itself, so it must have ended. Train without.")
+        made = self.computed()
+        held = held or Heard.nothing(self.size // (1 + self.deltas))
+        return hear(made, self.rate, held, _checked(value).floats(), value.rate, ended)
 
     def decode(self, array: ArrayLike) -> NDArray[np.float64]:
         """The coefficients before they were scaled by the training data, [T, D]."""
@@ -158,6 +182,7 @@ class LogMel:
             "deltas": self.deltas,
             "alone": self.alone,
             "speeds": list(self.speeds),
+            "noise": list(self.noise),
         }
         return {"kind": "log-mel", "settings": settings, "rate": self.rate, "samples": self._samples(self.window)}
 
@@ -198,8 +223,12 @@ class LogMel:
         return self._made
 
     def variants(self, value: Sound) -> list[Sound]:
-        """A recording at other speeds."""
-        return [Sound(value.samples, round(value.rate * speed), value.notes) for speed in self.speeds]
+        """A recording at other speeds, and with noise."""
+        found = [Sound(value.samples, round(value.rate * speed), value.notes) for speed in self.speeds]
+        if self.noise:
+            generator = np.random.default_rng(zlib.crc32(value.floats().tobytes()))
+            found.append(noisy(value, generator.uniform(self.noise[0], self.noise[1]), generator))
+        return found
 
     def shortened(self, value: Sound, steps: int) -> Sound:
         """The beginning of a recording that has so many frames at most."""
