@@ -23,8 +23,8 @@ from .conftest import SMALL, fresh, reviews, tensors
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no such folder": ({"init.from": "lmm"}, "init.from = 'lmm' is no run: did you mean 'lm'? Name the folder that"),
-    "no path": ({"init.from": 3}, "init.from = 3, expected a path. Name the folder of a language model's run"),
-    "no run named": ({"init.unfreeze": 1}, "init.from is missing. Name the folder of a language model's run: --set"),
+    "no path": ({"init.from": 3}, "init.from = 3, expected a path. Name the folder of a run"),
+    "no run named": ({"init.unfreeze": 1}, "init.from is missing. Name the folder of a run: --set"),
     "key": ({"init.form": "lm"}, "unknown key init.form: did you mean 'from'? Keys: from, unfreeze."),
     "never": (
         {"init.from": "lm", "init.unfreeze": 0},

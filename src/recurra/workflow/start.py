@@ -1,4 +1,7 @@
-"""`[init]`: the language model's run that a model starts from, and what follows of its form. Needs no torch.
+"""`[init]`: the run that a model starts from, and what follows of its form. Needs no torch.
+
+A model that reads symbols starts from a language model, one that reads numbers (recordings, pictures, series) from any
+run that reads the like.
 
 `from` is the run's folder. `unfreeze`, in epochs, lets what was taken from it learn layer by layer, from the top: see
 `recurra.training.unfreezing`.
@@ -24,6 +27,8 @@ OWN = ("dropout", "recurrent_dropout", "zoneout", "variational", "weight_dropout
 """Settings of a core that change no weight's shape or meaning. They stay the recipe's."""
 LIMITS = ("min_count", "max_size")
 """Settings of a vocabulary that say how many symbols are known."""
+NUMBERS = ("input", "embedder", "core")
+"""The sections that a model which reads numbers has of the run that it starts from, but for what is set beside them."""
 SPLITS: dict[str, dict[str, Any]] = {
     "word": {"split": "space", "lower": False, "digits": False},
     "character": {"split": "characters", "lower": False, "digits": False},
@@ -51,7 +56,7 @@ def start_of(config: Config) -> Start | None:
         return None
     if not isinstance(path, str):
         came = "is missing" if path is None else f"= {path!r}, expected a path"
-        raise ConfigError(f"init.from {came}. Name the folder of a language model's run: --set init.from=RUN")
+        raise ConfigError(f"init.from {came}. Name the folder of a run: --set init.from=RUN")
     number = isinstance(unfreeze, (int, float)) and not isinstance(unfreeze, bool)
     if unfreeze is not None and not (number and unfreeze > 0):
         raise ConfigError(
@@ -61,16 +66,22 @@ def start_of(config: Config) -> Start | None:
 
 
 def adopt(config: Config, settings: Mapping[str, Any]) -> Config:
-    """The config with what the run of `init.from` fixes: symbols, the vectors' width, the core's form.
+    """The config with what the run of `init.from` fixes: symbols, the vectors' width, the core's form; of one that
+    reads numbers how they are read, the embedder and the core, but for what is set.
 
-    Raises `ConfigError` for a folder that is no language model's run, and for `settings` that contradict it.
+    Raises `ConfigError` for a folder that is no such run, and for `settings` that contradict it.
     """
     start = start_of(config)
     if start is None:
         return config
-    run = _config_of(start.path)
+    run = _config_of(start.path, reads_numbers(config))
     config = copy.deepcopy(config)
     config["init"]["from"] = str(start.path.resolve())
+    if reads_numbers(config):
+        _check_kind(config, run, start.path)
+        for section in NUMBERS:
+            config[section] = {**run[section], **_stated(section, config, settings)}
+        return config
     changes = {
         "vocabulary": _vocabulary(config["vocabulary"], run["vocabulary"], start.path),
         "embedder": _embedder(config["embedder"], run["embedder"], start.path),
@@ -85,6 +96,12 @@ def adopt(config: Config, settings: Mapping[str, Any]) -> Config:
         set_ = {key: value for key, value in whole.items() if value is not None and key != "kind"}
         config[section] = {"kind": whole["kind"], **set_}
     return config
+
+
+def reads_numbers(config: Config) -> bool:
+    """Whether the input is numbers, which have no vectors to take."""
+    kind = config.get("input", {}).get("kind")
+    return kind is not None and not registry.has_method("codec", kind, "pieces")
 
 
 def told(config: Config) -> str:
@@ -110,7 +127,7 @@ def as_started(config: Config, started: Config, settings: Mapping[str, Any]) -> 
         return config
     config = copy.deepcopy(config)
     config["init"]["from"] = str(start.path.resolve())
-    for section in ("vocabulary", "embedder", "core"):
+    for section in NUMBERS if reads_numbers(config) else ("vocabulary", "embedder", "core"):
         config[section] = {**started[section], **_stated(section, config, settings)}
     return config
 
@@ -128,20 +145,21 @@ def symbols_of(config: Config) -> list[str]:
     from recurra.data.codecs.word import UNKNOWN_WORD
 
     start = start_of(config)
-    if start is None:
+    if start is None or reads_numbers(config):
         return []
     vocabulary = load(find(start.path))["input"]
     marks = {UNKNOWN_WORD, UNKNOWN_CHARACTER, getattr(vocabulary, "end_of_line", "\n")}
     return [symbol for symbol in vocabulary.symbols if symbol not in marks]
 
 
-def _config_of(path: Path) -> Config:
-    """The config of a language model's run. Raises `ConfigError` where the folder is none, or has no weights yet."""
+def _config_of(path: Path, numbers: bool = False) -> Config:
+    """The config of a language model's run, or of one that reads `numbers`. Raises `ConfigError` where the folder is
+    none, or has no weights yet."""
     if not (path / "config.toml").is_file():
         others = [folder.parent.name for folder in path.parent.glob("*/config.toml")]
         raise ConfigError(
             f"init.from = {str(path)!r} is no run{did_you_mean(path.name, others)} Name the folder that `recurra train "
-            "word-lm-small … --out` made."
+            f"{'RECIPE' if numbers else 'word-lm-small'} … --out` made."
         )
     from recurra.data.codecs.file import find
 
@@ -154,12 +172,24 @@ def _config_of(path: Path) -> Config:
             "within its first minute: wait, or copy the whole folder."
         )
     task = run.get("task", {}).get("kind")
+    if numbers:
+        return run
     if task not in registry.names("task") or not registry.has_method("task", task, "measure"):
         raise ConfigError(
             f"init.from = {str(path)!r} is a run of the task {task!r}, expected a language model's. Train one: recurra "
             "train word-lm-small, or char-lm"
         )
     return run
+
+
+def _check_kind(config: Config, run: Config, path: Path) -> None:
+    """Refuse a run that reads something else."""
+    mine, theirs = config["input"]["kind"], run.get("input", {}).get("kind", "symbols")
+    if mine != theirs:
+        raise ConfigError(
+            f"init.from = {str(path)!r} reads {theirs}, this model {mine}. Start from a run that reads the like, or "
+            f"set input.kind={theirs}."
+        )
 
 
 Change = tuple[dict[str, Any], dict[str, Any]]

@@ -31,10 +31,11 @@ from recurra.training.trainer import Trainer
 from recurra.training.unfreezing import Unfreezing
 from recurra.workflow import budget, results, transfer
 from recurra.workflow.agreement import check_agreement, with_implied
+from recurra.workflow.fine_tuning import fine_tune
 from recurra.workflow.fitting import MEASURABLE, Fitted, fit
 from recurra.workflow.material import Material
 from recurra.workflow.plan import Plan
-from recurra.workflow.start import Start, start_of, told
+from recurra.workflow.start import Start, reads_numbers, start_of, told
 
 Say = Callable[[str], None]
 
@@ -245,13 +246,20 @@ def _finished(plan: Plan, folder: RunFolder) -> bool:
 
 def _start(model: Model, start: Start, material: Material) -> tuple[dict[str, Any], list[str]]:
     """Start a fresh model from the run that the settings name. Gives what the report says of it, and sentences."""
+    if reads_numbers(material.config):
+        taken = fine_tune(model, start.path)
+        return taken.facts(), _told_of(taken, start)
     ids = material.input_ids()
     counts = np.bincount(np.concatenate([*ids]), minlength=model.codecs["input"].size)
     taken = transfer.take(model, start.path, counts)
-    said = [told(material.config), taken.told(), *filter(None, [transfer.cut_otherwise(material.config, start.path)])]
-    if start.unfreeze is not None:
-        said.append(transfer.told_of_unfreezing(taken.names, start.unfreeze))
-    return taken.facts(), said
+    warned = filter(None, [transfer.cut_otherwise(material.config, start.path)])
+    return taken.facts(), [told(material.config), *_told_of(taken, start), *warned]
+
+
+def _told_of(taken: transfer.Taken, start: Start) -> list[str]:
+    """Sentences about what was taken, and when it learns."""
+    unfreezing = [] if start.unfreeze is None else [transfer.told_of_unfreezing(taken.names, start.unfreeze)]
+    return [taken.told(), *unfreezing]
 
 
 def _unfreezing(model: Model, start: Start | None, origin: dict[str, Any] | None) -> Unfreezing | None:

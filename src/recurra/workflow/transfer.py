@@ -34,8 +34,8 @@ class Taken:
     path: Path
     origin: dict[str, Any]
     """Of the run: the fingerprint of its data, its steps, the checksum of its weights."""
-    symbols: tuple[int, int]
-    """How many symbols' vectors were taken, of how many; the unknown one not counted."""
+    symbols: tuple[int, int] | None
+    """How many symbols' vectors were taken, of how many; the unknown one not counted. None where numbers are read."""
     share: float
     """Of the training tokens: those whose vector was taken, 0 to 1."""
     tensors: tuple[int, int]
@@ -51,7 +51,7 @@ class Taken:
         return {
             "from": str(self.path),
             **self.origin,
-            "symbols": list(self.symbols),
+            "symbols": None if self.symbols is None else list(self.symbols),
             "share_of_training_tokens": self.share,
             "core": {"tensors": list(self.tensors), "parameters": list(self.parameters)},
             "names": self.names,
@@ -60,12 +60,16 @@ class Taken:
 
     def told(self) -> str:
         """The same in a sentence."""
-        (symbols, V), (tensors, N), (parameters, P) = self.symbols, self.tensors, self.parameters
-        steps = self.origin["steps"]
+        (tensors, N), (parameters, P), steps = self.tensors, self.parameters, self.origin["steps"]
+        run = f"Start: run {self.path.name}{'' if steps is None else f' ({steps:,} steps)'}:"
+        core = f"{tensors} of {N} tensors of the core ({parameters:,} of {P:,} parameters)."
+        new = f" New: {', '.join(self.new)}." if self.new else ""
+        if self.symbols is None:
+            beside = [part for part in ("the embedder", "the task") if part not in self.new]
+            return f"{run} {', '.join([*beside, core])}{new}"
+        symbols, V = self.symbols
         return (
-            f"Start: run {self.path.name}{'' if steps is None else f' ({steps:,} steps)'}: the vectors of {symbols:,} "
-            f"of {V:,} symbols ({self.share:.1%} of the training tokens), {tensors} of {N} tensors of the core "
-            f"({parameters:,} of {P:,} parameters). New: {', '.join(self.new)}."
+            f"{run} the vectors of {symbols:,} of {V:,} symbols ({self.share:.1%} of the training tokens), {core}{new}"
         )
 
 
@@ -100,7 +104,7 @@ def take(model: Model, path: Path, counts: NDArray[np.int64]) -> Taken:
     V, special = len(model.codecs["input"]), int(model.codecs["input"].unknown is not None)
     return Taken(
         path=path,
-        origin={"data": _fingerprint(run), "steps": _steps(metadata), "weights": metadata.get("checksum")},
+        origin={"data": data_of(run), "steps": steps_of(metadata), "weights": metadata.get("checksum")},
         symbols=(len(known), V - special),
         share=float(counts[known].sum() / max(1, counts.sum())),
         tensors=(len(numbers), len(own)),
@@ -198,12 +202,14 @@ def _fits(own: Tensor, found: Tensor, layer: int | None, width: int) -> bool:
     return layer == 0 and wider
 
 
-def _fingerprint(run: RunFolder) -> str | None:
+def data_of(run: RunFolder) -> str | None:
+    """The fingerprint of the data that a run was trained on."""
     report = checkpoint.read_report(run.report) if run.report.is_file() else {}
     return report.get("data")
 
 
-def _steps(metadata: Mapping[str, str]) -> int | None:
+def steps_of(metadata: Mapping[str, str]) -> int | None:
+    """The steps that a run's weights were trained for."""
     written = metadata.get("step", "")
     return int(written) if written.isdecimal() and len(written) < 19 else None
 

@@ -51,3 +51,17 @@ def test_what_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("file,speaker\na.wav,ann\n")
     with pytest.raises(DataError, match=r"b.csv:2: no label"):
         list(SpokenStringsReader().read(tmp_path / "b.csv"))
+
+
+def test_no_recording_is_in_strings_of_two_parts(tmp_path: Path) -> None:
+    file = table(tmp_path, [f"{k:02},{who},train" for who in ("ann", "bob") for k in range(20)] + ["77,ann,test"] * 2)
+    found = list(SpokenStringsReader(passes=4, valid=0.25, between=" ").read(file))
+    for who in ("ann", "bob"):
+        said = {
+            part: {word for e in found if (e["speaker"], e["split"]) == (who, part) for word in e["transcript"].split()}
+            for part in ("train", "valid")
+        }
+        assert len(said["valid"]) == 5 and said["train"] and not said["train"] & said["valid"]
+    assert sum(e["split"] == "test" for e in found) == 4
+    with pytest.raises(ConfigError, match="reader.valid = 1.5"):
+        SpokenStringsReader(valid=1.5)

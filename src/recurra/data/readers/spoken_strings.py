@@ -31,7 +31,9 @@ class SpokenStringsReader:
     The table is read as the reader "sound-table" does, and each recording is taken once in each of `passes`: those of a
     speaker and a part, where the table says any, are shuffled and joined, `shortest` to `longest` of them, with
     `closest` to `farthest` seconds of silence between two. `label` is the column of what is said in each, whose cells,
-    with `between` between them, are the transcript. All is drawn from `seed`: the same files give the same strings.
+    with `between` between them, are the transcript. `valid` is the share of each speaker's recordings of the part
+    "train" that are joined with each other alone, and are the part "valid": so no recording is in strings of both,
+    however many passes there are. All is drawn from `seed`: the same files give the same strings.
 
     Raises `DataError` as that reader does, for a recording without a label, and for several rates; `ConfigError` for
     ranges that are none.
@@ -56,6 +58,7 @@ class SpokenStringsReader:
         closest: float = 0.05,
         farthest: float = 0.3,
         between: str = "",
+        valid: float = 0.0,
         seed: int = 0,
     ) -> None:
         if not 1 <= shortest <= longest <= LONGEST:
@@ -70,10 +73,13 @@ class SpokenStringsReader:
             )
         if passes < 1:
             raise ConfigError(f"reader.passes = {passes}, expected 1 or more.")
+        if not 0 <= valid < 1:
+            raise ConfigError(f"reader.valid = {valid}, expected a share of the recordings, 0 or more and less than 1.")
         self._table = SoundTableReader(encoding, file, label=label, speaker=speaker, folder=folder)
         self.encoding = self._table.encoding
         self.shortest, self.longest, self.passes = shortest, longest, passes
         self.closest, self.farthest, self.between = closest, farthest, between
+        self.valid = valid
         self.seed = check_seed(seed, "reader.seed")
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
@@ -94,13 +100,30 @@ class SpokenStringsReader:
                 )
             held.setdefault((example.get("split", ""), example.get("speaker", "")), []).append(example)
         random = np.random.default_rng(self.seed)
-        for (part_, speaker), examples in held.items():
+        for (part_, speaker), examples in self._parted(held, random).items():
             for _ in range(self.passes):
                 order = random.permutation(len(examples)).tolist()
                 while len(order) >= self.shortest:
                     length = int(random.integers(self.shortest, self.longest + 1))
                     chosen, order = order[:length], order[length:]
                     yield self._joined([examples[k] for k in chosen], random, part_, speaker)
+
+    def _parted(
+        self, held: Mapping[tuple[str, str], list[Example]], random: np.random.Generator
+    ) -> Mapping[tuple[str, str], list[Example]]:
+        """Each speaker's recordings by parts, with those that are set aside for "valid"."""
+        if not self.valid:
+            return held
+        found: dict[tuple[str, str], list[Example]] = {}
+        for (part_, speaker), examples in held.items():
+            if part_ != "train":
+                found[part_, speaker] = examples
+                continue
+            order = random.permutation(len(examples)).tolist()
+            count = round(self.valid * len(examples))
+            found["train", speaker] = [examples[k] for k in order[count:]]
+            found["valid", speaker] = [examples[k] for k in order[:count]]
+        return found
 
     def _joined(
         self, examples: Sequence[Example], random: np.random.Generator, part_: str, speaker: str

@@ -1,0 +1,63 @@
+"""Weights of a run on recordings, pictures or other numbers as the start of another model on the like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from recurra import checkpoint
+from recurra.data.codecs import file as codec_file
+from recurra.errors import DataError
+from recurra.model import Model
+from recurra.workflow.transfer import Taken, data_of, steps_of
+
+
+@torch.no_grad()
+def fine_tune(model: Model, path: Path) -> Taken:
+    """Start a fresh model from the run in `path`: every tensor of its embedder and core that has the same name and
+    shape, and those of its task where both tell the same things apart. What is scaled stays scaled by the new data.
+
+    Raises `CheckpointError` for a run that cannot be read, `DataError` where no tensor of the core fits.
+    """
+    run = checkpoint.open_run(path)
+    tensors, metadata = checkpoint.load_tensors(run.model)
+    theirs = codec_file.load(run.codecs)
+    checkpoint.check_vocabulary(run.model, metadata, theirs)
+    same = _told_apart(theirs) == _told_apart(model.codecs.saved)
+    taken: dict[str, int] = {}
+    new: list[str] = []
+    for part, module in (("embedder", model.embedder), ("core", model.core), ("task", model.task)):
+        own: dict[str, nn.Parameter] = {f"{part}.{name}": each for name, each in module.named_parameters()}
+        fits = [name for name, each in own.items() if name in tensors and tensors[name].shape == each.shape]
+        if part == "task" and not same:
+            fits = []
+        for name in fits:
+            own[name].copy_(tensors[name])
+            taken[name] = own[name].numel()
+        if len(fits) < len(own):
+            new.append(f"the {part}" if not fits else f"{len(own) - len(fits)} tensors of the {part}")
+    core = [name for name in taken if name.startswith("core.")]
+    if not core:
+        raise DataError(
+            f"no tensor of the core is as in the run {path}, so there is nothing to start from. Leave out what changes "
+            "the core's form, or start from another run."
+        )
+    count = sum(1 for _ in model.core.named_parameters())
+    return Taken(
+        path=path,
+        origin={"data": data_of(run), "steps": steps_of(metadata), "weights": metadata.get("checksum")},
+        symbols=None,
+        share=1.0,
+        tensors=(len(core), count),
+        parameters=(sum(taken[name] for name in core), sum(each.numel() for each in model.core.parameters())),
+        names=[name for name in taken if not name.startswith("task.")],
+        new=new,
+    )
+
+
+def _told_apart(codecs: dict[str, object]) -> dict[str, list[str]]:
+    """The symbols or labels of each field but the input."""
+    found = {name: getattr(codec, "symbols", getattr(codec, "labels", None)) for name, codec in codecs.items()}
+    return {name: list(names) for name, names in found.items() if names is not None and name != "input"}
