@@ -48,6 +48,7 @@ OTHER_WORDS = {
     "data/readers/npz_jsonl.py": {"transcribe"},
     "data/readers/sound_jsonl.py": {"transcribe"},
     "data/readers/sound_texts.py": {"transcribe"},
+    "data/readers/digit_crops.py": {"line-reader"},
     "data/readers/spoken_strings.py": {"transcribe"},
     "export/clients/translation.py": {"score"},
     "export/write.py": {"score"},

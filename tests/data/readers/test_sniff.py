@@ -50,6 +50,7 @@ def test_a_folder_of_aligned_files(tmp_path: Path) -> None:
 NAMED = {
     *(
         "auto",
+        "digit-crops",
         "digit-strings",
         "idx",
         "image-folders",

@@ -63,5 +63,5 @@ def test_no_recording_is_in_strings_of_two_parts(tmp_path: Path) -> None:
         }
         assert len(said["valid"]) == 5 and said["train"] and not said["train"] & said["valid"]
     assert sum(e["split"] == "test" for e in found) == 4
-    with pytest.raises(ConfigError, match="reader.valid = 1.5"):
+    with pytest.raises(ConfigError, match=r"reader\.valid = 1\.5"):
         SpokenStringsReader(valid=1.5)
