@@ -41,6 +41,18 @@ def test_numbers_up_to_an_index_are_left_out(tmp_path: Path) -> None:
     assert not list(DigitCropsReader(after=12).read(saved(tmp_path / "a.npz")))
 
 
+def test_ground_lies_around(tmp_path: Path) -> None:
+    file = saved(tmp_path / "a.npz")
+    plain = list(DigitCropsReader().read(file))
+    found = list(DigitCropsReader(passes=20, smallest=0.5, beside=2.0).read(file))
+    heights = {each["image"].shape[0] for each in found}
+    assert min(heights) >= 10 and max(heights) <= 20 and len(heights) > 5
+    for each in found[::3]:  # of one digit, which is of one grey
+        assert set(each["image"].ravel()) == {2} and each["image"].shape[1] <= 20 + 2 * 2 * 20
+    assert len({each["image"].shape[1] for each in found[::3]}) > 5
+    assert [each["transcript"] for each in found[:3]] == [each["transcript"] for each in plain]
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -59,6 +71,6 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, changed: dict[str, Any], m
 
 
 def test_settings_out_of_range_are_refused() -> None:
-    for settings in ({"passes": 0}, {"after": -1}):
+    for settings in ({"passes": 0}, {"after": -1}, {"smallest": 0.0}, {"beside": -1.0}):
         with pytest.raises(ConfigError, match="expected"):
             DigitCropsReader(**settings)

@@ -29,8 +29,10 @@ class DigitCropsReader:
     A `.npz` file holds `images` [N, H, W] of one digit each in the middle of what surrounds it, their `label` (0 to
     9), `number_index`, which number they are of, and their `position` in it, from 0. Digits that stand side by side in
     a number are put together, of each so much of its middle as two of them have room for; the ends keep their
-    surroundings. `passes` times over, each with other widths, drawn from `seed`. Numbers up to the index `after` are
-    left out: another part may be whole pictures of these.
+    surroundings. `passes` times over, each with other widths, drawn from `seed`. A number is as high as the picture, or
+    with `smallest` below 1 a share of it drawn between both; on each side there is up to `beside` times the picture's
+    height of ground, which goes on as the number's picture ends. Numbers up to the index `after` are left out: another
+    part may be whole pictures of these.
 
     Raises `DataError` for what is no such file, `ConfigError` for a setting out of range.
     """
@@ -50,11 +52,19 @@ class DigitCropsReader:
         sniffed=False,
     )
 
-    def __init__(self, passes: int = 1, after: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self, passes: int = 1, smallest: float = 1.0, beside: float = 0.0, after: int = 0, seed: int = 0
+    ) -> None:
         if passes < 1:
             raise ConfigError(f"reader.passes = {passes}, expected 1 or more.")
         if after < 0:
             raise ConfigError(f"reader.after = {after}, expected the index of a number, 0 or more.")
+        if not 0.1 <= smallest <= 1 or not 0 <= beside <= 10:
+            raise ConfigError(
+                f"reader.smallest = {smallest} and reader.beside = {beside}, expected a share of 0.1 to 1 and ground "
+                "of 0 to 10 times the height."
+            )
+        self.smallest, self.beside = smallest, beside
         self.passes, self.after, self.seed = passes, after, check_seed(seed, "reader.seed")
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
@@ -77,11 +87,19 @@ class DigitCropsReader:
         for _ in range(self.passes):
             for rows in np.split(order, begins[1:]) if len(order) else []:
                 yield {
-                    "image": _joined(images[rows], random),
+                    "image": self._surrounded(_joined(images[rows], random), random),
                     "transcript": "".join(str(digit) for digit in label[rows]),
                     "group": str(number[rows[0]]),
                     "place": f"{path}, number {number[rows[0]]}",
                 }
+
+    def _surrounded(self, image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+        """A number with ground around it."""
+        room = image.shape[0] * (1 / random.uniform(self.smallest, 1.0) - 1)
+        above = round(room * random.uniform(0.3, 0.7))
+        height = image.shape[0] + round(room)
+        left, right = (random.uniform(0, self.beside, 2) * height).astype(int).tolist()
+        return np.pad(image, ((above, round(room) - above), (left, right)), mode="edge")
 
 
 def _joined(images: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
