@@ -29,8 +29,8 @@ class DigitStringsReader:
     Files come in pairs as the reader "idx" takes them, pictures and then their labels. Their digits are shuffled and
     taken one after the other, `shortest` to `longest` of them to a string; `passes` times over, each in another order.
     Empty columns at the sides of a digit are cut off, and `closest` to `farthest` columns put between two of them;
-    where there are fewer than none the digits overlap, and the brighter pixel is seen. All is drawn from `seed`: the
-    same files and settings give the same strings.
+    where there are fewer than none the digits overlap, by half of the narrower at most, so that none is hidden, and the
+    brighter pixel is seen. All is drawn from `seed`: the same files and settings give the same strings.
 
     Raises `DataError` for what the reader "idx" refuses, and for files of another order; `ConfigError` for ranges that
     are none.
@@ -104,8 +104,9 @@ class DigitStringsReader:
         gaps = random.integers(self.closest, self.farthest + 1, len(digits) - 1).tolist()
         ends = random.integers(0, MARGIN + 1, 2).tolist()
         begins = [ends[0]]
-        for digit, gap in zip(digits, gaps, strict=False):
-            begins.append(max(begins[-1] + 1, begins[-1] + digit.shape[1] + gap))  # in their order, whatever the gap
+        for digit, following, gap in zip(digits, digits[1:], gaps, strict=False):
+            hidden = min(digit.shape[1], following.shape[1]) // 2
+            begins.append(begins[-1] + digit.shape[1] + max(gap, -hidden))
         width = max(begin + digit.shape[1] for begin, digit in zip(begins, digits, strict=True)) + ends[1]
         image = np.zeros((digits[0].shape[0], width), np.uint8)
         for begin, digit in zip(begins, digits, strict=True):
