@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import runpy
 import shutil
@@ -23,6 +24,7 @@ import safetensors
 
 import recurra
 from recurra import cli, workflow
+from recurra.cli import progress
 
 from ..server.conftest import Api, read_events
 from .compare import Kept
@@ -45,8 +47,10 @@ pytestmark = pytest.mark.usefixtures("here")
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs, and what they were trained on, are named from here."""
+    """Runs, and what they were trained on, are named from here; nothing is told of a wait, however slow the machine."""
     monkeypatch.chdir(FIXTURES)
+    monkeypatch.setattr(progress, "FIRST", math.inf)
+    monkeypatch.setattr(progress, "QUIET", math.inf)
 
 
 @pytest.fixture
