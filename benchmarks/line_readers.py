@@ -1,11 +1,12 @@
 """Trains readers of lines of pictures and sets them beside Tesseract on the same pictures.
 
-    RECURRA_DATA=… python benchmarks/line_readers.py train mnist-strings orand-0 orand-1 … --runs line-runs
+    RECURRA_DATA=… python benchmarks/line_readers.py train mnist-strings svhn-crops orand-0 orand-1 … --runs line-runs
     RECURRA_DATA=… python benchmarks/line_readers.py tesseract --runs line-runs
     RECURRA_DATA=… python benchmarks/line_readers.py table --runs line-runs --out benchmarks/results/line-readers.json
 
 `orand-K` is fold K of five over all 1,208 strings of ORAND-CAR-A, shuffled with seed 0: one fifth is tested on, a tenth
-of the others validates. A run that is finished in its folder is not trained again, one that was stopped goes on.
+of the others validates. Small sets start from the run on a larger one (`STARTS`), which is to be trained first. A run
+that is finished in its folder is not trained again, one that was stopped goes on.
 Tesseract is a program of its own (Debian: tesseract-ocr). It is given every picture in grey, dark ink on a light
 ground, 64 pixels high with a border of 16, and is told that there is one line of digits, or one word.
 """
@@ -37,14 +38,30 @@ from recurra.tasks.transcription_scores import transcription_scores
 
 FOLDS = 5
 SETTINGS: Mapping[str, dict[str, Any]] = {
-    "mnist-strings": {"training.epochs": 8},
-    "orand": {"training.epochs": 100},
+    "mnist-strings": {"training.epochs": 16, "training.learning_rate": 0.002, "batching.size": 16},
+    "orand": {
+        "input.height": 44,
+        "embedder.rotation": 4.0,
+        "embedder.elastic": 0.04,
+        "training.epochs": 30,
+        "training.learning_rate": 0.0015,
+    },
+    "svhn-crops": {
+        "data.test_fraction": 0.0,
+        "training.epochs": 8,
+        "training.learning_rate": 0.002,
+        "batching.size": 16,
+    },
     "svhn-numbers": {"training.epochs": 60, "embedder.shift": 0.1},
     "iiit5k": {"embedder.stride": 2},
 }
 """What is set beside the recipe `line-reader`."""
+STARTS: Mapping[str, str] = {"orand": "mnist-strings", "svhn-crops": "mnist-strings", "svhn-numbers": "svhn-crops"}
+"""The job whose run another starts from."""
+SCORED = ("mnist-strings", "orand", "svhn-numbers", "iiit5k")
+"""Those with a test."""
 DIGITS = ("--psm", "7", "-c", "tessedit_char_whitelist=0123456789")
-TESSERACT: Mapping[str, tuple[str, ...]] = {**dict.fromkeys(SETTINGS, DIGITS), "iiit5k": ("--psm", "8")}
+TESSERACT: Mapping[str, tuple[str, ...]] = {**dict.fromkeys(SCORED, DIGITS), "iiit5k": ("--psm", "8")}
 PUBLISHED = {"orand": "89.75 (ResNet and RNN-CTC, on the official, larger split)"}
 METRICS = ("exact_match", "symbol_error_rate", "word_error_rate", "calibration_error")
 
@@ -74,6 +91,8 @@ def trained(job: str, runs: Path) -> None:
         recurra.train(out, resume=True)
         return
     settings = {"training.threads": 1, **SETTINGS[name]}
+    if name in STARTS:
+        settings["init.from"] = str(runs / STARTS[name])
     if name != "orand":
         recurra.train("line-reader", out=out, settings={"data.set": name, **settings})
         return
@@ -164,7 +183,7 @@ def table(runs: Path, out: Path) -> None:
     results: dict[str, Any] = {}
     print("| data | strings | whole right | 95 % | symbol error | Tesseract, whole | its symbol error | on |")
     print("|---|---|---|---|---|---|---|---|")
-    for name in SETTINGS:
+    for name in SCORED:
         jobs = [f"orand-{fold}" for fold in range(FOLDS)] if name == "orand" else [name]
         results[name] = {"model": scored(jobs, runs), "tesseract": peer.get(name), "published": PUBLISHED.get(name)}
         model, other = results[name]["model"], peer.get(name)
@@ -182,7 +201,7 @@ def table(runs: Path, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=["train", "tesseract", "table"])
-    parser.add_argument("jobs", nargs="*", help="mnist-strings, orand-0 to orand-4, svhn-numbers, iiit5k")
+    parser.add_argument("jobs", nargs="*", help="mnist-strings, orand-0 to orand-4, svhn-crops, svhn-numbers, iiit5k")
     parser.add_argument("--runs", type=Path, default=Path("line-runs"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/line-readers.json"))
     parser.add_argument("--most", type=int, help="pictures of a set that Tesseract reads")
@@ -196,7 +215,7 @@ def main() -> None:
             raise SystemExit("there is no program tesseract: apt-get install tesseract-ocr")
         aside = arguments.runs / "tesseract.json"
         found = json.loads(aside.read_text(encoding="utf-8")) if aside.is_file() else {}
-        for name in arguments.jobs or SETTINGS:
+        for name in arguments.jobs or SCORED:
             found[name] = tesseract(name, arguments.most)
             print(name, found[name], flush=True)
             aside.write_text(json.dumps(found, indent=1), encoding="utf-8")
