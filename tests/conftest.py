@@ -14,8 +14,11 @@ Where RECURRA_SKIPPED names a file, every test that was left out is written behi
 
 from __future__ import annotations
 
+import copy
+import functools
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,6 +80,30 @@ def shift_seeds(shift: int) -> None:
 
     torch.manual_seed = torch.random.manual_seed = lambda seed: manual_seed(shifted(seed))
     np.random.default_rng = lambda seed=None: default_rng(shifted(seed))
+
+
+def pytest_runtest_setup() -> None:
+    share_translations()
+
+
+def share_translations() -> None:
+    """From now on torch's exporter makes its table of translations to ONNX once a process: each export reads the
+    sources of all of them anew, which is a third of the time it takes. It is torch's own affair, so nothing is done
+    where a torch has no such table, or has not loaded it yet."""
+    module = sys.modules.get("torch.onnx._internal.exporter._registration")
+    registry = getattr(module, "ONNXRegistry", None)
+    make = getattr(registry, "from_torchlib", None)
+    if registry is None or make is None or hasattr(make, "shared"):
+        return
+    made = functools.cache(make)
+
+    def shared(*opset: int, **named: int) -> object:
+        found = copy.copy(made(*opset, **named))
+        found.functions = {name: list(each) for name, each in found.functions.items()}  # an export may add its own
+        return found
+
+    shared.shared = True
+    registry.from_torchlib = staticmethod(shared)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
