@@ -50,6 +50,7 @@ OTHER_WORDS = {
     "data/readers/sound_texts.py": {"transcribe"},
     "data/readers/digit_crops.py": {"line-reader"},
     "data/readers/spoken_strings.py": {"transcribe"},
+    "export/clients/transcripts.py": {"score"},
     "export/clients/translation.py": {"score"},
     "export/write.py": {"score"},
     "forms/files.py": {"forecast"},

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from recurra.data import pictures
-from recurra.data.pictures import MOST_PIXELS, opened_picture, picture_of
+from recurra.data.picture_files import picture_of
+from recurra.data.pictures import MOST_PIXELS, opened_picture
 from recurra.errors import ConfigError, DataError
 
 Image = pytest.importorskip("PIL.Image", reason="the extra images is not installed")

@@ -8,8 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from recurra.baselines.row import Row, check_fields
-from recurra.decoding.ngram import Ids, Table, check, checked_symbols, follow, level_of, occurrences
+from recurra.decoding.arrays import Ids
+from recurra.decoding.ngram import Table, check, checked_symbols, follow, level_of, occurrences
 from recurra.errors import DataError
+from recurra.progress import steps
 from recurra.registry import part
 from recurra.types import Example
 
@@ -54,9 +56,8 @@ class KneserNey:
         ngrams = 0
         p = np.full(len(test) - 1, 1.0 / V)
         lower: tuple[Ids, Ids] | None = None
-        for n, (table, context, gram) in enumerate(
-            follow(test, occurrences(train, V, self.order, continuations), V), 1
-        ):
+        counting = enumerate(follow(test, occurrences(train, V, self.order, continuations), V), 1)
+        for n, (table, context, gram) in steps(counting, "counting n-grams", "orders", self.order):
             if lower is not None:
                 p = level_of(continuations[-1], self.discounts).mix(p, *lower)
             lower = context[1:-1], gram[1:]

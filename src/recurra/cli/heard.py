@@ -12,22 +12,15 @@ from recurra.data.wav_arriving import arriving_wav
 if TYPE_CHECKING:
     from recurra.streaming.session import Session
 
-NAMED = ("tag", "filtered_tag", "label", "labels")
-"""What answers name that are no text."""
-
 
 def hear(session: Session, each: bool, json: bool) -> None:
     """Answer a WAV file that is piped in: a text is written as it is heard, and nothing of it is taken back; of a run
     that names what it hears, what it names at the end. With `each` an answer for every step."""
     source: Any = sys.stdin.buffer
-    answers: Sequence[Mapping[str, Any]] = ()
     last: Mapping[str, Any] = {}
-    begun = False
     for sound in arriving_wav(source.read1, "what is piped in"):
-        answers = session.feed(sound)
-        last, begun = (answers[-1] if answers else last), _show(answers, each, json) or begun
-    answers = session.end()
-    last, begun = (answers[-1] if answers else last), _show(answers, each, json) or begun
+        last = _shown(session.feed(sound), each, json) or last
+    last = _shown(session.end(), each, json) or last
     if each:
         return
     if "symbol" in last or not last:
@@ -38,12 +31,11 @@ def hear(session: Session, each: bool, json: bool) -> None:
         print("\t".join(_words(value) for name, value in last.items() if name != "token"))
 
 
-def _show(answers: Sequence[Mapping[str, Any]], each: bool, json: bool) -> bool:
-    """Print what some steps add; whether they add anything."""
+def _shown(answers: Sequence[Mapping[str, Any]], each: bool, json: bool) -> Mapping[str, Any]:
+    """Print what some steps add; the answer at the last of them, nothing of none."""
     if each:
         for answer in answers:
             print(json_format.dumps(answer, ensure_ascii=False) if json else "\t".join(map(_words, answer.values())))
-        written = ""
     else:
         written = "".join(answer.get("symbol", "") for answer in answers)
         if written and json:
@@ -51,7 +43,7 @@ def _show(answers: Sequence[Mapping[str, Any]], each: bool, json: bool) -> bool:
         elif written:
             print(written, end="")
     sys.stdout.flush()
-    return bool(written)
+    return answers[-1] if answers else {}
 
 
 def _words(value: Any) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recurra.data.files import counted, read_bytes, shortened
 from recurra.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -26,11 +25,6 @@ WHITE = 255
 def is_picture(path: Path) -> bool:
     """Whether a file's name says that it is a picture."""
     return path.suffix.lower() in ENDINGS
-
-
-def picture_of(path: Path, colour: bool = False) -> NDArray[np.uint8]:
-    """The picture in a file. Raises as `opened_picture` and `read_bytes` do."""
-    return opened_picture(read_bytes(path), str(path), colour)
 
 
 def opened_picture(raw: bytes, name: str, colour: bool = False) -> NDArray[np.uint8]:
@@ -57,7 +51,7 @@ def opened_picture(raw: bytes, name: str, colour: bool = False) -> NDArray[np.ui
         raise _too_many(name, "a great many pixels") from error
     except pillow.UnidentifiedImageError as error:
         raise DataError(
-            f"{name}: begins with {shortened(raw[:12].decode('latin-1'))}, expected a picture ({', '.join(FORMATS)}). "
+            f"{name}: begins with {raw[:12].decode('latin-1')!r}, expected a picture ({', '.join(FORMATS)}). "
             "Name another file."
         ) from error
     except MemoryError:
@@ -86,7 +80,7 @@ def _pixels(image: Any, name: str, colour: bool) -> NDArray[np.uint8]:
         image = _pillow().alpha_composite(white, image)
     found = np.array(image.convert("RGB" if colour else "L"), np.uint8)
     if not found.size:
-        raise DataError(f"{name}: a picture of {counted(0, 'pixel')}. Name another file.")
+        raise DataError(f"{name}: a picture of 0 pixels. Name another file.")
     return found
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from recurra.decoding.arrays import Floats
 
 START = np.array([0.0, 1.0, 0.0])
 """The weights that give the share of the best among all that were found, a softmax of their scores."""

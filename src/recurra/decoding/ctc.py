@@ -18,10 +18,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.decoding.arrays import Floats
 from recurra.errors import DataError
 
-Floats = NDArray[np.float64]
 NEVER = -np.inf
+UNLIKELY = -9.0
+"""Symbols of a lower log-probability at a frame are not tried there by a beam: one in 8,000."""
 
 
 class Scorer(Protocol):
@@ -200,6 +202,11 @@ def _lattice(symbols: Sequence[int], blank: int) -> tuple[NDArray[np.int64], NDA
     skips = np.zeros(len(places), bool)
     skips[3::2] = places[3::2] != places[1:-2:2]
     return places, skips
+
+
+def scores_of(found: Sequence[Prefix]) -> list[float]:
+    """What transcripts are ranked by."""
+    return [each.score for each in found]
 
 
 def _sum(a: float, b: float) -> float:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from recurra.decoding.arrays import Floats, Ids
 from recurra.errors import ConfigError, DataError, did_you_mean
-from recurra.progress import steps
 
-Ids = NDArray[np.int64]
-Floats = NDArray[np.float64]
 State = tuple[int, ...]
 
 FALLBACK = (0.5, 1.0, 1.5)
@@ -145,7 +143,7 @@ def occurrences(text: Ids, V: int, order: int, continuations: list[Table]) -> It
     `continuations` has a table more: how many symbols stand before those of the one before."""
     shorter: Table | None = None
     ending = np.zeros(len(text) + 1, np.int64)  # the (n−1)-gram ending at each position where one does
-    for n in steps(range(1, order + 1), "counting n-grams", "orders"):
+    for n in range(1, order + 1):
         keys, grams, counts = np.unique(ending[:-1] * V + text[n - 1 :], return_inverse=True, return_counts=True)
         if shorter is not None:
             suffix = np.empty(len(keys), np.int64)  # [G] each n-gram without its first symbol

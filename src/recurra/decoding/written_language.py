@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from recurra.decoding.ngram import Floats, NgramModel, State
+from recurra.decoding.arrays import Floats
+from recurra.decoding.ngram import NgramModel, State
+from recurra.errors import ConfigError
 
 KEPT = 4_000_000
 """Numbers of distributions that are remembered at most; then all are forgotten."""
@@ -121,6 +123,20 @@ class _Remembered:
     def longer(self, state: State, symbol: int) -> State:
         history = (*state, symbol)
         return history[max(0, len(history) - max(1, self._model.order - 1)) :]
+
+
+def language_of(
+    texts: Sequence[Sequence[int]], V: int, order: int, unit: str, space: Sequence[int], closed: bool
+) -> SymbolNgrams | WordNgrams:
+    """The n-grams of texts in rows of symbols' numbers 0 … V − 1, of a `unit`, "symbols" or "words"; `space` are the
+    symbols that a space is. Raises `ConfigError` for words where that is not one."""
+    if unit == "symbols":
+        return SymbolNgrams(texts, V, order)
+    if len(space) != 1:
+        raise ConfigError(
+            'task.ngram_unit = "words" wants words parted by a space that is a symbol. Set it to "symbols".'
+        )
+    return WordNgrams(texts, space[0], order, closed)
 
 
 def words_of(text: Sequence[int], space: int) -> list[tuple[int, ...]]:

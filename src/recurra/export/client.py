@@ -22,10 +22,11 @@ VOCABULARIES = {
     "tokens": "tokens",
     "subwords": "subwords",
     "log-mel": "sounds",
+    "line-image": "pictures",
 }
 """By kind: the module that a vocabulary, or a file, is read with."""
-OF_FILES = ("log-mel",)
-"""Those of files, whose names the program is given."""
+OF_FILES = {"log-mel": "recording.wav", "line-image": "line.png"}
+"""Those of files, whose names the program is given: such a name."""
 OURS = re.compile(r"^from (recurra\.[\w.]+) import .*\n", re.MULTILINE)
 FUTURE = "from __future__ import annotations\n"
 HEADER = f'''"""Asks the model beside this file; needs numpy and onnxruntime, nothing else.
@@ -75,8 +76,8 @@ def client(way: str, kinds: Sequence[str]) -> str:
     for kind in kinds:
         modules |= _modules(f"{CLIENTS}.{VOCABULARIES[kind]}")
     modules |= _modules(f"{CLIENTS}.{way}")
-    files = any(kind in OF_FILES for kind in kinds)
-    header = HEADER.replace('"…"', "recording.wav") if files else HEADER
+    files = next((OF_FILES[kind] for kind in kinds if kind in OF_FILES), "")
+    header = HEADER.replace('"…"', files) if files else HEADER
     footer = FOOTER.replace("GIVEN", "FILE" if files else '"the text, in quotation marks"')
     return header + "\n\n".join(text.replace(FUTURE, "").strip("\n") for text in modules.values()) + "\n" + footer
 

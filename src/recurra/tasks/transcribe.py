@@ -16,21 +16,23 @@ from recurra.answers import Answer, Transcript
 from recurra.data.codecs.contract import Placed
 from recurra.data.codecs.folding import folded
 from recurra.data.fields import Codecs
+from recurra.decoding.arrays import Floats
 from recurra.decoding.confidence import confidence, fitted_weights, margin
 from recurra.decoding.ctc import (
     NEVER,
-    Floats,
+    UNLIKELY,
     Place,
-    Prefix,
     Scorer,
     aligned,
     frames_needed,
     likeliest_path,
     prefix_beam,
+    scores_of,
 )
-from recurra.decoding.written_language import SymbolNgrams, WordNgrams
+from recurra.decoding.written_language import SymbolNgrams, WordNgrams, language_of
 from recurra.errors import ConfigError, DataError
 from recurra.nn.softmax import IGNORED
+from recurra.progress import stage
 from recurra.registry import part
 from recurra.tasks.contract import Card
 from recurra.tasks.scores import Scores, check_fields
@@ -39,8 +41,6 @@ from recurra.types import Batch, Example, Field, Output, Sizes
 
 FORBIDDEN = -1e4
 """The log-probability of what is not said behind the end: finite, so that means of several models are, too."""
-UNLIKELY = -9.0
-"""Symbols of a lower log-probability at a frame are not tried there by a beam: one in 8,000."""
 INPUT = Field(("sound", "image", "vectors", "tokens", "text"), {"kind": "vectors"})
 TARGET = Field(("transcript", "target"), {"kind": "character"}, learned=True, aligned=True)
 TEXTS = Field(("transcript", "target"), {"kind": "texts"}, learned=True, aligned=True)
@@ -265,7 +265,7 @@ class Transcribe(nn.Module):
         for each, some in asked:
             for rows, example in zip(_rows(each), some, strict=True):
                 truth = codecs.value("target", example)
-                scores = _scores(found := prefix_beam(rows, self.blank, options.beam, scorer, UNLIKELY))
+                scores = scores_of(found := prefix_beam(rows, self.blank, options.beam, scorer, UNLIKELY))
                 if truth is not None and scores[0] > NEVER:
                     margins.append(margin(scores))
                     best.append(scores[0])
@@ -287,7 +287,7 @@ class Transcribe(nn.Module):
             else:
                 best, *others = prefix_beam(rows, blank, options.beam, scorer, UNLIKELY)
             ranked = options.beam > 1 and weights[0] == 1
-            sure = confidence(_scores([best, *others]), weights[1:]) if ranked else np.exp(best.log_p / temperature)
+            sure = confidence(scores_of([best, *others]), weights[1:]) if ranked else np.exp(best.log_p / temperature)
             unit, symbols = "steps", list[dict[str, Any]]()
             if options.alignment:
                 places = aligned(rows, best.symbols, blank)
@@ -344,16 +344,10 @@ class Transcribe(nn.Module):
             return None
         if self._language is None:
             codec = codecs["target"]
-            texts = [codec.encode(text).tolist() for text in codecs["texts"].texts]
-            if self.ngram_unit == "symbols":
-                self._language = SymbolNgrams(texts, codec.size, self.ngrams)
-            else:
+            with stage("counting n-grams"):
+                texts = [codec.encode(text).tolist() for text in codecs["texts"].texts]
                 space = codec.encode(" ").tolist()
-                if len(space) != 1:
-                    raise ConfigError(
-                        'task.ngram_unit = "words" wants words parted by a space that is a symbol. Set it to "symbols".'
-                    )
-                self._language = WordNgrams(texts, space[0], self.ngrams, self.closed)
+                self._language = language_of(texts, codec.size, self.ngrams, self.ngram_unit, space, self.closed)
         return self._language.weighed(options.weight, options.bonus)
 
     def _symbols(
@@ -384,11 +378,6 @@ class Transcribe(nn.Module):
         text = truth if isinstance(truth, str) else " ".join(truth)
         folds = getattr(codecs["target"], "folds", False)
         return normalised(folded(text) if folds else text) == normalised(guess)
-
-
-def _scores(found: Sequence[Prefix]) -> list[float]:
-    """What transcripts are ranked by."""
-    return [each.score for each in found]
 
 
 def _rows(asked: Mapping[str, Tensor]) -> list[Floats]:

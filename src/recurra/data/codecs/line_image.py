@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from recurra.data.files import counted
+from recurra.data.line_columns import columns_of
 from recurra.data.pictures import opened_picture
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
@@ -16,13 +15,7 @@ from recurra.registry import part
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""Of red, green and blue in grey, as in ITU-R BT.601."""
-FAINTEST = 8.0
-"""Levels of 255 between background and ink, at least; where there are fewer a picture is blank."""
 TALLEST = 1024
-KEPT = 512
-"""Pixels of a row up to which what they are averaged by is kept, half a megabyte each at most."""
 
 
 @part("codec", "line-image")
@@ -81,23 +74,7 @@ class LineImage:
         return opened_picture(raw, name)
 
     def encode(self, value: Any) -> NDArray[np.float32]:
-        grey = _grey(value)
-        H, W = grey.shape
-        width = max(1, round(W * self.height / H))
-        if width > self.widest:
-            raise DataError(
-                f"a picture of {W:,} × {H:,} pixels is {counted(width, 'column')} at a height of {self.height}, "
-                f"expected {self.widest:,} at most. Cut it into lines, or let it be so wide: "
-                f"--set input.widest={width}"
-            )
-        dark = self.ink == "dark" or (self.ink == "auto" and _is_dark(grey))
-        ink = 255 - grey if dark else grey
-        lines = _weights(H, self.height) @ ink @ _weights(W, width).T  # [height, width]
-        columns = self._levels(lines).T
-        if self.reads == "right-to-left":
-            columns = columns[::-1]
-        behind = max(0, self.narrowest - width)
-        return np.ascontiguousarray(np.pad(columns, ((0, behind), (0, 0))), np.float32)
+        return columns_of(value, **self.record()["settings"])
 
     def decode(self, array: ArrayLike) -> NDArray[np.uint8]:
         """The picture [height, W] of columns: dark ink on white."""
@@ -123,55 +100,3 @@ class LineImage:
 
     def restore(self, record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         return self
-
-    def _levels(self, ink: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Levels 0 to 255 as 0 to 1."""
-        if not self.stretch:
-            return ink / 255
-        low, high = np.percentile(ink, (1, 99))
-        low, high = (low, high) if high - low >= FAINTEST else (ink.min(), ink.max())  # a dot on a large white page
-        if high - low < FAINTEST:
-            return np.zeros_like(ink)
-        found: NDArray[np.floating] = ((ink - low) / (high - low)).clip(0, 1)
-        return found
-
-
-def _grey(value: Any) -> NDArray[np.float32]:
-    """A picture in grey, 0 to 255."""
-    array = np.asarray(value)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
-        raise DataError(
-            f"{array.dtype.name} of the shape {list(array.shape)}, expected a picture: uint8 [height, width], or "
-            "[height, width, 3] in colour."
-        )
-    if not array.size:
-        raise DataError(f"a picture of {array.shape[1]} × {array.shape[0]} pixels, which is none.")
-    grey = array.astype(np.float32)
-    return grey if array.ndim == 2 else np.asarray(grey @ LUMA, np.float32)
-
-
-def _is_dark(grey: NDArray[np.float32]) -> bool:
-    """Whether ink is darker than what it is on: than the border, which seldom has any."""
-    border = np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
-    return bool(np.median(border) >= grey.mean())
-
-
-def _weights(pixels: int, wanted: int) -> NDArray[np.float32]:
-    """`_averages`, kept where many pictures are likely to be of that size."""
-    return _kept(pixels, wanted) if pixels <= KEPT else _averages(pixels, wanted)
-
-
-@lru_cache(maxsize=512)
-def _kept(pixels: int, wanted: int) -> NDArray[np.float32]:
-    return _averages(pixels, wanted)
-
-
-def _averages(pixels: int, wanted: int) -> NDArray[np.float32]:
-    """How much of each of so many pixels in a row is in each of those wanted, [wanted, pixels], a sum of 1 each: a
-    triangle about its middle, as wide as two pixels of the coarser of the two."""
-    ratio = pixels / wanted
-    middle = (np.arange(wanted) + 0.5) * ratio - 0.5
-    far = np.abs(np.arange(pixels)[None] - middle[:, None]) / max(1.0, ratio)
-    near = np.maximum(0, 1 - far)
-    found: NDArray[np.float32] = (near / near.sum(1, keepdims=True)).astype(np.float32)
-    return found

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from recurra.data.files import check_file, some
-from recurra.data.pictures import ENDINGS, is_picture, picture_of
+from recurra.data.picture_files import picture_of
+from recurra.data.pictures import ENDINGS, is_picture
 from recurra.data.sample import PNG, Sample
 from recurra.data.transcripts import Form, normalised
 from recurra.errors import DataError

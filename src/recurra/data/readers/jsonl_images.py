@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from recurra.data.files import check_encoding, head_lines, read_lines, read_start, shortened, some
-from recurra.data.pictures import ENDINGS, opened_picture, picture_of
+from recurra.data.picture_files import picture_of
+from recurra.data.pictures import ENDINGS, opened_picture
 from recurra.data.readers.jsonl import json_object
 from recurra.data.sample import PNG, Sample
 from recurra.data.transcripts import Form, normalised
