@@ -129,7 +129,7 @@ def test_a_client_without_recurra_searches_as_the_run_does(task: dict[str, Any],
     assert 0 < found["confidence"] < 1 and "others" not in found
     assert run.predict(Sound(samples, rate), beam=1)[0]["transcript"] != found["transcript"] or not task["task.ngrams"]
     further = compared(run, folder, file, Sound(samples, rate), "--top", "2", top=2)
-    assert len(further["others"]) == 2
+    assert 0 < len(further["others"]) <= 2  # a list of words leaves fewer
     (again,) = load_export(folder).predict(Sound(samples, rate))
     assert (again["transcript"], again["confidence"]) == (
         found["transcript"],
