@@ -106,6 +106,13 @@ def test_broken_pictures_are_named(run: Any, tmp_path: Path, capsys: pytest.Capt
         run.predict({"image": np.zeros((3, 3))})
 
 
+def test_runs_that_make_other_steps_do_not_answer_together(run: Any, tmp_path: Path) -> None:
+    settings = {**TINY, "embedder.stride": 2, "training.epochs": 1}
+    other = recurra.train("line-reader", write(tmp_path / "data"), out=tmp_path / "run", settings=settings)
+    with pytest.raises(ConfigError, match=r"cannot answer together: one gives symbols in the shape .* the same steps"):
+        run.evaluate(beside=[other], baseline=False)
+
+
 def test_another_reader_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("text\tlabel\na\tb\n", encoding="utf-8")
     with pytest.raises(DataError, match="tried jsonl-images, line-images, image-folders"):
