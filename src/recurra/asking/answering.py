@@ -148,8 +148,8 @@ def _mean(models: Sequence[Model], batches: Sequence[Batch]) -> Mapping[str, tor
             if each.shape != asked[0][name].shape:
                 raise ConfigError(
                     f"{models[0].name} and {model.name} cannot answer together: one gives {name} in the shape "
-                    f"{list(asked[0][name].shape)}, the other {list(each.shape)}. Name runs that make the same steps of "
-                    "an input (input, embedder.stride)."
+                    f"{list(asked[0][name].shape)}, the other {list(each.shape)}. Name runs that make the same "
+                    "steps of an input (input, embedder.stride)."
                 )
     return {name: torch.stack([each[name] for each in asked]).mean(0) for name in asked[0]}
 
