@@ -200,3 +200,14 @@ def test_baselines_know_transcripts():
     (nearest,) = WarpedNeighbour().rows(train, test, Held(input=codec))
     (most,) = Frequent().rows(train, test)
     assert nearest.predictions == [{"transcript": "high"}] and most.predictions == [{"transcript": "low"}]
+
+
+def test_ngrams_of_words_that_come_once_are_left_out():
+    task = Transcribe(ngrams=3, ngram_unit="words")
+    digits = [{"transcript": text} for text in ("123", "45", "123", "6789", "10")]
+    settled = task.settled(digits)
+    assert settled["ngrams"] == 0 and "3 of the 5 words" in settled["notes"][0]
+    spoken = [{"transcript": text} for text in ("one two", "two one one")]
+    assert not task.settled(spoken)
+    for other in (Transcribe(ngrams=3), Transcribe(), Transcribe(ngrams=1, ngram_unit="words", closed=True)):
+        assert not other.settled(digits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
@@ -102,8 +103,9 @@ class Transcribe(nn.Module):
     symbols of the transcripts. `dropout` zeroes entries of h.
 
     `ngrams` above 0 keeps the training transcripts in the run, whose n-grams of so many symbols or words (`ngram_unit`)
-    a beam makes use of: it looks for the greatest log p(transcript | x) + weight · log p_n-gram + bonus · units. With
-    `closed` it writes words of the training transcripts alone. `scores` says what the best weights are chosen by.
+    a beam makes use of: it looks for the greatest log p(transcript | x) + weight · log p_n-gram + bonus · units. Where
+    most words of the training transcripts come once there are none of words (`settled`). With `closed` it writes words
+    of the training transcripts alone. `scores` says what the best weights are chosen by.
     The transcript of the likeliest path is said to be right with p^(1/τ), τ chosen by the validation examples. Where
     the recipe searches by a beam, what a beam finds is with σ(a + b·margin + c·score) (`recurra.decoding.confidence`),
     fitted to what it finds of them when training has ended; in a run without these weights with p^(1/τ), too.
@@ -164,6 +166,21 @@ class Transcribe(nn.Module):
         self.stride = sizes.stride
         self.linear = nn.Linear(sizes.core, self.blank + 1)
         return self
+
+    def settled(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """No n-grams of words where most words of the training texts come once: of other texts they would know few,
+        and a beam would write those in the place of what it hears."""
+        if not self.ngrams or self.ngram_unit != "words" or self.closed:
+            return {}
+        counts = Counter(word for example in examples for word in _truth(example).split())
+        once, total = sum(count == 1 for count in counts.values()), counts.total()
+        if once * 2 <= total:
+            return {}
+        note = (
+            f"{once:,} of the {total:,} words of the training texts come once, so n-grams of words would know few of "
+            "other texts: none are used. Of symbols: --set task.ngram_unit=symbols"
+        )
+        return {"ngrams": 0, "notes": [note]}
 
     def check_examples(self, encoded: Sequence[Mapping[str, Any]]) -> None:
         """Refuse transcripts that have no path."""
