@@ -1,6 +1,6 @@
 """Trains readers of lines of pictures and sets them beside Tesseract on the same pictures.
 
-    RECURRA_DATA=… python benchmarks/line_readers.py train mnist-strings svhn-crops orand-0 orand-1 … --runs line-runs
+    RECURRA_DATA=… python benchmarks/line_readers.py train mnist-strings orand-0 … svhn-crops svhn-larger svhn-numbers --runs line-runs
     RECURRA_DATA=… python benchmarks/line_readers.py tesseract --runs line-runs
     RECURRA_DATA=… python benchmarks/line_readers.py table --runs line-runs --out benchmarks/results/line-readers.json
 
@@ -52,11 +52,25 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
         "training.learning_rate": 0.002,
         "batching.size": 16,
     },
-    "svhn-numbers": {"training.epochs": 60, "embedder.shift": 0.1},
+    "svhn-larger": {
+        "data.set": "svhn-crops",
+        "data.test_fraction": 0.0,
+        "input.height": 48,
+        "embedder.shrink": 0.1,
+        "training.epochs": 8,
+        "training.learning_rate": 0.002,
+        "batching.size": 16,
+    },
+    "svhn-numbers": {"training.epochs": 15, "training.learning_rate": 0.0003, "embedder.shift": 0.1},
     "iiit5k": {"embedder.stride": 2},
 }
 """What is set beside the recipe `line-reader`."""
-STARTS: Mapping[str, str] = {"orand": "mnist-strings", "svhn-crops": "mnist-strings", "svhn-numbers": "svhn-crops"}
+STARTS: Mapping[str, str] = {
+    "orand": "mnist-strings",
+    "svhn-crops": "mnist-strings",
+    "svhn-larger": "svhn-crops",
+    "svhn-numbers": "svhn-larger",
+}
 """The job whose run another starts from."""
 SCORED = ("mnist-strings", "orand", "svhn-numbers", "iiit5k")
 """Those with a test."""
@@ -201,7 +215,9 @@ def table(runs: Path, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=["train", "tesseract", "table"])
-    parser.add_argument("jobs", nargs="*", help="mnist-strings, orand-0 to orand-4, svhn-crops, svhn-numbers, iiit5k")
+    parser.add_argument(
+        "jobs", nargs="*", help="mnist-strings, orand-0 to orand-4, svhn-crops, svhn-larger, svhn-numbers, iiit5k"
+    )
     parser.add_argument("--runs", type=Path, default=Path("line-runs"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/line-readers.json"))
     parser.add_argument("--most", type=int, help="pictures of a set that Tesseract reads")
