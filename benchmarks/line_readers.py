@@ -1,6 +1,6 @@
 """Trains readers of lines of pictures and sets them beside Tesseract on the same pictures.
 
-    RECURRA_DATA=… python benchmarks/line_readers.py train mnist-strings orand-0 svhn-crops svhn-larger … --runs line-runs
+    RECURRA_DATA=… python benchmarks/line_readers.py train mnist-strings orand-0 svhn-crops … --runs line-runs
     RECURRA_DATA=… python benchmarks/line_readers.py tesseract --runs line-runs
     RECURRA_DATA=… python benchmarks/line_readers.py table --runs line-runs --out benchmarks/results/line-readers.json
 
