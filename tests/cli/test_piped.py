@@ -64,6 +64,7 @@ class Reader:
     """A session that reads nothing; of a run that it is opened from."""
 
     continues = of_text = True
+    of_files = False
     config: ClassVar[dict[str, Any]] = {"reader": {}}
     model = SimpleNamespace(codecs={"input": Character()})
 

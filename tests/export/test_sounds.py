@@ -127,7 +127,8 @@ def test_a_client_without_recurra_searches_as_the_run_does(task: dict[str, Any],
     file.write_bytes(written(samples, rate))
     found = compared(run, folder, file, Sound(samples, rate))
     assert 0 < found["confidence"] < 1 and "others" not in found
-    assert run.predict(Sound(samples, rate), beam=1)[0]["transcript"] != found["transcript"] or not task["task.ngrams"]
+    if task.get("task.ngram_unit") == "symbols":  # which count at every step
+        assert run.predict(Sound(samples, rate), beam=1)[0]["transcript"] != found["transcript"]
     further = compared(run, folder, file, Sound(samples, rate), "--top", "2", top=2)
     assert 0 < len(further["others"]) <= 2  # a list of words leaves fewer
     (again,) = load_export(folder).predict(Sound(samples, rate))

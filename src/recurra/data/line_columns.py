@@ -75,11 +75,11 @@ def _is_dark(grey: NDArray[np.float32]) -> bool:
 
 def _weights(pixels: int, wanted: int) -> NDArray[np.float32]:
     """`_averages`, kept where many pictures are likely to be of that size."""
-    return _kept(pixels, wanted) if pixels <= KEPT_PIXELS else _averages(pixels, wanted)
+    return _remembered(pixels, wanted) if pixels <= KEPT_PIXELS else _averages(pixels, wanted)
 
 
 @lru_cache(maxsize=512)
-def _kept(pixels: int, wanted: int) -> NDArray[np.float32]:
+def _remembered(pixels: int, wanted: int) -> NDArray[np.float32]:
     return _averages(pixels, wanted)
 
 

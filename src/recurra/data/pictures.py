@@ -17,14 +17,14 @@ MOST_PIXELS = 1 << 25
 """Pixels of a picture, 33.5 million: a page at 600 dots an inch has 35 million, a line of it two."""
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """Those that are opened, by Pillow's names; some of its others run programs."""
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm")
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm")
 """How the names of such files end, in any case."""
 WHITE = 255
 
 
 def is_picture(path: Path) -> bool:
     """Whether a file's name says that it is a picture."""
-    return path.suffix.lower() in ENDINGS
+    return path.suffix.lower() in PICTURE_ENDINGS
 
 
 def opened_picture(raw: bytes, name: str, colour: bool = False) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from recurra.data.files import check_file, some
 from recurra.data.picture_files import picture_of
-from recurra.data.pictures import ENDINGS, is_picture
+from recurra.data.pictures import PICTURE_ENDINGS, is_picture
 from recurra.data.sample import PNG, Sample
 from recurra.data.transcripts import Form, normalised
 from recurra.errors import DataError
@@ -39,7 +39,9 @@ class ImageFoldersReader:
         """The pictures of the folders, in the order given."""
         for path in map(Path, paths):
             if path.is_dir():
-                yield from some(self._folder(path), path, f"folders of pictures ({', '.join(ENDINGS)}), one a class")
+                yield from some(
+                    self._folder(path), path, f"folders of pictures ({', '.join(PICTURE_ENDINGS)}), one a class"
+                )
             elif path.suffix:
                 yield {"image": picture_of(path, self.colour), "place": str(path)}
             else:

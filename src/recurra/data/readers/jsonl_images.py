@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recurra.data.files import check_encoding, head_lines, read_lines, read_start, shortened, some
 from recurra.data.picture_files import picture_of
-from recurra.data.pictures import ENDINGS, opened_picture
+from recurra.data.pictures import PICTURE_ENDINGS, opened_picture
 from recurra.data.readers.jsonl import json_object
 from recurra.data.sample import PNG, Sample
 from recurra.data.transcripts import Form, normalised
@@ -27,7 +27,7 @@ IMAGES = ("image", "file", "file_name", "image_path", "path", "filename")
 """What the key of a picture is called, where the settings do not say."""
 TEXTS = ("text", "transcript", "transcription", "ground_truth", "sentence")
 """That of what is written in it."""
-_NAMED = re.compile(r'"[^"]+(?:' + "|".join(map(re.escape, ENDINGS)) + r')"', re.IGNORECASE)
+_NAMED = re.compile(r'"[^"]+(?:' + "|".join(map(re.escape, PICTURE_ENDINGS)) + r')"', re.IGNORECASE)
 
 
 def _sample() -> dict[str, str | bytes]:

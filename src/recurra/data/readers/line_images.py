@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from recurra.data.files import check_encoding, read_text, some
 from recurra.data.picture_files import picture_of
-from recurra.data.pictures import ENDINGS, is_picture
+from recurra.data.pictures import PICTURE_ENDINGS, is_picture
 from recurra.data.sample import PNG, Sample
 from recurra.data.transcripts import Form, normalised
 from recurra.errors import DataError
@@ -47,7 +47,7 @@ class LineImagesReader:
         """The pictures of the folders, in the order given."""
         for path in map(Path, paths):
             if path.is_dir():
-                expected = f"pictures ({', '.join(ENDINGS)}) and their texts ({self.text})"
+                expected = f"pictures ({', '.join(PICTURE_ENDINGS)}) and their texts ({self.text})"
                 yield from some(self._folder(path), path, expected)
             else:
                 yield self._example(path, asked=True)
