@@ -171,18 +171,15 @@ def interval(share: float, count: int) -> tuple[float, float]:
 
 
 def scored(jobs: Sequence[str], runs: Path) -> dict[str, Any] | None:
-    """The scores of runs on their tests, of several together; None where one is not finished."""
+    """The scores of runs on their tests as these are today, of several together; None where no training has ended."""
     found = []
     for job in jobs:
         report = RunFolder(runs / job).report
-        if not report.is_file() or "test" not in read_json(report).get("scores", {}):
+        if not report.is_file() or "ended" not in read_json(report):
             continue
-        scores = read_json(report)["scores"]["test"]
-        baseline = {row["name"]: row.get("exact_match") for row in scores.get("baseline", ())}
+        scores = recurra.load(runs / job).evaluate(baseline=False)
         minutes = read_json(report)["minutes"]["training"]
-        found.append(
-            {"run": job, "examples": scores["examples"], "minutes": minutes, "baseline": baseline, **scores["model"]}
-        )
+        found.append({"run": job, "examples": scores["examples"], "minutes": minutes, **scores["model"]})
     if not found:
         return None
     count = sum(each["examples"] for each in found)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import recurra
-from recurra import checkpoint
+from recurra import checkpoint, cli
+from recurra.data.codecs.file import load
 from recurra.errors import ConfigError, DataError
+from recurra.workflow.fine_tuning import fine_tune
 from recurra.workflow.plan import make_plan
 
 SMALL: dict[str, Any] = {
@@ -67,6 +71,39 @@ def test_all_that_fits_is_taken(before: Path, tmp_path: Path, letters: str) -> N
     report = checkpoint.read_report(tmp_path / "run" / "report.json")
     assert report["init"]["new"] == ([] if letters == "abc" else ["the task"])
     assert report["init"]["core"]["parameters"][0] == report["init"]["core"]["parameters"][1]
+
+
+def test_it_learns_layer_by_layer_and_a_test_it_may_have_read_is_told(
+    before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {**SMALL, "init.from": str(before / "run"), "init.unfreeze": 1, "data.test_fraction": 0.2}
+    files = (before / "a.npz", before / "a.jsonl")
+    words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    assert cli.call(("train", "transcribe", *map(str, files), *words, "--no-test", "--out", str(tmp_path / "run"))) == 0
+    said = "".join(capsys.readouterr())
+    assert "Start: run run" in said and "the embedder, the task, 8 of 8 tensors of the core" in said
+    assert "layer 0 of the core from epoch 1, the embedder from epoch 2 on" in said
+    assert "The run run was trained on" in said and "cut otherwise" in said
+
+
+def test_the_task_of_another_kind_is_new(before: Path, tmp_path: Path) -> None:
+    model = SimpleNamespace(
+        embedder=torch.nn.Module(),
+        core=torch.nn.Module(),
+        task=torch.nn.Module(),
+        config={"task": {"kind": "classify"}},
+    )
+    theirs = load(before / "run" / "codecs.json")
+    model.codecs = SimpleNamespace(saved=theirs)
+    tensors = weights(before / "run")
+    model.core.layers = torch.nn.Module()
+    name = next(each for each in tensors if each.startswith("core.layers."))
+    model.core.layers.register_parameter(name.rpartition(".")[2], torch.nn.Parameter(torch.zeros_like(tensors[name])))
+    model.task.linear = torch.nn.Linear(*reversed(tensors["task.linear.weight"].shape))
+    taken = fine_tune(model, before / "run")
+    assert taken.new == ["the task"] and taken.tensors == (1, 1)
+    model.config["task"]["kind"] = "transcribe"
+    assert not fine_tune(model, before / "run").new
 
 
 def test_its_form_is_that_of_the_run_but_for_what_is_set(before: Path, tmp_path: Path) -> None:

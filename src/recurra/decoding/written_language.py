@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,23 +17,27 @@ KEPT = 4_000_000
 """Numbers of distributions that are remembered at most; then all are forgotten."""
 
 
-class SymbolNgrams:
+class _Weighed:
+    """N-grams of which each unit counts `weight` times, and brings a `bonus`."""
+
+    weight, bonus = 1.0, 0.0
+
+    def weighed(self, weight: float, bonus: float) -> Self:
+        """The same counts with these."""
+        found = copy(self)
+        found.weight, found.bonus = weight, bonus
+        return found
+
+
+class SymbolNgrams(_Weighed):
     """`weight` · log p(symbol | those before) and `bonus` for each symbol; at the end that of the end mark.
 
     Fitted on `texts`, rows of symbols' numbers 0 … V − 1; the mark that begins and ends each is number V.
     """
 
-    weight, bonus = 1.0, 0.0
-
     def __init__(self, texts: Sequence[Sequence[int]], V: int, order: int) -> None:
         self._mark = V
         self._model = _Remembered(NgramModel(order).fit(np.array(_marked(texts, V), np.int64), V + 1))
-
-    def weighed(self, weight: float, bonus: float) -> SymbolNgrams:
-        """The same counts with these."""
-        found = copy(self)
-        found.weight, found.bonus = weight, bonus
-        return found
 
     def start(self) -> State:
         return (self._mark,)
@@ -54,14 +58,12 @@ class _Word:
     words: State
 
 
-class WordNgrams:
+class WordNgrams(_Weighed):
     """The same for words, each scored where it ends, at a `space` or the end of the text; `bonus` is for each word.
 
     With `closed` no word is written that `texts` do not hold; else such a word is as likely as the model says of one
     that it never saw.
     """
-
-    weight, bonus = 1.0, 0.0
 
     def __init__(self, texts: Sequence[Sequence[int]], space: int, order: int, closed: bool) -> None:
         self._space, self._closed = space, closed
@@ -72,12 +74,6 @@ class WordNgrams:
         self._unknown, self._mark = V, V + 1
         rows = [[self._numbers[word] for word in text] for text in split]
         self._model = _Remembered(NgramModel(order).fit(np.array(_marked(rows, self._mark), np.int64), V + 2))
-
-    def weighed(self, weight: float, bonus: float) -> WordNgrams:
-        """The same counts with these."""
-        found = copy(self)
-        found.weight, found.bonus = weight, bonus
-        return found
 
     def start(self) -> _Word:
         return _Word((), (self._mark,))

@@ -46,6 +46,8 @@ class Session:
 
     count: int
     """Symbols read since the begin."""
+    _held: Heard | None
+    """Of a recording what frames to come are still made of."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -241,9 +243,6 @@ class Session:
     def _parts(self) -> tuple[Any, Any, Any]:
         """What is kept of what was read; see `KEPT`."""
         return self.state, self._memory, self._said
-
-    _held: Heard | None
-    """Of a recording what frames to come are still made of."""
 
     def _take(self, state: Any, memory: Any, said: Said | None, last: Symbol | None, count: int) -> None:
         self._state, self._memory, self._said, self._last, self.count = state, memory, said, last, count

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from recurra import checkpoint
+from recurra import config as configuration
 from recurra.data.codecs import file as codec_file
 from recurra.errors import DataError
 from recurra.model import Model
@@ -17,7 +20,8 @@ from recurra.workflow.transfer import Taken, data_of, steps_of
 @torch.no_grad()
 def fine_tune(model: Model, path: Path) -> Taken:
     """Start a fresh model from the run in `path`: every tensor of its embedder and core that has the same name and
-    shape, and those of its task where both tell the same things apart. What is scaled stays scaled by the new data.
+    shape, and those of its task where that is the same and tells the same things apart. What is scaled stays scaled by
+    the new data.
 
     Raises `CheckpointError` for a run that cannot be read, `DataError` where no tensor of the core fits.
     """
@@ -25,7 +29,8 @@ def fine_tune(model: Model, path: Path) -> Taken:
     tensors, metadata = checkpoint.load_tensors(run.model)
     theirs = codec_file.load(run.codecs)
     checkpoint.check_vocabulary(run.model, metadata, theirs)
-    same = _told_apart(theirs) == _told_apart(model.codecs.saved)
+    task = configuration.load_recipe(run.config)["task"]["kind"]
+    same = task == model.config["task"]["kind"] and _told_apart(theirs) == _told_apart(model.codecs.saved)
     taken: dict[str, int] = {}
     new: list[str] = []
     for part, module in (("embedder", model.embedder), ("core", model.core), ("task", model.task)):
@@ -49,7 +54,7 @@ def fine_tune(model: Model, path: Path) -> Taken:
         path=path,
         origin={"data": data_of(run), "steps": steps_of(metadata), "weights": metadata.get("checksum")},
         symbols=None,
-        share=1.0,
+        share=None,
         tensors=(len(core), count),
         parameters=(sum(taken[name] for name in core), sum(each.numel() for each in model.core.parameters())),
         names=[name for name in taken if not name.startswith("task.")],
@@ -57,7 +62,6 @@ def fine_tune(model: Model, path: Path) -> Taken:
     )
 
 
-def _told_apart(codecs: dict[str, object]) -> dict[str, list[str]]:
+def _told_apart(codecs: Mapping[str, Any]) -> dict[str, list[str]]:
     """The symbols or labels of each field but the input."""
-    found = {name: getattr(codec, "symbols", getattr(codec, "labels", None)) for name, codec in codecs.items()}
-    return {name: list(names) for name, names in found.items() if names is not None and name != "input"}
+    return {name: list(each.symbols) for name, each in codecs.items() if name != "input" and hasattr(each, "symbols")}

@@ -229,8 +229,7 @@ class Material:
         options = make_options(task, self.config.get("search", {}), {})
         if not isinstance(task, CalibratesSearch) or not task.calibrates(options):
             return False
-        with stage("fitting confidences"):
-            task.calibrate_search(self._asked_in_turn(model, device, seed, seconds), self.codecs, options)
+        task.calibrate_search(self._asked_in_turn(model, device, seed, seconds), self.codecs, options)
         return True
 
     def _asked_in_turn(

@@ -171,9 +171,9 @@ def _config_of(path: Path, numbers: bool = False) -> Config:
             f"init.from = {str(path)!r} has no {missing}, so there are no weights to start from. A training writes it "
             "within its first minute: wait, or copy the whole folder."
         )
-    task = run.get("task", {}).get("kind")
     if numbers:
         return run
+    task = run.get("task", {}).get("kind")
     if task not in registry.names("task") or not registry.has_method("task", task, "measure"):
         raise ConfigError(
             f"init.from = {str(path)!r} is a run of the task {task!r}, expected a language model's. Train one: recurra "
@@ -187,8 +187,7 @@ def _check_kind(config: Config, run: Config, path: Path) -> None:
     mine, theirs = config["input"]["kind"], run.get("input", {}).get("kind", "symbols")
     if mine != theirs:
         raise ConfigError(
-            f"init.from = {str(path)!r} reads {theirs}, this model {mine}. Start from a run that reads the like, or "
-            f"set input.kind={theirs}."
+            f"init.from = {str(path)!r} reads {theirs}, this model {mine}. Start from a run that reads {mine}."
         )
 
 

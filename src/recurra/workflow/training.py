@@ -247,19 +247,15 @@ def _finished(plan: Plan, folder: RunFolder) -> bool:
 def _start(model: Model, start: Start, material: Material) -> tuple[dict[str, Any], list[str]]:
     """Start a fresh model from the run that the settings name. Gives what the report says of it, and sentences."""
     if reads_numbers(material.config):
-        taken = fine_tune(model, start.path)
-        return taken.facts(), _told_of(taken, start)
-    ids = material.input_ids()
-    counts = np.bincount(np.concatenate([*ids]), minlength=model.codecs["input"].size)
-    taken = transfer.take(model, start.path, counts)
-    warned = filter(None, [transfer.cut_otherwise(material.config, start.path)])
-    return taken.facts(), [told(material.config), *_told_of(taken, start), *warned]
-
-
-def _told_of(taken: transfer.Taken, start: Start) -> list[str]:
-    """Sentences about what was taken, and when it learns."""
-    unfreezing = [] if start.unfreeze is None else [transfer.told_of_unfreezing(taken.names, start.unfreeze)]
-    return [taken.told(), *unfreezing]
+        taken, said = fine_tune(model, start.path), list[str]()
+    else:
+        ids = material.input_ids()
+        counts = np.bincount(np.concatenate([*ids]), minlength=model.codecs["input"].size)
+        taken, said = transfer.take(model, start.path, counts), [told(material.config)]
+    said += [taken.told(), *filter(None, [transfer.cut_otherwise(material.config, start.path)])]
+    if start.unfreeze is not None:
+        said.append(transfer.told_of_unfreezing(taken.names, start.unfreeze))
+    return taken.facts(), said
 
 
 def _unfreezing(model: Model, start: Start | None, origin: dict[str, Any] | None) -> Unfreezing | None:

@@ -36,8 +36,8 @@ class Taken:
     """Of the run: the fingerprint of its data, its steps, the checksum of its weights."""
     symbols: tuple[int, int] | None
     """How many symbols' vectors were taken, of how many; the unknown one not counted. None where numbers are read."""
-    share: float
-    """Of the training tokens: those whose vector was taken, 0 to 1."""
+    share: float | None
+    """Of the training tokens: those whose vector was taken, 0 to 1. None where numbers are read."""
     tensors: tuple[int, int]
     """Tensors of the core taken, of how many; then their numbers."""
     parameters: tuple[int, int]
@@ -123,12 +123,15 @@ def unfreezing(model: nn.Module, names: list[str], every: float) -> Unfreezing:
 def told_of_unfreezing(names: list[str], every: float) -> str:
     """A sentence about that plan."""
     layers = from_the_top(names)
-    said = [
-        f"{'the vectors' if layer[0] == VECTORS else f'layer {layer_of(layer[-1]) or 0} of the core'} from epoch "
-        f"{number * every:g}"
-        for number, layer in enumerate(layers, start=1)
-    ]
+    said = [f"{_called(layer)} from epoch {number * every:g}" for number, layer in enumerate(layers, start=1)]
     return f"What is new learns first, {', '.join(said)} on."
+
+
+def _called(layer: list[str]) -> str:
+    """What the parameters of a layer are, in words."""
+    if layer[0] == VECTORS:
+        return "the vectors"
+    return "the embedder" if layer[0].startswith("embedder.") else f"layer {layer_of(layer[-1]) or 0} of the core"
 
 
 def cut_otherwise(config: Mapping[str, Any], path: Path) -> str | None:

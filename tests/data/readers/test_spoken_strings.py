@@ -65,3 +65,6 @@ def test_no_recording_is_in_strings_of_two_parts(tmp_path: Path) -> None:
     assert sum(e["split"] == "test" for e in found) == 4
     with pytest.raises(ConfigError, match=r"reader\.valid = 1\.5"):
         SpokenStringsReader(valid=1.5)
+    file = table(tmp_path, ["1,ann,test", "2,ann,test"])
+    with pytest.raises(DataError, match="the part 'train', but the table has none"):
+        list(SpokenStringsReader(valid=0.5).read(file))

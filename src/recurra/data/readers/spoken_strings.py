@@ -35,7 +35,8 @@ class SpokenStringsReader:
     "train" that are joined with each other alone, and are the part "valid": so no recording is in strings of both,
     however many passes there are. All is drawn from `seed`: the same files give the same strings.
 
-    Raises `DataError` as that reader does, for a recording without a label, and for several rates; `ConfigError` for
+    Raises `DataError` as that reader does, for a recording without a label, for several rates, and where `valid` has
+    nothing to be a share of; `ConfigError` for
     ranges that are none.
     """
 
@@ -114,6 +115,11 @@ class SpokenStringsReader:
         """Each speaker's recordings by parts, with those that are set aside for "valid"."""
         if not self.valid:
             return held
+        if not any(part_ == "train" for part_, _ in held):
+            raise DataError(
+                f"reader.valid = {self.valid} is a share of the recordings of the part 'train', but the table has none "
+                "(column split). Leave it out: data.valid_fraction takes strings for validation."
+            )
         found: dict[tuple[str, str], list[Example]] = {}
         for (part_, speaker), examples in held.items():
             if part_ != "train":
