@@ -84,9 +84,9 @@ def a_png_that_says(width: int, height: int) -> bytes:
         (b"", "the file is empty, expected a picture"),
         (b"no picture, a text\n", r"begins with 'no picture, ', expected a picture \(PNG, JPEG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", r"begins with '%!PS-Adobe-3', expected a picture"),
-        (raw(Image.fromarray(NOISE))[:-3000], r"no sound picture \(.*\)\. Copy it again"),
-        (raw(Image.fromarray(NOISE), "JPEG")[:-3000], r"no sound picture \(.*truncated.*\)"),
-        (a_png_that_says(4, 4), "no sound picture"),
+        (raw(Image.fromarray(NOISE))[:-3000], r"no readable picture \(.*\)\. Copy it again"),
+        (raw(Image.fromarray(NOISE), "JPEG")[:-3000], r"no readable picture \(.*truncated.*\)"),
+        (a_png_that_says(4, 4), "no readable picture"),
     ],
 )
 def test_what_is_none_is_named(given: bytes, message: str, monkeypatch: pytest.MonkeyPatch) -> None:

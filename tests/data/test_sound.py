@@ -178,7 +178,7 @@ def test_what_soundfile_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(DataError, match=r"a\.flac: .*piece.*Mend the table"):
             read_sound(tmp_path / "a.flac", offset, duration)
     raw = (tmp_path / "a.flac").read_bytes()
-    with pytest.raises(DataError, match="no sound FLAC file"):
+    with pytest.raises(DataError, match="no readable FLAC file"):
         opened(raw[:40])
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"FLAC, which the package soundfile reads: pip install 'recurra\[sound\]'"):

@@ -78,6 +78,8 @@ ALL = {
     "elastic": 0.03,
     "stroke": 0.5,
     "blur": 0.5,
+    "shade": 0.3,
+    "invert": 0.5,
     "noise": 0.1,
 }
 
@@ -108,7 +110,7 @@ def test_what_lies_behind_a_picture_is_never_moved_into_it() -> None:
     one = distortions.applied(x, lengths)
     torch.manual_seed(0)
     again = distortions.applied(other, lengths)
-    assert torch.equal(one[0, :30], again[0, :30]) and one.max() <= 1
+    assert torch.equal(one[0, :30], again[0, :30]) and one.max() <= 1.6
 
 
 def test_strokes_grow_and_shrink() -> None:
@@ -117,6 +119,17 @@ def test_strokes_grow_and_shrink() -> None:
     torch.manual_seed(0)
     ink = Distortions(stroke=0.5).applied(line, None).sum((1, 2)) / 9
     assert ink.min() < 0.6 and ink.max() > 1.8 and abs(float(ink.mean()) - 1.125) < 0.1
+
+
+def test_a_share_of_pictures_is_inverted_and_shades_have_straight_edges() -> None:
+    x = torch.rand(400, 6, 5)
+    torch.manual_seed(0)
+    found = Distortions(invert=0.25).applied(x, None)
+    same, other = (found == x).flatten(1).all(1), (found == 1 - x).flatten(1).all(1)
+    assert (same | other).all() and 70 < int(other.sum()) < 130
+    added = Distortions(shade=0.3).applied(torch.zeros(400, 20, 10), torch.full((400,), 20))
+    assert added.abs().max() <= 0.6 and max(len(each.unique()) for each in added) == 4
+    assert all(len(each.unique()) <= 4 for each in added)  # two edges make four parts at most
 
 
 @pytest.mark.parametrize("shape", [(3, 9, 7), (2, 1, 4), (2, 2, 1), (1, 3, 2)])

@@ -84,4 +84,4 @@ class Arrays(Mapping[str, NDArray[Any]]):
 
     def _none(self, error: BaseException) -> DataError:
         said = " ".join(str(error).split())[:80] or type(error).__name__
-        return DataError(f"{self.path}: no sound .npz file ({said}). Save it anew: numpy.savez.")
+        return DataError(f"{self.path}: no readable .npz file ({said}). Save it anew: numpy.savez.")

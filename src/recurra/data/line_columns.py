@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recurra.data.numbers import array_in
 from recurra.errors import DataError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _levels(ink: NDArray[np.floating]) -> NDArray[np.floating]:
 
 def _grey(value: Any) -> NDArray[np.float32]:
     """A picture in grey, 0 to 255."""
-    array = np.asarray(value)
+    array = array_in(value)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
         raise DataError(
             f"{array.dtype.name} of the shape {list(array.shape)}, expected a picture: uint8 [height, width], or "

@@ -58,7 +58,7 @@ def opened_picture(raw: bytes, name: str, colour: bool = False) -> NDArray[np.ui
         raise
     except Exception as error:  # a decoder for each format, and each has its own
         said = " ".join(str(error).split())[:80] or type(error).__name__
-        raise DataError(f"{name}: no sound picture ({said}). Copy it again, or save it anew.") from error
+        raise DataError(f"{name}: no readable picture ({said}). Copy it again, or save it anew.") from error
 
 
 def _turned(image: Any) -> Any:

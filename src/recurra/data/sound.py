@@ -131,4 +131,4 @@ def _unpacked(file: BinaryIO, name: str, packed: str, offset: float, duration: f
             return Sound(np.concatenate(blocks) if blocks else np.zeros(0, np.float32), rate, notes)
     except soundfile.SoundFileError as error:
         said = " ".join(str(error).split())
-        raise DataError(f"{name}: no sound {packed} file ({said}). Copy it again.") from error
+        raise DataError(f"{name}: no readable {packed} file ({said}). Copy it again.") from error

@@ -52,4 +52,4 @@ class Zipped:
 
     def _unsound(self, where: str, error: BaseException) -> DataError:
         said = " ".join(str(error).split())[:80] or type(error).__name__
-        return DataError(f"{where}: no sound zip archive ({said}). Copy it again.")
+        return DataError(f"{where}: no readable zip archive ({said}). Copy it again.")

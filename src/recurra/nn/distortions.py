@@ -36,6 +36,10 @@ class Distortions:
     """Its strokes grow or shrink by up to this share of a pixel on each side."""
     blur: float = 0.0
     """Up to this share of it is the mean of the pixels around."""
+    shade: float = 0.0
+    """Beyond each of two straight edges across it everything is lighter or darker by up to this, where ink is 1."""
+    invert: float = 0.0
+    """So large a share of pictures has ink for ground and ground for ink."""
     noise: float = 0.0
     """The spread of what is added to each pixel, where ink is 1."""
 
@@ -57,6 +61,11 @@ class Distortions:
         if self.blur:
             share = self.blur * torch.rand(B, 1, 1, dtype=x.dtype, device=x.device)
             x = torch.lerp(x, F.avg_pool2d(x[:, None], 3, 1, 1)[:, 0], share)
+        if self.shade:
+            x = x + self._shades(x, widths) + self._shades(x, widths)
+        if self.invert:
+            inverted = torch.rand(B, 1, 1, dtype=x.dtype, device=x.device) < self.invert
+            x = torch.where(inverted, 1 - x, x)
         return x + self.noise * torch.randn_like(x) if self.noise else x
 
     def _moved(self, x: Tensor, widths: Tensor) -> Tensor:
@@ -82,6 +91,16 @@ class Distortions:
         b = (b + (H - 1) / 2).clamp(0, H - 1)
         grid = torch.stack((2 * b / max(1, H - 1) - 1, 2 * a / max(1, T - 1) - 1), 3)  # [B, T, H, 2]
         return F.grid_sample(x[:, None], grid, mode="bilinear", align_corners=True)[:, 0]
+
+    def _shades(self, x: Tensor, widths: Tensor) -> Tensor:
+        """What is added on one side of an edge that goes through a point of each picture in any direction."""
+        B, T, H = x.shape
+        angle = (math.pi * _drawn(x, B))[:, None, None]
+        along = torch.arange(T, dtype=x.dtype, device=x.device)[None, :, None]
+        across = torch.arange(H, dtype=x.dtype, device=x.device)[None, None]
+        point = torch.rand(B, 2, dtype=x.dtype, device=x.device) * torch.stack((widths, x.new_full((B,), H)), 1)
+        beyond = angle.cos() * (along - point[:, :1, None]) + angle.sin() * (across - point[:, 1:, None]) > 0
+        return self.shade * _drawn(x, B)[:, None, None] * beyond
 
     def _thicker(self, x: Tensor) -> Tensor:
         share = self.stroke * _drawn(x, len(x))[:, None, None]

@@ -91,5 +91,7 @@ def test_settings_stand_in_the_record_and_wrong_ones_are_refused() -> None:
         LineImage(narrowest=9, widest=8)
     with pytest.raises(DataError, match=r"float32 of the shape \[3, 4\], expected a picture: uint8"):
         LineImage().encode(np.zeros((3, 4), np.float32))
+    with pytest.raises(DataError, match="rows of unequal length"):
+        LineImage().encode([[0, 1], [2]])
     with pytest.raises(DataError, match=r"shape \[3, 4\], expected columns of 32 pixels"):
         LineImage().decode(np.zeros((3, 4)))

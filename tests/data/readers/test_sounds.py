@@ -164,7 +164,7 @@ def test_what_does_not_fit_in_a_table(tmp_path: Path) -> None:
         ("clip,text\na.wav,x\n", {}, r"t.csv:1: no column names recordings, found 'clip', 'text'"),
         ("file,label\na.wav,\n", {}, r"t.csv:2: no label, expected one"),
         ("file,offset\na.wav,soon\n", {}, r"t.csv:2: offset is 'soon', expected seconds"),
-        ('file,text\na.wav,"x\n', {}, r"t.csv: no sound table \(unexpected end of data\)"),
+        ('file,text\na.wav,"x\n', {}, r"t.csv: no readable table \(unexpected end of data\)"),
         ("\n\n", {}, r"t.csv: no example in it"),
         ("file,text\n", {}, r"t.csv: no example in it, expected a row for each recording"),
     ):

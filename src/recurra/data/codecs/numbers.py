@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
+from recurra.data.numbers import array_in
 from recurra.errors import CheckpointError, DataError
 from recurra.registry import part
 
@@ -171,7 +172,7 @@ class Integers:
         return self
 
     def encode(self, value: Sequence[int]) -> NDArray[np.int64]:
-        array = np.asarray(value)
+        array = array_in(value)
         if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
             raise DataError(f"{_described(array)}, expected whole numbers, one a step.")
         return array.astype(np.int64)
@@ -192,7 +193,7 @@ class Integers:
 
 def _form(values: Iterable[Any]) -> tuple[int, int]:
     """The axes of values, and how many numbers each step has."""
-    forms = {(array.ndim, array.shape[-1] if array.ndim == 2 else 1) for array in map(np.asarray, values)}
+    forms = {(array.ndim, array.shape[-1] if array.ndim == 2 else 1) for array in map(array_in, values)}
     if not forms:
         raise DataError("the training data hold no numbers. Is the right field read?")
     if max(forms)[0] > 2:
@@ -210,7 +211,7 @@ def _form(values: Iterable[Any]) -> tuple[int, int]:
 def _rows(value: Any, axes: int, size: int, measured: bool = True) -> NDArray[np.float64]:
     """A value as [T, D], a single number as [1]; raises `DataError` for another form and for what is not finite, unless
     it is not `measured` and NaN."""
-    array = np.asarray(value)
+    array = array_in(value)
     if array.dtype.kind not in "iufb" and array.size:
         raise DataError(f"{_described(array)}, expected numbers.")
     if array.ndim == 1 and (axes, size) == (2, 1):  # as numbers are typed

@@ -147,7 +147,7 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         yield from _cells(text)
     except csv.Error as error:
-        raise DataError(f"{path}: no sound table ({error}). Mend it there.") from error
+        raise DataError(f"{path}: no readable table ({error}). Mend it there.") from error
 
 
 def _cells(text: str) -> Iterator[tuple[int, list[str]]]:
