@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra import registry
+from recurra.data.codecs.contract import line_end_of
 from recurra.data.fields import Codecs
 from recurra.engine import Record
 from recurra.errors import CheckpointError, ConfigError
@@ -131,6 +132,7 @@ def sizes_of(codecs: Codecs) -> Sizes:
     return Sizes(
         vocabulary=codec.size + field.ended if symbols else 0,
         unknown=codec.unknown if symbols else None,
+        line_end=line_end_of(codec),
         width=0 if symbols else codec.size,
         fields={name: codecs[name].size for name in codecs if name != "input"},
     )

@@ -130,6 +130,8 @@ class Sizes:
     """Number of symbols V; 0 where the input is vectors."""
     unknown: int | None = None
     """Number of the symbol that stands for those without one; None where there is none."""
+    line_end: int | None = None
+    """Number of the symbol that ends a line; None where there is none."""
     width: int = 0
     """Numbers in a step of an input of vectors; 0 where it is symbols."""
     embedding: int = 0

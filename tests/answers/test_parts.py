@@ -14,6 +14,7 @@ from recurra.answers import (
     Answer,
     Blank,
     Choices,
+    Drawing,
     Hypothesis,
     Label,
     Number,
@@ -43,6 +44,7 @@ PARTS: dict[str, Any] = {
     "number": Number(3.25, "load", "kW", low=3.0, high=3.5),
     "series": Series([1.0, 2.0, 4.0], np.array([8.0, 16.0]), low=[7, 12], high=[9, 20], name="load", unit="kW"),
     "picture": Picture(GREY, "a house number", frames=(GREY[:, :4], GREY)),
+    "drawing": Drawing(np.array([[5.0, 0, 0], [0, 5, 1], [2, 2, 0], [5, 5, 1]]), given=2),
     "roll": Roll(("C4", "E4", "G4"), [[0], [0, 2], [2]], given=2, seconds=0.25),
     "tree": TREE,
     "transcript": Transcript(

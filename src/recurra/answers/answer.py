@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from recurra.answers.letters import visible
 from recurra.answers.notes import NOTHING, empty_note, unknown_note
+from recurra.errors import ConfigError
 
 
 class Part(Protocol):
@@ -24,6 +25,17 @@ class Part(Protocol):
 
     def page(self) -> dict[str, Any]:
         """What the page draws, its fields beside its `kind`."""
+
+
+@runtime_checkable
+class Saves(Protocol):
+    """A part that can be a file of its own."""
+
+    endings: ClassVar[tuple[str, ...]]
+    """Of the names of such files: ".mid", ".svg"."""
+
+    def saved(self, ending: str) -> bytes:
+        """The bytes of a file of one of them. Raises `ConfigError` where that cannot be."""
 
 
 class Unknown(NamedTuple):
@@ -65,6 +77,16 @@ class Answer(Mapping[str, Any]):
 
     def _notes(self) -> list[str]:
         return [*self.notes] if self.parts else [NOTHING, *self.notes]
+
+    def saved(self, ending: str) -> bytes:
+        """The first part that can be such a file, as one. Raises `ConfigError` where none can."""
+        found = [part for part in self.parts if isinstance(part, Saves)]
+        for part in found:
+            if ending in part.endings:
+                return part.saved(ending)
+        known = sorted({each for part in found for each in part.endings})
+        can = f"expected {' or '.join(known)}" if known else "this answer is none. Take --json"
+        raise ConfigError(f"an answer as a file that ends in {ending or 'nothing'}, {can}.")
 
     def text(self) -> str:
         """The lines of all parts, without the last line end."""

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from recurra.data.midi import midi_of
+from recurra.errors import ConfigError
+
 WIDTH = 80
 """Steps that a terminal shows, the last ones."""
 
@@ -21,6 +24,10 @@ class Roll:
     """Of the steps so many were given; the others are the model's."""
     seconds: float | None = None
     """Seconds a step, where that is known."""
+    notes: tuple[int, ...] = ()
+    """The number of each row's note, of rows that are notes (MIDI's, 60 is C4)."""
+    endings: ClassVar[tuple[str, ...]] = (".mid",)
+    """Of files that it can be saved as."""
 
     def json(self) -> dict[str, Any]:
         found: dict[str, Any] = {"rows": list(self.rows), "steps": [list(step) for step in self.steps]}
@@ -38,10 +45,17 @@ class Roll:
             for row in used
         )
 
+    def saved(self, ending: str) -> bytes:
+        """The roll as a MIDI file. Raises `ConfigError` for rows that are no notes, and without the package mido."""
+        if not self.notes:
+            raise ConfigError("the rows of this answer are no notes, so it is no music. Save it as JSON: --json.")
+        return midi_of([[self.notes[row] for row in step] for step in self.steps], self.seconds or 0.25)
+
     def page(self) -> dict[str, Any]:
         return {
             "rows": list(self.rows),
             "steps": [list(step) for step in self.steps],
             "given": self.given,
             "seconds": self.seconds,
+            "notes": list(self.notes),
         }

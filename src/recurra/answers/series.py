@@ -77,6 +77,15 @@ class Series:
         return {**self._found(), "name": self.name}
 
 
+def series_of(given: Any, forecast: Any) -> list[Series]:
+    """A part for each variable of numbers [T] or [T, D]."""
+    given, forecast = np.asarray(given), np.asarray(forecast)
+    if forecast.ndim < 2 or forecast.shape[1] == 1:
+        return [Series(given.reshape(-1), forecast.reshape(-1))]
+    held = given if given.ndim == 2 else np.zeros((0, forecast.shape[1]))
+    return [Series(held[:, k], forecast[:, k], name=f"variable {k + 1}") for k in range(forecast.shape[1])]
+
+
 def _numbers(values: Numbers) -> list[float]:
     return [float(value) for value in values]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from recurra import plugins as own_files
-from recurra import registry, workflow
+from recurra import registry, storage, workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
 from recurra.cli.progress import Watch
 from recurra.config import check_seed, parse_settings
@@ -40,6 +40,7 @@ def predict(
     threads: Threads = 1,
     plugin: Plugins = None,
     json: Json = False,
+    save: Path | None = None,
     **options: Any,
 ) -> None:
     """Continue a beginning, label a text, fill its blanks, translate it, forecast: what the run was trained for.
@@ -57,6 +58,8 @@ def predict(
     input
         A file with something to answer in every line; - reads what is piped in. Of numbers and recordings it is read
         as the training data were.
+    save
+        Write the answer to a file as well: music to one that ends in .mid, a drawing to one in .svg.
     """
     settings = parse_settings(set_ or ())
     check_reading(settings, input is not None)
@@ -90,6 +93,10 @@ def predict(
             sys.stdout.flush()
     if json:
         print(json_format.dumps([each.json() for each in answers], ensure_ascii=False))
+    if save is not None:
+        if len(answers) != 1:
+            raise ConfigError(f"{len(answers)} answers, expected one to save. Ask for one, or take them all by --json.")
+        storage.write(save, answers[0].saved(save.suffix.lower()))
     from recurra.answers.answer import notes_of  # which loads numpy
 
     for note in notes_of(answers, "line" if input else "input", getattr(chosen, "n", 1)):

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from recurra.answers import Answer, Series, Text
+from recurra.answers import Answer, Series, Text, series_of
 from recurra.asking.examples import unknown_of
-from recurra.data.numbers import numbers_of
+from recurra.data.codecs.contract import Ends, ReadsTyped
+from recurra.data.fields import Codecs
+from recurra.data.numbers import array_in, numbers_of
 from recurra.decoding.sample import Sampling, prompt_ids, sample
 from recurra.errors import ConfigError
 from recurra.runs.writing import Prose, Writing
+from recurra.tasks.writing import ShowsNumbers
 
 
 def continued(run: Any, given: Any, options: Sampling) -> Answer:
     """The continuation of a text, or of numbers [T] or [T, D]; without a beginning a line begins, or a step of 0."""
     codec = run.model.codecs["input"]
+    if isinstance(given, Mapping):
+        given = run.model.codecs.value("input", given)
     if hasattr(codec, "symbols"):
         return _text(run, codec, given, options)
     return _series(run, codec, given, options)
@@ -74,32 +81,51 @@ def _reads(run: Any) -> Any:
 
 @torch.no_grad()
 def _series(run: Any, codec: Any, given: Any, options: Sampling) -> Answer:
-    """Numbers are drawn from the task's emission, in the codec's units."""
-    if top := _top(options):
-        raise ConfigError(f"top = {top} is for what is written in symbols, this run writes numbers. Leave it out.")
+    """Numbers are drawn from the task's emission, in the codec's units.
+
+    Where pieces were learned one by one, a step of 0 is read before the first, as in training.
+    """
+    for name in ("top", "top_k", "top_p"):
+        if value := getattr(options, name, None):
+            raise ConfigError(
+                f"{name} = {value} is for what is written in symbols, this run writes numbers. Leave it out."
+            )
     model = run.model
     task, generator = model.task, torch.Generator().manual_seed(options.seed)
-    beginning = numbers_of(given) if isinstance(given, str) else np.asarray(given, np.float64)
+    beginning = _typed(codec, given) if isinstance(given, str) else array_in(given) if _plain(codec) else given
     width = codec.shape[1:] or ()
-    read = codec.encode(beginning) if len(beginning) else np.zeros((1, *width), np.float32)
+    none = np.zeros((1, *width), np.float32)
+    read = codec.encode(beginning) if len(beginning) else none[:0]
+    if isinstance(codec, Ends):
+        read[:, codec.ends_at] = 0  # something is to follow
+    if not (run.in_pieces and len(read)):
+        read = np.concatenate((none, read))
     state: Any = None
     tokens = torch.from_numpy(np.asarray(read, np.float32))[None]  # [1, T, …]
     for t in range(tokens.shape[1]):
         said, state = task.step(model.embedder, model.core, state, tokens[:, t])
-    drawn = []
-    for k in range(options.length):
+    drawn: list[NDArray[Any]] = []
+    while len(drawn) < options.length and not (drawn and isinstance(codec, Ends) and drawn[-1][codec.ends_at] > 0.5):
+        if drawn:
+            said, state = task.step(model.embedder, model.core, state, value)
         value = task.emission.sample(said, temperature=options.temperature, generator=generator)
         drawn.append(value[0].numpy())
-        if k + 1 < options.length:
-            said, state = task.step(model.embedder, model.core, state, value)
-    written = np.asarray(codec.decode(np.stack(drawn))) if drawn else np.zeros((0, *width))
-    return Answer(tuple(series_of(beginning, written)), {"seed": options.seed})
+    written = codec.decode(np.stack(drawn) if drawn else none[:0])
+    show = task.continuation if isinstance(task, ShowsNumbers) else _shown
+    return Answer(tuple(show(beginning, written, model.codecs)), {"seed": options.seed})
 
 
-def series_of(given: Any, forecast: Any) -> list[Series]:
-    """A part for each variable of numbers [T] or [T, D]."""
-    given, forecast = np.asarray(given), np.asarray(forecast)
-    if forecast.ndim < 2 or forecast.shape[1] == 1:
-        return [Series(given.reshape(-1), forecast.reshape(-1))]
-    held = given if given.ndim == 2 else np.zeros((0, forecast.shape[1]))
-    return [Series(held[:, k], forecast[:, k], name=f"variable {k + 1}") for k in range(forecast.shape[1])]
+def _plain(codec: Any) -> bool:
+    """Whether its values are arrays as they are."""
+    return not isinstance(codec, ReadsTyped)
+
+
+def _typed(codec: Any, text: str) -> Any:
+    """What is typed as a beginning."""
+    if isinstance(codec, ReadsTyped):
+        return codec.read(text) if text.strip() else []
+    return numbers_of(text)
+
+
+def _shown(given: Any, drawn: Any, codecs: Codecs) -> list[Series]:
+    return series_of(given, drawn)

@@ -1,21 +1,25 @@
-"""Predict the next symbol: language models, by character, byte or word."""
+"""Predict the next step: language models, by character, byte or word; notes, moves of a pen, numbers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from recurra import registry
+from recurra.answers import Drawing, Roll, series_of
 from recurra.data.fields import Codecs
 from recurra.decoding.sample import Sampling
 from recurra.errors import ConfigError, DataError, UnknownName
 from recurra.nn.activations import mean_square, mean_square_change
 from recurra.nn.dropout import dropout
 from recurra.nn.emissions.adaptive import AdaptiveSoftmax
+from recurra.nn.emissions.bernoulli import Bernoulli
 from recurra.nn.emissions.categorical import Categorical
 from recurra.nn.frequencies import begin_at_frequencies
 from recurra.nn.softmax import IGNORED
@@ -26,11 +30,17 @@ from recurra.tasks.scores import Scores, perplexity
 from recurra.tasks.steps import only_steps
 from recurra.types import Batch, Field, Output, Sizes
 
+SYMBOLS = Field(("text", "tokens"), {"kind": "character"})
+NUMBERS = Field(("notes", "moves", "vectors"), {"kind": "scaled"})
+
 
 @part("task", "generate")
 class Generate(nn.Module):
-    """The distribution of the next symbol: ŷ_t = softmax(V h_t + c), loss −Σ_t log ŷ_t[target_t].
+    """The distribution of the next symbol: ŷ_t = softmax(V h_t + c), loss −Σ_t log ŷ_t[target_t]; or of the next step
+    of numbers, as an `emission` says: p(x_t | h_{t−1}).
 
+    With an `emission` of bits or numbers the input is pieces, each read by itself: a step of zeros stands before the
+    first, so that this is predicted, too.
     Reads the fields "input" and "target" [B, T]. `dropout` zeroes entries of the core's output h, with `variational`
     those of the same units at all time steps of a sequence (Gal & Ghahramani 2016). With `tied`, V is the embedder's
     matrix (Press & Wolf 2017) and c alone is the task's own; the embedder then wants an `init_range`, since
@@ -44,9 +54,9 @@ class Generate(nn.Module):
     Source of the two: Merity, McCann & Socher 2017, Revisiting activation regularization for language RNNs.
     """
 
-    fields: ClassVar[Mapping[str, Field]] = {"input": Field(("text", "tokens"), {"kind": "character"})}
-    baselines = ("kneser-ney",)
-    main_metric = ("nats_per_symbol", "min")
+    fields: Mapping[str, Field] = {"input": SYMBOLS}
+    baselines: tuple[str, ...] = ("kneser-ney",)
+    main_metric: tuple[str, Literal["min", "max"]] = ("nats_per_symbol", "min")
     client = "continuation"
     """The module of `recurra.export.clients` that asks its export."""
     unit = "symbols"
@@ -63,6 +73,8 @@ class Generate(nn.Module):
         variational: bool = False,
         activation_penalty: float = 0.0,
         slowness_penalty: float = 0.0,
+        emission: dict | None = None,
+        by_line: bool = False,
     ) -> None:
         super().__init__()
         if not 0 <= dropout < 1:
@@ -75,12 +87,22 @@ class Generate(nn.Module):
         self.dropout, self.variational = dropout, variational
         self.activation_penalty, self.slowness_penalty = activation_penalty, slowness_penalty
         self.tied = tied
-        self.init_range = init_range
-        emission = _emission(softmax)
-        if isinstance(emission, AdaptiveSoftmax):
-            self.adaptive = emission  # the name its weights have in a run's file
-        self.emission = emission
-        if tied and not isinstance(emission, Categorical):
+        self.init_range, self.by_line = init_range, by_line
+        self.emission = _emission(softmax) if emission is None else _of_numbers(emission)
+        self.of_numbers = emission is not None
+        if by_line:
+            self.main_metric = ("nats_per_line", "min")
+        if self.of_numbers:
+            self.fields, self.unit, self.main_metric = {"input": NUMBERS}, "steps", ("nats_per_step", "min")
+            self.baselines = ("notes",) if self.emission.target == "bits" else ("single-gaussian",)
+        if self.of_numbers and (softmax != "full" or by_line):
+            name = "by_line" if by_line else "softmax"
+            raise ConfigError(
+                f"task.{name} is for symbols, task.emission for steps of numbers. Leave one of them away."
+            )
+        if isinstance(self.emission, AdaptiveSoftmax):
+            self.adaptive = self.emission  # the name its weights have in a run's file
+        if tied and not isinstance(self.emission, Categorical):
             raise ConfigError(
                 "task.tied makes the embedder's matrix the output's, which an adaptive softmax has not. "
                 'Set task.tied = false, or task.softmax = "full".'
@@ -92,36 +114,70 @@ class Generate(nn.Module):
         return bool(self.emission.target == "ranked symbol")
 
     def build(self, sizes: Sizes) -> Self:
-        """Make the output layer from `sizes.core` units to `sizes.vocabulary` symbols."""
+        """Make the output layer from `sizes.core` units to `sizes.vocabulary` symbols, or `sizes.width` numbers."""
         if self.tied and sizes.embedding != sizes.core:
             raise ConfigError(
                 f"task.tied wants embedder and core of one size, but the embedder's is {sizes.embedding} and the "
                 f"core's {sizes.core}. Set embedder.size = {sizes.core}, or task.tied = false."
+            )
+        self.line_end = sizes.line_end
+        if self.by_line and self.line_end is None:
+            raise ConfigError(
+                "task.by_line scores lines, but the input has no symbol that ends one. Set vocabulary.kind = 'word' or "
+                "'character', train on text with lines, or set task.by_line = false."
+            )
+        if self.of_numbers and not sizes.width:
+            raise ConfigError(
+                "task.emission is of steps of numbers, but the input is symbols. Leave it away, or set input.kind, "
+                "such as 'roll' or 'pen'."
+            )
+        if not self.of_numbers and not sizes.vocabulary:
+            raise ConfigError(
+                "the input is numbers, whose distribution an emission says. Set task.emission.kind, such as "
+                "'bernoulli' of bits, 'mixture' of numbers or 'pen' of a pen's moves."
             )
         if isinstance(self.emission, Categorical):
             self.emission.build(sizes.core, sizes.vocabulary, self.init_range, self.tied)
             # Registered here too: the names they have in a run's file.
             self.bias, self.weight = self.emission.bias, self.emission.weight
         else:
-            self.emission.build(sizes.core, sizes.vocabulary, self.init_range)
+            self.emission.build(sizes.core, sizes.width or sizes.vocabulary, self.init_range)
         return self
 
     def begin_from(self, encoded: Sequence[Mapping[str, Any]]) -> str:
-        """Let c begin at how often each symbol is, where it has one for each."""
+        """Let c begin at how often each symbol is, or each bit is 1, where it has one for each."""
+        if isinstance(self.emission, Bernoulli):
+            self.emission.begin_at(torch.from_numpy(np.concatenate([each["input"] for each in encoded]).mean(0)))
         if isinstance(self.emission, Categorical):
             begin_at_frequencies([self.bias], (each["input"] for each in encoded))
         return ""
 
     def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch and the core's final state. Padded steps count for nothing."""
+        batch = self._read(batch)
         y, state = core(*embedder(batch), state)
         h = y.transpose(0, 1)  # [T, B, H], as it lies in memory
         y = dropout(h, self.dropout, self.training, self.variational)
         target, sequences = _targets(batch)
-        loss = self.emission.loss(y, target.t(), **self._tied_to(embedder))
-        targets = int((target != IGNORED).sum())
+        loss = self.emission.loss(y, target.transpose(0, 1), **self._tied_to(embedder))
+        targets = self._count(target)
         penalty = self._penalty(h, y, batch.structure.values)
-        return Output(loss, targets, sequences, state, penalty=None if penalty is None else targets * penalty)
+        lines = self.by_line and not self.training
+        details = {"lines": target.eq(self.line_end or 0).sum()} if lines else {}
+        return Output(loss, targets, sequences, state, details, None if penalty is None else targets * penalty)
+
+    def _read(self, batch: Batch) -> Batch:
+        """The batch with what is predicted as "target", where it has none yet: pieces, a step of zeros before each."""
+        if "target" in batch.fields:
+            return batch
+        x = batch.fields["input"]
+        before = torch.cat((torch.zeros_like(x[:, :1]), x[:, :-1]), 1)
+        return replace(batch, fields={**batch.fields, "input": before, "target": x})
+
+    def _count(self, target: Tensor) -> int:
+        """How many targets count."""
+        there = ~target[..., 0].isnan() if self.of_numbers else target != IGNORED
+        return int(there.sum())
 
     def step_loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, steps: Tensor) -> Tensor:
         """The loss of one target a sequence, that of its step `steps` [B], summed over the sequences."""
@@ -130,15 +186,15 @@ class Generate(nn.Module):
     def step(self, embedder: nn.Module, core: nn.Module, state: Any, token: Tensor) -> tuple[Tensor, Any]:
         """Read one symbol of each sequence; give the log-probabilities of the next, and the new state.
 
-        Shapes: token [B], log-probabilities [B, V].
+        Shapes: token [B], log-probabilities [B, V]; of numbers token [B, D], and the emission's parameters by name.
         """
         y, state = core(*embedder(Batch({"input": token[:, None]})), state)
-        return self._next(embedder, y[:, 0]), state
+        return (self.emission.distribution(y[:, 0]) if self.of_numbers else self._next(embedder, y[:, 0])), state
 
     def follow(self, embedder: nn.Module, y: Tensor, memory: None = None) -> tuple[dict[str, Tensor], None]:
         """What is said once a symbol is read whose core output is y [B, H]: "next" [B, V], the log-probabilities of
-        the symbol behind it. Nothing is remembered beside the core's state."""
-        return {"next": self._next(embedder, y)}, None
+        the symbol behind it; of numbers the emission's parameters. Nothing is remembered beside the core's state."""
+        return (self.emission.distribution(y) if self.of_numbers else {"next": self._next(embedder, y)}), None
 
     @torch.no_grad()
     def predictions(
@@ -146,14 +202,19 @@ class Generate(nn.Module):
     ) -> tuple[Tensor, Tensor, Any]:
         """What each symbol's score is made of: log p of the targets [T, B], 0 where there is none; the core's outputs
         h [T, B, H] they were predicted from; and the core's final state. Dropout is off only after `eval()`."""
+        batch = self._read(batch)
         y, state = core(*embedder(batch), state)
         y = y.transpose(0, 1)
         dropped = dropout(y, self.dropout, self.training, self.variational)
-        return self.emission.log_p(dropped, _targets(batch)[0].t(), **self._tied_to(embedder)), y, state
+        target = _targets(batch)[0].transpose(0, 1)
+        return self.emission.log_p(dropped, target, **self._tied_to(embedder)), y, state
 
     def ask(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> dict[str, Tensor]:
-        """Log-probabilities [B, T, V] of the symbol behind each."""
+        """Log-probabilities [B, T, V] of the symbol behind each; of numbers the emission's parameters."""
         y, _ = core(*embedder(batch), state)
+        if self.of_numbers:
+            found: dict[str, Tensor] = self.emission.distribution(y)
+            return found
         return {"log_probabilities": self._next(embedder, y.flatten(0, 1)).unflatten(0, y.shape[:2])}
 
     def followed(
@@ -166,26 +227,46 @@ class Generate(nn.Module):
         top: int,
     ) -> dict[str, Any]:
         """`{"symbol", "log_p", "next": [{"symbol", "p"}]}`: the natural log-probability the symbol had before it was
-        read, None for the first, and the likeliest behind it."""
+        read, None for the first, and the likeliest behind it; of numbers `{"read", "next"}`, the emission's mean."""
+        if self.of_numbers:
+            mean = codecs["input"].decode(self.emission.mean(now)[:1].float().cpu())
+            return {"read": symbol, "next": np.asarray(mean[0]).tolist()}
         log_p = None if before is None else float(before["next"][0, number])
         return {"symbol": symbol, "log_p": log_p, "next": likeliest_symbols(now["next"][0], codecs["input"], top)}
+
+    def continuation(self, given: Any, drawn: Any, codecs: Codecs) -> tuple[Any, ...]:
+        """The parts of an answer of numbers, drawn behind those given: a roll of notes, a drawing, or series."""
+        codec = codecs["input"]
+        if "notes" in codec.forms:
+            steps = [[note - codec.lowest for note in step] for step in (*given, *drawn)]
+            notes = tuple(range(codec.lowest, codec.highest + 1))
+            return (Roll(codec.rows, steps, len(given), codec.seconds, notes),)
+        if "moves" in codec.forms:
+            return (Drawing(np.concatenate((np.reshape(given, (-1, 3)), drawn)), len(given)),)
+        return tuple(series_of(given, drawn))
 
     def measure(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The loss of a batch; `metrics` needs nothing else."""
         return self.forward(embedder, core, batch, state)
 
     def measured(self, asked: Mapping[str, Tensor], batch: Batch) -> Output:
-        """The same of log-probabilities [B, T, V]."""
+        """The same of log-probabilities [B, T, V]. Raises `ConfigError` for numbers."""
+        if self.of_numbers:
+            raise ConfigError("what an export says of numbers is not scored. Score the run that it was made of.")
         target, sequences = _targets(batch)
         kept = target != IGNORED
         log_p = asked["log_probabilities"].gather(2, target.clamp(min=0)[:, :, None])[:, :, 0]
         return Output(-log_p[kept].double().sum(), int(kept.sum()), sequences)
 
     def metrics(self, loss: float, targets: int, details: Mapping[str, float] | None = None) -> Scores:
-        """Perplexity, bits and nats per symbol of a loss summed over `targets` symbols."""
+        """Perplexity, bits and nats per symbol of a loss summed over `targets` symbols; of numbers nats per step."""
         if targets < 1:
-            raise DataError(f"a score over {targets} target symbols means nothing. Evaluate on two symbols or more.")
+            raise DataError(f"a score over {targets} target {self.unit} means nothing. Evaluate on two or more.")
         nats = loss / targets
+        if self.of_numbers:
+            return Scores({"nats_per_step": nats})
+        if self.by_line and details and details.get("lines"):
+            return Scores({"nats_per_line": loss / details["lines"], "nats_per_symbol": nats})
         return Scores({"perplexity": perplexity(nats), "bits_per_symbol": nats / math.log(2), "nats_per_symbol": nats})
 
     def beside(
@@ -240,10 +321,24 @@ def _emission(softmax: str | dict) -> Any:
     raise UnknownName("softmax", str(kind), ("adaptive", "full"))
 
 
+def _of_numbers(settings: Mapping[str, Any]) -> Any:
+    """The emission of `task.emission`."""
+    emission = registry.construct("emission", settings, where="task.emission")
+    if "symbol" in emission.target:
+        raise ConfigError(
+            f"task.emission.kind = {settings['kind']!r} is of symbols, expected one of bits or numbers. For "
+            "symbols set task.softmax."
+        )
+    return emission
+
+
 def _targets(batch: Batch) -> tuple[Tensor, int]:
-    """Targets [B, T], `IGNORED` where the batch is padded, and the number of sequences that are not all padding."""
+    """Targets [B, T], `IGNORED`, or NaN of numbers [B, T, D], where the batch is padded, and the number of sequences
+    that are not all padding."""
     target, lengths = batch.fields["target"], batch.structure.values
     if lengths is None:
         return target, len(target)
     padded = torch.arange(target.shape[1], device=target.device) >= lengths[:, None]
+    if target.ndim == 3:
+        return target.masked_fill(padded[..., None], math.nan), int((lengths > 0).sum())
     return target.masked_fill(padded, IGNORED), int((lengths > 0).sum())

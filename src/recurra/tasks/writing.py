@@ -25,6 +25,14 @@ class Continues(Protocol):
         of symbols are log-probabilities [B, V]."""
 
 
+@runtime_checkable
+class ShowsNumbers(Protocol):
+    """A task that writes on in numbers, and says what an answer has of them."""
+
+    def continuation(self, given: Any, drawn: Any, codecs: Codecs) -> tuple[Any, ...]:
+        """The parts of the answer, of values of the input's codec."""
+
+
 @dataclass(frozen=True)
 class Written:
     """One sequence of symbols that was written for an input."""

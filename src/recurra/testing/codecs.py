@@ -32,6 +32,8 @@ VALUES: dict[str, Sequence[Any]] = {
     "numbers": (np.array([1.0, 2.5, -3.0]), np.array([4.0]), np.array([0.0, 7.0])),
     "vectors": (np.arange(6.0).reshape(3, 2), np.array([[9.0, -1.0]]), np.zeros((2, 2))),
     "integers": ([1, 1, 2], [3], [0, 5]),
+    "notes": ([[60, 64], [], [62]], [[21, 108]], []),
+    "moves": (np.array([[3.0, -1, 0], [2, 2, 1]]), np.array([[0.0, 5, 1]]), np.zeros((0, 3))),
     "times": (["2020-01-31 22:30", "2020-01-31 23:30"], ["2020-02-29"], []),
     "sound": tuple(
         Sound(np.sin(np.arange(count) / 3).astype(np.float32), rate)
@@ -49,6 +51,8 @@ WRONG: dict[str, Sequence[Any]] = {
     "numbers": (np.array([1.0, np.inf]), ["x"], np.zeros((2, 2))),
     "vectors": (np.full((1, 2), np.nan), [["x", "y"]], np.zeros((2, 3)), np.zeros(2)),
     "integers": ([0.5], ["x"], [[1]]),
+    "notes": ([[128]], [[-1]], ["x"], [[60.5]], 3),
+    "moves": (np.zeros((2, 2)), np.full((1, 3), np.nan), np.array([[1.0, 1, 2]]), [["x", "y", "z"]]),
     "times": (["x"], [3.5]),
     "sound": (np.zeros(800), "x", b"RIFF"),
     "image": (np.zeros((2, 3)), np.zeros(4, np.uint8), np.zeros((0, 3), np.uint8), np.zeros((2, 3, 4), np.uint8), "x"),

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from recurra import registry
+from recurra.nn.emissions.contract import HasBits
 from recurra.testing.cells import EXACT, relative
 from recurra.types import IGNORED
 
@@ -39,17 +40,28 @@ def make_emission(settings: Settings, size: int | None = None, seed: int = 0) ->
     """An emission of 7 symbols, or of `size` entries (2), with random weights; y [4, 3, 5] and a target of each."""
     torch.manual_seed(seed)
     emission = registry.construct("emission", settings)
-    emission.build(WIDTH, SYMBOLS if "symbol" in emission.target else size or 2).double()
+    size = size or _measured(emission, 2) + _bits(emission)
+    emission.build(WIDTH, SYMBOLS if "symbol" in emission.target else size).double()
     with torch.no_grad():
         for parameter in emission.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.4)
     y = torch.randn(STEPS, BATCH, WIDTH, dtype=torch.float64)
-    return emission, y, _targets(emission.target, size or 2)
+    return emission, y, _targets(emission.target, size, size - _bits(emission))
 
 
-def _targets(kind: str, D: int) -> Tensor:
+def _bits(emission: Any) -> int:
+    """Bits behind the numbers of a target: one, where an emission has such."""
+    return int(isinstance(emission, HasBits))
+
+
+def _measured(emission: Any, otherwise: int) -> int:
+    return emission.measured if isinstance(emission, HasBits) else otherwise
+
+
+def _targets(kind: str, D: int, measured: int) -> Tensor:
     if kind == "numbers":
-        return torch.randn(STEPS, BATCH, D, dtype=torch.float64)
+        bits = torch.randint(2, (STEPS, BATCH, D - measured)).double()
+        return torch.cat((torch.randn(STEPS, BATCH, measured, dtype=torch.float64), bits), -1)
     if kind == "bits":
         return torch.randint(2, (STEPS, BATCH, D)).double()
     return torch.randint(SYMBOLS, (STEPS, BATCH))
@@ -99,7 +111,7 @@ def check_samples(settings: Settings) -> None:
         drawn = emission.sample(emission.distribution(y), generator=torch.Generator().manual_seed(1))[:, 0]
         p = log_p.exp() * volume
         if emission.target == "numbers":
-            for d in range(values.shape[-1]):
+            for d in range(values.shape[-1] - _bits(emission)):
                 order = values[:, d].argsort()
                 below = p[order].cumsum(0)
                 places = torch.searchsorted(values[order, d].contiguous(), drawn[:, d].sort()[0]).clamp(max=len(p) - 1)
@@ -109,7 +121,7 @@ def check_samples(settings: Settings) -> None:
             found = emission.log_p(y, drawn[:, None])
             entropy, error = (p * log_p).nansum(), found.std() / DRAWN**0.5
             assert (found.mean() - entropy).abs() < 6 * error + 0.02, f"{dict(settings)}: mean log p is off"
-            if hasattr(emission, "mean"):
+            if hasattr(emission, "mean"):  # of a bit that is its probability
                 mean, error = emission.mean(emission.distribution(y[:1]))[0, 0], drawn.std(0) / DRAWN**0.5
                 assert ((drawn.mean(0) - mean).abs() < 6 * error).all(), f"{dict(settings)}: mean is off"
         else:
@@ -198,19 +210,21 @@ def check_finite_differences(settings: Settings) -> None:
 def _densities(settings: Settings) -> list[tuple[Tensor, Tensor, float]]:
     """log p [N] of the first y, the values [N] or [N, D] that it is of, and the volume that each stands for."""
     correlated = settings.get("correlated", False)
-    emission, y, _ = make_emission(settings, 2 if correlated else None)
+    emission, y, _ = make_emission(settings)
     if "symbol" in emission.target:
         values = torch.arange(SYMBOLS)
         return [(emission.log_p(y[:1, :1].expand(SYMBOLS, 1, WIDTH), values[:, None])[:, 0], values, 1.0)]
     if emission.target == "bits":
         values = torch.tensor(list(itertools.product((0.0, 1.0), repeat=2))).double()
         return [(emission.log_p(y[:1, :1].expand(4, 1, WIDTH), values[:, None])[:, 0], values, 1.0)]
-    D, points = (2, 600) if correlated else (1, 40_000)
-    emission, y, _ = make_emission(settings, D)
+    D = _measured(emission, 2 if correlated else 1)
+    points = 600 if D == 2 else 40_000
+    emission, y, _ = make_emission(settings, D + _bits(emission))
     drawn = emission.sample(emission.distribution(y[:1, :1].expand(2000, 1, WIDTH)))[:, 0]
-    centre, spread = drawn.mean(0), drawn.std(0)
+    centre, spread = drawn[:, :D].mean(0), drawn[:, :D].std(0)
     axes = [torch.linspace(float(c - 12 * s), float(c + 12 * s), points) for c, s in zip(centre, spread, strict=True)]
-    values = torch.cartesian_prod(*(axis.double() for axis in axes)).reshape(-1, D)
+    axes += [torch.tensor([0.0, 1.0])] * _bits(emission)
+    values = torch.cartesian_prod(*(axis.double() for axis in axes)).reshape(-1, len(axes))
     volume = float((24 * spread / (points - 1)).prod())
     return [(emission.log_p(y[:1, :1].expand(len(values), 1, WIDTH), values[:, None])[:, 0], values, volume)]
 

@@ -133,9 +133,14 @@ def _text(sample: Sample) -> bool:
 
 def _same(some: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> bool:
     return len(some) == len(others) and all(
-        one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+        one.keys() == other.keys() and all(_alike(one[name], other[name]) for name in one)
         for one, other in zip(some, others, strict=True)
     )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    lists = isinstance(one, list) and all(isinstance(each, list) for each in one)  # perhaps of unequal length
+    return bool(one == other) if lists else np.array_equal(one, other)
 
 
 def _content(examples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -34,6 +34,8 @@ CONTENTS = {
     "numbers": ("made of sequences of numbers", "sequences of numbers", "names them"),
     "sounds": ("made of recordings", "recordings", "hears them"),
     "images": ("made of pictures", "pictures", "reads them"),
+    "notes": ("music", "music", "writes it on"),
+    "moves": ("made of drawings", "drawings", "draws"),
 }
 """What data hold: what they are, what a recipe learns from, what a model of them does."""
 
@@ -216,7 +218,13 @@ def _holds(kind: str) -> str:
     if kind in ("text", "lines"):
         return "text" if kind == "text" else "sentences"
     fields = registry.find("reader", kind).fields
-    signs = (("source", "pairs"), ("vectors", "numbers"), ("sound", "sounds"), ("image", "images"))
+    signs: tuple[tuple[str, str], ...] = (
+        ("source", "pairs"),
+        ("vectors", "numbers"),
+        ("sound", "sounds"),
+        ("image", "images"),
+    )
+    signs += (("notes", "notes"), ("moves", "moves"))
     return next((holds for field, holds in signs if field in fields), "labels")
 
 

@@ -101,6 +101,30 @@ class Writes(Protocol):
         """The symbols of a text as they are written, as many as `encode` gives numbers."""
 
 
+def line_end_of(codec: Any) -> int | None:
+    """The number of the symbol that a codec of texts ends a line with; None where it has none."""
+    if not hasattr(codec, "written") or "text" not in codec.forms:
+        return None
+    numbers = codec.encode("\n")
+    return int(numbers[0]) if len(numbers) == 1 and numbers[0] != codec.unknown else None
+
+
+@runtime_checkable
+class ReadsTyped(Protocol):
+    """A codec whose values are typed in a way of their own, where other numbers are as `numbers_of` says."""
+
+    def read(self, text: str) -> Any:
+        """The value of what is typed. Raises `DataError` for what is none."""
+
+
+@runtime_checkable
+class Ends(Protocol):
+    """A codec of numbers whose steps say that nothing follows."""
+
+    ends_at: int
+    """Which number of a step is 1 there."""
+
+
 @runtime_checkable
 class Lays(Protocol):
     """A codec whose arrays are laid into a batch in a way of their own."""

@@ -25,6 +25,8 @@ IMAGES = ("jsonl-images", "line-images", "image-folders")
 """Those asked for pictures."""
 SOUNDS = ("kaldi", "librispeech", "sound-jsonl", "ljspeech", "sound-table", "sound-texts", "sound-folders")
 """Those asked for recordings."""
+NOTES = ("midi", "rolls")
+"""Those asked for music."""
 ASKED = {
     "labels": ORDER,
     "pairs": PAIRS,
@@ -32,8 +34,9 @@ ASKED = {
     "numbers": NUMBERS,
     "images": IMAGES,
     "sounds": SOUNDS,
+    "notes": NOTES,
 }
-Gives = Literal["labels", "pairs", "sentences", "numbers", "images", "sounds"]
+Gives = Literal["labels", "pairs", "sentences", "numbers", "images", "sounds", "notes"]
 _ARRAY = re.compile(r"\s*\[\s*\{")
 
 
@@ -41,8 +44,7 @@ _ARRAY = re.compile(r"\s*\[\s*\{")
 class AutoReader:
     """The first of the readers in `ORDER` that takes the first file read, for that file and all read afterwards; with
     `gives` "pairs" of those in `PAIRS`, with "sentences" of those in `SENTENCES`, with "numbers" of those in `NUMBERS`,
-    with "images" of those in `IMAGES`,
-    with "sounds" of those in `SOUNDS`.
+    with "images" of those in `IMAGES`, with "sounds" of those in `SOUNDS`, with "notes" of those in `NOTES`.
 
     `kind` and `reason` are its name and why it was taken, in words; None and "" before. It works with its defaults but
     for the encoding: where that does not do, name it (`reader.kind`) and its settings. A plugin's reader is named, too.
@@ -74,6 +76,8 @@ class AutoReader:
             self.fields = {"image": "image", "transcript": "text", "label": "label"}
         if gives == "sounds":
             self.fields = {"sound": "sound", "transcript": "text", "label": "label"}
+        if gives == "notes":
+            self.fields = {"notes": "notes", "text": "text"}
         self.kind: str | None = None
         self.reason = ""
         self._reader: Any = None
@@ -136,6 +140,7 @@ class AutoReader:
                 "numbers": "recordings (.npz) and a table of intervals (.csv) in it",
                 "images": "pictures with their texts (name.png, name.gt.txt) in it, or a folder of them for each class",
                 "sounds": "recordings, and a table, texts, or a folder for each class",
+                "notes": "files of music (.mid)",
             }
             expected = folders.get(self.gives, "seq.in and seq.out in it")
             return DataError(

@@ -26,6 +26,11 @@ class Bernoulli(nn.Module):
         self.linear = layer(width, size, init_range)
         return self
 
+    def begin_at(self, share: Tensor) -> None:
+        """Let c begin at the share [D] of steps in which each entry is 1."""
+        with torch.no_grad():
+            self.linear.bias.copy_(share.clamp(1e-4, 1 - 1e-4).logit())
+
     def loss(self, y: Tensor, target: Tensor) -> Tensor:
         """−Σ log p(target | y)."""
         return -self.log_p(y, target).sum()

@@ -82,6 +82,14 @@ class HasRange(Protocol):
         ...
 
 
+@runtime_checkable
+class HasBits(Protocol):
+    """An emission of numbers of which only the first are measured, the others bits."""
+
+    measured: int
+    """How many of a target's numbers are measured; those behind them are 0 or 1."""
+
+
 def middle_of(emission: Any, given: Distribution, share: float) -> tuple[Tensor, Tensor] | None:
     """What `HasRange.middle` says; None of an emission that has none."""
     return emission.middle(given, share) if isinstance(emission, HasRange) else None

@@ -1,7 +1,8 @@
 // A drawing for each kind of answer; docs/how-to/serve.md says what each holds.
 
 import { heatMap, lineChart, MOST } from "./charts.js";
-import { direction, h, number, percent } from "./dom.js";
+import { direction, h, number, percent, s } from "./dom.js";
+import { player } from "./playing.js";
 import { Written } from "./written.js";
 
 const KINDS = {
@@ -117,7 +118,26 @@ const KINDS = {
     const on = part.steps.map(step => new Set(step));
     const weights = used.map(row => on.map((step, t) => step.has(row) ? (t < part.given ? 0.5 : 1) : 0));
     const times = part.steps.map((_, t) => part.seconds ? `${number(t * part.seconds)} s` : String(t + 1));
-    return begun(used.map(row => part.rows[row]), times, weights, "Rows that sound, by time");
+    const map = begun(used.map(row => part.rows[row]), times, weights, "Rows that sound, by time");
+    return part.notes?.length ? h("div", {}, player(part), map) : map;
+  },
+
+  // What was given is grey.
+  drawing(part) {
+    const points = part.lines.flat();
+    if (!points.length) return h("p", { class: "soft" }, "Nothing is drawn.");
+    const [x, y] = [0, 1].map(k => points.map(point => point[k]));
+    const [left, top] = [Math.min(...x), Math.min(...y)];
+    const [wide, high] = [Math.max(...x) - left, Math.max(...y) - top];
+    const side = Math.max(wide, high, 1e-9), margin = 0.05 * side;
+    const paths = part.lines.flatMap(line => {
+      const cut = line.filter(point => point[2]).length;
+      return [[line.slice(0, cut), "pen given"], [line.slice(Math.max(0, cut - 1)), "pen"]]
+        .filter(([some]) => some.length > 1)
+        .map(([some, look]) => s("path", { class: look, d: "M" + some.map(point => `${point[0]} ${point[1]}`).join("L"), "stroke-width": side / 60 }));
+    });
+    const box = [left - margin, top - margin, wide + 2 * margin, high + 2 * margin].join(" ");
+    return s("svg", { class: "drawing", viewBox: box, role: "img", "aria-label": `A drawing of ${part.lines.length} lines` }, ...paths);
   },
 
   tree(part) {
