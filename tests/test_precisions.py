@@ -139,6 +139,18 @@ def recordings(folder: Path) -> Path:
     return write(folder / "recordings.csv", "file,label,text\n" + "\n".join(rows) + "\n")
 
 
+def music(folder: Path) -> Path:
+    pieces = [[[60 + k % 5 + n, 64 + k % 5 + n] for n in range(5 + k % 3)] for k in range(24)]
+    return write(folder / "music.json", json.dumps(pieces))
+
+
+def drawings(folder: Path) -> Path:
+    draw = np.random.default_rng(0)
+    moves = np.concatenate((draw.integers(-9, 10, (96, 2)), np.arange(96)[:, None] % 4 == 3), 1)
+    np.savez(folder / "drawings.npz", train=moves, train_offsets=np.arange(25) * 4)
+    return folder / "drawings.npz"
+
+
 def write(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
@@ -150,6 +162,9 @@ FILES: dict[str, Callable[[Path], Path | list[Path]]] = {
     "line-reader": lines,
     "spoken-digits": recordings,
     "transcribe": recordings,
+    "music": music,
+    "music-notes": music,
+    "strokes": drawings,
     "generate": prose,
     "fill": prose,
     "answer": stories,

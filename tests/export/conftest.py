@@ -46,6 +46,8 @@ def fitted(settings: Mapping[str, Any]) -> Any:
     made = registry.construct("codec", {**settings, "min_count": 1} if "min_count" in settings else settings)
     if "sound" in made.forms:
         return made.fit([random_value("sound", 30, np.random.default_rng(0))])
+    if made.forms in (("notes",), ("moves",)):
+        return made.fit([random_value(made.forms[0], 30, np.random.default_rng(0))])
     if kind == "tokens":
         return made.fit([made.tokens(TEXT), *WORDS])
     return made.fit([TEXT])

@@ -24,7 +24,7 @@ class Roll:
     """Of the steps so many were given; the others are the model's."""
     seconds: float | None = None
     """Seconds a step, where that is known."""
-    notes: tuple[int, ...] = ()
+    pitches: tuple[int, ...] = ()
     """The number of each row's note, of rows that are notes (MIDI's, 60 is C4)."""
     endings: ClassVar[tuple[str, ...]] = (".mid",)
     """Of files that it can be saved as."""
@@ -47,9 +47,9 @@ class Roll:
 
     def saved(self, ending: str) -> bytes:
         """The roll as a MIDI file. Raises `ConfigError` for rows that are no notes, and without the package mido."""
-        if not self.notes:
+        if not self.pitches:
             raise ConfigError("the rows of this answer are no notes, so it is no music. Save it as JSON: --json.")
-        return midi_of([[self.notes[row] for row in step] for step in self.steps], self.seconds or 0.25)
+        return midi_of([[self.pitches[row] for row in step] for step in self.steps], self.seconds or 0.25)
 
     def page(self) -> dict[str, Any]:
         return {
@@ -57,5 +57,5 @@ class Roll:
             "steps": [list(step) for step in self.steps],
             "given": self.given,
             "seconds": self.seconds,
-            "notes": list(self.notes),
+            "pitches": list(self.pitches),
         }

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from recurra.baselines.row import Row, check_fields
+from recurra.data.codecs.contract import line_end_of
 from recurra.decoding.arrays import Ids
 from recurra.decoding.ngram import Table, check, checked_symbols, follow, level_of, occurrences
 from recurra.errors import DataError
@@ -45,9 +46,11 @@ class KneserNey:
         for name, side in (("training", train), ("test", test)):
             check_fields("kneser-ney", name, side, *([field] if field == "text" else [field, "targets"]))
         (learnt, V), (asked, _) = (_stream(side, field, codecs) for side in (train, test))
-        return self._rows(checked_symbols(learnt, V, "training text"), checked_symbols(asked, V, "test text"), V)
+        end = line_end_of(codecs["input"]) if field == "text" else None
+        sums = {} if end is None else {"lines": float((asked[1:] == end).sum())}
+        return self._rows(checked_symbols(learnt, V, "training text"), checked_symbols(asked, V, "test text"), V, sums)
 
-    def _rows(self, train: Ids, test: Ids, V: int) -> Iterator[Row]:
+    def _rows(self, train: Ids, test: Ids, V: int, sums: Mapping[str, float]) -> Iterator[Row]:
         if len(test) < 2:
             raise DataError(
                 "test text: 1 symbol, expected 2 or more, for the first is context only. Name a longer text."
@@ -64,7 +67,7 @@ class KneserNey:
             ngrams += len(table.keys)
             if n >= min(self.order, LOWEST_ORDER):
                 log_p = np.log(level_of(table, self.discounts).mix(p, *lower))
-                yield Row(f"kneser-ney, order {n}", ngrams, "n-grams", log_p=log_p, facts={"order": n})
+                yield Row(f"kneser-ney, order {n}", ngrams, "n-grams", log_p=log_p, sums=sums, facts={"order": n})
 
 
 def _stream(examples: Sequence[Example], field: str, codecs: Mapping[str, Any]) -> tuple[Ids, int]:

@@ -43,11 +43,11 @@ def gather(data: Data, reader: Reader, cut: Cut) -> Parts:
     blank = _blank(parts.train)
     texts = [_lines(part, blank) for part in (parts.train, parts.valid, parts.test)]
     train, valid, test = map(timed.part_of, texts)
-    notes = [
-        f"The texts of the {counted(len(parts.train), 'training example')}, a line each, make one long text; what they "
-        "are labelled with is left out.",
-        *parts.notes,
-    ]
+    count = counted(len(parts.train), "training example")
+    made = f"The texts of the {count}, a line each, make one long text; what they are labelled with is left out."
+    if any("notes" in example for example in parts.train):
+        made = f"The notes of the {count}, a step a line, make one long text."
+    notes = [made, *parts.notes]
     lines_of: Literal["texts", "tokens"] = "tokens" if blank and "tokens" in parts.train[0] else "texts"
     return Parts(train, valid, test, parts.split, notes, fingerprint.of_text(texts[0]), parts.reader, lines_of)
 
@@ -82,9 +82,13 @@ def _blank(examples: Sequence[Example]) -> str:
 
 
 def _lines(examples: Sequence[Example], blank: str) -> str:
-    """A line for each example, but for phrases from inside of a tree; line ends inside a text become blanks."""
+    """A line for each example, but for phrases from inside of a tree; line ends inside a text become blanks. Music has
+    a line for each of its steps."""
     whole = (example for example in examples if example.get("phrase") != "inner")
-    return "".join(" ".join(_text(example, blank).splitlines()) + "\n" for example in whole)
+    return "".join(
+        example["text"] if "notes" in example else " ".join(_text(example, blank).splitlines()) + "\n"
+        for example in whole
+    )
 
 
 def _text(example: Example, blank: str) -> str:

@@ -109,8 +109,8 @@ def _tokens(codecs: Any, example: Example, encoded: Mapping[str, Any]) -> tuple[
         return tuple(codec.tokens(codecs.value("input", example)))
     if hasattr(codec, "pieces"):
         return tuple(codec.pieces(ids))
-    rows = np.asarray(codec.decode(ids)).reshape(len(ids), -1)
-    return tuple(" ".join(f"{number:.3g}" for number in row) for row in rows.tolist())
+    rows = codec.decode(ids)
+    return tuple(" ".join(f"{number:.3g}" for number in np.atleast_1d(row)) for row in rows)
 
 
 def _behind(steps: Any) -> Any:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recurra.answers import Answer, Series, Text, series_of
 from recurra.asking.examples import unknown_of
-from recurra.data.codecs.contract import Ends, ReadsTyped
+from recurra.data.codecs.contract import Ends, ReadsTyped, encoded_begin
 from recurra.data.fields import Codecs
 from recurra.data.numbers import array_in, numbers_of
 from recurra.decoding.sample import Sampling, prompt_ids, sample
@@ -95,9 +95,7 @@ def _series(run: Any, codec: Any, given: Any, options: Sampling) -> Answer:
     beginning = _typed(codec, given) if isinstance(given, str) else array_in(given) if _plain(codec) else given
     width = codec.shape[1:] or ()
     none = np.zeros((1, *width), np.float32)
-    read = codec.encode(beginning) if len(beginning) else none[:0]
-    if isinstance(codec, Ends):
-        read[:, codec.ends_at] = 0  # something is to follow
+    read = encoded_begin(codec, beginning) if len(beginning) else none[:0]
     if not (run.in_pieces and len(read)):
         read = np.concatenate((none, read))
     state: Any = None

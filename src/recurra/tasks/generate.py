@@ -181,7 +181,7 @@ class Generate(nn.Module):
 
     def step_loss(self, embedder: nn.Module, core: nn.Module, batch: Batch, steps: Tensor) -> Tensor:
         """The loss of one target a sequence, that of its step `steps` [B], summed over the sequences."""
-        return self.forward(embedder, core, only_steps(batch, "target", steps)).loss
+        return self.forward(embedder, core, only_steps(self._read(batch), "target", steps)).loss
 
     def step(self, embedder: nn.Module, core: nn.Module, state: Any, token: Tensor) -> tuple[Tensor, Any]:
         """Read one symbol of each sequence; give the log-probabilities of the next, and the new state.
@@ -239,8 +239,8 @@ class Generate(nn.Module):
         codec = codecs["input"]
         if "notes" in codec.forms:
             steps = [[note - codec.lowest for note in step] for step in (*given, *drawn)]
-            notes = tuple(range(codec.lowest, codec.highest + 1))
-            return (Roll(codec.rows, steps, len(given), codec.seconds, notes),)
+            pitches = tuple(range(codec.lowest, codec.highest + 1))
+            return (Roll(codec.rows, steps, len(given), codec.seconds, pitches),)
         if "moves" in codec.forms:
             return (Drawing(np.concatenate((np.reshape(given, (-1, 3)), drawn)), len(given)),)
         return tuple(series_of(given, drawn))

@@ -36,6 +36,8 @@ def random_value(form: str, steps: int, random: np.random.Generator) -> Any:
         "integers": lambda: np.sort(random.integers(0, 3, steps)).tolist(),
         "numbers": lambda: random.normal(size=steps),
         "vectors": lambda: random.normal(size=(steps, WIDTH)),
+        "notes": lambda: [sorted({*random.integers(40, 80, 2).tolist()}) for _ in range(steps)],
+        "moves": lambda: np.concatenate((random.normal(size=(steps, 2)), random.random((steps, 1)) < 0.3), 1),
         "number": lambda: float(random.normal()),
         "times": lambda: [f"2020-01-01 {hour:02d}:00" for hour in range(steps)],
         "sound": lambda: Sound((random.normal(size=steps * FRAME) / 8).astype(np.float32), RATE),

@@ -61,6 +61,7 @@ NAMED = {
         "lines",
         "npz",
         "npz-jsonl",
+        "pen-strokes",
         "spoken-strings",
         "poems",
         "segmented",

@@ -125,6 +125,14 @@ class Ends(Protocol):
     """Which number of a step is 1 there."""
 
 
+def encoded_begin(codec: Codec, value: Any) -> NDArray[Any]:
+    """The array of a value behind which something follows."""
+    array = codec.encode(value)
+    if isinstance(codec, Ends):
+        array[:, codec.ends_at] = 0
+    return array
+
+
 @runtime_checkable
 class Lays(Protocol):
     """A codec whose arrays are laid into a batch in a way of their own."""

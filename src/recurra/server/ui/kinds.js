@@ -119,7 +119,7 @@ const KINDS = {
     const weights = used.map(row => on.map((step, t) => step.has(row) ? (t < part.given ? 0.5 : 1) : 0));
     const times = part.steps.map((_, t) => part.seconds ? `${number(t * part.seconds)} s` : String(t + 1));
     const map = begun(used.map(row => part.rows[row]), times, weights, "Rows that sound, by time");
-    return part.notes?.length ? h("div", {}, player(part), map) : map;
+    return part.pitches?.length ? h("div", {}, player(part), map) : map;
   },
 
   // What was given is grey.

@@ -32,7 +32,7 @@ export function tones(part, seconds) {
     const now = new Set(rows);
     for (const [row, begin] of held) {
       if (now.has(row)) continue;
-      found.push({ note: part.notes[row], begin: begin * seconds, end: t * seconds });
+      found.push({ note: part.pitches[row], begin: begin * seconds, end: t * seconds });
       held.delete(row);
     }
     for (const row of now) if (!held.has(row)) held.set(row, t);
