@@ -51,13 +51,13 @@ class Measured:
         for a time that is no number above 0, and for another number of times than of steps; `ConfigError` for times
         where the run reads none.
         """
-        if isinstance(self._codec, ReadsTyped):
+        codec = self._codec
+        if isinstance(codec, ReadsTyped):
             if dt is not None:
                 raise ConfigError(f"{self._path} reads no time between steps (dt). Leave it out.")
-            value = self._codec.read(given) if isinstance(given, str) else given
-            encoded = encoded_begin(self._codec, value)
-            shown = [" ".join(f"{number:g}" for number in step) for step in self._codec.decode(encoded)]
-            return [Symbol(words, 0, tuple(step.tolist())) for words, step in zip(shown, encoded, strict=True)]
+            encoded = encoded_begin(self._codec, codec.read(given) if isinstance(given, str) else given)
+            names = [" ".join(f"{number:g}" for number in step) for step in self._codec.decode(encoded)]
+            return [Symbol(words, 0, tuple(step.tolist())) for words, step in zip(names, encoded, strict=True)]
         times: Any = dt
         if isinstance(given, str):
             given, written = self._lines(given)
