@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -44,6 +45,35 @@ class Lengths:
     values: Tensor | None = None
     gaps: Gaps | None = None
     """Of the core's input, where it has any; an embedder says it."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The structure of a batch of trees: their N nodes as rows, those of one height together, leaves first.
+
+    A node's height is 0 without children, else one more than its highest child's: so all nodes of a height can be
+    computed at once when those below are. `recurra.data.trees` makes it.
+    """
+
+    sizes: Tensor
+    """[heights] Nodes of each height."""
+    row: Tensor
+    """[B, K] Row of each node, by its tree and its number in it, where the words come first; N behind the last."""
+    root: Tensor
+    """[B] Row of each tree's root, N of a tree without nodes."""
+    word: Tensor
+    """[M] Rows of the nodes that have an input, rising; all without children have one."""
+    step: Tensor
+    """[M] Where the input of each lies, as b·T + t."""
+    child: Tensor
+    """[E] Row of each node that is a child, by its parent's row, and by its place among its siblings."""
+    parent: Tensor
+    """[E] Row of its parent."""
+
+    @cached_property
+    def nodes(self) -> int:
+        """Nodes N of all trees."""
+        return int(self.sizes.sum())
 
 
 @dataclass(frozen=True)
