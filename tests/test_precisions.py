@@ -84,6 +84,12 @@ def labelled(folder: Path) -> Path:
     return write(folder / "rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
+def sequences(folder: Path) -> Path:
+    draw = random.Random(0)
+    rows = [f">s{k} {'ab'[k % 2]}\n{''.join(draw.choices('ACGTN', k=12 + k % 5))}\n" for k in range(24)]
+    return write(folder / "sequences.fa", "".join(rows))
+
+
 def words(folder: Path) -> Path:
     return write(folder / "words.txt", "what is the fare\na flight to Bern\n" * 12)
 
@@ -149,6 +155,7 @@ FILES: dict[str, Callable[[Path], Path | list[Path]]] = {
     "pixels": pictures,
     "line-reader": lines,
     "spoken-digits": recordings,
+    "dna": sequences,
     "transcribe": recordings,
     "generate": prose,
     "fill": prose,

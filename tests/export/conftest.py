@@ -46,6 +46,8 @@ def fitted(settings: Mapping[str, Any]) -> Any:
     made = registry.construct("codec", {**settings, "min_count": 1} if "min_count" in settings else settings)
     if "sound" in made.forms:
         return made.fit([random_value("sound", 30, np.random.default_rng(0))])
+    if kind == "bases":
+        return made
     if kind == "tokens":
         return made.fit([made.tokens(TEXT), *WORDS])
     return made.fit([TEXT])

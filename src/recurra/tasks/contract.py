@@ -424,6 +424,13 @@ class KeepsApart(Protocol):
 
 
 @runtime_checkable
+class AveragesReadings(Protocol):
+    """A task that puts together what the core made of several readings of each sequence, `Sizes.readings` of them."""
+
+    averages_readings: bool
+
+
+@runtime_checkable
 class Numbers(Protocol):
     """A task for which it matters how symbols are numbered."""
 
