@@ -47,9 +47,9 @@ def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert first is not None
     train, *others = [shlex.split(line, comments=True)[1:] for line in first[1].splitlines()]
     assert cli.call([*train, *SMALL]) == 0
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert "mcc" in report["scores"]["test"]["model"]
-    assert [row["name"] for row in report["scores"]["test"]["baseline"]][-1] == "logistic regression on k-mers of 1 to 2"
+    scores = json.loads((tmp_path / "run" / "report.json").read_text())["scores"]["test"]
+    assert "mcc" in scores["model"]
+    assert scores["baseline"][-1]["name"] == "logistic regression on k-mers of 1 to 2"
     for words in others:
         capsys.readouterr()
         assert cli.call(words) == 0, words
