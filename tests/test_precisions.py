@@ -150,6 +150,10 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+def trees(folder: Path) -> Path:
+    return write(folder / "trees.txt", "(3 (2 It) (4 (2 all) (4 works)))\n(1 (2 It) (0 fails))\n" * 12)
+
+
 FILES: dict[str, Callable[[Path], Path | list[Path]]] = {
     "activity": movements,
     "pixels": pictures,
@@ -162,6 +166,7 @@ FILES: dict[str, Callable[[Path], Path | list[Path]]] = {
     "answer": stories,
     "tag": labelled,
     "classify": labelled,
+    "classify-trees": trees,
     "transduce": pairs,
     "poem": poems,
     "segment": words,

@@ -122,6 +122,14 @@ class Portable(Protocol):
 
 
 @runtime_checkable
+class NotExported(Protocol):
+    """A task whose model has no form in ONNX."""
+
+    not_exported: str
+    """Why, and what to do instead, as a sentence."""
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """A task that changes examples before they are encoded, in training and afterwards."""
 

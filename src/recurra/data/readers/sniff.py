@@ -54,6 +54,8 @@ class AutoReader:
         "text": "text",
         "tokens": "tokens",
         "tags": "tags",
+        "tree": "tree",
+        "node_labels": "node-labels",
         "label": "label",
         "labels": "labels",
         "source": "text",
