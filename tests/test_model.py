@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from recurra.config import with_settings
+from recurra.config import load_recipe, with_settings
 from recurra.data.codecs.characters import Character
 from recurra.data.codecs.labels import Labels
 from recurra.data.codecs.tokens import Tokens
 from recurra.decoding.sample import prompt_ids, sample
 from recurra.errors import CheckpointError, ConfigError, UnknownName
-from recurra.model import Model
+from recurra.model import Model, make_parts
 from recurra.types import Batch
 
 TEXT = "the quick brown fox jumps over the lazy dog\n"
@@ -146,3 +146,12 @@ def test_a_vocabulary_that_is_not_there_is_named(lacking: str, said: str) -> Non
     del symbols[lacking]
     with pytest.raises(CheckpointError, match=f"there is no vocabulary {said}"):
         Model.from_config(config, symbols)
+
+
+def test_readings_that_a_task_does_not_put_together_are_refused() -> None:
+    config = load_recipe("dna")
+    config["task"] = {"kind": "score"}
+    with pytest.raises(ConfigError, match=r"'motifs' reads each sequence in 2 ways .+ Set embedder\.strands = 'one'"):
+        make_parts(config)
+    config["embedder"]["strands"] = "one"
+    make_parts(config)

@@ -84,6 +84,12 @@ def labelled(folder: Path) -> Path:
     return write(folder / "rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
+def sequences(folder: Path) -> Path:
+    draw = random.Random(0)
+    rows = [f">s{k} {'ab'[k % 2]}\n{''.join(draw.choices('ACGTN', k=12 + k % 5))}\n" for k in range(24)]
+    return write(folder / "sequences.fa", "".join(rows))
+
+
 def words(folder: Path) -> Path:
     return write(folder / "words.txt", "what is the fare\na flight to Bern\n" * 12)
 
@@ -156,11 +162,16 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+def trees(folder: Path) -> Path:
+    return write(folder / "trees.txt", "(3 (2 It) (4 (2 all) (4 works)))\n(1 (2 It) (0 fails))\n" * 12)
+
+
 FILES: dict[str, Callable[[Path], Path | list[Path]]] = {
     "activity": movements,
     "pixels": pictures,
     "line-reader": lines,
     "spoken-digits": recordings,
+    "dna": sequences,
     "transcribe": recordings,
     "music": music,
     "music-notes": music,
@@ -170,6 +181,7 @@ FILES: dict[str, Callable[[Path], Path | list[Path]]] = {
     "answer": stories,
     "tag": labelled,
     "classify": labelled,
+    "classify-trees": trees,
     "transduce": pairs,
     "poem": poems,
     "segment": words,

@@ -25,7 +25,8 @@ def pages() -> dict[str, str]:
         tree = ast.parse(file.read_text(encoding="utf-8"))
         functions = [n.name for n in tree.body if isinstance(n, ast.FunctionDef)]
         module = importlib.import_module(f"recurra.cells.{file.stem}")
-        found = [c for c in (getattr(module, f) for f in functions) if c in [find("cell", n) for n in names("cell")]]
+        known = [find(kind, n) for kind in ("cell", "tree-cell") for n in names(kind)]
+        found = [c for c in (getattr(module, f) for f in functions) if c in known]
         if found:
             families[f"cells-{file.stem}.md"] = [module.__doc__ or "", *(_section(c) for c in found)]
     return {name: _page(name, parts) for name, parts in families.items()}

@@ -38,7 +38,7 @@ CODECS = ("vocabulary", "input", "target")
 what is written."""
 FILLED = {**{section: section for section in PARTS}, **dict.fromkeys(CODECS, "codec")}
 """Section → the kind of part that fills it."""
-BY_A_WORD = ("cell", "optimiser", "schedule")
+BY_A_WORD = ("cell", "tree_cell", "optimiser", "schedule")
 """Kinds of part that a key called like them names by a word alone, as `cell = "lstm"` does."""
 SECTIONS = ("description", "data", *FILLED, "search", "evaluation", "init", "training", "alternative")
 
@@ -336,7 +336,7 @@ def _named_parts(table: Mapping[str, Any], kind: str = "") -> Iterator[tuple[str
         if isinstance(value, Mapping):
             yield from _named_parts(value, _kind(key))
         elif isinstance(value, str) and key in BY_A_WORD:
-            yield key, value
+            yield key.replace("_", "-"), value
         elif isinstance(value, str) and key == "kind" and kind in registry.ROOMS:
             yield kind, value
 

@@ -18,8 +18,8 @@ from recurra.engine import Record
 from recurra.errors import CheckpointError, ConfigError
 from recurra.nn.memory_limit import MemoryLimit
 from recurra.nn.watch import Watched
-from recurra.tasks.contract import KeepsApart, Numbers
-from recurra.types import Batch, NeedsFields, Output, Sizes, changes_time
+from recurra.tasks.contract import AveragesReadings, KeepsApart, Numbers
+from recurra.types import Batch, Mixes, NeedsFields, Output, Sizes, changes_time, readings_of
 
 
 class Model(nn.Module):
@@ -62,7 +62,7 @@ class Model(nn.Module):
         with MemoryLimit("embedder", config["embedder"]):
             embedder = embedder.build(sizes)
         sizes = replace(sizes, embedding=embedder.output_size, apart=getattr(embedder, "apart", False))
-        sizes = replace(sizes, stride=getattr(embedder, "segment", 1))
+        sizes = replace(sizes, stride=getattr(embedder, "segment", 1), readings=readings_of(embedder))
         with MemoryLimit("core", config["core"]):
             core = core.build(sizes)
         sizes = replace(sizes, core=core.output_size, feeds_back=getattr(core, "feeds_back", False))
@@ -133,6 +133,7 @@ def sizes_of(codecs: Codecs) -> Sizes:
         vocabulary=codec.size + field.ended if symbols else 0,
         unknown=codec.unknown if symbols else None,
         line_end=line_end_of(codec),
+        mixtures=codec.mixtures if isinstance(codec, Mixes) else None,
         width=0 if symbols else codec.size,
         fields={name: codecs[name].size for name in codecs if name != "input"},
     )
@@ -141,8 +142,9 @@ def sizes_of(codecs: Codecs) -> Sizes:
 def make_parts(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     """Embedder, core and task of a config, before they are built: no data are needed, and no weights are made.
 
-    Raises ConfigError for a missing section, an unknown part or key, for a core that sees what its task predicts, and
-    for an embedder that changes time under a task of every step.
+    Raises ConfigError for a missing section, an unknown part or key, for a core that sees what its task predicts, for
+    an embedder that changes time under a task of every step, and for one that reads a sequence in several ways under a
+    task that does not put them together.
     """
     for section in ("embedder", "core", "task"):
         if section not in config:
@@ -169,6 +171,12 @@ def make_parts(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
             f"the embedder {config['embedder']['kind']!r} gives other steps than the input has, but the task "
             f"{config['task']['kind']!r} reads or predicts something at each. Set another "
             "embedder.kind, or another task."
+        )
+    if readings_of(embedder) > 1 and not isinstance(task, AveragesReadings):
+        raise ConfigError(
+            f"the embedder {config['embedder']['kind']!r} reads each sequence in {readings_of(embedder)} ways as it is "
+            f"set, but the task {config['task']['kind']!r} does not put them together. Set embedder.strands = 'one' "
+            "where it has that, or another embedder.kind."
         )
     if "vocabulary" in config:
         _check_numbering(task, registry.find("codec", config["vocabulary"]["kind"]))

@@ -28,6 +28,7 @@ Part = TypeVar("Part")
 
 ROOMS = {
     "cell": "cells",
+    "tree-cell": "cells",
     "reader": "data",
     "codec": "data",
     "batching": "data",

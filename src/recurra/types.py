@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -44,6 +45,35 @@ class Lengths:
     values: Tensor | None = None
     gaps: Gaps | None = None
     """Of the core's input, where it has any; an embedder says it."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The structure of a batch of trees: their N nodes as rows, those of one height together, leaves first.
+
+    A node's height is 0 without children, else one more than its highest child's: so all nodes of a height can be
+    computed at once when those below are. `recurra.data.trees` makes it.
+    """
+
+    sizes: Tensor
+    """[heights] Nodes of each height."""
+    row: Tensor
+    """[B, K] Row of each node, by its tree and its number in it, where the words come first; N behind the last."""
+    root: Tensor
+    """[B] Row of each tree's root, N of a tree without nodes."""
+    word: Tensor
+    """[M] Rows of the nodes that have an input, rising; all without children have one."""
+    step: Tensor
+    """[M] Where the input of each lies, as b·T + t."""
+    child: Tensor
+    """[E] Row of each node that is a child, by its parent's row, and by its place among its siblings."""
+    parent: Tensor
+    """[E] Row of its parent."""
+
+    @cached_property
+    def nodes(self) -> int:
+        """Nodes N of all trees."""
+        return int(self.sizes.sum())
 
 
 @dataclass(frozen=True)
@@ -122,6 +152,36 @@ def changes_time(embedder: Any) -> bool:
     return isinstance(embedder, ChangesTime) and embedder.changes_time
 
 
+@runtime_checkable
+class ReadsSeveralWays(Protocol):
+    """An embedder that gives each sequence to the core more than once, each time read in another way: both strands."""
+
+    readings: int
+    """How often, R: x is [R · B, T, D], all of a batch read in one way, then all in the next; known before `build`."""
+
+
+def readings_of(embedder: Any) -> int:
+    """How often the core reads each sequence."""
+    return embedder.readings if isinstance(embedder, ReadsSeveralWays) else 1
+
+
+@dataclass(frozen=True)
+class Mixtures:
+    """Symbols that stand for one of K pure ones or for several, and what each is bound to on the other strand."""
+
+    shares: tuple[tuple[float, ...], ...]
+    """[V, K]: how much of each pure symbol is in each symbol, together 1; the first K symbols are the pure ones."""
+    partners: tuple[int, ...]
+    """[V]: the number of the symbol that binds to each."""
+
+
+@runtime_checkable
+class Mixes(Protocol):
+    """A codec of symbols some of which are uncertain: they may be any of several."""
+
+    mixtures: Mixtures
+
+
 @dataclass(frozen=True)
 class Sizes:
     """What only the data know; handed to `build` of embedder, core and task, in this order."""
@@ -132,6 +192,8 @@ class Sizes:
     """Number of the symbol that stands for those without one; None where there is none."""
     line_end: int | None = None
     """Number of the symbol that ends a line; None where there is none."""
+    mixtures: Mixtures | None = None
+    """What the input's symbols stand for, where its codec says that."""
     width: int = 0
     """Numbers in a step of an input of vectors; 0 where it is symbols."""
     embedding: int = 0
@@ -140,6 +202,8 @@ class Sizes:
     """Steps of the input that are one of the core's; set once the embedder is built."""
     apart: bool = False
     """Whether each variable of an input of vectors is a sequence of its own; set once the embedder is built."""
+    readings: int = 1
+    """How often the core reads each sequence, as `ReadsSeveralWays` says; set once the embedder is built."""
     core: int = 0
     """Width H of the core's output; set once the core is built."""
     feeds_back: bool = False

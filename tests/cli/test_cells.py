@@ -12,7 +12,7 @@ from recurra.equations.parse import parse
 def test_list_has_a_sentence_for_every_cell(capsys) -> None:
     assert cli.call(["cells"]) == 0
     lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
-    assert [name for name, _ in lines] == registry.names("cell")
+    assert [name for name, _ in lines] == registry.names("cell") + registry.names("tree-cell")
     assert all(sentence.endswith(".") for _, sentence in lines)
     assert cli.call(["cells", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == dict(lines)
@@ -26,6 +26,14 @@ def test_one_cell_as_text_and_latex(capsys) -> None:
     assert capsys.readouterr().out == show.latex(cell) + "\n"
     assert cli.call(["cells", "lstm", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"name": "lstm", "text": show.text(cell), "latex": show.latex(cell)}
+
+
+def test_a_cell_over_trees(capsys) -> None:
+    assert cli.call(["cells", "child-sum-lstm"]) == 0
+    said = capsys.readouterr().out
+    assert "[a_f] = W_ih x + b_ih + W_each h_k, for every child k" in said and "total = Σ_k each" in said
+    assert cli.call(["cells", "tree-lstm", "--latex"]) == 0
+    assert "W_{left}\\, h_{left} + W_{right}\\, h_{right}" in capsys.readouterr().out
 
 
 def test_a_cell_of_a_plugin(tmp_path, monkeypatch, capsys) -> None:

@@ -48,6 +48,8 @@ def fitted(settings: Mapping[str, Any]) -> Any:
         return made.fit([random_value("sound", 30, np.random.default_rng(0))])
     if made.forms in (("notes",), ("moves",)):
         return made.fit([random_value(made.forms[0], 30, np.random.default_rng(0))])
+    if kind == "bases":
+        return made
     if kind == "tokens":
         return made.fit([made.tokens(TEXT), *WORDS])
     return made.fit([TEXT])
@@ -82,6 +84,10 @@ def make_model(recipe: str, settings: Mapping[str, Any] | None = None) -> Model:
         symbols["tags"] = Labels().take(TAGS)
     if "label" in task.fields or "labels" in task.fields:
         symbols["label"] = Labels().take(["yes", "no", "home"])
+    if "node_labels" in task.fields:
+        symbols["node_labels"] = registry.construct("codec", {"kind": "node-labels"}).fit([["yes", "no"]])
+    if "tree" in task.fields:
+        symbols["tree"] = registry.construct("codec", task.fields["tree"].codec)
     if "number" in task.fields:
         symbols["number"] = registry.construct("codec", task.fields["number"].codec).fit([1.0, 2.0])
     if "scale" in task.fields:

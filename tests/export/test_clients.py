@@ -17,6 +17,7 @@ from recurra import cli, registry, workflow
 from recurra.answers import notes_of
 from recurra.answers.notes import NOTHING
 from recurra.export.client import VOCABULARIES, client, no_client
+from recurra.export.clients.bases import Bases
 from recurra.export.clients.characters import Characters
 from recurra.export.clients.lines import Lines
 from recurra.export.clients.octets import Octets
@@ -54,6 +55,17 @@ def test_long_texts_are_read_and_written_as_by_the_vocabulary(reader: Any, setti
         numbers = vocabulary.encode(text).tolist()
         assert reader.numbers_of(vocabulary.record(), text) == numbers
         assert reader.text_of(vocabulary.record(), numbers) == vocabulary.decode(numbers)
+
+
+def test_bases_are_read_and_written_as_by_the_codec() -> None:
+    codec = fitted({"kind": "bases"})
+    for text in ("ACGU\nnnry acgt", "", "WSKMBDHV"):
+        numbers = codec.encode(text).tolist()
+        assert Bases.numbers_of(codec.record(), text) == numbers
+        assert Bases.tokens_of(codec.record(), text) == codec.tokens(text)
+        assert Bases.text_of(codec.record(), numbers) == codec.decode(numbers)
+    with pytest.raises(ValueError, match="'X' at base 3 is no base"):
+        Bases.numbers_of(codec.record(), "ACX")
 
 
 @pytest.mark.parametrize(

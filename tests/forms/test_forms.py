@@ -80,9 +80,9 @@ def test_a_value_of_the_form_is_given_back(value: Any, form: forms.Form) -> None
         (b'{\n"\xff": 1}', "a.json:2: byte 0xff is not valid UTF-8"),
         ('{"a": 1}'.encode("utf-16"), "a.json:1: byte 0xff is not valid UTF-8"),
         (b'{"a": 1, "b": 2, "a": 3}', 'a.json: JSON that cannot be used (the key "a" is there twice)'),
-        (b"[" * 100_000, "a.json: lists or objects nested deeper than 32 levels"),
-        (b"[" * 33 + b"]" * 33, "a.json: lists or objects nested deeper than 32 levels"),
-        (b'{"a":' * 40 + b"1" + b"}" * 40, "a.json: lists or objects nested deeper than 32 levels"),
+        (b"[" * 100_000, "a.json: lists or objects nested deeper than 256 levels"),
+        (b"[" * 257 + b"]" * 257, "a.json: lists or objects nested deeper than 256 levels"),
+        (b'{"a":' * 260 + b"1" + b"}" * 260, "a.json: lists or objects nested deeper than 256 levels"),
         (b"9" * 5000, "a.json: JSON that cannot be used (Exceeds the limit"),
     ],
 )

@@ -290,3 +290,25 @@ def test_ngrams_begin_as_logistic_regression() -> None:
     assert made()[2].begin_from(encoded) == ""
     with pytest.raises(ConfigError, match=r"task.ngrams = 9, expected 0 \(none\) to 5 tokens"):
         Classify(ngrams=9)
+
+
+def test_several_readings_of_a_sequence_are_averaged() -> None:
+    torch.manual_seed(0)
+    task: Classify = registry.construct("task", {"kind": "classify", "pooling": "mean"})
+    task.build(Sizes(core=H, readings=2, fields={"label": L})).double()
+    embedder, core, _ = made()
+    first, second = batch(), batch()
+
+    def both(given: Batch) -> tuple[Tensor, Lengths]:
+        x = torch.cat([embedder(each)[0] for each in (first, second)])
+        return x, Lengths(torch.tensor(LENGTHS * 2))
+
+    z = [logits_of(embedder, core, task, each, "mean") for each in (first, second)]
+    mean = (z[0] + z[1]) / 2
+    assert not torch.allclose(z[0], z[1], atol=1e-3)
+    asked: Any = task.ask(both, core, first)  # type: ignore[arg-type]
+    assert asked["label"].shape == (B, L)
+    assert torch.allclose(asked["label"][FULL], mean.log_softmax(1), rtol=0, atol=1e-12)
+    output = task(both, core, first)
+    loss = F.cross_entropy(mean, first.fields["label"][FULL], reduction="sum")
+    assert torch.allclose(output.loss, loss, rtol=1e-12) and output.targets == 3

@@ -65,7 +65,7 @@ def said(**words: str) -> Change:
         (counters(seconds=float("nan")), r"counters: seconds is NaN, expected a number from 0"),
         (counters(history=["x"]), r'counters: history\[0\] is "x", expected a finite number'),
         (counters(steps=1), r"counters: steps is 1, expected no such key: did you mean 'step'"),
-        (said(counters="[" * 9999), r"counters: lists or objects nested deeper than 32 levels"),
+        (said(counters="[" * 9999), r"counters: lists or objects nested deeper than 256 levels"),
         (said(counters='{"step": 1, "step": 2}'), r'counters: .*the key "step" is there twice'),
         (said(counters="[]"), r"counters: it is a list of 0, expected an object"),
         (said(carried="[0, 0]"), r"its carried state is '\[0, 0\]' of 2 tensors"),

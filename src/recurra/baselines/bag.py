@@ -44,6 +44,7 @@ class Bag:
     """
 
     of_tokens: ClassVar[bool] = True
+    of_words: ClassVar[bool] = True
 
     def __init__(self, min_texts: int = 2) -> None:
         if min_texts < 1:

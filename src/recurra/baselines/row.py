@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recurra import registry
 from recurra.errors import DataError
 from recurra.progress import stage
-from recurra.types import Example
+from recurra.types import Example, Mixes
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Baseline(Protocol):
     """A plain model that a score is printed beside, or several; its constructor's keywords are its settings.
 
     One that wants examples split into tokens says so, `of_tokens = True`, one that wants numbers `of_numbers = True`:
-    other inputs are refused before a training.
+    other inputs are refused before a training. One `of_bases` learns from sequences of bases only, and one `of_words`
+    from any tokens but those.
     """
 
     def rows(self, train: Sequence[Example], test: Sequence[Example], codecs: Mapping[str, Any]) -> Iterator[Row]:
@@ -56,8 +57,11 @@ class Baseline(Protocol):
 
 
 def suits(baseline: str, codec: Any) -> bool:
-    """Whether a baseline may learn from an input of this codec: one of tokens not from numbers, nor the other way."""
+    """Whether a baseline may learn from an input of this codec: one of tokens not from numbers, nor the other way; and
+    one of words not from bases."""
     made, symbols = registry.find("baseline", baseline), hasattr(codec, "symbols")
+    if getattr(made, "of_words" if isinstance(codec, Mixes) else "of_bases", False):
+        return False
     return not getattr(made, "of_numbers" if symbols else "of_tokens", False)
 
 

@@ -26,7 +26,7 @@ def cells(
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
-    """List the recurrent cells, or print one's equations and the backward derived from them.
+    """List the recurrent cells, those over trees last, or print one's equations and the backward derived from them.
 
     Parameters
     ----------
@@ -41,15 +41,15 @@ def cells(
         registry.load_plugin(mine)
     if name is not None and file is not None:
         raise ConfigError(f"{name} and --file {file}: one cell at a time. Leave one of them away.")
-    known = registry.names("cell")
+    known = {each: kind for kind in ("cell", "tree-cell") for each in registry.names(kind)}
     if name is not None and name not in known:
         raise UnknownName("cell", name, known)
     if file is not None:
         _print(_read(file), latex, json)
     elif name is not None:
-        _print(registry.find("cell", name), latex, json)
+        _print(registry.find(known[name], name), latex, json)
     else:
-        listed = {known_name: _sentence(known_name) for known_name in known}
+        listed = {each: _sentence(kind, each) for each, kind in known.items()}
         width = max(map(len, known))
         lines = "\n".join(f"{known_name:<{width}}  {sentence}" for known_name, sentence in listed.items())
         print(json_format.dumps(listed, ensure_ascii=False) if json else lines)
@@ -74,5 +74,5 @@ def _read(file: Path) -> Cell:
     return parse(text, name=file.name, where=str(file))
 
 
-def _sentence(name: str) -> str:
-    return (registry.find("cell", name).equations.__doc__ or "").strip().partition("\n")[0]
+def _sentence(kind: str, name: str) -> str:
+    return (registry.find(kind, name).equations.__doc__ or "").strip().partition("\n")[0]

@@ -8,6 +8,7 @@ from typing import Any
 from recurra.diagnostics.attention import alignment, self_attention
 from recurra.diagnostics.gates import Gates, gates
 from recurra.diagnostics.gradients import gradient_flow
+from recurra.diagnostics.mutations import is_of_bases, mutations
 from recurra.diagnostics.plain import plain
 from recurra.diagnostics.reading import Given, read
 from recurra.diagnostics.report.findings import most_changing
@@ -40,7 +41,7 @@ def brief(model: Model, given: Given, check: Callable[[], None] = lambda: None) 
 
     seen = tried("gates", lambda: gates(model, given))
     return {
-        "tokens": list(read(model, given).tokens),
+        "tokens": list(read(model, given, by_step=False).tokens),
         "gradient_flow": tried("gradient_flow", lambda: _flow(gradient_flow(model, given))),
         "gates": None if seen is None else _gates(seen),
         "units": [] if seen is None else [unit.as_json() for unit in most_changing(seen, UNITS)],
@@ -49,8 +50,15 @@ def brief(model: Model, given: Given, check: Callable[[], None] = lambda: None) 
         "self_attention": tried(
             "self_attention", lambda: [head.as_json() for head in self_attention(model, given)[:HEADS]]
         ),
+        **({"mutations": tried("mutations", lambda: _mutated(model, given))} if is_of_bases(model) else {}),
         "left_out": left_out,
     }
+
+
+def _mutated(model: Model, given: Given) -> dict[str, Any]:
+    """The changes, the largest, and what is to be concluded."""
+    found = mutations(model, given)
+    return {**found.as_json(), "largest": found.largest, "conclusion": found.conclusion}
 
 
 def _flow(found: Any) -> dict[str, Any]:

@@ -68,14 +68,14 @@ class Reading:
         return moved(Batch(fields, lengths=lengths), torch.device(self.device))
 
 
-def read(model: Model, given: Given, answered: bool = False) -> Reading:
+def read(model: Model, given: Given, answered: bool = False, by_step: bool = True) -> Reading:
     """A sequence as the model reads it. With `answered` it has what its loss is measured by: that of the example, or
-    else the model's own answer.
+    else the model's own answer. `by_step`: whether the core's steps are to be named by its tokens.
 
-    Raises `DataError` for a sequence without a token, `ConfigError` where the embedder changes time.
+    Raises `DataError` for a sequence without a token, `ConfigError` where they are, but the embedder changes time.
     """
     task, codecs = model.task, model.codecs
-    if changes_time(model.embedder):
+    if by_step and changes_time(model.embedder):
         raise ConfigError(
             f"the embedder {model.config['embedder']['kind']!r} gives other steps than the input has, so the "
             "steps cannot be named. Look at a model whose embedder keeps them."

@@ -32,7 +32,9 @@ from recurra.equations.statements import (
     Pointwise,
     Product,
     ProductTransposed,
+    Spread,
     Statement,
+    Total,
     names_in,
     names_out,
     renamed,
@@ -110,6 +112,10 @@ def _backward(forward: tuple[Statement, ...], cell: Cell) -> tuple[list[Statemen
                     back = error(argument)
                     out.append(ProductTransposed(back, weight, grads))
                     terms[argument].append(symbol(back))
+            case Total(made, argument):
+                whole, back = gradient(made), error(argument)
+                out.append(Spread(back, whole))
+                terms[argument].append(symbol(back))
             case Norm(outs, arguments, scale):
                 grads = tuple(gradient(o) for o in outs)
                 backs = tuple(map(error, arguments))

@@ -139,6 +139,12 @@ GIVEN = {node.label: node for node in (dt, seen, since)}
 is missing: dt = seen = since = 1."""
 
 
+def total(v: Expression) -> Expression:
+    """A seam of cells over trees whose children are all alike: the sum over a node's children of a value that is made
+    for each of them (Tai, Socher & Manning 2015, eq. 2 and 7)."""
+    return Expression("total", (wrap(v),))
+
+
 def lower(state: str) -> Expression:
     """A state of the layer below at the same time step (depth-gated LSTM)."""
     return Expression("lower", label=state)
@@ -215,7 +221,7 @@ AT_ZERO = {"relu": 0, "tanh": 0, "hard_tanh": 0, "exp": 1}
 def _folded(node: Expression, values: tuple[float | None, ...]) -> float | None:
     """The number that a node comes to where its arguments are these; None: it is none."""
     first, nothing = values[0], 0.0 in values
-    if (node.op in ("project", "part", "multiply") and nothing) or (node.op == "divide" and first == 0):
+    if (node.op in ("project", "part", "multiply", "total") and nothing) or (node.op == "divide" and first == 0):
         return 0
     if node.op == "function" and len(values) == 1 and first == 0:
         return AT_ZERO.get(node.label)

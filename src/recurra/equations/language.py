@@ -15,6 +15,10 @@ A bare gate is its pre-activation, `gate.input + gate.recurrent`: the product wi
 with the previous h (and its bias). A part that is never mentioned has no weights; a cell that mentions no recurrent
 part has no recurrent product.
 
+A cell over trees names its children: by position, `children="left right"`, and its arguments are the gates and the
+states of each, `h_left, c_left, h_right, c_right`; or all alike, `children="each"`, and its states are those of any one
+child, which `total(v)` sums over all of them. See recurra.equations.children.
+
 Two operations are not pointwise, the *seams*: `project(v)`, a product inside the step, and `layer_norm(v, …)`.
 
 Values have H units, but for x, `seen`, `since`, units of width="input" and what is made of these alone, which are as
@@ -29,6 +33,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from typing import Any
 
+from recurra.equations.children import EACH, check_children, child_symbols, inside_totals
 from recurra.equations.expression import (
     GIVEN,
     Expression,
@@ -51,6 +56,7 @@ from recurra.equations.expression import (
     since,
     softplus,
     tanh,
+    total,
     unit,
     walk,
     with_numbers,
@@ -83,6 +89,7 @@ __all__ = [
     "since",
     "softplus",
     "tanh",
+    "total",
     "unit",
 ]
 
@@ -123,16 +130,22 @@ class Cell:
     remade: tuple[Callable[..., Any], tuple[str, ...]] | None = None
     """The call that makes it again from a pickle; None: it is found by its registered name."""
 
+    children: tuple[str, ...] = ()
+    """Of a cell over trees what its children are called, ("left", "right"), or ("each",) where all are alike."""
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Cell:
         return self
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, ...]]:
         """A cell is pickled as its registered name, one read from text as that text."""
-        return self.remade or (find, ("cell", self.name))
+        return self.remade or (find, ("tree-cell" if self.children else "cell", self.name))
 
     @cached_property
     def symbols(self) -> dict[str, Expression]:
-        return {g: Gate(g) for g in self.gates} | {s: Expression("state", label=s) for s in self.state}
+        gates: dict[str, Expression] = {g: Gate(g) for g in self.gates}
+        if self.children:
+            return gates | {s: Expression("child", label=s) for s in child_symbols(self.state, self.children)}
+        return gates | {s: Expression("state", label=s) for s in self.state}
 
     @cached_property
     def results(self) -> tuple[Expression, ...]:
@@ -154,7 +167,7 @@ class Cell:
         known = {id(s) for s in self.symbols.values()}
         known |= {id(p) for s in self.symbols.values() if isinstance(s, Gate) for p in (s.input, s.recurrent)}
         for node in nodes:
-            if node.op in ("gate", "gate_input", "gate_recurrent", "state") and id(node) not in known:
+            if node.op in ("gate", "gate_input", "gate_recurrent", "state", "child") and id(node) not in known:
                 raise ConfigError(f"cell {self.name!r} mentions {node!r}, which is none of its own symbols.")
         if (found := _fixed(nodes)) is not None:
             raise ConfigError(
@@ -162,6 +175,7 @@ class Cell:
                 f"step, here is {found[1].label or 'a formula'}, which is the same at every step. Make a parameter of "
                 "the result: unit(…)."
             )
+        check_children(self.name, self.children, nodes, self.results)
         self._check_units(nodes)
         products = ["ih", "hh", "hr", *(n.label for n in nodes if n.op == "project")]
         for name in products:
@@ -218,6 +232,37 @@ class Cell:
         """Gates with a recurrent part, in order: the row blocks of `weight_hh`."""
         return self._gates_with("gate_recurrent")
 
+    @cached_property
+    def child_gates(self) -> tuple[str, ...]:
+        """Of a cell over trees: gates that every child has one of, as they stand inside `total`, in order."""
+        inside = {n.label for n in inside_totals(self.results) if n.op == "gate"}
+        return tuple(g for g in self.gates if g in inside)
+
+    @property
+    def node_gates(self) -> tuple[str, ...]:
+        """Of a cell over trees: the other gates it mentions, in order."""
+        return tuple(g for g in self.input_gates if g not in self.child_gates)
+
+    @property
+    def child_weights(self) -> dict[str, int]:
+        """Of a cell over trees: the matrices that children's h is multiplied by, and of how many gates each holds rows:
+        one a place, or of the sum of all children and of each."""
+        if self.children != EACH:
+            return {f"weight_{child}": len(self.input_gates) for child in self.children}
+        counts = {"weight_sum": len(self.node_gates), "weight_each": len(self.child_gates)}
+        return {name: count for name, count in counts.items() if count}
+
+    @cached_property
+    def leaf(self) -> Cell:
+        """A cell over trees at a node without children: their states are 0, and what is multiplied by them is gone."""
+        return self._with("leaf", lambda node: 0 if node.op == "child" else None)
+
+    @cached_property
+    def unmasked(self) -> Cell:
+        """The cell with every mask at 1, as it is outside training."""
+        masked = any(n.op == "mask" for n in self.nodes)
+        return self._with("unmasked", lambda node: 1 if node.op == "mask" else None) if masked else self
+
     @property
     def parameters(self) -> dict[str, Expression]:
         """Unit and scalar parameters by name, in order of first mention."""
@@ -226,6 +271,8 @@ class Cell:
     @property
     def weights(self) -> tuple[str, ...]:
         """Names of the matrices, and of the biases of those that have one."""
+        if self.children:
+            return ("weight_ih", "bias_ih", *self.child_weights)
         own = [n for n, gates in (("ih", self.input_gates), ("hh", self.recurrent_gates)) if gates]
         biases = [f"bias_{n}" for n in own if self.bias]
         return (*(f"weight_{n}" for n in own), *biases, *(f"weight_{n}" for n in self.products))
@@ -317,12 +364,14 @@ def cell(
     bias: bool = True,
     start: Starts | None = None,
     letters: Mapping[str, str] | None = None,
+    children: str = "",
 ) -> Callable[[Callable[..., Any]], Cell]:
-    """Decorator: a function of symbols becomes a `Cell`. `gates` and `state` are names separated by spaces; `start` as
-    recurra.equations.starts has it, `letters` what they are called."""
+    """Decorator: a function of symbols becomes a `Cell`. `gates`, `state` and `children` are names separated by spaces;
+    `start` as recurra.equations.starts has it, `letters` what they are called."""
 
     def make(equations: Callable[..., Any]) -> Cell:
-        words = (*gates.split(), *state.split())
+        states = tuple(state.split())
+        words = (*gates.split(), *(child_symbols(states, tuple(children.split())) if children else states))
         taken = tuple(inspect.signature(equations).parameters)
         if set(taken) != set(words):
             raise ConfigError(f"{equations.__name__} takes {taken}, but its gates and states are {words}.")
@@ -341,6 +390,7 @@ def cell(
             bias,
             dict(start or {}),
             dict(letters or {}),
+            children=tuple(children.split()),
         )
 
     return make

@@ -10,7 +10,7 @@ import sympy as sp
 from recurra.equations.expression import Expression
 from recurra.equations.functions import SYMBOLS
 from recurra.equations.language import Cell
-from recurra.equations.statements import Norm, Pointwise, Product, Statement, renamed, symbol
+from recurra.equations.statements import Norm, Pointwise, Product, Statement, Total, renamed, symbol
 from recurra.errors import ConfigError
 
 LARGEST_WHOLE = 1 << 20
@@ -53,15 +53,15 @@ class _Lowering:
 
     def run(self) -> tuple[Statement, ...]:
         cell, variant = self.cell, self.variant
-        if cell.input_gates:
+        if cell.input_gates and not cell.children:
             self.statements.append(Product(tuple(f"a_{g}_in" for g in cell.input_gates), "ih", "x"))
-        if cell.recurrent_gates:
+        if cell.recurrent_gates and not cell.children:
             argument = f"{cell.state[0]}_prev"
             if variant.recurrent_mask:
                 self.statements.append(Pointwise("h_masked", symbol(argument) * symbol("mask_recurrent")))
                 argument = "h_masked"
             self.statements.append(Product(tuple(f"a_{g}_rec" for g in cell.recurrent_gates), "hh", argument))
-        for gate in cell.gates:
+        for gate in () if cell.children else cell.gates:  # over trees a pre-activation comes from the engine as it is
             if any(n.op == "gate" and n.label == gate for n in cell.nodes):
                 self.statements.append(Pointwise(f"a_{gate}", symbol(f"a_{gate}_in") + symbol(f"a_{gate}_rec")))
         for node in cell.nodes:
@@ -111,10 +111,14 @@ class _Lowering:
                 return symbol(f"{node.label}_prev")
             case "x" | "unit" | "scalar":
                 return symbol(node.label)
-            case "mask" | "lower" | "given":
+            case "mask" | "lower" | "given" | "child":
                 return symbol(f"{node.op}_{node.label}")
             case "function":
                 return self.apply(node, arguments)
+            case "total":
+                each, out = self.named(arguments[0], "each"), self.fresh("total")
+                self.statements.append(Total(out, str(each)))
+                return symbol(out)
             case "project":
                 argument = self.named(arguments[0], f"into_{node.label}")
                 names = [f"project_{node.label}{f'_{k}' if node.parts > 1 else ''}" for k in range(node.parts)]

@@ -8,10 +8,20 @@ import sympy as sp
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
+from recurra.equations.children import EACH
 from recurra.equations.derive import PLAIN, Derivation, derive
 from recurra.equations.language import Cell
 from recurra.equations.starts import write_starts
-from recurra.equations.statements import Norm, NormTransposed, Pointwise, Product, ProductTransposed, Statement
+from recurra.equations.statements import (
+    Norm,
+    NormTransposed,
+    Pointwise,
+    Product,
+    ProductTransposed,
+    Spread,
+    Statement,
+    Total,
+)
 
 GREEK = {"sigmoid": "σ", "tanh": "tanh", "softplus": "softplus", "maximum": "max", "step": "step"}
 
@@ -39,6 +49,8 @@ def _word(name: str) -> str:
         return f"{match[1]}({_word(match[2])})"
     if name.startswith("g_"):
         return f"ḡ_{name[2:]}"
+    if match := re.fullmatch(r"child_([a-z]+)(?:_(\w+))?", name):
+        return f"{match[1]}_{match[2] or 'k'}"
     return name.removeprefix("given_").replace("_prev", "′")
 
 
@@ -61,6 +73,22 @@ def _text(st: Statement) -> str:
         case NormTransposed(outs, grads, results, scale):
             g, y = " ".join(map(_word, grads)), " ".join(results)
             return f"[{' '.join(outs)}] = {scale}·(g - mean(g) - y·mean(g·y)) with g = [{g}], y = [{y}]"
+        case Total(out, argument):
+            return f"{_word(out)} = Σ_k {_word(argument)}"
+        case Spread(out, argument):
+            return f"{_word(out)} = {_word(argument)}, for every child k"
+
+
+def _over_children(cell: Cell) -> list[str]:
+    """The pre-activations of a cell over trees, which its engine makes."""
+    if not cell.children:
+        return []
+    whole = f"[{' '.join(f'a_{g}' for g in cell.node_gates)}] = W_ih x + b_ih"
+    if cell.children != EACH:
+        return [whole + "".join(f" + W_{c} {cell.state[0]}_{c}" for c in cell.children)]
+    each = f"[{' '.join(f'a_{g}' for g in cell.child_gates)}] = W_ih x + b_ih + W_each {cell.state[0]}_k"
+    each += ", for every child k"
+    return [f"{whole} + W_sum Σ_k {cell.state[0]}_k", *([each] if cell.child_gates else [])]
 
 
 def text(cell: Cell) -> str:
@@ -68,11 +96,21 @@ def text(cell: Cell) -> str:
     d = derive(cell, PLAIN)
     lines = [f"{cell.name}: {cell.equations.__doc__ or ''}".strip(), f"source: {cell.source}"]
     lines += [f"start: {write_starts(cell.start)}", ""] if cell.start else [""]
-    lines += ["forward (′ marks the step before)", *(f"  {_text(st)}" for st in d.forward), ""]
+    lines += [
+        "forward (h_k: of any child)"
+        if cell.children == EACH
+        else "forward (h_left: of that child)"
+        if cell.children
+        else "forward (′ marks the step before)"
+    ]
+    lines += [*(f"  {line}" for line in _over_children(cell)), *(f"  {_text(st)}" for st in d.forward), ""]
     lines += [f"kept for the backward, besides states: {' '.join(map(_word, d.kept)) or 'nothing'}", ""]
     lines += ["backward (ḡ arrives from outside, δv is ∂L/∂v, e(v) the part of it a product or norm hands back)"]
     lines += [f"  {_text(st)}" for st in (*d.recomputed, *d.backward)]
-    lines += ["", "summed over time"]
+    lines += [
+        "",
+        "summed over nodes: each weight's rows of δa times what it multiplies" if cell.children else "summed over time",
+    ]
     for weight, (argument, grads) in d.weight_gradients.items():
         bias = f", ∇b_{weight} = Σ [{' '.join(map(_word, grads))}]" if weight in ("ih", "hh") and cell.bias else ""
         lines.append(f"  ∇{_weight(weight)} = Σ [{' '.join(map(_word, grads))}] {_word(argument)}ᵀ{bias}")
@@ -101,11 +139,13 @@ def _tex(name: str) -> str:
         return rf"\bar{{g}}_{{{name[2:]}}}"
     if name.startswith("given_"):
         return rf"\mathrm{{{name[6:]}}}_t"
+    if match := re.fullmatch(r"child_([a-z])(?:_(\w+))?", name):
+        return f"{match[1]}_{{{match[2] or 'k'}}}"
     if name.endswith("_prev"):
         return f"{name[:-5]}_{{t-1}}"
     if match := re.fullmatch(r"a_(\w+?)(?:_(in|rec))?", name):
         above = f"^{{\\mathrm{{{match[2]}}}}}" if match[2] else ""
-        return f"a_{{{match[1]}}}{above}"
+        return f"a_{{{match[1].replace('_', chr(92) + ',')}}}{above}"
     if re.fullmatch(r"[a-z]", name):
         return f"{name}_t"
     if match := re.fullmatch(r"([a-z])_?(\w+)", name):
@@ -136,6 +176,25 @@ def _latex(st: Statement) -> str:
                 f"{row(outs)} &= {_tex(scale)} \\left(g - \\overline{{g}} - y \\, \\overline{{g \\odot y}}\\right),"
                 f"\\; g = {g},\\; y = {y}"
             )
+        case Total(out, argument):
+            return f"{_tex(out)} &= \\sum_k {_tex(argument)}"
+        case Spread(out, argument):
+            return f"{_tex(out)} &= {_tex(argument)} \\quad \\text{{for every child }} k"
+
+
+def _latex_over_children(cell: Cell) -> list[str]:
+    """As `_over_children`."""
+    if not cell.children:
+        return []
+
+    def row(gates: tuple[str, ...]) -> str:
+        return "\\left[" + "\\; ".join(_tex(f"a_{g}") for g in gates) + "\\right] &= W_{ih}\\, x + b_{ih}"
+
+    h = cell.state[0]
+    if cell.children != EACH:
+        return [row(cell.node_gates) + "".join(f" + W_{{{c}}}\\, {h}_{{{c}}}" for c in cell.children)]
+    each = f"{row(cell.child_gates)} + W_{{each}}\\, {h}_k \\quad \\text{{for every child }} k"
+    return [f"{row(cell.node_gates)} + W_{{sum}} \\sum_k {h}_k", *([each] if cell.child_gates else [])]
 
 
 def latex(cell: Cell) -> str:
@@ -154,6 +213,6 @@ def latex(cell: Cell) -> str:
     for leaf, name in d.gradients.items():
         if leaf in cell.parameters:
             sums.append(f"\\nabla {_tex(leaf)} &= \\sum_t {_tex(name)}")
-    forward = block([_latex(st) for st in d.forward])
+    forward = block([*_latex_over_children(cell), *(_latex(st) for st in d.forward)])
     backward = block([*(_latex(st) for st in (*d.recomputed, *d.backward)), *sums])
     return f"% {cell.name}, forward\n{forward}\n\n% {cell.name}, backward\n{backward}"

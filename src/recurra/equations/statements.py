@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-BESIDE = ("mask_", "lower_", "given_")
-"""Beginnings of the names of values that come with x, one row a step: masks, states of the layer below, and what
-recurra.equations.expression.GIVEN lists."""
+BESIDE = ("mask_", "lower_", "given_", "child_")
+"""Beginnings of the names of values that come with x, one row a step: masks, states of the layer below, what
+recurra.equations.expression.GIVEN lists, and states of the children of a tree's node."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,23 @@ class NormTransposed:
     scale: str
 
 
-Statement = Pointwise | Product | ProductTransposed | Norm | NormTransposed
+@dataclass(frozen=True)
+class Total:
+    """`out` = the sum of `argument`, a row a child, over the children of each node."""
+
+    out: str
+    argument: str
+
+
+@dataclass(frozen=True)
+class Spread:
+    """`out` = `argument`, a row a node, for each child of the node: the transpose of `Total`."""
+
+    out: str
+    argument: str
+
+
+Statement = Pointwise | Product | ProductTransposed | Norm | NormTransposed | Total | Spread
 
 
 def symbol(name: str) -> sp.Symbol:
@@ -76,6 +92,8 @@ def names_in(statement: Statement) -> tuple[str, ...]:
             return arguments
         case NormTransposed(_, grads, results, scale):
             return (*grads, *results, scale)
+        case Total(_, argument) | Spread(_, argument):
+            return (argument,)
 
 
 def names_out(statement: Statement) -> tuple[str, ...]:
@@ -87,7 +105,7 @@ def names_out(statement: Statement) -> tuple[str, ...]:
             return outs
         case Norm(outs, _, scale):
             return (*outs, scale)
-        case ProductTransposed(out, _, _):
+        case ProductTransposed(out, _, _) | Total(out, _) | Spread(out, _):
             return (out,)
 
 
@@ -108,3 +126,7 @@ def renamed(statement: Statement, name: str, value: sp.Expr) -> Statement:
             return Norm(outs, rename(arguments), scale)
         case NormTransposed(outs, grads, results, scale):
             return NormTransposed(outs, rename(grads), rename(results), scale)
+        case Total(out, argument):
+            return Total(out, *rename((argument,)))
+        case Spread(out, argument):
+            return Spread(out, *rename((argument,)))

@@ -21,6 +21,7 @@ VOCABULARIES = {
     "word": "lines",
     "tokens": "tokens",
     "subwords": "subwords",
+    "bases": "bases",
     "log-mel": "sounds",
     "line-image": "pictures",
 }

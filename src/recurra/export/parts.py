@@ -17,8 +17,9 @@ from torch import Tensor
 
 from recurra.data.codecs.contract import Computes, Lays
 from recurra.decoding.state import leaves, rebuilt
+from recurra.errors import ConfigError
 from recurra.model import Model
-from recurra.tasks.contract import Arranges, follows
+from recurra.tasks.contract import Arranges, NotExported, follows
 from recurra.tasks.writing import Continues, Starts
 from recurra.types import Batch, Lengths
 
@@ -47,7 +48,9 @@ class Part:
 @torch.no_grad()
 def parts(model: Model) -> list[Part]:
     """The files of a run: `model`, which reads whole sequences, and where it writes `step`, which reads one symbol; and
-    `features`, where its input is computed of samples."""
+    `features`, where its input is computed of samples. Raises `ConfigError` for a task that has none."""
+    if isinstance(model.task, NotExported):
+        raise ConfigError(f"{model.name} cannot be written as ONNX: {model.task.not_exported}")
     found = _writer(model) if isinstance(model.task, Starts) else _reader(model)
     codec = model.codecs["input"]
     return [*found, _features(model, codec)] if isinstance(codec, Computes) else found

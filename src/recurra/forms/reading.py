@@ -11,8 +11,8 @@ from recurra import storage
 from recurra.errors import CheckpointError
 from recurra.forms.schema import ANYTHING, Form, checked, shown
 
-DEEPEST = 32
-"""Levels of lists and objects in a file of ours; 8 are the most that any is written with."""
+DEEPEST = 256
+"""Levels of lists and objects in a file of ours; an answer that is a tree has two for each height of it."""
 LARGEST = 1 << 28
 """Bytes of a JSON file, 256 MiB: a vocabulary of ten million words."""
 AGAIN = "Copy it again from where it was whole, or train again."

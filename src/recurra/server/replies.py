@@ -114,4 +114,5 @@ class Inspection(BaseModel):
     next_symbols: list[dict[str, Any]] | None = Field(description="How likely each symbol was where it stands.")
     alignment: dict[str, Any] | None = Field(description="Where the decoder looks.")
     self_attention: list[dict[str, Any]] | None = Field(description="Where each head looks.")
+    mutations: dict[str, Any] | None = Field(None, description="What a change of each base would do to the label.")
     left_out: dict[str, str] = Field(description="What does not apply, and why.")

@@ -52,15 +52,21 @@ class Classify(nn.Module):
     L(z) + L(z_network) + L(z_ngrams). The n-grams begin as logistic regression. See `NgramLayer`, `CalibratedSum`.
     Source: Cheng et al. 2016, Wide & deep learning, for the sum that is trained as one.
 
+    Where the embedder reads each sequence in several ways, such as both strands of DNA, the network's z is the mean of
+    theirs, in training, too: log-odds are averaged, and no reading comes first.
+    Source: Zhou, Shrikumar & Kundaje 2022, Towards a better understanding of reverse-complement equivariance for deep
+    learning models in genomics, of models that are conjoined in training.
+
     Reads the field "label" [B], `IGNORED` where the name is unknown, or "labels" [B, L] of 0 and 1. Unlabelled and
     empty sequences are left out of the loss; the number of targets is the number of sequences that are in it.
     """
 
-    baselines = ("bag", "window-statistics", "warped-neighbour")
+    baselines = ("bag", "kmers", "window-statistics", "warped-neighbour")
     client = "labels"
     """The module of `recurra.export.clients` that asks its export."""
     unit = "examples"
     causal = False
+    averages_readings = True
     card = Card("Label", "A sentence.", "The quick brown fox", "classifier")
     Options: ClassVar[type] = LabelOptions
 
@@ -112,6 +118,7 @@ class Classify(nn.Module):
     def build(self, sizes: Sizes) -> Self:
         """Make the layers from `sizes.core` units to the labels, `sizes.fields["label"]` of them."""
         L = sizes.fields[self.learned[0]]
+        self.readings = sizes.readings
         self.label = LabelLayer(self.pooling, sizes.core, L, self.dropout)
         if self.ngrams:
             self.plain = NgramLayer(sizes.fields["ngrams"], L)
@@ -170,7 +177,9 @@ class Classify(nn.Module):
         return [self._said([each[name] for name in LOGITS]) for each in asked]
 
     def _opinions(self, network: Tensor, batch: Batch) -> list[Tensor]:
-        """Logits [B, L]: the network's, and with `ngrams` theirs."""
+        """Logits [B, L]: the network's, the mean over its readings [R · B, L], and with `ngrams` theirs."""
+        if self.readings > 1:
+            network = network.unflatten(0, (self.readings, -1)).mean(0)
         if not self.ngrams:
             return [network]
         return [network, self.plain(batch.fields["ngrams"], batch.fields["ngram_counts"])]

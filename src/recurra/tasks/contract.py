@@ -122,6 +122,14 @@ class Portable(Protocol):
 
 
 @runtime_checkable
+class NotExported(Protocol):
+    """A task whose model has no form in ONNX."""
+
+    not_exported: str
+    """Why, and what to do instead, as a sentence."""
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """A task that changes examples before they are encoded, in training and afterwards."""
 
@@ -421,6 +429,13 @@ class KeepsApart(Protocol):
 
     apart: bool
     """Whether the core must keep what it read forwards and backwards apart."""
+
+
+@runtime_checkable
+class AveragesReadings(Protocol):
+    """A task that puts together what the core made of several readings of each sequence, `Sizes.readings` of them."""
+
+    averages_readings: bool
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ from recurra.testing.decoders import DECODER_CHECKS, check_decoder
 from recurra.testing.emissions import EMISSION_CHECKS, check_emission
 from recurra.testing.readers import READER_CHECKS, check_reader
 from recurra.testing.tasks import TASK_CHECKS, check_task
+from recurra.testing.tree_cells import TREE_CELL_CHECKS, check_tree_cell
 
 __all__ = [
     "CELL_CHECKS",
@@ -17,6 +18,7 @@ __all__ = [
     "EMISSION_CHECKS",
     "READER_CHECKS",
     "TASK_CHECKS",
+    "TREE_CELL_CHECKS",
     "check_cell",
     "check_codec",
     "check_core",
@@ -24,4 +26,5 @@ __all__ = [
     "check_emission",
     "check_reader",
     "check_task",
+    "check_tree_cell",
 ]

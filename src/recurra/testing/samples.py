@@ -11,6 +11,7 @@ import numpy as np
 
 from recurra import config as configuration
 from recurra import registry
+from recurra.data.codecs.contract import Lays
 from recurra.data.sound import Sound
 from recurra.errors import ConfigError, RecurraError
 from recurra.types import Example, Field
@@ -41,6 +42,10 @@ def random_value(form: str, steps: int, random: np.random.Generator) -> Any:
         "number": lambda: float(random.normal()),
         "times": lambda: [f"2020-01-01 {hour:02d}:00" for hour in range(steps)],
         "sound": lambda: Sound((random.normal(size=steps * FRAME) / 8).astype(np.float32), RATE),
+        "tree": lambda: registry.construct("codec", {"kind": "tree"}).decode(
+            registry.construct("codec", {"kind": "tree"}).random(random, steps)
+        ),
+        "node-labels": lambda: random.choice(NAMES, max(0, 2 * steps - 1)).tolist(),  # of such a tree
         "image": lambda: random.integers(0, 256, (SMALL, max(1, steps)), np.uint8),
     }
     if form not in made:
@@ -52,9 +57,10 @@ def random_example(fields: Mapping[str, Field], codecs: Any, steps: int, random:
     """An example with a value for the input, and for each field that is learned or goes along it."""
     example: dict[str, Any] = {"place": f"an example of {steps} steps"}
     for name, field in fields.items():
-        if not field.of or not (name == "input" or field.along or field.learned):
+        over = isinstance(codecs[name], Lays)  # of as many steps as the input, though not one each
+        if not field.of or not (name == "input" or field.along or field.learned or over):
             continue
-        own = codecs[name].shape[:1] == (None,) and not field.along and name != "input"
+        own = codecs[name].shape[:1] == (None,) and not field.along and name != "input" and not over
         length = int(random.integers(0, SMALL)) if own else steps
         if field.aligned:  # the letters of words with spaces between them, no two of which are alike
             length = int(random.integers(0, (steps + 1) // 2 + 1))

@@ -163,6 +163,11 @@ def _check_tokens(config: Config, embedder: Any, task: Any) -> None:
     codec = make_codecs(config, embedder, task)["input"]
     if not suits(baseline, codec):
         what, given = ("tokens", "numbers") if not hasattr(codec, "symbols") else ("numbers", "symbols")
+        made = registry.find("baseline", baseline)
+        if hasattr(codec, "symbols") and getattr(made, "of_words", False):
+            what, given = "words", "bases"
+        elif hasattr(codec, "symbols") and getattr(made, "of_bases", False):
+            what, given = "bases", "other symbols"
         fitting = [each for each in task.baselines if suits(each, codec)]
         move = f"Set baseline.kind = {' or '.join(map(repr, fitting))}." if fitting else "Train with --no-baseline."
         raise ConfigError(f"baseline.kind = {baseline!r} learns from {what}, but the input is {given}. {move}")

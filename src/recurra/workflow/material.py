@@ -58,7 +58,14 @@ FEWEST = 16
 """Validation examples, or steps of one, that are validated on at least."""
 SEARCHED, AT_ONCE = 500, 16
 """Validation examples that a search is judged by at most, and those of them that are asked at a time."""
-SYMBOLS = {"input": "symbols", "target": "target symbols", "label": "labels", "ngrams": "n-grams", "scale": "scales"}
+SYMBOLS = {
+    "input": "symbols",
+    "target": "target symbols",
+    "label": "labels",
+    "ngrams": "n-grams",
+    "scale": "scales",
+    "node_labels": "labels",
+}
 """What a vocabulary has so many of, where that is not called like its field."""
 
 
@@ -298,6 +305,7 @@ class Material:
         tokens = facts["tokens"]["train"]
         named = tokens if isinstance(tokens, Mapping) else {"": tokens}
         words = {"": "tokens" if hasattr(self.codecs["input"], "symbols") else "steps", "steps": "steps"}
+        words |= {"tokens": "tokens", "node_labels": "nodes"}
         amounts = [f"{count:,} {words.get(name, f'{name} tokens')}" for name, count in named.items()]
         return f"{counted(facts['examples']['train'], 'example')}, {', '.join(amounts)}"
 

@@ -294,3 +294,10 @@ def test_marks_around_cells_alone_are_left_out(tmp_path: Path) -> None:
     text = 'label\ttext\nx\t"He said "no", and ""yes"" too"\ny\t"\nz\tplain "b"\n'
     found = pairs(read(tmp_path, text, name="a.tsv", quoted="outer"))
     assert found == [('He said "no", and "yes" too', "x"), ('"', "y"), ('plain "b"', "z")]
+
+
+def test_the_column_of_a_group_may_be_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x, one ,ACGT\ny,two, ACGT\n")
+    found = list(TableReader(header=False, label=1, id=2, text=3, group=3).read(path))
+    assert [(e["text"], e["group"], e["id"]) for e in found] == [("ACGT", "ACGT", "one"), (" ACGT", "ACGT", "two")]

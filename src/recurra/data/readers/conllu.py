@@ -6,18 +6,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from sys import intern
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from recurra.data.files import check_encoding, counted, head_lines, nearly_all, read_lines, shortened, some
 from recurra.data.readers.segmented import characters
 from recurra.data.sample import Sample
-from recurra.errors import DataError
+from recurra.data.trees import numbered
+from recurra.errors import ConfigError, DataError
 from recurra.registry import part
 from recurra.types import Example
 
 _COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 Lines = Sequence[tuple[int, str]]
 NOTHING = "_"
+_LABEL = re.compile(r"#\s*label\s*=(.+)")
 _NO_WORD = re.compile(r"\d+-\d+|\d+\.\d+")
 """The number of a range of words (`1-2`, "don't") or of an empty node (`8.1`)."""
 
@@ -32,12 +34,21 @@ class ConlluReader:
     `empty` says what `_`, the format's mark for a value that is not given, is in the column of tags: "refuse", or a
     "tag" like any other. Of `feats` it is one, for a word without any.
 
+    With `nodes` an example has its dependency tree, too: "tree", the number of its words, then the number of the word
+    above each, -1 for the root; and "node_labels": the tags, or, where a comment says `# label = …`, that at the root
+    and None at the others, with "label" beside them.
+
     Raises `DataError` where a line has not ten columns parted by tabs, where its words are not numbered 1, 2, 3, …, and
     for words without a tag, with their count.
     """
 
     recipe = "tagger"
-    fields: ClassVar[Mapping[str, str]] = {"tokens": "tokens", "tags": "tags"}
+    fields: ClassVar[Mapping[str, str]] = {
+        "tokens": "tokens",
+        "tags": "tags",
+        "tree": "tree",
+        "node_labels": "node-labels",
+    }
     sample: ClassVar[Sample] = Sample({"a": "# text = é\n1\té\té\tDT\tDT\t_\t0\troot\t_\t_\n"}, 1)
 
     def __init__(
@@ -45,7 +56,13 @@ class ConlluReader:
         encoding: str = "utf-8",
         tag: Literal["upos", "xpos", "deprel", "lemma", "feats", "segments"] = "upos",
         empty: Literal["refuse", "tag"] = "refuse",
+        nodes: bool = False,
     ) -> None:
+        if nodes and tag == "segments":
+            raise ConfigError(
+                "reader.nodes wants words, but reader.tag = 'segments' reads characters. Set another tag."
+            )
+        self.nodes = nodes
         self.encoding = check_encoding(encoding)
         self.tag = tag
         self.empty = empty
@@ -90,14 +107,18 @@ class ConlluReader:
         column = _COLUMNS.index("form" if self.tag == "segments" else self.tag)
         tokens: list[str] = []
         tags: list[str] = []
+        heads: list[int] = []
+        label: str | None = None
         begin = 0
         for number, line in lines:
             if not line.strip():
                 if tokens:
-                    yield {"tokens": tokens, "tags": tags, "place": f"{path}:{begin}"}
-                    tokens, tags = [], []
+                    yield self._example(tokens, tags, heads, label, f"{path}:{begin}")
+                    tokens, tags, heads, label = [], [], [], None
                 continue
             if line.startswith("#"):
+                if self.nodes and (match := _LABEL.match(line)):
+                    label = match[1].strip()
                 continue
             cells = line.split("\t")
             if len(cells) != len(_COLUMNS):
@@ -116,5 +137,29 @@ class ConlluReader:
                 begin = number
             tokens.append(intern(cells[1]))
             tags.append(intern(cells[column]))
+            if self.nodes:
+                if not cells[6].isdecimal():
+                    raise DataError(
+                        f"{path}:{number}: the head {shortened(cells[6])}, expected the number of a word, or 0 for the "
+                        "root. Without heads there is no tree: --set reader.nodes=false"
+                    )
+                heads.append(int(cells[6]) - 1)
         if tokens:
-            yield {"tokens": tokens, "tags": tags, "place": f"{path}:{begin}"}
+            yield self._example(tokens, tags, heads, label, f"{path}:{begin}")
+
+    def _example(
+        self, tokens: list[str], tags: list[str], heads: list[int], label: str | None, place: str
+    ) -> dict[str, Any]:
+        """One sentence."""
+        example: dict[str, Any] = {"tokens": tokens, "tags": tags, "place": place}
+        if not self.nodes:
+            return example
+        try:
+            numbered(heads, len(tokens))
+        except DataError as error:
+            raise DataError(f"{place}: {error}") from error
+        labels: list[str | None] = list(tags)
+        if label is not None:
+            labels = [label if head < 0 else None for head in heads]
+            example["label"] = label
+        return example | {"tree": [len(tokens), *heads], "node_labels": labels}

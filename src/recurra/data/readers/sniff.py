@@ -13,7 +13,7 @@ from recurra.errors import DataError
 from recurra.registry import construct, defaults, part
 from recurra.types import Example
 
-ORDER = ("conllu", "aligned", "jsonl", "trees", "columns", "labelled-lines", "table")
+ORDER = ("conllu", "fasta", "aligned", "jsonl", "trees", "columns", "labelled-lines", "table")
 """The readers asked, in this order: the surer a reader's sign, the earlier; those with tags before those without."""
 PAIRS = ("dictionary", "pairs", "parallel")
 """Those asked for pairs of a source and a target."""
@@ -56,6 +56,8 @@ class AutoReader:
         "text": "text",
         "tokens": "tokens",
         "tags": "tags",
+        "tree": "tree",
+        "node_labels": "node-labels",
         "label": "label",
         "labels": "labels",
         "source": "text",

@@ -42,7 +42,9 @@ class TableReader:
     are not all doubled.
     White space around the names in the header is left out. With `label_separator` a cell of labels gives `labels`,
     maybe none. Where `number` names a column, a row has that `number` in the place of a label, and where `scale` does
-    the name of the `scale` that it is measured on; `id` is the column of what an example is called.
+    the name of the `scale` that it is measured on; `id` is the column of what an example is called, and `group` that of
+    what it shares with others, which a cut of the examples then never parts; that may be the text's own: texts that
+    come twice.
 
     Raises `DataError` for a column that is not there, a row with more or fewer cells than the first, an empty label or
     scale, a number that is missing, none or not finite, and a quoted cell that is not closed.
@@ -70,11 +72,13 @@ class TableReader:
         number: str | int | None = None,
         scale: str | int | None = None,
         id: str | int | None = None,
+        group: str | int | None = None,
     ) -> None:
         target: tuple[str, str | int] = ("label", label) if number is None else ("number", number)
         optional = {name: column for name, column in (("scale", scale), ("id", id)) if column is not None}
         self.columns: dict[str, str | int] = dict((("text", text), target), **optional)
-        for name, column in self.columns.items():
+        wanted = self.columns if group is None else {**self.columns, "group": group}
+        for name, column in wanted.items():
             if not header and isinstance(column, str):
                 raise ConfigError(
                     f"reader.{name} = {column!r}, expected a column number, as there is no header. "
@@ -93,6 +97,7 @@ class TableReader:
             )
         if label_separator == "":
             raise ConfigError("reader.label_separator is empty, expected what parts labels, such as ';'.")
+        self.columns = wanted
         self.encoding = check_encoding(encoding)
         self.text = text
         self.label = label
@@ -145,7 +150,7 @@ class TableReader:
                 raise DataError(f"{place}: {self._miscounted(len(cells), width, names)}")
             target = cells[columns[self.target]]
             found = self._labels(target, place) if self.target == "label" else self._number(target, place)
-            own = [name for name in ("scale", "id") if name in columns]
+            own = [name for name in ("scale", "id", "group") if name in columns]
             named: Example = {name: self._name(name, cells[columns[name]], place) for name in own}
             yield {"text": cells[columns["text"]], **found, **named, "place": place}
 
@@ -294,8 +299,9 @@ def _column(name: str, wanted: str | int, cells: list[str], place: str) -> int:
 
 
 def _twice(columns: Mapping[str, str | int], names: Mapping[str, str | int]) -> tuple[str, str] | None:
-    """The first two of `names` that are one column; None where all differ."""
-    return next(((a, b) for a, b in combinations(names, 2) if columns[a] == columns[b]), None)
+    """The first two of `names` that are one column; None where all differ, but for a group, which may be any."""
+    single = [name for name in names if name != "group"]
+    return next(((a, b) for a, b in combinations(single, 2) if columns[a] == columns[b]), None)
 
 
 def _suffix(path: Path) -> str:

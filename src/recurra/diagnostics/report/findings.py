@@ -18,6 +18,7 @@ from recurra.diagnostics.earliness import Earliness, earliness
 from recurra.diagnostics.gates import Gates, gates, states_over
 from recurra.diagnostics.gradients import GradientFlow, gradient_flow
 from recurra.diagnostics.misread import Misread, misread, writes_transcripts
+from recurra.diagnostics.mutations import Mutations, is_of_bases, mutations
 from recurra.diagnostics.plain import plain
 from recurra.diagnostics.properties import PROPERTIES
 from recurra.diagnostics.reading import Given, read
@@ -78,10 +79,14 @@ class Inspection:
     recorded_spectra: RecordedSpectra | None
     left_out: dict[str, str]
     """What of these is not there → why, and what to do for it."""
+    mutations: Mutations | None = None
+    """What becomes of the answer when a base is another; of models that label sequences of bases."""
 
     def as_json(self) -> dict[str, Any]:
-        """All of it as JSON values; the values of all units at all steps are left out."""
-        return {field.name: _json(getattr(self, field.name)) for field in fields(self)}
+        """All of it as JSON values; the values of all units at all steps are left out, and so is what is for some
+        inputs only where it is none of them."""
+        found = {field.name: _json(getattr(self, field.name)) for field in fields(self)}
+        return found if self.mutations is not None else {k: v for k, v in found.items() if k != "mutations"}
 
 
 def inspect_model(
@@ -101,7 +106,7 @@ def inspect_model(
 
     `text`: as `gradient_flow` takes it. Raises `DataError` for a text without a token.
     """
-    reading, left_out = read(model, text), _not_looked_into(model)
+    reading, left_out = read(model, text, by_step=False), _not_looked_into(model)
     unknown = getattr(model.codecs["input"], "unknown", None)
 
     def tried(key: str, look: Callable[[], Found], none: Found) -> Found:
@@ -136,6 +141,7 @@ def inspect_model(
         spectra=tried("spectra", lambda: spectra(model), empty),
         recorded_spectra=tried("recorded_spectra", lambda: recorded_spectra(_folder(run)), None),
         left_out=left_out,
+        mutations=tried("mutations", lambda: mutations(model, text), None) if is_of_bases(model) else None,
     )
     if seen is None:
         return found

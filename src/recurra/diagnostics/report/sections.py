@@ -34,6 +34,8 @@ LARGE = 680
 """How wide a large map is, where its symbols do not make it so."""
 TOKENS, CELLS = 60, 60_000
 """Tokens on an axis of an attention map; cells of all maps of self-attention."""
+BASES = 60
+"""In a row of a map of changes."""
 PLANES = 24
 SCALES = 24
 """Scales whose numbers are drawn."""
@@ -91,6 +93,21 @@ def _decision(tokens: Sequence[str], one: Decision) -> str:
     ]
     title = f"<div><strong><bdi>{escaped(cut(one.name, 80))}</bdi></strong>{of}, p = {number(one.p)}</div>"
     return title + _coloured(tokens, known, titles)
+
+
+def mutations(found: Inspection) -> Iterator[str]:
+    one = found.mutations
+    if one is None:
+        return
+    yield lead(
+        "Each column is a base of the sequence, each row what it is changed to. Orange: then the label's log-odds "
+        f"would be higher, blue: lower; the strongest colour is {one.largest:.2f} nats.",
+        one.conclusion,
+    )
+    for first in range(0, len(one.tokens), BASES):
+        columns, some = one.tokens[first : first + BASES], one.changes[:, first : first + BASES] / one.largest
+        named = f"Changes of log-odds by a change of base {first + 1} to {first + len(columns)}"
+        yield f'<p class="soft">from base {first + 1:,}</p>{heat_map(one.letters, columns, some, named)}'
 
 
 def agreement(found: Inspection) -> Iterator[str]:
@@ -407,6 +424,7 @@ def recorded_spectra(found: Inspection) -> Iterator[str]:
 
 
 SECTIONS: dict[str, Callable[[Inspection], Iterator[str]]] = {
+    "mutations": mutations,
     "attribution": attribution,
     "agreement": agreement,
     "misread": misread,
@@ -432,7 +450,7 @@ def lead(shows: str, *here: str) -> str:
 def ordered(found: Inspection) -> list[str]:
     """The parts, what answers the first question at the beginning: where something is written or read on, how it looks
     at its source, what was expected and how far gradients reach; else what decided the answers."""
-    first = ["alignment", "next_symbols", "gradient_flow"] if found.next_symbols else ["attribution"]
+    first = ["alignment", "next_symbols", "gradient_flow"] if found.next_symbols else ["mutations", "attribution"]
     return [*first, *(key for key in SECTIONS if key not in first)]
 
 

@@ -19,6 +19,7 @@ from recurra.diagnostics.report.shown import cut, number, share
 from recurra.diagnostics.tracking import LEVEL, Tested
 
 TITLES = {
+    "mutations": "What a change of a base would do",
     "attribution": "What decided the answers",
     "agreement": "What is said, and what is true",
     "misread": "What is read worst",
@@ -55,7 +56,7 @@ def summary(found: Inspection) -> str:
     held_out = (_agreement, _misread, _early)
     rest = (*held_out, _training, _recorded, _gates, _trackers, _self_attention, _spectra, _recorded_spectra)
     reads_on = (_alignment, _symbols, _flow, _decided)  # as the page has it: what answers the first question first
-    for part in (*(reads_on if found.next_symbols else (_decided, _alignment, _flow)), *rest):
+    for part in (*(reads_on if found.next_symbols else (_mutated, _decided, _alignment, _flow)), *rest):
         paragraph = list(part(found))
         lines += ["", *paragraph] if paragraph else []
     if found.left_out:
@@ -114,6 +115,13 @@ def _decided(found: Inspection) -> Iterator[str]:
     )
     for note in found.attribution.notes:
         yield f"  {note}"
+
+
+def _mutated(found: Inspection) -> Iterator[str]:
+    if found.mutations is None:
+        return
+    yield "what a change of one base would do to the label's log-odds"
+    yield f"  {found.mutations.conclusion}"
 
 
 def _flow(found: Inspection) -> Iterator[str]:

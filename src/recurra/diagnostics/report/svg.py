@@ -125,8 +125,8 @@ def bars(names: Sequence[str], counts: Sequence[int], across: str, up: str) -> s
 def heat_map(
     rows: Sequence[str], columns: Sequence[str], weights: Values, named: str, titled: bool = True, wide: int = 0
 ) -> str:
-    """A shade for each weight from 0 to 1, tokens on the axes; `titled`: with its number when pointed at. Drawn at
-    `wide` pixels, up to LARGEST times as large as its letters need."""
+    """A shade for each weight from 0 to 1, of another colour below 0 down to -1, tokens on the axes; `titled`: with its
+    number when pointed at. Drawn at `wide` pixels, up to LARGEST times as large as its letters need."""
     left = 8 + LETTER * max(_wide(cut(token)) for token in rows)
     above = 8 + LETTER * max(_wide(cut(token)) for token in columns)
     width, height = left + CELL * len(columns) + 4, above + CELL * len(rows) + 4
@@ -241,9 +241,10 @@ def _cells(rows: Sequence[str], columns: Sequence[str], weights: Values) -> Iter
     for r, row in enumerate(rows):
         for c, column in enumerate(columns):
             weight = float(weights[r, c])
+            kind, title = "cell minus" if weight < 0 else "cell", f"{escaped(row)} → {escaped(column)}: {weight:.3f}"
             yield (
-                f'<rect class="cell" x="{c * CELL}" y="{r * CELL}" width="{CELL}" height="{CELL}" '
-                f'fill-opacity="{weight:.2f}"><title>{escaped(row)} → {escaped(column)}: {weight:.3f}</title></rect>'
+                f'<rect class="{kind}" x="{c * CELL}" y="{r * CELL}" width="{CELL}" height="{CELL}" '
+                f'fill-opacity="{abs(weight):.2f}"><title>{title}</title></rect>'
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recurra.answers.notes import NOTHING, is_blank
-from recurra.export.clients.common import FILES, NOTES, Asked, numbers_of, unknown_in, vocabulary
+from recurra.export.clients.common import FILES, NOTES, READERS, Asked, numbers_of, unknown_in, vocabulary
 from recurra.export.clients.text_fields import further
 from recurra.export.clients.tokens import Tokens
 
@@ -61,7 +61,7 @@ def answer(text: str, top: int = 0) -> dict:
             NOTES.append(NOTHING)
             return {"notes": [NOTHING]}
     else:
-        tokens = Tokens.tokens_of(vocabulary("input"), text)
+        tokens = getattr(READERS[kind], "tokens_of", Tokens.tokens_of)(vocabulary("input"), text)
         numbers = numbers_of(vocabulary("input"), tokens)
         inputs = {"input": np.array([numbers]), "lengths": np.array([len(tokens)]), **further(model, tokens)}
     said = model(**inputs, **model.start())

@@ -4,19 +4,30 @@ import { heatMap, lineChart, MOST } from "./charts.js";
 import { h, number, percent, table } from "./dom.js";
 import { Written } from "./written.js";
 
-const TITLES = { gradient_flow: "Gradient flow", gates: "Gates", next_symbols: "Next symbols", alignment: "Attention of the decoder", self_attention: "Self-attention" };
+const TITLES = { mutations: "What a change of a base would do", gradient_flow: "Gradient flow", gates: "Gates", next_symbols: "Next symbols", alignment: "Attention of the decoder", self_attention: "Self-attention" };
 
 const where = one => `layer ${one.layer}, ${one.direction}`;
 const arrow = one => `${one.layer}${one.direction === "backwards" ? "←" : "→"}`;
 
 export function findings(found) {
-  const parts = [flow(found.gradient_flow), gates(found), units(found), expected(found.next_symbols), alignment(found.alignment), heads(found.self_attention)];
+  const parts = [mutations(found.mutations), flow(found.gradient_flow), gates(found), units(found), expected(found.next_symbols), alignment(found.alignment), heads(found.self_attention)];
   const left = Object.entries(found.left_out);
   if (left.length) {
     parts.push([h("details", {}, h("summary", {}, "What does not apply to this model"),
       h("dl", {}, left.flatMap(([key, sentence]) => [h("dt", {}, TITLES[key] ?? key), h("dd", {}, sentence)])))]);
   }
   return parts.flat().filter(Boolean);
+}
+
+function mutations(found) {
+  if (!found) return [];
+  const scaled = found.changes.map(row => row.slice(0, MOST).map(value => value / found.largest));
+  return [
+    h("h3", {}, TITLES.mutations),
+    h("p", { class: "soft" }, `Each column is a base, each row what it is changed to. Orange: then the label's log-odds would be higher, blue: lower; the strongest colour is ${number(found.largest)} nats.`),
+    heatMap(found.letters, found.tokens.slice(0, MOST), scaled, TITLES.mutations, { signed: true }),
+    h("p", {}, found.conclusion),
+  ];
 }
 
 function flow(found) {
