@@ -105,7 +105,10 @@ def line_end_of(codec: Any) -> int | None:
     """The number of the symbol that a codec of texts ends a line with; None where it has none."""
     if not hasattr(codec, "written") or "text" not in codec.forms:
         return None
-    numbers = codec.encode("\n")
+    try:
+        numbers = codec.encode("\n")
+    except DataError:  # of bases, say
+        return None
     return int(numbers[0]) if len(numbers) == 1 and numbers[0] != codec.unknown else None
 
 
