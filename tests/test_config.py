@@ -238,7 +238,7 @@ def test_the_targets_symbols_are_a_vocabulary_of_their_own() -> None:
         ({"kind": "charakter"}, "unknown codec 'charakter': did you mean 'character'"),
         ({"kind": "character", "min_cuont": 2}, "unknown key target.min_cuont: did you mean 'min_count'"),
         ({"kind": "character", "min_count": "2"}, "target.min_count = '2' is a str, expected int"),
-        ({"min_count": 2}, "[target] names no kind. Known: byte, calendar, character"),
+        ({"min_count": 2}, "[target] names no kind. Known: bases, byte, calendar, character"),
     ):
         with pytest.raises(ConfigError, match=re.escape(message)):
             config.check(recipe | {"target": target})
