@@ -106,11 +106,13 @@ def test_broken_pictures_are_named(run: Any, tmp_path: Path, capsys: pytest.Capt
         run.predict({"image": np.zeros((3, 3))})
 
 
-def test_runs_that_make_other_steps_do_not_answer_together(run: Any, tmp_path: Path) -> None:
+def test_runs_vote_by_whole_transcripts_whatever_their_steps(run: Any, tmp_path: Path) -> None:
     settings = {**TINY, "embedder.stride": 2, "training.epochs": 1}
     other = recurra.train("line-reader", write(tmp_path / "data"), out=tmp_path / "run", settings=settings)
-    with pytest.raises(ConfigError, match=r"cannot answer together: one gives symbols in the shape .* the same steps"):
-        run.evaluate(beside=[other], baseline=False)
+    assert run.evaluate(beside=[other], baseline=False)["model"].keys() >= {"exact_match", "calibration_error"}
+    images = [{"image": bars("10")}, {"image": bars("0110")}]
+    together = run.answers(run.questions(images, [other]), run.options({"alignment": True}), beside=[other])
+    assert len(together) == 2 and all(set(each["transcript"]) <= {"0", "1"} for each in together)
 
 
 def test_another_reader_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from recurra.decoding.ctc import aligned, collapsed, frames_needed, likeliest_path, log_probability, prefix_beam
+from recurra.decoding.ctc import (
+    aligned,
+    collapsed,
+    elected,
+    frames_needed,
+    likeliest_path,
+    log_probability,
+    prefix_beam,
+)
 from recurra.errors import DataError
 
 BLANK = 2
@@ -123,3 +131,22 @@ def test_where_all_is_ruled_out_nothing_is_written():
     log_p = np.log(np.tile([0.9, 0.05, 0.05], (4, 1)))
     (best,) = prefix_beam(log_p, BLANK, beam=1, scorer=Never())
     assert best.symbols == () and best.log_p == pytest.approx(4 * math.log(0.05))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_models_elect_what_has_the_highest_mean(seed):
+    voters = np.stack([drawn(4, seed=2 * seed), drawn(4, seed=2 * seed + 1)])
+    all_of = [enumerated(each) for each in voters]
+    means = {symbols: np.mean([math.log(each[symbols]) for each in all_of]) for symbols in all_of[0]}
+    found = elected(voters, BLANK, 1000)
+    assert found[0].symbols == max(means, key=means.get)
+    assert found[0].log_p == pytest.approx(max(means.values()))
+    assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
+
+
+def test_models_that_say_the_same_at_other_frames_agree():
+    """The mean of what they say of each frame is the blank."""
+    sure, blank = [0.6, 0.05, 0.35], [0.05, 0.05, 0.9]
+    one, other = np.log([sure, blank, blank, blank]), np.log([blank, blank, blank, sure])
+    assert likeliest_path((one + other) / 2, BLANK).symbols == ()
+    assert elected(np.stack([one, other]), BLANK, 4)[0].symbols == (0,)

@@ -18,7 +18,7 @@ from recurra.engine.device import autocast, moved
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.progress import steps
-from recurra.tasks.contract import Calibrates, Prepares, Reads
+from recurra.tasks.contract import Calibrates, Combines, Prepares, Reads
 from recurra.tasks.writing import Starts
 from recurra.types import Batch, Example
 
@@ -133,7 +133,7 @@ def said(
 
 
 def _mean(models: Sequence[Model], batches: Sequence[Batch]) -> Mapping[str, torch.Tensor]:
-    """What models say of a batch together: the mean of each tensor."""
+    """What models say of a batch together: the mean of each tensor, or what their task makes of them."""
     asked = [model.task.ask(model.embedder, model.core, batch) for model, batch in zip(models, batches, strict=True)]
     for other in asked[1:]:
         if other.keys() != asked[0].keys():
@@ -143,6 +143,8 @@ def _mean(models: Sequence[Model], batches: Sequence[Batch]) -> Mapping[str, tor
             )
     if len(asked) == 1:
         return asked[0]
+    if isinstance(models[0].task, Combines):
+        return models[0].task.combined(asked)
     for model, other in zip(models[1:], asked[1:], strict=True):
         for name, each in other.items():
             if each.shape != asked[0][name].shape:

@@ -139,6 +139,22 @@ def prefix_beam(
     return sorted(allowed, key=lambda each: -each.score)
 
 
+def elected(voters: Floats, blank: int, beam: int, scorer: Scorer | None = None, least: float = NEVER) -> list[Prefix]:
+    """The symbols that several models think likeliest together, the best first, of log-probabilities [M, T, V + 1].
+
+    Whatever a beam finds for one of them is judged by all: its log p is the mean of theirs, and what the scorer adds
+    stays. Where no model has any, nothing is written.
+    """
+    found: dict[tuple[int, ...], float] = {}
+    for log_p in voters:
+        found |= {each.symbols: each.score - each.log_p for each in prefix_beam(log_p, blank, beam, scorer, least)}
+    judged = []
+    for symbols, added in found.items():
+        log_p = float(np.mean([log_probability(each, symbols, blank) for each in voters]))
+        judged.append(Prefix(symbols, log_p, log_p + added))
+    return sorted(judged, key=lambda each: -each.score)
+
+
 def log_probability(log_p: Floats, symbols: Sequence[int], blank: int) -> float:
     """Natural logarithm of the probability of symbols, over all their paths; −∞ where the frames are too few.
 

@@ -103,6 +103,15 @@ class Answers(Asks, Protocol):
 
 
 @runtime_checkable
+class Combines(Asks, Protocol):
+    """A task whose models answer together otherwise than by the mean of all that they say."""
+
+    def combined(self, said: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+        """What its answers are made of, of what `ask` said of one batch, model by model; the steps of the core may be
+        others in each."""
+
+
+@runtime_checkable
 class Arranges(Protocol):
     """A task that asks of a batch as its fields do not lie in it: an ONNX file reads it arranged."""
 

@@ -25,6 +25,7 @@ from recurra.decoding.ctc import (
     Place,
     Scorer,
     aligned,
+    elected,
     frames_needed,
     likeliest_path,
     prefix_beam,
@@ -42,6 +43,8 @@ from recurra.types import Batch, Example, Field, Output, Sizes
 
 FORBIDDEN = -1e4
 """The log-probability of what is not said behind the end: finite, so that means of several models are, too."""
+VOTING = 8
+"""Transcripts that each of several models proposes, at least."""
 INPUT = Field(("sound", "image", "vectors", "tokens", "text"), {"kind": "vectors"})
 TARGET = Field(("transcript", "target"), {"kind": "character"}, learned=True, aligned=True)
 TEXTS = Field(("transcript", "target"), {"kind": "texts"}, learned=True, aligned=True)
@@ -233,6 +236,22 @@ class Transcribe(nn.Module):
         nothing[:, :, self.blank] = 0.0
         return {"symbols": torch.where(behind[:, :, None], nothing, log_p), **numbers}
 
+    def combined(self, said: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """What the first says, and beside it "voters" [B, M, T, V + 1], log y of each of the M models, behind an end
+        nothing but the blank.
+
+        Models put a symbol at one step each, and not at the same, so that the mean over a step is the blank: they vote
+        by what they say of whole transcripts.
+        """
+        steps = max(each["symbols"].shape[1] for each in said)
+        voters = []
+        for each in said:
+            log_p = each["symbols"]
+            nothing = torch.full_like(log_p[:, :1], FORBIDDEN)
+            nothing[:, :, self.blank] = 0.0
+            voters.append(torch.cat((log_p, nothing.expand(-1, steps - log_p.shape[1], -1)), 1))
+        return {**said[0], "voters": torch.stack(voters, 1)}
+
     def follow(self, embedder: nn.Module, y: Tensor, memory: Any = None) -> tuple[dict[str, Tensor], Any]:
         """ "symbols" [B, V + 1], log y of a step whose core output is y [B, H]."""
         return {"symbols": self._log_p(y)}, memory
@@ -298,15 +317,18 @@ class Transcribe(nn.Module):
         blank, stride, temperature = codecs["target"].size, int(asked["stride"][0]), float(asked["temperature"][0])
         weights = asked["ranking"].tolist() if "ranking" in asked else [0.0]  # an export of before has none
         found = []
-        for rows, example in zip(_rows(asked), examples, strict=True):
-            if options.beam == 1:
+        voters = asked["voters"].double().cpu().numpy() if "voters" in asked else None
+        for k, (rows, example) in enumerate(zip(_rows(asked), examples, strict=True)):
+            if voters is not None:
+                best, *others = elected(voters[k], blank, max(options.beam, VOTING), scorer, UNLIKELY)
+            elif options.beam == 1:
                 best, *others = [likeliest_path(rows, blank)]
             else:
                 best, *others = prefix_beam(rows, blank, options.beam, scorer, UNLIKELY)
             ranked = options.beam > 1 and weights[0] == 1
             sure = confidence(scores_of([best, *others]), weights[1:]) if ranked else np.exp(best.log_p / temperature)
             unit, symbols = "steps", list[dict[str, Any]]()
-            if options.alignment:
+            if options.alignment and frames_needed(best.symbols) <= len(rows):  # others may have had more steps
                 places = aligned(rows, best.symbols, blank)
                 unit, symbols = self._symbols(places, best.symbols, stride, example, codecs)
             transcript = Transcript(
