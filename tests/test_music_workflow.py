@@ -120,7 +120,7 @@ def test_drawings_become_a_run_that_draws(strokes: Any, tmp_path: Path, capsys: 
     assert any("⠀" <= each <= "⣿" for each in capsys.readouterr().out)
     assert call(["predict", strokes.path, "--save", tmp_path / "a.mid"]) == 2
     assert "a file that ends in .mid, expected .svg" in capsys.readouterr().err
-    with pytest.raises(ConfigError, match="top_k = 3 is for what is written in symbols"):
+    with pytest.raises(ConfigError, match="top_k is no option of this run"):
         strokes.predict(top_k=3)
     with pytest.raises(DataError, match=r"expected moves \[T, 3\]"):
         strokes.predict("1 2")

@@ -48,6 +48,24 @@ class Sampling:
         check_seed(self.seed)
 
 
+@dataclass(frozen=True)
+class StepSampling:
+    """How steps of numbers are drawn. Raises `ConfigError` for a value out of range."""
+
+    length: int = 100
+    """How many steps to write, unless what is written ends by itself."""
+    temperature: float = 1.0
+    """Below 1 the likely becomes likelier; 0 takes the likeliest always."""
+    seed: int = 0
+    """The same seed writes the same."""
+
+    def __post_init__(self) -> None:
+        if self.length < 0:
+            raise ConfigError(f"length = {self.length}, expected 0 or more steps to draw.")
+        check_cuts(self.temperature, None, None)
+        check_seed(self.seed)
+
+
 def sample(
     step: Step,
     state: Any,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from recurra import registry
 from recurra.answers import Drawing, Roll, series_of
 from recurra.data.fields import Codecs
-from recurra.decoding.sample import Sampling
+from recurra.decoding.sample import Sampling, StepSampling
 from recurra.errors import ConfigError, DataError, UnknownName
 from recurra.nn.activations import mean_square, mean_square_change
 from recurra.nn.dropout import dropout
@@ -61,8 +61,8 @@ class Generate(nn.Module):
     """The module of `recurra.export.clients` that asks its export."""
     unit = "symbols"
     causal = True
-    card = Card("Write", "The beginning of a text; without one, a line begins.", "")
-    Options: ClassVar[type] = Sampling
+    card: Card = Card("Write", "The beginning of a text; without one, a line begins.", "")
+    Options: type = Sampling
 
     def __init__(
         self,
@@ -94,7 +94,10 @@ class Generate(nn.Module):
             self.main_metric = ("nats_per_line", "min")
         if self.of_numbers:
             self.fields, self.unit, self.main_metric = {"input": NUMBERS}, "steps", ("nats_per_step", "min")
-            self.baselines = ("notes",) if self.emission.target == "bits" else ("single-gaussian",)
+            self.Options, bits = StepSampling, self.emission.target == "bits"
+            some = "The notes of some steps, 60 64 67 | C4 F4 A4" if bits else "Some steps of numbers, a line each"
+            self.card = Card("Write", f"{some}, to begin with; without any a piece begins.", "")
+            self.baselines = ("notes",) if bits else ("single-gaussian",)
         if self.of_numbers and (softmax != "full" or by_line):
             name = "by_line" if by_line else "softmax"
             raise ConfigError(
