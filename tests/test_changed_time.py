@@ -104,18 +104,16 @@ def test_its_export_says_the_same(classifier: Path, plugin: Path, tmp_path: Path
         assert shares(one) == pytest.approx(shares(other), abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    "words, message",
-    [
-        (["stream"], "cannot be streamed: its embedder, 'pairs', gives other steps than the input has"),
-        (["inspect", "--text", "the soup was good"], "the embedder 'pairs' gives other steps than the input has"),
-    ],
-)
-def test_what_names_every_step_is_refused(
-    classifier: Path, plugin: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+def test_what_names_every_step_is_refused(classifier: Path, plugin: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.call(["stream", str(classifier), "--plugin", str(plugin)]) == 2
+    assert "cannot be streamed: its embedder, 'pairs', gives other steps than" in capsys.readouterr().err
+
+
+def test_what_is_no_matter_of_steps_is_looked_into(
+    classifier: Path, plugin: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.call([words[0], str(classifier), *words[1:], "--plugin", str(plugin)]) == 2
-    assert message in capsys.readouterr().err
+    assert cli.call(["inspect", str(classifier), "--text", "the soup was good", "--plugin", str(plugin)]) == 0
+    assert "the embedder 'pairs' gives other steps than the input has" in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("task", ["generate", "tag"])

@@ -28,7 +28,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a reader of labels": ({"reader.gives": "labels"}, "reader.gives = 'labels', but the task 'transduce' learns"),
     "a reader of other fields": (
         {"reader.kind": "conllu"},
-        "reader.kind = 'conllu' gives tokens and tags, but the task 'transduce' learns target. Name a format",
+        "reader.kind = 'conllu' gives tokens and tags and tree and node_labels, but the task 'transduce' learns "
+        "target. Name a format",
     ),
     "another baseline": (
         {"baseline.kind": "single-words"},

@@ -212,7 +212,7 @@ def test_the_baseline_is_one_of_the_tasks(run: Run, tmp_path, monkeypatch: pytes
     with pytest.raises(ConfigError, match=r"baseline.kind = 'blank-ngrams', this task is scored beside kneser-ney"):
         recurra.train("char-lm", PROSE, out=tmp_path / "run", settings=TINY | {"baseline.kind": "blank-ngrams"})
     monkeypatch.setitem(run.config["baseline"], "kind", "other")
-    with pytest.raises(ConfigError, match=r"unknown baseline 'other'\. Known: .*kneser-ney"):
+    with pytest.raises(ConfigError, match=r"unknown baseline 'other': .*Known: .*kneser-ney"):
         run.evaluate(PROSE)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recurra.data.numbers import array_in
+from recurra.data.as_arrays import array_in
 from recurra.errors import DataError
 
 if TYPE_CHECKING:

@@ -14,14 +14,6 @@ from recurra.errors import DataError
 _COMMA = re.compile(r"-?\d+,\d+")
 
 
-def array_in(value: Any) -> NDArray[Any]:
-    """A value as an array. Raises `DataError` for lists that make none: rows of unequal length."""
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise DataError("rows of unequal length, which make no array. Give each as many numbers.") from error
-
-
 def number_in(cell: str, place: str, where: str) -> float:
     """The number in a cell of a table. Raises `DataError`, naming its place, for none and for what is not finite."""
     written = cell.strip()

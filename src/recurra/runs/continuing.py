@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from recurra.answers import Answer, Series, Text, series_of
 from recurra.asking.examples import unknown_of
+from recurra.data.as_arrays import array_in
 from recurra.data.codecs.contract import Ends, ReadsTyped, encoded_begin
 from recurra.data.fields import Codecs
-from recurra.data.numbers import array_in, numbers_of
+from recurra.data.numbers import numbers_of
 from recurra.decoding.sample import Sampling, prompt_ids, sample
 from recurra.errors import ConfigError
 from recurra.runs.writing import Prose, Writing

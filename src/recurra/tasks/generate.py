@@ -88,8 +88,10 @@ class Generate(nn.Module):
         self.activation_penalty, self.slowness_penalty = activation_penalty, slowness_penalty
         self.tied = tied
         self.init_range, self.by_line = init_range, by_line
-        self.emission = _emission(softmax) if emission is None else _of_numbers(emission)
-        self.of_numbers = emission is not None
+        chosen = _emission(softmax) if emission is None else _of_numbers(emission)
+        if isinstance(chosen, AdaptiveSoftmax):
+            self.adaptive = chosen  # the name its weights have in a run's file
+        self.emission, self.of_numbers = chosen, emission is not None
         if by_line:
             self.main_metric = ("nats_per_line", "min")
         if self.of_numbers:
@@ -103,8 +105,6 @@ class Generate(nn.Module):
             raise ConfigError(
                 f"task.{name} is for symbols, task.emission for steps of numbers. Leave one of them away."
             )
-        if isinstance(self.emission, AdaptiveSoftmax):
-            self.adaptive = self.emission  # the name its weights have in a run's file
         if tied and not isinstance(self.emission, Categorical):
             raise ConfigError(
                 "task.tied makes the embedder's matrix the output's, which an adaptive softmax has not. "
@@ -124,11 +124,6 @@ class Generate(nn.Module):
                 f"core's {sizes.core}. Set embedder.size = {sizes.core}, or task.tied = false."
             )
         self.line_end = sizes.line_end
-        if self.by_line and self.line_end is None:
-            raise ConfigError(
-                "task.by_line scores lines, but the input has no symbol that ends one. Set vocabulary.kind = 'word' or "
-                "'character', train on text with lines, or set task.by_line = false."
-            )
         if self.of_numbers and not sizes.width:
             raise ConfigError(
                 "task.emission is of steps of numbers, but the input is symbols. Leave it away, or set input.kind, "
@@ -146,6 +141,14 @@ class Generate(nn.Module):
         else:
             self.emission.build(sizes.core, sizes.width or sizes.vocabulary, self.init_range)
         return self
+
+    def check_examples(self, encoded: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse a score by the line where no symbol ends one."""
+        if self.by_line and self.line_end is None:
+            raise ConfigError(
+                "task.by_line scores lines, but the input has no symbol that ends one. Set vocabulary.kind = 'word' or "
+                "'character', train on text with lines, or set task.by_line = false."
+            )
 
     def begin_from(self, encoded: Sequence[Mapping[str, Any]]) -> str:
         """Let c begin at how often each symbol is, or each bit is 1, where it has one for each."""
@@ -165,7 +168,7 @@ class Generate(nn.Module):
         loss = self.emission.loss(y, target.transpose(0, 1), **self._tied_to(embedder))
         targets = self._count(target)
         penalty = self._penalty(h, y, batch.structure.values)
-        lines = self.by_line and not self.training
+        lines = self.by_line and self.line_end is not None and not self.training
         details = {"lines": target.eq(self.line_end or 0).sum()} if lines else {}
         return Output(loss, targets, sequences, state, details, None if penalty is None else targets * penalty)
 
@@ -264,7 +267,9 @@ class Generate(nn.Module):
     def metrics(self, loss: float, targets: int, details: Mapping[str, float] | None = None) -> Scores:
         """Perplexity, bits and nats per symbol of a loss summed over `targets` symbols; of numbers nats per step."""
         if targets < 1:
-            raise DataError(f"a score over {targets} target {self.unit} means nothing. Evaluate on two or more.")
+            raise DataError(
+                f"a score over {targets} target {self.unit} means nothing. Evaluate on two {self.unit} or more."
+            )
         nats = loss / targets
         if self.of_numbers:
             return Scores({"nats_per_step": nats})

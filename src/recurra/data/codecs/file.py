@@ -60,7 +60,7 @@ def load(path: str | Path) -> dict[str, Any]:
         )
     key = "codecs" if version == VERSION else "vocabularies"
     records = record.get(key)
-    if not isinstance(records, dict):
+    if not isinstance(records, dict) or (not records and version != VERSION):
         raise CheckpointError(f"{path}: expected an object `{key}`, name to record. {_AGAIN}")
     arrays = _arrays(path, records)
     return {name: _restored(path, each, f"codec {name!r}: ", arrays.get(name, {})) for name, each in records.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from recurra.data.numbers import array_in
+from recurra.data.as_arrays import array_in
 from recurra.errors import CheckpointError, DataError
 from recurra.registry import part
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from recurra.data.numbers import array_in, numbers_of
+from recurra.data.as_arrays import array_in
+from recurra.data.numbers import numbers_of
 from recurra.errors import CheckpointError, DataError
 from recurra.registry import part
 
