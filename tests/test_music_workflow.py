@@ -119,7 +119,7 @@ def test_drawings_become_a_run_that_draws(strokes: Any, tmp_path: Path, capsys: 
     assert sketch.read_text().startswith("<svg") and "<path" in sketch.read_text()
     assert any("⠀" <= each <= "⣿" for each in capsys.readouterr().out)
     assert call(["predict", strokes.path, "--save", tmp_path / "a.mid"]) == 2
-    assert "a file that ends in .mid, expected .svg" in capsys.readouterr().err
+    assert "a file that ends in .mid, expected .svg for this answer" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="top_k is no option of this run"):
         strokes.predict(top_k=3)
     with pytest.raises(DataError, match=r"expected moves \[T, 3\]"):

@@ -6,7 +6,7 @@ import pytest
 
 from recurra import registry
 from recurra.errors import ConfigError
-from recurra.tasks.contract import make_options
+from recurra.tasks.options import make_options
 
 
 @pytest.mark.parametrize("task", registry.names("task"))

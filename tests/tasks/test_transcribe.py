@@ -13,7 +13,7 @@ from recurra.baselines.warped_neighbour import WarpedNeighbour
 from recurra.decoding.ctc import collapsed, likeliest_path, log_probability, prefix_beam
 from recurra.errors import ConfigError, DataError
 from recurra.nn.softmax import IGNORED
-from recurra.tasks.contract import make_options
+from recurra.tasks.options import make_options
 from recurra.tasks.transcribe import Transcribe, TranscribeOptions
 from recurra.testing.tasks import make_case
 from recurra.types import Batch, Lengths, Sizes

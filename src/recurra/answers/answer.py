@@ -85,8 +85,9 @@ class Answer(Mapping[str, Any]):
             if ending in part.endings:
                 return part.saved(ending)
         known = sorted({each for part in found for each in part.endings})
-        can = f"expected {' or '.join(known)}" if known else "this answer is none. Take --json"
-        raise ConfigError(f"an answer as a file that ends in {ending or 'nothing'}, {can}.")
+        if not known:
+            raise ConfigError("this answer cannot be saved as a file of its own. Print it as JSON: --json.")
+        raise ConfigError(f"a file that ends in {ending or 'nothing'}, expected {' or '.join(known)} for this answer.")
 
     def text(self) -> str:
         """The lines of all parts, without the last line end."""

@@ -15,7 +15,8 @@ from recurra.data.codecs.contract import forms_of
 from recurra.diagnostics.plain import plain
 from recurra.errors import DataError
 from recurra.model import Model
-from recurra.tasks.contract import Answers, make_options
+from recurra.tasks.contract import Answers
+from recurra.tasks.options import make_options
 from recurra.tasks.writing import Starts
 from recurra.types import Example
 

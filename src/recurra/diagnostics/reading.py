@@ -21,7 +21,8 @@ from recurra.decoding.search import Search, longest_of
 from recurra.engine.device import moved
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
-from recurra.tasks.contract import Prepares, make_options
+from recurra.tasks.contract import Prepares
+from recurra.tasks.options import make_options
 from recurra.tasks.writing import Starts
 from recurra.types import IGNORED, Batch, Example, changes_time
 

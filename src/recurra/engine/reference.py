@@ -5,7 +5,7 @@ It shares nothing with the derived engines but the language: no statements, no s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -59,6 +59,20 @@ def run(
     return y, tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
 
 
+def arithmetic(node: Expression, v: Sequence[Any]) -> Tensor:
+    """The value of a function or an operation of what its arguments are worth."""
+    match node.op:
+        case "function":
+            return FUNCTIONS[node.label](*v)
+        case "add":
+            return v[0] + v[1]
+        case "subtract":
+            return v[0] - v[1]
+        case "multiply":
+            return v[0] * v[1]
+    return v[0] / v[1]
+
+
 def step(
     layer: Layer, x: Tensor, state: tuple[Tensor, ...], weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]
 ) -> tuple[Tensor, ...]:
@@ -95,8 +109,6 @@ def step(
                 return weights[node.label]
             case "mask" | "lower" | "given":
                 return masks[f"{node.op}_{node.label}"]
-            case "function":
-                return FUNCTIONS[node.label](*v)
             case "project":
                 y = F.linear(v[0], weights[f"weight_{node.label}"])
                 return y if node.parts == 1 else y.chunk(node.parts, -1)
@@ -105,13 +117,7 @@ def step(
                 return F.layer_norm(row, row.shape[-1:], eps=NORM_EPSILON).chunk(len(v), -1)
             case "part":
                 return v[0][int(node.label)]
-            case "add":
-                return v[0] + v[1]
-            case "subtract":
-                return v[0] - v[1]
-            case "multiply":
-                return v[0] * v[1]
-        return v[0] / v[1]
+        return arithmetic(node, v)
 
     for node in cell.nodes:
         values[id(node)] = evaluate(node)

@@ -93,7 +93,7 @@ def _series(run: Any, codec: Any, given: Any, options: Sampling) -> Answer:
             )
     model = run.model
     task, generator = model.task, torch.Generator().manual_seed(options.seed)
-    beginning = _typed(codec, given) if isinstance(given, str) else array_in(given) if _plain(codec) else given
+    beginning = _beginning(codec, given)
     width = codec.shape[1:] or ()
     none = np.zeros((1, *width), np.float32)
     read = encoded_begin(codec, beginning) if len(beginning) else none[:0]
@@ -114,16 +114,11 @@ def _series(run: Any, codec: Any, given: Any, options: Sampling) -> Answer:
     return Answer(tuple(show(beginning, written, model.codecs)), {"seed": options.seed})
 
 
-def _plain(codec: Any) -> bool:
-    """Whether its values are arrays as they are."""
-    return not isinstance(codec, ReadsTyped)
-
-
-def _typed(codec: Any, text: str) -> Any:
-    """What is typed as a beginning."""
+def _beginning(codec: Any, given: Any) -> Any:
+    """A beginning as the codec reads it, of one that is typed or given."""
     if isinstance(codec, ReadsTyped):
-        return codec.read(text) if text.strip() else []
-    return numbers_of(text)
+        return codec.read(given) if isinstance(given, str) else given
+    return numbers_of(given) if isinstance(given, str) else array_in(given)
 
 
 def _shown(given: Any, drawn: Any, codecs: Codecs) -> list[Series]:

@@ -27,7 +27,8 @@ from recurra.server.problems import Problem, of_validation, too_long
 from recurra.server.requests import Body, body_of
 from recurra.streaming.session import Session
 from recurra.streaming.stream import check_streams
-from recurra.tasks.contract import ChecksOptions, make_options
+from recurra.tasks.contract import ChecksOptions
+from recurra.tasks.options import make_options
 from recurra.tasks.writing import Starts
 
 PROMPT = 40

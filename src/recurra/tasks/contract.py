@@ -12,17 +12,15 @@ it can do besides is a protocol of its own below, which the task has or has not:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from recurra import registry
 from recurra.answers import Answer
 from recurra.data.codecs.contract import needs_end
 from recurra.data.fields import Codecs
-from recurra.errors import ConfigError, did_you_mean
 from recurra.tasks.scores import Scores
 from recurra.types import Batch, Example, Field, Output, Sizes, changes_time
 
@@ -453,22 +451,3 @@ class Numbers(Protocol):
 
     by_frequency: bool
     """Whether that must be by falling frequency; known before `build`."""
-
-
-def make_options(task: Any, recipe: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-    """A task's options: as the section `[search]` of a recipe says, with what is `given`, None apart, in their place.
-
-    Raises `ConfigError` for an option that the task does not have and for a value out of range.
-    """
-    given = {name: value for name, value in given.items() if value is not None}
-    only = getattr(task.Options, "of_recipes", ())
-    known = [field.name for field in fields(task.Options) if field.name not in only]
-    for name in given:
-        if name not in known:
-            raise ConfigError(
-                f"{name} is no option of this run{did_you_mean(name, known)} It takes "
-                f"{', '.join(known) or 'none'}. Leave {name} out."
-            )
-    if hasattr(task.Options, "combined"):
-        return task.Options.combined(recipe, given)
-    return task.Options(**registry.checked(task.Options, {**recipe, **given}, where="option"))

@@ -42,7 +42,7 @@ from recurra.tasks.transcription_scores import fitted_temperature, normalised, t
 from recurra.types import Batch, Example, Field, Output, Sizes
 
 FORBIDDEN = -1e4
-"""The log-probability of what is not said behind the end: finite, so that means of several models are, too."""
+"""The log-probability of what is not said behind the end: finite, as an ONNX file is compared by differences."""
 VOTING = 8
 """Transcripts that each of several models proposes, at least."""
 INPUT = Field(("sound", "image", "vectors", "tokens", "text"), {"kind": "vectors"})
@@ -232,9 +232,13 @@ class Transcribe(nn.Module):
         if structure.values is None:
             return {"symbols": log_p, **numbers}
         behind = torch.arange(log_p.shape[1], device=log_p.device)[None] >= structure.values[:, None]  # [B, T]
-        nothing = torch.full_like(log_p[:1, :1], FORBIDDEN)
+        return {"symbols": torch.where(behind[:, :, None], self._nothing(log_p), log_p), **numbers}
+
+    def _nothing(self, like: Tensor) -> Tensor:
+        """What is said of a step behind the end [1, 1, V + 1]: the blank."""
+        nothing = torch.full_like(like[:1, :1], FORBIDDEN)
         nothing[:, :, self.blank] = 0.0
-        return {"symbols": torch.where(behind[:, :, None], nothing, log_p), **numbers}
+        return nothing
 
     def combined(self, said: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """What the first says, and beside it "voters" [B, M, T, V + 1], log y of each of the M models, behind an end
@@ -247,9 +251,8 @@ class Transcribe(nn.Module):
         voters = []
         for each in said:
             log_p = each["symbols"]
-            nothing = torch.full_like(log_p[:, :1], FORBIDDEN)
-            nothing[:, :, self.blank] = 0.0
-            voters.append(torch.cat((log_p, nothing.expand(-1, steps - log_p.shape[1], -1)), 1))
+            B, T, _ = log_p.shape
+            voters.append(torch.cat((log_p, self._nothing(log_p).expand(B, steps - T, -1)), 1))
         return {**said[0], "voters": torch.stack(voters, 1)}
 
     def follow(self, embedder: nn.Module, y: Tensor, memory: Any = None) -> tuple[dict[str, Tensor], Any]:
@@ -328,7 +331,10 @@ class Transcribe(nn.Module):
             ranked = options.beam > 1 and weights[0] == 1
             sure = confidence(scores_of([best, *others]), weights[1:]) if ranked else np.exp(best.log_p / temperature)
             unit, symbols = "steps", list[dict[str, Any]]()
-            if options.alignment and frames_needed(best.symbols) <= len(rows):  # others may have had more steps
+            notes = []
+            if options.alignment and (needed := frames_needed(best.symbols)) > len(rows):
+                notes.append(f"no alignment: it takes {needed} steps, of which the first run has {len(rows)}.")
+            elif options.alignment:
                 places = aligned(rows, best.symbols, blank)
                 unit, symbols = self._symbols(places, best.symbols, stride, example, codecs)
             transcript = Transcript(
@@ -339,7 +345,7 @@ class Transcribe(nn.Module):
                 unit,
                 [(self._written(each.symbols, codecs), each.score) for each in others[: options.top]],
             )
-            found.append(Answer((transcript,)))
+            found.append(Answer((transcript,), notes=tuple(notes)))
         return found
 
     def score(

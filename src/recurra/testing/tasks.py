@@ -20,7 +20,8 @@ from recurra.data.codecs.contract import Splits
 from recurra.decoding.greedy import greedy
 from recurra.model import make_codecs, sizes_of
 from recurra.registry import construct
-from recurra.tasks.contract import Adapts, Answers, KeepsApart, make_options
+from recurra.tasks.contract import Adapts, Answers, KeepsApart
+from recurra.tasks.options import make_options
 from recurra.tasks.writing import Continues, Starts
 from recurra.testing.samples import random_example
 from recurra.types import IGNORED, Batch, Example, Lengths, Output

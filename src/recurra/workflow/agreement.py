@@ -13,7 +13,8 @@ from recurra.data.fields import readers_of
 from recurra.data.mandarin import load_pypinyin
 from recurra.errors import ConfigError
 from recurra.model import make_codecs
-from recurra.tasks.contract import ChecksOptions, ChecksPackages, Implies, Pools, make_options
+from recurra.tasks.contract import ChecksOptions, ChecksPackages, Implies, Pools
+from recurra.tasks.options import make_options
 from recurra.tasks.writing import Continues, Starts
 
 GIVES = {

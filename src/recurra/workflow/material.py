@@ -36,8 +36,8 @@ from recurra.tasks.contract import (
     Prepares,
     ScoredByLoss,
     Settles,
-    make_options,
 )
+from recurra.tasks.options import make_options
 from recurra.tasks.writing import Starts
 from recurra.training.evaluation import Batches, Validation, evaluate
 from recurra.types import GAPS, Batch, Example

@@ -47,9 +47,9 @@ class Pen:
         return self
 
     def read(self, text: str) -> NDArray[np.float64]:
-        """Moves as they are typed, a line of three numbers each."""
+        """Moves as they are typed, a line of three numbers each; none of a blank text."""
         found = numbers_of(text)
-        return found.reshape(1, -1) if found.ndim == 1 else found
+        return found.reshape(-1, 3 if not found.size else found.shape[-1])
 
     def encode(self, value: Any) -> NDArray[np.float32]:
         moves = _moves(value)

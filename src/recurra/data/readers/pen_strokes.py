@@ -10,12 +10,11 @@ import numpy as np
 
 from recurra.data.arrays import Arrays
 from recurra.data.sample import Sample
+from recurra.data.sets import PARTS
 from recurra.data.stacked import bounds, packed
 from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example
-
-PARTS = ("train", "valid", "test")
 
 
 @part("reader", "pen-strokes")

@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Literal
 from recurra.data.files import head_lines, read_text
 from recurra.data.notes import HIGHEST, written
 from recurra.data.sample import Sample
+from recurra.data.sets import PARTS
 from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example
 
-PARTS = ("train", "valid", "test")
 SILENT = -1
 """In the place of a note: a voice that is silent."""
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recurra.engine.reference import FUNCTIONS
+from recurra.engine.reference import arithmetic
 from recurra.engine.trees.plan import Plan
 from recurra.equations.expression import Expression, walk
 
@@ -117,12 +117,4 @@ def _made(
             return weights[node.label]
         case "mask":
             return masks[f"mask_{node.label}"]
-        case "function":
-            return FUNCTIONS[node.label](*v)
-        case "add":
-            return v[0] + v[1]
-        case "subtract":
-            return v[0] - v[1]
-        case "multiply":
-            return v[0] * v[1]
-    return v[0] / v[1]
+    return arithmetic(node, v)
