@@ -71,6 +71,16 @@ def test_a_folder_becomes_a_run_that_reads(run: Any, capsys: pytest.CaptureFixtu
     assert "20 examples" in capsys.readouterr().out
 
 
+def test_the_attention_decoder_reads_pictures_by_the_same_recipe(run: Any, tmp_path: Path) -> None:
+    decoder = {"kind": "recurrent", "cell": "lstm", "hidden_size": 8, "context": "attention"}
+    own = {"task.kind": "transduce", "task.scores": "transcripts", "task.decoder": decoder}
+    data = Path(run.path).parent / "data"
+    other = recurra.train("line-reader", data, out=tmp_path / "run", settings={**TINY, **own}, baseline=False)
+    assert {"symbol_error_rate", "exact_match"} <= other.report["scores"]["test"]["model"].keys()
+    (answer,) = other.predict({"image": bars("10")})
+    assert {*answer["target"]} <= {"0", "1"}
+
+
 @pytest.mark.parametrize(
     ("texts", "reads", "other"),
     [

@@ -15,6 +15,7 @@ from recurra import cli
 from recurra.errors import ConfigError, DataError
 
 pytest.importorskip("mido", reason="the extra music is not installed")
+from recurra.data.abc import tunes_in
 from recurra.data.midi import midi_of, steps_in
 
 TINY = {
@@ -80,6 +81,13 @@ def test_midi_files_become_a_run_that_writes_on(music: Any, tmp_path: Path, caps
     assert read[0][:1] == [60] and len(read) <= 7
     written = capsys.readouterr().out
     assert re.search(r"^ *C4 ▒", written, re.MULTILINE)
+    tune = tmp_path / "song.abc"
+    assert call(["predict", music.path, "60 64 67", "--length", "6", "--save", tune]) == 0
+    ((_, again),) = tunes_in(tune.read_text(encoding="utf-8"), "song", 4)
+    assert again[: len(read)] == read
+    assert call(["predict", music.path, "--input", tune, "--set", "reader.kind=abc", "--length", "2"]) == 0
+    with pytest.raises(DataError, match="looks like abc: --set reader.kind=abc"):
+        cli.predict.predict(Path(music.path), input=tune)
     data = sorted((Path(music.path).parent / "data").iterdir())[:1]
     assert call(["predict", music.path, "--input", *data, "--length", "3", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["given"] == len(steps_in(data[0].read_bytes(), "", 4))

@@ -50,6 +50,7 @@ OTHER_WORDS = {
     "data/readers/sound_texts.py": {"transcribe"},
     "data/readers/digit_crops.py": {"line-reader"},
     "data/readers/midi.py": {"music"},
+    "data/readers/abc.py": {"music"},
     "data/readers/rolls.py": {"music"},
     "data/readers/pen_strokes.py": {"strokes"},
     "data/readers/spoken_strings.py": {"transcribe"},

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from recurra.data.abc import abc_of
 from recurra.data.midi import midi_of
 from recurra.errors import ConfigError
 
@@ -26,7 +27,7 @@ class Roll:
     """Seconds a step, where that is known."""
     pitches: tuple[int, ...] = ()
     """The number of each row's note, of rows that are notes (MIDI's, 60 is C4)."""
-    endings: ClassVar[tuple[str, ...]] = (".mid",)
+    endings: ClassVar[tuple[str, ...]] = (".mid", ".abc")
     """Of files that it can be saved as."""
 
     def json(self) -> dict[str, Any]:
@@ -46,10 +47,12 @@ class Roll:
         )
 
     def saved(self, ending: str) -> bytes:
-        """The roll as a MIDI file. Raises `ConfigError` for rows that are no notes, and without the package mido."""
+        """The roll as a MIDI file, or in ABC notation. Raises `ConfigError` for rows that are no notes, and for MIDI
+        without the package mido."""
         if not self.pitches:
             raise ConfigError("the rows of this answer are no notes, so it is no music. Save it as JSON: --json.")
-        return midi_of([[self.pitches[row] for row in step] for step in self.steps], self.seconds or 0.25)
+        steps, seconds = [[self.pitches[row] for row in step] for step in self.steps], self.seconds or 0.25
+        return abc_of(steps, seconds).encode() if ending == ".abc" else midi_of(steps, seconds)
 
     def page(self) -> dict[str, Any]:
         return {

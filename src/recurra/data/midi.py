@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from recurra.data.files import LARGEST
+from recurra.data.notes import sounding_at
 from recurra.errors import ConfigError, DataError
 
 HEAD = b"MThd"
-LONGEST = 1_000_000
-"""Steps of a piece, at most: days of music."""
 DRUMS = 9
 """The channel whose notes are drums, from 0."""
 TICKS = 480
@@ -24,7 +23,7 @@ def steps_in(raw: bytes, name: str, steps_per_quarter: int) -> list[list[int]]:
     """The notes that sound at each step of a MIDI file, all tracks and channels together but drums; a note that is
     shorter than a step has one.
 
-    Raises `DataError` for what is no MIDI file, and for more than `LONGEST` steps.
+    Raises `DataError` for what is no MIDI file, and for more than `recurra.data.notes.LONGEST` steps.
     """
     _check()
     if not raw.startswith(HEAD):
@@ -57,14 +56,7 @@ def steps_in(raw: bytes, name: str, steps_per_quarter: int) -> list[list[int]]:
         if message.type == "note_on" and message.velocity:
             sounding[key] = now
     spans += [(note, begin, begin + 1) for (_, note), begin in sounding.items()]
-    count = max((end for _, _, end in spans), default=0)
-    if count > LONGEST:
-        raise DataError(f"{name}: {count:,} steps, expected {LONGEST:,} at most. Cut it, or take longer steps.")
-    found: list[set[int]] = [set() for _ in range(count)]
-    for note, begin, end in spans:
-        for place in range(begin, end):
-            found[place].add(note)
-    return [sorted(each) for each in found]
+    return sounding_at(spans, name)
 
 
 def midi_of(steps: Sequence[Sequence[int]], seconds: float) -> bytes:

@@ -10,6 +10,8 @@ from recurra.errors import DataError
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 HIGHEST = 127
 """The number of the highest note of MIDI, from 0; 60 is C4, the middle C."""
+LONGEST = 1_000_000
+"""Steps of a piece, at most: days of music."""
 _NAME = re.compile(r"([A-Ga-g])([#♯b♭]?)(-?\d)")
 _STEPS = re.compile(r"[|\n]")
 
@@ -47,3 +49,19 @@ def steps_of(text: str) -> list[list[int]]:
 def written(steps: Iterable[Sequence[int]]) -> str:
     """The numbers of each step's notes, a step a line."""
     return "".join(" ".join(map(str, sorted(step))) + "\n" for step in steps)
+
+
+def sounding_at(spans: Iterable[tuple[int, int, int]], name: str) -> list[list[int]]:
+    """The notes that sound at each step, of spans (note, first step, the step behind its last).
+
+    Raises `DataError` for more than `LONGEST` steps of the piece `name`.
+    """
+    held = list(spans)
+    count = max((end for _, _, end in held), default=0)
+    if count > LONGEST:
+        raise DataError(f"{name}: {count:,} steps, expected {LONGEST:,} at most. Cut it, or take longer steps.")
+    found: list[set[int]] = [set() for _ in range(count)]
+    for note, begin, end in held:
+        for place in range(begin, end):
+            found[place].add(note)
+    return [sorted(each) for each in found]

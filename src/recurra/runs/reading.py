@@ -99,7 +99,13 @@ def read_like_training(files: Sequence[str | Path], config: Config, settings: Ma
         if chosen["kind"] == "auto":
             raise
         fields = registry.find("reader", chosen["kind"]).fields
-        signs: dict[str, Gives] = {"source": "pairs", "vectors": "numbers", "sound": "sounds", "image": "images"}
+        signs: dict[str, Gives] = {
+            "source": "pairs",
+            "vectors": "numbers",
+            "sound": "sounds",
+            "image": "images",
+            "notes": "notes",
+        }
         gives: Gives = next((given for field, given in signs.items() if field in fields), "labels")
         look = AutoReader(chosen.get("encoding", "utf-8"), gives)
         kinds = [found.partition(":")[0] for file in files if (found := look.sniff(file)) is not None]

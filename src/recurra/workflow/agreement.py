@@ -27,7 +27,7 @@ GIVES = {
 }
 """What the reader "auto" may be asked for."""
 LABELLED = ("numbers", "sounds", "images")
-"""Of these, examples that are labelled and no texts."""
+"""Of these, examples with labels or transcripts, whose input is no text."""
 
 
 def check_agreement(config: Config, embedder: Any, core: Any, task: Any, baseline: bool = True) -> None:
@@ -188,7 +188,8 @@ def _check_reader(config: Config, task: Any) -> None:
     found = registry.construct("reader", reader).fields
     if reader["kind"] == "auto":
         asked = reader.get("gives", "labels")
-        fits = asked == wanted or (asked in LABELLED and wanted == "labels")
+        reads = wanted == "labels" or bool({*task.fields["input"].of} & {*found})
+        fits = asked == wanted or (asked in LABELLED and reads)
         if not fits and (isinstance(task, Starts) or not isinstance(task, Continues)):
             raise ConfigError(
                 f"reader.gives = {asked!r}, but the task {name!r} learns from {GIVES[wanted]}. Set reader.gives = "

@@ -25,7 +25,7 @@ IMAGES = ("jsonl-images", "line-images", "image-folders")
 """Those asked for pictures."""
 SOUNDS = ("kaldi", "librispeech", "sound-jsonl", "ljspeech", "sound-table", "sound-texts", "sound-folders")
 """Those asked for recordings."""
-NOTES = ("midi", "rolls")
+NOTES = ("midi", "abc", "rolls")
 """Those asked for music."""
 ASKED = {
     "labels": ORDER,
