@@ -27,6 +27,13 @@ def test_a_text_and_a_file_as_json(run, here, capsys):
     assert found["tokens"] == list("the house\n") and found["origin"] == "from the beginning of my.txt"
 
 
+def test_every_drawing_in_a_folder(run, here, capsys):
+    for _ in range(2):  # once more writes the same over them
+        assert cli.call(["inspect", str(run), "--figures", "figures", "--length", "30"]) == 0
+        assert "figures in figures: gradient_flow-1.svg" in capsys.readouterr().err
+    assert Path("figures/gradient_flow-1.svg").read_text(encoding="utf-8").startswith("<svg xmlns")
+
+
 def test_the_same_in_python(run):
     found = inspect(run, text="the house", length=5)
     assert found.tokens == tuple("the h")
@@ -45,6 +52,8 @@ def test_the_same_in_python(run):
         (["{run}", "--text", ""], "there is nothing to look at"),
         (["{run}", "--out", "no/such/report.html"], "there is no folder no/such"),
         (["{run}", "--out", "."], "is a folder"),
+        (["{run}", "--figures", "no/such/folder"], "there is no folder no/such"),
+        (["{run}", "--figures", "{run}/config.toml"], "is a file. Name a folder"),
         (["{run}", "--txt", "a"], "--txt"),
         (["{run}", "--length", "1"], "a length of 1, expected 3 to 1,000 symbols"),
         (["{run}", "--length", "1001"], "a length of 1,001, expected 3 to 1,000 symbols"),

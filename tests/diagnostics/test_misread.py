@@ -14,8 +14,8 @@ import torch
 from recurra.data.codecs.characters import Character
 from recurra.data.codecs.numbers import Vectors
 from recurra.diagnostics.misread import SHOWN, misread, writes_transcripts
-from recurra.diagnostics.report.pictures import png, strip
 from recurra.errors import DataError
+from recurra.figures.pictures import png, strip
 from recurra.model import Model
 
 
@@ -49,8 +49,8 @@ def test_the_worst_come_first_with_their_pictures(model: Model) -> None:
     assert "".join(each["symbol"] for each in first.symbols) == first.written and first.end == steps
     assert "picture" not in first.as_json() and first.as_json()["written"] == first.written
     drawn = strip(first.picture, first.symbols, first.end, "a <picture>")
-    assert drawn.count("<span") == len(first.symbols) and "&lt;picture&gt;" in drawn
-    assert all(0 <= float(at) <= 100 for at in re.findall(r"left:([\d.]+)%", drawn))
+    assert drawn.count("<text") == len(first.symbols) and "&lt;picture&gt;" in drawn
+    assert all(0 <= float(at) <= 600 for at in re.findall(r' x="([\d.]+)"', drawn))
 
 
 def test_a_picture_is_a_png_of_its_numbers() -> None:

@@ -7,8 +7,10 @@ from importlib import resources
 
 import pytest
 
+from recurra.figures.drawing import style
+
 Colour = tuple[float, float, float]
-CSS = (resources.files("recurra.diagnostics.report") / "page.css").read_text(encoding="utf-8")
+CSS = style() + (resources.files("recurra.diagnostics.report") / "page.css").read_text(encoding="utf-8")
 LOOKS = re.findall(r":root[^{]*\{([^}]*)\}", CSS)
 """The variables of light, of dark as chosen, of dark as the system has it."""
 STRONGEST = 0.85

@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from recurra.diagnostics.report import Inspection, inspect_model, page, summary
-from recurra.diagnostics.report.shown import cut, escaped, visible
-from recurra.diagnostics.report.svg import Line, bars, heat_map, line_chart, plane, scatter
+from recurra.diagnostics.report import Inspection, figures, inspect_model, page, summary
 from recurra.errors import DataError
+from recurra.figures.charts import Line, bars, heat_map, line_chart, plane, scatter
+from recurra.figures.shown import cut, escaped, visible
 from recurra.model import Model
 
 from .conftest import TEXT
@@ -51,6 +51,13 @@ def test_the_page_is_whole_and_needs_no_network(found):
     assert tags.opened.count("script") == 1
     assert "http://" not in written and "https://" not in written and "src=" not in written.split("<body>")[1]
     assert len(written.encode()) < 6e6
+
+
+def test_every_drawing_is_a_file_of_its_own(found):
+    drawn = figures(found)
+    assert len(drawn) == page(found).count("<svg ") and "gradient_flow-1.svg" in drawn
+    for svg in drawn.values():
+        assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_the_numbers_of_the_page_are_those_found(found):

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from recurra.answers.answer import one_line
 from recurra.data.files import counted
+from recurra.errors import ConfigError
+from recurra.figures.charts import heat_map
+from recurra.figures.drawing import drawings_in
 
 END = "∎"
 """How the mark that ends a sequence is shown."""
@@ -68,6 +73,8 @@ class Pair:
     """A source and the hypotheses for its target, the best first; an empty source has an empty target."""
 
     kind: ClassVar[str] = "pair"
+    endings: ClassVar[tuple[str, ...]] = (".svg",)
+    """Of files that it can be saved as."""
     source: Any
     """As it was given: a text or its tokens."""
     hypotheses: tuple[Hypothesis, ...]
@@ -163,3 +170,13 @@ class Pair:
             },
             "map_left_out": TOO_LARGE if best.beyond_cells else None,
         }
+
+    def saved(self, ending: str) -> bytes:
+        """How much each symbol of the target looks at each of the source. Raises `ConfigError` where that was not
+        asked for."""
+        if self.attention is None:
+            raise ConfigError("what each symbol looks at is drawn, which was not asked for. Ask for it: --alignment.")
+        rows, columns = (*(self.best.target_tokens or ()), END), (*self.source_tokens, END)
+        named = f"What each symbol of {self.best.target!r} looks at"
+        (drawn,) = drawings_in(heat_map(rows, columns, np.asarray(self.attention, np.float64), named))
+        return drawn.encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,9 +10,12 @@ from typing import Any, ClassVar
 from recurra.data.abc import abc_of
 from recurra.data.midi import midi_of
 from recurra.errors import ConfigError
+from recurra.figures.drawing import drawing, drawings_in
 
 WIDTH = 80
 """Steps that a terminal shows, the last ones."""
+STEP, TALL, LETTER = 8, 11, 6.6
+"""Of a drawing: how wide a step is, how high a row, and how wide a letter."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Roll:
     """Seconds a step, where that is known."""
     pitches: tuple[int, ...] = ()
     """The number of each row's note, of rows that are notes (MIDI's, 60 is C4)."""
-    endings: ClassVar[tuple[str, ...]] = (".mid", ".abc")
+    endings: ClassVar[tuple[str, ...]] = (".mid", ".abc", ".svg")
     """Of files that it can be saved as."""
 
     def json(self) -> dict[str, Any]:
@@ -47,12 +51,33 @@ class Roll:
         )
 
     def saved(self, ending: str) -> bytes:
-        """The roll as a MIDI file, or in ABC notation. Raises `ConfigError` for rows that are no notes, and for MIDI
-        without the package mido."""
+        """The roll as a MIDI file, in ABC notation, or as a drawing. Raises `ConfigError` for music of rows that are no
+        notes, and for MIDI without the package mido."""
+        if ending == ".svg":
+            return self._drawn().encode()
         if not self.pitches:
             raise ConfigError("the rows of this answer are no notes, so it is no music. Save it as JSON: --json.")
         steps, seconds = [[self.pitches[row] for row in step] for step in self.steps], self.seconds or 0.25
         return abc_of(steps, seconds).encode() if ending == ".abc" else midi_of(steps, seconds)
+
+    def _drawn(self) -> str:
+        """A row for each that is ever on, the highest first, with its name; what was given in another colour."""
+        used = sorted({row for step in self.steps for row in step}, reverse=True)
+        left = 8 + LETTER * max((len(self.rows[row]) for row in used), default=0)
+        places = {row: TALL * y + 4 for y, row in enumerate(used)}
+        drawn = [
+            f'<text x="{left - 4:.1f}" y="{places[row] + TALL - 2}" text-anchor="end">'
+            f"{html.escape(self.rows[row])}</text>"
+            for row in used
+        ]
+        for t, step in enumerate(self.steps):
+            look = "cell" if t < self.given else "bar"
+            drawn += [
+                f'<rect class="{look}" x="{left + STEP * t:.1f}" y="{places[row]}" width="{STEP}" height="{TALL - 1}"/>'
+                for row in sorted(step)
+            ]
+        width = round(left + STEP * len(self.steps)) + 4
+        return drawings_in(drawing(drawn, width, TALL * len(used) + 8, f"{len(self.steps)} steps of notes"))[0]
 
     def page(self) -> dict[str, Any]:
         return {

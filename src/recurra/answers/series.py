@@ -9,6 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.figures.charts import Band, Line, line_chart
+from recurra.figures.drawing import drawings_in
+
 Numbers = Sequence[float] | NDArray[Any]
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 60
@@ -23,6 +26,8 @@ class Series:
     variables, one part each."""
 
     kind: ClassVar[str] = "series"
+    endings: ClassVar[tuple[str, ...]] = (".svg",)
+    """Of files that it can be saved as."""
     given: Numbers
     forecast: Numbers
     low: Numbers | None = None
@@ -75,6 +80,22 @@ class Series:
 
     def page(self) -> dict[str, Any]:
         return {**self._found(), "name": self.name}
+
+    def saved(self, ending: str) -> bytes:
+        """A chart: the last of what was given, four times what is forecast, the forecast and its range."""
+        ahead = np.asarray(self.forecast, np.float64)
+        given = np.asarray(self.given, np.float64)[-max(4 * len(ahead), WIDTH) :]
+        steps = np.arange(1.0, len(ahead) + 1)
+        lines = [Line("given", given, np.arange(1.0 - len(given), 1.0)), Line("forecast", ahead, steps, colour=1)]
+        if self.truth is not None:
+            lines.append(Line("measured", np.asarray(self.truth, np.float64), steps, colour=2))
+        band = None
+        if self.low is not None and self.high is not None:
+            promised = "range" if self.level is None else f"{self.level} % range"
+            band = Band(np.asarray(self.low, np.float64), np.asarray(self.high, np.float64), steps, promised)
+        up = " ".join(each for each in (self.name, f"[{self.unit}]" if self.unit else "") if each)
+        (drawn,) = drawings_in(line_chart([each for each in lines if len(each.values)], "steps", up, band=band))
+        return drawn.encode()
 
 
 def series_of(given: Any, forecast: Any) -> list[Series]:

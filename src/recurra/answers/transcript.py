@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from recurra.answers.answer import one_line
 from recurra.answers.letters import visible
+from recurra.errors import ConfigError
+from recurra.figures.drawing import drawings_in
+from recurra.figures.pictures import strip
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,11 @@ class Transcript:
     """What begin and end count: "s", "px", "steps" of the input."""
     others: Sequence[tuple[str, float]] = ()
     """Further transcripts with their scores, where those were asked for."""
+    seen: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """What was read as a picture [W, T] of 0 to 1, where the symbols were asked for; it ends at `end`, in `unit`."""
+    end: float = 0.0
+    endings: ClassVar[tuple[str, ...]] = (".svg",)
+    """Of files that it can be saved as."""
 
     def json(self) -> dict[str, Any]:
         found: dict[str, Any] = {"place": self.place} if self.place else {}
@@ -47,3 +58,11 @@ class Transcript:
 
     def page(self) -> dict[str, Any]:
         return self.json()
+
+    def saved(self, ending: str) -> bytes:
+        """What was read, with each symbol below where it was. Raises `ConfigError` where that was not asked for."""
+        if self.seen is None:
+            raise ConfigError("where each symbol was read is drawn, which was not asked for. Ask for it: --alignment.")
+        named = f"{self.written}, {self.confidence:.2f}"
+        (drawn,) = drawings_in(strip(self.seen, self.symbols, self.end, named, to_scale=self.unit == "px"))
+        return drawn.encode()

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from recurra import workflow
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
-from recurra.cli.page import check_page, print_page
+from recurra.cli.page import check_figures, check_page, print_page, write_figures
 from recurra.cli.progress import Watch
 from recurra.config import parse_settings
 from recurra.errors import ConfigError
@@ -25,6 +25,7 @@ def inspect(
     text: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     file: Path | None = None,
     out: Path | None = None,
+    figures: Path | None = None,
     length: int = LENGTH,
     set_: Reading = None,
     device: Device = "cpu",
@@ -44,12 +45,15 @@ def inspect(
         A file with the text; of a run that labels, fills blanks or translates, its first line.
     out
         Write a page with pictures, one HTML file that needs no network.
+    figures
+        Write each of the page's drawings into this folder, as an SVG file of its own.
     length
         Symbols of the text that are looked at, at most; 1,000 at most.
     """
     if text is not None and file is not None:
         raise ConfigError("--text and --file both name a text. Give one of them.")
     check_page(out, "report.html")
+    check_figures(figures)
     with Watch(sys.stderr):
         found = workflow.inspect(
             run,
@@ -61,6 +65,9 @@ def inspect(
             device=device,
             threads=threads,
         )
+    from recurra.diagnostics.report import figures as drawn
     from recurra.diagnostics.report import page, summary
 
     print_page(out, json, found, page, summary)
+    if figures is not None:
+        write_figures(figures, drawn(found), sys.stderr)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json as json_format
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from recurra import storage
 from recurra.errors import ConfigError
@@ -19,6 +19,21 @@ def check_page(out: Path | None, example: str) -> None:
         what = "is a folder" if out.is_dir() else f"cannot be written: there is no folder {out.parent}"
         raise ConfigError(f"--out {out} {what}. Name a file, --out {example}")
     storage.check_place(out)
+
+
+def check_figures(folder: Path | None) -> None:
+    """Raise `ConfigError` for a place that is no folder and cannot become one."""
+    if folder is not None and (folder.is_file() or not folder.parent.is_dir()):
+        what = "is a file" if folder.is_file() else f"cannot be made: there is no folder {folder.parent}"
+        raise ConfigError(f"--figures {folder} {what}. Name a folder, --figures figures")
+
+
+def write_figures(folder: Path, drawn: Mapping[str, str], stream: TextIO) -> None:
+    """Write drawings by name into a folder, and say which."""
+    folder.mkdir(exist_ok=True)
+    for name, svg in drawn.items():
+        storage.write_text(folder / name, svg)
+    print(f"figures in {folder}: {', '.join(drawn) or 'none, there is nothing to draw'}", file=stream)
 
 
 def print_page(

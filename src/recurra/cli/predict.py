@@ -59,7 +59,7 @@ def predict(
         A file with something to answer in every line; - reads what is piped in. Of numbers and recordings it is read
         as the training data were.
     save
-        Write the answer to a file as well: music to one that ends in .mid or .abc, a drawing to one in .svg.
+        Write the answer to a file as well: music to one that ends in .mid or .abc, what can be drawn to one in .svg.
     """
     settings = parse_settings(set_ or ())
     check_reading(settings, input is not None)

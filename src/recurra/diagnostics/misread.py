@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recurra.answers import Transcript
 from recurra.asking.answering import answer, questions
-from recurra.data.codecs.contract import Placed
+from recurra.data.seen import seen
 from recurra.diagnostics.plain import plain
 from recurra.errors import DataError
 from recurra.model import Model
@@ -25,8 +25,6 @@ MOST = 200
 """Examples that are asked about, at most; of more a seeded sample."""
 SHOWN = 6
 """Those that are shown."""
-FRAMES = 2000
-"""Steps of a picture, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +38,7 @@ class Misread:
     errors: int
     """Edits between the two."""
     picture: NDArray[np.float32]
-    """[W, T], 0 to 1, as it is drawn: a picture as it is, of other numbers the first at the bottom."""
+    """[W, T], 0 to 1, as `recurra.data.seen` makes it."""
     end: float
     """Where the input ends, in `unit`."""
     unit: str
@@ -90,11 +88,6 @@ def misread(model: Model, examples: Sequence[Example]) -> tuple[Misread, ...]:
 
 
 def _shown(example: Example, truth: str, part: Transcript, errors: int, codecs: Any) -> Misread:
-    codec, value = codecs["input"], codecs.value("input", example)
-    x = codec.encode(value)[:FRAMES].reshape(-1, max(1, codec.size)).T  # [W, T]
-    low, high = (np.quantile(x, share) if x.size else 0.0 for share in (0.01, 0.99))
-    picture = np.clip((x - low) / max(float(high - low), 1e-9), 0, 1).astype(np.float32)
-    picture = picture if "image" in codec.forms else picture[::-1]
-    end = codec.place_of(value, x.shape[1]) if isinstance(codec, Placed) else float(x.shape[1])
+    picture, end = seen(codecs["input"], codecs.value("input", example))
     place = str(example.get("place", ""))
     return Misread(place, truth, part.written, part.confidence, errors, picture, end, part.unit, part.symbols)

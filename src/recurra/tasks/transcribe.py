@@ -17,6 +17,7 @@ from recurra.answers import Answer, Transcript
 from recurra.data.codecs.contract import Placed
 from recurra.data.codecs.folding import folded
 from recurra.data.fields import Codecs
+from recurra.data.seen import seen
 from recurra.decoding.arrays import Floats
 from recurra.decoding.confidence import confidence, fitted_weights, margin
 from recurra.decoding.ctc import (
@@ -330,13 +331,14 @@ class Transcribe(nn.Module):
                 best, *others = prefix_beam(rows, blank, options.beam, scorer, UNLIKELY)
             ranked = options.beam > 1 and weights[0] == 1
             sure = confidence(scores_of([best, *others]), weights[1:]) if ranked else np.exp(best.log_p / temperature)
-            unit, symbols = "steps", list[dict[str, Any]]()
+            unit, symbols, picture, end = "steps", list[dict[str, Any]](), None, 0.0
             notes = []
             if options.alignment and (needed := frames_needed(best.symbols)) > len(rows):
                 notes.append(f"no alignment: it takes {needed} steps, of which the first run has {len(rows)}.")
             elif options.alignment:
                 places = aligned(rows, best.symbols, blank)
                 unit, symbols = self._symbols(places, best.symbols, stride, example, codecs)
+                picture, end = seen(codecs["input"], codecs.value("input", example))
             transcript = Transcript(
                 self._written(best.symbols, codecs),
                 float(sure),
@@ -344,6 +346,8 @@ class Transcribe(nn.Module):
                 symbols,
                 unit,
                 [(self._written(each.symbols, codecs), each.score) for each in others[: options.top]],
+                picture,
+                end,
             )
             found.append(Answer((transcript,), notes=tuple(notes)))
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from recurra.diagnostics.report.compared import comparison_page, comparison_summary
 from recurra.diagnostics.report.findings import Inspection, inspect_model
-from recurra.diagnostics.report.page import page
+from recurra.diagnostics.report.page import figures, page
 from recurra.diagnostics.report.rolling import backtest_page, backtest_summary
 from recurra.diagnostics.report.summary import summary
 
@@ -15,6 +15,7 @@ __all__ = [
     "backtest_summary",
     "comparison_page",
     "comparison_summary",
+    "figures",
     "inspect_model",
     "page",
     "summary",

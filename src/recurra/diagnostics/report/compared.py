@@ -13,9 +13,9 @@ from recurra.diagnostics.comparison import Compared, Comparison
 from recurra.diagnostics.curves import Curves, Series
 from recurra.diagnostics.report.page import document
 from recurra.diagnostics.report.sections import table
-from recurra.diagnostics.report.shown import number
 from recurra.diagnostics.report.summary import columns, sparkline
-from recurra.diagnostics.report.svg import Line, line_chart
+from recurra.figures.charts import Line, line_chart
+from recurra.figures.shown import number
 
 FACTS = ("parameters", "updates", "epochs", "minutes", "seed")
 

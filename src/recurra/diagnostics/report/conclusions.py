@@ -10,9 +10,9 @@ import numpy as np
 from recurra.diagnostics.attention import AttentionMap, SelfAttention
 from recurra.diagnostics.decisions import Attribution
 from recurra.diagnostics.gates import Gates, GateSeries, Keeping
-from recurra.diagnostics.report.shown import cut, number, share
 from recurra.diagnostics.spectrum import Spectrum
 from recurra.diagnostics.symbols import Place
+from recurra.figures.shown import cut, number, share
 
 SHARP = 2.0
 """Attention is sharp where its largest weight is so many times that of looking everywhere alike."""

@@ -8,8 +8,9 @@ from importlib import resources
 
 from recurra.diagnostics.report.findings import Inspection
 from recurra.diagnostics.report.sections import SECTIONS, ordered
-from recurra.diagnostics.report.shown import escaped
 from recurra.diagnostics.report.summary import TITLES, read_of
+from recurra.figures.drawing import drawings_in, style
+from recurra.figures.shown import escaped
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -20,6 +21,15 @@ def page(found: Inspection) -> str:
     parts = {key: (TITLES[key], content) for key, content in drawn.items() if content}
     lead = f"Looked at while it read {read_of(found)}, {escaped(found.origin)}."
     return document(f"{escaped(found.name)} – recurra inspect", found.name, found.about, lead, parts, _left_out(found))
+
+
+def figures(found: Inspection) -> dict[str, str]:
+    """Every drawing of the page as an SVG file of its own, by name: its section and number."""
+    return {
+        f"{key}-{n}.svg": svg
+        for key in ordered(found)
+        for n, svg in enumerate(drawings_in("".join(SECTIONS[key](found))), 1)
+    }
 
 
 def document(
@@ -36,7 +46,7 @@ def document(
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <title>{title}</title>
 <style>
-{_file("page.css")}</style>
+{style()}{_file("page.css")}</style>
 </head>
 <body>
 <header><div><h1>{escaped(name)}</h1><div class="soft">{html.escape(about)}</div></div>

@@ -11,9 +11,9 @@ from recurra.data.files import counted
 from recurra.diagnostics.backtest import Backtest
 from recurra.diagnostics.report.page import document
 from recurra.diagnostics.report.sections import table
-from recurra.diagnostics.report.shown import number
 from recurra.diagnostics.report.summary import columns, sparkline
-from recurra.diagnostics.report.svg import Band, Line, line_chart
+from recurra.figures.charts import Band, Line, line_chart
+from recurra.figures.shown import number
 
 PER_CENT = ("smape", "coverage")
 """What is told in per cent begins so."""

@@ -17,12 +17,12 @@ from recurra.diagnostics.decisions import Decision
 from recurra.diagnostics.gates import Keeping
 from recurra.diagnostics.report import conclusions
 from recurra.diagnostics.report.findings import CHANGING, Inspection
-from recurra.diagnostics.report.pictures import strip
-from recurra.diagnostics.report.shown import cut, escaped, number, share
 from recurra.diagnostics.report.summary import PROPERTY, decided_by, half, over, reach, tested_by, tracked, where
-from recurra.diagnostics.report.svg import Line, bars, heat_map, line_chart, plane, scatter
 from recurra.diagnostics.tracking import Tracker
 from recurra.equations.letters import Letter
+from recurra.figures.charts import Line, bars, heat_map, line_chart, plane, scatter
+from recurra.figures.pictures import strip
+from recurra.figures.shown import cut, escaped, number, share
 
 EDGES = (1, 2, 5, 10, 20, 50, 100)
 """Steps at which the bars of time constants part."""
@@ -136,7 +136,7 @@ def misread(found: Inspection) -> Iterator[str]:
         "each symbol where it was, the paler the less sure."
     )
     for each in found.misread:
-        drawn = strip(each.picture, each.symbols, each.end, f"what {each.place} holds")
+        drawn = strip(each.picture, each.symbols, each.end, f"what {each.place} holds", each.unit == "px")
         errors = f"{each.errors} wrong, said to be right with {share(each.confidence)}"
         told = f'<p class="soft">{escaped(each.place)}, {each.end:.4g} {each.unit}: {errors}</p>'
         texts = table(["true", "written"], [[each.true, each.written]])

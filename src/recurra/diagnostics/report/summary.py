@@ -15,8 +15,8 @@ from recurra.diagnostics.gradients import Flow
 from recurra.diagnostics.properties import PROPERTIES
 from recurra.diagnostics.report import conclusions
 from recurra.diagnostics.report.findings import CHANGING, Inspection
-from recurra.diagnostics.report.shown import cut, number, share
 from recurra.diagnostics.tracking import LEVEL, Tested
+from recurra.figures.shown import cut, number, share
 
 TITLES = {
     "mutations": "What a change of a base would do",

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.diagnostics.report.shown import cut, escaped, number
+from recurra.figures.drawing import drawing
+from recurra.figures.shown import cut, escaped, number
 
 Values = NDArray[np.float64]
 WIDTH, HEIGHT = 360, 220
@@ -100,7 +101,7 @@ def line_chart(lines: Sequence[Line], across: str, up: str, log: bool = False, b
     )
     keys += "" if band is None else f'<span class="key ranged">{html.escape(band.name)}</span>'
     caption = f"<figcaption>{html.escape(up)}{f' · {keys}' if keys else ''}</figcaption>"
-    return f"<figure>{_svg(drawn, WIDTH, HEIGHT, named)}{caption}</figure>"
+    return f"<figure>{drawing(drawn, WIDTH, HEIGHT, named)}{caption}</figure>"
 
 
 def bars(names: Sequence[str], counts: Sequence[int], across: str, up: str) -> str:
@@ -119,7 +120,7 @@ def bars(names: Sequence[str], counts: Sequence[int], across: str, up: str) -> s
         f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{html.escape(across)}</text>'
     )
     caption = f"<figcaption>{html.escape(up)}</figcaption>"
-    return f"<figure>{_svg(drawn, WIDTH, HEIGHT, f'{up} by {across}')}{caption}</figure>"
+    return f"<figure>{drawing(drawn, WIDTH, HEIGHT, f'{up} by {across}')}{caption}</figure>"
 
 
 def heat_map(
@@ -145,7 +146,7 @@ def heat_map(
     scale = min(LARGEST, max(1.0, wide / width))
     inner = _cells(rows, columns, weights) if titled else _shades(weights)
     drawn.append(f'<g transform="translate({left:.1f} {above:.1f})">{"".join(inner)}</g>')
-    return f'<div class="wide" tabindex="0">{_svg(drawn, round(width), round(height), named, scale)}</div>'
+    return f'<div class="wide" tabindex="0">{drawing(drawn, round(width), round(height), named, scale)}</div>'
 
 
 def plane(points: NDArray[np.complex128], named: str) -> str:
@@ -159,7 +160,7 @@ def plane(points: NDArray[np.complex128], named: str) -> str:
         f'<path class="dots" d="{dots}"/>',
     ]
     caption = f"<figcaption>{html.escape(named)}</figcaption>"
-    return f"<figure>{_svg(drawn, side, side, f'Eigenvalues of {named}')}{caption}</figure>"
+    return f"<figure>{drawing(drawn, side, side, f'Eigenvalues of {named}')}{caption}</figure>"
 
 
 def scatter(x: Values, y: Values, across: str, up: str, named: str) -> str:
@@ -187,13 +188,7 @@ def scatter(x: Values, y: Values, across: str, up: str, named: str) -> str:
         drawn.append(f'<circle class="point" cx="{u:.1f}" cy="{v:.1f}" r="{1.6 * math.sqrt(count):.1f}"/>')
     drawn.append(f'<text class="axis" x="{right}" y="{side - 4}" text-anchor="end">{html.escape(across)}</text>')
     caption = f"<figcaption>{html.escape(up)}{f' · {escaped(named)}' if named else ''}</figcaption>"
-    return f"<figure>{_svg(drawn, right + RIGHT, side, f'{up} by {across} {named}'.strip())}{caption}</figure>"
-
-
-def _svg(drawn: Sequence[str], width: int, height: int, named: str, scale: float = 0.0) -> str:
-    """`scale`: drawn at so many pixels a unit; 0: as wide as there is room."""
-    size = f' width="{round(scale * width)}" height="{round(scale * height)}"' if scale else ""
-    return f'<svg viewBox="0 0 {width} {height}"{size} role="img" aria-label="{escaped(named)}">{"".join(drawn)}</svg>'
+    return f"<figure>{drawing(drawn, right + RIGHT, side, f'{up} by {across} {named}'.strip())}{caption}</figure>"
 
 
 def _heights(values: Values, log: bool) -> Values:
