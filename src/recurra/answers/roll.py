@@ -14,7 +14,7 @@ from recurra.figures.drawing import drawing, drawings_in
 
 WIDTH = 80
 """Steps that a terminal shows, the last ones."""
-STEP, TALL, LETTER = 8, 11, 6.6
+STEP, TALL, LETTER = 8, 11, 7.6
 """Of a drawing: how wide a step is, how high a row, and how wide a letter."""
 
 

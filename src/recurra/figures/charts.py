@@ -74,13 +74,13 @@ def line_chart(lines: Sequence[Line], across: str, up: str, log: bool = False, b
 
     drawn = []
     for y in _log_ticks(low, high) if log else _ticks(low, high):
-        name = f"{10.0**y:.0e}".replace("e-0", "e-").replace("e+0", "e") if log else number(y)
+        name = f"{10.0**y:.0e}".replace("e-0", "e-").replace("e+0", "e") if log else _named(y)
         level = at(first, y)[1]
         drawn.append(f'<path class="grid" d="M{LEFT} {level:.1f}H{WIDTH - RIGHT}"/>')
         drawn.append(f'<text x="{LEFT - 5}" y="{level + 4:.1f}" text-anchor="end">{name}</text>')
     for x in _ticks(first, last):
         drawn.append(
-            f'<text x="{at(x, low)[0]:.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{number(x)}</text>'
+            f'<text x="{at(x, low)[0]:.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{_named(x)}</text>'
         )
     if band is not None and len(ends) and not np.isnan(ends).any():
         outline = np.concatenate((ends[1], ends[0][::-1]))
@@ -178,8 +178,8 @@ def scatter(x: Values, y: Values, across: str, up: str, named: str) -> str:
     for tick in _ticks(low, high):
         u, v = at(tick, tick)
         drawn.append(f'<path class="grid" d="M{left} {v:.1f}H{right}"/>')
-        drawn.append(f'<text x="{left - 5}" y="{v + 4:.1f}" text-anchor="end">{number(tick)}</text>')
-        drawn.append(f'<text x="{u:.1f}" y="{foot + 15}" text-anchor="middle">{number(tick)}</text>')
+        drawn.append(f'<text x="{left - 5}" y="{v + 4:.1f}" text-anchor="end">{_named(tick)}</text>')
+        drawn.append(f'<text x="{u:.1f}" y="{foot + 15}" text-anchor="middle">{_named(tick)}</text>')
     (a, b), (c, d) = at(low, low), at(high, high)
     drawn.append(f'<path class="line c5 dashed" d="M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}"/>')
     places, counts = np.unique(np.stack([x, y], 1).round(6), axis=0, return_counts=True)
@@ -212,6 +212,11 @@ def _path(x: Values, y: Values, at: object, whole: bool = False) -> str:
         pieces.append(f"{pen}{u:.1f} {v:.1f}")
         pen = "L"
     return "".join(pieces)
+
+
+def _named(tick: float) -> str:
+    """35,000 rather than 3.5e+04, as far as there is room."""
+    return f"{tick:,.0f}" if 1000 <= abs(tick) < 1e6 else number(tick)
 
 
 def _ticks(low: float, high: float) -> Iterator[float]:
