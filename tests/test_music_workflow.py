@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import recurra
 from recurra import cli
 from recurra.errors import ConfigError, DataError
+from recurra.types import Batch
 
 pytest.importorskip("mido", reason="the extra music is not installed")
 from recurra.data.abc import tunes_in
@@ -96,8 +98,6 @@ def test_midi_files_become_a_run_that_writes_on(music: Any, tmp_path: Path, caps
 
 def test_what_is_given_is_read_behind_a_step_of_silence(music: Any) -> None:
     """As in training: what is said of the first step is a distribution over first steps."""
-    import torch
-
     model = music.model
     read = model.codecs["input"].encode([[60, 64], [62]])
     batch = model.task._read(_batch(read))
@@ -110,10 +110,6 @@ def test_what_is_given_is_read_behind_a_step_of_silence(music: Any) -> None:
 
 
 def _batch(read: Any) -> Any:
-    import torch
-
-    from recurra.types import Batch
-
     return Batch({"input": torch.tensor(read)[None]})
 
 
@@ -152,6 +148,13 @@ def test_it_streams_is_looked_into_and_exported(of: str, request: pytest.Fixture
     assert len(whole) == 2 and run.session().feed(written) == whole
     single = run.session()
     assert [*single.feed(fed[:1]), *single.feed(fed[1:])] == whole
+    read = run.model.codecs["input"].encode(fed)
+    said = run.model.task.ask(run.model.embedder, run.model.core, run.model.task._read(_batch(read)))
+    for name, values in run.session().said.items():  # before anything is fed, as in training
+        torch.testing.assert_close(values[0], said[name][0, 0])
+    single.reset().feed(fed[:1])
+    for name, values in single.said.items():
+        torch.testing.assert_close(values[0], said[name][0, 1])
     assert call(["export", run.path, "--out", tmp_path / "onnx"]) == 0
     (answer,) = recurra.load(tmp_path / "onnx").predict(written, length=4, temperature=0.0)
     own = run.predict(written, length=4, temperature=0.0)[0]

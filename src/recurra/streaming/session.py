@@ -55,7 +55,8 @@ class Session:
 
     def reset(self) -> Self:
         """Forget everything: the next symbol is the first."""
-        self._take(None, None, None, None, 0)
+        state, memory, said = self._stream.begun()
+        self._take(state, memory, said, None, 0)
         self._held = None
         return self
 
@@ -66,12 +67,13 @@ class Session:
 
     @property
     def state(self) -> Any:
-        """The core's state; None before the first symbol."""
+        """The core's state; None before the first symbol, but where a step of zeros is read before it."""
         return self._stream.steps.own(self._state)
 
     @property
     def said(self) -> Said | None:
-        """What `step` gave for the last symbol that was read; None before the first."""
+        """What `step` gave for the last symbol that was read; None before the first, but where a step of zeros is read
+        before it."""
         return self._said
 
     @property

@@ -25,6 +25,7 @@ from recurra.streaming.hearing import Hearing
 from recurra.streaming.measured import Measured, Symbol
 from recurra.streaming.stepping import How, make_steps
 from recurra.tasks.contract import Follows, of_whole
+from recurra.tasks.writing import Continues
 from recurra.types import GAPS, Batch, Gaps, changes_time
 
 Said = Mapping[str, Tensor]
@@ -51,6 +52,26 @@ class Stream:
         self.table: Tensor | None = getattr(model.embedder, "table", None)
         self.measured = None if self.of_symbols else Measured(self.codec, {*GAPS} & {*self.codecs}, path)
         self.hearing = Hearing(self.codec, path) if isinstance(self.codec, Hears) else None
+
+    @property
+    def begins_with_zeros(self) -> bool:
+        """Whether a step of zeros is read before the first one: a task that writes numbers on, and learned pieces one
+        by one, has learned what follows nothing so."""
+        if self.of_symbols or not isinstance(self.model.task, Continues):
+            return False
+        return not registry.find("batching", self.model.config["batching"]["kind"]).in_pieces
+
+    def begun(self) -> tuple[Any, Any, Said | None]:
+        """The core's state, the task's memory and what is said, before the first step."""
+        if not self.begins_with_zeros:
+            return None, None, None
+        parameter = next(self.model.parameters())
+        zeros = torch.zeros((1, 1, *self.codec.shape[1:]), dtype=torch.float32, device=parameter.device)
+        with torch.no_grad():
+            x, _ = self.embedder(Batch({"input": zeros}))
+            y, state = self.steps.one(x[:, 0], None, None)
+            said, memory = self.follow(self.embedder, y, None)
+        return state, memory, said
 
     @cached_property
     def weights(self) -> str:
