@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from recurra.answers.tree_drawing import boxes, in_order, svg
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -16,6 +18,10 @@ class Tree:
     token: str | None = None
     p: float | None = None
     """The probability of the label, where it was asked for."""
+    labels: tuple[str, ...] = ()
+    """All labels that there are, of the root: by them it is coloured. None: those that its nodes have."""
+    endings: ClassVar[tuple[str, ...]] = (".svg",)
+    """Of files that it can be saved as."""
 
     def json(self) -> dict[str, Any]:
         return {"tree": self._node()}
@@ -24,7 +30,27 @@ class Tree:
         return "\n".join(self._lines(""))
 
     def page(self) -> dict[str, Any]:
-        return {"tree": self._node()}
+        return {"tree": self._node(), **boxes(self, self.scale)}
+
+    def saved(self, ending: str) -> bytes:
+        """The tree as a picture: every node coloured by its label, its words in a line."""
+        return self.svg("#fff").encode()
+
+    def svg(self, paper: str = "") -> str:
+        """The same as text, on paper of a colour."""
+        return svg(self, self.scale, paper)
+
+    @property
+    def scale(self) -> list[str]:
+        """The labels by which it is coloured: numbers by their size."""
+        if self.labels:
+            return in_order(self.labels)
+        found, todo = dict[str, None](), [self]
+        while todo:
+            node = todo.pop()
+            found[node.label] = None
+            todo += node.children
+        return in_order(sorted(found))
 
     def _node(self) -> dict[str, Any]:
         found: dict[str, Any] = {"label": self.label}

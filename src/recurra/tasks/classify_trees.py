@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -162,6 +162,7 @@ class ClassifyTrees(nn.Module):
             best = p.max(1)
             said = [names[k] for k in best.indices.tolist()]
             tree = _nested(example["tree"], example["tokens"], said, best.values.tolist())
+            tree = replace(tree, labels=tuple(names))
             root = parents.index(-1)
             likeliest = ranked(p[root], names, options.top)
             found.append(Answer((Label((tree.label,), likeliest=likeliest, tokens=tuple(example["tokens"])), tree)))
