@@ -83,8 +83,8 @@ def placed(root: Node) -> tuple[list[Placed], float]:
     wide: dict[int, float] = {}
     high: dict[int, int] = {}
     for node in reversed(order):
-        below = [wide[id(child)] for child in node.children]
-        wide[id(node)] = max(sum(below), _own(node) + GAP)
+        under = [wide[id(child)] for child in node.children]
+        wide[id(node)] = max(sum(under), _own(node) + GAP)
         high[id(node)] = 1 + max((high[id(child)] for child in node.children), default=-1)
     found: list[Placed] = []
     waiting: list[tuple[Node, float, Placed | None]] = [(root, 0.0, None)]
@@ -93,9 +93,11 @@ def placed(root: Node) -> tuple[list[Placed], float]:
         here = Placed(node, left + wide[id(node)] / 2, high[id(node)], parent)
         found.append(here)
         left += (wide[id(node)] - sum(wide[id(child)] for child in node.children)) / 2
+        below: list[tuple[Node, float, Placed | None]] = []
         for child in node.children:
-            waiting.append((child, left, here))
+            below.append((child, left, here))
             left += wide[id(child)]
+        waiting += reversed(below)
     return found, wide[id(root)]
 
 
@@ -119,7 +121,7 @@ def svg(root: Node, labels: Sequence[str], paper: str = "") -> str:
         f'<g><title>{html.escape(each["title"])}</title><rect x="{each["x"] - each["wide"] / 2:.1f}" '
         f'y="{each["y"] - PILL / 2:.1f}" width="{each["wide"]:.1f}" height="{PILL}" rx="{PILL / 2:.0f}" '
         f'fill="{each["fill"]}" stroke="{GREY}" stroke-width=".6"/>'
-        f'{_text(each["x"], each["y"] + 4, each["text"], each["ink"])}</g>'
+        f"{_text(each['x'], each['y'] + 4, each['text'], each['ink'])}</g>"
         + ("" if each["word"] is None else _text(each["x"], each["y"] + PILL / 2 + 14, each["word"]))
         for each in nodes
     )

@@ -70,7 +70,8 @@ class FastaReader:
         for number, line in (*read_lines(path, self.encoding), (0, HEADER)):
             if line.startswith(HEADER):
                 if begin:
-                    yield self._example(header, "".join(pieces), f"{path}:{begin}", table) | {"lines": lines}
+                    example = self._example(header, "".join(pieces), f"{path}:{begin}", table)
+                    yield {**example, "lines": lines}
                 header, begin, pieces, lines, letters = line[1:], number, [], [], 0
             elif line.strip() and not line.startswith(COMMENT):
                 if not begin:
