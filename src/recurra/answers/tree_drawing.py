@@ -103,7 +103,7 @@ def placed(root: Node) -> tuple[list[Placed], float]:
 
 def boxes(root: Node, labels: Sequence[str]) -> dict[str, Any]:
     """The drawing in numbers, as a page takes it: its "width" and "height", and of every node its middle "x", "y", how
-    "wide" it is, "fill" and "ink", what stands on it, "text", and is said of it, "title", the "word" below it or null,
+    "wide" it is, "colour" and "ink", the "text" on it, its "title", the "word" below it or null,
     and the "up" of its parent, [x, y], or null."""
     nodes, wide = placed(root)
     high = nodes[0].height
@@ -120,7 +120,7 @@ def svg(root: Node, labels: Sequence[str], paper: str = "") -> str:
     drawn = (
         f'<g><title>{html.escape(each["title"])}</title><rect x="{each["x"] - each["wide"] / 2:.1f}" '
         f'y="{each["y"] - PILL / 2:.1f}" width="{each["wide"]:.1f}" height="{PILL}" rx="{PILL / 2:.0f}" '
-        f'fill="{each["fill"]}" stroke="{GREY}" stroke-width=".6"/>'
+        f'fill="{each["colour"]}" stroke="{GREY}" stroke-width=".6"/>'
         f"{_text(each['x'], each['y'] + 4, each['text'], each['ink'])}</g>"
         + ("" if each["word"] is None else _text(each["x"], each["y"] + PILL / 2 + 14, each["word"]))
         for each in nodes
@@ -148,7 +148,7 @@ def _box(each: Placed, high: int, labels: Sequence[str]) -> dict[str, Any]:
         "x": x,
         "y": y,
         "wide": _wide(_inside(node)) + 10,
-        "fill": "#" + "".join(f"{part:02x}" for part in rgb),
+        "colour": "#" + "".join(f"{part:02x}" for part in rgb),
         "ink": "#ffffff" if bright < DARK else "#222222",
         "text": visible(_inside(node)),
         "title": visible(node.label) + ("" if node.p is None else f", {node.p:.0%}"),

@@ -152,7 +152,7 @@ const KINDS = {
 function branches({ nodes, width, height }) {
   const lines = nodes.filter(one => one.up).map(one => s("path", { class: "branch", d: `M${one.up[0]} ${one.up[1]}L${one.x} ${one.y}` }));
   const marks = nodes.flatMap(one => [
-    s("g", {}, s("title", {}, one.title), s("rect", { class: "node", x: one.x - one.wide / 2, y: one.y - 9, width: one.wide, height: 18, rx: 9, fill: one.fill }),
+    s("g", {}, s("title", {}, one.title), s("rect", { class: "node", x: one.x - one.wide / 2, y: one.y - 9, width: one.wide, height: 18, rx: 9, fill: one.colour }),
       s("text", { x: one.x, y: one.y + 4, "text-anchor": "middle", class: "inside", "--on": one.ink }, one.text)),
     one.word !== null && s("text", { x: one.x, y: one.y + 23, "text-anchor": "middle" }, one.word)]);
   return s("svg", { class: "branches", viewBox: `-4 -4 ${width + 8} ${height + 8}`, width: width + 8, height: height + 8, role: "img", "aria-label": `A tree of ${nodes.length} nodes` }, ...lines, ...marks.filter(Boolean));
