@@ -55,8 +55,8 @@ class Kmers:
             return
         yield self._regression(train, test, names, self.longest, f"k-mers of 1 to {self.longest}")
         if len({len(example["tokens"]) for example in train}) == 1:
-            by_place = [[{**each, "tokens": _placed(each["tokens"])} for each in part] for part in (train, test)]
-            yield self._regression(*by_place, names, 1, "bases by their place")
+            learnt, asked = ([{**each, "tokens": _placed(each["tokens"])} for each in part] for part in (train, test))
+            yield self._regression(learnt, asked, names, 1, "bases by their place")
 
     def _regression(
         self, train: Sequence[Example], test: Sequence[Example], names: Sequence[str], longest: int, what: str
