@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from recurra.answers.tree_drawing import boxes, in_order, svg
+from recurra.figures.drawing import drawings_in
+from recurra.figures.tree import boxes, in_order, tree
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,11 @@ class Tree:
 
     def saved(self, ending: str) -> bytes:
         """The tree as a picture: every node coloured by its label, its words in a line."""
-        return self.svg("#fff").encode()
+        return drawings_in(self.svg())[0].encode()
 
-    def svg(self, paper: str = "") -> str:
-        """The same as text, on paper of a colour."""
-        return svg(self, self.scale, paper)
+    def svg(self) -> str:
+        """The same, inside a page."""
+        return tree(self, self.scale)
 
     @property
     def scale(self) -> list[str]:

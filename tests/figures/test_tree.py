@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 
 from recurra.answers import Answer, Tree
-from recurra.answers.tree_drawing import APART, HIGH, LOW, MIDDLE, PILL, boxes, colour, in_order, is_scale, placed
 from recurra.errors import ConfigError
+from recurra.figures.tree import APART, HIGH, LOW, MIDDLE, PILL, boxes, colour, in_order, is_scale, placed
 
 FIVE = ["0", "1", "2", "3", "4"]
 
@@ -61,7 +61,7 @@ def test_the_file_is_a_picture_whatever_the_words_are() -> None:
     )
     root = ET.fromstring(Answer((tree,)).saved(".svg"))
     texts = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert texts == ["4", "<b>", '"&\\n<script>', "0", "愛"]
+    assert texts == ["4", "<b>", '"&⏎<script>', "0", "愛"]
     titles = [each.text for each in root.iter("{http://www.w3.org/2000/svg}title")]
     assert titles == ["4, 100%", "<b>", "0, 25%"]
     with pytest.raises(ConfigError, match=r"a file that ends in \.png, expected \.svg"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from recurra.answers.letters import visible
+from recurra.figures.drawing import drawing
+from recurra.figures.shown import visible
 
 ROW, PILL, LETTER, GAP = 34, 18, 6.4, 10
 """Pixels from one height to the next, of a node's height, of a letter's width, between neighbours."""
@@ -15,7 +17,8 @@ CUT = 24
 """Characters of a label or a word that are drawn."""
 PALEST, DARK = 0.3, 140
 """The share of a colour that is left where a label has no probability; below this brightness letters are white."""
-GREY = "#9a9a94"
+GREY, EDGE = "#9a9a94", 4
+"""The colour of lines; pixels around all."""
 LOW, MIDDLE, HIGH = (24, 108, 190), (226, 222, 212), (224, 112, 36)
 """The colours of a scale: blue at its low end, grey in the middle, orange at its high end."""
 APART = ((27, 106, 201), (214, 110, 40), (31, 150, 80), (154, 63, 181), (176, 136, 0), (194, 47, 85))
@@ -111,11 +114,10 @@ def boxes(root: Node, labels: Sequence[str]) -> dict[str, Any]:
     return {"width": max(wide, 60.0), "height": height, "nodes": [_box(each, high, labels) for each in nodes]}
 
 
-def svg(root: Node, labels: Sequence[str], paper: str = "") -> str:
-    """The drawing as a file by itself, on paper of a colour; its words are black, or as a page around it says of
-    `svg text`."""
+def tree(root: Node, labels: Sequence[str]) -> str:
+    """The drawing as SVG; `labels`: all there are, in order."""
     found = boxes(root, labels)
-    nodes, width, height = found["nodes"], found["width"] + 8, found["height"] + 8
+    nodes = found["nodes"]
     lines = (f'<path d="M{each["up"][0]} {each["up"][1]}L{each["x"]} {each["y"]}"/>' for each in nodes if each["up"])
     drawn = (
         f'<g><title>{html.escape(each["title"])}</title><rect x="{each["x"] - each["wide"] / 2:.1f}" '
@@ -125,12 +127,10 @@ def svg(root: Node, labels: Sequence[str], paper: str = "") -> str:
         + ("" if each["word"] is None else _text(each["x"], each["y"] + PILL / 2 + 14, each["word"]))
         for each in nodes
     )
-    look = f' style="background:{paper}"' if paper else ""
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-4 -4 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}" role="img" aria-label="A tree of {len(nodes)} nodes" font-family="sans-serif" '
-        f'font-size="11"{look}><g fill="none" stroke="{GREY}">{"".join(lines)}</g>{"".join(drawn)}</svg>\n'
-    )
+    within = f'<g fill="none" stroke="{GREY}">{"".join(lines)}</g>{"".join(drawn)}'
+    size = math.ceil(found["width"]) + 2 * EDGE, math.ceil(found["height"]) + 2 * EDGE
+    moved = f'<g transform="translate({EDGE} {EDGE})">{within}</g>'
+    return drawing([moved], *size, f"A tree of {len(nodes)} nodes", 1.0)
 
 
 def _text(x: float, y: float, text: str, ink: str = "") -> str:
