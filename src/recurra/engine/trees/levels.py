@@ -148,7 +148,7 @@ class _Walk:
     def by_position(self, k: int, base: Tensor | None) -> tuple[Tensor | None, None, dict[str, Tensor]]:
         """Pre-activations of the nodes of a height, and the states of their children that the equations read."""
         first, end = (row - self.n0 for row in self.plan.levels[k])
-        S = None if base is None else base if len(base) == 1 else base[first:end]
+        S = None if base is None else base if base.shape[0] == 1 else base[first:end]
         h = self.below(0, first, end)
         if S is not None and self.side_by_side is not None:
             S = torch.addmm(S, h, self.side_by_side.t())
@@ -158,7 +158,7 @@ class _Walk:
         """A state of the children of some nodes, those of one node side by side [n, places · H]; nodes with children
         are counted from 0."""
         rows = self.plan.placed[first:end]
-        return self.states[number].index_select(0, rows.flatten()).view(len(rows), rows.shape[1] * self.H)
+        return self.states[number].index_select(0, rows.flatten()).view(rows.shape[0], rows.shape[1] * self.H)
 
     def named(self, first: int, end: int, h: Tensor | None = None) -> dict[str, Tensor]:
         """The states of children that the equations read, by name; `h` where it is at hand."""
@@ -168,7 +168,7 @@ class _Walk:
             if not names:
                 continue
             beside = h if number == 0 and h is not None else self.below(number, first, end)
-            parts = dict(zip(self.cell.children, beside.split(self.H, 1), strict=True))
+            parts = dict(zip(self.cell.children, beside.chunk(len(self.cell.children), 1), strict=True))
             found |= {f"child_{s}_{name}": parts[name] for name in names}
         return found
 
@@ -182,10 +182,10 @@ class _Walk:
         S = E = None
         if base is not None:
             together = h.new_zeros(end - first, self.H).index_add_(0, parent, h)
-            own = base if len(base) == 1 else base[first - self.n0 : end - self.n0]
+            own = base if base.shape[0] == 1 else base[first - self.n0 : end - self.n0]
             S = torch.addmm(own, together, self.w["weight_sum"].t())
         if base_each is not None:
-            own = base_each if len(base_each) == 1 else base_each.index_select(0, parent + (first - self.n0))
+            own = base_each if base_each.shape[0] == 1 else base_each.index_select(0, parent + (first - self.n0))
             E = torch.addmm(own, h, self.w["weight_each"].t())
         children = {
             f"child_{s}": h if number == 0 else self.states[number].index_select(0, rows)
@@ -271,7 +271,7 @@ class _Walk:
         first, end = (row - self.n0 for row in self.plan.levels[k])
         if self.side_by_side is not None:
             rows = self.plan.placed[first:end].flatten()
-            grads[0].index_add_(0, rows, torch.mm(D, self.side_by_side).view(len(rows), self.H))
+            grads[0].index_add_(0, rows, torch.mm(D, self.side_by_side).view(rows.shape[0], self.H))
         for name, slots in zip(self.cell.children, self.plan.slots, strict=True):
             rows = slots[first:end]
             for number, s in enumerate(self.cell.state):
@@ -289,7 +289,7 @@ class _Walk:
             self.of_input(cell.node_gates, D, slice(n0, None), D[later], found, dx)
         if not self.plan.each:
             of_all = torch.mm(D.t(), self.below(0, 0, self.N - n0))
-            for name, part in zip(cell.children, of_all.split(self.H, 1), strict=True):
+            for name, part in zip(cell.children, of_all.chunk(len(cell.children), 1), strict=True):
                 found[f"weight_{name}"] += part
         else:
             below = h.index_select(0, tree.child)

@@ -93,7 +93,7 @@ class _Writer:
     def apart(self, slab: str, gates: Sequence[str]) -> None:
         """The columns of each gate by a name of their own."""
         if gates:
-            self.lines(f"{''.join(f'{slab}_{k}, ' for k in range(len(gates)))}= {slab}.split(H, 1)")
+            self.lines(f"{''.join(f'{slab}_{k}, ' for k in range(len(gates)))}= {slab}.chunk({len(gates)}, 1)")
 
     def activate(self, todo: list[Statement]) -> None:
         """Functions of single pre-activations that nothing else reads, in place, neighbouring columns at once."""
