@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import recurra
+import recurra.diagnostics.brief
 from recurra.cli import call
+from recurra.data.batching.layout import laid
 from recurra.data.codecs.trees import TreeCodec
 from recurra.data.readers.conllu import ConlluReader
 from recurra.data.readers.trees import TreesReader, nodes_of, parse
+from recurra.data.trees import depths, numbered
+from recurra.diagnostics.reading import frozen_copy
 from recurra.errors import ConfigError, DataError
 from recurra.registry import construct
+from recurra.types import Batch
 
 SMALL = {
     "embedder.size": 12,
@@ -124,3 +131,65 @@ def test_a_cut_tree_is_refused() -> None:
     codec = construct("codec", {"kind": "tree"})
     with pytest.raises(DataError, match="a tree over 3 words, of which 2 are read: a tree cannot be cut"):
         codec.batched([codec.encode([3, 3, 3, 4, 4, -1])], 2)
+
+
+def test_errors_by_node_are_autograds(run: Any) -> None:
+    """Against autograd through the engine that goes node by node, a loss at the roots alone."""
+    examples = list(islice(TreesReader(nodes=True).read(run.path.parent / "valid.txt"), 5))
+    model = run.model
+    parts = frozen_copy(model, torch.float64)
+    encoded = model.codecs.encode_all(examples)
+    fields, _, lengths = laid(encoded, dict(model.codecs.layouts))
+    batch = Batch(fields, lengths=lengths)
+    found = parts.task.errors_by_node(parts.embedder, parts.core, batch)
+    for row, example in enumerate(examples):
+        words, *parents = example["tree"]
+        vectors = parts.embedder(Batch({"input": batch.fields["input"][row : row + 1]}))[0][0]
+        layer, states = parts.task.layer, dict[int, Any]()
+        for node in sorted(range(len(parents)), key=lambda k: numbered(parents, words)[k, 1]):
+            own = sorted(range(len(parents)), key=lambda k: numbered(parents, words)[k, 2])
+            below = [states[k] for k in own if parents[k] == node]
+            x = layer.weight_ih @ vectors[node] if node < words else 0.0
+            a = x + layer.bias_ih
+            if below:
+                a = a + layer.weight_left @ below[0][0] + layer.weight_right @ below[1][0]
+            f, r, i, o, g = a.chunk(5)
+            c = i.sigmoid() * g.tanh()
+            if below:
+                c = c + f.sigmoid() * below[0][1] + r.sigmoid() * below[1][1]
+            h = (o.sigmoid() * c.tanh()).requires_grad_()
+            h.retain_grad()
+            states[node] = (h, c)
+        root = parents.index(-1)
+        label = model.codecs["node_labels"].encode([example["node_labels"][root]])
+        loss = torch.nn.functional.cross_entropy(parts.task.linear(states[root][0])[None], torch.from_numpy(label))
+        loss.backward()
+        norms = torch.stack([states[k][0].grad.norm() for k in range(len(parents))])
+        assert torch.allclose(found[row, : len(parents)], norms, atol=1e-12)
+        assert not found[row, len(parents) :].any()
+
+
+def test_a_tree_is_looked_inside(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for asked in ([], ["--text", "((this) ((is) ((not) (bad))))"]):
+        assert call(["inspect", str(run.path), *asked, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        (answer,) = run.predict("((this) ((is) ((not) (bad))))")
+        if asked:
+            assert found["tree"] == answer["tree"] and found["tree_reach"]["nodes"] == [1, 2, 2, 2]
+            assert found["attribution"]["decisions"][0]["name"] == answer["label"] == "4"
+        assert found["tree_reach"]["shares"][0] == 1 and "with every node down" in found["tree_reach"]["conclusion"]
+        assert "it has no beginning" in found["left_out"]["earliness"]
+    page = tmp_path / "page.html"
+    assert call(["inspect", str(run.path), *asked, "--out", str(page)]) == 0
+    assert "what is said of every node" in capsys.readouterr().out
+    assert "A tree of 7 nodes" in page.read_text() and "nodes below the root" in page.read_text()
+    assert call(["predict", str(run.path), asked[1], "--save", str(tmp_path / "tree.svg")]) == 0
+    assert (tmp_path / "tree.svg").read_text().startswith("<svg xmlns=")
+    assert recurra.diagnostics.brief.brief(run.model, asked[1])["tree_reach"]["trees"] == 1
+
+
+def test_depths() -> None:
+    assert depths(numbered([3, 3, 4, 4, -1], 3)).tolist() == [2, 2, 1, 1, 0]
+    assert len(depths(numbered([], 0))) == 0
+    chain = numbered([*range(1, 50_000), -1], 50_000)
+    assert depths(chain).tolist() == [*range(49_999, -1, -1)]

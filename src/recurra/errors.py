@@ -29,6 +29,14 @@ class DataError(RecurraError):
     """A file's content is not what its reader expects; the message names the file and, where there is one, the line."""
 
 
+class WrongSymbol(DataError):
+    """A letter of a text that is none of those that can be read; `at`: how many stand before it, blanks left out."""
+
+    def __init__(self, message: str, at: int) -> None:
+        super().__init__(message)
+        self.at = at
+
+
 class ConfigError(RecurraError):
     """A setting is unknown, of the wrong type or out of range."""
 

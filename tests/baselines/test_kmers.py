@@ -33,12 +33,30 @@ def examples(count: int, seed: int) -> list[dict[str, Any]]:
 
 def test_a_motif_is_found_wherever_it_stands() -> None:
     test = examples(60, 1)
-    common, regression = Kmers(longest=4).rows(examples(300, 0), test)
+    common, regression, _ = Kmers(longest=4).rows(examples(300, 0), test)
     assert [each["label"] for each in common.predictions] == ["a"] * 60
     right = sum(p["label"] == e["label"] for p, e in zip(regression.predictions, test, strict=True))
     assert right >= 54
     assert regression.name == "logistic regression on k-mers of 1 to 4" and regression.size == 4 + 16 + 64 + 256
     assert re.search(r"strength [\d.]+, chosen on a held-out tenth", regression.note)
+
+
+def test_a_base_at_its_place_is_found_where_all_are_equally_long() -> None:
+    draw = random.Random(0)
+
+    def some(count: int) -> list[dict[str, Any]]:
+        texts = ["".join(draw.choices("ACGT", k=12)) for _ in range(count)]
+        return [{"tokens": [*text], "label": "ab"[text[5] in "AC"]} for text in texts]
+
+    train, test = some(300), some(80)
+    *_, kmers, by_place = Kmers(longest=2).rows(train, test)
+    right = [
+        sum(p["label"] == e["label"] for p, e in zip(row.predictions, test, strict=True)) for row in (kmers, by_place)
+    ]
+    assert right[1] == 80 > right[0]
+    assert by_place.name == "logistic regression on bases by their place" and by_place.size == 48
+    train[7]["tokens"] = train[7]["tokens"][:-1]
+    assert [row.name for row in Kmers(longest=2).rows(train, test)][1:] == [kmers.name]
 
 
 def test_of_one_class_there_is_nothing_to_regress() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from recurra.errors import ConfigError
 from recurra.nn.pooling import Pooling
 
-KINDS = ("last", "mean", "max", "attention", "all")
+KINDS = ("last", "mean", "max", "attention", "all", "middle")
 LENGTHS = (5, 0, 1, 3)
 
 
@@ -21,6 +21,8 @@ def one(pooling: Pooling, y: Tensor) -> Tensor:
         return torch.cat((y.mean(0), y.max(0).values, last))
     if pooling.kind == "last":
         return last
+    if pooling.kind == "middle":
+        return torch.cat((y[(len(y) - 1) // 2], y[len(y) // 2]))
     if pooling.kind == "mean":
         return torch.stack(list(y)).mean(0)
     if pooling.kind == "max":
@@ -62,7 +64,7 @@ def test_gradients(kind: str) -> None:
 def test_no_steps_at_all(kind: str) -> None:
     pooling = Pooling(kind, 4)  # type: ignore[arg-type]
     pooled = pooling(torch.randn(3, 0, 4), torch.zeros(3, dtype=torch.int64))
-    assert torch.equal(pooled, torch.zeros(3, 12 if kind == "all" else 4))
+    assert torch.equal(pooled, torch.zeros(3, {"all": 12, "middle": 8}.get(kind, 4)))
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -72,7 +74,12 @@ def test_what_does_not_fit_is_refused() -> None:
         Pooling("last", 5, both=True)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def test_the_middle_is_not_known_before_the_end() -> None:
+    with pytest.raises(ConfigError, match=r"known at the end of a sequence only\. Pool by"):
+        Pooling("middle", 6).follow(torch.randn(4, 6))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "middle"])
 def test_step_by_step_is_the_whole(kind: str) -> None:
     pooling = Pooling(kind, 6).double()  # type: ignore[arg-type]
     y, memory = torch.randn(4, 7, 6, dtype=torch.float64), None

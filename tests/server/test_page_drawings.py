@@ -112,7 +112,9 @@ def test_pictures_rolls_and_trees(opened: Open) -> None:
     result.locator("input[type=range]").fill("0")
     assert canvases.nth(0).evaluate(seen) == [0, 0, 0, 255] * 4
     assert result.locator("svg .cell").count() == 4 and "0.25 s" in result.locator("svg").first.inner_html()
-    assert result.locator(".tree").inner_text().split() == ["NP", "D", "the", "N", "50", "%", "fox"]
+    assert result.locator(".tree").text_content().split() == ["NPD", "theN", "50", "%", "fox"]
+    assert result.locator(".branches .node").count() == 3 and result.locator(".branches .branch").count() == 2
+    assert result.locator(".branches text").all_text_contents() == ["NP", "D", "the", "N", "fox"]
     assert "1.25 to 2" in result.inner_text()
     assert result.locator(".line").count() == 3 and result.locator(".key.c2").inner_text() == "measured"
     assert "2.88" in result.locator("table").last.text_content()

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from recurra import registry
 from recurra.errors import ConfigError
-from recurra.training.optimisers import normalise_and_clip
+from recurra.training.optimisers import RATE as RATE_KEY
+from recurra.training.optimisers import normalise_and_clip, set_rate
 
 RATE = 0.05
 Rule = Callable[[Tensor, list[Tensor], float], Tensor]
@@ -138,3 +139,30 @@ def test_without_clipping_gradients_are_only_divided() -> None:
     ours = random_gradients()
     normalise_and_clip(ours, 5, None, None)
     torch.testing.assert_close(ours, [g / 5 for g in random_gradients()])
+
+
+@pytest.mark.parametrize(("settings", "rule"), CASES)
+def test_some_learn_at_a_rate_of_their_own(settings: dict[str, object], rule: Rule) -> None:
+    torch.manual_seed(1)
+    starts = [torch.randn(3, 4, dtype=torch.float64) for _ in range(2)] + [torch.randn(5, dtype=torch.float64)] * 2
+    parameters = [nn.Parameter(start.clone()) for start in starts]
+    optimiser = registry.construct("optimiser", {**settings, "weight_decay": 0.3}).build(parameters, RATE)
+    set_rate(optimiser, [parameters[1], parameters[3]], 0.1)
+    assert [group["weight_decay"] for group in optimiser.param_groups] == [0.3, 0.3, 0.0, 0.0]
+    assert [group[RATE_KEY] for group in optimiser.param_groups] == [1.0, 0.1, 1.0, 0.1]
+    for _ in range(2):
+        for parameter in parameters:
+            parameter.grad = torch.ones_like(parameter)
+        for group in optimiser.param_groups:
+            group["lr"] = RATE * group[RATE_KEY]
+        optimiser.step()
+    moved = [(p.detach() - start).norm() for p, start in zip(parameters, starts, strict=True)]
+    # vectors have no decay, so that the one is a tenth of the other; matrices with it nearly
+    torch.testing.assert_close(moved[3], 0.1 * moved[2])
+    assert 0.05 * moved[0] < moved[1] < 0.2 * moved[0]
+    state = optimiser.state_dict()
+    optimiser.load_state_dict(state)
+    assert [group[RATE_KEY] for group in optimiser.param_groups] == [1.0, 0.1, 1.0, 0.1]
+    before = registry.construct("optimiser", settings).build(parameters, RATE)
+    set_rate(before, parameters[:1], 1.0)
+    assert RATE_KEY not in before.param_groups[0]

@@ -44,6 +44,8 @@ def test_none_switches_off_what_is_optional() -> None:
         ({"learning_rate": math.nan}, "training.learning_rate = nan, expected a number above 0"),
         ({"learning_rate": math.inf}, "training.learning_rate = inf, expected a finite number"),
         ({"clip_norm": -1.0}, "training.clip_norm = -1.0, expected a number above 0"),
+        ({"embedder_rate": 0.0}, "training.embedder_rate = 0.0, expected a number above 0"),
+        ({"embedder_rate": math.inf}, "training.embedder_rate = inf, expected a finite number"),
         ({"clip_value": 0.0}, "training.clip_value"),
         ({"max_minutes": 0.0}, "training.max_minutes"),
         ({"evaluate_every": 0.0}, "training.evaluate_every"),

@@ -222,6 +222,27 @@ def test_a_batch_says_the_rate_of_its_step(trainer: Make, chunks: Any) -> None:
     assert made.optimiser.param_groups[0]["lr"] == rates[-1]
 
 
+def test_the_embedder_may_learn_at_a_rate_of_its_own(trainer: Make, toy: Make) -> None:
+    moved = []
+    for rate in (1.0, 0.1):
+        model = toy(dropout=0.0)
+        model.embedder = model.embedding
+        del model.embedding
+        object.__setattr__(model, "embedding", model.embedder)  # as it is called in the toy's loss
+        before = {name: p.detach().clone() for name, p in model.named_parameters()}
+        made = trainer(f"at {rate}", model=model, embedder_rate=rate, optimiser="sgd", clip_norm=None)
+        made.step()
+        moved.append({name: p.detach() - before[name] for name, p in model.named_parameters()})
+    for name, change in moved[0].items():
+        expected = 0.1 * change if name == "embedder.weight" else change
+        torch.testing.assert_close(moved[1][name], expected, rtol=1e-4, atol=1e-7)
+    made.fit()  # the same groups after a pause
+    again = trainer("at 0.1", model=model, embedder_rate=0.1, optimiser="sgd", clip_norm=None)
+    assert [group["rate"] for group in again.optimiser.param_groups] == [1.0, 0.1, 1.0]
+    again.fit(resume=True)
+    assert [group["rate"] for group in again.optimiser.param_groups] == [1.0, 0.1, 1.0]
+
+
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_penalty_is_trained_on_and_not_told(trainer: Make, toy: Make, chunks: Any, accumulate: int) -> None:
     model, data = toy(dropout=0.0), chunks(2, seed=3)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from recurra.figures.drawing import drawings_in
+from recurra.figures.tree import boxes, in_order, tree
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -16,6 +19,10 @@ class Tree:
     token: str | None = None
     p: float | None = None
     """The probability of the label, where it was asked for."""
+    labels: tuple[str, ...] = ()
+    """All labels that there are, of the root: by them it is coloured. None: those that its nodes have."""
+    endings: ClassVar[tuple[str, ...]] = (".svg",)
+    """Of files that it can be saved as."""
 
     def json(self) -> dict[str, Any]:
         return {"tree": self._node()}
@@ -24,7 +31,27 @@ class Tree:
         return "\n".join(self._lines(""))
 
     def page(self) -> dict[str, Any]:
-        return {"tree": self._node()}
+        return {"tree": self._node(), **boxes(self, self.scale)}
+
+    def saved(self, ending: str) -> bytes:
+        """The tree as a picture: every node coloured by its label, its words in a line."""
+        return drawings_in(self.svg())[0].encode()
+
+    def svg(self) -> str:
+        """The same, inside a page."""
+        return tree(self, self.scale)
+
+    @property
+    def scale(self) -> list[str]:
+        """The labels by which it is coloured: numbers by their size."""
+        if self.labels:
+            return in_order(self.labels)
+        found, todo = dict[str, None](), [self]
+        while todo:
+            node = todo.pop()
+            found[node.label] = None
+            todo += node.children
+        return in_order(sorted(found))
 
     def _node(self) -> dict[str, Any]:
         found: dict[str, Any] = {"label": self.label}

@@ -1,4 +1,5 @@
-"""A classifier that sees which short runs of bases a sequence holds, not where: the plain side of reading DNA."""
+"""Classifiers of the plain side of reading DNA: one sees which short runs of bases a sequence holds, not where; where
+all sequences are equally long, another sees which base stands where, and no run."""
 
 from __future__ import annotations
 
@@ -23,10 +24,11 @@ AT_ONCE = 1024
 
 @part("baseline", "kmers")
 class Kmers:
-    """The most frequent label, and logistic regression on k-mers: runs of 1 to `longest` bases, weighted by tf-idf.
+    """The most frequent label, and logistic regression on k-mers: runs of 1 to `longest` bases, weighted by tf-idf; of
+    training sequences of one length also on which base stands at which place.
 
-    K-mers of at least two training sequences count. The regression is that of `NgramLayer`, its L2 strength chosen on
-    a seeded tenth of the training sequences.
+    K-mers, or bases at a place, of at least two training sequences count. The regression is that of `NgramLayer`, its
+    L2 strength chosen on a seeded tenth of the training sequences.
 
     Raises ConfigError for a `longest` out of range; `rows` DataError for no training examples and a missing field.
     """
@@ -51,18 +53,32 @@ class Kmers:
         yield Row("most frequent label", len(names), "labels", [{"label": best} for _ in test])
         if len(names) < 2:
             return
-        codec = Ngrams(self.longest).fit(example["tokens"] for example in train)
+        yield self._regression(train, test, names, self.longest, f"k-mers of 1 to {self.longest}")
+        if len({len(example["tokens"]) for example in train}) == 1:
+            learnt, asked = ([{**each, "tokens": _placed(each["tokens"])} for each in part] for part in (train, test))
+            yield self._regression(learnt, asked, names, 1, "bases by their place")
+
+    def _regression(
+        self, train: Sequence[Example], test: Sequence[Example], names: Sequence[str], longest: int, what: str
+    ) -> Row:
+        """Logistic regression on runs of 1 to `longest` tokens."""
+        codec = Ngrams(longest).fit(example["tokens"] for example in train)
         number = {name: k for k, name in enumerate(names)}
         labels = torch.tensor([number[str(example["label"])] for example in train])
         layer = NgramLayer(codec.size, len(names)).eval()
         seen = [codec.encode(example["tokens"]) for example in train]
         strength = layer.start(seen, torch.nn.functional.one_hot(labels, len(names)).float(), several=False)
         answers: list[dict[str, Any]] = []
-        for first in steps(range(0, len(test), AT_ONCE), "answering by k-mers", "batches"):
+        for first in steps(range(0, len(test), AT_ONCE), f"answering by {what}", "batches"):
             some = [codec.encode(example["tokens"]) for example in test[first : first + AT_ONCE]]
             fields = codec.batched(some, 0)
             with torch.no_grad():
                 z = layer(*(torch.from_numpy(fields[name]) for name in ("ngrams", "ngram_counts")))
             answers += [{"label": names[k]} for k in z.argmax(1).tolist()]
         note = f"strength {strength:g}, chosen on a held-out tenth of the training sequences"
-        yield Row(f"logistic regression on k-mers of 1 to {self.longest}", codec.size, "features", answers, note)
+        return Row(f"logistic regression on {what}", codec.size, "features", answers, note)
+
+
+def _placed(tokens: Sequence[str]) -> list[str]:
+    """Bases with their places."""
+    return [f"{base} {place}" for place, base in enumerate(tokens)]

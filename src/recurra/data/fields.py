@@ -13,7 +13,7 @@ from recurra import registry
 from recurra.data.batching.layout import Layout, layout_of
 from recurra.data.codecs.contract import Codec, EncodesMany, Splits, unknown_share
 from recurra.data.codecs.file import now_called
-from recurra.errors import ConfigError, DataError
+from recurra.errors import ConfigError, DataError, WrongSymbol
 from recurra.progress import stage, steps
 from recurra.types import IGNORED, Example, Field
 
@@ -185,7 +185,7 @@ class Codecs(Mapping[str, Any]):
                 if found := self._values(name, example):
                     rows.append(row)
                     values.append(found[0])
-            arrays = self._arrays(name, values, [encoded[row] for row in rows])
+            arrays = self._arrays(name, values, [examples[row] for row in rows])
             encoding = steps(zip(rows, arrays, strict=True), f"encoding {name}", "examples", len(rows))
             for row, array in encoding:
                 if field.length is not None:
@@ -227,13 +227,13 @@ class Codecs(Mapping[str, Any]):
             raise _missing(field.of, example, "example")
         return []
 
-    def _arrays(self, name: str, values: Sequence[Any], encoded: Sequence[Mapping[str, Any]]) -> Iterator[NDArray[Any]]:
+    def _arrays(self, name: str, values: Sequence[Any], examples: Sequence[Example]) -> Iterator[NDArray[Any]]:
         codec, end = self[name], self.ends.get(name)
         if isinstance(codec, EncodesMany):
             parts = (values[begin : begin + AT_ONCE] for begin in range(0, len(values), AT_ONCE))
             arrays = (array for part in parts for array in codec.encode_all(part))
         else:
-            arrays = (_encoded(codec, value, each["place"]) for value, each in zip(values, encoded, strict=True))
+            arrays = (_encoded(codec, value, example) for value, example in zip(values, examples, strict=True))
         return arrays if end is None else (np.append(array, np.int64(end)) for array in arrays)
 
     def _along(self, name: str, array: NDArray[Any], encoded: Mapping[str, Any]) -> NDArray[Any]:
@@ -294,11 +294,20 @@ def readers_of(*fields: str) -> list[str]:
     ]
 
 
-def _encoded(codec: Codec, value: Any, place: str) -> NDArray[Any]:
+def _encoded(codec: Codec, value: Any, example: Example) -> NDArray[Any]:
     try:
         return codec.encode(value)
     except DataError as error:
-        raise DataError(f"{place}: {error}") from error
+        raise DataError(f"{_place_of_error(error, example)}: {error}") from error
+
+
+def _place_of_error(error: DataError, example: Example) -> str:
+    """Where an example comes from; of a wrong letter of one that is written in several lines its own line."""
+    place = place_of(example)
+    if not isinstance(error, WrongSymbol) or "lines" not in example:
+        return place
+    line = max((number for before, number in example["lines"] if before <= error.at), default=0)
+    return f"{place.rpartition(':')[0]}:{line}" if line else place
 
 
 def _as(codec: Any, kind: str) -> Any:

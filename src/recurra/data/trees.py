@@ -55,6 +55,16 @@ def numbered(parents: Sequence[int], words: int) -> NDArray[np.int64]:
     return np.array([list(parents), height, first, word], np.int64).reshape(4, K).T.copy()
 
 
+def depths(tree: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[K] How many nodes stand above each node of a tree [K, 4]: 0 at the root."""
+    found = np.zeros(len(tree), np.int64)
+    parents = tree[:, PARENT].tolist()
+    for node in np.argsort(-tree[:, HEIGHT], kind="stable").tolist():  # a parent is higher than its children
+        if parents[node] >= 0:
+            found[node] = found[parents[node]] + 1
+    return found
+
+
 def table(trees: Sequence[NDArray[np.int64]], steps: int) -> dict[str, NDArray[Any]]:
     """The fields of `recurra.types.Tree`, by name, of a batch of trees [K, 4], whose inputs are padded to `steps` T."""
     counts = np.array([len(tree) for tree in trees], np.int64)

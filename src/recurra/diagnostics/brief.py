@@ -13,8 +13,10 @@ from recurra.diagnostics.plain import plain
 from recurra.diagnostics.reading import Given, read
 from recurra.diagnostics.report.findings import most_changing
 from recurra.diagnostics.symbols import next_symbols
+from recurra.diagnostics.trees import tree_reach
 from recurra.errors import RecurraError
 from recurra.model import Model
+from recurra.tasks.contract import ReadsTrees
 
 UNITS = 6
 """Units whose states are given symbol by symbol: those that change most."""
@@ -39,7 +41,7 @@ def brief(model: Model, given: Given, check: Callable[[], None] = lambda: None) 
             left_out[name] = str(error)
             return None
 
-    seen = tried("gates", lambda: gates(model, given))
+    seen, trees = tried("gates", lambda: gates(model, given)), isinstance(model.task, ReadsTrees)
     return {
         "tokens": list(read(model, given, by_step=False).tokens),
         "gradient_flow": tried("gradient_flow", lambda: _flow(gradient_flow(model, given))),
@@ -50,6 +52,7 @@ def brief(model: Model, given: Given, check: Callable[[], None] = lambda: None) 
         "self_attention": tried(
             "self_attention", lambda: [head.as_json() for head in self_attention(model, given)[:HEADS]]
         ),
+        **({"tree_reach": tried("tree_reach", lambda: tree_reach(model, given).as_json())} if trees else {}),
         **({"mutations": tried("mutations", lambda: _mutated(model, given))} if is_of_bases(model) else {}),
         "left_out": left_out,
     }

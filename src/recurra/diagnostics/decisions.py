@@ -27,9 +27,9 @@ from recurra.diagnostics.reading import Given, Parts, Reading, frozen_copy, read
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.progress import steps as counted
-from recurra.tasks.contract import GuessesSymbols, LosesByStep, of_whole
+from recurra.tasks.contract import GuessesSymbols, LosesByStep, ReadsTrees, of_whole
 from recurra.tasks.writing import Continues, Starts
-from recurra.types import Batch
+from recurra.types import IGNORED, Batch
 
 Shares = NDArray[np.float64]
 DECISIONS = 60
@@ -96,7 +96,10 @@ def attribution(model: Model, given: Given, *, all_symbols: bool = False) -> Att
         name = next((name for name, field in learned.items() if field.along), next(iter(learned)))
         if not hasattr(codecs[name], "symbols"):
             raise ConfigError("the answers of this task are no symbols, so none of them has a probability to explain.")
+        if isinstance(task, ReadsTrees):
+            reading = replace(reading, encoded=task.at_the_root(reading.encoded))
         value = reading.encoded[name]
+        value = value[value != IGNORED] if isinstance(task, ReadsTrees) else value
         if learned[name].along and isinstance(task, LosesByStep):
             steps, names = list(range(len(value))), [str(codecs[name].symbols[int(number)]) for number in value]
         else:

@@ -16,7 +16,7 @@ from recurra.diagnostics.plain import plain
 from recurra.errors import DataError
 from recurra.model import Model
 from recurra.progress import steps
-from recurra.tasks.contract import Answers
+from recurra.tasks.contract import Answers, ReadsTrees
 from recurra.tasks.options import make_options
 from recurra.tasks.writing import Starts
 from recurra.types import Example
@@ -83,6 +83,8 @@ def earliness(model: Model, examples: Sequence[Example], most: int = MOST) -> Ea
     no example is labelled.
     """
     task, codecs = model.task, model.codecs
+    if isinstance(task, ReadsTrees):
+        raise DataError("a tree is answered when all of it is there: it has no beginning.")
     learned = [field for field in codecs.fields.values() if field.learned]
     if isinstance(task, Starts) or not isinstance(task, Answers) or any(field.along for field in learned):
         raise DataError("it answers step by step, or by a sequence of its own, not by one answer for a whole sequence.")

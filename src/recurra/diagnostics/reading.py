@@ -21,7 +21,7 @@ from recurra.decoding.search import Search, longest_of
 from recurra.engine.device import moved
 from recurra.errors import ConfigError, DataError
 from recurra.model import Model
-from recurra.tasks.contract import Prepares
+from recurra.tasks.contract import Prepares, ReadsTrees
 from recurra.tasks.options import make_options
 from recurra.tasks.writing import Starts
 from recurra.types import IGNORED, Batch, Example, changes_time
@@ -82,6 +82,8 @@ def read(model: Model, given: Given, answered: bool = False, by_step: bool = Tru
             "steps cannot be named. Look at a model whose embedder keeps them."
         )
     example = as_example(given, codecs)
+    if isinstance(task, ReadsTrees):
+        example = task.question(example, codecs, {})
     if isinstance(task, Prepares):
         (example,), _ = task.prepare([codecs.tokenised(example)])
     encoded, layouts = codecs.encode(example), dict(codecs.layouts)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recurra.engine.time import check_lengths
 from recurra.errors import ConfigError, did_you_mean
 
-Kind = Literal["last", "mean", "max", "attention", "all"]
+Kind = Literal["last", "mean", "max", "attention", "all", "middle"]
 Memory = tuple[Tensor, ...]
 """What a pooling of a sequence that is not at its end remembers, each [B, ·]."""
 
@@ -25,6 +25,8 @@ class Pooling(nn.Module):
     - mean, max: over the valid steps.
     - attention: Σ_t a_t y_t, a = softmax over valid steps of u · tanh(W y_t + b) (Yang et al. 2016).
     - all: mean, max and last side by side, [B, 3H], which `output_size` says (Howard & Ruder 2018, concat pooling).
+    - middle: the steps on both sides of the middle side by side, [B, 2H]: of L steps those numbered ⌊(L − 1)/2⌋ and
+      ⌊L/2⌋ from 0, for sequences that were cut out around a place.
     """
 
     def __init__(self, kind: Kind, size: int, both: bool = False) -> None:
@@ -35,7 +37,7 @@ class Pooling(nn.Module):
         if both and size % 2:
             raise ConfigError(f"pooling of both directions: size = {size} is odd, expected two halves.")
         self.kind, self.size, self.both = kind, size, both
-        self.output_size = 3 * size if kind == "all" else size
+        self.output_size = size * {"all": 3, "middle": 2}.get(kind, 1)
         if kind == "attention":
             self.projection = nn.Linear(size, size)
             self.question = nn.Parameter(torch.empty(size).uniform_(-1 / math.sqrt(size), 1 / math.sqrt(size)))
@@ -60,6 +62,9 @@ class Pooling(nn.Module):
         if kind == "last":
             last = y[torch.arange(B, device=y.device), (lengths - 1).clamp(min=0)]
             return torch.cat((last[:, : H // 2], y[:, 0, H // 2 :]), 1) if self.both else last
+        if kind == "middle":
+            rows, first = torch.arange(B, device=y.device), (lengths - 1).clamp(min=0)
+            return torch.cat((y[rows, first // 2], y[rows, (first + 1) // 2]), 1)
         if kind == "mean":
             return y.masked_fill(~valid, 0).sum(1) / lengths.clamp(min=1)[:, None]
         if kind == "max":
@@ -75,8 +80,10 @@ class Pooling(nn.Module):
         far, and what is to be remembered of them, which does not grow; None before the first.
 
         Sums are kept in float64: a stream may be longer than float32 can count. Not for `both`, which is known at the
-        end only.
+        end only, nor for "middle", which moves as more is read: it raises ConfigError.
         """
+        if self.kind == "middle":
+            raise ConfigError('pooling = "middle" is known at the end of a sequence only. Pool by "last" or "mean".')
         if self.kind == "last":
             return y, ()
         if self.kind == "max":

@@ -115,4 +115,5 @@ class Inspection(BaseModel):
     alignment: dict[str, Any] | None = Field(description="Where the decoder looks.")
     self_attention: list[dict[str, Any]] | None = Field(description="Where each head looks.")
     mutations: dict[str, Any] | None = Field(None, description="What a change of each base would do to the label.")
+    tree_reach: dict[str, Any] | None = Field(None, description="How much of the root's error arrives at what depth.")
     left_out: dict[str, str] = Field(description="What does not apply, and why.")

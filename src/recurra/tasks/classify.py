@@ -31,7 +31,7 @@ from recurra.tasks.naming import (
 from recurra.tasks.scores import Scores, check_fields, label_scores, label_set_scores
 from recurra.types import Batch, Example, Field, Lengths, Output, Sizes
 
-Poolings = Literal["last", "mean", "max", "attention", "all"]
+Poolings = Literal["last", "mean", "max", "attention", "all", "middle"]
 LONGEST = 5
 """Tokens of an n-gram, at most."""
 HALVES = {"network": "its network alone", "ngrams": "its n-grams alone"}

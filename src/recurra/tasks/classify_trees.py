@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -15,7 +15,7 @@ from recurra import registry
 from recurra.answers import Answer, Label, Tree
 from recurra.data.fields import Codecs
 from recurra.data.readers.trees import nodes_of, parse
-from recurra.data.trees import FIRST, numbered
+from recurra.data.trees import FIRST, PARENT, numbered
 from recurra.engine.layer import Record
 from recurra.equations.children import EACH
 from recurra.errors import ConfigError, DataError
@@ -106,6 +106,28 @@ class ClassifyTrees(nn.Module):
         log_p = F.log_softmax(self._logits(self._states(embedder, core, batch, tree)), 1)
         return {"node_labels": log_p[tree.row]}
 
+    def at_the_root(self, encoded: Mapping[str, Any]) -> dict[str, Any]:
+        """An encoded example of which only the root's label counts."""
+        label = np.full_like(encoded["node_labels"], IGNORED)
+        root = encoded["tree"][:, PARENT] < 0
+        label[root] = encoded["node_labels"][root]
+        return {**encoded, "node_labels": label}
+
+    def errors_by_node(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
+        """‖∂L/∂h‖ of every node [B, K] as its example numbers them, L the loss of the roots that have a label."""
+        tree, record = _structure(batch), Record()
+        y, _ = core(*embedder(batch), None)
+        y = y.detach().requires_grad_()
+        h = self.layer(y, tree, record)[0]
+        label = torch.full((len(h),), IGNORED, dtype=torch.int64, device=h.device)
+        label[tree.row] = batch.fields["node_labels"]
+        rows = tree.root[tree.root < tree.nodes]
+        loss = F.cross_entropy(
+            self._logits(h.index_select(0, rows)), label[rows], reduction="sum", ignore_index=IGNORED
+        )
+        torch.autograd.grad(loss, y)
+        return torch.cat((record.norms[0], h.new_zeros(1)))[tree.row]
+
     def _states(
         self, embedder: nn.Module, core: nn.Module, batch: Batch, tree: Structure, record: Record | None = None
     ) -> Tensor:
@@ -156,15 +178,17 @@ class ClassifyTrees(nn.Module):
         for log_p, example in zip(asked["node_labels"].cpu(), examples, strict=True):
             parents = example["tree"][1:]
             if not parents:
-                found.append(Answer((Label((names[0],), tokens=()),)))
+                found.append(Answer((Label((names[0],), tokens=()),), {"node_labels": []}))
                 continue
             p = log_p[: len(parents)].exp()
             best = p.max(1)
             said = [names[k] for k in best.indices.tolist()]
             tree = _nested(example["tree"], example["tokens"], said, best.values.tolist())
+            tree = replace(tree, labels=tuple(names))
             root = parents.index(-1)
             likeliest = ranked(p[root], names, options.top)
-            found.append(Answer((Label((tree.label,), likeliest=likeliest, tokens=tuple(example["tokens"])), tree)))
+            label = Label((tree.label,), likeliest=likeliest, tokens=tuple(example["tokens"]))
+            found.append(Answer((label, tree), {"node_labels": said}))
         return found
 
     def score(
@@ -177,13 +201,12 @@ class ClassifyTrees(nn.Module):
         if not truths:
             raise DataError("no root of these trees has a label, so nothing can be scored. Score trees with labels.")
         scores = label_scores(truths, [guess["label"] for _, guess in pairs])
-        if all("tree" in guess for _, guess in pairs):
+        if all("node_labels" in guess for _, guess in pairs):
             names, said = [], []
             for true, guess in pairs:
-                order = _preorder(true["tree"], _children(true["tree"]))
-                for node, label in zip(order, _labels(guess["tree"]), strict=True):
-                    if true["node_labels"][node] is not None:
-                        names.append(true["node_labels"][node])
+                for name, label in zip(true["node_labels"], guess["node_labels"], strict=True):
+                    if name is not None:
+                        names.append(name)
                         said.append(label)
             scores.metrics["node_accuracy"] = accuracy(names, said)
         if codecs is not None:
@@ -231,13 +254,3 @@ def _nested(tree: Sequence[int], words: Sequence[str], labels: Sequence[str], p:
         token = words[node] if node < len(words) else None
         made[node] = Tree(labels[node], tuple(made[k] for k in children[node]), token, p[node])
     return made[order[0]]
-
-
-def _labels(tree: Mapping[str, Any]) -> list[str]:
-    """The labels of a tree as JSON has it, every node before those below it."""
-    found, todo = [], [tree]
-    while todo:
-        node = todo.pop()
-        found.append(node["label"])
-        todo += reversed(node.get("children", ()))
-    return found

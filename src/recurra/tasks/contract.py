@@ -431,6 +431,20 @@ class ReadsInSegments(Protocol):
 
 
 @runtime_checkable
+class ReadsTrees(Protocol):
+    """A task whose input is a whole tree, which cannot be cut: it goes from the leaves to the root."""
+
+    def question(self, example: Example, codecs: Codecs, report: Mapping[str, Any]) -> Example:
+        """As `Reads.question`."""
+
+    def at_the_root(self, encoded: Mapping[str, Any]) -> dict[str, Any]:
+        """An encoded example of which only the root's label counts."""
+
+    def errors_by_node(self, embedder: nn.Module, core: nn.Module, batch: Batch) -> Tensor:
+        """‖∂L/∂h‖ of every node [B, K] as its example numbers them, L the loss of the roots alone."""
+
+
+@runtime_checkable
 class KeepsApart(Protocol):
     """A task that predicts a step from both sides of it."""
 

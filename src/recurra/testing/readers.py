@@ -21,7 +21,7 @@ from recurra.errors import ConfigError, DataError, RecurraError
 from recurra.registry import construct
 
 Change = Callable[[bytes], bytes]
-ABOUT = {"place", "path", "phrase", "story", "segments", "split", "names", "step", "id", "group", "speaker"}
+ABOUT = {"place", "path", "phrase", "story", "segments", "split", "names", "step", "id", "group", "speaker", "lines"}
 """What an example may hold beside its reader's fields."""
 
 

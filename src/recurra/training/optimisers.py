@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 
+RATE = "rate"
+"""The key of a group's own factor of the learning rate."""
+
+
 class OptimiserPart(Protocol):
     """What the trainer asks of an optimiser's settings."""
 
@@ -107,6 +111,18 @@ class AdamW:
         first, second = self.betas
         groups = _groups(parameters, self.weight_decay)
         return AdamW(groups, lr=learning_rate, betas=(first, second), eps=self.eps, fused=_fused(parameters))
+
+
+def set_rate(optimiser: Optimizer, parameters: Sequence[Tensor], rate: float) -> None:
+    """Let some of the parameters learn at a rate that is the others' times `rate`: in groups of their own, each of
+    which says so under `RATE`."""
+    if rate == 1:
+        return
+    chosen, groups = {id(parameter) for parameter in parameters}, []
+    for group in optimiser.param_groups:
+        parts = [[p for p in group["params"] if (id(p) in chosen) == inside] for inside in (False, True)]
+        groups += [{**group, "params": part, RATE: r} for part, r in zip(parts, (1.0, rate), strict=True) if part]
+    optimiser.param_groups[:] = groups
 
 
 def normalise_and_clip(

@@ -48,6 +48,9 @@ class Training:
     """`"adamw"`, or with keywords `{kind = "adamw", weight_decay = 0.01}`; `sgd`, `momentum`, `adam`, `adamw`."""
     learning_rate: float = 0.002
     """Size of a step; the schedule multiplies it."""
+    embedder_rate: float = 1.0
+    """What `learning_rate` is multiplied by for the embedder: below 1 ready word vectors stay closer to what they
+    were, above all those of rare words."""
     schedule: str | dict = "constant"
     """`constant`, `staircase`, `exponential`, `inverse-time`, `plateau` or `warmup-cosine`, or a table."""
     clip_norm: float | None = 1.0
@@ -90,7 +93,7 @@ class Training:
     multiplies bfloat16 by itself, else `float32`; the report says which."""
 
     def __post_init__(self) -> None:
-        for key in ("learning_rate", "clip_norm", "clip_value", "max_minutes", "evaluate_every"):
+        for key in ("learning_rate", "embedder_rate", "clip_norm", "clip_value", "max_minutes", "evaluate_every"):
             self._require(key, "a number above 0", lambda value: value > 0)
         for key in ("accumulate", "epochs", "patience", "log_every", "threads"):
             self._require(key, "a whole number from 1", lambda value: value >= 1)
@@ -100,6 +103,7 @@ class Training:
             self._require("average", "a decay such as 0.999, 0 ≤ value < 1", lambda value: 0 <= value < 1)
         self._require("record_gradients", "a whole number of updates, or 0 for never", lambda value: value >= 0)
         self._require("learning_rate", "a finite number", math.isfinite)
+        self._require("embedder_rate", "a finite number", math.isfinite)
         check_seed(self.seed, "training.seed")
         self.optimiser_part()
         self.schedule_part()

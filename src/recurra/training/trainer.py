@@ -20,7 +20,7 @@ from recurra.training.average import Average
 from recurra.training.evaluation import Batches, Trainable, Validation, Validator, by_loss, detached
 from recurra.training.interrupt import Interrupt
 from recurra.training.log import Event, EventKind, MetricsLog, Progress, Reason, Result, Window
-from recurra.training.optimisers import normalise_and_clip
+from recurra.training.optimisers import RATE, normalise_and_clip, set_rate
 from recurra.training.pace import Pace, Stopwatch
 from recurra.training.recording import Recordings
 from recurra.training.resume import Counters
@@ -79,6 +79,8 @@ class Trainer:
         parameters = [p for p in model.parameters() if p.requires_grad]
         self.parameters: list[Tensor] = [*parameters]
         self.optimiser = settings.optimiser_part().build(parameters, settings.learning_rate)
+        embedder = [p for name, p in model.named_parameters() if name.startswith("embedder.")]
+        set_rate(self.optimiser, embedder, settings.embedder_rate)
         self.schedule = settings.schedule_part()
         self.counters = Counters(seconds=spent)
         self.average = self._make_average(self.counters)
@@ -197,7 +199,7 @@ class Trainer:
     def _update(self) -> None:
         """Let the optimiser use the gradients."""
         for group in self.optimiser.param_groups:
-            group["lr"] = self._learning_rate
+            group["lr"] = self._learning_rate * group.get(RATE, 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.counters.step += 1

@@ -217,7 +217,13 @@ def _example_of(wanted: str) -> str:
 
 
 def _check_pooling(core: Any, setting: str, pooling: str) -> None:
-    """Refuse the last state as that of the whole sequence where a core's last state has not seen it."""
+    """Refuse the last state as that of the whole sequence where a core's last state has not seen it, and states of the
+    middle where they have not."""
+    if pooling == "middle" and core.causal:
+        raise ConfigError(
+            f"task.{setting} = 'middle' takes states of the middle, but this core reads from one side: they have not "
+            "seen what comes later. Set core.bidirectional = true where it has that, or pool by 'last'."
+        )
     if pooling in ("last", "all") and not core.causal and not core.halves:
         raise ConfigError(
             f"task.{setting} = {pooling!r} wants the last state of each direction, but this core looks ahead without "

@@ -15,6 +15,7 @@ from recurra.diagnostics.report import Inspection, inspect_model
 from recurra.errors import DataError, RecurraError
 from recurra.runs.reading import own_parts, read_like_training
 from recurra.runs.run import Run
+from recurra.tasks.contract import ReadsTrees
 from recurra.types import Example
 
 LOOKED_THROUGH, LONG_ENOUGH = 50, 8
@@ -65,7 +66,7 @@ def _given(run: Run, text: str | None, file: str | Path | None, length: int, enc
     """The text said or the beginning of a file; of a run that reads sentences, the file's first line with any."""
     codecs = run.model.codecs
     if file is None:
-        return Looked(beginning(as_example(text, codecs), codecs, length), "given by --text")
+        return Looked(_beginning(run, as_example(text, codecs), length), "given by --text")
     path, encoding = Path(file), check_encoding(str(encoding))
     if run.in_pieces:
         whole = as_example(read_text(path, encoding), codecs)
@@ -73,7 +74,7 @@ def _given(run: Run, text: str | None, file: str | Path | None, length: int, enc
     lines = [(number, line) for number, line in islice(read_lines(path, encoding), MORE) if line.strip()]
     if lines:
         first, *_ = examples = [as_example(line, codecs) for _, line in lines]
-        return Looked(beginning(first, codecs, length), f"line {lines[0][0]} of {path.name}", _enough(run, examples))
+        return Looked(_beginning(run, first, length), f"line {lines[0][0]} of {path.name}", _enough(run, examples))
     raise DataError(f"{path}: there is no line with any text. Name another file.")
 
 
@@ -100,7 +101,7 @@ def _held_out(run: Run, length: int) -> Looked:
         return Looked(beginning(first, codecs, length), f"from the beginning of its own {part}", _pieces(run, first))
     number, chosen = _chosen(run, examples, length)
     origin = f"example {number} of its own {part}"
-    return Looked(beginning(chosen, codecs, length), origin, _enough(run, examples), examples)
+    return Looked(_beginning(run, chosen, length), origin, _enough(run, examples), examples)
 
 
 def _pieces(run: Run, example: Example) -> Sequence[Example]:
@@ -142,7 +143,14 @@ def _chosen(run: Run, examples: Sequence[Example], length: int) -> tuple[int, Ex
     return k + 1, examples[k]
 
 
+def _beginning(run: Run, example: Example, length: int) -> Example:
+    """So many steps of an example; a tree is not cut."""
+    if isinstance(run.model.task, ReadsTrees):
+        return example
+    return beginning(example, run.model.codecs, length)
+
+
 def _bare(run: Run, example: Example) -> Example:
-    """The input of an example alone."""
-    names = run.model.codecs.fields["input"].of
+    """The input of an example alone, and what is read beside it."""
+    names = {name for field in run.model.codecs.fields.values() if not field.learned for name in field.of}
     return {name: value for name, value in example.items() if name in names}

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from recurra.data.fields import Codecs
 from recurra.data.readers.fasta import FastaReader
 from recurra.errors import ConfigError, DataError
+from recurra.types import Field
 
 TEXT = "; made by hand\n>s1 human EI class=x\nACGT\n acgt \n\n>s2\nNN\n>s3 mouse IE class=y\nG\n"
 
@@ -29,6 +31,15 @@ def test_records_of_several_lines(tmp_path: Path) -> None:
         ("s3", "G", "IE"),
     ]
     assert [e["place"] for e in found] == [f"{tmp_path / 'a.fa'}:{line}" for line in (2, 6, 8)]
+
+
+def test_a_wrong_base_is_found_in_its_own_line(tmp_path: Path) -> None:
+    codecs = Codecs({"input": Field(("text",), {"kind": "bases"})})
+    records = read(tmp_path, ">s1 a\nACGT\n\n; said of it\nAC GT\nTTXT\n>s2 b\n ACGT!\n")
+    assert records[0]["lines"] == [(0, 2), (4, 5), (8, 6)]
+    for record, said in zip(records, (r"a\.fa:6: 'X' at base 11 of 12", r"a\.fa:8: '!' at base 5 of 5"), strict=True):
+        with pytest.raises(DataError, match=said):
+            codecs.encode(record)
 
 
 def test_the_place_of_the_class_is_named(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ CONLLU = "# text = a\n1\ta\ta\tDT\tDT\t_\t0\troot\t_\t_\n"
 
 FILES = {
     "conllu": ("a.txt", CONLLU, {"tokens": ["a"], "tags": ["DT"]}),
-    "fasta": ("a.txt", ">s1 x\nACGT\nnn\n", {"text": "ACGTnn", "label": "x", "id": "s1"}),
+    "fasta": ("a.txt", ">s1 x\nACGT\nnn\n", {"text": "ACGTnn", "label": "x", "id": "s1", "lines": [(0, 2), (4, 3)]}),
     "columns": ("a.tsv", "EU\tB-ORG\n.\tO\n", {"tokens": ["EU", "."], "tags": ["B-ORG", "O"]}),
     "trees": ("a.csv", "(3 (2 It) (4 works))\n", {"tokens": ["It", "works"], "label": "3"}),
     "jsonl": ("a.txt", '{"text": "a\\tb", "label": "x"}\n', {"text": "a\tb", "label": "x"}),

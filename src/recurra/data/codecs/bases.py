@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from recurra.data.codecs.contract import checked_ids
-from recurra.errors import CheckpointError, DataError
+from recurra.errors import CheckpointError, DataError, WrongSymbol
 from recurra.registry import part
 from recurra.types import Mixtures
 
@@ -61,7 +61,7 @@ class Bases:
     an uncertain base's with equal shares. Numbers rather than shares are encoded, so that a sequence stays a text that
     can be typed, streamed to a file and cut, and an embedder looks the shares up: that is exact, as there are only 15.
 
-    `encode` raises `DataError` for any other letter, with its place; a gap (-) is one.
+    `encode` raises `WrongSymbol`, a `DataError`, for any other letter, with its place; a gap (-) is one.
     Source: Cornish-Bowden 1985, Nomenclature for incompletely specified bases in nucleic acid sequences (IUPAC).
     """
 
@@ -105,9 +105,10 @@ class Bases:
         letters = self.tokens(value)
         for place, letter in enumerate(letters, 1):
             if letter not in self._numbers:
-                raise DataError(
+                raise WrongSymbol(
                     f"{letter!r} at base {place:,} of {len(letters):,} is no base, expected A, C, G, T or U, or of the "
-                    "uncertain ones R, Y, S, W, K, M, B, D, H, V or N. Is this a sequence of DNA or RNA, without gaps?"
+                    "uncertain ones R, Y, S, W, K, M, B, D, H, V or N. Is this a sequence of DNA or RNA, without gaps?",
+                    place - 1,
                 )
         return np.fromiter((self._numbers[letter] for letter in letters), np.int64, len(letters))
 

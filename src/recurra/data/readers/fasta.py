@@ -22,7 +22,8 @@ _PARTED = {"space": None, "bar": "|", "tab": "\t"}
 
 @part("reader", "fasta")
 class FastaReader:
-    """One example a record: the `text` of its lines together, its `id`, its `label`, and the `place` of its header.
+    """One example a record: the `text` of its lines together, its `id`, its `label`, the `place` of its header, and
+    its `lines`: of each the letters before it, and its number.
 
     A header is `>id …`, of parts that stand between `separator`s. `label` is the part that holds the class, by number
     from 1 (from -1 backwards; 1 is the id), or the name in a part `name=class`; a header of an id alone has none.
@@ -65,19 +66,23 @@ class FastaReader:
 
     def _examples(self, path: Path) -> Iterator[Example]:
         table = None if self.labels is None else self._table(path.parent / self.labels)
-        header, begin, pieces = "", 0, list[str]()
+        header, begin, pieces, lines, letters = "", 0, list[str](), list[tuple[int, int]](), 0
         for number, line in (*read_lines(path, self.encoding), (0, HEADER)):
             if line.startswith(HEADER):
                 if begin:
-                    yield self._example(header, "".join(pieces), f"{path}:{begin}", table)
-                header, begin, pieces = line[1:], number, []
+                    example = self._example(header, "".join(pieces), f"{path}:{begin}", table)
+                    yield {**example, "lines": lines}
+                header, begin, pieces, lines, letters = line[1:], number, [], [], 0
             elif line.strip() and not line.startswith(COMMENT):
                 if not begin:
                     raise DataError(
                         f"{path}:{number}: {shortened(line)} before the first header, expected a line that begins with "
                         "> and an id. Is it a FASTA file?"
                     )
-                pieces += line.split()
+                found = line.split()
+                lines.append((letters, number))
+                letters += sum(map(len, found))
+                pieces += found
 
     def _example(self, header: str, sequence: str, place: str, table: Mapping[str, str] | None) -> Example:
         parts = self._parts(header)

@@ -26,9 +26,11 @@ from recurra.diagnostics.recorded import RecordedGradients, RecordedSpectra, rec
 from recurra.diagnostics.spectrum import Spectrum, spectra
 from recurra.diagnostics.symbols import Place, next_symbols
 from recurra.diagnostics.tracking import Tested, Tracker, beyond_chance
+from recurra.diagnostics.trees import LabelledTree, TreeReach, labelled_tree, tree_reach
 from recurra.errors import DataError, RecurraError
 from recurra.model import Model
 from recurra.progress import stage
+from recurra.tasks.contract import ReadsTrees
 from recurra.tasks.writing import Starts
 from recurra.types import Example
 
@@ -37,6 +39,8 @@ UNITS = 3
 """Units that are shown for each property, and of those that change most."""
 ENOUGH = 500
 """Symbols below which units that track something are not looked for."""
+OF_SOME = ("mutations", "tree", "tree_reach")
+"""What is of some inputs only."""
 CHANGING = "changing"
 """The name, beside those of the properties, of the units that change most."""
 
@@ -81,12 +85,16 @@ class Inspection:
     """What of these is not there → why, and what to do for it."""
     mutations: Mutations | None = None
     """What becomes of the answer when a base is another; of models that label sequences of bases."""
+    tree: LabelledTree | None = None
+    """What is said of every node; of models that read trees."""
+    tree_reach: TreeReach | None = None
+    """How far the error at the root of a tree reaches down."""
 
     def as_json(self) -> dict[str, Any]:
         """All of it as JSON values; the values of all units at all steps are left out, and so is what is for some
         inputs only where it is none of them."""
         found = {field.name: _json(getattr(self, field.name)) for field in fields(self)}
-        return found if self.mutations is not None else {k: v for k, v in found.items() if k != "mutations"}
+        return {name: value for name, value in found.items() if value is not None or name not in OF_SOME}
 
 
 def inspect_model(
@@ -108,6 +116,7 @@ def inspect_model(
     """
     reading, left_out = read(model, text, by_step=False), _not_looked_into(model)
     unknown = getattr(model.codecs["input"], "unknown", None)
+    trees = isinstance(model.task, ReadsTrees)
 
     def tried(key: str, look: Callable[[], Found], none: Found) -> Found:
         try:
@@ -142,6 +151,8 @@ def inspect_model(
         recorded_spectra=tried("recorded_spectra", lambda: recorded_spectra(_folder(run)), None),
         left_out=left_out,
         mutations=tried("mutations", lambda: mutations(model, text), None) if is_of_bases(model) else None,
+        tree=tried("tree", lambda: labelled_tree(model, text), None) if trees else None,
+        tree_reach=tried("tree_reach", lambda: tree_reach(model, text, labelled), None) if trees else None,
     )
     if seen is None:
         return found

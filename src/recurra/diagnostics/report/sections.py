@@ -110,6 +110,35 @@ def mutations(found: Inspection) -> Iterator[str]:
         yield f'<p class="soft">from base {first + 1:,}</p>{heat_map(one.letters, columns, some, named)}'
 
 
+def tree(found: Inspection) -> Iterator[str]:
+    if found.tree is None:
+        return
+    yield lead(
+        "Every node has the colour of its label, the paler the less sure; point at one for its probability. Its words "
+        "stand in a line at the foot.",
+        found.tree.conclusion,
+    )
+    yield f'<div class="wide" tabindex="0">{found.tree.tree.svg()}</div>'
+
+
+def tree_reach(found: Inspection) -> Iterator[str]:
+    down = found.tree_reach
+    if down is None:
+        return
+    trees = "one tree" if down.trees == 1 else f"{down.trees:,} trees"
+    yield lead(
+        f"How much of the error at the root arrives at nodes so many below it, in {trees}: the geometric mean over the "
+        "nodes of a depth. What hardly gets there, training hardly learns from the root's label.",
+        down.conclusion,
+    )
+    yield line_chart([Line("", down.shares)], "nodes below the root", "share of ‖∂L/∂h‖", log=True)
+    rows = [
+        [str(k), number(share), f"{count:,}"]
+        for k, (share, count) in enumerate(zip(down.shares, down.nodes, strict=True))
+    ]
+    yield f"<details><summary>as a table</summary>{table(['below the root', 'share', 'nodes'], rows)}</details>"
+
+
 def agreement(found: Inspection) -> Iterator[str]:
     if not found.agreement:
         return
@@ -424,6 +453,8 @@ def recorded_spectra(found: Inspection) -> Iterator[str]:
 
 
 SECTIONS: dict[str, Callable[[Inspection], Iterator[str]]] = {
+    "tree": tree,
+    "tree_reach": tree_reach,
     "mutations": mutations,
     "attribution": attribution,
     "agreement": agreement,
@@ -450,7 +481,11 @@ def lead(shows: str, *here: str) -> str:
 def ordered(found: Inspection) -> list[str]:
     """The parts, what answers the first question at the beginning: where something is written or read on, how it looks
     at its source, what was expected and how far gradients reach; else what decided the answers."""
-    first = ["alignment", "next_symbols", "gradient_flow"] if found.next_symbols else ["mutations", "attribution"]
+    first = (
+        ["alignment", "next_symbols", "gradient_flow"]
+        if found.next_symbols
+        else ["tree", "tree_reach", "mutations", "attribution"]
+    )
     return [*first, *(key for key in SECTIONS if key not in first)]
 
 

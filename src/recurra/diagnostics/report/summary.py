@@ -20,6 +20,8 @@ from recurra.figures.shown import cut, number, share
 
 TITLES = {
     "mutations": "What a change of a base would do",
+    "tree": "What is said of every node",
+    "tree_reach": "How far errors reach down",
     "attribution": "What decided the answers",
     "agreement": "What is said, and what is true",
     "misread": "What is read worst",
@@ -56,7 +58,7 @@ def summary(found: Inspection) -> str:
     held_out = (_agreement, _misread, _early)
     rest = (*held_out, _training, _recorded, _gates, _trackers, _self_attention, _spectra, _recorded_spectra)
     reads_on = (_alignment, _symbols, _flow, _decided)  # as the page has it: what answers the first question first
-    for part in (*(reads_on if found.next_symbols else (_mutated, _decided, _alignment, _flow)), *rest):
+    for part in (*(reads_on if found.next_symbols else (_tree, _mutated, _decided, _alignment, _flow)), *rest):
         paragraph = list(part(found))
         lines += ["", *paragraph] if paragraph else []
     if found.left_out:
@@ -122,6 +124,17 @@ def _mutated(found: Inspection) -> Iterator[str]:
         return
     yield "what a change of one base would do to the label's log-odds"
     yield f"  {found.mutations.conclusion}"
+
+
+def _tree(found: Inspection) -> Iterator[str]:
+    if found.tree is not None:
+        yield "what is said of every node"
+        yield f"  {found.tree.conclusion}"
+    down = found.tree_reach
+    if down is not None:
+        s = "" if down.trees == 1 else "s"
+        yield f"how much of the error at the root arrives at nodes below it ({down.trees:,} tree{s})"
+        yield f"  {down.conclusion}"
 
 
 def _flow(found: Inspection) -> Iterator[str]:

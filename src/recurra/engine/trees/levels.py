@@ -93,6 +93,8 @@ class _Walk:
         self.leaf, self.inner = level(self.cell.leaf), level(self.cell)
         self.N, self.n0 = plan.tree.nodes, plan.leaves
         self.states = states or tuple(x.new_zeros(self.N + 1, self.H) for _ in self.cell.state)
+        by_place = () if plan.each else tuple(w[f"weight_{name}"] for name in self.cell.children)
+        self.side_by_side = torch.cat(by_place, 1) if by_place else None  # [gates · H, places · H]
 
     def gates(self, name: str, wanted: Sequence[str]) -> Tensor:
         """The rows of `weight_ih` or `bias_ih` that some gates have: a view where they are neighbours."""
@@ -137,25 +139,38 @@ class _Walk:
         return saved
 
     def parents(self, k: int) -> Tensor:
-        """The row of each child's parent within a height."""
+        """The row of each child's parent within a height; asked for where children are all alike."""
+        if not self.plan.each:
+            return self.plan.tree.parent
         first, end = self.plan.edges[k]
         return self.plan.tree.parent[first:end] - self.plan.levels[k][0]
 
     def by_position(self, k: int, base: Tensor | None) -> tuple[Tensor | None, None, dict[str, Tensor]]:
         """Pre-activations of the nodes of a height, and the states of their children that the equations read."""
         first, end = (row - self.n0 for row in self.plan.levels[k])
-        S = None if base is None else base if len(base) == 1 else base[first:end]
+        S = None if base is None else base if base.shape[0] == 1 else base[first:end]
+        h = self.below(0, first, end)
+        if S is not None and self.side_by_side is not None:
+            S = torch.addmm(S, h, self.side_by_side.t())
+        return S, None, self.named(first, end, h)
+
+    def below(self, number: int, first: int, end: int) -> Tensor:
+        """A state of the children of some nodes, those of one node side by side [n, places · H]; nodes with children
+        are counted from 0."""
+        rows = self.plan.placed[first:end]
+        return self.states[number].index_select(0, rows.flatten()).view(rows.shape[0], rows.shape[1] * self.H)
+
+    def named(self, first: int, end: int, h: Tensor | None = None) -> dict[str, Tensor]:
+        """The states of children that the equations read, by name; `h` where it is at hand."""
         found: dict[str, Tensor] = {}
-        for number, (name, slots) in enumerate(zip(self.cell.children, self.plan.slots, strict=True)):
-            rows = slots[first:end]
-            h = self.states[0].index_select(0, rows)
-            if S is not None:
-                turned = self.w[f"weight_{name}"].t()
-                S = S.addmm_(h, turned) if number else torch.addmm(S, h, turned)
-            for place, s in enumerate(self.cell.state):
-                if f"child_{s}_{name}" in self.inner.children:
-                    found[f"child_{s}_{name}"] = h if place == 0 else self.states[place].index_select(0, rows)
-        return S, None, found
+        for number, s in enumerate(self.cell.state):
+            names = [name for name in self.cell.children if f"child_{s}_{name}" in self.inner.children]
+            if not names:
+                continue
+            beside = h if number == 0 and h is not None else self.below(number, first, end)
+            parts = dict(zip(self.cell.children, beside.chunk(len(self.cell.children), 1), strict=True))
+            found |= {f"child_{s}_{name}": parts[name] for name in names}
+        return found
 
     def all_alike(
         self, k: int, base: Tensor | None, base_each: Tensor | None
@@ -167,10 +182,10 @@ class _Walk:
         S = E = None
         if base is not None:
             together = h.new_zeros(end - first, self.H).index_add_(0, parent, h)
-            own = base if len(base) == 1 else base[first - self.n0 : end - self.n0]
+            own = base if base.shape[0] == 1 else base[first - self.n0 : end - self.n0]
             S = torch.addmm(own, together, self.w["weight_sum"].t())
         if base_each is not None:
-            own = base_each if len(base_each) == 1 else base_each.index_select(0, parent + (first - self.n0))
+            own = base_each if base_each.shape[0] == 1 else base_each.index_select(0, parent + (first - self.n0))
             E = torch.addmm(own, h, self.w["weight_each"].t())
         children = {
             f"child_{s}": h if number == 0 else self.states[number].index_select(0, rows)
@@ -210,8 +225,7 @@ class _Walk:
             rows = dict.fromkeys(self.inner.children, self.plan.tree.child[begin:stop])
         else:
             first, end = (row - self.n0 for row in self.plan.levels[k])
-            slots = dict(zip(self.cell.children, self.plan.slots, strict=True))
-            rows = {name: slots[name.split("_")[2]][first:end] for name in self.inner.children}
+            return self.named(first, end)
         return {
             name: self.states[self.cell.state.index(name.split("_")[1])].index_select(0, of)
             for name, of in rows.items()
@@ -255,9 +269,11 @@ class _Walk:
                     grads[number].index_add_(0, rows, below[f"child_{s}"])
             return
         first, end = (row - self.n0 for row in self.plan.levels[k])
+        if self.side_by_side is not None:
+            rows = self.plan.placed[first:end].flatten()
+            grads[0].index_add_(0, rows, torch.mm(D, self.side_by_side).view(rows.shape[0], self.H))
         for name, slots in zip(self.cell.children, self.plan.slots, strict=True):
             rows = slots[first:end]
-            grads[0].index_add_(0, rows, torch.mm(D, self.w[f"weight_{name}"]))
             for number, s in enumerate(self.cell.state):
                 if f"child_{s}_{name}" in below:
                     grads[number].index_add_(0, rows, below[f"child_{s}_{name}"])
@@ -272,8 +288,9 @@ class _Walk:
         if cell.node_gates:
             self.of_input(cell.node_gates, D, slice(n0, None), D[later], found, dx)
         if not self.plan.each:
-            for name, rows in zip(cell.children, self.plan.slots, strict=True):
-                found[f"weight_{name}"].addmm_(D.t(), h.index_select(0, rows))
+            of_all = torch.mm(D.t(), self.below(0, 0, self.N - n0))
+            for name, part in zip(cell.children, of_all.chunk(len(cell.children), 1), strict=True):
+                found[f"weight_{name}"] += part
         else:
             below = h.index_select(0, tree.child)
             parent = tree.parent - n0

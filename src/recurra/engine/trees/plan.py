@@ -64,3 +64,8 @@ class Plan:
         slots = torch.full((places, inner), self.tree.nodes, device=parent.device)
         slots[place, parent - self.leaves] = self.tree.child
         return slots
+
+    @cached_property
+    def placed(self) -> Tensor:
+        """[N - leaves, places] The same, the children of one node side by side."""
+        return self.slots.t().contiguous()

@@ -6,7 +6,7 @@ The products are the engine's: `forward` is given the pre-activations as columns
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -61,8 +61,8 @@ class _Writer:
         after = (*derivation.recomputed, *derivation.backward)
         again = {n for st in after for n in names_out(st)}
         read = {n for st in after for n in names_in(st)}
-        self.gates = {f"a_{g}": f"S{_columns(k)}" for k, g in enumerate(self.cell.node_gates)}
-        self.gates |= {f"a_{g}": f"E{_columns(k)}" for k, g in enumerate(self.cell.child_gates)}
+        self.gates = {f"a_{g}": f"S_{k}" for k, g in enumerate(self.cell.node_gates)}
+        self.gates |= {f"a_{g}": f"E_{k}" for k, g in enumerate(self.cell.child_gates)}
         self.saved = tuple(sorted((read - again) & (made | self.gates.keys())))
         self.lines = Lines(self.spell, self.narrow, 1)
         self.places = dict(self.gates)
@@ -83,10 +83,17 @@ class _Writer:
         """`forward(S, E, children, masks, w, states, parent, H) → saved`; writes the new states [n, H] to `states`."""
         todo = list(self.derivation.forward)
         self.activate(todo)
+        self.apart("S", self.cell.node_gates)
+        self.apart("E", self.cell.child_gates)
         for st in todo:
             self.statement(st)
         saved = "".join(f"{self.spell(name)}, " for name in self.saved)
         return ["def forward(S, E, children, masks, w, states, parent, H):", *self.lines.lines, f"    return ({saved})"]
+
+    def apart(self, slab: str, gates: Sequence[str]) -> None:
+        """The columns of each gate by a name of their own."""
+        if gates:
+            self.lines(f"{''.join(f'{slab}_{k}, ' for k in range(len(gates)))}= {slab}.chunk({len(gates)}, 1)")
 
     def activate(self, todo: list[Statement]) -> None:
         """Functions of single pre-activations that nothing else reads, in place, neighbouring columns at once."""
@@ -134,12 +141,13 @@ class _Writer:
         self.places |= {f"g_{s}": f"grads[{k}]" for k, s in enumerate(cell.state)}
         copies = []
         for slab, gates in (("D", cell.node_gates), ("DE", cell.child_gates)):
+            self.apart(slab, gates)
             for k, gate in enumerate(gates):
                 name = gradients.pop(f"a_{gate}")
                 if name in self.places or name in cell.state:  # two gates with one gradient, or one that arrives
-                    copies.append(f"    {slab}{_columns(k)}.copy_({self.spell(name)})")
+                    copies.append(f"    {slab}_{k}.copy_({self.spell(name)})")
                 else:
-                    self.places[name] = f"{slab}{_columns(k)}"
+                    self.places[name] = f"{slab}_{k}"
         for st in (*self.derivation.recomputed, *self.derivation.backward):
             self.statement(st)
         leaves = {leaf: self.spell(name) for leaf, name in gradients.items()}
@@ -152,10 +160,6 @@ class _Writer:
             *copies,
             f"    return {{{below}}}, {{{own}}}",
         ]
-
-
-def _columns(k: int) -> str:
-    return f"[:, {k} * H:{k + 1} * H]"
 
 
 def _alike(one: Pointwise, other: Pointwise | None) -> bool:

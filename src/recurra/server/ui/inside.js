@@ -4,13 +4,13 @@ import { heatMap, lineChart, MOST } from "./charts.js";
 import { h, number, percent, table } from "./dom.js";
 import { Written } from "./written.js";
 
-const TITLES = { mutations: "What a change of a base would do", gradient_flow: "Gradient flow", gates: "Gates", next_symbols: "Next symbols", alignment: "Attention of the decoder", self_attention: "Self-attention" };
+const TITLES = { mutations: "What a change of a base would do", tree_reach: "How far errors reach down", gradient_flow: "Gradient flow", gates: "Gates", next_symbols: "Next symbols", alignment: "Attention of the decoder", self_attention: "Self-attention" };
 
 const where = one => `layer ${one.layer}, ${one.direction}`;
 const arrow = one => `${one.layer}${one.direction === "backwards" ? "←" : "→"}`;
 
 export function findings(found) {
-  const parts = [mutations(found.mutations), flow(found.gradient_flow), gates(found), units(found), expected(found.next_symbols), alignment(found.alignment), heads(found.self_attention)];
+  const parts = [mutations(found.mutations), reachDown(found.tree_reach), flow(found.gradient_flow), gates(found), units(found), expected(found.next_symbols), alignment(found.alignment), heads(found.self_attention)];
   const left = Object.entries(found.left_out);
   if (left.length) {
     parts.push([h("details", {}, h("summary", {}, "What does not apply to this model"),
@@ -26,6 +26,16 @@ function mutations(found) {
     h("h3", {}, TITLES.mutations),
     h("p", { class: "soft" }, `Each column is a base, each row what it is changed to. Orange: then the label's log-odds would be higher, blue: lower; the strongest colour is ${number(found.largest)} nats.`),
     heatMap(found.letters, found.tokens.slice(0, MOST), scaled, TITLES.mutations, { signed: true }),
+    h("p", {}, found.conclusion),
+  ];
+}
+
+function reachDown(found) {
+  if (!found) return [];
+  return [
+    h("h3", {}, TITLES.tree_reach),
+    h("p", { class: "soft" }, "How much of the error at the root arrives at nodes so many below it."),
+    lineChart([{ name: "", values: found.shares, colour: 0 }], "nodes below the root", "share of ‖∂L/∂h‖", { log: true }),
     h("p", {}, found.conclusion),
   ];
 }

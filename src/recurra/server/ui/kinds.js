@@ -143,9 +143,20 @@ const KINDS = {
   tree(part) {
     const node = one => h("li", {}, h("b", {}, one.label), (one.p ?? null) !== null && h("span", { class: "soft" }, ` ${percent(one.p)}`),
       one.token !== undefined && h("bdi", {}, ` ${one.token}`), one.children && h("ul", {}, one.children.map(node)));
-    return h("ul", { class: "tree" }, node(part.tree));
+    return h("div", {}, h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "drawing" }, branches(part)),
+      h("details", {}, h("summary", {}, "As a list"), h("ul", { class: "tree" }, node(part.tree))));
   },
 };
+
+// Every node on the colour of its label, the paler the less sure; the words in a line at the foot.
+function branches({ nodes, width, height }) {
+  const lines = nodes.filter(one => one.up).map(one => s("path", { class: "branch", d: `M${one.up[0]} ${one.up[1]}L${one.x} ${one.y}` }));
+  const marks = nodes.flatMap(one => [
+    s("g", {}, s("title", {}, one.title), s("rect", { class: "node", x: one.x - one.wide / 2, y: one.y - 9, width: one.wide, height: 18, rx: 9, fill: one.colour }),
+      s("text", { x: one.x, y: one.y + 4, "text-anchor": "middle", class: "inside", "--on": one.ink }, one.text)),
+    one.word !== null && s("text", { x: one.x, y: one.y + 23, "text-anchor": "middle" }, one.word)]);
+  return s("svg", { class: "branches", viewBox: `-4 -4 ${width + 8} ${height + 8}`, width: width + 8, height: height + 8, role: "img", "aria-label": `A tree of ${nodes.length} nodes` }, ...lines, ...marks.filter(Boolean));
+}
 
 // Bytes of grey or coloured pixels, as a canvas takes them.
 function pixels(packed, width, height, depth) {
