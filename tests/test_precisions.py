@@ -135,6 +135,14 @@ def lines(folder: Path) -> list[Path]:
     return [folder / "lines"]
 
 
+def described(folder: Path) -> Path:
+    rows = []
+    for k in range(24):
+        (folder / f"{k}.png").write_bytes(PNG)
+        rows.append({"file": f"{k}.png", "captions": [f"{'ab'[k % 2]} wall", "a dark corner"]})
+    return write(folder / "captions.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
 def recordings(folder: Path) -> Path:
     draw = np.random.default_rng(0)
     for k in range(24):
@@ -170,6 +178,7 @@ FILES: dict[str, Callable[[Path], Path | list[Path]]] = {
     "activity": movements,
     "pixels": pictures,
     "line-reader": lines,
+    "caption": described,
     "spoken-digits": recordings,
     "dna": sequences,
     "transcribe": recordings,

@@ -147,6 +147,21 @@ class ChangesTime(Protocol):
     """Whether it has, as it is set; known before `build`."""
 
 
+@runtime_checkable
+class ReadsRegions(Protocol):
+    """An embedder that gives the core regions of a picture as its steps, row by row from the top left."""
+
+    pixels: int
+    """How high and wide a region is, as it is set; known before `build`."""
+
+
+def regions_of(embedder: Any, codec: Any) -> tuple[int, int] | None:
+    """How many regions, (rows, columns), an embedder makes of what a codec encodes; None of one that makes none."""
+    if not isinstance(embedder, ReadsRegions):
+        return None
+    return codec.side // embedder.pixels, codec.side // embedder.pixels
+
+
 def changes_time(embedder: Any) -> bool:
     """Whether the core reads other steps than those of the input."""
     return isinstance(embedder, ChangesTime) and embedder.changes_time

@@ -280,7 +280,7 @@ def test_systems() -> None:
     """The community's cuts: other rows of one file, other columns of one file."""
     silverbox = find_set("silverbox")
     (train,), (test,) = silverbox.train, silverbox.test
-    assert isinstance(train, ReadAs) and isinstance(test, ReadAs) and train.path == test.path
+    assert isinstance(train, ReadAs) and isinstance(test, ReadAs) and train.paths == test.paths
     assert (train.settings["rows"], test.settings["rows"]) == ("40650:105712", "105712:127400")
     assert set_reader("silverbox") == {"kind": "signals", "inputs": ["V1"], "outputs": ["V2"]}
     tanks, reader = find_set("cascaded-tanks"), registry.construct("reader", set_reader("cascaded-tanks") or {})

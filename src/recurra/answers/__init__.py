@@ -13,6 +13,7 @@
 | `drawing` | `Drawing` | the lines that a pen draws |
 | `roll` | `Roll` | which of some rows sound or act at each step |
 | `tree` | `Tree` | a tree over tokens |
+| `caption` | `Caption` | what is said of a picture, with other hypotheses and where in it each word looked |
 | `transcript` | `Transcript` | what is said in a sound or written in a picture, symbol by symbol where it comes from |
 """
 
@@ -21,6 +22,7 @@ from recurra.answers.answer import Part as Part
 from recurra.answers.answer import Unknown as Unknown
 from recurra.answers.answer import notes_of as notes_of
 from recurra.answers.answer import one_line as one_line
+from recurra.answers.caption import Caption as Caption
 from recurra.answers.choices import Blank as Blank
 from recurra.answers.choices import Choices as Choices
 from recurra.answers.drawing import Drawing as Drawing
@@ -50,5 +52,6 @@ KINDS = (
     "roll",
     "tree",
     "transcript",
+    "caption",
 )
 """All kinds of parts. The page draws each of them; another kind is not drawn."""

@@ -42,8 +42,8 @@ class Picture:
     def page(self) -> dict[str, Any]:
         return {
             "shape": list(self.pixels.shape),
-            "pixels": _packed(self.pixels),
-            "frames": [_packed(frame) for frame in self.frames],
+            "pixels": packed(self.pixels),
+            "frames": [packed(frame) for frame in self.frames],
             "caption": self.caption,
         }
 
@@ -53,7 +53,7 @@ def _shade(block: NDArray[np.floating[Any]]) -> str:
     return SHADES[int(share * (len(SHADES) - 1) + 0.5)]
 
 
-def _packed(pixels: NDArray[np.floating[Any]]) -> str:
+def packed(pixels: NDArray[np.floating[Any]]) -> str:
     """A byte for each number, rows first, in base64."""
     shades = (np.clip(np.nan_to_num(pixels), 0, 1) * 255).round().astype(np.uint8)
     return base64.b64encode(shades.tobytes()).decode("ascii")

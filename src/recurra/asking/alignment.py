@@ -14,15 +14,21 @@ from recurra.data.fields import Codecs
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.model import Model
 from recurra.nn.softmax import IGNORED
-from recurra.types import Batch, Lengths
+from recurra.types import Batch, Lengths, regions_of
 
 
 def attention(model: Model, batch: Batch, hypotheses: Sequence[tuple[int, Hypothesis]]) -> list[Tensor]:
     """How much each symbol of a hypothesis looks at each of its source, [U + 1, T + 1]: the last of both is the end
-    mark; for hypotheses beside the rows of the batch whose sources they are for."""
+    mark; of a picture at each of its regions, [U + 1, R], none of which is a mark. For hypotheses beside the rows of
+    the batch whose sources they are for."""
     end: int = model.task.end
+    grid = regions_of(model.embedder, model.codecs["input"])
     rows = torch.tensor([row for row, _ in hypotheses], device=batch.fields["input"].device)
-    fields = {name: values.t()[:, rows].t() for name, values in batch.fields.items() if name != "target"}
+    fields = {
+        name: values.transpose(0, 1)[:, rows].transpose(0, 1)
+        for name, values in batch.fields.items()
+        if name != "target"
+    }
     T, lengths = fields["input"].shape[1], batch.structure.values
     lengths = torch.full_like(rows, T) if lengths is None else lengths[rows]
     target = rows.new_full((1 + max(len(one.tokens) for _, one in hypotheses), len(rows)), IGNORED)  # [U, N]
@@ -30,13 +36,15 @@ def attention(model: Model, batch: Batch, hypotheses: Sequence[tuple[int, Hypoth
         target[: len(one.tokens) + 1, n] = target.new_tensor([*one.tokens, end])
     asked = Batch({**fields, "target": target.t()}, Lengths(lengths))
     found = model.task.alignment(model.embedder, model.core, asked)  # [N, U, T]
-    sizes = zip(found, lengths.tolist(), hypotheses, strict=True)
+    there = lengths.tolist() if grid is None else [grid[0] * grid[1]] * len(rows)
+    sizes = zip(found, there, hypotheses, strict=True)
     return [looks[: len(one.tokens) + 1, :length] for looks, length, (_, one) in sizes]
 
 
-def looked_at(weights: Tensor) -> tuple[int, ...]:
-    """The place in the source that each symbol looks at most, end marks left out; an empty source has its own at 0."""
-    places: list[int] = weights[:-1, : max(1, weights.shape[1] - 1)].argmax(1).tolist()
+def looked_at(weights: Tensor, ended: bool = True) -> tuple[int, ...]:
+    """The place in the source that each symbol looks at most, end marks left out; an empty source has its own at 0.
+    `ended`: whether the source has such a mark."""
+    places: list[int] = weights[:-1, : max(1, weights.shape[1] - ended)].argmax(1).tolist()
     return tuple(places)
 
 

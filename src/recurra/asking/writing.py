@@ -21,7 +21,7 @@ from recurra.decoding.search import Search, longest_of
 from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.tasks.writing import Constrains, Written, aligns, copies
-from recurra.types import Batch, Example
+from recurra.types import Batch, Example, regions_of
 
 
 def write(
@@ -121,8 +121,9 @@ def _written(
     """Hypotheses as text; those with unknown symbols, or all where it is asked, are read by the model once more."""
     codec: Any = model.codecs["target"]
     asked_for = search.alignment or search.attention
+    grid = regions_of(model.embedder, model.codecs["input"])
     flat = [(row, one) for row, several in enumerate(hypotheses) for one in several]
-    beyond = [asked_for and cells is not None and _cells(one, examples[row]) > cells for row, one in flat]
+    beyond = [asked_for and cells is not None and _cells(one, examples[row], grid) > cells for row, one in flat]
     asked = [
         k
         for k, (_, one) in enumerate(flat)
@@ -135,18 +136,20 @@ def _written(
     found: list[list[Written]] = [[] for _ in hypotheses]
     for k, (row, one) in enumerate(flat):
         tokens = examples[row]["tokens"]
-        places = looked_at(looks[k]) if k in looks else None
+        places = looked_at(looks[k], grid is None) if k in looks else None
         text, unknown = written_text(codec, one.tokens, places, tokens)
         if beyond[k]:
             found[row].append(Written(text, one, unknown, beyond_cells=True))
         elif asked_for and places is not None:
-            words = aligned_words(model.codecs, sources[row, : len(tokens)].tolist(), one.tokens, places)
-            found[row].append(Written(text, one, unknown, places, words, looks[k]))
+            words: list[tuple[str, list[str]]] = []  # of a picture no words
+            if grid is None:
+                words = aligned_words(model.codecs, sources[row, : len(tokens)].tolist(), one.tokens, places)
+            found[row].append(Written(text, one, unknown, places, words, looks[k], grid))
         else:
             found[row].append(Written(text, one, unknown))
     return found
 
 
-def _cells(one: Hypothesis, example: Example) -> int:
+def _cells(one: Hypothesis, example: Example, grid: tuple[int, int] | None) -> int:
     """Numbers that say how much each symbol of a hypothesis looks at each of its source."""
-    return (len(one.tokens) + 1) * (len(example["tokens"]) + 1)
+    return (len(one.tokens) + 1) * (len(example["tokens"]) + 1 if grid is None else grid[0] * grid[1])

@@ -54,8 +54,8 @@ class Frequent:
     ) -> Iterator[Row]:
         """Count the targets of `train` ("target" or "targets", or "transcript") and answer `test`."""
         field = "transcript" if train and "transcript" in train[0] else "target"
-        if field == "target":
-            _check("frequent", train, test)
+        if not train:
+            raise _nothing("frequent")
         check_fields("frequent", "training", train, field, "targets")
         counts = Counter(target for example in train for target in example.get("targets", [example.get(field)]))
         best = min(counts, key=lambda target: (-counts[target], target))
@@ -174,7 +174,11 @@ def _pairs(train: Sequence[Example]) -> Iterator[tuple[str, str]]:
 def _check(baseline: str, train: Sequence[Example], test: Sequence[Example]) -> None:
     """Raise DataError where there are no training examples, or an example lacks what it is to be learnt from."""
     if not train:
-        raise DataError(f"{baseline}: no training examples, expected at least 1. Is the training file empty?")
+        raise _nothing(baseline)
     check_fields(baseline, "training", train, "source")
     check_fields(baseline, "training", train, "target", "targets")
     check_fields(baseline, "test", test, "source")
+
+
+def _nothing(baseline: str) -> DataError:
+    return DataError(f"{baseline}: no training examples, expected at least 1. Is the training file empty?")

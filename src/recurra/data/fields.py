@@ -231,9 +231,9 @@ class Codecs(Mapping[str, Any]):
         codec, end = self[name], self.ends.get(name)
         if isinstance(codec, EncodesMany):
             parts = (values[begin : begin + AT_ONCE] for begin in range(0, len(values), AT_ONCE))
-            arrays = (array for part in parts for array in codec.encode_all(part))
+            arrays: Iterator[NDArray[Any]] = (array for part in parts for array in codec.encode_all(part))
         else:
-            arrays = (_encoded(codec, value, example) for value, example in zip(values, examples, strict=True))
+            arrays = _one_by_one(codec, values, examples)
         return arrays if end is None else (np.append(array, np.int64(end)) for array in arrays)
 
     def _along(self, name: str, array: NDArray[Any], encoded: Mapping[str, Any]) -> NDArray[Any]:
@@ -292,6 +292,16 @@ def readers_of(*fields: str) -> list[str]:
         for name in registry.names("reader")
         if name != "auto" and {*fields} & {*getattr(registry.find("reader", name), "fields", ())}
     ]
+
+
+def _one_by_one(codec: Codec, values: Sequence[Any], examples: Sequence[Example]) -> Iterator[NDArray[Any]]:
+    """The arrays of values; of one that comes twice in a row, as pictures with captions do, one array."""
+    last: Any = None
+    array: Any = None
+    for value, example in zip(values, examples, strict=True):
+        if array is None or value is not last:
+            last, array = value, _encoded(codec, value, example)
+        yield array
 
 
 def _encoded(codec: Codec, value: Any, example: Example) -> NDArray[Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recurra.data.as_arrays import array_in
+from recurra.data.resized import averages, picture_in
 from recurra.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,8 +16,6 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Of red, green and blue in grey, as in ITU-R BT.601."""
 FAINTEST = 8.0
 """Levels of 255 between background and ink, at least; where there are fewer a picture is blank."""
-KEPT_PIXELS = 512
-"""Pixels of a row up to which what they are averaged by is kept, half a megabyte each at most."""
 
 
 def columns_of(
@@ -36,7 +33,7 @@ def columns_of(
         )
     dark = ink == "dark" or (ink == "auto" and _is_dark(grey))
     drawn = 255 - grey if dark else grey
-    lines = _weights(H, height) @ drawn @ _weights(W, width).T  # [height, width]
+    lines = averages(H, height) @ drawn @ averages(W, width).T  # [height, width]
     columns = (_levels(lines) if stretch else lines / 255).T
     if reads == "right-to-left":
         columns = columns[::-1]
@@ -56,40 +53,11 @@ def _levels(ink: NDArray[np.floating]) -> NDArray[np.floating]:
 
 def _grey(value: Any) -> NDArray[np.float32]:
     """A picture in grey, 0 to 255."""
-    array = array_in(value)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
-        raise DataError(
-            f"{array.dtype.name} of the shape {list(array.shape)}, expected a picture: uint8 [height, width], or "
-            "[height, width, 3] in colour."
-        )
-    if not array.size:
-        raise DataError(f"a picture of {array.shape[1]} × {array.shape[0]} pixels, which is none.")
-    grey = array.astype(np.float32)
-    return grey if array.ndim == 2 else np.asarray(grey @ LUMA, np.float32)
+    grey = picture_in(value).astype(np.float32)
+    return grey if grey.ndim == 2 else np.asarray(grey @ LUMA, np.float32)
 
 
 def _is_dark(grey: NDArray[np.float32]) -> bool:
     """Whether ink is darker than what it is on: than the border, which seldom has any."""
     border = np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
     return bool(np.median(border) >= grey.mean())
-
-
-def _weights(pixels: int, wanted: int) -> NDArray[np.float32]:
-    """`_averages`, kept where many pictures are likely to be of that size."""
-    return _remembered(pixels, wanted) if pixels <= KEPT_PIXELS else _averages(pixels, wanted)
-
-
-@lru_cache(maxsize=512)
-def _remembered(pixels: int, wanted: int) -> NDArray[np.float32]:
-    return _averages(pixels, wanted)
-
-
-def _averages(pixels: int, wanted: int) -> NDArray[np.float32]:
-    """How much of each of so many pixels in a row is in each of those wanted, [wanted, pixels], a sum of 1 each: a
-    triangle about its middle, as wide as two pixels of the coarser of the two."""
-    ratio = pixels / wanted
-    middle = (np.arange(wanted) + 0.5) * ratio - 0.5
-    far = np.abs(np.arange(pixels)[None] - middle[:, None]) / max(1.0, ratio)
-    near = np.maximum(0, 1 - far)
-    found: NDArray[np.float32] = (near / near.sum(1, keepdims=True)).astype(np.float32)
-    return found

@@ -48,9 +48,9 @@ class Marked:
 
 @dataclass(frozen=True)
 class ReadAs:
-    """A file that a reader with settings of its own reads: other columns, some rows."""
+    """Files that a reader with settings of its own reads together: other columns, some rows."""
 
-    path: Path
+    paths: tuple[Path, ...]
     settings: Mapping[str, Any]
     """Of the reader, its kind among them."""
 
@@ -149,7 +149,7 @@ def find_set(name: str) -> DataSet:
         groups = described["groups"]
         parts = {part: tuple(Marked(f, part, tuple(groups[part])) for f in files["train"]) for part in groups}
     for part, own in described.get("reading", {}).items():
-        parts[part] = tuple(ReadAs(file, {**described["reader"], **own}) for file in files[part])
+        parts[part] = (ReadAs(files[part], {**described["reader"], **own}),)
     if lists:
         parts = {part: (Listed(files["train"][0], lists[part][0]),) for part in PARTS}
     fractions = described.get("fractions")
@@ -181,7 +181,7 @@ def read_sources(sources: Iterable[Source], reader: Reader) -> Iterator[Example]
             if isinstance(source, Lines):
                 yield from _chosen(source, reader)
             elif isinstance(source, ReadAs):
-                yield from construct("reader", source.settings).read(source.path)
+                yield from construct("reader", source.settings).read(*source.paths)
             elif isinstance(source, Marked):
                 yield from filter(source.holds, reader.read(source.path))
             elif isinstance(source, Listed):

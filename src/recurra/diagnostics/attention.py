@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from recurra.errors import ConfigError
 from recurra.model import Model
 from recurra.nn.watch import LayerTrace, Watched
 from recurra.tasks.writing import Aligns
+from recurra.types import regions_of
 
 Weights = NDArray[np.float64]
 
@@ -30,6 +32,10 @@ class AttentionMap:
     """[rows, columns]."""
     own_answer: bool = False
     """Whether the rows are the model's own translation."""
+    regions: tuple[int, int] | None = None
+    """Where the columns are regions of a picture, row by row: how many rows and columns of them there are."""
+    picture: NDArray[np.uint8] | None = None
+    """That picture [H, W, 3], as it is read."""
 
     @property
     def entropy(self) -> float:
@@ -46,6 +52,8 @@ class AttentionMap:
     def as_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
         found: dict[str, Any] = plain(self)
+        for name in ("picture",) if self.regions else ("picture", "regions"):
+            del found[name]
         return found | {"entropy": self.entropy, "largest": self.largest}
 
 
@@ -65,18 +73,25 @@ class SelfAttention:
 def alignment(model: Model, source: Given) -> AttentionMap:
     """Where a decoder looks as it writes: rows are the target's symbols, columns the source's, ∎ marks their ends.
 
-    `source`: a text, its tokens, or {"source": …, "target": …}; without a target it is the model's own, the likeliest
-    symbol at every step. Raises `ConfigError` for a model without a decoder or a decoder without attention.
+    `source`: a text, its tokens, or {"source": …, "target": …}; without a target, and of a picture, it is the model's
+    own, the likeliest symbol at every step. Raises `ConfigError` for a model without a decoder, or a decoder without
+    attention.
     """
     if not isinstance(model.task, Aligns):
         raise ConfigError(
             "this model writes no target, so nothing is aligned. Look at the gates, or, of a Transformer, at the "
             "self-attention."
         )
-    reading, parts = read(model, source, answered=True), frozen_copy(model)
+    grid = regions_of(model.embedder, model.codecs["input"])
+    if grid is not None and isinstance(source, Mapping):
+        names = model.codecs.fields["input"].of
+        source = {name: value for name, value in source.items() if name in names}
+    reading, parts = read(model, source, answered=True, by_step=grid is None), frozen_copy(model)
     with torch.no_grad():
         found = parts.task.alignment(parts.embedder, parts.core, reading.batch())[0]  # [U, T]
-    return AttentionMap(reading.target, reading.tokens, found.double().cpu().numpy(), reading.own_answer)
+    seen = None if grid is None else model.codecs["input"].decode(reading.encoded["input"])
+    weights = found.double().cpu().numpy()
+    return AttentionMap(reading.target, reading.tokens, weights, reading.own_answer, grid, seen)
 
 
 def self_attention(model: Model, text: Given) -> tuple[SelfAttention, ...]:

@@ -24,7 +24,7 @@ from recurra.model import Model
 from recurra.tasks.contract import Prepares, ReadsTrees
 from recurra.tasks.options import make_options
 from recurra.tasks.writing import Starts
-from recurra.types import IGNORED, Batch, Example, changes_time
+from recurra.types import IGNORED, Batch, Example, changes_time, regions_of
 
 Given = str | Sequence[str] | Example
 """A text, its tokens, or an example with fields such as "source" and "target", "tokens" and "tags"."""
@@ -87,7 +87,8 @@ def read(model: Model, given: Given, answered: bool = False, by_step: bool = Tru
     if isinstance(task, Prepares):
         (example,), _ = task.prepare([codecs.tokenised(example)])
     encoded, layouts = codecs.encode(example), dict(codecs.layouts)
-    tokens = _tokens(codecs, example, encoded)
+    grid = regions_of(model.embedder, codecs["input"])
+    tokens = _tokens(codecs, example, encoded) if grid is None else region_names(*grid)
     if registry.find("batching", model.config["batching"]["kind"]).in_pieces and "target" not in codecs.fields:
         encoded["target"] = _behind(encoded["input"])
         layouts["target"] = replace(layouts["input"], padding=IGNORED)
@@ -102,6 +103,11 @@ def read(model: Model, given: Given, answered: bool = False, by_step: bool = Tru
     if isinstance(task, Starts) and "target" in found.encoded and hasattr(codecs["target"], "pieces"):
         found = replace(found, target=(*codecs["target"].pieces(found.encoded["target"][:-1]), END))
     return found
+
+
+def region_names(rows: int, columns: int) -> tuple[str, ...]:
+    """What the regions of a picture are called, row by row: "1, 1" is at the top left."""
+    return tuple(f"{row}, {column}" for row in range(1, rows + 1) for column in range(1, columns + 1))
 
 
 def _tokens(codecs: Any, example: Example, encoded: Mapping[str, Any]) -> tuple[str, ...]:
@@ -131,8 +137,10 @@ def _own(model: Model, batch: Batch, example: Example, missing: Sequence[str]) -
         source = batch.fields["input"]
         state = task.start(model.embedder, model.core, batch)
         step = partial(task.step, model.embedder, model.core)
-        longest = longest_of(Search(beam=1), source.shape[1])
-        (written,) = greedy(step, state, source.new_full((1,), end), end=end, longest=longest)
+        longest = (
+            longest_of(Search(beam=1), source.shape[1]) if hasattr(codecs["input"], "symbols") else source.shape[1]
+        )
+        (written,) = greedy(step, state, torch.full((1,), end, device=source.device), end=end, longest=longest)
         return {"target": np.array([*written.tokens, end], np.int64)}
     asked = task.ask(model.embedder, model.core, batch)
     shown = {**example, "tokens": list(_tokens(codecs, example, {"input": batch.fields["input"][0].cpu().numpy()}))}

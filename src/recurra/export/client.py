@@ -24,9 +24,10 @@ VOCABULARIES = {
     "bases": "bases",
     "log-mel": "sounds",
     "line-image": "pictures",
+    "picture": "squares",
 }
 """By kind: the module that a vocabulary, or a file, is read with."""
-OF_FILES = {"log-mel": "recording.wav", "line-image": "line.png"}
+OF_FILES = {"log-mel": "recording.wav", "line-image": "line.png", "picture": "picture.jpg"}
 """Those of files, whose names the program is given: such a name."""
 OURS = re.compile(r"^from (recurra\.[\w.]+) import .*\n", re.MULTILINE)
 FUTURE = "from __future__ import annotations\n"

@@ -52,7 +52,11 @@ class Asked:
         return found
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        feeds = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in inputs.items() if name in self.inputs}
+        feeds: dict[str, Any] = {
+            name: np.ascontiguousarray(tensor.numpy(), NUMPY[self.inputs[name].type])
+            for name, tensor in inputs.items()
+            if name in self.inputs
+        }
         said = self.session.run(None, feeds)
         return {name: torch.from_numpy(value) for name, value in zip(self.outputs, said, strict=True)}
 

@@ -190,9 +190,16 @@ def _writer(model: Model) -> list[Part]:
 
 
 def _inputs(model: Model) -> Axes:
-    given = {"input": (*INPUTS["input"], *_width(model)), "lengths": INPUTS["lengths"]}
+    steps = _fixed(model) or "time"
+    given: dict[str, tuple[str | int, ...]] = {"input": ("batch", steps, *_width(model)), "lengths": INPUTS["lengths"]}
     given |= {name: axes for codec in _laying(model) for name, axes in codec.axes.items()}
     return given | {name: _axes(model, name) for name in _beside(model)}
+
+
+def _fixed(model: Model) -> int:
+    """Steps of an input of which all have as many, a picture's rows; 0 of another."""
+    shape = model.codecs["input"].shape
+    return shape[0] or 0 if shape else 0
 
 
 def _beside(model: Model) -> list[str]:
@@ -227,9 +234,13 @@ def _width(model: Model) -> tuple[int, ...]:
 
 def _draw(model: Model, random: np.random.Generator, batch: int, time: int) -> Feeds:
     """Random symbols in sequences of random lengths, an empty one among them where there are several."""
+    fixed = _fixed(model)
+    time = fixed or time
     lengths = random.integers(1, time + 1, batch)
     lengths[0] = time
-    if batch > 1:
+    if fixed:
+        lengths[:] = time
+    elif batch > 1:
         lengths[-1] = 0
     feeds: Feeds = {"input": _draw_input(model, random, (batch, time)), "lengths": lengths}
     for codec in _laying(model):
@@ -253,6 +264,8 @@ def _draw_input(model: Model, random: np.random.Generator, leading: tuple[int, .
     codec, field = model.codecs["input"], model.codecs.fields["input"]
     if hasattr(codec, "symbols"):
         return random.integers(0, codec.size + field.ended, leading)
+    if np.issubdtype(codec.dtype, np.integer):
+        return random.integers(0, 256, (*leading, *_width(model))).astype(np.float32)
     return random.normal(size=(*leading, *_width(model))).astype(np.float32)
 
 

@@ -14,6 +14,7 @@ from onnx import helper
 
 from recurra import checkpoint, storage
 from recurra.data.codecs import file as codec_file
+from recurra.data.codecs.contract import Opens
 from recurra.data.mark import mark_of
 from recurra.errors import ConfigError, DataError
 from recurra.export import CLIENT, CODECS, FEATURES, MODEL, README, STEP, check
@@ -96,7 +97,7 @@ def export(run: Any, out: Path, int8: bool = False) -> Export:
     for name in (STEP, FEATURES):
         if name not in files:
             storage.remove(out / name)  # of an earlier export of another run
-    codec_file.save(model.codecs.saved, out / CODECS)
+    codec_file.save(_codecs(model), out / CODECS)
     if lacking:
         storage.remove(out / CLIENT)
     else:
@@ -124,9 +125,15 @@ def _metadata(run: Any, name: str, int8: bool) -> dict[str, str]:
         **({"unknown": "copied"} if copies(run.model) else {}),
         "parameters": str(run.model.parameter_count),
         "run": checkpoint.fingerprint(run.model),
-        "vocabulary": mark_of(codec_file.records_of(run.model.codecs.saved)),
+        "vocabulary": mark_of(codec_file.records_of(_codecs(run.model))),
         "config": json.dumps(config, ensure_ascii=False),
     }
+
+
+def _codecs(model: Any) -> dict[str, Any]:
+    """Those that a client reads by: the saved ones, and that of files, also where it has learned nothing."""
+    codec = model.codecs["input"]
+    return {**({"input": codec} if isinstance(codec, Opens) else {}), **model.codecs.saved}
 
 
 def _as_written(out: Path, parts: Mapping[str, Part], int8: bool) -> dict[str, float]:

@@ -15,16 +15,20 @@ from numpy.typing import NDArray
 from recurra.figures.drawing import drawing
 
 WIDTH, HEIGHT = 600, 112
+GREY, COLOURED = 0, 2
+"""Kinds of PNG."""
 LETTER = 10
 """Room of a symbol below a picture."""
 
 
-def png(values: NDArray[np.floating[Any]]) -> bytes:
-    """A grey picture [H, W] of numbers from 0, black, to 1, white, as the bytes of a PNG file."""
-    grey = (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
-    H, W = grey.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in grey)  # each begins with its filter: none
-    parts = ((b"IHDR", struct.pack(">IIBBBBB", W, H, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
+def png(values: NDArray[Any]) -> bytes:
+    """A picture [H, W], grey, or [H, W, 3], coloured, as the bytes of a PNG file: bytes as they are, other numbers from
+    0, black, to 1, white."""
+    levels = values if values.dtype == np.uint8 else (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
+    H, W = levels.shape[:2]
+    rows = b"".join(b"\0" + row.tobytes() for row in np.ascontiguousarray(levels))  # each begins with its filter: none
+    head = struct.pack(">IIBBBBB", W, H, 8, GREY if levels.ndim == 2 else COLOURED, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     chunks = (
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
     )

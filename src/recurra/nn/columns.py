@@ -12,7 +12,7 @@ from recurra.errors import ConfigError
 from recurra.limits import check_layers, check_size
 from recurra.nn.distortions import Distortions
 from recurra.nn.dropout import dropout
-from recurra.nn.pictures import normed, rectified, until
+from recurra.nn.pictures import Block, until
 from recurra.nn.spectral import Spectral
 from recurra.registry import part
 from recurra.types import Batch, Lengths, Sizes
@@ -94,7 +94,7 @@ class ColumnEmbedder(nn.Module):
         before = 1
         self.blocks = nn.ModuleList()
         for C in self.channels:
-            self.blocks.append(_Block(before, C, self.depth, self.norm))
+            self.blocks.append(Block(before, C, self.depth, self.norm))
             before = C
         self.linear = nn.Linear(self.rows * before, self.size)
         return self
@@ -118,46 +118,3 @@ class ColumnEmbedder(nn.Module):
         x = x.permute(2, 0, 3, 1).flatten(2)  # [T, B, rows · C]
         x = dropout(self.linear(x), self.dropout, self.training)
         return x.transpose(0, 1), Lengths(None if lengths is None else there)
-
-
-class _Block(nn.Module):
-    """`depth` convolutions, from the second on added to what they read, and the largest of each `pooled` pixels.
-
-    Reads and gives [B, C, T, rows], zero behind the `ends` [B] of pictures.
-    """
-
-    def __init__(self, before: int, channels: int, depth: int, norm: str) -> None:
-        super().__init__()
-        self.first = _Convolution(before, channels, norm)
-        self.others = nn.ModuleList(_Convolution(channels, channels, norm) for _ in range(depth - 1))
-
-    def forward(self, x: Tensor, ends: Tensor, pooled: tuple[int, int]) -> Tensor:
-        sizes = [(1, 1)] * len(self.others) + [pooled]
-        x = self.first(x, ends, sizes[0])
-        for convolution, size in zip(self.others, sizes[1:], strict=True):
-            x = convolution(x, ends, size, x)
-        return x
-
-
-class _Convolution(nn.Module):
-    """relu(norm(w ∗ x)), with what is `added`, pooled: as `pictures.normed` says."""
-
-    def __init__(self, before: int, channels: int, norm: str) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(before, channels, 3, padding=1, bias=norm == "none")
-        self.norm = _PictureNorm(channels) if norm == "picture" else None
-
-    def forward(self, x: Tensor, ends: Tensor, pooled: tuple[int, int], added: Tensor | None = None) -> Tensor:
-        x = self.convolution(x)
-        if self.norm is None:
-            return rectified(x, ends, pooled, added)
-        return normed(x, ends, self.norm.weight, self.norm.bias, self.norm.eps, pooled, added)
-
-
-class _PictureNorm(nn.Module):
-    """The weights of `pictures.normed`."""
-
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
-        self.eps = eps

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.engine.bptt import readable
@@ -117,3 +117,46 @@ def _again(
         found = iter(torch.autograd.grad(y, wanted, grad, create_graph=graph))
     x_grad, weight_grad, bias_grad, added_grad = (next(found) if need else None for need in needs)
     return x_grad, None, weight_grad, bias_grad, added_grad, None, None
+
+
+class Block(nn.Module):
+    """`depth` convolutions, from the second on added to what they read, and the largest of each `pooled` pixels.
+
+    Reads and gives [B, C, T, rows], zero behind the `ends` [B] of pictures.
+    """
+
+    def __init__(self, before: int, channels: int, depth: int, norm: str) -> None:
+        super().__init__()
+        self.first = _Convolution(before, channels, norm)
+        self.others = nn.ModuleList(_Convolution(channels, channels, norm) for _ in range(depth - 1))
+
+    def forward(self, x: Tensor, ends: Tensor, pooled: tuple[int, int]) -> Tensor:
+        sizes = [(1, 1)] * len(self.others) + [pooled]
+        x = self.first(x, ends, sizes[0])
+        for convolution, size in zip(self.others, sizes[1:], strict=True):
+            x = convolution(x, ends, size, x)
+        return x
+
+
+class _Convolution(nn.Module):
+    """relu(norm(w ∗ x)), with what is `added`, pooled: as `normed` says."""
+
+    def __init__(self, before: int, channels: int, norm: str) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(before, channels, 3, padding=1, bias=norm == "none")
+        self.norm = _PictureNorm(channels) if norm == "picture" else None
+
+    def forward(self, x: Tensor, ends: Tensor, pooled: tuple[int, int], added: Tensor | None = None) -> Tensor:
+        x = self.convolution(x)
+        if self.norm is None:
+            return rectified(x, ends, pooled, added)
+        return normed(x, ends, self.norm.weight, self.norm.bias, self.norm.eps, pooled, added)
+
+
+class _PictureNorm(nn.Module):
+    """The weights of `normed`."""
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.eps = eps

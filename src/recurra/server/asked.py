@@ -17,6 +17,7 @@ from recurra.answers.notes import NOTHING
 from recurra.asking.examples import as_example
 from recurra.checkpoint import RunFolder
 from recurra.data.blanks import BLANK, count_blanks
+from recurra.data.codecs.contract import ReadsOneWay
 from recurra.errors import CheckpointError, NotCausal
 from recurra.runs.about import about
 from recurra.runs.run import Run
@@ -187,7 +188,7 @@ def writer(run: Run, open_session: Callable[[], Session]) -> tuple[Writer, dict[
     `open_session` gives a session of the run at its begin."""
     if writes(run):
         return Writer(lambda one: Prose(run.model, one.given, open_session() if has_parts(run) else None)), {}
-    if not isinstance(run.model.task, Starts):
+    if not isinstance(run.model.task, Starts) or run.of_files:
         return None
     search = run.options()
     usual = {name: getattr(search, name) for name in DRAWS if getattr(search, name) is not None}
@@ -216,6 +217,7 @@ def card(name: str, run: Run, limits: Limits) -> dict[str, Any]:
         "task": config["task"]["kind"],
         "continues": writes(run),
         "file": run.model.codecs["input"].forms[0] if run.of_files else None,
+        "drawn": isinstance(run.model.codecs["input"], ReadsOneWay),
         "description": about(run, report),
         "core": {each: config["core"][each] for each in CORE if each in config["core"]},
         "parameters": model.parameter_count,

@@ -47,6 +47,7 @@ class Card(BaseModel):
     file: str | None = Field(
         description='What it reads where an input is the bytes of a file in base64: "image", "sound".'
     )
+    drawn: bool = Field(description="Whether such a picture may be drawn by hand: a line of writing.")
     description: str = Field(description="What it is, of which data, how large, how long it was trained.")
     core: dict[str, Any]
     parameters: int

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra import registry
-from recurra.answers import Answer, Hypothesis, Pair
+from recurra.answers import Answer, Caption, Hypothesis, Pair
 from recurra.data.fields import Codecs
 from recurra.data.mandarin import load_pypinyin
 from recurra.data.readers.poems import MARKS, form_of, is_character, prompt, verses
@@ -23,6 +23,7 @@ from recurra.nn.decoder import Source
 from recurra.nn.frequencies import begin_at_frequencies
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
+from recurra.tasks.caption_scores import caption_scores
 from recurra.tasks.contract import Asker, Card
 from recurra.tasks.error_rates import exact_scores, pronunciation_scores
 from recurra.tasks.poem_scores import poem_report, poem_scores
@@ -44,6 +45,7 @@ KINDS: dict[str, tuple[tuple[str, Literal["min", "max"]], Card]] = {
         ("symbol_error_rate", "min"),
         Card("Transcribe", "A recording, a picture of a line, or numbers.", "", "transcriber"),
     ),
+    "captions": (("bleu_4", "max"), Card("Describe", "A picture.", "", "describer")),
     "poems": (
         ("nats_per_symbol", "min"),
         Card("Write", "The form and title of a poem, as in 7x4 春望, or a title alone.", "7x4 春望", "poet"),
@@ -92,7 +94,7 @@ class Transduce(nn.Module):
         tied: Literal["none", "output", "all"] = "none",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
-        scores: Literal["translation", "pronunciation", "exact", "poems", "transcripts"] = "translation",
+        scores: Literal["translation", "pronunciation", "exact", "poems", "transcripts", "captions"] = "translation",
         init_range: float | None = None,
     ) -> None:
         super().__init__()
@@ -135,6 +137,8 @@ class Transduce(nn.Module):
         """What a score may stand beside."""
         if self.scores == "transcripts":
             return ("warped-neighbour", "frequent")
+        if self.scores == "captions":
+            return ("frequent", "nearest-picture")
         return ("kneser-ney",) if self.scores == "poems" else ("copy", "frequent", "word-table")
 
     @property
@@ -318,7 +322,13 @@ class Transduce(nn.Module):
             tuple(example.get("references", ())),
             options.top is not None,
         )
-        return Answer((pair,))
+        if self.scores != "captions":
+            return Answer((pair,))
+        if looks is None:
+            return Answer((Caption(pair),))
+        codec = codecs["input"]
+        seen = codec.decode(codec.encode(example["image"]))
+        return Answer((Caption(pair, seen, found[0].regions),))
 
     def score(
         self, gold: Sequence[Example], predicted: Sequence[Mapping[str, Any]], codecs: Codecs | None = None
@@ -339,6 +349,8 @@ class Transduce(nn.Module):
         if self.scores == "transcripts":
             places = [str(example.get("place", f"example {n}")) for n, example in enumerate(gold, 1)]
             return transcription_scores([answers[0] for answers in allowed], said, places)
+        if self.scores == "captions":
+            return caption_scores(allowed, said)
         if self.scores == "exact":
             return exact_scores(allowed, said)
         sources = [example["source"] for example in gold]

@@ -13,7 +13,7 @@ from recurra.data.codecs.contract import Splits, Writes
 from recurra.data.fields import Codecs
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.tasks.scores import Scores
-from recurra.types import Batch, Example, changes_time
+from recurra.types import Batch, Example, changes_time, regions_of
 
 
 @runtime_checkable
@@ -47,6 +47,8 @@ class Written:
     """Its words with the words of the input they come from."""
     attention: Tensor | None = None
     """How much each of its symbols looks at each of the input, the end marks last."""
+    regions: tuple[int, int] | None = None
+    """Where the input is a picture that is read region by region: how many rows and columns of them there are."""
     beyond_cells: bool = False
     """Whether that was wanted, and would have been more than is computed."""
 
@@ -85,9 +87,12 @@ class Aligns(Protocol):
 
 
 def aligns(model: Any) -> bool:
-    """Whether a model can: its task does, and the core reads the steps that the input has, which are symbols."""
-    of_symbols = hasattr(model.codecs["input"], "symbols")
-    return isinstance(model.task, Aligns) and model.task.aligns and of_symbols and not changes_time(model.embedder)
+    """Whether a model can: its task does, and the core reads the steps that the input has, which are symbols; or
+    regions of a picture."""
+    if not (isinstance(model.task, Aligns) and model.task.aligns):
+        return False
+    of_symbols = hasattr(model.codecs["input"], "symbols") and not changes_time(model.embedder)
+    return of_symbols or regions_of(model.embedder, model.codecs["input"]) is not None
 
 
 @runtime_checkable

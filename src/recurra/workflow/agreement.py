@@ -24,10 +24,11 @@ GIVES = {
     "numbers": "sequences of numbers",
     "sounds": "recordings",
     "images": "pictures",
+    "captions": "pictures with captions",
 }
 """What the reader "auto" may be asked for."""
-LABELLED = ("numbers", "sounds", "images")
-"""Of these, examples with labels or transcripts, whose input is no text."""
+LABELLED = ("numbers", "sounds", "images", "captions")
+"""Of these, examples with labels, transcripts or captions, whose input is no text."""
 
 
 def check_agreement(config: Config, embedder: Any, core: Any, task: Any, baseline: bool = True) -> None:
@@ -195,12 +196,12 @@ def _check_reader(config: Config, task: Any) -> None:
                 f"reader.gives = {asked!r}, but the task {name!r} learns from {GIVES[wanted]}. Set reader.gives = "
                 f"{wanted!r}, or name the format: --set reader.kind={_example_of(wanted)}"
             )
-    learned = [field.of for field in task.fields.values() if field.learned]
-    missing = [of[0] for of in learned if not {*of} & {*found}]
+    learned = [field for field in task.fields.values() if field.learned]
+    missing = [field.of[0] for field in learned if not {*field.of, field.several} & {*found}]
     if missing:
         raise ConfigError(
             f"reader.kind = {reader['kind']!r} gives {' and '.join(found)}, but the task {name!r} learns "
-            f"{' and '.join(of[0] for of in learned)}. Name a format with {missing[0]}: "
+            f"{' and '.join(field.of[0] for field in learned)}. Name a format with {missing[0]}: "
             f"{', '.join(readers_of(missing[0]))}."
         )
     one_by_one = reader["kind"] == "auto" or (reader["kind"] != "text" and "source" not in found)

@@ -8,9 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from recurra.asking.examples import as_example, beginning, steps_of
+from recurra.asking.examples import as_example, beginning, example_of, steps_of
 from recurra.asking.threads import threads_set
 from recurra.data.files import check_encoding, read_lines, read_text
+from recurra.data.pictures import is_picture
 from recurra.diagnostics.report import Inspection, inspect_model
 from recurra.errors import DataError, RecurraError
 from recurra.runs.reading import own_parts, read_like_training
@@ -30,6 +31,8 @@ def look_inside(
     """What `workflow.inspect` gives, of a run that is open."""
     if text is None and file is None:
         looked = _held_out(run, length)
+    elif file is not None and run.of_files and is_picture(Path(file)):
+        looked = Looked(example_of(Path(file), run.model.codecs), f"of {Path(file).name}")
     elif file is not None and not run.of_text:
         looked = _numbers(run, Path(file), length)
     else:

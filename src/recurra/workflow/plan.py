@@ -34,6 +34,7 @@ CONTENTS = {
     "numbers": ("made of sequences of numbers", "sequences of numbers", "names them"),
     "sounds": ("made of recordings", "recordings", "hears them"),
     "images": ("made of pictures", "pictures", "reads them"),
+    "captions": ("made of pictures and sentences about them", "pictures with captions", "describes pictures"),
     "notes": ("music", "music", "writes it on"),
     "moves": ("made of drawings", "drawings", "draws"),
 }
@@ -218,6 +219,8 @@ def _holds(kind: str) -> str:
     if kind in ("text", "lines"):
         return "text" if kind == "text" else "sentences"
     fields = registry.find("reader", kind).fields
+    if {"image", "targets"} <= {*fields}:
+        return "captions"
     signs: tuple[tuple[str, str], ...] = (
         ("source", "pairs"),
         ("vectors", "numbers"),

@@ -10,21 +10,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from numpy.typing import NDArray
-
-from recurra.data.files import check_encoding, head_lines, read_lines, read_start, shortened, some
-from recurra.data.picture_files import picture_of
-from recurra.data.pictures import PICTURE_ENDINGS, opened_picture
+from recurra.data.files import check_encoding, head_lines, read_lines, shortened, some
+from recurra.data.named_pictures import IMAGES, named_picture, with_archives
+from recurra.data.pictures import PICTURE_ENDINGS
 from recurra.data.readers.jsonl import json_object
 from recurra.data.sample import PNG, Sample
 from recurra.data.transcripts import Form, normalised
-from recurra.data.zipped import ZIP, Zipped
+from recurra.data.zipped import Zipped
 from recurra.errors import DataError
 from recurra.registry import part
 from recurra.types import Example
 
-IMAGES = ("image", "file", "file_name", "image_path", "path", "filename")
-"""What the key of a picture is called, where the settings do not say."""
 TEXTS = ("text", "transcript", "transcription", "ground_truth", "sentence")
 """That of what is written in it."""
 _NAMED = re.compile(r'"[^"]+(?:' + "|".join(map(re.escape, PICTURE_ENDINGS)) + r')"', re.IGNORECASE)
@@ -74,22 +70,8 @@ class JsonLinesImagesReader:
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The pictures of the files, in the order given."""
-        waiting: Path | None = None
-        for path in map(Path, paths):
-            if read_start(path, len(ZIP)) == ZIP:
-                if waiting is None:
-                    raise DataError(
-                        f"{path}: an archive of pictures, and no JSON lines before it that say what is in them. Name "
-                        f"the file of lines first, then the archive."
-                    )
-                yield from self._file(waiting, Zipped(path))
-                waiting = None
-                continue
-            if waiting is not None:
-                yield from self._file(waiting, None)
-            waiting = path
-        if waiting is not None:
-            yield from self._file(waiting, None)
+        for path, held in with_archives(paths, "JSON lines"):
+            yield from self._file(path, held)
 
     def sniff(self, path: str | Path) -> str | None:
         """Why this reader takes the file; None if its first line is no JSON object that names a picture."""
@@ -114,7 +96,7 @@ class JsonLinesImagesReader:
                 f"{', '.join(map(repr, list(found)[:8])) or 'none'}. Name that of the picture: --set "
                 "reader.kind=jsonl-images --set reader.image=KEY"
             )
-        example: dict[str, Any] = {"image": self._picture(name, path, held, place)}
+        example: dict[str, Any] = {"image": named_picture(name, path.parent, held, place, self.colour)}
         text = self._string(found, self.text, "text", place)
         if text is not None:
             example["transcript"] = normalised(text, self.unicode)
@@ -126,16 +108,6 @@ class JsonLinesImagesReader:
                 raise DataError(f"{place}: {key!r} is {shortened(json.dumps(value))}, expected a name or a number.")
             example[field] = value if isinstance(value, str) else json.dumps(value)
         return example
-
-    def _picture(self, name: str, path: Path, held: Zipped | None, place: str) -> NDArray[Any]:
-        try:
-            if held is not None:
-                return opened_picture(held.read(name), f"{held.path}, {name}", self.colour)
-            if "\0" in name:
-                raise DataError("a NUL character in the name of a picture, expected the path of one.")
-            return picture_of(path.parent / name, self.colour)
-        except DataError as error:
-            raise DataError(f"{place}: {error}") from error
 
     def _string(self, found: Mapping[str, Any], keys: tuple[str, ...], setting: str, place: str) -> str | None:
         key = next((key for key in keys if found.get(key) is not None), None)

@@ -23,6 +23,8 @@ NUMBERS = ("npz", "idx", "intervals", "ts", "sequences")
 """Those asked for sequences of numbers."""
 IMAGES = ("jsonl-images", "line-images", "image-folders")
 """Those asked for pictures."""
+CAPTIONED = ("coco-captions", "jsonl-captions", "table-captions")
+"""Those asked for pictures with sentences about them."""
 SOUNDS = ("kaldi", "librispeech", "sound-jsonl", "ljspeech", "sound-table", "sound-texts", "sound-folders")
 """Those asked for recordings."""
 NOTES = ("midi", "abc", "rolls")
@@ -33,10 +35,11 @@ ASKED = {
     "sentences": SENTENCES,
     "numbers": NUMBERS,
     "images": IMAGES,
+    "captions": CAPTIONED,
     "sounds": SOUNDS,
     "notes": NOTES,
 }
-Gives = Literal["labels", "pairs", "sentences", "numbers", "images", "sounds", "notes"]
+Gives = Literal["labels", "pairs", "sentences", "numbers", "images", "captions", "sounds", "notes"]
 _ARRAY = re.compile(r"\s*\[\s*\{")
 
 
@@ -44,7 +47,8 @@ _ARRAY = re.compile(r"\s*\[\s*\{")
 class AutoReader:
     """The first of the readers in `ORDER` that takes the first file read, for that file and all read afterwards; with
     `gives` "pairs" of those in `PAIRS`, with "sentences" of those in `SENTENCES`, with "numbers" of those in `NUMBERS`,
-    with "images" of those in `IMAGES`, with "sounds" of those in `SOUNDS`, with "notes" of those in `NOTES`.
+    with "images" of those in `IMAGES`, with "captions" of those in `CAPTIONED`, with "sounds" of those in `SOUNDS`,
+    with "notes" of those in `NOTES`.
 
     `kind` and `reason` are its name and why it was taken, in words; None and "" before. It works with its defaults but
     for the encoding: where that does not do, name it (`reader.kind`) and its settings. A plugin's reader is named, too.
@@ -76,6 +80,8 @@ class AutoReader:
             self.fields = {"vectors": "vectors", "label": "label", "tags": "tags"}
         if gives == "images":
             self.fields = {"image": "image", "transcript": "text", "label": "label"}
+        if gives == "captions":
+            self.fields = {"image": "image", "targets": "texts"}
         if gives == "sounds":
             self.fields = {"sound": "sound", "transcript": "text", "label": "label"}
         if gives == "notes":
@@ -141,6 +147,7 @@ class AutoReader:
                 "pairs": "files of pairs",
                 "numbers": "recordings (.npz) and a table of intervals (.csv) in it",
                 "images": "pictures with their texts (name.png, name.gt.txt) in it, or a folder of them for each class",
+                "captions": "a file of captions that names pictures, one a line (.jsonl, .csv) or as of COCO (.json)",
                 "sounds": "recordings, and a table, texts, or a folder for each class",
                 "notes": "files of music (.mid)",
             }
@@ -153,6 +160,11 @@ class AutoReader:
             return DataError(
                 f"{path}: no reader knows this file by its look, tried {', '.join(IMAGES)}. Name a folder of pictures "
                 "with their texts, or a file of JSON lines that name pictures."
+            )
+        if self.gives == "captions":
+            return DataError(
+                f"{path}: no reader knows this file by its look, tried {', '.join(CAPTIONED)}. Name a file of captions "
+                "that names pictures: JSON lines, a table, or JSON as of COCO; an archive of them goes behind it."
             )
         if self.gives == "numbers":
             return DataError(

@@ -61,8 +61,16 @@ def of_alignment(found: AttentionMap) -> str:
     sharp = "sharp" if found.largest > min(0.9, SHARP * even) else "spread out, little better than everywhere alike"
     moves = np.diff(found.weights.argmax(1))
     order = f". It goes on or stays at {share(float((moves >= 0).mean()))} of the steps" if len(moves) else ""
+    what = "symbol"
+    if found.regions is not None:
+        what = "region"
+        order = (
+            f". It looks elsewhere than before at {share(float((moves != 0).mean()))} of the words"
+            if len(moves)
+            else ""
+        )
     return (
-        f"On average {share(found.largest)} of a row lies on one symbol, against {share(even)} if it looked everywhere "
+        f"On average {share(found.largest)} of a row lies on one {what}, against {share(even)} if it looked everywhere "
         f"alike: the attention is {sharp}{order}."
     )
 

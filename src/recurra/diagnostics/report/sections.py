@@ -21,6 +21,7 @@ from recurra.diagnostics.report.summary import PROPERTY, decided_by, half, over,
 from recurra.diagnostics.tracking import Tracker
 from recurra.equations.letters import Letter
 from recurra.figures.charts import Line, bars, heat_map, line_chart, plane, scatter
+from recurra.figures.looks import looks
 from recurra.figures.pictures import strip
 from recurra.figures.shown import cut, escaped, number, share
 
@@ -373,6 +374,9 @@ def alignment(found: Inspection) -> Iterator[str]:
     if found.alignment is None:
         return
     one = found.alignment
+    if one.regions is not None and one.picture is not None:
+        yield from _looks(one, one.picture, one.regions)
+        return
     by = "The target is the model's own." if one.own_answer else "The target is the one given."
     yield lead(
         "Each row is a symbol that is written, each column one that is read; the darker a cell, the more is looked "
@@ -388,6 +392,16 @@ def alignment(found: Inspection) -> Iterator[str]:
     ]
     listed = table(["written", "looks most at", "weight"], rows, raw=True)
     yield f'<div class="pair"><div>{drawn}</div><details open><summary>as a table</summary>{listed}</details></div>'
+
+
+def _looks(one: AttentionMap, picture: NDArray[np.uint8], regions: tuple[int, int]) -> Iterator[str]:
+    yield lead(
+        "The picture as it is read, and once for each word that is written about it: the darker a region, the less the "
+        "word looks there. The caption is the model's own, the likeliest word at every step.",
+        conclusions.of_alignment(one),
+    )
+    yield f'<div class="wide" tabindex="0">{looks(picture, one.rows, one.weights, regions, " ".join(one.rows))}</div>'
+    yield f'<p class="soft">Largest weight {one.largest:.2f} on average, entropy {one.entropy:.2f} nats.</p>'
 
 
 def self_attention(found: Inspection) -> Iterator[str]:

@@ -75,6 +75,7 @@ class Asked:
 
     def __init__(self, name: str) -> None:
         self.model = onnxruntime.InferenceSession(str(HERE / f"{name}.onnx"), providers=["CPUExecutionProvider"])
+        self.inputs = [given.name for given in self.model.get_inputs()]
         self.outputs = [output.name for output in self.model.get_outputs()]
         self.metadata = self.model.get_modelmeta().custom_metadata_map
         if self.metadata["vocabulary"] != mark_of(vocabularies()):

@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from recurra.answers.notes import NOTHING, is_blank
-from recurra.export.clients.common import NOTES, Asked, following, read, text_of, unknown_of, vocabulary
+from recurra.export.clients.common import FILES, NOTES, Asked, following, read, text_of, unknown_of, vocabulary
 
 SEARCH = {"beam": 5, "length_penalty": 0.6, "no_repeat": 0, "longest": None}
 """Unless the run's own says otherwise: hypotheses kept beside each other, 1 takes the likeliest symbol always; α of
@@ -31,18 +31,24 @@ def copied(target: dict, written: list[int], tokens: list[str]) -> str:
 def answer(text: str, top: int = 0, **choice: float | None) -> str | dict:
     """The best of several beginnings that are lengthened side by side, or the `top` best with the log-probability of
     each; `choice`: other settings of `SEARCH`."""
-    if is_blank(text):
+    source, target = vocabulary("input"), vocabulary("target")
+    if source["kind"] in FILES:
+        tokens, feeds = list[str](), FILES[source["kind"]](text)
+    elif is_blank(text):
         NOTES.append(NOTHING)
         return ""
-    source, target = vocabulary("input"), vocabulary("target")
-    tokens, ids = read(source, text)
-    ids.append(len(source["symbols"]))  # the mark that ends it
+    else:
+        tokens, ids = read(source, text)
+        ids.append(len(source["symbols"]))  # the mark that ends it
+        feeds = {"input": np.array([ids]), "lengths": np.array([len(ids)])}
     end, step, never = len(target["symbols"]), Asked("step"), unknown_of(target)
     copies = step.metadata.get("unknown") == "copied"
     own = json.loads(step.metadata["config"]).get("search", {})
     beam, length_penalty, no_repeat, longest = (({**SEARCH, **own, **choice})[name] for name in SEARCH)
-    beam, longest = max(beam, top), 3 * len(ids) + 10 if longest is None else longest
-    state = Asked("model")(input=np.array([ids]), lengths=np.array([len(ids)]))
+    steps = int(feeds["lengths"][0])
+    longest = longest or (steps if source["kind"] in FILES else 3 * steps + 10)
+    beam, model = max(beam, top), Asked("model")
+    state = model(**{name: value for name, value in feeds.items() if name in model.inputs})
     living: list[tuple[float, list[int]]] = [(0.0, [end])]
     looked: list[list[int]] = [[]]  # of each that lives, the place in the source behind each of its symbols
     done: list[tuple[float, float, list[int], list[int]]] = []

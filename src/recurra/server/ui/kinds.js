@@ -79,6 +79,17 @@ const KINDS = {
       rows.length > 0 && listed(["symbol", "from", "probability"], rows));
   },
 
+  // The picture as it was read, and once for each word: the darker a region, the less the word looked there.
+  caption(part) {
+    const node = h("div", {}, h("p", { class: "target", dir: "auto" }, part.target || "–"));
+    if (part.hypotheses.length > 1) {
+      node.append(h("ol", {}, part.hypotheses.map(one => h("li", { dir: "auto" }, one.target, h("span", { class: "soft" }, `  ${number(one.score)}`)))));
+    }
+    if (part.looks) node.append(looks(part.looks));
+    if (part.map_left_out) node.append(h("p", { class: "soft" }, part.map_left_out));
+    return node;
+  },
+
   number(part) {
     const between = (part.low ?? null) !== null && h("p", { class: "soft" }, `${number(part.low)} to ${number(part.high)}`);
     return h("div", {}, part.name && h("h3", {}, part.name), h("p", { class: "big" }, `${number(part.value)} ${part.unit}`), between);
@@ -156,6 +167,25 @@ function branches({ nodes, width, height }) {
       s("text", { x: one.x, y: one.y + 4, "text-anchor": "middle", class: "inside", "--on": one.ink }, one.text)),
     one.word !== null && s("text", { x: one.x, y: one.y + 23, "text-anchor": "middle" }, one.word)]);
   return s("svg", { class: "branches", viewBox: `-4 -4 ${width + 8} ${height + 8}`, width: width + 8, height: height + 8, role: "img", "aria-label": `A tree of ${nodes.length} nodes` }, ...lines, ...marks.filter(Boolean));
+}
+
+const DARKEST = 0.8;  // of what lies over a region that a word does not look at
+
+function looks({ shape: [height, width, depth], pixels: packed, regions: [rows, columns], words, weights }) {
+  const image = pixels(packed, width, height, depth);
+  const tile = (word, row) => {
+    const most = row && Math.max(...row), best = row ? row.indexOf(most) : 0;
+    const said = row ? `${word}: most at row ${Math.floor(best / columns) + 1}, column ${best % columns + 1}, ${percent(most)}` : "The picture as it is read";
+    const canvas = h("canvas", { width, height, role: "img", "aria-label": said, title: said });
+    const pen = canvas.getContext("2d");
+    pen.putImageData(image, 0, 0);
+    (row ?? []).forEach((weight, k) => {
+      pen.fillStyle = `rgb(0 0 0 / ${DARKEST * (1 - weight / (most || 1))})`;
+      pen.fillRect(k % columns * width / columns, Math.floor(k / columns) * height / rows, width / columns, height / rows);
+    });
+    return h("figure", {}, h("figcaption", {}, h("bdi", {}, word || "\u00a0")), canvas);
+  };
+  return h("div", { class: "looks" }, tile("", null), words.map((word, k) => tile(word, weights[k])));
 }
 
 // Bytes of grey or coloured pixels, as a canvas takes them.

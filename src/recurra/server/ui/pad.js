@@ -11,8 +11,9 @@ export class Pad {
     this.canvas = h("canvas", { class: "pad", width: WIDTH, height: HEIGHT, role: "img", "aria-label": "Draw here" });
     this.file = h("input", { id: "picture", type: "file", accept: "image/*", onchange: () => this.take(this.file.files[0]) });
     const clear = h("button", { type: "button", class: "quiet", id: "clear", onclick: () => this.clear() }, "Clear");
+    this.asks = h("p", { class: "soft" });
     place.replaceChildren(
-      h("p", { class: "soft" }, "Draw here, with a mouse, a finger or a pen; or drop a picture here."), this.canvas,
+      this.asks, this.canvas,
       h("div", { class: "row" }, h("label", { for: "picture" }, "A picture of yours"), this.file, clear));
     for (const name of ["pointerdown", "pointermove"]) this.canvas.addEventListener(name, event => this.draw(event));
     place.addEventListener("dragover", event => event.preventDefault());
@@ -20,6 +21,16 @@ export class Pad {
       event.preventDefault();
       this.take(event.dataTransfer.files[0]);
     });
+    this.clear();
+  }
+
+  // Whether what is read may be drawn by hand.
+  set(drawn) {
+    if (this.drawn === drawn) return;
+    this.drawn = drawn;
+    this.asks.textContent = drawn ? "Draw here, with a mouse, a finger or a pen; or drop a picture here." : "Drop a picture here, or choose one.";
+    this.canvas.setAttribute("aria-label", drawn ? "Draw here" : "The picture that is chosen");
+    this.canvas.classList.toggle("shown", !drawn);
     this.clear();
   }
 
@@ -34,7 +45,7 @@ export class Pad {
   }
 
   draw(event) {
-    if (!(event.buttons & 1)) return;
+    if (!this.drawn || !(event.buttons & 1)) return;
     event.preventDefault();
     if (this.chosen) this.clear();
     const box = this.canvas.getBoundingClientRect(), pen = this.canvas.getContext("2d");
