@@ -62,6 +62,6 @@ def test_an_alignment_that_was_asked_for_is_drawn() -> None:
     best = Hypothesis("ein Hund", target_tokens=("ein", "Hund"))
     pair = Pair("a dog", (best,), ("a", "dog"), attention=[[0.9, 0.1, 0], [0.2, 0.8, 0], [0, 0, 1]])
     assert {"ein", "Hund", "a", "dog"} <= set(texts(parsed(pair.saved(".svg"))))
-    for part in (Transcript("1", 0.5), Pair("a", (best,))):
-        with pytest.raises(ConfigError, match="--alignment"):
+    for part, flag in ((Transcript("1", 0.5), "--alignment"), (Pair("a", (best,)), "--attention")):
+        with pytest.raises(ConfigError, match=flag):
             part.saved(".svg")

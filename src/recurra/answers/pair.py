@@ -175,7 +175,7 @@ class Pair:
         """How much each symbol of the target looks at each of the source. Raises `ConfigError` where that was not
         asked for."""
         if self.attention is None:
-            raise ConfigError("what each symbol looks at is drawn, which was not asked for. Ask for it: --alignment.")
+            raise ConfigError("what each symbol looks at is drawn, which was not asked for. Ask for it: --attention.")
         rows, columns = (*(self.best.target_tokens or ()), END), (*self.source_tokens, END)
         named = f"What each symbol of {self.best.target!r} looks at"
         (drawn,) = drawings_in(heat_map(rows, columns, np.asarray(self.attention, np.float64), named))
