@@ -53,6 +53,13 @@ STREET: Mapping[str, Any] = {
 SETTINGS: Mapping[str, dict[str, Any]] = {
     "mnist-first": {"data.set": "mnist-strings", **MANY, "training.epochs": 16},
     "mnist-strings": {"embedder.depth": 2, **MANY, "training.epochs": 16},
+    "mnist-short": {
+        "data.set": "mnist-strings",
+        "data.test_fraction": 0.0,
+        "embedder.depth": 2,
+        **MANY,
+        "training.epochs": 4,
+    },
     "orand": {
         "embedder.depth": 2,
         "embedder.rotation": 4.0,
@@ -78,7 +85,16 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
         "training.learning_rate": 0.0015,
     },
     "svhn-numbers": {**STREET, "training.epochs": 25, "training.learning_rate": 0.0004, "embedder.shift": 0.1},
-    "iiit5k": {"embedder.stride": 2},
+    "iiit5k": {
+        "embedder.stride": 2,
+        "embedder.depth": 2,
+        "embedder.invert": 0.5,
+        "embedder.shade": 0.2,
+        "embedder.rotation": 4.0,
+        "input.ink": "light",
+        "training.learning_rate": 0.0015,
+        "training.epochs": 60,
+    },
 }
 """What is set beside the recipe `line-reader`."""
 STARTS: Mapping[str, str] = {
@@ -88,6 +104,7 @@ STARTS: Mapping[str, str] = {
     "svhn-larger": "svhn-crops",
     "svhn-street": "svhn-larger",
     "svhn-numbers": "svhn-street",
+    "iiit5k": "mnist-short",
 }
 """The job whose run another starts from."""
 SCORED = ("mnist-strings", "orand", "svhn-numbers", "iiit5k")
