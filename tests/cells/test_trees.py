@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from recurra.data.trees import numbered
+from recurra.engine.layer import Record
 from recurra.equations.language import Expression, cell, project, sigmoid, tanh, total
 from recurra.errors import ConfigError, DataError
 from recurra.nn.tree_layer import TreeLayer
@@ -135,3 +136,19 @@ def test_what_is_asked_of_the_numbers_of_a_tree() -> None:
     """Columns: parent, height, first word, whether it is a word."""
     found = numbered([3, 3, 4, 4, -1], 3)
     assert np.array_equal(found, [[3, 0, 0, 1], [3, 0, 1, 1], [4, 0, 2, 1], [4, 1, 0, 0], [-1, 2, 0, 0]])
+
+
+@pytest.mark.parametrize("name", ["tree-rnn", "tree-lstm", "child-sum-rnn", "child-sum-lstm"])
+def test_both_engines_record_the_errors_of_nodes(name: str) -> None:
+    torch.manual_seed(3)
+    layer = TreeLayer(name, 3, 4).double()
+    x = torch.randn(2, 4, 3, dtype=torch.float64)
+    tree = trees_of([[4, 4, 5, 5, 6, 6, -1], [1, -1]], [4, 2])
+    found = []
+    for backend in ("levels", "reference"):
+        layer.backend, record = backend, Record()  # type: ignore[assignment]
+        h = layer(x, tree, record)[0]
+        h[tree.root].square().sum().backward()
+        found.append(record.norms[0])
+    assert found[0].shape == (tree.nodes,) and (found[0] > 0).all()
+    torch.testing.assert_close(found[1], found[0], rtol=1e-10, atol=0)

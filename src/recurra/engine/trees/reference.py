@@ -6,11 +6,13 @@ It shares nothing with the derived engine but the language and the plan of a bat
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recurra.engine.layer import Record
 from recurra.engine.reference import arithmetic
 from recurra.engine.trees.plan import Plan
 from recurra.equations.expression import Expression, walk
@@ -35,7 +37,20 @@ def run(plan: Plan, x: Tensor, weights: Mapping[str, Tensor], masks: Mapping[str
     H = weights["weight_ih"].shape[0] // max(1, len(cell.input_gates))
     if not states:
         return tuple(x.new_zeros(0, H) for _ in cell.state)
+    if plan.record is not None and states[0][0].requires_grad:
+        _watch(plan.record, [state[0] for state in states])
     return tuple(torch.stack(column) for column in zip(*states, strict=True))
+
+
+def _watch(record: Record, h: list[Tensor]) -> None:
+    """Fill a record as autograd's backward passes by each node."""
+    norms = record.norms[0] = h[0].new_zeros(len(h))
+    for row, state in enumerate(h):
+        state.register_hook(partial(_note, norms, row))
+
+
+def _note(norms: Tensor, row: int, gradient: Tensor) -> None:
+    norms[row] = torch.linalg.vector_norm(gradient.detach())
 
 
 def _node(
