@@ -242,3 +242,21 @@ def test_recordings() -> None:
         whose = [{each["speaker"] for each in part} for part in (train, test)]
         assert not whose[0] & whose[1] or name == "fsdd"
         assert all("vectors" in each or len(each["sound"]) for each in (*train, *test))
+
+
+CAPTIONS = [
+    ("rsicd-captions", (8734, 43668), (1094, 5469), (1093, 5465)),
+    ("flickr8k-1000", (753, 3765), (113, 565), (125, 625)),
+]
+"""Pictures and captions of train, valid and test; three captions of RSICD are a mark alone."""
+
+
+@pytest.mark.parametrize(("name", "train", "valid", "test"), CAPTIONS)
+def test_pictures_with_captions(name: str, train: Any, valid: Any, test: Any) -> None:
+    pytest.importorskip("PIL.Image", reason="the extra images is not installed")
+    file(name)
+    found = find_set(name)
+    for sources, expected in ((found.train, train), (found.valid, valid), (found.test, test)):
+        examples = list(read_sources(sources, construct("reader", found.reader or {})))
+        assert (len(examples), sum(len(each["targets"]) for each in examples)) == expected
+        assert all(each["image"].shape[2] == 3 for each in examples)
