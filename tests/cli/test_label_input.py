@@ -143,6 +143,13 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
         "task.pooling = 'last' wants the last state of each direction, but this core looks ahead without keeping its "
         "directions apart. Pool by 'max', 'mean' or 'attention', or set core.merge = 'concat' or core.causal = true",
     ),
+    "the middle of what is read from one side": (
+        lambda: train(
+            "classifier", write("a.csv", b"\xff"), settings=["core.bidirectional=false", "task.pooling=middle"]
+        ),
+        "task.pooling = 'middle' takes states of the middle, but this core reads from one side: they have not seen what "
+        "comes later. Set core.bidirectional = true where it has that, or pool by 'last'.",
+    ),
 }
 
 

@@ -31,6 +31,8 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("tagger", {"embedder.spelling": {"kind": "recurrent", "size": 4, "hidden_size": 3, "cell": "mgu"}}),
     ("tagger", {"core.bidirectional": False, "embedder.tune": False}),
     ("classifier", {"task.pooling": "last"}),
+    ("classifier", {"task.pooling": "middle"}),
+    ("dna", {"task.pooling": "middle", "embedder.stride": 1, "embedder.strands": "one"}),
     ("classifier", {"task.pooling": "mean", "core.merge": "sum", "task.multi_label": True}),
     ("classifier", {"task.pooling": "last", "core": {"kind": "both-ways", "cell": "lstm", "hidden_size": 8}}),
     ("classifier", {"core": {"kind": "tdnn", "hidden_size": 8, "causal": False}}),
