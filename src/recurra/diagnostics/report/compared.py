@@ -12,7 +12,7 @@ import numpy as np
 from recurra.diagnostics.comparison import Compared, Comparison
 from recurra.diagnostics.curves import Curves, Series
 from recurra.diagnostics.report.page import document
-from recurra.diagnostics.report.sections import table
+from recurra.diagnostics.report.pieces import table
 from recurra.diagnostics.report.summary import columns, sparkline
 from recurra.figures.charts import Line, line_chart
 from recurra.figures.shown import number

@@ -10,7 +10,7 @@ import numpy as np
 from recurra.data.files import counted
 from recurra.diagnostics.backtest import Backtest
 from recurra.diagnostics.report.page import document
-from recurra.diagnostics.report.sections import table
+from recurra.diagnostics.report.pieces import table
 from recurra.diagnostics.report.summary import columns, sparkline
 from recurra.figures.charts import Band, Line, line_chart
 from recurra.figures.shown import number

@@ -16,13 +16,14 @@ from recurra.diagnostics.attention import AttentionMap
 from recurra.diagnostics.decisions import Decision
 from recurra.diagnostics.gates import Keeping
 from recurra.diagnostics.report import conclusions
+from recurra.diagnostics.report.answered import agreement, earliness, misread, mutations, tree, tree_reach
 from recurra.diagnostics.report.findings import CHANGING, Inspection
+from recurra.diagnostics.report.pieces import lead, table
 from recurra.diagnostics.report.summary import PROPERTY, decided_by, half, over, reach, tested_by, tracked, where
 from recurra.diagnostics.tracking import Tracker
 from recurra.equations.letters import Letter
-from recurra.figures.charts import Line, bars, heat_map, line_chart, plane, scatter
+from recurra.figures.charts import Line, bars, heat_map, line_chart, plane
 from recurra.figures.looks import looks
-from recurra.figures.pictures import strip
 from recurra.figures.shown import cut, escaped, number, share
 
 EDGES = (1, 2, 5, 10, 20, 50, 100)
@@ -35,11 +36,7 @@ LARGE = 680
 """How wide a large map is, where its symbols do not make it so."""
 TOKENS, CELLS = 60, 60_000
 """Tokens on an axis of an attention map; cells of all maps of self-attention."""
-BASES = 60
-"""In a row of a map of changes."""
 PLANES = 24
-SCALES = 24
-"""Scales whose numbers are drawn."""
 FORMULA = 90
 """Characters of an equation."""
 OF_A_STATE = (
@@ -94,100 +91,6 @@ def _decision(tokens: Sequence[str], one: Decision) -> str:
     ]
     title = f"<div><strong><bdi>{escaped(cut(one.name, 80))}</bdi></strong>{of}, p = {number(one.p)}</div>"
     return title + _coloured(tokens, known, titles)
-
-
-def mutations(found: Inspection) -> Iterator[str]:
-    one = found.mutations
-    if one is None:
-        return
-    yield lead(
-        "Each column is a base of the sequence, each row what it is changed to. Orange: then the label's log-odds "
-        f"would be higher, blue: lower; the strongest colour is {one.largest:.2f} nats.",
-        one.conclusion,
-    )
-    for first in range(0, len(one.tokens), BASES):
-        columns, some = one.tokens[first : first + BASES], one.changes[:, first : first + BASES] / one.largest
-        named = f"Changes of log-odds by a change of base {first + 1} to {first + len(columns)}"
-        yield f'<p class="soft">from base {first + 1:,}</p>{heat_map(one.letters, columns, some, named)}'
-
-
-def tree(found: Inspection) -> Iterator[str]:
-    if found.tree is None:
-        return
-    yield lead(
-        "Every node has the colour of its label, the paler the less sure; point at one for its probability. Its words "
-        "stand in a line at the foot.",
-        found.tree.conclusion,
-    )
-    yield f'<div class="wide" tabindex="0">{found.tree.tree.svg()}</div>'
-
-
-def tree_reach(found: Inspection) -> Iterator[str]:
-    down = found.tree_reach
-    if down is None:
-        return
-    trees = "one tree" if down.trees == 1 else f"{down.trees:,} trees"
-    yield lead(
-        f"How much of the error at the root arrives at nodes so many below it, in {trees}: the geometric mean over the "
-        "nodes of a depth. What hardly gets there, training hardly learns from the root's label.",
-        down.conclusion,
-    )
-    yield line_chart([Line("", down.shares)], "nodes below the root", "share of ‖∂L/∂h‖", log=True)
-    rows = [
-        [str(k), number(share), f"{count:,}"]
-        for k, (share, count) in enumerate(zip(down.shares, down.nodes, strict=True))
-    ]
-    yield f"<details><summary>as a table</summary>{table(['below the root', 'share', 'nodes'], rows)}</details>"
-
-
-def agreement(found: Inspection) -> Iterator[str]:
-    if not found.agreement:
-        return
-    count = sum(len(each.true) for each in found.agreement)
-    yield lead(
-        f"What the model says of {count:,} held-out sequences, across what is true. On the dashed line both agree; a "
-        "larger dot stands for more of them."
-    )
-    drawn = "".join(
-        f'<div>{scatter(each.true, each.said, "true", "said", each.scale)}<p class="here">'
-        f"{html.escape(each.conclusion)}</p></div>"
-        for each in found.agreement[:SCALES]
-    )
-    yield f'<div class="grid-of">{drawn}</div>'
-    if len(found.agreement) > SCALES:
-        yield f'<p class="soft">The first {SCALES} of {len(found.agreement)} scales are drawn.</p>'
-
-
-def misread(found: Inspection) -> Iterator[str]:
-    if not found.misread:
-        return
-    yield lead(
-        "The held-out inputs whose transcripts are furthest from the truth. Below each picture stands what was read, "
-        "each symbol where it was, the paler the less sure."
-    )
-    for each in found.misread:
-        drawn = strip(each.picture, each.symbols, each.end, f"what {each.place} holds", each.unit == "px")
-        errors = f"{each.errors} wrong, said to be right with {share(each.confidence)}"
-        told = f'<p class="soft">{escaped(each.place)}, {each.end:.4g} {each.unit}: {errors}</p>'
-        texts = table(["true", "written"], [[each.true, each.written]])
-        yield f"<div>{drawn}{texts}{told}</div>"
-
-
-def earliness(found: Inspection) -> Iterator[str]:
-    early = found.earliness
-    if early is None:
-        return
-    name = early.metric.replace("_", " ")
-    yield lead(
-        f"The {name} of {early.examples:,} held-out sequences when only their beginnings are given.", early.conclusion
-    )
-    drawn = line_chart([Line("", early.values, 100 * early.shares)], "read of each sequence, %", name)
-    rows = [
-        [f"{share:.0%}", f"{steps:.4g}", f"{value:.2f}"]
-        for share, steps, value in zip(early.shares, early.steps, early.values, strict=True)
-    ]
-    listed = table(["read", "steps on average", name], rows)
-    yield f'<div class="pair"><div>{drawn}</div><div>{listed}</div></div>'
 
 
 def gradient_flow(found: Inspection) -> Iterator[str]:
@@ -486,12 +389,6 @@ SECTIONS: dict[str, Callable[[Inspection], Iterator[str]]] = {
 }
 
 
-def lead(shows: str, *here: str) -> str:
-    """What a picture shows, and what is to be concluded from it here, a sentence each or some."""
-    sentences = "".join(f'<p class="here">{html.escape(each)}</p>' for each in here)
-    return f'<p class="shows">{html.escape(shows)}</p>{sentences}'
-
-
 def ordered(found: Inspection) -> list[str]:
     """The parts, what answers the first question at the beginning: where something is written or read on, how it looks
     at its source, what was expected and how far gradients reach; else what decided the answers."""
@@ -501,12 +398,3 @@ def ordered(found: Inspection) -> list[str]:
         else ["tree", "tree_reach", "mutations", "attribution"]
     )
     return [*first, *(key for key in SECTIONS if key not in first)]
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], raw: bool = False) -> str:
-    """`raw`: the cells are HTML already."""
-    cells = "".join(
-        "<tr>" + "".join(f"<td>{cell if raw else html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    return f'<div class="wide" tabindex="0"><table><tr>{names}</tr>{cells}</table></div>'
