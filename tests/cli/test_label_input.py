@@ -147,8 +147,8 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
         lambda: train(
             "classifier", write("a.csv", b"\xff"), settings=["core.bidirectional=false", "task.pooling=middle"]
         ),
-        "task.pooling = 'middle' takes states of the middle, but this core reads from one side: they have not seen what "
-        "comes later. Set core.bidirectional = true where it has that, or pool by 'last'.",
+        "task.pooling = 'middle' takes states of the middle, but this core reads from one side: they have not seen "
+        "what comes later. Set core.bidirectional = true where it has that, or pool by 'last'.",
     ),
 }
 
