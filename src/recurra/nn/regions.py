@@ -88,8 +88,8 @@ class RegionEmbedder(nn.Module):
         if side % self.region_pixels:
             raise ConfigError(
                 f"the regions of embedder.channels and embedder.patch are {self.region_pixels} pixels wide, but "
-                f"input.side = {side} is no multiple of that. Set input.side = {side - side % -self.region_pixels}, or name fewer "
-                "channels."
+                f"input.side = {side} is no multiple of that. Set input.side = {side - side % -self.region_pixels}, or "
+                "name fewer channels."
             )
         before = CHANNELS * self.patch**2
         self.blocks = nn.ModuleList()
