@@ -20,7 +20,9 @@ from recurra.data.readers.sniff import CAPTIONED
 from recurra.errors import ConfigError, DataError
 from recurra.export.opened import load_export
 from recurra.export.write import export
+from recurra.types import Field
 from recurra.workflow import inspect
+from recurra.workflow.material import one_each
 
 Image = pytest.importorskip("PIL.Image", reason="the extra images is not installed")
 TINY = {
@@ -106,6 +108,12 @@ def test_all_captions_are_learned_from_and_a_picture_is_held_once(run: Any) -> N
     assert len(rows) == 36 and len({id(row["input"]) for row in rows}) == 18
     batch = next(iter(material.train(0, 0)))
     assert batch.fields["input"].dtype == torch.uint8 and batch.fields["input"].shape[1:] == (16, 48)
+
+
+def test_a_caption_that_comes_twice_is_learned_from_once() -> None:
+    fields = {"target": Field(("target",), {"kind": "tokens"}, learned=True, several="targets")}
+    found = one_each([{"image": 1, "targets": ["a", "b", "a"]}, {"image": 2, "target": "c"}], fields)
+    assert [(each["image"], each["target"]) for each in found] == [(1, "a"), (1, "b"), (2, "c")]
 
 
 def test_the_picture_of_a_caption_is_saved(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
