@@ -181,6 +181,17 @@ def read_images(data: Path) -> list[bytes]:
     return [(data / f"{k}.png").read_bytes() for k in range(6)]
 
 
+def test_a_run_starts_from_another(run: Any, tmp_path: Path) -> None:
+    data = Path(run.path).parent / "data" / "captions.jsonl"
+    settings = {**TINY, "training.epochs": 1, "training.learning_rate": 1e-9, "init.from": str(run.path)}
+    other = recurra.train("caption", data, out=tmp_path / "other", settings=settings)
+    for (name, mine), theirs in zip(other.model.named_parameters(), run.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-5, msg=name)
+    with pytest.raises(DataError, match="no tensor of the embedder is as in the run"):
+        changed = {**settings, "embedder.channels": [7], "embedder.size": 9}
+        recurra.train("caption", data, out=tmp_path / "third", settings=changed)
+
+
 def test_what_it_is_asked_is_a_picture(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.png").write_text("a text")
     for name, message in (("a.png", "begins with 'a text', expected a picture"), ("no.png", "no such file")):
