@@ -20,7 +20,9 @@ from recurra.data.readers.sniff import CAPTIONED
 from recurra.errors import ConfigError, DataError
 from recurra.export.opened import load_export
 from recurra.export.write import export
+from recurra.types import Field
 from recurra.workflow import inspect
+from recurra.workflow.material import one_each
 
 Image = pytest.importorskip("PIL.Image", reason="the extra images is not installed")
 TINY = {
@@ -108,6 +110,12 @@ def test_all_captions_are_learned_from_and_a_picture_is_held_once(run: Any) -> N
     assert batch.fields["input"].dtype == torch.uint8 and batch.fields["input"].shape[1:] == (16, 48)
 
 
+def test_a_caption_that_comes_twice_is_learned_from_once() -> None:
+    fields = {"target": Field(("target",), {"kind": "tokens"}, learned=True, several="targets")}
+    found = one_each([{"image": 1, "targets": ["a", "b", "a"]}, {"image": 2, "target": "c"}], fields)
+    assert [(each["image"], each["target"]) for each in found] == [(1, "a"), (1, "b"), (2, "c")]
+
+
 def test_the_picture_of_a_caption_is_saved(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "a.png"
     file.write_bytes(png(square("blue", False)))
@@ -171,6 +179,17 @@ def test_runs_vote(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 def read_images(data: Path) -> list[bytes]:
     return [(data / f"{k}.png").read_bytes() for k in range(6)]
+
+
+def test_a_run_starts_from_another(run: Any, tmp_path: Path) -> None:
+    data = Path(run.path).parent / "data" / "captions.jsonl"
+    settings = {**TINY, "training.epochs": 1, "training.learning_rate": 1e-9, "init.from": str(run.path)}
+    other = recurra.train("caption", data, out=tmp_path / "other", settings=settings)
+    for (name, mine), theirs in zip(other.model.named_parameters(), run.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-5, msg=name)
+    with pytest.raises(DataError, match="no tensor of the embedder is as in the run"):
+        changed = {**settings, "embedder.channels": [7], "embedder.size": 9}
+        recurra.train("caption", data, out=tmp_path / "third", settings=changed)
 
 
 def test_what_it_is_asked_is_a_picture(run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -151,7 +151,7 @@ class ChangesTime(Protocol):
 class ReadsRegions(Protocol):
     """An embedder that gives the core regions of a picture as its steps, row by row from the top left."""
 
-    pixels: int
+    region_pixels: int
     """How high and wide a region is, as it is set; known before `build`."""
 
 
@@ -159,7 +159,7 @@ def regions_of(embedder: Any, codec: Any) -> tuple[int, int] | None:
     """How many regions, (rows, columns), an embedder makes of what a codec encodes; None of one that makes none."""
     if not isinstance(embedder, ReadsRegions):
         return None
-    return codec.side // embedder.pixels, codec.side // embedder.pixels
+    return codec.side // embedder.region_pixels, codec.side // embedder.region_pixels
 
 
 def changes_time(embedder: Any) -> bool:

@@ -13,6 +13,7 @@ from recurra.answers import (
     KINDS,
     Answer,
     Blank,
+    Caption,
     Choices,
     Drawing,
     Hypothesis,
@@ -30,6 +31,7 @@ from recurra.answers import (
     notes_of,
 )
 from recurra.answers.notes import NOTHING
+from recurra.errors import ConfigError
 
 GREY = np.linspace(0, 1, 32).reshape(4, 8)
 TREE = Tree("S", (Tree("NP", (Tree("D", token="the"), Tree("N", token="fox", p=0.5))), Tree("V", token="jumps")))
@@ -49,6 +51,15 @@ PARTS: dict[str, Any] = {
     "tree": TREE,
     "transcript": Transcript(
         "go", 0.9, "a.wav", [{"symbol": "g", "begin": 0.0, "end": 0.1, "p": 0.8}], "s", [("no", -1.5)]
+    ),
+    "caption": Caption(
+        Pair(
+            "a.jpg",
+            (Hypothesis("a dog.", target_tokens=("a", "dog", "."), alignment=(0, 1, 1)),),
+            attention=[[1.0, 0.0], [0.25, 0.75], [0.5, 0.5], [0.9, 0.1]],
+        ),
+        np.full((4, 4, 3), 51, np.uint8),
+        (1, 2),
     ),
 }
 
@@ -157,3 +168,19 @@ def test_what_there_is_to_say_of_several_answers() -> None:
     found = Answer((cut,), unknown=(Unknown("a" * 99, 3, "word"),))
     assert (found["unknown"], found["unknown_places"]) == (["a" * 99], [3]) and "notes" not in found
     assert notes_of([found])[0] == f"the run does not know '{'a' * 40}…' (word 4)."
+
+
+def test_a_caption_shows_the_words_that_are_none_of_the_end() -> None:
+    part = PARTS["caption"]
+    found = part.json()
+    assert found["target"] == "a dog." and found["regions"] == [1, 2] and len(found["attention"]) == 4
+    assert "unknown_source" not in found and "source_tokens" not in found and found["alignment"] == [0, 1, 1]
+    seen = part.page()["looks"]
+    assert seen["words"] == ["a", "dog", "."] and seen["weights"] == [[1.0, 0.0], [0.25, 0.75], [0.5, 0.5]]
+    assert base64.b64decode(seen["pixels"]) == bytes([51]) * 48
+    svg = part.saved(".svg").decode()
+    assert svg.count("<use ") == 4 and svg.count("<rect x=") == 2  # what is looked at most is not dark
+    bare = Caption(part.pair)
+    assert bare.page()["looks"] is None and "regions" not in bare.json()
+    with pytest.raises(ConfigError, match="Ask for that, too: --attention"):
+        bare.saved(".svg")

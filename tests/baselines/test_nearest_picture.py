@@ -48,5 +48,14 @@ def test_the_nearest_of_all_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_it_cannot_learn_from_is_refused() -> None:
     with pytest.raises(DataError, match="nearest-picture: no training examples"):
         list(NearestPicture().rows([], examples(1, 0), CODECS))
-    with pytest.raises(DataError, match=r"p0: the baseline 'nearest-picture' expected 'target' or 'targets'"):
+    with pytest.raises(
+        DataError, match=r"p0: the baseline 'nearest-picture' expected 'target' or 'targets' or 'transcript'"
+    ):
         list(NearestPicture().rows([{"image": 1, "place": "p0"}], [], CODECS))
+    codecs = Codecs({"input": Field(("vectors",), {"kind": "vectors"})})
+    one, other = ({"vectors": np.zeros((steps, 2)), "transcript": "a wall", "place": "p"} for steps in (2, 3))
+    codecs.fit([one])
+    (row,) = NearestPicture().rows([one], [one], codecs)
+    assert row.predictions == [{"target": "a wall"}]
+    with pytest.raises(DataError, match="inputs of 4 to 6 numbers, expected pictures of one size"):
+        list(NearestPicture().rows([one], [other], codecs))

@@ -24,7 +24,8 @@ def test_every_command_can_be_planned(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "captions.jsonl").write_bytes(files["a.jsonl"])
     (tmp_path / "pictures.zip").write_bytes(files["a.zip"])
     found = commands(PAGE)
-    assert len(found) == 2
+    (tmp_path / "features.npz").write_bytes(find("reader", "npz-jsonl").sample.files["a.npz"])
+    assert len(found) == 3
     for words in found:
         check(words, tmp_path / "captions.jsonl")
 

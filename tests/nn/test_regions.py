@@ -55,7 +55,7 @@ def test_the_net_is_that_of_torchs_layers(settings: dict[str, Any]) -> None:
     y, structure = embedder(Batch({"input": rows}))
     assert structure.values is None and embedder.changes_time
     torch.testing.assert_close(y, by_hand(embedder, rows), rtol=1e-9, atol=1e-9)
-    side = 16 // embedder.pixels
+    side = 16 // embedder.region_pixels
     assert y.shape == (3, side**2, 7)
     alone, there = embedder(Batch({"input": rows[1:2].float()}, Lengths(torch.tensor([16]))))  # as an export gives them
     torch.testing.assert_close(alone[0], y[1], rtol=1e-9, atol=1e-9)

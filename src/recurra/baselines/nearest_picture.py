@@ -24,7 +24,7 @@ class NearestPicture:
     """A caption of the training picture whose pixels, as the model reads them, have the least squared differences: the
     one that most training pictures have, of equally frequent ones the first. Of equal distances the first counts.
 
-    `rows` raises DataError for no training examples and for a field that is missing.
+    `rows` raises DataError for no training examples, for a field that is missing and for inputs of several sizes.
     """
 
     of_numbers: ClassVar[bool] = True
@@ -33,13 +33,22 @@ class NearestPicture:
         """Answer `test` by the nearest of `train`."""
         if not train:
             raise DataError("nearest-picture: no training examples, expected at least 1. Is the training file empty?")
-        check_fields("nearest-picture", "training", train, "target", "targets")
-        captions = [list(example.get("targets", [example.get("target")])) for example in train]
+        check_fields("nearest-picture", "training", train, "target", "targets", "transcript")
+        captions = [_captions(example) for example in train]
         counts = Counter(caption for each in captions for caption in each)
         chosen = [max(each, key=lambda caption: counts[caption]) for each in captions]
         known, asked = (_pixels(side, codecs) for side in (train, test))
+        if len(sizes := {len(each) for each in (*known, *asked)}) > 1:
+            raise DataError(
+                f"nearest-picture: inputs of {min(sizes):,} to {max(sizes):,} numbers, expected pictures of one size. "
+                "Set baseline.kind = 'frequent'."
+            )
         answers = [{"target": chosen[place]} for place in _nearest(asked, known)]
         yield Row("nearest picture", len(known), "pictures", answers)
+
+
+def _captions(example: Example) -> list[str]:
+    return list(example["targets"]) if "targets" in example else [example.get("target", example.get("transcript"))]
 
 
 def _pixels(examples: Sequence[Example], codecs: Mapping[str, Any]) -> list[NDArray[Any]]:

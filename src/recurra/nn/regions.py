@@ -24,11 +24,12 @@ class RegionEmbedder(nn.Module):
 
     Each `patch` × `patch` pixels become one place first, all their colours beside each other. The net is a block for
     each number in `channels`: `depth` convolutions of 3 × 3, each normed and rectified, from the second on added to
-    what they read; then, but for the last block, the largest of each 2 × 2 places. So a region is `pixels` =
+    what they read; then, but for the last block, the largest of each 2 × 2 places. So a region is `region_pixels` =
     patch · 2^(blocks − 1) pixels high and wide. `norm` "picture" norms all places and channels of a picture together.
     `dropout` zeroes entries of x. `views` are drawn in training.
 
-    Reads the field "input" [B, side, 3 · side], colours 0 to 255; gives [B, (side / pixels)², D], time first in memory.
+    Reads the field "input" [B, side, 3 · side], colours 0 to 255; gives [B, (side / region_pixels)², D], time first in
+    memory.
     Raises ConfigError for a size or a share out of range, `build` for an input of symbols and for a side that has no
     whole number of regions.
     Source: Xu et al. 2015, Show, attend and tell, section 3.1.1, with a net of its own.
@@ -62,7 +63,7 @@ class RegionEmbedder(nn.Module):
         self.register_buffer("like", torch.empty(0), persistent=False)
 
     @property
-    def pixels(self) -> int:
+    def region_pixels(self) -> int:
         """How high and wide a region is; known before `build`."""
         return self.patch << (len(self.channels) - 1)
 
@@ -84,11 +85,11 @@ class RegionEmbedder(nn.Module):
                 f"{f'{sizes.width} numbers a step' if sizes.width else 'symbols'}. Name a reader of pictures and "
                 "input.kind = 'picture', or another embedder.kind."
             )
-        if side % self.pixels:
+        if side % self.region_pixels:
             raise ConfigError(
-                f"the regions of embedder.channels and embedder.patch are {self.pixels} pixels wide, but input.side = "
-                f"{side} is no multiple of that. Set input.side = {-(-side // self.pixels) * self.pixels}, or name "
-                "fewer channels."
+                f"the regions of embedder.channels and embedder.patch are {self.region_pixels} pixels wide, but "
+                f"input.side = {side} is no multiple of that. Set input.side = {side - side % -self.region_pixels}, or "
+                "name fewer channels."
             )
         before = CHANNELS * self.patch**2
         self.blocks = nn.ModuleList()

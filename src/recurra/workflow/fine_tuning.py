@@ -23,7 +23,8 @@ def fine_tune(model: Model, path: Path) -> Taken:
     shape, and those of its task where that is the same and tells the same things apart. What is scaled stays scaled by
     the new data.
 
-    Raises `CheckpointError` for a run that cannot be read, `DataError` where no tensor of the core fits.
+    Raises `CheckpointError` for a run that cannot be read, `DataError` where no tensor of the core fits, or, of a core
+    without any, of the embedder.
     """
     run = checkpoint.open_run(path)
     tensors, metadata = checkpoint.load_tensors(run.model)
@@ -43,13 +44,13 @@ def fine_tune(model: Model, path: Path) -> Taken:
             taken[name] = own[name].numel()
         if len(fits) < len(own):
             new.append(f"the {part}" if not fits else f"{len(own) - len(fits)} tensors of the {part}")
-    core = [name for name in taken if name.startswith("core.")]
-    if not core:
+    core, count = [name for name in taken if name.startswith("core.")], len(list(model.core.parameters()))
+    first = "core" if count else "embedder"  # a core may have no tensors
+    if not any(name.startswith(f"{first}.") for name in taken):
         raise DataError(
-            f"no tensor of the core is as in the run {path}, so there is nothing to start from. Leave out what changes "
-            "the core's form, or start from another run."
+            f"no tensor of the {first} is as in the run {path}, so there is nothing to start from. Leave out what "
+            f"changes the {first}'s form, or start from another run."
         )
-    count = sum(1 for _ in model.core.named_parameters())
     return Taken(
         path=path,
         origin={"data": data_of(run), "steps": steps_of(metadata), "weights": metadata.get("checksum")},

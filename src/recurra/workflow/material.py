@@ -359,7 +359,8 @@ def _part(encoded: Mapping[str, Any], share: float, random: np.random.Generator)
 
 
 def one_each(examples: Sequence[Example], fields: Mapping[str, Any]) -> list[Example]:
-    """A training example for each of several values that a field may have; others as they are."""
+    """A training example for each of several values that a field may have, one that comes twice taken once; others as
+    they are."""
     for field in fields.values():
         if field.several is not None:
             examples = [one for example in examples for one in _each(example, field)]
@@ -381,4 +382,4 @@ def _each(example: Example, field: Any) -> list[Example]:
     if field.several not in example:
         return [example]
     rest = {name: value for name, value in example.items() if name != field.several}
-    return [{**rest, field.of[0]: value} for value in example[field.several]]
+    return [{**rest, field.of[0]: value} for value in dict.fromkeys(example[field.several])]

@@ -66,7 +66,8 @@ class Taken:
         new = f" New: {', '.join(self.new)}." if self.new else ""
         if self.symbols is None:
             beside = [part for part in ("the embedder", "the task") if part not in self.new]
-            return f"{run} {', '.join([*beside, core])}{new}"
+            taken = ", ".join([*beside, core] if N else beside)
+            return f"{run} {taken.removesuffix('.')}.{new}"
         symbols, V = self.symbols
         return (
             f"{run} the vectors of {symbols:,} of {V:,} symbols ({self.share:.1%} of the training tokens), {core}{new}"
