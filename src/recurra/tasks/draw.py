@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self
 
@@ -150,7 +150,7 @@ class Draw(nn.Module):
     def forward(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
         """The bound of a batch of pictures."""
         x, noise = self._shown(batch)
-        made = self.network.encode(self._read(embedder, core, batch, x), x.flatten(1), noise)
+        made = self.network.encode(self._read(embedder, core, x), x.flatten(1), noise)
         target, canvas = x.flatten(1), made.canvases[-1]
         again = F.binary_cross_entropy_with_logits(canvas, target.to(canvas.dtype), reduction="sum")
         kl = torch.stack(made.kl).sum()
@@ -174,9 +174,9 @@ class Draw(nn.Module):
         return (uniform(seeds_of(given), tuple(given.shape[1:]), given) < given).to(given.dtype)
 
     @staticmethod
-    def _read(embedder: nn.Module, core: nn.Module, batch: Batch, x: Tensor) -> Tensor:
+    def _read(embedder: nn.Module, core: nn.Module, x: Tensor) -> Tensor:
         """What the core makes of pictures x [B, H, W], flat."""
-        y, _ = core(*embedder(replace(batch, fields={"input": x})))
+        y, _ = core(*embedder(Batch({"input": x})))
         return y.flatten(1)
 
     def measure(self, embedder: nn.Module, core: nn.Module, batch: Batch, state: Any = None) -> Output:
@@ -215,7 +215,7 @@ class Draw(nn.Module):
         x, other, noise = fields["input"], fields["towards"], fields["noise"]
         nothing, sides = torch.zeros_like(noise), tuple(x.shape[1:])
         all_three = torch.cat((x, x, other))
-        read = self._read(embedder, core, batch, all_three)
+        read = self._read(embedder, core, all_three)
         made = self.network.encode(read, all_three.flatten(1), torch.cat((noise, nothing, nothing)))
         kept = {
             name: made.stacked(name).unflatten(0, (3, x.shape[0])) for name in Canvases.names if getattr(made, name)
