@@ -33,6 +33,9 @@ SMALL: dict[str, Any] = {
     "task.decoder.num_layers": 1,
     "core.num_layers": 1,
     "task.look_back": 8,
+    "task.latent": 8,
+    "task.hidden_size": 8,
+    "task.steps": 3,
     "task.initial": 2,
     "task.horizon": 4,
     "task.segment": 4,
@@ -177,6 +180,7 @@ def trees(folder: Path) -> Path:
 FILES: dict[str, Callable[[Path], Path | list[Path]]] = {
     "activity": movements,
     "pixels": pictures,
+    "draw": pictures,
     "line-reader": lines,
     "caption": described,
     "spoken-digits": recordings,

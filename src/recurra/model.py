@@ -135,6 +135,7 @@ def sizes_of(codecs: Codecs) -> Sizes:
         line_end=line_end_of(codec),
         mixtures=codec.mixtures if isinstance(codec, Mixes) else None,
         width=0 if symbols else codec.size,
+        rows=0 if symbols else codec.shape[0] or 0,
         fields={name: codecs[name].size for name in codecs if name != "input"},
     )
 

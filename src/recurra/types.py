@@ -211,6 +211,8 @@ class Sizes:
     """What the input's symbols stand for, where its codec says that."""
     width: int = 0
     """Numbers in a step of an input of vectors; 0 where it is symbols."""
+    rows: int = 0
+    """Steps of an input that has always as many: the rows of a picture; 0 where it may have any."""
     embedding: int = 0
     """Width D of the embedder's output; set once the embedder is built."""
     stride: int = 1

@@ -35,6 +35,9 @@ SMALL = {
     "task.decoder.hidden_size": 8,
     "task.decoder.heads": 2,
     "task.decoder.feed_forward": 12,
+    "task.hidden_size": 8,
+    "task.latent": 4,
+    "task.steps": 3,
 }
 
 
@@ -48,6 +51,8 @@ def fitted(settings: Mapping[str, Any]) -> Any:
         return made.fit([random_value("sound", 30, np.random.default_rng(0))])
     if made.forms in (("notes",), ("moves",)):
         return made.fit([random_value(made.forms[0], 30, np.random.default_rng(0))])
+    if kind == "grey-picture":
+        return made.fit([random_value("image", 7, np.random.default_rng(0))])
     if kind == "bases":
         return made
     if kind == "tokens":

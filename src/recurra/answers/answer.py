@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -36,6 +36,17 @@ class Saves(Protocol):
 
     def saved(self, ending: str) -> bytes:
         """The bytes of a file of one of them. Raises `ConfigError` where that cannot be."""
+
+
+@runtime_checkable
+class SavesTogether(Protocol):
+    """A kind of parts several of which can be one file."""
+
+    endings: ClassVar[tuple[str, ...]]
+
+    @staticmethod
+    def saved_together(parts: Sequence[Any], ending: str) -> bytes:
+        """The bytes of a file that shows them all. Raises `ConfigError` where that cannot be."""
 
 
 class Unknown(NamedTuple):
@@ -109,6 +120,19 @@ class Answer(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._json)
+
+
+def saved_together(answers: Sequence[Answer], ending: str) -> bytes:
+    """The bytes of a file that shows answers. Raises `ConfigError` for several that cannot be in one file, and where no
+    part of them can be such a file."""
+    if len(answers) == 1:
+        return answers[0].saved(ending)
+    parts = [part for answer in answers for part in answer.parts]
+    if parts and all(isinstance(part, SavesTogether) and type(part) is type(parts[0]) for part in parts):
+        first: Any = parts[0]
+        if ending in first.endings:
+            return bytes(first.saved_together(parts, ending))
+    raise ConfigError(f"{len(answers)} answers, expected one to save. Ask for one, or take them all by --json.")
 
 
 def notes_of(answers: Iterable[Answer], each: str = "input", copies: int = 1) -> list[str]:

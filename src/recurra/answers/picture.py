@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from recurra.figures.sheets import gif, png, sheet
 
 SHADES = " ░▒▓█"
 COLUMNS = 64
@@ -24,6 +27,26 @@ class Picture:
     caption: str = ""
     frames: Sequence[NDArray[np.floating[Any]]] = ()
     """How it came about, step by step, where that is shown."""
+    endings: ClassVar[tuple[str, ...]] = (".png", ".gif")
+    """Of files that it can be saved as."""
+
+    def saved(self, ending: str) -> bytes:
+        """A file of this ending: how it came about, side by side or one after the other; else the picture."""
+        return self.saved_together([self], ending)
+
+    @staticmethod
+    def saved_together(parts: Sequence[Picture], ending: str) -> bytes:
+        """A file of several: a row of it for each, or all of them side by side in time."""
+        rows = [[_bytes(frame) for frame in part.frames or [part.pixels]] for part in parts]
+        if ending == ".png":
+            return png(sheet(rows))
+        last = max(map(len, rows))
+        wide = math.ceil(math.sqrt(len(rows)))
+        times = []
+        for k in range(last):
+            now = [row[min(k, len(row) - 1)] for row in rows]
+            times.append(sheet([now[begin : begin + wide] for begin in range(0, len(now), wide)]))
+        return gif(times)
 
     def json(self) -> dict[str, Any]:
         found: dict[str, Any] = {"picture": np.asarray(self.pixels, np.float64).round(4).tolist()}
@@ -55,5 +78,8 @@ def _shade(block: NDArray[np.floating[Any]]) -> str:
 
 def packed(pixels: NDArray[np.floating[Any]]) -> str:
     """A byte for each number, rows first, in base64."""
-    shades = (np.clip(np.nan_to_num(pixels), 0, 1) * 255).round().astype(np.uint8)
-    return base64.b64encode(shades.tobytes()).decode("ascii")
+    return base64.b64encode(_bytes(pixels).tobytes()).decode("ascii")
+
+
+def _bytes(pixels: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    return (np.clip(np.nan_to_num(pixels), 0, 1) * 255).round().astype(np.uint8)

@@ -59,7 +59,8 @@ def predict(
         A file with something to answer in every line; - reads what is piped in. Of numbers and recordings it is read
         as the training data were.
     save
-        Write the answer to a file as well: music to one that ends in .mid or .abc, what can be drawn to one in .svg.
+        Write the answer to a file as well: music to one that ends in .mid or .abc, what can be drawn to one in .svg;
+        pictures, of several answers too, to .png, side by side as they came about, or to .gif, which shows that.
     """
     settings = parse_settings(set_ or ())
     check_reading(settings, input is not None)
@@ -79,6 +80,8 @@ def predict(
         from recurra.runs.reading import read_like_training  # which loads numpy
 
         lines: Sequence[Any] = read_like_training([input], opened.config, settings)
+    elif opened.imagines and not text:
+        lines = [None]  # nothing
     elif opened.of_files:
         lines = _files(run, text, opened.model.codecs)
     else:
@@ -93,11 +96,10 @@ def predict(
             sys.stdout.flush()
     if json:
         print(json_format.dumps([each.json() for each in answers], ensure_ascii=False))
+    from recurra.answers.answer import notes_of, saved_together  # which loads numpy
+
     if save is not None:
-        if len(answers) != 1:
-            raise ConfigError(f"{len(answers)} answers, expected one to save. Ask for one, or take them all by --json.")
-        storage.write(save, answers[0].saved(save.suffix.lower()))
-    from recurra.answers.answer import notes_of  # which loads numpy
+        storage.write(save, saved_together(answers, save.suffix.lower()))
 
     for note in notes_of(answers, "line" if input else "input", getattr(chosen, "n", 1)):
         print(f"recurra: {note}", file=sys.stderr)

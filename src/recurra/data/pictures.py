@@ -35,11 +35,11 @@ def opened_picture(raw: bytes, name: str, colour: bool = False) -> NDArray[np.ui
     for one of more than `MOST_PIXELS`, which is found out before it is decoded, and for pixels of 32 bits; and
     `ConfigError` where Pillow is not installed.
     """
-    pillow = _pillow()
+    module = pillow()
     if not raw:
         raise DataError(f"{name}: the file is empty, expected a picture. Name another file.")
     try:
-        with pillow.open(io.BytesIO(raw), formats=FORMATS) as image:
+        with module.open(io.BytesIO(raw), formats=FORMATS) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise _too_many(name, f"{width:,} × {height:,} pixels")
@@ -47,9 +47,9 @@ def opened_picture(raw: bytes, name: str, colour: bool = False) -> NDArray[np.ui
             return _pixels(_turned(image), name, colour)
     except DataError:
         raise
-    except pillow.DecompressionBombError as error:  # Pillow's own limit, before it says the size
+    except module.DecompressionBombError as error:  # Pillow's own limit, before it says the size
         raise _too_many(name, "a great many pixels") from error
-    except pillow.UnidentifiedImageError as error:
+    except module.UnidentifiedImageError as error:
         raise DataError(
             f"{name}: begins with {raw[:12].decode('latin-1')!r}, expected a picture ({', '.join(FORMATS)}). "
             "Name another file."
@@ -71,13 +71,13 @@ def _turned(image: Any) -> Any:
 def _pixels(image: Any, name: str, colour: bool) -> NDArray[np.uint8]:
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint32)
-        image = _pillow().fromarray(((grey + 128) // 257).astype(np.uint8))  # 65,535 is white
+        image = pillow().fromarray(((grey + 128) // 257).astype(np.uint8))  # 65,535 is white
     elif image.mode in ("I", "F"):
         raise DataError(f"{name}: a picture of 32 bits a pixel, expected 8 or 16. Save it anew.")
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
-        white = _pillow().new("RGBA", image.size, (WHITE, WHITE, WHITE, WHITE))
-        image = _pillow().alpha_composite(white, image)
+        white = pillow().new("RGBA", image.size, (WHITE, WHITE, WHITE, WHITE))
+        image = pillow().alpha_composite(white, image)
     found = np.array(image.convert("RGB" if colour else "L"), np.uint8)
     if not found.size:
         raise DataError(f"{name}: a picture of 0 pixels. Name another file.")
@@ -90,7 +90,7 @@ def _too_many(name: str, found: str) -> DataError:
     )
 
 
-def _pillow() -> Any:
+def pillow() -> Any:
     """Pillow's module of pictures; loaded where one is opened."""
     try:
         from PIL import Image

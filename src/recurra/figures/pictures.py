@@ -19,6 +19,8 @@ GREY, COLOURED = 0, 2
 """Kinds of PNG."""
 LETTER = 10
 """Room of a symbol below a picture."""
+FRAME, APART, BELOW = 84, 8, 26
+"""Of a frame: its longer side, the room beside it, and that below it."""
 
 
 def png(values: NDArray[Any]) -> bytes:
@@ -60,3 +62,43 @@ def strip(
         f'href="data:image/png;base64,{source}"/>'
     )
     return f'<div class="strip">{drawing([picture, written], round(width), HEIGHT + 20, named)}</div>'
+
+
+Window = tuple[str, NDArray[np.floating[Any]]]
+"""What a window does, and where: its middle, along and down, its side and the σ of its filters, in pixels from 1."""
+WINDOWS = ("line c2", "line c1", "line c0")
+"""How those of a frame are drawn, in their order."""
+
+
+def frames(shown: Sequence[tuple[str, NDArray[np.floating[Any]], Sequence[Window]]], named: str) -> str:
+    """Pictures [H, W] of one size in rows, each with its name below it and its windows as rectangles over it."""
+    H, W = shown[0][1].shape
+    wide = FRAME if W >= H else round(FRAME * W / H)
+    high = round(wide * H / W)
+    pixel = wide / W
+    drawn, columns = [], max(1, WIDTH // (wide + APART))
+    for k, (name, values, windows) in enumerate(shown):
+        left, top = APART + k % columns * (wide + APART), APART + k // columns * (high + BELOW)
+        source = base64.b64encode(png(values)).decode()
+        parts = [
+            f'<image class="pixels" x="{left}" y="{top}" width="{wide}" height="{high}" preserveAspectRatio="none" '
+            f'href="data:image/png;base64,{source}"/><rect class="frame" x="{left}" y="{top}" width="{wide}" '
+            f'height="{high}"/><text x="{left}" y="{top + high + 12}">{html.escape(name)}</text>'
+        ]
+        for look, (does, (x, y, side, _)) in zip(WINDOWS, windows, strict=False):
+            a, b = (max(0.0, min(end, place - 0.5 - side / 2)) for end, place in ((W, x), (H, y)))
+            c, d = (max(0.0, min(end, place - 0.5 + side / 2)) for end, place in ((W, x), (H, y)))
+            parts.append(
+                f'<rect class="{look}" x="{left + pixel * a:.1f}" y="{top + pixel * b:.1f}" '
+                f'width="{max(1.0, pixel * (c - a)):.1f}" height="{max(1.0, pixel * (d - b)):.1f}">'
+                f"<title>{html.escape(does)}</title></rect>"
+            )
+        drawn += parts
+    rows = -(-len(shown) // columns)
+    whole = drawing(drawn, APART + min(len(shown), columns) * (wide + APART), APART + rows * (high + BELOW), named, 1.5)
+    known = dict.fromkeys(does for _, _, windows in shown for does, _ in windows)
+    key = "".join(
+        f'<span class="key {look.split()[1]}">{html.escape(does)}</span>'
+        for look, does in zip(WINDOWS, known, strict=False)
+    )
+    return f"<figure>{whole}<figcaption>{key}</figcaption></figure>" if key else f"<figure>{whole}</figure>"

@@ -30,7 +30,7 @@ from recurra.runs.reading import examples_to_score, in_pieces, parted
 from recurra.runs.scoring import score_model, with_baselines
 from recurra.streaming.session import Session, open_session
 from recurra.streaming.stepping import How
-from recurra.tasks.contract import ChecksOptions, Demonstrates
+from recurra.tasks.contract import ChecksOptions, Demonstrates, Imagines
 from recurra.tasks.options import make_options
 from recurra.tasks.writing import Continues, Starts
 from recurra.types import Example
@@ -71,6 +71,11 @@ class Run:
         return isinstance(self.model.task, Continues) and not isinstance(self.model.task, Starts)
 
     @property
+    def imagines(self) -> bool:
+        """Whether it draws by chance, of nothing too."""
+        return isinstance(self.model.task, Imagines)
+
+    @property
     def in_pieces(self) -> bool:
         """Whether it reads one long sequence, in pieces."""
         return in_pieces(self.config)
@@ -107,9 +112,10 @@ class Run:
         """The answer to each input: a text, its tokens, numbers, or an example by the names of its fields.
 
         `options` are the task's; what an answer holds its parts say (`recurra.answers`), and as a mapping it is its
-        JSON. Of a run that writes on, the inputs are beginnings, and none is one that is empty; of another an empty
-        input, or one of blanks, is answered by no parts, which `notes_of` says. `cells`: an alignment of more numbers
-        is left out. Raises `Stopped` where `stop()` says so meanwhile.
+        JSON. Of a run that writes on, the inputs are beginnings, and none is one that is empty; of one that draws by
+        chance, None is nothing given, and so is no input; of another an empty input, or one of blanks, is answered by
+        no parts, which `notes_of` says. `cells`: an alignment of more numbers is left out. Raises `Stopped` where
+        `stop()` says so meanwhile.
         """
         chosen = self.options(options)
         if self.continues:
@@ -117,12 +123,20 @@ class Run:
                 1 if threads is None else threads
             ):  # a step of one sequence is little work: more threads wait for each other
                 return [continued(self, given, chosen) for given in inputs or ("",)]
-        examples = [as_example(given, self.model.codecs) for given in inputs for _ in range(getattr(chosen, "n", 1))]
+        examples = self._asked(inputs, chosen)
         asked = [not is_empty(example, self.model.codecs) for example in examples]
         with threads_set(threads):
             questions = self.questions([each for each, some in zip(examples, asked, strict=True) if some])
             found = iter(self.answers(questions, chosen, stop=stop, cells=cells))
         return [next(found) if some else Answer(()) for some in asked]
+
+    def _asked(self, inputs: Sequence[Any], options: Any) -> list[Example]:
+        """What is asked of inputs."""
+        codecs, task = self.model.codecs, self.model.task
+        if isinstance(task, Imagines):
+            given = [None if each is None else as_example(each, codecs) for each in inputs or (None,)]
+            return task.imagined(given, codecs, options)
+        return [as_example(given, codecs) for given in inputs for _ in range(getattr(options, "n", 1))]
 
     def questions(self, examples: Sequence[Example], beside: Sequence[Run] = ()) -> Questions:
         """Examples as this run, and others that answer with it, read them."""

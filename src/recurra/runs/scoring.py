@@ -223,6 +223,8 @@ def sizes(codecs: Any, encoded: Sequence[Mapping[str, Any]], in_pieces: bool) ->
         for name, field in codecs.fields.items()
         if (name == "input" or field.learned) and not field.along and codecs[name].shape[:1] == (None,)
     }
+    if not steps:  # inputs that all have as many
+        steps = {"steps": sum(len(each["input"]) for each in encoded)}
     share = {"unknown_share": shares.get("input", 0.0)}
     if in_pieces:
         return {"symbols": next(iter(steps.values())), **share}

@@ -39,8 +39,8 @@ TRAINED = ("seed", "epochs", "steps", "minutes", "commands")
 DRAWS = ("temperature", "top_k", "top_p", "seed")
 GENERATES = (*DRAWS, "form")
 """Options of a task that a text generated symbol by symbol takes, too."""
-NOT_ASKED = ("longest", "n")
-"""Options for those who count in lines or read a terminal."""
+NOT_ASKED = ("longest", "n", "between")
+"""Options for those who count in lines or read a terminal, and of which an input has not one answer."""
 SAME = {"alignment": "attention", "top": "n_best"}
 """Options that say what another one says, where there is that one."""
 BOUNDS = {"seed": (("ge", 0), ("lt", 1 << 62)), "temperature": (("ge", 0), ("le", 1000))}
@@ -119,6 +119,8 @@ def given_to(run: Run, given: Any, limits: Limits) -> Any:
     are no file of its kind."""
     if not run.of_files:
         return given
+    if run.imagines and not given:
+        return None  # nothing
     value = run.model.codecs["input"].opened(base64.b64decode(given))
     if getattr(value, "seconds", 0) > limits.seconds_heard:
         raise too_long("a recording", int(limits.seconds_heard), math.ceil(value.seconds), "seconds")
@@ -218,6 +220,7 @@ def card(name: str, run: Run, limits: Limits) -> dict[str, Any]:
         "continues": writes(run),
         "file": run.model.codecs["input"].forms[0] if run.of_files else None,
         "drawn": isinstance(run.model.codecs["input"], ReadsOneWay),
+        "imagines": run.imagines,
         "description": about(run, report),
         "core": {each: config["core"][each] for each in CORE if each in config["core"]},
         "parameters": model.parameter_count,

@@ -48,6 +48,7 @@ class Card(BaseModel):
         description='What it reads where an input is the bytes of a file in base64: "image", "sound".'
     )
     drawn: bool = Field(description="Whether such a picture may be drawn by hand: a line of writing.")
+    imagines: bool = Field(description="Whether it draws by chance, of nothing too, which is an empty input.")
     description: str = Field(description="What it is, of which data, how large, how long it was trained.")
     core: dict[str, Any]
     parameters: int

@@ -268,6 +268,26 @@ class Reads(Protocol):
 
 
 @runtime_checkable
+class Imagines(Protocol):
+    """A task whose answers are drawn by chance, of what is given or of nothing."""
+
+    def imagined(self, given: Sequence[Example | None], codecs: Codecs, options: Any) -> list[Example]:
+        """What is asked, an example for each answer, which says by which seed it is drawn; None is nothing given.
+        Raises `ConfigError` for options that do not go with what is given."""
+
+
+@runtime_checkable
+class DrawsInSteps(Asks, Protocol):
+    """A task that draws its input again, step by step. `ask` says "kl" [B, steps], what each step tells of it in nats,
+    and, where it goes over a picture by a window, where that lies at each step: "looked_at", "written_at" [B, steps,
+    4], its middle, along and down, its side, and the σ of its filters, in pixels."""
+
+    steps: int
+    canvases: str
+    """The name of what `ask` says the canvas shows after each step: [B, steps, H, W], 0 to 1."""
+
+
+@runtime_checkable
 class Demonstrates(Protocol):
     """A task that shows in a report more than its answers to test examples: the truth beside them, say."""
 

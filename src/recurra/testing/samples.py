@@ -55,6 +55,9 @@ def random_value(form: str, steps: int, random: np.random.Generator) -> Any:
 
 def random_example(fields: Mapping[str, Field], codecs: Any, steps: int, random: np.random.Generator) -> Example:
     """An example with a value for the input, and for each field that is learned or goes along it."""
+    shape = codecs["input"].shape
+    if shape and None not in shape and 0 not in shape:  # all have one size, once it is known
+        steps = shape[-1]
     example: dict[str, Any] = {"place": f"an example of {steps} steps"}
     for name, field in fields.items():
         over = isinstance(codecs[name], Lays)  # of as many steps as the input, though not one each

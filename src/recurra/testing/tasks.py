@@ -96,22 +96,24 @@ def make_case(settings: Mapping[str, Any], lengths: tuple[int, ...] = (4, 0, 7, 
     codecs = make_codecs({}, embedder, task)
     if not hasattr(codecs["input"], "symbols"):
         embedder = construct("embedder", {"kind": "numbers", "size": size})
-    core = {"kind": "recurrent", "hidden_size": H, "bidirectional": not task.causal}
+    core: dict[str, Any] = {"kind": "recurrent", "hidden_size": H, "bidirectional": not task.causal}
     if isinstance(task, KeepsApart) and task.apart:
         core = {"kind": "both-ways", "hidden_size": H}
-    core = construct("core", core)
+    if None not in codecs["input"].shape:  # a picture, which its task may go over itself
+        embedder, core = construct("embedder", {"kind": "numbers"}), {"kind": "identity"}
+    made: Any = construct("core", core)
     seen = [random_example(task.fields, codecs, 8, random) for _ in range(30)]
     codecs.fit(seen)
     sizes = sizes_of(codecs)
     embedder.build(sizes)
     sizes = replace(sizes, embedding=embedder.output_size)
-    core.build(sizes)
-    task.build(replace(sizes, core=core.output_size))
+    made.build(sizes)
+    task.build(replace(sizes, core=made.output_size))
     if isinstance(task, Adapts):
         task.adapt(codecs.encode_all(seen))
     examples = [_shown(random_example(task.fields, codecs, steps, random), codecs) for steps in lengths]
-    embedder, core, task = (part.double() for part in (embedder, core, task))
-    case = Case(embedder, core, task, codecs, examples, _batch(task, codecs, examples))
+    embedder, made, task = (part.double() for part in (embedder, made, task))
+    case = Case(embedder, made, task, codecs, examples, _batch(task, codecs, examples))
     with torch.no_grad():
         for parameter in case.task.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
@@ -179,6 +181,8 @@ def check_padding(settings: Mapping[str, Any]) -> None:
     case = make_case(settings)
     case.train(False)
     lengths = case.batch.structure.values
+    if None not in case.codecs["input"].shape[:1]:
+        return  # inputs of one size have no ends
     assert lengths is not None
     loss, answers = case.loss(case.batch), case.answers(case.batch, case.examples)
     for value in (0, 1, IGNORED):

@@ -74,3 +74,15 @@ def test_settings_out_of_range_are_refused() -> None:
     for settings in ({"passes": 0}, {"after": -1}, {"smallest": 0.0}, {"beside": -1.0}):
         with pytest.raises(ConfigError, match="expected"):
             DigitCropsReader(**settings)
+
+
+def test_digits_by_themselves(tmp_path: Path) -> None:
+    file = saved(tmp_path / "a.npz")
+    reader = DigitCropsReader(apart=True)
+    found = list(reader.read(file))
+    assert [each["label"] for each in found] == ["4", "0", "7", "2", "9"]
+    assert [each["group"] for each in found] == ["12", "12", "3", "12", "12"]
+    assert [int(each["image"][0, 0]) for each in found] == [0, 1, 2, 3, 4]
+    assert found[2]["place"] == f"{file}, digit 0 of number 3"
+    assert {*reader.fields} == {"image", "label"}
+    assert len(list(DigitCropsReader(apart=True, after=3).read(file))) == 4

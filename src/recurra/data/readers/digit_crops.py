@@ -33,12 +33,14 @@ class DigitCropsReader:
     with `smallest` below 1 a share of it drawn between both; on each side there is up to `beside` times the picture's
     height of ground, which goes on as the number's picture ends. Numbers up to the index `after` are left out: another
     part may be whole pictures of these.
+    With `apart` nothing is put together: an example is the picture of one digit as it is, with its `label`, and the
+    `group` it is of.
 
     Raises `DataError` for what is no such file, `ConfigError` for a setting out of range.
     """
 
     recipe = "line-reader"
-    fields: ClassVar[Mapping[str, str]] = {"image": "image", "transcript": "text"}
+    fields: Mapping[str, str] = {"image": "image", "transcript": "text"}
     sample: ClassVar[Sample] = Sample(
         {
             "a.npz": packed(
@@ -53,7 +55,13 @@ class DigitCropsReader:
     )
 
     def __init__(
-        self, passes: int = 1, smallest: float = 1.0, beside: float = 0.0, after: int = 0, seed: int = 0
+        self,
+        passes: int = 1,
+        smallest: float = 1.0,
+        beside: float = 0.0,
+        after: int = 0,
+        seed: int = 0,
+        apart: bool = False,
     ) -> None:
         if passes < 1:
             raise ConfigError(f"reader.passes = {passes}, expected 1 or more.")
@@ -64,17 +72,25 @@ class DigitCropsReader:
                 f"reader.smallest = {smallest} and reader.beside = {beside}, expected a share of 0.1 to 1 and ground "
                 "of 0 to 10 times the height."
             )
-        self.smallest, self.beside = smallest, beside
+        self.smallest, self.beside, self.apart = smallest, beside, apart
+        if apart:
+            self.fields = {"image": "image", "label": "label"}
         self.passes, self.after, self.seed = passes, after, check_seed(seed, "reader.seed")
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The numbers of the files, in the order of their index."""
         for path in map(Path, paths):
-            yield from self._numbers(path)
+            yield from self._digits(path) if self.apart else self._numbers(path)
 
     def sniff(self, path: str | Path) -> str | None:
         """That numbers are to be made of its pictures no file says, so none is taken for it."""
         return None
+
+    def _digits(self, path: Path) -> Iterator[Example]:
+        images, label, number, position = _checked(path)
+        for row in np.flatnonzero(number > self.after).tolist():
+            place = f"{path}, digit {position[row]} of number {number[row]}"
+            yield {"image": images[row], "label": str(label[row]), "group": str(number[row]), "place": place}
 
     def _numbers(self, path: Path) -> Iterator[Example]:
         images, label, number, position = _checked(path)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 
+import numpy as np
+
 from recurra.diagnostics.report.findings import Inspection
 from recurra.diagnostics.report.pieces import lead, table
 from recurra.figures.charts import Line, heat_map, line_chart, scatter
-from recurra.figures.pictures import strip
+from recurra.figures.pictures import frames, strip
 from recurra.figures.shown import escaped, number, share
 
 BASES = 60
 """In a row of a map of changes."""
 SCALES = 24
 """Scales whose numbers are drawn."""
+FRAMES = 16
+"""Steps of a canvas that are drawn."""
 
 
 def mutations(found: Inspection) -> Iterator[str]:
@@ -30,6 +34,20 @@ def mutations(found: Inspection) -> Iterator[str]:
         columns, some = one.tokens[first : first + BASES], one.changes[:, first : first + BASES] / one.largest
         named = f"Changes of log-odds by a change of base {first + 1} to {first + len(columns)}"
         yield f'<p class="soft">from base {first + 1:,}</p>{heat_map(one.letters, columns, some, named)}'
+
+
+def canvas(found: Inspection) -> Iterator[str]:
+    one = found.canvas
+    if one is None:
+        return
+    window = " A rectangle is the window that is read or written." if one.windows else ""
+    yield lead(f"The picture as it was given, and what the canvas shows after each step.{window}", one.conclusion)
+    kept = sorted({*np.linspace(0, len(one.frames) - 1, min(FRAMES, len(one.frames))).round().astype(int).tolist()})
+    shown = [(f"step {t + 1}", one.frames[t], [(does, at[t]) for does, at in one.windows.items()]) for t in kept]
+    yield frames([("given", one.picture, []), *shown], "The picture, and the canvas after each step")
+    steps = np.arange(1.0, len(one.nats) + 1)
+    lines = [Line("this picture", one.nats, steps), Line(f"mean of {one.pictures}", one.mean_nats, steps, colour=1)]
+    yield line_chart(lines, "steps", "nats")
 
 
 def tree(found: Inspection) -> Iterator[str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from recurra.diagnostics.agreement import Agreement, agreement, says_a_number
 from recurra.diagnostics.attention import AttentionMap, SelfAttention, alignment, self_attention
+from recurra.diagnostics.canvas import Canvas, canvas, draws_in_steps
 from recurra.diagnostics.curves import Curves, curves
 from recurra.diagnostics.decisions import Attribution, attribution
 from recurra.diagnostics.earliness import Earliness, earliness
@@ -39,7 +40,7 @@ UNITS = 3
 """Units that are shown for each property, and of those that change most."""
 ENOUGH = 500
 """Symbols below which units that track something are not looked for."""
-OF_SOME = ("mutations", "tree", "tree_reach")
+OF_SOME = ("mutations", "tree", "tree_reach", "canvas")
 """What is of some inputs only."""
 CHANGING = "changing"
 """The name, beside those of the properties, of the units that change most."""
@@ -89,6 +90,8 @@ class Inspection:
     """What is said of every node; of models that read trees."""
     tree_reach: TreeReach | None = None
     """How far the error at the root of a tree reaches down."""
+    canvas: Canvas | None = None
+    """How the input is drawn again; of models that draw."""
 
     def as_json(self) -> dict[str, Any]:
         """All of it as JSON values; the values of all units at all steps are left out, and so is what is for some
@@ -153,6 +156,7 @@ def inspect_model(
         mutations=tried("mutations", lambda: mutations(model, text), None) if is_of_bases(model) else None,
         tree=tried("tree", lambda: labelled_tree(model, text), None) if trees else None,
         tree_reach=tried("tree_reach", lambda: tree_reach(model, text, labelled), None) if trees else None,
+        canvas=tried("canvas", lambda: canvas(model, text, labelled), None) if draws_in_steps(model) else None,
     )
     if seen is None:
         return found

@@ -16,7 +16,7 @@ from recurra.diagnostics.attention import AttentionMap
 from recurra.diagnostics.decisions import Decision
 from recurra.diagnostics.gates import Keeping
 from recurra.diagnostics.report import conclusions
-from recurra.diagnostics.report.answered import agreement, earliness, misread, mutations, tree, tree_reach
+from recurra.diagnostics.report.answered import agreement, canvas, earliness, misread, mutations, tree, tree_reach
 from recurra.diagnostics.report.findings import CHANGING, Inspection
 from recurra.diagnostics.report.pieces import lead, table
 from recurra.diagnostics.report.summary import PROPERTY, decided_by, half, over, reach, tested_by, tracked, where
@@ -372,6 +372,7 @@ def recorded_spectra(found: Inspection) -> Iterator[str]:
 SECTIONS: dict[str, Callable[[Inspection], Iterator[str]]] = {
     "tree": tree,
     "tree_reach": tree_reach,
+    "canvas": canvas,
     "mutations": mutations,
     "attribution": attribution,
     "agreement": agreement,
@@ -392,9 +393,6 @@ SECTIONS: dict[str, Callable[[Inspection], Iterator[str]]] = {
 def ordered(found: Inspection) -> list[str]:
     """The parts, what answers the first question at the beginning: where something is written or read on, how it looks
     at its source, what was expected and how far gradients reach; else what decided the answers."""
-    first = (
-        ["alignment", "next_symbols", "gradient_flow"]
-        if found.next_symbols
-        else ["tree", "tree_reach", "mutations", "attribution"]
-    )
+    whole = ["canvas", "tree", "tree_reach", "mutations", "attribution"]
+    first = ["alignment", "next_symbols", "gradient_flow"] if found.next_symbols else whole
     return [*first, *(key for key in SECTIONS if key not in first)]

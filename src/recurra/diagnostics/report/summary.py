@@ -19,6 +19,7 @@ from recurra.diagnostics.tracking import LEVEL, Tested
 from recurra.figures.shown import cut, number, share
 
 TITLES = {
+    "canvas": "How it is drawn",
     "mutations": "What a change of a base would do",
     "tree": "What is said of every node",
     "tree_reach": "How far errors reach down",
@@ -43,6 +44,8 @@ PROPERTY = {
     CHANGING: "change most",
 }
 SURPRISES = 5
+STEPS = 16
+"""Steps of a canvas in a row of a terminal."""
 LEAST = 0.005
 """Nats that are told."""
 BARS, WIDE = "▁▂▃▄▅▆▇█", 40
@@ -58,7 +61,8 @@ def summary(found: Inspection) -> str:
     held_out = (_agreement, _misread, _early)
     rest = (*held_out, _training, _recorded, _gates, _trackers, _self_attention, _spectra, _recorded_spectra)
     reads_on = (_alignment, _symbols, _flow, _decided)  # as the page has it: what answers the first question first
-    for part in (*(reads_on if found.next_symbols else (_tree, _mutated, _decided, _alignment, _flow)), *rest):
+    asked = (_drawn, _tree, _mutated, _decided, _alignment, _flow)
+    for part in (*(reads_on if found.next_symbols else asked), *rest):
         paragraph = list(part(found))
         lines += ["", *paragraph] if paragraph else []
     if found.left_out:
@@ -135,6 +139,23 @@ def _tree(found: Inspection) -> Iterator[str]:
         s = "" if down.trees == 1 else "s"
         yield f"how much of the error at the root arrives at nodes below it ({down.trees:,} tree{s})"
         yield f"  {down.conclusion}"
+
+
+def _drawn(found: Inspection) -> Iterator[str]:
+    one = found.canvas
+    if one is None:
+        return
+    yield "how it is drawn: nats that each step tells of the picture, and of others"
+    steps = len(one.nats)
+    rows = [["step", *map(str, range(1, steps + 1))]]
+    rows += [["this picture", *(f"{each:.1f}" for each in one.nats)]]
+    rows += [["mean", *(f"{each:.1f}" for each in one.mean_nats)]]
+    for does, at in one.windows.items():
+        rows.append([f"{does} at", *(f"{x:.0f},{y:.0f}" for x, y, _, _ in at)])
+        rows.append(["side", *(f"{side:.0f}" for _, _, side, _ in at)])
+    for begin in range(0, steps, STEPS):
+        yield from columns([[row[0], *row[1 + begin : 1 + begin + STEPS]] for row in rows])
+    yield f"  {one.conclusion}"
 
 
 def _flow(found: Inspection) -> Iterator[str]:

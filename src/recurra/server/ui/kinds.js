@@ -5,6 +5,8 @@ import { direction, h, number, percent, s } from "./dom.js";
 import { player } from "./playing.js";
 import { Written } from "./written.js";
 
+const FRAME = 150;  // milliseconds that a step of a picture is seen
+
 const KINDS = {
   label(part) {
     const names = part.several ? part.labels : [part.label];
@@ -116,8 +118,12 @@ const KINDS = {
     const node = h("figure", {}, canvas, part.caption && h("figcaption", {}, part.caption));
     if (part.frames.length) {
       const last = part.frames.length - 1;
-      const steps = h("input", { type: "range", min: 0, max: last, value: last, "aria-label": "step", oninput: () => show(part.frames[Number(steps.value)]) });
-      node.append(steps);
+      const steps = h("input", { type: "range", min: 0, max: last, value: last, "aria-label": "step", oninput: () => { clearInterval(playing); show(part.frames[Number(steps.value)]); } });
+      const step = k => { steps.value = k; show(part.frames[k]); };
+      let k = 0, playing;
+      const play = () => { clearInterval(playing); k = 0; playing = setInterval(() => k <= last ? step(k++) : clearInterval(playing), FRAME); };
+      if (!matchMedia("(prefers-reduced-motion: reduce)").matches) play();
+      node.append(h("div", { class: "row" }, steps, h("button", { type: "button", class: "quiet", onclick: play }, "Play")));
     }
     return node;
   },

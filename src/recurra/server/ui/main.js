@@ -98,7 +98,7 @@ function choose(name) {
   byId("stop").hidden = !generates;
   const drawn = card.file === "image", spoken = card.file === "sound";
   byId("pad").hidden = !drawn;
-  if (drawn) pad.set(card.drawn);
+  if (drawn) pad.set(card.drawn, card.imagines);
   byId("hearing").hidden = !spoken;
   byId("input").hidden = byId("keys").hidden = drawn || spoken;
   byId("asks").htmlFor = drawn ? "picture" : spoken ? "recording" : "input";
@@ -163,11 +163,11 @@ async function predict(input, signal) {
   const allowed = card.options.predict, said = options.said(allowed);
   for (const name of ["attention", "alignment"]) if (name in allowed) said[name] = true;
   const picture = card.file === "image" ? await pad.picture() : null;
-  if (card.file === "image" && !picture) throw new Trouble(0, { error: "there is no picture", expected: null, got: null, next: card.drawn ? "Draw one, or choose a file." : "Drop one, or choose a file." });
+  if (card.file === "image" && !picture && !card.imagines) throw new Trouble(0, { error: "there is no picture", expected: null, got: null, next: card.drawn ? "Draw one, or choose a file." : "Drop one, or choose a file." });
   const recording = card.file === "sound" ? hearing.recording() : null;
   if (recording === "") throw new Trouble(0, { error: "there is no recording", expected: null, got: null, next: "Speak, or choose a file." });
   const begun = performance.now();
-  const found = await ask(address("predict"), { inputs: [picture?.input ?? recording ?? input], options: said }, signal);
+  const found = await ask(address("predict"), { inputs: [picture?.input ?? recording ?? (card.imagines ? "" : input)], options: said }, signal);
   const read = picture?.shown ? found.answers[0].parts.filter(part => part.symbols?.length && part.unit === "px") : [];
   const heard = recording && hearing.heard(found.answers[0].parts);
   byId("result").replaceChildren(...(heard ? [heard] : []), ...read.map(part => columns(picture.shown, part.symbols)), ...found.answers.map(each => answer(each.parts, each.notes)));

@@ -56,7 +56,7 @@ export class Options {
       } else if (input.value !== "") found[name] = Number(input.value);
     }
     // What is drawn at random is drawn anew each time, unless a seed is said.
-    const temperature = found.temperature ?? allowed.temperature?.default ?? 0;
+    const temperature = "temperature" in allowed ? found.temperature ?? allowed.temperature.default ?? 0 : 1;
     if ("seed" in allowed && found.seed === undefined && temperature > 0 && !SEEKING.some(name => name in found)) {
       found.seed = Math.floor(Math.random() * 1e6);
     }

@@ -24,11 +24,12 @@ export class Pad {
     this.clear();
   }
 
-  // Whether what is read may be drawn by hand.
-  set(drawn) {
-    if (this.drawn === drawn) return;
-    this.drawn = drawn;
-    this.asks.textContent = drawn ? "Draw here, with a mouse, a finger or a pen; or drop a picture here." : "Drop a picture here, or choose one.";
+  // Whether what is read may be drawn by hand, and whether it may be nothing.
+  set(drawn, nothing) {
+    if (this.drawn === drawn && this.nothing === nothing) return;
+    Object.assign(this, { drawn, nothing });
+    const chosen = nothing ? "Without a picture a new one is drawn; or drop one here, or choose one." : "Drop a picture here, or choose one.";
+    this.asks.textContent = drawn ? "Draw here, with a mouse, a finger or a pen; or drop a picture here." : chosen;
     this.canvas.setAttribute("aria-label", drawn ? "Draw here" : "The picture that is chosen");
     this.canvas.classList.toggle("shown", !drawn);
     this.clear();
@@ -37,6 +38,7 @@ export class Pad {
   clear() {
     this.chosen = null;
     this.empty = true;
+    this.canvas.hidden = Boolean(this.nothing);
     this.file.value = "";
     const pen = this.canvas.getContext("2d", { willReadFrequently: true });
     pen.fillStyle = "#fff";
@@ -68,6 +70,7 @@ export class Pad {
     this.empty = false;
     const found = await createImageBitmap(file).catch(() => null);
     if (!found || this.chosen !== file) return;
+    this.canvas.hidden = false;
     const scale = Math.min(WIDTH / found.width, HEIGHT / found.height);
     this.canvas.getContext("2d").drawImage(found, 0, 0, found.width * scale, found.height * scale);
   }
