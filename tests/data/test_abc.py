@@ -76,8 +76,8 @@ def test_what_is_written_is_read(seed: int) -> None:
         chord = sorted({*draw.integers(21, 109, draw.integers(0, 5)).tolist()})
         steps += [chord] * int(draw.integers(1, 6))
     steps.append([60])
-    ((title, read),) = tunes_in(abc_of(steps, 0.2), "a.abc", 4)
-    assert read == steps and title
+    ((place, read),) = tunes_in(abc_of(steps, 0.2), "a.abc", 4)
+    assert read == steps and place == "a.abc:1"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_file_of_tunes(tmp_path: Path) -> None:
     path = tmp_path / "tunes.abc"
     path.write_text("% mine\nX:1\nT:One\nK:C\nC\n\nX:2\nK:C\nD\n", encoding="utf-8")
     first, second = AbcReader().read(path)
-    assert first["notes"] == [[60], [60]] and first["place"] == f"{path}, One" and second["place"] == f"{path}, tune 1"
+    assert first["notes"] == [[60], [60]] and first["place"] == f"{path}:2" and second["place"] == f"{path}:7"
     assert first["text"] == "60\n60\n"
     with pytest.raises(ConfigError, match=re.escape("reader.steps = 0, expected 1 to 96")):
         AbcReader(steps=0)

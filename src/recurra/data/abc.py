@@ -67,7 +67,7 @@ class _Voice:
 
 
 def tunes_in(text: str, name: str, steps_per_quarter: int) -> Iterator[tuple[str, list[list[int]]]]:
-    """The title and the notes of each step of every tune in a file; a note that is shorter than a step has one.
+    """The place and the notes of each step of every tune in a file; a note that is shorter than a step has one.
 
     Keys, meters, unit lengths, accidentals, chords, tuplets, broken rhythms, repeats with two endings and several
     voices (V:) are heeded; graces, decorations, slurs, chord names and lyrics are passed over; what a tie joins is one
@@ -88,14 +88,14 @@ def tunes_in(text: str, name: str, steps_per_quarter: int) -> Iterator[tuple[str
             tune.read(lines[k].rstrip(), f"{name}:{k + 1}")
         if not tune.has_key:
             raise DataError(f"{name}:{start + 1}: a tune without K:, behind which its notes stand. Add K:C, say.")
-        yield tune.title, tune.steps(f"{name}:{start + 1}")
+        yield f"{name}:{start + 1}", tune.steps(f"{name}:{start + 1}")
 
 
 class _Tune:
     """One tune, read line by line; `step` is a step's part of a whole note."""
 
     def __init__(self, step: Fraction) -> None:
-        self.step, self.title, self.has_key = step, "", False
+        self.step, self.has_key = step, False
         self.bar, self.compound = Fraction(1), False
         self.unit: Fraction | None = None
         self.key: dict[str, int] = {}
@@ -127,9 +127,7 @@ class _Tune:
         return self.voices.setdefault(self.chosen, _Voice(self.key))
 
     def _field(self, what: str, said: str, place: str) -> None:
-        if what == "T":
-            self.title = self.title or said
-        elif what == "M":
+        if what == "M":
             self._meter(said, place)
         elif what == "L":
             self.unit = _fraction(said, place)

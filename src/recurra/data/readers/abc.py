@@ -36,8 +36,8 @@ class AbcReader:
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The tunes of the files, in the order given."""
         for path in map(Path, paths):
-            for k, (title, notes) in enumerate(tunes_in(read_text(path, self.encoding), str(path), self.steps)):
-                yield {"notes": notes, "text": written(notes), "place": f"{path}, {title or f'tune {k}'}"}
+            for place, notes in tunes_in(read_text(path, self.encoding), str(path), self.steps):
+                yield {"notes": notes, "text": written(notes), "place": place}
 
     def sniff(self, path: str | Path) -> str | None:
         """Why this reader takes the file; None where no tune begins in its first lines."""
