@@ -87,8 +87,8 @@ class Drawing:
         ]
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{low[0]:.2f} {low[1]:.2f} {size[0]:.2f} {size[1]:.2f}" '
-            f'height="{height}" fill="none" stroke="#000" stroke-width="{side / 60:.3f}" stroke-linecap="round" '
-            f'stroke-linejoin="round">{"".join(paths)}</svg>\n'
+            f'height="{height}" style="background: #fff" fill="none" stroke="#000" stroke-width="{side / 60:.3f}" '
+            f'stroke-linecap="round" stroke-linejoin="round">{"".join(paths)}</svg>\n'
         )
 
 
