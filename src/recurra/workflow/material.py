@@ -382,4 +382,6 @@ def _each(example: Example, field: Any) -> list[Example]:
     if field.several not in example:
         return [example]
     rest = {name: value for name, value in example.items() if name != field.several}
-    return [{**rest, field.of[0]: value} for value in dict.fromkeys(example[field.several])]
+    values = example[field.several]
+    once = [value for k, value in enumerate(values) if not isinstance(value, str) or value not in values[:k]]
+    return [{**rest, field.of[0]: value} for value in once]
