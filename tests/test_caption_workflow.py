@@ -219,3 +219,6 @@ def test_other_files_and_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"bare\.jsonl:\d: no target in this example, only image, id\. Name a reader"):
         settings = {**TINY, "reader.kind": "jsonl-captions"}
         recurra.train("caption", tmp_path / "data" / "bare.jsonl", out=tmp_path / "run", settings=settings)
+    (tmp_path / "data" / "gone.jsonl").write_text('{"file": "gone.png", "captions": ["a"]}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"gone\.png: no such file"):  # and not that the format has no captions
+        recurra.train("caption", tmp_path / "data" / "gone.jsonl", out=tmp_path / "run", settings=TINY)

@@ -140,7 +140,7 @@ def test_a_file_as_the_training_read_it_is_drawn_again(run: Any, file: Path, cap
         (["--n", "0"], "n = 0, expected 1 to 10,000 pictures"),
         (["--temperature", "1"], "temperature is no option of this run"),
         (["--save", "x.svg"], "a file that ends in .svg, expected .gif or .png for this answer"),
-        (["--n", "2", "--save", "x.svg"], "2 answers, expected one to save"),
+        (["--n", "2", "--save", "x.svg"], "a file that ends in .svg, expected .gif or .png for this answer"),
     ],
 )
 def test_what_cannot_be_drawn(

@@ -98,7 +98,7 @@ class Answer(Mapping[str, Any]):
         known = sorted({each for part in found for each in part.endings})
         if not known:
             raise ConfigError("this answer cannot be saved as a file of its own. Print it as JSON: --json.")
-        raise ConfigError(f"a file that ends in {ending or 'nothing'}, expected {' or '.join(known)} for this answer.")
+        raise _unknown_ending(ending, known)
 
     def text(self) -> str:
         """The lines of all parts, without the last line end."""
@@ -122,6 +122,10 @@ class Answer(Mapping[str, Any]):
         return len(self._json)
 
 
+def _unknown_ending(ending: str, known: Iterable[str]) -> ConfigError:
+    return ConfigError(f"a file that ends in {ending or 'nothing'}, expected {' or '.join(known)} for this answer.")
+
+
 def saved_together(answers: Sequence[Answer], ending: str) -> bytes:
     """The bytes of a file that shows answers. Raises `ConfigError` for several that cannot be in one file, and where no
     part of them can be such a file."""
@@ -130,8 +134,9 @@ def saved_together(answers: Sequence[Answer], ending: str) -> bytes:
     parts = [part for answer in answers for part in answer.parts]
     if parts and all(isinstance(part, SavesTogether) and type(part) is type(parts[0]) for part in parts):
         first: Any = parts[0]
-        if ending in first.endings:
-            return bytes(first.saved_together(parts, ending))
+        if ending not in first.endings:
+            raise _unknown_ending(ending, sorted(first.endings))
+        return bytes(first.saved_together(parts, ending))
     raise ConfigError(f"{len(answers)} answers, expected one to save. Ask for one, or take them all by --json.")
 
 

@@ -39,7 +39,7 @@ def other_format(reader: Any, task: Any) -> Iterator[None]:
         yield
     except DataError as error:
         kind: str | None = getattr(reader, "kind", None)
-        learned = [field.of for field in task.fields.values() if field.learned]
+        learned = [(*field.of, *filter(None, [field.several])) for field in task.fields.values() if field.learned]
         gives = {*registry.find("reader", kind).fields} if kind is not None else set()
         missing = next((of for of in learned if kind is not None and not gives & {*of}), None)
         if missing is None:
