@@ -54,6 +54,39 @@ def test_a_picture_is_the_bytes_of_a_file(reader: Run, serve: Callable[..., Api]
 
 
 @pytest.fixture(scope="module")
+def describer(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that describes pictures; random weights."""
+    torch.manual_seed(0)
+    config: dict[str, Any] = {
+        "embedder": {"kind": "regions", "channels": [4, 4], "size": 6},
+        "core": {"kind": "identity"},
+        "task": {"kind": "transduce", "scores": "captions", "decoder": {"kind": "recurrent", "hidden_size": 6}},
+        "input": {"kind": "picture", "side": 16},
+        "batching": {"kind": "buckets"},
+        "search": {"longest": 4, "beam": 1},
+    }
+    codecs = {"input": PictureCodec(16), "target": Tokens().fit(["a red wall"])}
+    model = Model.from_config(config, codecs).eval()
+    with torch.no_grad():
+        model.task.bias[-1] = -50.0  # the end
+    return Run(tmp_path_factory.mktemp("runs") / "describer", config, model, torch.device("cpu"))
+
+
+def test_a_picture_is_described_word_by_word(describer: Run, serve: Callable[..., Api]) -> None:
+    api = serve(describer)
+    card = api.ask("models")["models"][0]
+    assert card["file"] == "image" and not card["drawn"] and "generate" not in card["can"]
+    picture = base64.b64encode(PNG).decode()
+    (part,) = api.parts("describer", picture, attention=True)[0]
+    assert part["kind"] == "caption" and part["looks"]["regions"] == [4, 4] and part["looks"]["shape"] == [16, 16, 3]
+    assert len(base64.b64decode(part["looks"]["pixels"])) == 16 * 16 * 3
+    assert len(part["looks"]["weights"]) == len(part["looks"]["words"]) and part["looks"]["words"]
+    assert all(abs(sum(row) - 1) < 1e-2 for row in part["looks"]["weights"])
+    (bare,) = api.parts("describer", picture)[0]
+    assert bare["looks"] is None and bare["target"] == part["target"]
+
+
+@pytest.fixture(scope="module")
 def place(reader: Run) -> Iterator[str]:
     pytest.importorskip("uvicorn", reason="the extra serve is not installed")
     yield from listening(Models([reader], Limits()))
@@ -88,39 +121,6 @@ def test_a_drawing_is_read_and_shown_with_its_columns(opened: Open, place: str, 
     page.set_input_files("#picture", tmp_path / "b.png")
     ask.click()
     expect(page.locator("#trouble")).to_contain_text("begins with 'a text', expected a picture")
-
-
-@pytest.fixture(scope="module")
-def describer(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run that describes pictures; random weights."""
-    torch.manual_seed(0)
-    config: dict[str, Any] = {
-        "embedder": {"kind": "regions", "channels": [4, 4], "size": 6},
-        "core": {"kind": "identity"},
-        "task": {"kind": "transduce", "scores": "captions", "decoder": {"kind": "recurrent", "hidden_size": 6}},
-        "input": {"kind": "picture", "side": 16},
-        "batching": {"kind": "buckets"},
-        "search": {"longest": 4, "beam": 1},
-    }
-    codecs = {"input": PictureCodec(16), "target": Tokens().fit(["a red wall"])}
-    model = Model.from_config(config, codecs).eval()
-    with torch.no_grad():
-        model.task.bias[-1] = -50.0  # the end
-    return Run(tmp_path_factory.mktemp("runs") / "describer", config, model, torch.device("cpu"))
-
-
-def test_a_picture_is_described_word_by_word(describer: Run, serve: Callable[..., Api]) -> None:
-    api = serve(describer)
-    card = api.ask("models")["models"][0]
-    assert card["file"] == "image" and not card["drawn"] and "generate" not in card["can"]
-    picture = base64.b64encode(PNG).decode()
-    (part,) = api.parts("describer", picture, attention=True)[0]
-    assert part["kind"] == "caption" and part["looks"]["regions"] == [4, 4] and part["looks"]["shape"] == [16, 16, 3]
-    assert len(base64.b64decode(part["looks"]["pixels"])) == 16 * 16 * 3
-    assert len(part["looks"]["weights"]) == len(part["looks"]["words"]) and part["looks"]["words"]
-    assert all(abs(sum(row) - 1) < 1e-2 for row in part["looks"]["weights"])
-    (bare,) = api.parts("describer", picture)[0]
-    assert bare["looks"] is None and bare["target"] == part["target"]
 
 
 def test_the_page_shows_where_each_word_looks(describer: Run, opened: Open, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from recurra.data.resized import averages, picture_in
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CHANNELS = 3
+COLOURS = 3
 """Numbers of a pixel: red, green and blue."""
 
 
@@ -25,13 +25,13 @@ def square_of(value: Any, side: int, fit: str) -> NDArray[np.uint8]:
         picture = picture[top : top + least, left : left + least]
         H = W = least
     if picture.ndim == 2:
-        picture = picture[..., None].repeat(CHANNELS, 2)
+        picture = picture[..., None].repeat(COLOURS, 2)
     if (side, side) == (H, W):
-        return np.ascontiguousarray(picture.reshape(side, CHANNELS * side))
+        return np.ascontiguousarray(picture.reshape(side, COLOURS * side))
     down, across = averages(H, side), averages(W, side).T
-    colours = [down @ picture[:, :, c].astype(np.float32) @ across for c in range(CHANNELS)]  # one by one: less memory
+    colours = [down @ picture[:, :, c].astype(np.float32) @ across for c in range(COLOURS)]  # one by one: less memory
     levels = np.rint(np.stack(colours, 2)).clip(0, 255).astype(np.uint8)
-    return np.ascontiguousarray(levels.reshape(side, CHANNELS * side))
+    return np.ascontiguousarray(levels.reshape(side, COLOURS * side))
 
 
 def shrunk(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
@@ -41,5 +41,5 @@ def shrunk(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
         return picture
     height, width = (max(1, round(size * longest / max(H, W))) for size in (H, W))
     down, across = averages(H, height), averages(W, width).T
-    colours = [down @ picture[:, :, c].astype(np.float32) @ across for c in range(CHANNELS)]
+    colours = [down @ picture[:, :, c].astype(np.float32) @ across for c in range(COLOURS)]
     return np.rint(np.stack(colours, 2)).clip(0, 255).astype(np.uint8)

@@ -7,7 +7,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from recurra.data.squares import CHANNELS
+from recurra.data.squares import COLOURS
 from recurra.errors import ConfigError
 from recurra.limits import check_layers, check_size
 from recurra.nn.dropout import dropout
@@ -78,7 +78,7 @@ class RegionEmbedder(nn.Module):
 
     def build(self, sizes: Sizes) -> Self:
         """Make the layers for pictures whose rows are `sizes.width` numbers."""
-        side, rest = divmod(sizes.width, CHANNELS)
+        side, rest = divmod(sizes.width, COLOURS)
         if not sizes.width or rest:
             raise ConfigError(
                 "embedder.kind = 'regions' reads coloured pictures, but the input is "
@@ -91,7 +91,7 @@ class RegionEmbedder(nn.Module):
                 f"input.side = {side} is no multiple of that. Set input.side = {side - side % -self.region_pixels}, or "
                 "name fewer channels."
             )
-        before = CHANNELS * self.patch**2
+        before = COLOURS * self.patch**2
         self.blocks = nn.ModuleList()
         for C in self.channels:
             self.blocks.append(Block(before, C, self.depth, self.norm))
@@ -102,11 +102,11 @@ class RegionEmbedder(nn.Module):
     def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:
         rows = batch.fields["input"]
         B, H, _ = rows.shape
-        x = rows.to(self.like.dtype).reshape(B, H, -1, CHANNELS) / 127.5 - 1  # [B, H, W, 3]
+        x = rows.to(self.like.dtype).reshape(B, H, -1, COLOURS) / 127.5 - 1  # [B, H, W, 3]
         if self.training:
             x = self.views.applied(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         p = self.patch
-        x = x.reshape(B, H // p, p, x.shape[2] // p, p, CHANNELS).transpose(2, 3).flatten(3)  # [B, H/p, W/p, 3 p²]
+        x = x.reshape(B, H // p, p, x.shape[2] // p, p, COLOURS).transpose(2, 3).flatten(3)  # [B, H/p, W/p, 3 p²]
         x = x.contiguous().permute(0, 3, 1, 2)  # in the strides of channels side by side
         for k, block in enumerate(self.blocks):
             ends = torch.full((B,), x.shape[2], device=x.device)

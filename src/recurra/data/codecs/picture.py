@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 
 from recurra.data.pictures import opened_picture
-from recurra.data.squares import CHANNELS, square_of
+from recurra.data.squares import COLOURS, square_of
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
 
@@ -42,7 +42,7 @@ class PictureCodec:
 
     @property
     def size(self) -> int:
-        return CHANNELS * self.side
+        return COLOURS * self.side
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -67,7 +67,7 @@ class PictureCodec:
         rows = np.asarray(array)
         if rows.shape != self.shape:
             raise DataError(f"an array of the shape {list(rows.shape)}, expected {list(self.shape)}.")
-        found: NDArray[np.uint8] = rows.astype(np.uint8).reshape(self.side, self.side, CHANNELS)
+        found: NDArray[np.uint8] = rows.astype(np.uint8).reshape(self.side, self.side, COLOURS)
         return found
 
     def record(self) -> dict[str, Any]:
