@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import recurra
@@ -84,6 +85,14 @@ def test_a_training_that_is_gone_on_with_is_one(file: Path, tmp_path: Path) -> N
     one, other = (checkpoint.load_tensors(each.path / "resume.safetensors")[0] for each in (whole, gone_on))
     assert one.keys() == other.keys()
     assert all(one[name].equal(other[name]) for name in one)
+
+
+def test_a_run_starts_from_another_whose_task_alone_has_weights(run: Any, file: Path, tmp_path: Path) -> None:
+    settings = {**SMALL, "task.read": 3, "task.write": 2, "task.binarise": "once", "init.from": str(run.path)}
+    still = {**settings, "training.epochs": 1, "training.learning_rate": 1e-9}
+    other = recurra.train("draw", file, out=tmp_path / "run", settings=still)
+    for (name, own), (_, theirs) in zip(other.model.named_parameters(), run.model.named_parameters(), strict=True):
+        torch.testing.assert_close(own, theirs, rtol=0, atol=1e-5, msg=name)
 
 
 def test_drawings_by_their_seed(run: Any) -> None:

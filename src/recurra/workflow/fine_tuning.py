@@ -24,7 +24,7 @@ def fine_tune(model: Model, path: Path) -> Taken:
     the new data.
 
     Raises `CheckpointError` for a run that cannot be read, `DataError` where no tensor of the core fits, or, of a core
-    without any, of the embedder.
+    without any, of the embedder, or of the task.
     """
     run = checkpoint.open_run(path)
     tensors, metadata = checkpoint.load_tensors(run.model)
@@ -45,7 +45,10 @@ def fine_tune(model: Model, path: Path) -> Taken:
         if len(fits) < len(own):
             new.append(f"the {part}" if not fits else f"{len(own) - len(fits)} tensors of the {part}")
     core, count = [name for name in taken if name.startswith("core.")], len(list(model.core.parameters()))
-    first = "core" if count else "embedder"  # a core may have no tensors
+    # A core may have no tensors, and so may an embedder.
+    first = next(
+        part for part in ("core", "embedder", "task") if part == "task" or list(getattr(model, part).parameters())
+    )
     if not any(name.startswith(f"{first}.") for name in taken):
         raise DataError(
             f"no tensor of the {first} is as in the run {path}, so there is nothing to start from. Leave out what "
