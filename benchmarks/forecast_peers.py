@@ -189,7 +189,7 @@ def neuralforecast(train: list[np.ndarray], windows: np.ndarray, L: int, H: int)
 
 def recurra(train: list[np.ndarray], windows: np.ndarray, L: int, H: int, kind: str) -> None:
     from recurra.checkpoint import RunFolder
-    from recurra.registry import checked
+    from recurra.signatures import checked
     from recurra.training.settings import Training
     from recurra.training.trainer import Trainer
     from recurra.types import Batch

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from recurra import registry
+from recurra import registry, signatures
 from recurra.errors import ConfigError, UnknownName
 from recurra.nn.layers import Layers
 
@@ -64,9 +64,11 @@ def test_a_group_stands_for_its_fields_which_are_keys_beside_the_others() -> Non
     assert registry.defaults("core", "recurrent")["cell"] is None and "layers" not in known
     for kind, name in (("core", "recurrent"), ("core", "both-ways"), ("decoder", "recurrent")):
         assert registry.defaults(kind, name) == {
-            n: p.default for n, p in registry._keywords(registry.find(kind, name))[0].items()
+            n: p.default for n, p in signatures.keywords(registry.find(kind, name))[0].items()
         }
-    settings = registry.checked(registry.find("decoder", "recurrent"), {"num_layers": 2, "feeding": "input"}, "decoder")
+    settings = signatures.checked(
+        registry.find("decoder", "recurrent"), {"num_layers": 2, "feeding": "input"}, "decoder"
+    )
     assert settings["layers"] == Layers(cell="gru", num_layers=2) and settings["feeding"] == "input"
     with pytest.raises(ConfigError, match=r"unknown key core.hiden_size: did you mean 'hidden_size'\? Keys: cell, hid"):
         registry.check_keys("core", {"kind": "recurrent", "hiden_size": 4}, "core")
@@ -123,7 +125,7 @@ def test_construct_builds_a_part_from_its_section() -> None:
     ],
 )
 def test_settings_of_the_right_types_are_taken(settings: dict, expected: dict) -> None:
-    checked = registry.checked(Maker, settings, where="core")
+    checked = signatures.checked(Maker, settings, where="core")
     assert checked == expected
     assert all(type(checked[key]) is type(value) for key, value in expected.items())
     Maker(**checked)
@@ -150,7 +152,7 @@ def test_settings_of_the_right_types_are_taken(settings: dict, expected: dict) -
 )
 def test_wrong_settings_say_what_is_expected(settings: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
-        registry.checked(Maker, settings, where="core")
+        signatures.checked(Maker, settings, where="core")
 
 
 def test_a_plugin_registers_parts(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

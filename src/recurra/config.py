@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from recurra import forms, registry, storage
+from recurra import forms, registry, signatures, storage
 from recurra.errors import ConfigError, UnknownName, did_you_mean
 
 Config = dict[str, Any]
@@ -84,7 +84,7 @@ class Evaluation:
 def metrics_of(config: Config) -> tuple[str, ...]:
     """The further metrics that a config names. Raises `ConfigError` for what is no list of names."""
     settings = config.get("evaluation", {})
-    return Evaluation(**registry.checked(Evaluation, settings, where="evaluation")).metrics
+    return Evaluation(**signatures.checked(Evaluation, settings, where="evaluation")).metrics
 
 
 def recipe_names() -> list[str]:
@@ -273,12 +273,12 @@ def check(config: Config) -> None:
     check_names(config)
     for core in (None, *_alternatives(config)):
         whole = with_alternative(config, core)
-        registry.checked(Data, whole.get("data", {}), where="data")
+        signatures.checked(Data, whole.get("data", {}), where="data")
         for section, kind in FILLED.items():
             if section in whole:
                 settings = {key: value for key, value in whole[section].items() if key != "kind"}
                 registry.check_keys(kind, whole[section], section)  # first of all that the kind is a name
-                registry.checked(registry.find(kind, whole[section]["kind"]), settings, where=section)
+                signatures.checked(registry.find(kind, whole[section]["kind"]), settings, where=section)
 
 
 def check_names(config: Config) -> None:

@@ -6,23 +6,20 @@ Names are read from the source of a room's modules without importing them: a typ
 from __future__ import annotations
 
 import ast
-import dataclasses
 import importlib
 import inspect
-import math
 import sys
 import textwrap
 import traceback
 import types as builtin_types
-import typing
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recurra.errors import ConfigError, UnknownName, did_you_mean
-from recurra.forms import shown
+from recurra.errors import ConfigError, UnknownName
+from recurra.signatures import check_known, checked, keywords
 
 Part = TypeVar("Part")
 
@@ -44,16 +41,11 @@ ROOMS = {
     "baseline": "baselines",
 }
 
-LARGEST = (2 - 2**-23) * 2.0**127
-"""The largest number of 32 bits, 3.4e38: weights are of them."""
 _LEFT_OUT = {"baseline": " To be scored without it, train or evaluate with --no-baseline."}
 """How a part that a recipe must name is left out when it is used."""
-_UNNAMED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-"""Parameters that take anything, as those of an `nn.Module` without a constructor do: no setting has their name."""
 _parts: dict[tuple[str, str], Any] = {}
 _origins: dict[tuple[str, str], str] = {}
 """The module each part was registered by."""
-_groups: set[type] = set()
 _plugins: dict[Path, bytes] = {}
 """Plugins loaded, as they were then."""
 
@@ -77,17 +69,6 @@ def part(kind: str, name: str) -> Callable[[Part], Part]:
         return thing
 
     return register
-
-
-def group(settings: type[Part]) -> type[Part]:
-    """Decorator of a frozen dataclass: a constructor's keyword of this type, its default made by a call of it, stands
-    for the fields.
-
-    They are keys beside the other keywords, `core.hidden_size`, not `core.layers.hidden_size`, so that parts which
-    share settings write them down once. What is not given is as the keyword's default has it.
-    """
-    _groups.add(settings)
-    return settings
 
 
 @cache
@@ -130,14 +111,14 @@ def check_keys(kind: str, settings: Mapping[str, Any], where: str) -> None:
         return
     constructor = _method(*_declarations(kind)[settings["kind"]], "__init__")
     if constructor is not None:
-        _check_known((key for key in settings if key != "kind"), _arguments(*constructor), where)
+        check_known((key for key in settings if key != "kind"), _arguments(*constructor), where)
 
 
 def arguments(kind: str, name: str) -> list[str]:
     """The keywords of a part's constructor, as its source says; imports no part of ours. Raises `UnknownName`."""
     found = _declarations(kind).get(name)
     if found is None:
-        return list(_keywords(find(kind, name))[0])
+        return list(keywords(find(kind, name))[0])
     constructor = _method(*found, "__init__")
     return [] if constructor is None else list(_arguments(*constructor))
 
@@ -149,8 +130,8 @@ def defaults(kind: str, name: str) -> dict[str, Any]:
     """
     found = _declarations(kind).get(name)
     if found is None:
-        keywords = _keywords(find(kind, name))[0]
-        return {key: each.default for key, each in keywords.items() if each.default is not each.empty}
+        known = keywords(find(kind, name))[0]
+        return {key: each.default for key, each in known.items() if each.default is not each.empty}
     constructor = _method(*found, "__init__")
     if constructor is None:
         return {}
@@ -270,14 +251,6 @@ def _source(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _check_known(keys: Iterable[str], known: Collection[str], where: str) -> None:
-    for key in keys:
-        if key not in known:
-            raise ConfigError(
-                f"unknown key {where}.{key}{did_you_mean(key, known)} Keys: {', '.join(known) or 'none'}."
-            )
-
-
 def names(kind: str) -> list[str]:
     """All registered names of a kind, sorted, plugins included; imports nothing."""
     return sorted({*_declared(kind), *(name for k, name in _parts if k == kind)})
@@ -320,95 +293,6 @@ def _kind(kind: str, settings: Mapping[str, Any], where: str) -> str:
         known = f"the name of a {kind}: {', '.join(names(kind))}"
         raise ConfigError(f'{where}.kind = "none", expected {known}.{_LEFT_OUT.get(kind, "")}')
     raise ConfigError(f"{where}.kind = {name!r} is a {type(name).__name__}, expected the name of a {kind}.")
-
-
-def checked(maker: Callable[..., Any], settings: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Settings compared with the keywords of `maker`; unknown or missing keys and wrong types raise `ConfigError`."""
-    parameters, hints, groups = _keywords(maker)
-    _check_known(settings, parameters, where)
-    missing = [n for n, p in parameters.items() if p.default is p.empty and n not in settings]
-    if missing:
-        raise ConfigError(f"{where}.{missing[0]} is missing: add it to the recipe or pass --set {where}.{missing[0]}=…")
-    found = {key: _convert(value, hints.get(key, Any), f"{where}.{key}") for key, value in settings.items()}
-    for name, default in groups.items():
-        given = {each.name: found.pop(each.name) for each in dataclasses.fields(default) if each.name in found}
-        found[name] = dataclasses.replace(default, **given)
-    return found
-
-
-@cache
-def _keywords(
-    maker: Callable[..., Any],
-) -> tuple[Mapping[str, inspect.Parameter], Mapping[str, Any], Mapping[str, Any]]:
-    """Parameters and their types, a group's fields in its place; and the default of each group. A server asks for those
-    of a batching with every request."""
-    hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
-    found, groups = dict[str, inspect.Parameter](), {}
-    for name, parameter in inspect.signature(maker).parameters.items():
-        if hints.get(name) in _groups:
-            groups[name], settings = parameter.default, hints[name]
-            hints |= typing.get_type_hints(settings)
-            found |= {
-                key: each.replace(default=getattr(parameter.default, key))
-                for key, each in inspect.signature(settings).parameters.items()
-            }
-        elif parameter.kind not in _UNNAMED:
-            found[name] = parameter
-    return found, hints, groups
-
-
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    """`value` as `hint`, integers accepted for floats and lists for tuples; anything else is refused."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
-        return value
-    if origin is typing.Literal:
-        if value is None and "none" in arguments:
-            return "none"  # which a recipe cannot tell from None
-        if value in arguments:
-            return value
-        expected = ", ".join(repr(a) for a in arguments)
-        raise ConfigError(
-            f"{where} = {value!r}{did_you_mean(str(value), map(str, arguments))} Expected one of {expected}."
-        )
-    if origin in (typing.Union, builtin_types.UnionType):
-        for option in arguments:
-            try:
-                return _convert(value, option, where)
-            except ConfigError:
-                continue
-        if float in arguments and isinstance(value, (int, float)) and not isinstance(value, bool):
-            return _finite(value, where)  # which says what is wrong with a number
-    elif origin in (tuple, list) and isinstance(value, (list, tuple)):
-        inner = arguments[0] if arguments else Any
-        return origin(_convert(v, inner, where) for v in value)
-    elif hint is type(None) and value is None:
-        return None
-    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _finite(value, where)
-    elif isinstance(hint, type) and isinstance(value, hint) and (hint is not int or not isinstance(value, bool)):
-        return value
-    raise ConfigError(f"{where} = {value!r} is a {type(value).__name__}, expected {_written(hint)}.")
-
-
-def _finite(value: float, where: str) -> float:
-    """A number as a float; raises `ConfigError` for NaN, ±∞, and what no float of 32 bits holds."""
-    try:
-        held = float(value)
-    except OverflowError:
-        held = math.inf
-    if abs(held) <= LARGEST:  # which NaN is not
-        return held
-    raise ConfigError(f"{where} = {shown(value)}, expected a finite number of 32 bits.")
-
-
-def _written(hint: Any) -> str:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal:
-        return " | ".join(map(repr, arguments))
-    if origin in (typing.Union, builtin_types.UnionType):
-        return " | ".join("None" if each is type(None) else _written(each) for each in arguments)
-    return getattr(hint, "__name__", str(hint)) if typing.get_origin(hint) is None else str(hint).replace("typing.", "")
 
 
 def load_plugin(path: str | Path) -> None:

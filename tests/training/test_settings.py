@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra import registry
+from recurra import signatures
 from recurra.errors import ConfigError
 from recurra.training.optimisers import AdamW
 from recurra.training.schedules import WarmupCosine
@@ -26,14 +26,14 @@ def test_parts_by_name_or_with_keywords() -> None:
         "clip_norm": 5,
         "epochs": 3,
     }
-    training = Training(**registry.checked(Training, settings, where="training"))
+    training = Training(**signatures.checked(Training, settings, where="training"))
     assert training.optimiser_part() == AdamW(weight_decay=0.1)
     assert training.schedule_part() == WarmupCosine(warmup=0.1, floor=0.0)
     assert Training(optimiser="adamw").optimiser_part() == AdamW()
 
 
 def test_none_switches_off_what_is_optional() -> None:
-    training = Training(**registry.checked(Training, {"clip_norm": None, "max_minutes": None}, where="training"))
+    training = Training(**signatures.checked(Training, {"clip_norm": None, "max_minutes": None}, where="training"))
     assert training.clip_norm is None
 
 
@@ -75,7 +75,7 @@ def test_wrong_settings_are_refused(settings: dict[str, Any], message: str) -> N
 
 @pytest.mark.parametrize("average", [{"kind": "triggered"}, {"kind": "triggered", "patience": 2}, 0, 0.99])
 def test_a_mean_of_the_weights_is_a_decay_or_triggered(average: Any) -> None:
-    training = Training(**registry.checked(Training, {"average": average}, where="training"))
+    training = Training(**signatures.checked(Training, {"average": average}, where="training"))
     expected = Triggered(average.get("patience", 5)) if isinstance(average, dict) else None
     assert training.triggered() == expected
 
@@ -93,7 +93,7 @@ def test_the_trigger_is_that_of_the_paper(losses: list[int], n: int) -> None:
 
 def test_wrong_choices_are_refused_by_the_registry() -> None:
     with pytest.raises(ConfigError, match=r"training\.precision = 'bf-16'"):
-        registry.checked(Training, {"precision": "bf-16"}, where="training")
+        signatures.checked(Training, {"precision": "bf-16"}, where="training")
 
 
 def test_settings_are_checked_without_torch() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra import config as configuration
-from recurra import registry
+from recurra import registry, signatures
 from recurra.data.codecs import file as codec_file
 from recurra.model import make_codecs, make_parts
 from recurra.training.settings import Training
@@ -39,4 +39,4 @@ def opened(recipe: str, *settings: str) -> tuple[Any, Any]:
 
 
 def training(config: Any, **settings: Any) -> Training:
-    return Training(**registry.checked(Training, {**config["training"], **settings}, where="training"))
+    return Training(**signatures.checked(Training, {**config["training"], **settings}, where="training"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from recurra import registry
+from recurra import signatures
 from recurra.config import check_seed
 from recurra.errors import ConfigError
 
@@ -122,13 +122,13 @@ class Search:
             )
         dropped = SEEKS if drawing else DRAWS if seeking else ()
         kept = {name: value for name, value in recipe.items() if name not in dropped}
-        top = registry.checked(cls, {"top": given["top"]}, where="search")["top"] if given.get("top") else None
+        top = signatures.checked(cls, {"top": given["top"]}, where="search")["top"] if given.get("top") else None
         if top is not None and top >= 1:
             if "n_best" in given:
                 raise ConfigError("search.top and search.n_best say the same: how many hypotheses. Leave one away.")
             beam = max(top, int(given.get("beam", kept.get("beam", cls.beam))))
             given = {**given, "n_best": top, "beam": beam}
-        return cls(**registry.checked(cls, {**kept, **given}, where="search"))
+        return cls(**signatures.checked(cls, {**kept, **given}, where="search"))
 
 
 def cut_at(search: Search) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError
-from recurra.registry import group
+from recurra.signatures import group
 
 COARSE = 8
 """Pixels between two points of the grid that moves pixels one by one."""

@@ -14,7 +14,7 @@ from recurra.errors import ConfigError, WrongValue
 from recurra.limits import check_layers, check_size
 from recurra.nn.arguments import check_shares
 from recurra.nn.recurrent import Recurrent
-from recurra.registry import group
+from recurra.signatures import group
 
 
 @group

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.errors import ConfigError
-from recurra.registry import group
+from recurra.signatures import group
 
 
 @group

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError
-from recurra.registry import group
+from recurra.signatures import group
 
 QUARTER = math.pi / 2
 

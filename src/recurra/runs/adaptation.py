@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from recurra import registry
+from recurra import signatures
 from recurra.errors import ConfigError, did_you_mean
 
 Choice = bool | Mapping[str, Any] | None
@@ -116,7 +116,7 @@ def make_adaptation(dynamic: Choice = None, cache: Choice = None) -> Adaptation:
 def _made(name: str, choice: Choice) -> Any:
     if choice is None or choice is False:
         return None
-    return WAYS[name](**registry.checked(WAYS[name], {} if choice is True else choice, where=name))
+    return WAYS[name](**signatures.checked(WAYS[name], {} if choice is True else choice, where=name))
 
 
 def not_for(run: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from recurra import registry, storage
+from recurra import registry, signatures, storage
 from recurra.asking.threads import threads_set
 from recurra.config import Data
 from recurra.data.files import counted
@@ -112,7 +112,7 @@ def backtest(
 
 def own_test(run: Any) -> list[Example]:
     """The series of a run's own test part, the validation's if it has none, with all that lies before in front."""
-    data = Data(**registry.checked(Data, {**run.config["data"], "context": WHOLE}, where="data"))
+    data = Data(**signatures.checked(Data, {**run.config["data"], "context": WHOLE}, where="data"))
     parts = gather(data, registry.construct("reader", run.config["reader"]), cut_of(run.config))
     return list(parts.test or parts.valid)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra import config as configuration
-from recurra import registry
+from recurra import registry, signatures
 from recurra.config import Config, Data
 from recurra.data.parts import Cut, Parts, gather, read
 from recurra.data.readers.sniff import AutoReader, Gives
@@ -66,7 +66,7 @@ def _left_out(error: Exception) -> str:
 def own_parts(config: Config) -> Parts:
     """The examples a run was trained on, read again."""
     reader = registry.construct("reader", config["reader"])
-    data = Data(**registry.checked(Data, config["data"], where="data"))
+    data = Data(**signatures.checked(Data, config["data"], where="data"))
     try:
         return gather(data, reader, cut_of(config))
     except DataError as error:

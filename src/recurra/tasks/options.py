@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from recurra import registry
+from recurra import signatures
 from recurra.errors import ConfigError, did_you_mean
 
 
@@ -26,4 +26,4 @@ def make_options(task: Any, recipe: Mapping[str, Any], given: Mapping[str, Any])
             )
     if hasattr(task.Options, "combined"):
         return task.Options.combined(recipe, given)
-    return task.Options(**registry.checked(task.Options, {**recipe, **given}, where="option"))
+    return task.Options(**signatures.checked(task.Options, {**recipe, **given}, where="option"))

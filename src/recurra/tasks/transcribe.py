@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recurra import registry
+from recurra import signatures
 from recurra.answers import Answer, Transcript
 from recurra.data.codecs.contract import Placed
 from recurra.data.codecs.folding import folded
@@ -89,7 +89,7 @@ class TranscribeOptions:
     @classmethod
     def combined(cls, recipe: Mapping[str, Any], given: Mapping[str, Any]) -> TranscribeOptions:
         """The `[search]` section with what a caller says in the place of its own, and a beam that is wide enough."""
-        found = cls(**registry.checked(cls, {**recipe, **given}, where="search"))
+        found = cls(**signatures.checked(cls, {**recipe, **given}, where="search"))
         return replace(found, beam=max(found.beam, found.top + 1)) if found.top else found
 
     @property

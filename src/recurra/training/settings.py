@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recurra import registry
+from recurra import registry, signatures
 from recurra.config import check_seed
 from recurra.errors import ConfigError, did_you_mean
 from recurra.limits import check_threads
@@ -125,7 +125,7 @@ class Training:
                 f"training.average.kind = {kind!r}{did_you_mean(str(kind), ['triggered'])} Expected 'triggered'; a "
                 "running mean is a number, its decay: average = 0.999."
             )
-        return Triggered(**registry.checked(Triggered, keywords, where="training.average"))
+        return Triggered(**signatures.checked(Triggered, keywords, where="training.average"))
 
     def optimiser_part(self) -> OptimiserPart:
         """The optimiser's settings as its part."""
@@ -144,4 +144,4 @@ def _construct(kind: str, settings: str | Mapping[str, Any]) -> Any:
     if "kind" not in keywords:
         raise ConfigError(f"training.{kind} names no kind. Known: {', '.join(registry.names(kind))}.")
     maker = registry.find(kind, keywords.pop("kind"))
-    return maker(**registry.checked(maker, keywords, where=f"training.{kind}"))
+    return maker(**signatures.checked(maker, keywords, where=f"training.{kind}"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from recurra import registry
+from recurra import registry, signatures
 from recurra.asking.answering import Questions, answer, questions, said
 from recurra.asking.stopped import Stopped
 from recurra.config import Config, Data
@@ -77,7 +77,7 @@ class Material:
     """
 
     def __init__(self, config: Config, known: Mapping[str, Any] | None = None) -> None:
-        data = Data(**registry.checked(Data, config["data"], where="data"))
+        data = Data(**signatures.checked(Data, config["data"], where="data"))
         reader = registry.construct("reader", config["reader"])
         embedder, _, task = make_parts(config)
         self._batching = registry.construct("batching", config["batching"])

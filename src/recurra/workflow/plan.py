@@ -10,7 +10,7 @@ from typing import Any
 
 from recurra import config as configuration
 from recurra import plugins as own_files
-from recurra import registry
+from recurra import registry, signatures
 from recurra.config import Config, Data
 from recurra.data.readers.sniff import NUMBERS, ORDER, PAIRS, SOUNDS
 from recurra.data.sets import set_reader
@@ -103,13 +103,13 @@ def make_plan(
             raise
         raise ConfigError(f"{error} {own_files.hint(out, mine)}") from error
     _check_equations(config)
-    training = Training(**registry.checked(Training, config["training"], where="training"))
+    training = Training(**signatures.checked(Training, config["training"], where="training"))
     if training.fit_budget and training.max_minutes is None and not resume:
         raise ConfigError("--fit-budget fits the settings to --max-minutes, which is not set. Add it: --max-minutes 5")
     config = _with_start(config, settings or {}, out if resume else None)
     folders = config["reader"]["kind"] != "text"
     check_files((*files, *valid, *test), folders)  # as they were written; the config has whole paths
-    check_sources(Data(**registry.checked(Data, config.get("data", {}), where="data")), folders)
+    check_sources(Data(**signatures.checked(Data, config.get("data", {}), where="data")), folders)
     _check_set(config)
     if not resume and str(recipe) in configuration.recipe_names():
         config = _read_as_the_set(config, settings or {})

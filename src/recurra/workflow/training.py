@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import recurra
-from recurra import checkpoint, registry, storage
+from recurra import checkpoint, signatures, storage
 from recurra import config as configuration
 from recurra import plugins as own_files
 from recurra.checkpoint import RunFolder
@@ -91,12 +91,12 @@ def _execute(
     config = with_implied(config, task)
     check_agreement(config, embedder, core, task, baseline)
     check_metrics(configuration.metrics_of(config), task)
-    training = Training(**registry.checked(Training, config["training"], where="training"))
+    training = Training(**signatures.checked(Training, config["training"], where="training"))
     going_on = folder is not None and resumption.has_state(folder)
     material = open_material(config, folder)
     chosen = _fit(material, training, plan) if folder is None and _fits(plan, training) else None
     if chosen is not None:
-        training = Training(**registry.checked(Training, material.config["training"], where="training"))
+        training = Training(**signatures.checked(Training, material.config["training"], where="training"))
     config = material.config
     torch.manual_seed(training.seed)
     model = material.model(config)

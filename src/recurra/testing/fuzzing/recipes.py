@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from recurra import config as configuration
-from recurra import registry
+from recurra import registry, signatures
 from recurra.engine import generate  # noqa: F401  (what equations are derived by is loaded before memory is limited)
 from recurra.equations.derive import derive
 from recurra.equations.parse import parse
@@ -79,7 +79,7 @@ class Recipes:
         assert repr(again) == repr(_lists(config)), "other settings once written"
         embedder, core, task = make_parts(config)
         check_agreement(config, embedder, core, task)
-        Training(**registry.checked(Training, config["training"], where="training"))
+        Training(**signatures.checked(Training, config["training"], where="training"))
         for section in ("reader", "vocabulary", "batching", "baseline"):
             if section in config:  # of a task that reads numbers there is no vocabulary
                 registry.construct(configuration.FILLED[section], config[section])

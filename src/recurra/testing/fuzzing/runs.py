@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 import recurra
-from recurra import checkpoint, registry
+from recurra import checkpoint, signatures
 from recurra import config as configuration
 from recurra.checkpoint import RunFolder
 from recurra.diagnostics import recorded_gradients, recorded_spectra
@@ -91,7 +91,7 @@ def make_runs(folder: Path, names: tuple[str, ...] = tuple(SETS)) -> dict[str, P
 def _trainer(path: Path, progress: Progress = lambda event: None) -> Trainer:
     """What goes on with the training of a run, for one more epoch, without scores at the end."""
     config = configuration.load_recipe(path / "config.toml")
-    training = Training(**{**registry.checked(Training, config["training"], where="training"), "epochs": 2})
+    training = Training(**{**signatures.checked(Training, config["training"], where="training"), "epochs": 2})
     folder = RunFolder(path)
     material = open_material(config, folder)
     model = Model.from_config(config, material.codecs)
