@@ -14,7 +14,7 @@ import pytest
 
 import recurra
 from recurra import answers, cli, registry
-from recurra.tasks import contract, writing
+from recurra.tasks import contract, scored, writing
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "write-a-task.md").read_text(encoding="utf-8")
 WORDS = {"good": 1.0, "great": 2.0, "bad": -1.0, "awful": -2.0}
@@ -73,7 +73,7 @@ def test_its_commands_run_and_its_task_passes_its_checks(
 def test_the_page_names_every_protocol_and_every_part() -> None:
     protocols = {
         name
-        for module in (contract, writing)
+        for module in (contract, scored, writing)
         for name, found in vars(module).items()
         if getattr(found, "_is_protocol", False) and found.__module__ == module.__name__
     }

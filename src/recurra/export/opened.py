@@ -21,7 +21,8 @@ from recurra.forms import Table
 from recurra.forms.files import EXPORT
 from recurra.model import make_codecs
 from recurra.runs.run import Run
-from recurra.tasks.contract import Arranges, MeasuresAsked
+from recurra.tasks.contract import Arranges
+from recurra.tasks.scored import MeasuresAsked
 from recurra.tasks.writing import Continues, Starts
 from recurra.types import Batch, Output, Shared
 

@@ -22,8 +22,8 @@ from recurra.diagnostics.backtest import Backtest
 from recurra.errors import ConfigError, DataError
 from recurra.progress import steps
 from recurra.runs.reading import cut_of, read_like_training
-from recurra.tasks.contract import Backtests
 from recurra.tasks.rolling_scores import Numbers, Rolling, levels_of, naive2, repeated, season_errors
+from recurra.tasks.scored import Backtests
 from recurra.types import Example
 
 AT_ONCE = 256

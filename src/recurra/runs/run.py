@@ -30,8 +30,9 @@ from recurra.runs.reading import examples_to_score, in_pieces, parted
 from recurra.runs.scoring import score_model, with_baselines
 from recurra.streaming.session import Session, open_session
 from recurra.streaming.stepping import How
-from recurra.tasks.contract import ChecksOptions, Demonstrates, Imagines
+from recurra.tasks.contract import ChecksOptions, Imagines
 from recurra.tasks.options import make_options
+from recurra.tasks.scored import Demonstrates
 from recurra.tasks.writing import Continues, Starts
 from recurra.types import Example
 

@@ -16,8 +16,9 @@ from recurra.errors import ConfigError, DataError
 from recurra.progress import steps
 from recurra.runs.adaptation import Adaptation, not_for
 from recurra.runs.adapted_scores import adapted_scores, own_text
-from recurra.tasks.contract import HasParts, Implies, Predicts, Prepares, ScoredByLoss, ScoresItself, StandsBeside
+from recurra.tasks.contract import Implies, Prepares
 from recurra.tasks.metrics import with_metrics
+from recurra.tasks.scored import HasParts, Predicts, ScoredByLoss, ScoresItself, StandsBeside
 from recurra.tasks.scores import Scores, perplexity
 from recurra.tasks.writing import Starts
 from recurra.training.evaluation import Score, evaluate

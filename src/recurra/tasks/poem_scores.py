@@ -15,9 +15,9 @@ from typing import Any
 from recurra.data.mandarin import is_level, load_pypinyin, rhyme_group
 from recurra.data.readers.poems import form_of, has_form, is_character, verses
 from recurra.decoding.search import cut_notes
-from recurra.tasks.contract import Asker
 from recurra.tasks.copied import longest_copies
 from recurra.tasks.error_rates import check_answers
+from recurra.tasks.scored import Asker
 from recurra.tasks.scores import Scores, Table, perplexity
 from recurra.types import Example
 

@@ -16,7 +16,8 @@ from recurra.data.fields import Codecs, place_of
 from recurra.data.timed import context_of
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
-from recurra.tasks.contract import Asker, Card, NoOptions
+from recurra.tasks.contract import Card, NoOptions
+from recurra.tasks.scored import Asker
 from recurra.tasks.scores import Scores, Table
 from recurra.types import Batch, Example, Field, Lengths, Output, Sizes
 

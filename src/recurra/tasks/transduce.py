@@ -24,9 +24,10 @@ from recurra.nn.frequencies import begin_at_frequencies
 from recurra.nn.softmax import IGNORED, linear_cross_entropy
 from recurra.registry import part
 from recurra.tasks.caption_scores import caption_scores
-from recurra.tasks.contract import Asker, Card
+from recurra.tasks.contract import Card
 from recurra.tasks.error_rates import exact_scores, pronunciation_scores
 from recurra.tasks.poem_scores import poem_report, poem_scores
+from recurra.tasks.scored import Asker
 from recurra.tasks.scores import Scores
 from recurra.tasks.transcription_scores import transcription_scores
 from recurra.tasks.translation_scores import load_sacrebleu, translation_scores

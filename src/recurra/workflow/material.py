@@ -32,12 +32,11 @@ from recurra.tasks.contract import (
     CalibratesSearch,
     ChecksExamples,
     Conforms,
-    JudgedByLoss,
     Prepares,
-    ScoredByLoss,
     Settles,
 )
 from recurra.tasks.options import make_options
+from recurra.tasks.scored import JudgedByLoss, ScoredByLoss
 from recurra.tasks.writing import Starts
 from recurra.training.evaluation import Batches, Validation, evaluate
 from recurra.types import GAPS, Batch, Example
