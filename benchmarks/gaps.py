@@ -1,7 +1,7 @@
 """Forecasts of series with hours taken out: models that are told of the gaps, the same on values filled forward, and on
 the whole series.
 
-    nice python benchmarks/gaps.py --runs /tmp/gaps --out benchmarks/results/gaps.json
+    nice python benchmarks/gaps.py --runs gaps-runs --out benchmarks/results/gaps.json
 
 Of every series three hours in ten are taken out, whole rows drawn by the seed 1, the first and the last kept. "told":
 the rows are put in again as steps in which nothing is seen (reader.every_step), and the model is told (embedder.gaps);

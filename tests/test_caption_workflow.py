@@ -163,7 +163,7 @@ def test_a_look_inside_shows_the_words_over_the_picture(run: Any, tmp_path: Path
     out = tmp_path / "page.html"
     assert cli.call(["inspect", str(run.path), "--file", str(file), "--out", str(out)]) == 0
     page = out.read_text(encoding="utf-8")
-    assert page.count('<image id="seen"') == 1 and "once for each word" in page
+    assert page.count('<image class="pixels" id="seen-') == 1 and "once for each word" in page
     assert "lies on one region" in page
 
 

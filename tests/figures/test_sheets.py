@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from recurra.errors import ConfigError
-from recurra.figures.pictures import frames
-from recurra.figures.sheets import BETWEEN, GAP, SMALLEST, gif, png, sheet
+from recurra.figures.pictures import frames, png
+from recurra.figures.sheets import BETWEEN, GAP, SMALLEST, gif, sheet
 
 
 def test_small_pictures_are_made_larger_and_stand_in_rows() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recurra.answers.pair import DIGITS, Pair
 from recurra.answers.picture import packed
 from recurra.errors import ConfigError
-from recurra.figures.drawing import drawings_in
+from recurra.figures.drawing import file_of
 from recurra.figures.looks import looks
 
 
@@ -50,7 +50,7 @@ class Caption:
         if self.picture is None or self.regions is None or self.pair.attention is None:
             return {**kept, "looks": None}
         weights = [[round(weight, DIGITS) for weight in row] for row in self._weights.tolist()]
-        seen = {"shape": list(self.picture.shape), "pixels": packed(self.picture / 255)}
+        seen = {"shape": list(self.picture.shape), "pixels": packed(self.picture)}
         return {**kept, "looks": {**seen, "words": self.words, "regions": list(self.regions), "weights": weights}}
 
     @property
@@ -68,5 +68,4 @@ class Caption:
         that."""
         if self.picture is None or self.regions is None or self.pair.attention is None:
             raise ConfigError("a picture of a caption shows where its words look. Ask for that, too: --attention")
-        drawn = looks(self.picture, self.words, self._weights, self.regions, self.pair.best.target)
-        return drawings_in(drawn)[0].encode()
+        return file_of(looks(self.picture, self.words, self._weights, self.regions, self.pair.best.target))

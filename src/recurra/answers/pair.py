@@ -12,7 +12,7 @@ from recurra.answers.answer import one_line
 from recurra.data.files import counted
 from recurra.errors import ConfigError
 from recurra.figures.charts import heat_map
-from recurra.figures.drawing import drawings_in
+from recurra.figures.drawing import file_of
 
 END = "∎"
 """How the mark that ends a sequence is shown."""
@@ -178,5 +178,4 @@ class Pair:
             raise ConfigError("what each symbol looks at is drawn, which was not asked for. Ask for it: --attention.")
         rows, columns = (*(self.best.target_tokens or ()), END), (*self.source_tokens, END)
         named = f"What each symbol of {self.best.target!r} looks at"
-        (drawn,) = drawings_in(heat_map(rows, columns, np.asarray(self.attention, np.float64), named))
-        return drawn.encode()
+        return file_of(heat_map(rows, columns, np.asarray(self.attention, np.float64), named))

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.figures.sheets import gif, png, sheet
+from recurra.figures.pictures import levels, png
+from recurra.figures.sheets import gif, sheet
 
 SHADES = " ░▒▓█"
 COLUMNS = 64
@@ -37,7 +38,7 @@ class Picture:
     @staticmethod
     def saved_together(parts: Sequence[Picture], ending: str) -> bytes:
         """A file of several: a row of it for each, or all of them side by side in time."""
-        rows = [[_bytes(frame) for frame in part.frames or [part.pixels]] for part in parts]
+        rows = [[levels(frame) for frame in part.frames or [part.pixels]] for part in parts]
         if ending == ".png":
             return png(sheet(rows))
         last = max(map(len, rows))
@@ -76,10 +77,6 @@ def _shade(block: NDArray[np.floating[Any]]) -> str:
     return SHADES[int(share * (len(SHADES) - 1) + 0.5)]
 
 
-def packed(pixels: NDArray[np.floating[Any]]) -> str:
+def packed(pixels: NDArray[Any]) -> str:
     """A byte for each number, rows first, in base64."""
-    return base64.b64encode(_bytes(pixels).tobytes()).decode("ascii")
-
-
-def _bytes(pixels: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    return (np.clip(np.nan_to_num(pixels), 0, 1) * 255).round().astype(np.uint8)
+    return base64.b64encode(levels(pixels).tobytes()).decode("ascii")

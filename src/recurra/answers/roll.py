@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from recurra.data.abc import abc_of
 from recurra.data.midi import midi_of
 from recurra.errors import ConfigError
-from recurra.figures.drawing import drawing, drawings_in
+from recurra.figures.drawing import drawing, file_of
 
 WIDTH = 80
 """Steps that a terminal shows, the last ones."""
@@ -54,13 +54,13 @@ class Roll:
         """The roll as a MIDI file, in ABC notation, or as a drawing. Raises `ConfigError` for music of rows that are no
         notes, and for MIDI without the package mido."""
         if ending == ".svg":
-            return self._drawn().encode()
+            return self._drawn()
         if not self.pitches:
             raise ConfigError("the rows of this answer are no notes, so it is no music. Save it as JSON: --json.")
         steps, seconds = [[self.pitches[row] for row in step] for step in self.steps], self.seconds or 0.25
         return abc_of(steps, seconds).encode() if ending == ".abc" else midi_of(steps, seconds)
 
-    def _drawn(self) -> str:
+    def _drawn(self) -> bytes:
         """A row for each that is ever on, the highest first, with its name; what was given in another colour."""
         used = sorted({row for step in self.steps for row in step}, reverse=True)
         left = 8 + LETTER * max((len(self.rows[row]) for row in used), default=0)
@@ -77,7 +77,7 @@ class Roll:
                 for row in sorted(step)
             ]
         width = round(left + STEP * len(self.steps)) + 4
-        return drawings_in(drawing(drawn, width, TALL * len(used) + 8, f"{len(self.steps)} steps of notes"))[0]
+        return file_of(drawing(drawn, width, TALL * len(used) + 8, f"{len(self.steps)} steps of notes"))
 
     def page(self) -> dict[str, Any]:
         return {

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.figures.charts import Band, Line, line_chart
-from recurra.figures.drawing import drawings_in
+from recurra.figures.drawing import file_of
 
 Numbers = Sequence[float] | NDArray[Any]
 BARS = "▁▂▃▄▅▆▇█"
@@ -94,8 +94,7 @@ class Series:
             promised = "range" if self.level is None else f"{self.level} % range"
             band = Band(np.asarray(self.low, np.float64), np.asarray(self.high, np.float64), steps, promised)
         up = " ".join(each for each in (self.name, f"[{self.unit}]" if self.unit else "") if each)
-        (drawn,) = drawings_in(line_chart([each for each in lines if len(each.values)], "steps", up, band=band))
-        return drawn.encode()
+        return file_of(line_chart([each for each in lines if len(each.values)], "steps", up, band=band))
 
 
 def series_of(given: Any, forecast: Any) -> list[Series]:

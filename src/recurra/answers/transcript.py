@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recurra.answers.answer import one_line
 from recurra.answers.letters import visible
 from recurra.errors import ConfigError
-from recurra.figures.drawing import drawings_in
+from recurra.figures.drawing import file_of
 from recurra.figures.pictures import strip
 
 
@@ -64,5 +64,4 @@ class Transcript:
         if self.seen is None:
             raise ConfigError("where each symbol was read is drawn, which was not asked for. Ask for it: --alignment.")
         named = f"{self.written}, {self.confidence:.2f}"
-        (drawn,) = drawings_in(strip(self.seen, self.symbols, self.end, named, to_scale=self.unit == "px"))
-        return drawn.encode()
+        return file_of(strip(self.seen, self.symbols, self.end, named, to_scale=self.unit == "px"))

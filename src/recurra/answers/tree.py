@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from recurra.figures.drawing import drawings_in
+from recurra.figures.drawing import file_of
 from recurra.figures.tree import boxes, in_order, tree
 
 
@@ -35,7 +35,7 @@ class Tree:
 
     def saved(self, ending: str) -> bytes:
         """The tree as a picture: every node coloured by its label, its words in a line."""
-        return drawings_in(self.svg())[0].encode()
+        return file_of(self.svg())
 
     def svg(self) -> str:
         """The same, inside a page."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +12,15 @@ PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAYAAAAECAAAAACIbxGfAAAAG0lEQVR4nCXIoQEAAAjAIOb/P2uQSAuGYoA+DyGHAgdSQcBzAAAAAElFTkSuQmCC"
 )
 """A picture of 6 × 4 pixels, white with 2 × 2 black ones."""
+
+
+def zipped(*names: str) -> bytes:
+    """A zip archive that holds the picture under each name."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as file:
+        for name in names:
+            file.writestr(name, PNG)
+    return held.getvalue()
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,12 @@ def drawings_in(page: str) -> list[str]:
     return [_alone(svg, caption) for svg, caption in _DRAWN.findall(page)]
 
 
+def file_of(page: str) -> bytes:
+    """The one drawing in HTML, as the bytes of a file of its own."""
+    (drawn,) = drawings_in(page)
+    return drawn.encode()
+
+
 def _alone(svg: str, caption: str) -> str:
     """A drawing with its colours in it, light or dark as its reader likes, and what its caption says below it."""
     found = _SIZE.match(svg)

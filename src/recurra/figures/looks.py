@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.figures.drawing import drawing
-from recurra.figures.pictures import png
+from recurra.figures.pictures import image
 from recurra.figures.shown import escaped
 
 TILE, GAP, LINE = 96, 8, 18
@@ -28,19 +28,16 @@ def looks(
     the word gives them. `weights` [words, rows · columns] of the `regions`, (rows, columns); `named`: for who cannot
     see it."""
     rows, columns = regions
-    source = base64.b64encode(png(picture)).decode()
+    key = f"seen-{zlib.crc32(picture.tobytes()):08x}"  # no other drawing of a page has it
     tiles = [("", None), *zip(words, np.asarray(weights, np.float64), strict=True)]
     across = min(ACROSS, len(tiles))
     wide, high = across * (TILE + GAP) - GAP, -(-len(tiles) // across) * (TILE + LINE + GAP) - GAP
-    drawn = [
-        f'<defs><image id="seen" class="pixels" width="{TILE}" height="{TILE}" preserveAspectRatio="none" '
-        f'href="data:image/png;base64,{source}"/></defs>'
-    ]
+    drawn = [f"<defs>{image(picture, TILE, TILE, key=key)}</defs>"]
     for k, (word, row) in enumerate(tiles):
         x, y = k % across * (TILE + GAP), k // across * (TILE + LINE + GAP)
         if word:
             drawn.append(f'<text x="{x + TILE / 2:g}" y="{y + 13}" text-anchor="middle">{escaped(word)}</text>')
-        drawn.append(f'<use href="#seen" x="{x}" y="{y + LINE}"/>')
+        drawn.append(f'<use href="#{key}" x="{x}" y="{y + LINE}"/>')
         if row is not None:
             drawn += _dark(x, y + LINE, row, rows, columns)
     return drawing(drawn, wide, high, named, 1.0)

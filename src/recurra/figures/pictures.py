@@ -23,18 +23,35 @@ FRAME, APART, BELOW = 84, 8, 26
 """Of a frame: its longer side, the room beside it, and that below it."""
 
 
+def levels(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Numbers from 0, black, to 1, white, as bytes; bytes as they are."""
+    if values.dtype == np.uint8:
+        return values
+    found: NDArray[np.uint8] = (np.clip(np.nan_to_num(values), 0, 1) * 255).round().astype(np.uint8)
+    return found
+
+
 def png(values: NDArray[Any]) -> bytes:
-    """A picture [H, W], grey, or [H, W, 3], coloured, as the bytes of a PNG file: bytes as they are, other numbers from
-    0, black, to 1, white."""
-    levels = values if values.dtype == np.uint8 else (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
-    H, W = levels.shape[:2]
-    rows = b"".join(b"\0" + row.tobytes() for row in np.ascontiguousarray(levels))  # each begins with its filter: none
-    head = struct.pack(">IIBBBBB", W, H, 8, GREY if levels.ndim == 2 else COLOURED, 0, 0, 0)
+    """A picture [H, W], grey, or [H, W, 3], coloured, as the bytes of a PNG file; numbers as `levels` takes them."""
+    held = np.ascontiguousarray(levels(values))
+    H, W = held.shape[:2]
+    rows = b"".join(b"\0" + row.tobytes() for row in held)  # each begins with its filter: none
+    head = struct.pack(">IIBBBBB", W, H, 8, GREY if held.ndim == 2 else COLOURED, 0, 0, 0)
     parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     chunks = (
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def image(values: NDArray[Any], width: float, height: float, x: float = 0, y: float = 0, key: str = "") -> str:
+    """A picture as an element of SVG, as large as is said and where; `key`: its name, to be used again."""
+    source = base64.b64encode(png(values)).decode()
+    named = f' id="{key}"' if key else ""
+    return (
+        f'<image class="pixels"{named} x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" '
+        f'preserveAspectRatio="none" href="data:image/png;base64,{source}"/>'
+    )
 
 
 def strip(
@@ -48,20 +65,15 @@ def strip(
 
     It is as wide as the page, or, `to_scale`, as its own height and width are to each other.
     """
-    source = base64.b64encode(png(values)).decode()
     H, W = values.shape
-    width = min(WIDTH, max(HEIGHT * W / max(H, 1), LETTER * (len(symbols) + 1))) if to_scale else WIDTH
+    width = round(min(WIDTH, max(HEIGHT * W / max(H, 1), LETTER * (len(symbols) + 1)))) if to_scale else WIDTH
     written = "".join(
         f'<text class="read" x="{width * each["begin"] / end:.1f}" y="{HEIGHT + 14}" '
         f'fill-opacity="{0.35 + 0.65 * each["p"]:.2f}">'
         f"<title>{each['begin']:.4g}, {each['p']:.2f}</title>{html.escape(each['symbol'])}</text>"
         for each in (symbols if end > 0 else ())
     )
-    picture = (
-        f'<image class="pixels" width="{width:.0f}" height="{HEIGHT}" preserveAspectRatio="none" '
-        f'href="data:image/png;base64,{source}"/>'
-    )
-    return f'<div class="strip">{drawing([picture, written], round(width), HEIGHT + 20, named)}</div>'
+    return f'<div class="strip">{drawing([image(values, width, HEIGHT), written], width, HEIGHT + 20, named)}</div>'
 
 
 Window = tuple[str, NDArray[np.floating[Any]]]
@@ -79,11 +91,10 @@ def frames(shown: Sequence[tuple[str, NDArray[np.floating[Any]], Sequence[Window
     drawn, columns = [], max(1, WIDTH // (wide + APART))
     for k, (name, values, windows) in enumerate(shown):
         left, top = APART + k % columns * (wide + APART), APART + k // columns * (high + BELOW)
-        source = base64.b64encode(png(values)).decode()
         parts = [
-            f'<image class="pixels" x="{left}" y="{top}" width="{wide}" height="{high}" preserveAspectRatio="none" '
-            f'href="data:image/png;base64,{source}"/><rect class="frame" x="{left}" y="{top}" width="{wide}" '
-            f'height="{high}"/><text x="{left}" y="{top + high + 12}">{html.escape(name)}</text>'
+            image(values, wide, high, left, top),
+            f'<rect class="frame" x="{left}" y="{top}" width="{wide}" height="{high}"/>'
+            f'<text x="{left}" y="{top + high + 12}">{html.escape(name)}</text>',
         ]
         for look, (does, (x, y, side, _)) in zip(WINDOWS, windows, strict=False):
             a, b = (max(0.0, min(end, place - 0.5 - side / 2)) for end, place in ((W, x), (H, y)))

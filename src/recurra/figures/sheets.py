@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from recurra.data.pictures import pillow
 from recurra.errors import ConfigError
-from recurra.figures import pictures
 
 GAP, BETWEEN = 1, 128
 """Pixels between two pictures, and how bright they are."""
@@ -46,21 +45,12 @@ def sheet(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
     return made
 
 
-def png(picture: NDArray[np.uint8]) -> bytes:
-    """The bytes of a PNG file. Raises `ConfigError` for a coloured one where Pillow is not installed."""
-    return pictures.png(picture / 255) if picture.ndim == 2 else _saved([picture], "PNG")
-
-
 def gif(shown: Sequence[NDArray[np.uint8]]) -> bytes:
     """The bytes of a GIF file that shows pictures in their order, again and again. Raises `ConfigError` where Pillow is
     not installed."""
     pauses = [PAUSE] * (len(shown) - 1) + [LAST]
-    return _saved(shown, "GIF", duration=pauses if len(shown) > 1 else LAST, loop=0)
-
-
-def _saved(shown: Sequence[NDArray[np.uint8]], kind: str, **more: Any) -> bytes:
     first, *rest = [pillow().fromarray(each) for each in shown]
     made = io.BytesIO()
-    further: dict[str, Any] = {"save_all": True, "append_images": rest, **more} if rest else {}
-    first.save(made, kind, **further)
+    further: dict[str, Any] = {"save_all": True, "append_images": rest, "duration": pauses, "loop": 0} if rest else {}
+    first.save(made, "GIF", **further)
     return made.getvalue()

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError
-from recurra.limits import check_layers, check_size
 from recurra.nn.distortions import Distortions
 from recurra.nn.dropout import dropout
-from recurra.nn.pictures import Block, until
+from recurra.nn.pictures import blocks, check_net, until
 from recurra.nn.spectral import Spectral
 from recurra.registry import part
 from recurra.types import Batch, Lengths, Sizes
@@ -50,13 +49,7 @@ class ColumnEmbedder(nn.Module):
         distortions: Distortions = Distortions(),
     ) -> None:
         super().__init__()
-        for name, value in (("size", size), ("depth", depth), *(("channels", each) for each in channels)):
-            check_size(f"embedder.{name}", value)
-            if value < 1:
-                raise ConfigError(f"embedder.{name} = {value}, expected 1 or more.")
-        check_layers("embedder.depth", depth * len(channels))
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"embedder.dropout = {dropout}, expected 0 or more and less than 1.")
+        check_net(channels, depth, size, dropout)
         self.halved = stride.bit_length() - 1
         if len(channels) < max(1, self.halved):
             raise ConfigError(
@@ -91,12 +84,8 @@ class ColumnEmbedder(nn.Module):
                 f"{H}. Name fewer, or set input.height = {scale}."
             )
         self.rows = -(-H // scale)
-        before = 1
-        self.blocks = nn.ModuleList()
-        for C in self.channels:
-            self.blocks.append(Block(before, C, self.depth, self.norm))
-            before = C
-        self.linear = nn.Linear(self.rows * before, self.size)
+        self.blocks = blocks(1, self.channels, self.depth, self.norm)
+        self.linear = nn.Linear(self.rows * self.channels[-1], self.size)
         return self
 
     def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:

@@ -6,6 +6,7 @@ programs that are recorded, and for derivatives of derivatives, torch's own oper
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from recurra.engine.bptt import readable
 from recurra.engine.demands import stored
 from recurra.engine.native import build, pictures
 from recurra.engine.padded import traced
+from recurra.errors import ConfigError
+from recurra.limits import check_layers, check_size
 
 
 def normed(
@@ -117,6 +120,24 @@ def _again(
         found = iter(torch.autograd.grad(y, wanted, grad, create_graph=graph))
     x_grad, weight_grad, bias_grad, added_grad = (next(found) if need else None for need in needs)
     return x_grad, None, weight_grad, bias_grad, added_grad, None, None
+
+
+def check_net(channels: Sequence[int], depth: int, size: int, dropout: float) -> None:
+    """Raise `ConfigError` for settings out of range of an embedder with such blocks and a linear layer behind them."""
+    for name, value in (("size", size), ("depth", depth), *(("channels", each) for each in channels)):
+        check_size(f"embedder.{name}", value)
+        if value < 1:
+            raise ConfigError(f"embedder.{name} = {value}, expected 1 or more.")
+    check_layers("embedder.depth", depth * len(channels))
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"embedder.dropout = {dropout}, expected 0 or more and less than 1.")
+
+
+def blocks(before: int, channels: Sequence[int], depth: int, norm: str) -> nn.ModuleList:
+    """A block for each number of channels, the first over `before`."""
+    return nn.ModuleList(
+        Block(inside, outside, depth, norm) for inside, outside in zip((before, *channels), channels, strict=False)
+    )
 
 
 class Block(nn.Module):

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from recurra.data.squares import COLOURS
 from recurra.errors import ConfigError
-from recurra.limits import check_layers, check_size
 from recurra.nn.dropout import dropout
-from recurra.nn.pictures import Block
+from recurra.nn.pictures import blocks, check_net
 from recurra.nn.views import Views
 from recurra.registry import part
 from recurra.types import Batch, Lengths, Sizes
@@ -49,15 +48,9 @@ class RegionEmbedder(nn.Module):
         views: Views = Views(),
     ) -> None:
         super().__init__()
-        for name, value in (("size", size), ("depth", depth), *(("channels", each) for each in channels)):
-            check_size(f"embedder.{name}", value)
-            if value < 1:
-                raise ConfigError(f"embedder.{name} = {value}, expected 1 or more.")
-        check_layers("embedder.depth", depth * len(channels))
+        check_net(channels, depth, size, dropout)
         if not channels:
             raise ConfigError("embedder.channels = [], expected a number for each block, one at least.")
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"embedder.dropout = {dropout}, expected 0 or more and less than 1.")
         self.channels, self.depth, self.patch, self.size = channels, depth, patch, size
         self.norm, self.dropout, self.views = norm, dropout, views
         self.register_buffer("like", torch.empty(0), persistent=False)
@@ -91,12 +84,8 @@ class RegionEmbedder(nn.Module):
                 f"input.side = {side} is no multiple of that. Set input.side = {side - side % -self.region_pixels}, or "
                 "name fewer channels."
             )
-        before = COLOURS * self.patch**2
-        self.blocks = nn.ModuleList()
-        for C in self.channels:
-            self.blocks.append(Block(before, C, self.depth, self.norm))
-            before = C
-        self.linear = nn.Linear(before, self.size)
+        self.blocks = blocks(COLOURS * self.patch**2, self.channels, self.depth, self.norm)
+        self.linear = nn.Linear(self.channels[-1], self.size)
         return self
 
     def forward(self, batch: Batch) -> tuple[Tensor, Lengths]:

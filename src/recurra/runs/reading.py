@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from recurra import config as configuration
 from recurra import registry, signatures
 from recurra.config import Config, Data
 from recurra.data.parts import Cut, Parts, gather, read
-from recurra.data.readers.sniff import AutoReader, Gives
+from recurra.data.readers.sniff import ASKED, AutoReader, Gives, contents_of
 from recurra.errors import ConfigError, DataError
 from recurra.types import Example
 
@@ -98,16 +98,8 @@ def read_like_training(files: Sequence[str | Path], config: Config, settings: Ma
     except DataError as error:
         if chosen["kind"] == "auto":
             raise
-        fields = registry.find("reader", chosen["kind"]).fields
-        signs: dict[str, Gives] = {
-            "source": "pairs",
-            "vectors": "numbers",
-            "sound": "sounds",
-            "image": "images",
-            "notes": "notes",
-        }
-        gives: Gives = next((given for field, given in signs.items() if field in fields), "labels")
-        look = AutoReader(chosen.get("encoding", "utf-8"), gives)
+        contents = contents_of(registry.find("reader", chosen["kind"]).fields)
+        look = AutoReader(chosen.get("encoding", "utf-8"), cast(Gives, contents if contents in ASKED else "labels"))
         kinds = [found.partition(":")[0] for file in files if (found := look.sniff(file)) is not None]
         other = next((kind for kind in kinds if kind != chosen["kind"]), None)
         if other is None:

@@ -12,7 +12,7 @@ from recurra import config as configuration
 from recurra import plugins as own_files
 from recurra import registry, signatures
 from recurra.config import Config, Data
-from recurra.data.readers.sniff import NUMBERS, ORDER, PAIRS, SOUNDS
+from recurra.data.readers.sniff import NUMBERS, ORDER, PAIRS, SOUNDS, contents_of
 from recurra.data.sets import set_reader
 from recurra.data.sources import check_files, check_sources
 from recurra.errors import CheckpointError, ConfigError, UnknownName, did_you_mean
@@ -218,17 +218,7 @@ def _holds(kind: str) -> str:
     """What a reader gives, a key of `CONTENTS`."""
     if kind in ("text", "lines"):
         return "text" if kind == "text" else "sentences"
-    fields = registry.find("reader", kind).fields
-    if {"image", "targets"} <= {*fields}:
-        return "captions"
-    signs: tuple[tuple[str, str], ...] = (
-        ("source", "pairs"),
-        ("vectors", "numbers"),
-        ("sound", "sounds"),
-        ("image", "images"),
-    )
-    signs += (("notes", "notes"), ("moves", "moves"))
-    return next((holds for field, holds in signs if field in fields), "labels")
+    return contents_of(registry.find("reader", kind).fields)
 
 
 def _named(

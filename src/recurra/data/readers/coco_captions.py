@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +11,7 @@ from typing import Any, ClassVar
 from recurra.data.captioned import FIELDS, captioned, check_longest, checked_captions, inside
 from recurra.data.files import check_encoding, read_head, read_text, shortened, some
 from recurra.data.named_pictures import with_archives
-from recurra.data.sample import PNG, Sample
+from recurra.data.sample import Sample, zipped
 from recurra.data.transcripts import Form
 from recurra.data.zipped import Zipped
 from recurra.errors import DataError
@@ -25,10 +23,6 @@ LIKE = '{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id
 
 
 def _sample() -> dict[str, str | bytes]:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w") as file:
-        file.writestr("a.png", PNG)
-        file.writestr("b.png", PNG)
     whole = {
         "images": [{"id": 7, "file_name": "a.png"}, {"id": 9, "file_name": "b.png"}],
         "annotations": [
@@ -37,7 +31,7 @@ def _sample() -> dict[str, str | bytes]:
             {"image_id": 7, "caption": "a wall"},
         ],
     }
-    return {"a.json": json.dumps(whole, ensure_ascii=False).encode(), "a.zip": held.getvalue()}
+    return {"a.json": json.dumps(whole, ensure_ascii=False).encode(), "a.zip": zipped("a.png", "b.png")}
 
 
 @part("reader", "coco-captions")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +12,7 @@ from recurra.data.captioned import FIELDS, captioned, check_longest, checked_cap
 from recurra.data.files import check_encoding, head_lines, read_lines, shortened, some
 from recurra.data.named_pictures import IMAGES, with_archives
 from recurra.data.readers.jsonl import json_object
-from recurra.data.sample import PNG, Sample
+from recurra.data.sample import Sample, zipped
 from recurra.data.transcripts import Form
 from recurra.data.zipped import Zipped
 from recurra.errors import DataError
@@ -27,12 +25,8 @@ _SIGN = re.compile(r'"(?:' + "|".join(CAPTIONS) + r')"\s*:')
 
 
 def _sample() -> dict[str, str | bytes]:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w") as file:
-        file.writestr("a.png", PNG)
-        file.writestr("b.png", PNG)
     rows = '{"file": "a.png", "captions": ["a café .", "a wall"]}\n{"file": "b.png", "captions": "a tree"}\n'
-    return {"a.jsonl": rows.encode(), "a.zip": held.getvalue()}
+    return {"a.jsonl": rows.encode(), "a.zip": zipped("a.png", "b.png")}
 
 
 @part("reader", "jsonl-captions")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +12,7 @@ from recurra.data.files import check_encoding, head_lines, read_lines, shortened
 from recurra.data.named_pictures import IMAGES, named_picture, with_archives
 from recurra.data.pictures import PICTURE_ENDINGS
 from recurra.data.readers.jsonl import json_object
-from recurra.data.sample import PNG, Sample
+from recurra.data.sample import Sample, zipped
 from recurra.data.transcripts import Form, normalised
 from recurra.data.zipped import Zipped
 from recurra.errors import DataError
@@ -27,12 +25,8 @@ _NAMED = re.compile(r'"[^"]+(?:' + "|".join(map(re.escape, PICTURE_ENDINGS)) + r
 
 
 def _sample() -> dict[str, str | bytes]:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w") as file:
-        file.writestr("a.png", PNG)
-        file.writestr("b.png", PNG)
     rows = '{"file": "a.png", "text": "é7"}\n{"file": "b.png", "text": "8", "label": 1}\n'
-    return {"a.jsonl": rows.encode(), "a.zip": held.getvalue()}
+    return {"a.jsonl": rows.encode(), "a.zip": zipped("a.png", "b.png")}
 
 
 @part("reader", "jsonl-images")

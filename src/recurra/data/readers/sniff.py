@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -40,7 +40,23 @@ ASKED = {
     "notes": NOTES,
 }
 Gives = Literal["labels", "pairs", "sentences", "numbers", "images", "captions", "sounds", "notes"]
+SIGNS = (
+    ("source", "pairs"),
+    ("vectors", "numbers"),
+    ("sound", "sounds"),
+    ("image", "images"),
+    ("notes", "notes"),
+    ("moves", "moves"),
+)
+"""The field by which data are known, and what they are."""
 _ARRAY = re.compile(r"\s*\[\s*\{")
+
+
+def contents_of(fields: Collection[str]) -> str:
+    """What data with such fields are: a key of `ASKED`, "moves", or "labels" where no field says."""
+    if "image" in fields and "targets" in fields:
+        return "captions"
+    return next((contents for sign, contents in SIGNS if sign in fields), "labels")
 
 
 @part("reader", "auto")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +13,7 @@ from recurra.data.captioned import FIELDS, captioned, check_longest, checked_cap
 from recurra.data.files import check_encoding, head_lines, read_text, shortened, some
 from recurra.data.named_pictures import IMAGES, with_archives
 from recurra.data.pictures import PICTURE_ENDINGS
-from recurra.data.sample import PNG, Sample
+from recurra.data.sample import Sample, zipped
 from recurra.data.transcripts import Form
 from recurra.data.zipped import Zipped
 from recurra.errors import DataError
@@ -28,12 +27,8 @@ _NUMBERED = re.compile(r"#\d+$")
 
 
 def _sample() -> dict[str, str | bytes]:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w") as file:
-        file.writestr("a.png", PNG)
-        file.writestr("b.png", PNG)
     rows = 'image,caption\na.png,"a café, a wall"\na.png,a wall\nb.png,a tree\n'
-    return {"a.csv": rows.encode(), "a.zip": held.getvalue()}
+    return {"a.csv": rows.encode(), "a.zip": zipped("a.png", "b.png")}
 
 
 @part("reader", "table-captions")

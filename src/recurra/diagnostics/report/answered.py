@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -105,7 +106,8 @@ def misread(found: Inspection) -> Iterator[str]:
         "each symbol where it was, the paler the less sure."
     )
     for each in found.misread:
-        drawn = strip(each.picture, each.symbols, each.end, f"what {each.place} holds", each.unit == "px")
+        named = f"what {Path(each.place).name} holds"  # no folders: a drawing may be a file that is shown around
+        drawn = strip(each.picture, each.symbols, each.end, named, each.unit == "px")
         errors = f"{each.errors} wrong, said to be right with {share(each.confidence)}"
         told = f'<p class="soft">{escaped(each.place)}, {each.end:.4g} {each.unit}: {errors}</p>'
         texts = table(["true", "written"], [[each.true, each.written]])
