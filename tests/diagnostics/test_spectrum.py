@@ -53,7 +53,7 @@ def test_a_projected_state_has_no_eigenvalues() -> None:
 
 
 def test_what_has_no_recurrent_weights() -> None:
-    with pytest.raises(ConfigError, match="no recurrent weights"):
+    with pytest.raises(ConfigError, match="no recurrent weights over time"):
         spectra(Recurrent("min-gru", 3, 5))
 
 

@@ -18,9 +18,10 @@ from torch import Tensor
 import recurra
 from recurra import cli, storage, workflow
 from recurra import export as room
-from recurra.errors import CheckpointError, ConfigError, NotCausal, RecurraError
+from recurra.errors import CheckpointError, ConfigError, DataError, NotCausal, RecurraError
 from recurra.export import check, write
 from recurra.export.opened import load_export
+from recurra.export.parts import parts
 from recurra.types import Lengths
 
 from .conftest import TEXT, make_model, run_of
@@ -200,10 +201,35 @@ def test_weights_that_eight_bits_are_too_few_for_are_refused(here: Path, monkeyp
 
 def test_a_file_that_differs_is_refused_and_nothing_is_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "TOLERANCE", -1.0)
+    monkeypatch.setattr(check, "ROUNDING", -1.0)
     run = run_of(make_model("classifier"), here / "run")
     with pytest.raises(RecurraError, match=r"model.onnx answers otherwise than the run: by .* Nothing was written"):
         write.export(run, here / "out")
     assert not (here / "out").exists()
+
+
+def test_what_rounding_explains_is_no_difference(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large recurrent weights make much of the last bits, of torch's float32 as well."""
+    model = make_model("classifier")
+    with torch.no_grad():
+        for name, values in model.named_parameters():
+            values *= 6 if "core" in name else 1
+    (part,) = parts(model)
+    assert 0 < check.own_rounding(part) < 1e-2
+    monkeypatch.setattr(check, "TOLERANCE", 0.0)
+    write.export(run_of(model, here / "run"), here / "out")
+    other = onnx.load(here / "out" / "model.onnx")
+    weights = max(other.graph.initializer, key=lambda each: len(each.raw_data))
+    changed = np.frombuffer(weights.raw_data, np.float32) * np.float32(1.01)
+    weights.raw_data = changed.tobytes()
+    with pytest.raises(RecurraError, match="answers otherwise than the run"):
+        check.check(part, other.SerializeToString())
+
+
+def test_an_export_is_scored_on_files_that_are_named(here: Path) -> None:
+    write.export(run_of(make_model("classifier"), here / "run"), here / "out")
+    with pytest.raises(DataError, match=r"an export has no data of its own\. Or name files to score"):
+        recurra.load(here / "out").evaluate()
 
 
 class Mine(torch.nn.Module):

@@ -58,7 +58,7 @@ def spectra(model: nn.Module) -> tuple[Spectrum, ...]:
         found.append(Spectrum(block.layers, block.weight, block.gate, singular, eigen))
     if not found:
         raise ConfigError(
-            "this model has no recurrent weights, so there is no spectrum to show. Cells such as lstm, gru and "
-            "rnn-tanh have."
+            "this model has no recurrent weights over time, so there is no spectrum to show. Cells such as lstm, gru "
+            "and rnn-tanh have."
         )
     return tuple(found)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recurra.data.codecs.contract import Computes, Lays
+from recurra.data.codecs.contract import Bounded, Computes, Lays
 from recurra.decoding.state import leaves, rebuilt
 from recurra.errors import ConfigError
 from recurra.model import Model
@@ -251,7 +251,7 @@ def _draw(model: Model, random: np.random.Generator, batch: int, time: int) -> F
             continue
         if name in _beside(model):
             axes = [axis if isinstance(axis, int) else time for axis in _axes(model, name)[1:]]
-            feeds[name] = random.normal(size=(batch, *axes)).astype(np.float32)
+            feeds[name] = _draw_numbers(model.codecs[name], random, (batch, *axes))
         elif said.along:
             feeds[name] = np.sort(random.integers(0, 4, (batch, time)), 1)
         else:
@@ -264,9 +264,13 @@ def _draw_input(model: Model, random: np.random.Generator, leading: tuple[int, .
     codec, field = model.codecs["input"], model.codecs.fields["input"]
     if hasattr(codec, "symbols"):
         return random.integers(0, codec.size + field.ended, leading)
-    if np.issubdtype(codec.dtype, np.integer):
-        return random.integers(0, 256, (*leading, *_width(model))).astype(np.float32)
-    return random.normal(size=(*leading, *_width(model))).astype(np.float32)
+    return _draw_numbers(codec, random, (*leading, *_width(model)))
+
+
+def _draw_numbers(codec: Any, random: np.random.Generator, shape: tuple[Any, ...]) -> NDArray[np.float32]:
+    """Random numbers such as a codec gives: what is beyond them, a network may take ill."""
+    drawn = random.uniform(*codec.bounds, shape) if isinstance(codec, Bounded) else random.normal(size=shape)
+    return drawn.astype(np.float32)
 
 
 @torch.no_grad()

@@ -46,7 +46,7 @@ def examples_to_score(
     try:
         parts = own_parts(config)
     except (ConfigError, DataError) as error:
-        own = config["data"].get("test")
+        own = config.get("data", {}).get("test")
         if not own or config["data"].get("set"):
             raise
         try:
@@ -65,6 +65,10 @@ def _left_out(error: Exception) -> str:
 
 def own_parts(config: Config) -> Parts:
     """The examples a run was trained on, read again."""
+    if "data" not in config:
+        raise DataError(
+            f"an export has no data of its own.{HINT} to score, without a baseline, which is fitted on them."
+        )
     reader = registry.construct("reader", config["reader"])
     data = Data(**signatures.checked(Data, config["data"], where="data"))
     try:

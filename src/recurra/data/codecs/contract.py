@@ -240,6 +240,14 @@ class Hears(Protocol):
 
 
 @runtime_checkable
+class Bounded(Protocol):
+    """A codec whose numbers lie between two others: what an export is tried with does, too."""
+
+    bounds: tuple[float, float]
+    """The least and the largest."""
+
+
+@runtime_checkable
 class Computes(Protocol):
     """A codec that computes its arrays in torch: an export has that as a file of its own."""
 

@@ -32,6 +32,7 @@ class GreyPicture:
     forms: ClassVar[tuple[str, ...]] = ("image",)
     dtype: ClassVar[type[np.generic]] = np.float32
     padding: ClassVar[float] = 0.0
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     sample: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "image": tuple((np.arange(12, dtype=np.uint8).reshape(3, 4) * factor) for factor in (1, 9, 23))
     }

@@ -36,6 +36,7 @@ class LineImage:
     forms: ClassVar[tuple[str, ...]] = ("image",)
     dtype: ClassVar[type[np.generic]] = np.float32
     padding: ClassVar[float] = 0.0
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     comes_back: ClassVar[bool] = False
     unit_of_place: ClassVar[str] = "px"
 

@@ -33,6 +33,7 @@ class PictureCodec:
     forms: ClassVar[tuple[str, ...]] = ("image",)
     dtype: ClassVar[type[np.generic]] = np.uint8
     padding: ClassVar[float] = 0
+    bounds: ClassVar[tuple[float, float]] = (0.0, 255.0)
     comes_back: ClassVar[bool] = False
 
     def __init__(self, side: int = 64, fit: Literal["crop", "squeeze"] = "crop") -> None:
