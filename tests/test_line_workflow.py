@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import recurra
+import recurra.export.write
 from recurra import cli
 from recurra.config import load_recipe, with_settings
 from recurra.errors import ConfigError, DataError
@@ -79,6 +80,9 @@ def test_the_attention_decoder_reads_pictures_by_the_same_recipe(run: Any, tmp_p
     assert {"symbol_error_rate", "exact_match"} <= other.report["scores"]["test"]["model"].keys()
     (answer,) = other.predict({"image": bars("10")})
     assert {*answer["target"]} <= {"0", "1"}
+    pytest.importorskip("onnxruntime", reason="the extra export is not installed")
+    recurra.export.write.export(other, tmp_path / "export")
+    assert recurra.load(tmp_path / "export").predict({"image": bars("10")}) == [answer]
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def check_keys(kind: str, settings: Mapping[str, Any], where: str) -> None:
         return
     constructor = _method(*_declarations(kind)[settings["kind"]], "__init__")
     if constructor is not None:
-        check_known((key for key in settings if key != "kind"), _arguments(*constructor), where)
+        check_known([key for key in settings if key != "kind"], _arguments(*constructor), where)
 
 
 def arguments(kind: str, name: str) -> list[str]:

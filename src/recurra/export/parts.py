@@ -30,8 +30,9 @@ Axes = Mapping[str, tuple[str | int, ...]]
 NEXT = "_next"
 """Ends the name of a state after a step: `state_h_next` is what `state_h` takes next."""
 INPUTS: Axes = {"input": ("batch", "time"), "lengths": ("batch",)}
-FEW, MORE = (3, 2), (4, 3)
-"""Sizes (batch, time) at which states are looked at: an axis that differs has any length."""
+FEW, MORE = (3, 16), (4, 48)
+"""Sizes (batch, time) at which states are looked at: an axis that differs has any length. Apart and long enough that
+they differ behind an embedder that shortens time too."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What an emission gives of a step as ONNX, by torch's own exporter, for any number of steps and sequences."""
+"""What an emission gives of a step, and its likeliest value, as ONNX, for any number of steps and sequences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ ALL = [settings for name in names("emission") for settings in emission_settings(
 
 @pytest.mark.parametrize("settings", ALL, ids=lambda s: ", ".join(map(str, s.values())))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
-def test_onnx_runtime_gives_the_same_distribution(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_onnx_runtime_gives_the_same_distribution_and_what_is_likeliest(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     emission = make_emission(settings)[0].float()
@@ -29,7 +31,8 @@ def test_onnx_runtime_gives_the_same_distribution(settings: dict[str, Any], tmp_
             self.emission = emission
 
         def forward(self, y: Tensor) -> tuple[Tensor, ...]:
-            return tuple(self.emission.distribution(y).values())
+            given = self.emission.distribution(y)
+            return *given.values(), self.emission.sample(given, temperature=0)
 
     free = torch.export.Dim.DYNAMIC
     program = torch.onnx.export(
@@ -38,12 +41,12 @@ def test_onnx_runtime_gives_the_same_distribution(settings: dict[str, Any], tmp_
         dynamo=True,
         verbose=False,
         input_names=["y"],
-        output_names=list(emission.outputs),
+        output_names=[*emission.outputs, "likeliest"],
         dynamic_shapes=({0: free, 1: free},),
     )
     assert program is not None
     program.save(tmp_path / "emission.onnx")
     y = torch.randn(7, 4, WIDTH)
-    found = runtime.InferenceSession(str(tmp_path / "emission.onnx")).run(list(emission.outputs), {"y": y.numpy()})
-    for mine, expected in zip(found, emission.distribution(y).values(), strict=True):
+    found = runtime.InferenceSession(str(tmp_path / "emission.onnx")).run(None, {"y": y.numpy()})
+    for mine, expected in zip(found, Outputs()(y), strict=True):
         np.testing.assert_allclose(mine, expected.detach().numpy(), atol=1e-5)

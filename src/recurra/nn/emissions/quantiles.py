@@ -129,12 +129,12 @@ class Quantiles(nn.Module):
         return found
 
     def _median(self, q: Tensor) -> Tensor:
-        tau = q.new_tensor(self.levels)
-        above = int((tau < 0.5).sum())
-        if above in (0, len(self.levels)):  # all levels on one side: in the exponential piece there
+        tau = self.levels
+        above = sum(level < 0.5 for level in tau)
+        if above in (0, len(tau)):  # all levels on one side: in the exponential piece there
             _, width = self._pieces(q)
             end, share = (0, tau[0]) if above == 0 else (-1, 1 - tau[-1])
-            offset = (2 * share).log() * width[..., end]
+            offset = math.log(2 * share) * width[..., end]
             return q[..., end] - offset if above == 0 else q[..., end] + offset
         share = (0.5 - tau[above - 1]) / (tau[above] - tau[above - 1])
         return torch.lerp(q[..., above - 1], q[..., above], share)
