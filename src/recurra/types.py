@@ -88,6 +88,9 @@ class Batch:
     """Factor of the learning rate in the step that this batch is for."""
     lengths: Mapping[str, Tensor] = field(default_factory=dict)
     """Lengths [B] of each other field that is padded, by its name: of a target with its own number of steps."""
+    counted: bool = True
+    """Whether it is learned from. Not, where other processes have all of a small batch: this one keeps step with them,
+    with a sequence of theirs."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def call(arguments: Sequence[str]) -> int:
             return CLOSED
         if debug:
             traceback.print_exc()
-        print(f"recurra: {_meant(words, error) or error}", file=sys.stderr)
+        print(f"{_speaker()}: {_meant(words, error) or error}", file=sys.stderr)
         return WRONG
     except (RecursionError, MemoryError, OverflowError, RuntimeError, ValueError) as error:
         said = _unwritable(error) if isinstance(error, UnicodeEncodeError) else faults.sentence(error)
@@ -86,15 +86,21 @@ def call(arguments: Sequence[str]) -> int:
             raise
         if debug:
             traceback.print_exc()
-        print(f"recurra: {said}", file=sys.stderr)
+        print(f"{_speaker()}: {said}", file=sys.stderr)
         return WRONG
     except KeyboardInterrupt as interrupt:
         print(
-            f"\nrecurra: {str(interrupt) or 'interrupted; what was saved before is kept'}",
+            f"\n{_speaker()}: {str(interrupt) or 'interrupted; what was saved before is kept'}",
             file=sys.stderr,
         )
         return interrupt.exit_code if isinstance(interrupt, Stopped) else INTERRUPTED
     return 0
+
+
+def _speaker() -> str:
+    """Who says what went wrong: of several processes that train together, which."""
+    rank = os.environ.get("RANK", "0") if "WORLD_SIZE" in os.environ else "0"
+    return "recurra" if rank == "0" else f"recurra, process {rank}"
 
 
 def _meant(words: Sequence[str], error: Exception) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json as json_format
 import shlex
 import sys
@@ -12,8 +13,10 @@ from cyclopts import Parameter
 
 from recurra import registry
 from recurra.cli.options import Device, Json, Plugins, Threads
+from recurra.cli.processes import FLAG, check_processes, launch
 from recurra.cli.progress import Watch
 from recurra.config import parse_settings
+from recurra.training.ranks import is_first, place
 from recurra.workflow.plan import make_plan
 
 
@@ -33,6 +36,7 @@ def train(
     seed: int | None = None,
     device: Device | None = None,
     threads: Threads | None = None,
+    processes: int = 1,
     resume: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     plugin: Plugins = None,
     json: Json = False,
@@ -66,11 +70,15 @@ def train(
         bf16: matrix products in bfloat16; auto: where processor or GPU multiply it by themselves.
     seed
         Seed of everything drawn at random.
+    processes
+        Processes of this machine that train together, each on a part of every batch; --threads is of each.
     resume
         Go on with a run that was stopped.
     """
     from recurra.cli.report import print_report
 
+    if processes != 1:
+        check_processes(processes)
     flags = {
         "max_minutes": max_minutes,
         "fit_budget": fit_budget,
@@ -88,9 +96,15 @@ def train(
         test=test or (),
         settings={**parse_settings(set_ or ()), **settings},
         plugins=plugin or (),
-        resume=resume,
+        resume=resume or _begun_anew(out),
     )
-    with Watch(sys.stderr, registry.find("task", plan.config["task"]["kind"]).unit) as watch:
+    if processes != 1:
+        code = launch(processes, sys.argv[1:], plan.out)
+        if code:
+            raise SystemExit(code)
+        return
+    stream = sys.stderr if is_first() else io.StringIO()  # the others keep silent
+    with Watch(stream, registry.find("task", plan.config["task"]["kind"]).unit) as watch:
         from recurra.workflow.training import execute  # which takes seconds to load
 
         run = execute(
@@ -99,9 +113,23 @@ def train(
             baseline=baseline,
             say=watch.say,
             progress=watch,
-            command=shlex.join(["recurra", *sys.argv[1:]]),
+            command=shlex.join(["recurra", *sys.argv[1:], *_together()]),
         )
+    if not is_first():
+        return
     if json:
         print(json_format.dumps({"run": str(run.path), **run.report}, ensure_ascii=False))
     else:
         print_report(run.path, run.report)
+
+
+def _together() -> tuple[str, ...]:
+    """What says on a command line that the processes of a launcher train together."""
+    here = place()
+    return () if here is None else (FLAG, str(here.size))
+
+
+def _begun_anew(out: Path | None) -> bool:
+    """Whether a launcher says the command again since a process died, and there is a run to go on with."""
+    here = place()
+    return here is not None and here.restarts > 0 and ((out or Path("run")) / "config.toml").is_file()

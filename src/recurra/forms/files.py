@@ -64,7 +64,7 @@ REPORT = Table(
             ("recurra", "torch", "split", "data", "device", "precision", "precision_note", "ended", "unit", "verdict"),
             TEXT,
         ),
-        **dict.fromkeys(("parameters", "threads", "steps", "pairs", "judged"), COUNT),
+        **dict.fromkeys(("parameters", "threads", "processes", "steps", "pairs", "judged"), COUNT),
         "unknown_share": Table(others=Number(0)),
         "init": Table(optional={"names": TOKENS}),
         "seed": Whole(),

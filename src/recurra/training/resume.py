@@ -79,9 +79,9 @@ def save(
     average: Average | None,
     carried: Any,
     counters: Counters,
-    device: torch.device,
+    generators: Mapping[str, Tensor],
 ) -> None:
-    """Write all of it; what is random goes on with torch's own generators."""
+    """Write all of it; `generators`: the states of torch's own, that what is random goes on with."""
     tensors = {f"weights.{name}": tensor for name, tensor in checkpoint.weights(model).items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{key}": value for key, value in state.items() if isinstance(value, Tensor)}
@@ -90,9 +90,7 @@ def save(
     leaves: list[Tensor] = []
     form = _flatten(carried, leaves)
     tensors |= {f"carried.{index}": leaf for index, leaf in enumerate(leaves)}
-    tensors["generator.cpu"] = torch.get_rng_state()
-    if device.type == "cuda":
-        tensors["generator.cuda"] = torch.cuda.get_rng_state(device)
+    tensors |= {f"generator.{name}": state for name, state in generators.items()}
     metadata = {
         "counters": json.dumps(asdict(counters)),
         "carried": json.dumps(form),
@@ -100,6 +98,19 @@ def save(
         **checkpoint.vocabulary_mark(model),
     }
     checkpoint.save_tensors(path, tensors, metadata)
+
+
+def generators(device: torch.device, each: Callable[[Tensor], Sequence[Tensor]]) -> dict[str, Tensor]:
+    """The states of what is random: "cpu" and "cuda" of the first process, "cpu.1" of the second. `each`: that of every
+    process."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return {_of(name, rank): one for name, state in states.items() for rank, one in enumerate(each(state))}
+
+
+def _of(name: str, rank: int) -> str:
+    return f"{name}.{rank}" if rank else name
 
 
 def has_state(run: RunFolder) -> bool:
@@ -123,10 +134,13 @@ def load(
     optimiser: Optimizer,
     make_average: Callable[[Counters], Average | None],
     device: torch.device,
+    rank: int = 0,
 ) -> tuple[Counters, Average | None, Any]:
-    """Put all of it back in place; returns the counters, the mean of the weights and the carried state.
+    """Put all of it back in place; returns the counters, the mean of the weights and the carried state, of all
+    processes.
 
-    `make_average` says whether the settings want a mean at these counters.
+    A process that the training did not have before draws what is random anew, by its rank and the step. `make_average`
+    says whether the settings want a mean at these counters.
     Raises `CheckpointError` if the file is missing, cut or corrupt, or was saved with other settings.
     """
     tensors, metadata = checkpoint.load_tensors(path)
@@ -161,9 +175,11 @@ def load(
     for index, mean in enumerate(average.means if average is not None else ()):
         mean.copy_(means[str(index)])
     try:
-        torch.set_rng_state(generator)
-        if device.type == "cuda" and "generator.cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["generator.cuda"], device)
+        torch.set_rng_state(tensors.get(f"generator.{_of('cpu', rank)}", generator))
+        if device.type == "cuda" and f"generator.{_of('cuda', rank)}" in tensors:
+            torch.cuda.set_rng_state(tensors[f"generator.{_of('cuda', rank)}"], device)
+        if f"generator.{_of('cpu', rank)}" not in tensors:
+            torch.manual_seed(1_000_003 * counters.step + rank)
     except (RuntimeError, TypeError) as error:
         raise CheckpointError(f"{path}: its generator is no state of torch's ({error}). {forms.AGAIN}") from error
     return counters, average, carried

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from recurra import checkpoint
 from recurra.checkpoint import RunFolder
-from recurra.engine.device import autocast, find_device, find_precision, moved
+from recurra.engine.device import autocast, find_precision, moved
 from recurra.errors import CheckpointError, DataError, TrainingError
 from recurra.training import resume as resumption
 from recurra.training.average import Average
-from recurra.training.evaluation import Batches, Trainable, Validation, Validator, by_loss, detached
+from recurra.training.evaluation import Batches, Trainable, Validation, Validator, by_loss
+from recurra.training.group import Alone, Group
 from recurra.training.interrupt import Interrupt
 from recurra.training.log import Event, EventKind, MetricsLog, Progress, Reason, Result, Window
 from recurra.training.optimisers import RATE, normalise_and_clip, set_rate
@@ -35,8 +36,8 @@ FIRST_SAVE = 30.0
 """Seconds until the first checkpoint after that of step 0, if no validation came before: well within a minute."""
 SAVE_EVERY = 300.0
 """Seconds from one resume state to the next, so that a crash costs no more than that."""
-GENERATOR_OFFSET = 1
-"""Dropout draws with another seed than the weights at the start did."""
+GENERATOR_OFFSET, PROCESS_OFFSET = 1, 1_000_003
+"""Dropout draws with another seed than the weights at the start did, and in each process with another."""
 
 
 class Sample(Protocol):
@@ -52,6 +53,8 @@ class Trainer:
     of a budget. `spent`: seconds of the budget that are gone before the first step.
 
     A step takes `accumulate` batches; its gradient is that of their summed loss over their targets, or sequences.
+
+    Of several processes, `group`, each takes a part of every batch; the first validates, writes and speaks for all.
     """
 
     def __init__(
@@ -69,15 +72,20 @@ class Trainer:
         sample: Sample | None = None,
         spent: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
+        group: Group | None = None,
     ) -> None:
+        self._group = group or Alone()
+        self._first, self._own_clock = self._group.rank == 0, clock
         self._stopwatch, self._paced, self._sample = Stopwatch(), paced, sample
-        self.settings, self.run, self._progress, self._clock = settings, run, progress, clock
+        self.settings, self.run, self._progress = settings, run, progress
+        self._clock = self._group.clock(clock)
         self._train_batches, self._valid_batches, self._validate = train_batches, valid_batches, validate
         self._unfreezing = unfreezing
-        self.device = find_device(settings.device)
+        self.device = self._group.device(settings.device)
         self.model: Any = model.to(self.device)
         parameters = [p for p in model.parameters() if p.requires_grad]
         self.parameters: list[Tensor] = [*parameters]
+        self._loss = self._group.loss(self.model)
         self.optimiser = settings.optimiser_part().build(parameters, settings.learning_rate)
         embedder = [p for name, p in model.named_parameters() if name.startswith("embedder.")]
         set_rate(self.optimiser, embedder, settings.embedder_rate)
@@ -94,7 +102,7 @@ class Trainer:
         self._learning_rate = settings.learning_rate
         self._step_seconds, self._epoch_batches = 0.0, 0
         self._saved_at, self._saved_step = 0.0, 0
-        self._started = clock()
+        self._started = self._clock()
 
     def fit(self, *, resume: bool = False) -> Result:
         """Train to the end, or go on from the run's resume state.
@@ -106,26 +114,29 @@ class Trainer:
             torch.set_num_threads(self.settings.threads)
         if resume:
             self.counters, self.average, self._carried = resumption.load(
-                self.run.resume, self.model, self.optimiser, self._make_average, self.device
+                self.run.resume, self.model, self.optimiser, self._make_average, self.device, self._group.rank
             )
+            self._carried = self._group.part(self._carried)
             self._saved_at, self._saved_step = self.counters.seconds, self.counters.step
             if self._sample is not None and 0 < self.counters.valid_share < 1:
                 self._sample(self.counters.valid_share, settled=True)
         else:
-            torch.manual_seed(self.settings.seed + GENERATOR_OFFSET)
+            torch.manual_seed(self.settings.seed + GENERATOR_OFFSET + self._group.rank * PROCESS_OFFSET)
         keep = self.counters.step if resume else None
-        self._log = MetricsLog(self.run.metrics, keep)
-        self.recordings.open(self.run, keep)
+        self._log = MetricsLog(self.run.metrics, keep) if self._first else None
+        if self._first:
+            self.recordings.open(self.run, keep)
         self._started = self._clock() - self.counters.seconds
         self._interrupt = Interrupt()
         self.model.train()
         try:
-            with self._interrupt:
+            with self._interrupt, self._group.hearing():
                 if not resume:
                     self._save()  # whatever happens from here on, the run can be gone on with
                 return self._finish(self._loop())
         finally:
-            self._log.close()
+            if self._log is not None:
+                self._log.close()
             self.recordings.close()
 
     def _loop(self) -> Reason:
@@ -135,12 +146,13 @@ class Trainer:
             mark = timetable.mark(counters)
             if mark > counters.marks and timetable.affords(counters):
                 self._evaluate(mark)
-            if self._interrupt.requested:
+            if any(self._group.added(self._interrupt.requested)):
                 return "interrupted"
-            reason = timetable.end(counters, self._elapsed(), self._step_seconds)
+            elapsed = self._elapsed()
+            reason = timetable.end(counters, elapsed, self._step_seconds)
             if reason is not None:
                 return reason
-            if timetable.by_clock(counters, self._elapsed()):
+            if timetable.by_clock(counters, elapsed):
                 self._evaluate(None)
                 continue
             self.step()
@@ -163,13 +175,16 @@ class Trainer:
         for index in range(counters.batch, end):
             batch = moved(batches[index], self.device)
             watch = {} if record is None or index > counters.batch else {"record": record}
-            with self._autocast:
-                output = self.model.loss(batch, None if batch.first else self._carried, **watch)
-            (output.loss if output.penalty is None else output.loss + output.penalty).backward()
-            self._carried = detached(output.state)
-            loss = loss + output.loss.detach()
-            targets, sequences = targets + output.targets, sequences + output.sequences
+            with self._group.last(index == end - 1):
+                with self._autocast:
+                    minimised, output = self._loss(batch, None if batch.first else self._carried, watch)
+                (minimised if batch.counted else 0 * minimised).backward()
+            self._carried = output.state
+            if batch.counted:
+                loss = loss + output.loss
+                targets, sequences = targets + output.targets, sequences + output.sequences
             rate += batch.rate
+        loss, (targets, sequences) = self._group.total(loss), map(int, self._group.added(targets, sequences))
         elapsed = self._elapsed()
         share = self._timetable.share(counters, elapsed)
         schedule = self.schedule.rate(counters.epochs_done, share, counters.history)
@@ -177,7 +192,7 @@ class Trainer:
         self._learning_rate = settings.learning_rate * schedule * (rate / (end - counters.batch))
         if record is not None:
             self.recordings.gradients(counters.step + 1, record)
-        divisor = max(1, targets if settings.loss_per == "token" else sequences)
+        divisor = max(1, targets if settings.loss_per == "token" else sequences) / self._group.size
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = normalise_and_clip(gradients, divisor, settings.clip_value, settings.clip_norm)
         self._window.add(counters.step + 1, loss, targets, norm, self._learning_rate)
@@ -210,7 +225,7 @@ class Trainer:
         """The batches of the epoch under way."""
         if self._batches is None:
             counters = self.counters
-            batches = self._train_batches(counters.epoch)
+            batches = self._group.share(self._train_batches(counters.epoch))
             if not len(batches):
                 raise DataError(f"epoch {counters.epoch + 1} has no batches. Give a longer file, or a smaller batch.")
             if counters.batch and counters.batches != len(batches):
@@ -272,14 +287,16 @@ class Trainer:
 
     def _validated(self) -> tuple[Validation | None, float]:
         """A validation, None where it was interrupted; and the seconds it took."""
-        started = self._elapsed()
-        validation = self._validate(
-            self.model,
-            self._valid_batches(),
-            device=self.device,
-            precision=self.precision,
-            stop=lambda: self._interrupt.requested,
-        )
+        started, validation = self._elapsed(), None
+        if self._first:
+            validation = self._validate(
+                self.model,
+                self._valid_batches(),
+                device=self.device,
+                precision=self.precision,
+                stop=lambda: self._interrupt.requested,
+            )
+        validation = self._group.told(validation)
         seconds = self._elapsed() - started
         self.counters.validating += seconds
         return validation, seconds
@@ -312,12 +329,16 @@ class Trainer:
                 self._save_model()
         self.counters.seconds = self._saved_at = self._elapsed()
         self._saved_step = self.counters.step
-        resumption.save(
-            self.run.resume, self.model, self.optimiser, self.average, self._carried, self.counters, self.device
-        )
+        carried, generators = self._group.whole(self._carried), resumption.generators(self.device, self._group.each)
+        if self._first:
+            resumption.save(
+                self.run.resume, self.model, self.optimiser, self.average, carried, self.counters, generators
+            )
         self._tell("checkpoint")
 
     def _save_model(self, validation: Validation | None = None) -> None:
+        if not self._first:
+            return
         found = {} if validation is None else {f"valid_{validation.metric}": repr(validation.value)}
         checkpoint.save_model(self.run.model, self.model, {"step": str(self.counters.step), **found})
 
@@ -346,18 +367,20 @@ class Trainer:
         """A line of metrics.jsonl, if there is anything new to tell."""
         self._window.settle()
         line = {**self._window.summary(), **evaluation}
-        if line:
+        if line and self._log is not None:
             place = {
                 "step": self.counters.step,
                 "epoch": round(self.counters.epochs_done, 6),
-                "minutes": round(self._elapsed() / 60.0, 4),
+                "minutes": round((self._own_clock() - self._started) / 60.0, 4),
                 "learning_rate": self._learning_rate,
             }
             self._log.write({**place, **line})
         self._window.clear()
 
     def _tell(self, kind: EventKind, validation: Validation | None = None, best: bool = False) -> None:
-        elapsed = self._elapsed()
+        if not self._first:
+            return
+        elapsed = self._own_clock() - self._started
         self._progress(
             Event(
                 kind=kind,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from recurra.model import Model, make_parts
 from recurra.runs.run import Run, load_run
 from recurra.tasks.metrics import check_metrics
 from recurra.training import resume as resumption
+from recurra.training.group import Group, joined
 from recurra.training.lock import locked
 from recurra.training.log import Progress, Result
 from recurra.training.pace import Pace
@@ -32,7 +34,7 @@ from recurra.training.unfreezing import Unfreezing
 from recurra.workflow import budget, results, transfer
 from recurra.workflow.agreement import check_agreement, with_implied
 from recurra.workflow.fine_tuning import fine_tune
-from recurra.workflow.fitting import MEASURABLE, Fitted, fit
+from recurra.workflow.fitting import MEASURABLE, fit
 from recurra.workflow.material import Material
 from recurra.workflow.plan import Plan
 from recurra.workflow.start import Start, reads_numbers, start_of, told
@@ -56,14 +58,34 @@ def execute(
     Ctrl-C and SIGTERM end training in order and raise `Stopped`, a `KeyboardInterrupt` that says how to go on.
     During the scoring afterwards they end that at once; what was scored stands in the report.
     A run that was killed before its first checkpoint is gone on with from step 0.
+
+    Of several processes of a launcher each calls it, and the first speaks and writes; the others return once the
+    training has ended, before it is scored.
     """
-    for note in plan.notes:
-        say(note)
     configuration.check(plan.config)
-    with locked(plan.out, say):
+    with joined() as group:
+        first = group.rank == 0
+        if not first:
+            say, progress = _silent, _silent
+        for note in plan.notes:
+            say(note)
+        return _entered(plan, group, say, progress, command, no_test, baseline)
+
+
+def _silent(_: object) -> None:
+    """Where another process speaks."""
+
+
+def _entered(
+    plan: Plan, group: Group, say: Say, progress: Progress, command: str | None, no_test: bool, baseline: bool
+) -> Run:
+    """`execute` in a group of processes, while no other training writes in the folder."""
+    first = group.rank == 0
+    with locked(plan.out, say) if first else nullcontext():
         folder = checkpoint.open_run(plan.out) if plan.resume else None
         if folder is None:
-            checkpoint.check_free(plan.out)
+            if first:
+                checkpoint.check_free(plan.out)
         else:
             checkpoint.check_places(folder)
             if _finished(plan, folder):
@@ -72,13 +94,16 @@ def execute(
                     f"recurra train {folder.path} --resume{_plugged(plan)} {_longer(folder, plan)}"
                 )
                 return load_run(folder.path, device=plan.config["training"].get("device", "auto"))
-        storage.sweep(plan.out, [file.name for file in RunFolder(plan.out).files])
-        return _execute(plan, folder, say, progress, command, no_test, baseline)
+        group.added(0)  # all have seen the folder as it was
+        if first:
+            storage.sweep(plan.out, [file.name for file in RunFolder(plan.out).files])
+        return _execute(plan, folder, group, say, progress, command, no_test, baseline)
 
 
 def _execute(
     plan: Plan,
     folder: RunFolder | None,
+    group: Group,
     say: Say,
     progress: Progress,
     command: str | None,
@@ -86,7 +111,7 @@ def _execute(
     baseline: bool,
 ) -> Run:
     """`execute` while no other training writes in the folder; `folder`: of the run that goes on."""
-    config, begun = plan.config, time.monotonic()
+    first, config, begun = group.rank == 0, plan.config, time.monotonic()
     embedder, core, task = make_parts(config)  # parts that do not go together are refused before any data are read
     config = with_implied(config, task)
     check_agreement(config, embedder, core, task, baseline)
@@ -94,8 +119,12 @@ def _execute(
     training = Training(**signatures.checked(Training, config["training"], where="training"))
     going_on = folder is not None and resumption.has_state(folder)
     material = open_material(config, folder)
-    chosen = _fit(material, training, plan) if folder is None and _fits(plan, training) else None
+    chosen = None
+    if folder is None and _fits(plan, training):
+        enough = budget.ENOUGH if plan.fit else budget.FEW
+        chosen = group.told(fit(material, training, plan.stated, enough) if first else None)
     if chosen is not None:
+        material.take(chosen.config)
         training = Training(**signatures.checked(Training, material.config["training"], where="training"))
     config = material.config
     torch.manual_seed(training.seed)
@@ -121,6 +150,7 @@ def _execute(
         "parameters": model.parameter_count,
         **({} if origin is None else {"init": origin}),
         "seed": training.seed,
+        **({"processes": group.size} if group.size > 1 else {}),
         "commands": [*former.get("commands", []), *([command] if command else [])],
         **{key: former[key] for key in ("forecast", "fitted") if key in former},
         **({"fitted": chosen.report} if chosen is not None and chosen.changes else {}),
@@ -131,12 +161,22 @@ def _execute(
         say(sentence)
     if chosen is not None and (chosen.changes or plan.fit):
         say(chosen.said)
+    for sentence in _of_processes(group, former, going_on):
+        say(sentence)
     if folder is not None and not going_on:
         say(f"{folder.path} was stopped before its first checkpoint: it begins at step 0.")
-    folder = folder or checkpoint.create_run(plan.out)
-    codec_file.save(material.codecs.saved, codec_file.find(folder.path))
-    checkpoint.write_json(folder.report, report)
-    configuration.write_config(folder.config, config)
+
+    def keep() -> None:
+        """Write what the report says by now."""
+        if first:
+            checkpoint.write_json(RunFolder(plan.out).report, report)
+
+    if first:
+        folder = folder or checkpoint.create_run(plan.out)
+        codec_file.save(material.codecs.saved, codec_file.find(folder.path))
+        keep()
+        configuration.write_config(folder.config, config)
+    folder = folder or RunFolder(plan.out)
 
     def paced(pace: Pace) -> None:
         """Say what will come of the training, where that is little, and again in the report."""
@@ -145,7 +185,7 @@ def _execute(
         if found is not None:
             report["forecast"] = {"said": found[0], **found[1]}
             say(found[0])
-        checkpoint.write_json(RunFolder(plan.out).report, report)
+        keep()
 
     def sample(share: float, *, settled: bool) -> None:
         """Validate on fewer examples; say so once it is known how many."""
@@ -154,7 +194,7 @@ def _execute(
             note = f"A validation takes {kept}, drawn by the seed, as all would take more than a tenth of the budget."
             say(note)
             report["notes"] = [*report["notes"], note]
-            checkpoint.write_json(RunFolder(plan.out).report, report)
+            keep()
 
     trainer = Trainer(
         model,
@@ -167,7 +207,8 @@ def _execute(
         progress=progress,
         paced=paced,
         sample=sample,
-        spent=beginning + (0.0 if chosen is None else chosen.seconds),
+        spent=group.told(beginning + (0.0 if chosen is None else chosen.seconds)),
+        group=group,
     )
     if remark := precision_note(trainer.precision, trainer.device):
         say(remark)
@@ -178,7 +219,9 @@ def _execute(
         again = f"recurra train {folder.path} --resume{_plugged(plan)}"
         raise Stopped(f"stopped after step {result.step:,} and saved. Go on: {again}", result.signal or signal.SIGINT)
     say(_ended(result, training))
-    run, kept = load_run(folder.path, device=training.device), folder.report
+    run = load_run(folder.path, device=training.device)
+    if not first:
+        return run
     if material.conform(run.model, run.device, training.seed, results.for_searching(training)):
         checkpoint.save_model(folder.model, run.model, checkpoint.load_tensors(folder.model)[1])
 
@@ -188,7 +231,7 @@ def _execute(
         if not report[results.UNSCORED]:
             del report[results.UNSCORED], report[results.SCORED]
         report["minutes"] = {"training": result.minutes, "around": (time.monotonic() - begun - fitted) / 60}
-        checkpoint.write_json(kept, report)
+        keep()
 
     same = former.get("steps") == result.step and unchanged
     results.score_and_show(
@@ -226,11 +269,15 @@ def _fits(plan: Plan, training: Training) -> bool:
     return bool(plan.fit) or (plan.fit is None and (training.max_minutes or 0.0) * 60 >= MEASURABLE)
 
 
-def _fit(material: Material, training: Training, plan: Plan) -> Fitted:
-    """Let the material have the settings that are fitted to the budget."""
-    found = fit(material, training, plan.stated, budget.ENOUGH if plan.fit else budget.FEW)
-    material.take(found.config)
-    return found
+def _of_processes(group: Group, former: dict[str, Any], going_on: bool) -> list[str]:
+    """What is to be known where several processes train, or did so before."""
+    before = former.get("processes", 1)
+    if going_on and before != group.size:
+        return [
+            f"It was trained by {before} process{'es' * (before != 1)} and goes on with {group.size}: the batches "
+            "stay the same, but what is drawn at random, dropout above all, does not."
+        ]
+    return [f"{group.size} processes train it, each on a part of every batch."] if group.size > 1 else []
 
 
 def _finished(plan: Plan, folder: RunFolder) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from recurra.data.batching.layout import Encoded, Layout, laid
+from recurra.data.batching.shares import shares
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
 from recurra.types import Batch, Lengths
@@ -37,6 +38,13 @@ class BucketEpoch:
     """How many sequences are cut."""
     left_out: int = 0
     """How many pairs are in no batch, as a side of them is too long."""
+    idle: frozenset[int] = frozenset()
+    """Batches in which a process has no sequence of its own."""
+
+    def share(self, rank: int, size: int) -> BucketEpoch:
+        """The part of every batch that one of `size` processes takes; see `shares`."""
+        order, idle = shares(self.order, rank, size)
+        return replace(self, order=order, idle=idle)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -46,7 +54,7 @@ class BucketEpoch:
             raise IndexError(f"batch {k} of a pass of {len(self)}")
         chosen = [self.encoded[row] for row in self.order[k]]
         fields, lengths, own = laid(chosen, self.layouts, self.longest)
-        return Batch(fields, Lengths(lengths), lengths=own)
+        return Batch(fields, Lengths(lengths), lengths=own, counted=k not in self.idle)
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[k] for k in range(len(self)))

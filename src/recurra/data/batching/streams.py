@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -43,6 +43,20 @@ class StreamEpoch:
     def targets(self) -> int:
         """Number of symbols predicted in the whole pass."""
         return int(self.lengths.sum())
+
+    def share(self, rank: int, size: int) -> StreamEpoch:
+        """The streams that one of `size` processes reads, from the first batch to the last: their state is carried.
+
+        Raises `ConfigError` for fewer streams than processes.
+        """
+        count = len(self.starts)
+        if count < size:
+            raise ConfigError(
+                f"batching.streams = {count} for {size} processes, each of which reads some of them: expected {size} "
+                f"or more. Set it higher, or train with {count} at most."
+            )
+        own = slice(count * rank // size, count * (rank + 1) // size)
+        return replace(self, starts=self.starts[own], lengths=self.lengths[own])
 
     def __len__(self) -> int:
         return -(-int(self.lengths.max()) // self.steps) if self.cuts is None else len(self.cuts) - 1

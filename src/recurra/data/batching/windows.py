@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
 from recurra.data.batching.layout import Encoded, Layout, long_arrays
+from recurra.data.batching.shares import shares
 from recurra.data.batching.streams import read_at
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
@@ -33,11 +34,18 @@ class WindowEpoch:
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     order: list[list[int]]
+    idle: frozenset[int] = frozenset()
+    """Batches in which a process has no window of its own."""
 
     @property
     def targets(self) -> int:
         """Number of steps predicted in the whole pass, those of overlaps each time."""
         return sum(int(self.lengths[rows].sum()) for rows in self.order)
+
+    def share(self, rank: int, size: int) -> WindowEpoch:
+        """The part of every batch that one of `size` processes takes; see `shares`."""
+        order, idle = shares(self.order, rank, size)
+        return replace(self, order=order, idle=idle)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -50,7 +58,8 @@ class WindowEpoch:
         times = np.arange(int(lengths.max()))[:, None]
         alive = times < lengths  # [T, B]
         fields = read_at(self.arrays, self.layouts, np.where(alive, self.starts[rows] + times, 0), alive)
-        return Batch(fields, Lengths() if alive.all() else Lengths(torch.from_numpy(lengths)))
+        structure = Lengths() if alive.all() else Lengths(torch.from_numpy(lengths))
+        return Batch(fields, structure, counted=k not in self.idle)
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[k] for k in range(len(self)))

@@ -1,0 +1,71 @@
+"""A training in several processes of this machine, started by torch's launcher as `torchrun` does."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from recurra.errors import ConfigError, TrainingError
+from recurra.training.ranks import VARIABLES
+
+FLAG = "--processes"
+STOPPED = 128
+"""Added to a signal's number, as shells do."""
+
+
+def launch(count: int, words: Sequence[str], out: Path) -> int:
+    """Say the words of a training in `count` processes, without the flag, and give their exit code.
+
+    Raises `TrainingError` where one of them was killed, with its rank; the others are stopped then. `out`: the run.
+    """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what happened is said below
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        run_id="recurra",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        logs_specs=DefaultLogsSpecs(),
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "recurra", *without_flag(words))
+    except ChildFailedError as error:
+        killed = {rank: each for rank, each in error.failures.items() if each.exitcode < 0}
+        if not killed:
+            return error.get_first_failure()[1].exitcode  # that process has said why
+        rank, failure = min(killed.items())
+        raise TrainingError(
+            f"process {rank} of {count} was ended by {failure.signal_name()}, the others were stopped. What was saved "
+            f"before stands. Go on: recurra train {out} --resume {FLAG} {count}"
+        ) from error
+    except SignalException as stopped:
+        return STOPPED + int(stopped.sigval)
+    return 0
+
+
+def check_processes(count: int) -> None:
+    """Raise `ConfigError` for a number of processes that is none, and where a launcher has started this one already."""
+    if count < 1:
+        raise ConfigError(f"{FLAG} {count}, expected a whole number from 1.")
+    if all(name in os.environ for name in VARIABLES):
+        raise ConfigError(f"{FLAG} {count} starts processes, but a launcher has started this one. Leave it away.")
+
+
+def without_flag(words: Sequence[str]) -> list[str]:
+    """The words of a command line without the flag and its number."""
+    found, skip = list[str](), False
+    for word in words:
+        if not skip and word != FLAG and not word.startswith(f"{FLAG}="):
+            found.append(word)
+        skip = word == FLAG
+    return found

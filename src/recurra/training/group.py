@@ -1,0 +1,268 @@
+"""The processes that train one model together: each computes the gradient of its part of every batch.
+
+The group's batch is the batch of the settings, so that n processes learn what one does. torch's DistributedDataParallel
+adds the gradients up; this module says what else they must have in common: counts, the clock, what the first decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from recurra.engine.device import find_device
+from recurra.errors import ConfigError, TrainingError
+from recurra.training.evaluation import Batches, Trainable, detached
+from recurra.training.ranks import place
+from recurra.types import Batch, Output
+
+Value = TypeVar("Value")
+Loss = Callable[[Batch, Any, Mapping[str, Any]], tuple[Tensor, Output]]
+"""Batch, state and what is recorded → what is minimised, to go backward from, and the output, cut off from it."""
+
+PATIENCE = timedelta(days=1)
+"""How long a process waits for the others, of which the first may validate for hours. One that dies is noticed at once,
+by its launcher and by its closed connections."""
+_GONE = ("connection closed", "connection reset", "socket", "gloo", "nccl", "broken pipe", "peer")
+"""Words in what torch says where another process is gone."""
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A pass that can be divided among processes."""
+
+    def share(self, rank: int, size: int) -> Batches:
+        """Of every batch the part of one of `size` processes; of one too small for all of them, with nothing counted
+        for those that go without."""
+
+
+class Group(Protocol):
+    """The processes of a training."""
+
+    rank: int
+    size: int
+
+    def device(self, name: str) -> torch.device:
+        """The device of this process where the settings call it so."""
+
+    def loss(self, model: Trainable) -> Loss:
+        """What goes forward through a model, and backward so that all processes have the mean of their gradients."""
+
+    def last(self, last: bool) -> AbstractContextManager[Any]:
+        """Around a batch's way forward and backward: gradients are added up where it is the `last` of its step."""
+
+    def share(self, batches: Batches) -> Batches:
+        """This process's part of every batch. Raises `ConfigError` for a pass that cannot be divided."""
+
+    def total(self, loss: Tensor) -> Tensor:
+        """A number on the device, summed over the processes."""
+
+    def added(self, *numbers: float) -> list[float]:
+        """Numbers, each summed over the processes."""
+
+    def clock(self, clock: Callable[[], float]) -> Callable[[], float]:
+        """The first process's clock, for all: they decide by it when to stop."""
+
+    def told(self, value: Value) -> Value:
+        """What the first process has, for all."""
+
+    def whole(self, state: Any) -> Any:
+        """A carried state of all sequences, put together from the processes' parts along axis −2."""
+
+    def part(self, state: Any) -> Any:
+        """This process's part of a carried state of all sequences."""
+
+    def each(self, tensor: Tensor) -> list[Tensor]:
+        """The tensor of every process, in their order."""
+
+    def hearing(self) -> AbstractContextManager[Any]:
+        """Inside, `TrainingError` says so where another process is gone."""
+
+
+class Alone:
+    """One process: all is its own."""
+
+    rank = 0
+    size = 1
+
+    def device(self, name: str) -> torch.device:
+        return find_device(name)
+
+    def loss(self, model: Trainable) -> Loss:
+        return lambda batch, state, watch: _apart(model.loss(batch, state, **watch))
+
+    def last(self, last: bool) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def share(self, batches: Batches) -> Batches:
+        return batches
+
+    def total(self, loss: Tensor) -> Tensor:
+        return loss
+
+    def added(self, *numbers: float) -> list[float]:
+        return [*numbers]
+
+    def clock(self, clock: Callable[[], float]) -> Callable[[], float]:
+        return clock
+
+    def told(self, value: Value) -> Value:
+        return value
+
+    def whole(self, state: Any) -> Any:
+        return state
+
+    def part(self, state: Any) -> Any:
+        return state
+
+    def each(self, tensor: Tensor) -> list[Tensor]:
+        return [tensor]
+
+    def hearing(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+
+class Together:
+    """This process among those of torch's process group, which has begun. `local`: its number on its machine."""
+
+    def __init__(self, local: int = 0) -> None:
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self._local = local
+        self._wrapped: DistributedDataParallel | None = None
+
+    def device(self, name: str) -> torch.device:
+        """A GPU that is not named by its number is that of the process's own number."""
+        on_gpu = name == "cuda" or (name == "auto" and torch.cuda.is_available())
+        return find_device(f"cuda:{self._local}" if on_gpu else name)
+
+    def loss(self, model: Trainable) -> Loss:
+        # Parameters may be without a gradient: frozen ones, those of a reading that a batch has nothing of.
+        self._wrapped = DistributedDataParallel(_Loss(model), broadcast_buffers=False, find_unused_parameters=True)
+        wrapped: Any = self._wrapped
+        return lambda batch, state, watch: wrapped(batch, state, watch)
+
+    def last(self, last: bool) -> AbstractContextManager[Any]:
+        return nullcontext() if last or self._wrapped is None else self._wrapped.no_sync()
+
+    def share(self, batches: Batches) -> Batches:
+        if not isinstance(batches, Shared):
+            raise ConfigError(
+                f"a pass of the kind {type(batches).__name__} cannot be divided among {self.size} processes: it has no "
+                "method share(rank, size). Set another batching.kind, or train with one process."
+            )
+        return batches.share(self.rank, self.size)
+
+    def total(self, loss: Tensor) -> Tensor:
+        found = loss.clone()
+        dist.all_reduce(found)
+        return found
+
+    def added(self, *numbers: float) -> list[float]:
+        held = torch.tensor(numbers, dtype=torch.float64)
+        dist.all_reduce(held)
+        return [float(number) for number in held.tolist()]
+
+    def clock(self, clock: Callable[[], float]) -> Callable[[], float]:
+        def agreed() -> float:
+            held = torch.tensor(clock(), dtype=torch.float64)
+            dist.broadcast(held, src=0)
+            return float(held)
+
+        return agreed
+
+    def told(self, value: Value) -> Value:
+        held = [value]
+        dist.broadcast_object_list(held, src=0)
+        return held[0]
+
+    def whole(self, state: Any) -> Any:
+        parts: list[Any] = [None] * self.size
+        dist.all_gather_object(parts, _on_cpu(state))
+        return _joined(parts)
+
+    def part(self, state: Any) -> Any:
+        if isinstance(state, Tensor):
+            B = state.shape[-2]
+            return state[..., B * self.rank // self.size : B * (self.rank + 1) // self.size, :].contiguous()
+        return None if state is None else tuple(self.part(inner) for inner in state)
+
+    def each(self, tensor: Tensor) -> list[Tensor]:
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, tensor)
+        return found
+
+    @contextmanager
+    def hearing(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            if isinstance(error, TrainingError) or not any(word in str(error).lower() for word in _GONE):
+                raise
+            raise TrainingError(
+                f"process {self.rank} of {self.size} no longer reaches the others: one of them has ended. What was "
+                "saved before stands; go on with --resume."
+            ) from error
+
+
+class _Loss(nn.Module):
+    """A model's loss as the forward pass that DistributedDataParallel wants."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch, state: Any, watch: Mapping[str, Any]) -> tuple[Tensor, Output]:
+        return _apart(self.model.loss(batch, state, **watch))
+
+
+def _apart(output: Output) -> tuple[Tensor, Output]:
+    """What is minimised of an output, and the output without a way back."""
+    minimised = output.loss if output.penalty is None else output.loss + output.penalty
+    return minimised, replace(output, loss=output.loss.detach(), state=detached(output.state), details={}, penalty=None)
+
+
+@contextmanager
+def joined() -> Iterator[Group]:
+    """The group of this process: the one it has joined already, that of its launcher (torchrun, or whoever sets RANK,
+    WORLD_SIZE, MASTER_ADDR and MASTER_PORT), or itself alone.
+
+    Raises `ConfigError` where the others are not to be found.
+    """
+    found = place()
+    if dist.is_available() and dist.is_initialized():
+        yield Together(0 if found is None else found.local)
+        return
+    if found is None:
+        yield Alone()
+        return
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    try:
+        dist.init_process_group(backend, timeout=PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"process {found.rank} of {found.size} could not join the others ({str(error).splitlines()[0]}). Start all "
+            "with torchrun, or see to MASTER_ADDR and MASTER_PORT."
+        ) from error
+    try:
+        yield Together(found.local)
+    finally:
+        dist.destroy_process_group()
+
+
+def _on_cpu(state: Any) -> Any:
+    if isinstance(state, Tensor):
+        return state.cpu()
+    return None if state is None else tuple(_on_cpu(inner) for inner in state)
+
+
+def _joined(parts: list[Any]) -> Any:
+    if isinstance(parts[0], Tensor):
+        return torch.cat(parts, -2)
+    return None if parts[0] is None else tuple(_joined([*inner]) for inner in zip(*parts, strict=True))
