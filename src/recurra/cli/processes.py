@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +44,8 @@ def launch(count: int, words: Sequence[str], out: Path) -> int:
         killed = {rank: each for rank, each in error.failures.items() if each.exitcode < 0}
         if not killed:
             return error.get_first_failure()[1].exitcode  # that process has said why
-        rank, failure = min(killed.items())
+        asked = {rank: each for rank, each in killed.items() if each.exitcode != -signal.SIGTERM}
+        rank, failure = min((asked or killed).items())  # the launcher ends the others by SIGTERM
         raise TrainingError(
             f"process {rank} of {count} was ended by {failure.signal_name()}, the others were stopped. What was saved "
             f"before stands. Go on: recurra train {out} --resume {FLAG} {count}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json as json_format
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -103,6 +104,8 @@ def train(
         if code:
             raise SystemExit(code)
         return
+    if place() is not None:  # torch, once loaded, would warn of what is meant: parameters without a gradient
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     stream = sys.stderr if is_first() else io.StringIO()  # the others keep silent
     with Watch(stream, registry.find("task", plan.config["task"]["kind"]).unit) as watch:
         from recurra.workflow.training import execute  # which takes seconds to load

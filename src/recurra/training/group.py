@@ -6,6 +6,7 @@ adds the gradients up; this module says what else they must have in common: coun
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -30,6 +31,7 @@ Loss = Callable[[Batch, Any, Mapping[str, Any]], tuple[Tensor, Output]]
 PATIENCE = timedelta(days=1)
 """How long a process waits for the others, of which the first may validate for hours. One that dies is noticed at once,
 by its launcher and by its closed connections."""
+_BUFFERS = ("forward_sync_buffers", "broadcast_buffers")
 _GONE = ("connection closed", "connection reset", "socket", "gloo", "nccl", "broken pipe", "peer")
 """Words in what torch says where another process is gone."""
 
@@ -143,8 +145,11 @@ class Together:
         return find_device(f"cuda:{self._local}" if on_gpu else name)
 
     def loss(self, model: Trainable) -> Loss:
-        # Parameters may be without a gradient: frozen ones, those of a reading that a batch has nothing of.
-        self._wrapped = DistributedDataParallel(_Loss(model), broadcast_buffers=False, find_unused_parameters=True)
+        # Parameters may be without a gradient: frozen ones, those of a reading that a batch has nothing of. Buffers do
+        # not change while training; before torch 2.13 the keyword that says so had another name.
+        buffers = next(name for name in _BUFFERS if name in inspect.signature(DistributedDataParallel).parameters)
+        keywords: dict[str, Any] = {"find_unused_parameters": True, buffers: False}
+        self._wrapped = DistributedDataParallel(_Loss(model), **keywords)
         wrapped: Any = self._wrapped
         return lambda batch, state, watch: wrapped(batch, state, watch)
 
