@@ -141,8 +141,7 @@ def test_the_place_is_what_the_launcher_says(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.delenv(name, raising=False)
     assert place() is None
     assert is_first()
-    with joined() as group:
-        assert (group.rank, group.size) == (0, 1)
+    assert (joined().rank, joined().size) == (0, 1)
     for name, value in zip(VARIABLES, ("1", "4", "localhost", "29500"), strict=True):
         monkeypatch.setenv(name, value)
     here = place()

@@ -87,9 +87,9 @@ def main() -> None:
     """Be the process that the environment says."""
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    with joined() as group:
-        for name, settings in json.loads(sys.argv[2]).items():
-            torch.save(train(folder / name.split(" ")[0], settings, group), folder / f"{name}-{group.rank}.pt")
+    group = joined()
+    for name, settings in json.loads(sys.argv[2]).items():
+        torch.save(train(folder / name.split(" ")[0], settings, group), folder / f"{name}-{group.rank}.pt")
 
 
 if __name__ == "__main__":

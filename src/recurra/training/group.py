@@ -6,7 +6,9 @@ adds the gradients up; this module says what else they must have in common: coun
 
 from __future__ import annotations
 
+import atexit
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -150,6 +152,7 @@ class Together:
         buffers = next(name for name in _BUFFERS if name in inspect.signature(DistributedDataParallel).parameters)
         keywords: dict[str, Any] = {"find_unused_parameters": True, buffers: False}
         self._wrapped = DistributedDataParallel(_Loss(model), **keywords)
+        warnings.filterwarnings("ignore", "Grad strides do not match")  # those of convolutions are as they come
         wrapped: Any = self._wrapped
         return lambda batch, state, watch: wrapped(batch, state, watch)
 
@@ -233,20 +236,17 @@ def _apart(output: Output) -> tuple[Tensor, Output]:
     return minimised, replace(output, loss=output.loss.detach(), state=detached(output.state), details={}, penalty=None)
 
 
-@contextmanager
-def joined() -> Iterator[Group]:
-    """The group of this process: the one it has joined already, that of its launcher (torchrun, or whoever sets RANK,
-    WORLD_SIZE, MASTER_ADDR and MASTER_PORT), or itself alone.
+def joined() -> Group:
+    """The group of this process: that of its launcher (torchrun, or whoever sets RANK, WORLD_SIZE, MASTER_ADDR and
+    MASTER_PORT), which is joined once and left when the process ends, or itself alone.
 
     Raises `ConfigError` where the others are not to be found.
     """
     found = place()
     if dist.is_available() and dist.is_initialized():
-        yield Together(0 if found is None else found.local)
-        return
+        return Together(0 if found is None else found.local)
     if found is None:
-        yield Alone()
-        return
+        return Alone()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
         dist.init_process_group(backend, timeout=PATIENCE)
@@ -255,10 +255,8 @@ def joined() -> Iterator[Group]:
             f"process {found.rank} of {found.size} could not join the others ({str(error).splitlines()[0]}). Start all "
             "with torchrun, or see to MASTER_ADDR and MASTER_PORT."
         ) from error
-    try:
-        yield Together(found.local)
-    finally:
-        dist.destroy_process_group()
+    atexit.register(dist.destroy_process_group)
+    return Together(found.local)
 
 
 def _on_cpu(state: Any) -> Any:

@@ -63,13 +63,12 @@ def execute(
     training has ended, before it is scored.
     """
     configuration.check(plan.config)
-    with joined() as group:
-        first = group.rank == 0
-        if not first:
-            say, progress = _silent, _silent
-        for note in plan.notes:
-            say(note)
-        return _entered(plan, group, say, progress, command, no_test, baseline)
+    group = joined()
+    if group.rank:
+        say, progress = _silent, _silent
+    for note in plan.notes:
+        say(note)
+    return _entered(plan, group, say, progress, command, no_test, baseline)
 
 
 def _silent(_: object) -> None:
