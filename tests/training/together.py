@@ -69,7 +69,7 @@ def train(folder: Path, settings: dict[str, Any], group: Group) -> dict[str, Any
     run = RunFolder(folder)
     if group.rank == 0 and not run.resume.exists():
         create_run(folder)
-    group.added(0)
+    group.told(None)
     made = Trainer(
         model,
         Training(device="cpu", **settings),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import inspect
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -65,14 +66,12 @@ class Group(Protocol):
     def share(self, batches: Batches) -> Batches:
         """This process's part of every batch. Raises `ConfigError` for a pass that cannot be divided."""
 
-    def total(self, loss: Tensor) -> Tensor:
-        """A number on the device, summed over the processes."""
-
-    def added(self, *numbers: float) -> list[float]:
-        """Numbers, each summed over the processes."""
-
     def clock(self, clock: Callable[[], float]) -> Callable[[], float]:
-        """The first process's clock, for all: they decide by it when to stop."""
+        """The clock that all decide by. Of several processes it is the first's, as it was when they last met: in
+        `added` or `told`."""
+
+    def added(self, loss: Tensor, *numbers: float) -> tuple[Tensor, list[float]]:
+        """A number on the device, and others, each summed over the processes."""
 
     def told(self, value: Value) -> Value:
         """What the first process has, for all."""
@@ -108,14 +107,11 @@ class Alone:
     def share(self, batches: Batches) -> Batches:
         return batches
 
-    def total(self, loss: Tensor) -> Tensor:
-        return loss
-
-    def added(self, *numbers: float) -> list[float]:
-        return [*numbers]
-
     def clock(self, clock: Callable[[], float]) -> Callable[[], float]:
         return clock
+
+    def added(self, loss: Tensor, *numbers: float) -> tuple[Tensor, list[float]]:
+        return loss, [*numbers]
 
     def told(self, value: Value) -> Value:
         return value
@@ -140,6 +136,7 @@ class Together:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self._local = local
         self._wrapped: DistributedDataParallel | None = None
+        self._clock, self._now = time.monotonic, 0.0
 
     def device(self, name: str) -> torch.device:
         """A GPU that is not named by its number is that of the process's own number."""
@@ -167,28 +164,28 @@ class Together:
             )
         return batches.share(self.rank, self.size)
 
-    def total(self, loss: Tensor) -> Tensor:
-        found = loss.clone()
-        dist.all_reduce(found)
-        return found
-
-    def added(self, *numbers: float) -> list[float]:
-        held = torch.tensor(numbers, dtype=torch.float64)
-        dist.all_reduce(held)
-        return [float(number) for number in held.tolist()]
-
     def clock(self, clock: Callable[[], float]) -> Callable[[], float]:
-        def agreed() -> float:
-            held = torch.tensor(clock(), dtype=torch.float64)
-            dist.broadcast(held, src=0)
-            return float(held)
+        self._clock = clock
+        self.told(None)
+        return lambda: self._now
 
-        return agreed
+    def added(self, loss: Tensor, *numbers: float) -> tuple[Tensor, list[float]]:
+        on_cpu, now = loss.device.type == "cpu", 0.0 if self.rank else self._clock()
+        held = torch.tensor([float(loss) if on_cpu else 0.0, now, *numbers], dtype=torch.float64)
+        dist.all_reduce(held)  # one for all of them: each is a wait for the slowest
+        total, self._now, *found = (float(number) for number in held.tolist())
+        if on_cpu:
+            return loss.new_tensor(total), found
+        loss = loss.clone()
+        dist.all_reduce(loss)  # stays on the device, and nobody waits for it
+        return loss, found
 
     def told(self, value: Value) -> Value:
-        held = [value]
+        held: list[Any] = [(value, self._clock())]
         dist.broadcast_object_list(held, src=0)
-        return held[0]
+        told: Value
+        told, self._now = held[0]
+        return told
 
     def whole(self, state: Any) -> Any:
         parts: list[Any] = [None] * self.size

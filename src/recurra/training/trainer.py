@@ -102,6 +102,7 @@ class Trainer:
         self._learning_rate = settings.learning_rate
         self._step_seconds, self._epoch_batches = 0.0, 0
         self._saved_at, self._saved_step = 0.0, 0
+        self._interrupt, self._stopping = Interrupt(), False
         self._started = self._clock()
 
     def fit(self, *, resume: bool = False) -> Result:
@@ -127,7 +128,6 @@ class Trainer:
         if self._first:
             self.recordings.open(self.run, keep)
         self._started = self._clock() - self.counters.seconds
-        self._interrupt = Interrupt()
         self.model.train()
         try:
             with self._interrupt, self._group.hearing():
@@ -146,7 +146,7 @@ class Trainer:
             mark = timetable.mark(counters)
             if mark > counters.marks and timetable.affords(counters):
                 self._evaluate(mark)
-            if any(self._group.added(self._interrupt.requested)):
+            if self._stopping or (self._interrupt.requested and self._group.size == 1):
                 return "interrupted"
             elapsed = self._elapsed()
             reason = timetable.end(counters, elapsed, self._step_seconds)
@@ -184,7 +184,8 @@ class Trainer:
                 loss = loss + output.loss
                 targets, sequences = targets + output.targets, sequences + output.sequences
             rate += batch.rate
-        loss, (targets, sequences) = self._group.total(loss), map(int, self._group.added(targets, sequences))
+        loss, sums = self._group.added(loss, targets, sequences, self._interrupt.requested)
+        targets, sequences, self._stopping = int(sums[0]), int(sums[1]), bool(sums[2])
         elapsed = self._elapsed()
         share = self._timetable.share(counters, elapsed)
         schedule = self.schedule.rate(counters.epochs_done, share, counters.history)

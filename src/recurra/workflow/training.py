@@ -93,7 +93,7 @@ def _entered(
                     f"recurra train {folder.path} --resume{_plugged(plan)} {_longer(folder, plan)}"
                 )
                 return load_run(folder.path, device=plan.config["training"].get("device", "auto"))
-        group.added(0)  # all have seen the folder as it was
+        group.told(None)  # all have seen the folder as it was
         if first:
             storage.sweep(plan.out, [file.name for file in RunFolder(plan.out).files])
         return _execute(plan, folder, group, say, progress, command, no_test, baseline)
