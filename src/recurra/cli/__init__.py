@@ -89,6 +89,8 @@ def call(arguments: Sequence[str]) -> int:
         print(f"{_speaker()}: {said}", file=sys.stderr)
         return WRONG
     except KeyboardInterrupt as interrupt:
+        if isinstance(interrupt, Stopped) and _speaker() != "recurra":
+            return interrupt.exit_code  # the first process says it
         print(
             f"\n{_speaker()}: {str(interrupt) or 'interrupted; what was saved before is kept'}",
             file=sys.stderr,

@@ -26,7 +26,7 @@ def launch(count: int, words: Sequence[str], out: Path) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what happened is said below
+    logging.disable(logging.ERROR)  # of the launcher's: what happened is said below
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     config = LaunchConfig(
         min_nodes=1,
@@ -41,11 +41,12 @@ def launch(count: int, words: Sequence[str], out: Path) -> int:
     try:
         elastic_launch(config, sys.executable)("-m", "recurra", *without_flag(words))
     except ChildFailedError as error:
-        killed = {rank: each for rank, each in error.failures.items() if each.exitcode < 0}
-        if not killed:
-            return error.get_first_failure()[1].exitcode  # that process has said why
-        asked = {rank: each for rank, each in killed.items() if each.exitcode != -signal.SIGTERM}
-        rank, failure = min((asked or killed).items())  # the launcher ends the others by SIGTERM
+        failures = sorted(error.failures.items())
+        ended = [(rank, each) for rank, each in failures if each.exitcode < 0 and each.exitcode != -signal.SIGTERM]
+        spoken = [each.exitcode for _, each in failures if each.exitcode > 0]
+        if spoken and not ended:
+            return spoken[0]  # that process has said why; the launcher ended the others by SIGTERM
+        rank, failure = (ended or failures)[0]
         raise TrainingError(
             f"process {rank} of {count} was ended by {failure.signal_name()}, the others were stopped. What was saved "
             f"before stands. Go on: recurra train {out} --resume {FLAG} {count}"

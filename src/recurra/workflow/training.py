@@ -215,7 +215,8 @@ def _execute(
     result = trainer.fit(resume=going_on)
     fitted = time.monotonic() - fitting
     if result.interrupted:
-        again = f"recurra train {folder.path} --resume{_plugged(plan)}"
+        together = f" --processes {group.size}" if group.size > 1 else ""
+        again = f"recurra train {folder.path} --resume{together}{_plugged(plan)}"
         raise Stopped(f"stopped after step {result.step:,} and saved. Go on: {again}", result.signal or signal.SIGINT)
     say(_ended(result, training))
     run = load_run(folder.path, device=training.device)
