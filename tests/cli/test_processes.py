@@ -144,7 +144,7 @@ def hosts(tmp_path: Path) -> Iterator[list[str]]:
     """Two hosts with an address each, as network namespaces that a cable joins."""
     ip = shutil.which("ip")
     if ip is None:
-        pytest.skip("ip is not installed")
+        pytest.skip("no network namespaces here: ip is not installed")
     names = [f"recurra{os.getpid()}{side}" for side in "ab"]
 
     def do(*arguments: str) -> None:
