@@ -55,7 +55,7 @@ def packed(rows: PackedSequence) -> PackedSequence:
 
 run = recurra.train("tagger", Path("my.conll"), out="run", max_minutes=5, settings={"core.hidden_size": 8}, threads=2)
 print(score(run), [answer.json() for answer in run.predict("a text", top=3)], run.evaluate(threads=1)["scores"])
-print(recurra.predict("run", "a text")[0].text(), recurra.evaluate("run", baseline=False), recurra.load("run").folder)
+print(recurra.predict("run", "a text")[0].text(), recurra.evaluate("run", baseline=False), recurra.load("run").path)
 print(recurra.compare("run", "other"), recurra.inspect("run", text="a text"), recurra.backtest("run", stride=3))
 assert_type(GRU(3, 4)(torch.zeros(1, 1, 3)), tuple[Tensor, Tensor])
 assert_type(RNN(3, 4, nonlinearity="relu").output_size, int)
