@@ -24,6 +24,7 @@ myst_heading_anchors = 6
 
 autodoc_inherit_docstrings = False
 autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 toc_object_entries_show_parents = "hide"
@@ -33,4 +34,5 @@ html_title = "recurra"
 html_static_path = ["static"]
 html_css_files = ["style.css"]
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False

@@ -46,8 +46,9 @@ def directives(package: ModuleType) -> Iterator[str]:
     for name in public(package):
         thing, full = getattr(package, name), f"{package.__name__}.{name}"
         if inspect.isclass(thing):
-            yield from (f".. autoclass:: {full}", "   :members:", "   :undoc-members:", "   :show-inheritance:")
-            yield from ("   :exclude-members: extra_repr", "")
+            options = ["members:", "undoc-members:", "exclude-members: extra_repr"]
+            options += ["show-inheritance:"] if thing.__bases__ != (object,) else []
+            yield from (f".. autoclass:: {full}", *(f"   :{option}" for option in options), "")
         elif callable(thing):
             yield from (f".. autofunction:: {full}", "")
         else:

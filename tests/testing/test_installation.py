@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from recurra.engine.native import backend as native
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, Stopped
 from recurra.testing import installation
 from recurra.testing.as_torch import PEERS
 from recurra.testing.installation import Check, Outcome, checks, outcome, verify
@@ -72,6 +74,27 @@ def test_a_training_goes_on_and_its_export_answers(tmp_path: Path) -> None:
     training, export = only(tmp_path, "training", "export")
     assert (training.outcome, training.reason) == ("passed", "")
     assert (export.outcome, export.reason) == ("passed", "")
+
+
+def test_a_training_where_ctrl_c_is_ignored_or_cannot_come(tmp_path: Path) -> None:
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background jobs
+    try:
+        (found,) = only(tmp_path, "training")
+        assert (found.outcome, signal.getsignal(signal.SIGINT)) == ("passed", signal.SIG_IGN)
+    finally:
+        signal.signal(signal.SIGINT, former)
+    with ThreadPoolExecutor(1) as pool:
+        (found,) = pool.submit(only, tmp_path, "training").result()
+    assert found.outcome == "left out" and "main thread" in found.reason
+
+
+def test_ctrl_c_ends_it_with_no_advice_of_a_run_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped() -> None:
+        raise Stopped("Go on with recurra train … --resume", signal.SIGINT)
+
+    monkeypatch.setattr(installation, "checks", lambda folder: iter([Check("training", "", stopped)]))
+    with pytest.raises(KeyboardInterrupt, match="^$"):
+        list(verify())
 
 
 def test_a_training_that_goes_on_elsewhere_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

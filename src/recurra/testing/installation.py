@@ -8,6 +8,7 @@ import random
 import shlex
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -108,7 +109,11 @@ def verify(seconds: float = SECONDS) -> Iterator[Outcome]:
             if check.late and time.monotonic() - begun > seconds:
                 yield Outcome(check.name, check.beside, "left out", 0.0, NO_TIME)
             else:
-                yield outcome(check)
+                try:
+                    found = outcome(check)
+                except Stopped:  # its advice is of a run that is gone
+                    raise KeyboardInterrupt from None
+                yield found
 
 
 def outcome(check: Check) -> Outcome:
@@ -171,6 +176,8 @@ def check_resumed(folder: Path) -> None:
     a second of the same seed has them, too."""
     import recurra
 
+    if threading.current_thread() is not threading.main_thread():
+        raise LeftOut("a training is stopped by a signal, which reaches the main thread only")
     text = folder / "text.txt"
     text.write_text(_text(), encoding="utf-8")
     options: dict[str, Any] = {"settings": SETTINGS, "baseline": False}
@@ -184,6 +191,8 @@ def check_resumed(folder: Path) -> None:
             asked = True
             signal.raise_signal(signal.SIGINT)
 
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     try:
         recurra.train("char-lm", text, out=folder / "parts", progress=stop, **options)
     except Stopped:
@@ -191,6 +200,8 @@ def check_resumed(folder: Path) -> None:
             raise  # somebody else's Ctrl-C
     else:
         raise AssertionError(f"the training was asked to stop at step {STOPPED_AT} and went on")
+    finally:
+        signal.signal(signal.SIGINT, before)
     recurra.train(folder / "parts", out=None, resume=True, baseline=False)
     for name, what in (("again", "a second training of the same seed"), ("parts", "the training that was stopped")):
         _same_weights(folder / "whole", folder / name, what)
