@@ -93,7 +93,7 @@ def test_ctrl_c_ends_it_with_no_advice_of_a_run_that_is_gone(monkeypatch: pytest
         raise Stopped("Go on with recurra train … --resume", signal.SIGINT)
 
     monkeypatch.setattr(installation, "checks", lambda folder: iter([Check("training", "", stopped)]))
-    with pytest.raises(KeyboardInterrupt, match="^$"):
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
         list(verify())
 
 
