@@ -71,9 +71,11 @@ def test_without_a_compiler_native_is_left_out(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_training_goes_on_and_its_export_answers(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
     training, export = only(tmp_path, "training", "export")
     assert (training.outcome, training.reason) == ("passed", "")
     assert (export.outcome, export.reason) == ("passed", "")
+    assert torch.get_num_threads() == before
 
 
 def test_a_training_where_ctrl_c_is_ignored_or_cannot_come(tmp_path: Path) -> None:

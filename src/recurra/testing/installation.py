@@ -44,7 +44,6 @@ SETTINGS: dict[str, Any] = {
     "batching.steps": 16,
     "training.epochs": 2,
     "training.seed": 1,
-    "training.threads": 1,
     "training.device": "cpu",
     "training.fit_budget": False,
 }
@@ -180,7 +179,7 @@ def check_resumed(folder: Path) -> None:
         raise LeftOut("a training is stopped by a signal, which reaches the main thread only")
     text = folder / "text.txt"
     text.write_text(_text(), encoding="utf-8")
-    options: dict[str, Any] = {"settings": SETTINGS, "baseline": False}
+    options: dict[str, Any] = {"settings": SETTINGS, "threads": torch.get_num_threads(), "baseline": False}
     for name in ("whole", "again"):
         recurra.train("char-lm", text, out=folder / name, **options)
     asked = False
@@ -230,7 +229,8 @@ def check_exported(folder: Path) -> None:
     if not (folder / "whole" / "model.safetensors").is_file():
         raise LeftOut("no run to export: the training failed")
     export(folder / "whole", out=folder / "exported")
-    oracle, found = (recurra.predict(run, "the", length=20, top_k=1) for run in (folder / "whole", folder / "exported"))
+    runs = (folder / "whole", folder / "exported")
+    oracle, found = (recurra.predict(run, "the", threads=None, length=20, top_k=1) for run in runs)
     assert found[0].text() == oracle[0].text(), f"the export writes {found[0].text()!r}, torch {oracle[0].text()!r}"
 
 
