@@ -10,7 +10,7 @@ SLICE := tests/engine/native/test_memory.py tests/engine/native/test_pictures.py
 	$(addprefix tests/export/test_export.py::test_,weights_in_eight_bits_are_smaller_and_nearly_the_same \
 	eight_bit_products_fit_where_two_are_added_in_sixteen_bits)
 
-.PHONY: demo test test-instructions check format env clean
+.PHONY: demo test test-instructions check docs format env clean
 
 demo: $(VENV)/.installed
 	rm -rf runs/demo
@@ -32,6 +32,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The site in build/site; a warning (a broken link, a formula or docstring that is none) ends it.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet --conf-dir docs/site --doctree-dir build/doctrees docs build/site
+
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -48,4 +52,4 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build/site build/doctrees .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -19,25 +19,13 @@ __version__ = "0.1.0"
 
 __all__ = ["Run", "__version__", "backtest", "compare", "evaluate", "inspect", "load", "predict", "train"]
 
-_HOMES = {
-    "Run": "recurra.runs.run",
-    "backtest": "recurra.workflow",
-    "compare": "recurra.workflow",
-    "evaluate": "recurra.workflow",
-    "inspect": "recurra.workflow",
-    "load": "recurra.workflow",
-    "predict": "recurra.workflow",
-    "train": "recurra.workflow",
-}
-
-
 if not TYPE_CHECKING:  # a type checker is to find a wrong name
 
     def __getattr__(name: str) -> Any:
         """Public names, imported when they are first asked for: the command line answers before torch is loaded."""
-        if name not in _HOMES:
+        if name not in __all__:
             raise AttributeError(f"module 'recurra' has no attribute {name!r}")
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        return getattr(importlib.import_module("recurra.runs.run" if name == "Run" else "recurra.workflow"), name)
 
 
 def __dir__() -> list[str]:

@@ -25,9 +25,10 @@ from recurra.cli.recipes import recipes
 from recurra.cli.serve import serve
 from recurra.cli.stream import stream
 from recurra.cli.train import train
+from recurra.cli.verify import verify
 from recurra.errors import RecurraError, Stopped
 
-VERBS: dict[str, Callable[..., None]] = {
+VERBS: dict[str, Callable[..., int | None]] = {
     "train": train,
     "evaluate": evaluate,
     "backtest": backtest,
@@ -41,6 +42,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "cells": cells,
     "kernels": kernels,
     "bench": bench,
+    "verify": verify,
 }
 
 HELP = "Trains, explains and ships recurrent sequence models."
@@ -69,7 +71,7 @@ def call(arguments: Sequence[str]) -> int:
         words.remove("--debug")
     try:
         verb, bound, _ = _app(words).parse_args(words, exit_on_error=False, print_error=False, verbose=False)
-        verb(*bound.args, **bound.kwargs)
+        code = verb(*bound.args, **bound.kwargs)
         sys.stdout.flush()
     except (RecurraError, CycloptsError, OSError) as error:
         if isinstance(error, BrokenPipeError):
@@ -96,7 +98,7 @@ def call(arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return interrupt.exit_code if isinstance(interrupt, Stopped) else INTERRUPTED
-    return 0
+    return code or 0
 
 
 def _speaker() -> str:

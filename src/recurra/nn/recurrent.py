@@ -29,6 +29,7 @@ from recurra.nn.arguments import (
     check_switches,
 )
 from recurra.nn.beside import Beside, check_given
+from recurra.nn.call import Call
 from recurra.nn.dropout import draw_mask, packed_dropout
 from recurra.nn.starts import draw, gates_of
 from recurra.nn.watch import Watch
@@ -69,6 +70,8 @@ class Recurrent(nn.Module):
     Raises ConfigError for options that do not fit, before any tensor is made, and for calls that do not; of its kinds
     (recurra.errors) the one that is also what torch.nn raises there.
     """
+
+    __call__: Call[Any]
 
     def __init__(
         self,
@@ -205,6 +208,7 @@ class Recurrent(nn.Module):
         return [weight for weights in self.all_weights for weight in weights]
 
     def extra_repr(self) -> str:
+        """The cell, the sizes and the options that are not as by default."""
         return f"{self.cell.name!r}, {self._described()}"
 
     def _described(self) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Literal, TypedDict, Unpack
 
 import torch
+from torch import Tensor
 
 from recurra.errors import WrongValue
+from recurra.nn.call import Call
 from recurra.nn.recurrent import Recurrent
 
 
@@ -29,6 +31,7 @@ class LSTM(Recurrent):
     """`Recurrent("lstm", …)` with the arguments of torch.nn.LSTM, and the further ones of `Recurrent`."""
 
     mode = "LSTM"
+    __call__: Call[tuple[Tensor, Tensor]]
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class LSTM(Recurrent):
         )
 
     def extra_repr(self) -> str:
+        """As torch.nn's."""
         return self._described()
 
 
@@ -67,6 +71,7 @@ class GRU(Recurrent):
     """`Recurrent("gru", …)` with the arguments of torch.nn.GRU, and the further ones of `Recurrent`."""
 
     mode = "GRU"
+    __call__: Call[Tensor]
 
     def __init__(
         self,
@@ -99,6 +104,7 @@ class GRU(Recurrent):
         )
 
     def extra_repr(self) -> str:
+        """As torch.nn's."""
         return self._described()
 
 
@@ -107,6 +113,8 @@ class RNN(Recurrent):
 
     `nonlinearity`: "tanh", "relu", or "identity", which torch.nn does not have.
     """
+
+    __call__: Call[Tensor]
 
     def __init__(
         self,

@@ -44,15 +44,19 @@ SAMPLE: dict[str, Any] = {"length": 300, "temperature": 0.8}
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory and the model in it::
+    """A run directory and the model in it.
 
-    run = recurra.load("run")
-    run.predict("flights from boston to denver")[0]["tags"]
-    run.evaluate("other.conll")["model"]["f1"]
+    Example::
+
+        run = recurra.load("run")
+        run.predict("flights from boston to denver")[0]["tags"]
+        run.evaluate("other.conll")["model"]["f1"]
     """
 
     path: Path
+    """Its folder."""
     config: Config
+    """Its recipe and settings, by section."""
     model: Model
     device: torch.device
 

@@ -59,6 +59,7 @@ CONFIGURATIONS = (
     Configuration("many inputs", lengths=(2, 7, 5), hidden=13),
     Configuration("many inputs, masked", hidden=13, options=(("recurrent_dropout", 0.4), ("zoneout", 0.3))),
 )
+"""The ways of running a layer in which every engine equals the plain loop."""
 
 
 @dataclass
@@ -69,7 +70,7 @@ class Case:
     x: Tensor
     state: tuple[Tensor, ...] | None
     configuration: Configuration
-    given: Mapping[str, Tensor]
+    given: Mapping[str, Any]
     """What the cell reads beside x: dt [T, B], seen and since [T, B, I]; of packed sequences nothing."""
 
     def run(self, backend: str, dtype: torch.dtype = torch.float64) -> list[Tensor]:
@@ -83,8 +84,8 @@ class Case:
         torch.manual_seed(4)
         setting = self.configuration
         if setting.packed:
-            y, finals = layer(pack_padded_sequence(x, torch.tensor(setting.lengths), enforce_sorted=False), given)
-            y = y.data
+            rows, finals = layer(pack_padded_sequence(x, torch.tensor(setting.lengths), enforce_sorted=False), given)
+            y = rows.data
         else:
             lengths = None if setting.lengths is None else torch.tensor(setting.lengths)
             y, finals = layer(x, given, lengths, **beside)
@@ -129,7 +130,7 @@ def make_case(cell: Cell, configuration: Configuration, seed: int = 0, device: t
     return Case(layer.to(device), x.to(device), given, configuration, beside)
 
 
-def draw_given(cell: Cell, x: Tensor) -> dict[str, Tensor]:
+def draw_given(cell: Cell, x: Tensor) -> dict[str, Any]:
     """What a cell takes beside x [T, B, I], at random: steps from a tenth to four times the usual one, half of the
     values missing."""
     drawn = {
@@ -290,7 +291,7 @@ def check_directions(cell: Cell) -> None:
         _same([z.flip(0)], [mirrored], f"{cell.name}, {backend}: directions")
 
 
-def _turned(name: str, value: Tensor) -> Tensor:
+def _turned(name: str, value: Tensor) -> Any:
     """What is given beside x of the sequence read from its end: a step is as long as the one behind it was."""
     turned = value.flip(0)
     return torch.cat((torch.ones_like(turned[:1]), turned[:-1])) if name == "dt" else turned
@@ -308,7 +309,7 @@ def check_usual_steps(cell: Cell) -> None:
         cell.regular, layer.input_size, layer.hidden_size, 2, bidirectional=True, merge=layer.merge, dtype=torch.float64
     )
     plain.load_state_dict({name: case.layer.state_dict()[name] for name in plain.state_dict()})
-    ones = {name: torch.ones_like(value) for name, value in case.given.items()}
+    ones: dict[str, Any] = {name: torch.ones_like(value) for name, value in case.given.items()}
     for backend in ("reference", "torch", "native"):
         case.layer.backend = plain.backend = backend
         with torch.no_grad():
@@ -379,6 +380,7 @@ CELL_CHECKS: dict[str, Callable[[Cell], None]] = {
     "every parameter": check_every_parameter,
     "overfits": check_overfits,
 }
+"""What a cell must show beside the equality of engines in each of `CONFIGURATIONS`, by name; `check_cell` does all."""
 
 
 def check_cell(cell: Cell | str) -> None:

@@ -153,6 +153,7 @@ def check_refusals(kind: str) -> None:
 
 
 CODEC_CHECKS = (check_values, check_symbols, check_saved, check_batches, check_refusals)
+"""What a codec must show; `check_codec` does all."""
 
 
 def check_codec(kind: str) -> None:

@@ -178,6 +178,7 @@ CORE_CHECKS: dict[str, Callable[[Settings], None]] = {
     "every parameter": check_every_parameter,
     "finite differences": check_finite_differences,
 }
+"""What a core must show, by name; `check_core` does all."""
 
 
 def check_core(settings: str | Settings) -> None:

@@ -230,6 +230,7 @@ DECODER_CHECKS: dict[str, Callable[[Settings], None]] = {
     "every parameter": check_every_parameter,
     "finite differences": check_finite_differences,
 }
+"""What a decoder must show, by name; `check_decoder` does all."""
 
 
 def check_decoder(settings: str | Settings) -> None:

@@ -248,6 +248,7 @@ EMISSION_CHECKS: dict[str, Callable[[Settings], None]] = {
     "every parameter": check_every_parameter,
     "finite differences": check_finite_differences,
 }
+"""What an emission must show, by name; `check_emission` does all."""
 
 
 def check_emission(settings: str | Settings) -> None:

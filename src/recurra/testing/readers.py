@@ -118,6 +118,7 @@ def check_sniffing(kind: str, sample: Sample, at: Path) -> None:
 
 
 READER_CHECKS = (check_sound, check_writings, check_broken, check_sniffing)
+"""What a reader must show; `check_reader` does all."""
 
 
 def check_reader(kind: str, at: Path) -> None:

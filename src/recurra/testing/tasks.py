@@ -295,6 +295,7 @@ TASK_CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "every parameter": check_every_parameter,
     "overfits": check_overfits,
 }
+"""What a task must show, by name; `check_task` does all."""
 
 
 def check_task(task: str | Mapping[str, Any]) -> None:

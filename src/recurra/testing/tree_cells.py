@@ -186,6 +186,7 @@ TREE_CELL_CHECKS: dict[str, Callable[[Cell], None]] = {
     "float32": check_float32,
     "every parameter": check_every_parameter,
 }
+"""What a cell of trees must show, by name; `check_tree_cell` does all."""
 
 
 def check_tree_cell(cell: Cell | str) -> None:
