@@ -41,7 +41,7 @@ def train(
     resume: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     plugin: Plugins = None,
     json: Json = False,
-) -> None:
+) -> int:
     """Train a model on files, score it beside a plain baseline, and show what it does.
 
     Parameters
@@ -100,10 +100,7 @@ def train(
         resume=resume or _begun_anew(out),
     )
     if processes != 1:
-        code = launch(processes, sys.argv[1:], plan.out)
-        if code:
-            raise SystemExit(code)
-        return
+        return launch(processes, sys.argv[1:], plan.out)
     if place() is not None:  # torch, once loaded, would warn of what is meant: parameters without a gradient
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     stream = sys.stderr if is_first() else io.StringIO()  # the others keep silent
@@ -118,12 +115,11 @@ def train(
             progress=watch,
             command=shlex.join(["recurra", *sys.argv[1:], *_together()]),
         )
-    if not is_first():
-        return
-    if json:
+    if is_first() and json:
         print(json_format.dumps({"run": str(run.path), **run.report}, ensure_ascii=False))
-    else:
+    elif is_first():
         print_report(run.path, run.report)
+    return 0
 
 
 def _together() -> tuple[str, ...]:
