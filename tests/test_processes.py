@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from recurra import checkpoint
 from recurra import config as configuration
 
@@ -58,6 +60,12 @@ def train(count: int, folder: Path, jobs: list[Any]) -> None:
     assert [each.wait(300) for each in started] == [0] * count
 
 
+def validations(run: Path) -> list[float]:
+    """The validations of a training."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [value for line in lines for name, value in line.items() if name.startswith("valid_")]
+
+
 def test_two_processes_learn_every_recipe_as_one_does(tmp_path: Path) -> None:
     jobs = [
         (recipe, files, quiet(recipe, settings) | SGD)
@@ -72,4 +80,8 @@ def test_two_processes_learn_every_recipe_as_one_does(tmp_path: Path) -> None:
         apart[recipe] = max(float((two[key] - one[key]).abs().max()) for key in one)
         report = json.loads((tmp_path / "runs-2" / recipe / "report.json").read_text(encoding="utf-8"))
         assert report["processes"] == 2
+        if recipe not in DRAWN:
+            one, two = (validations(tmp_path / f"runs-{n}" / recipe) for n in (1, 2))
+            assert one
+            assert two == pytest.approx(one, rel=1e-4), recipe
     assert {recipe: each for recipe, each in apart.items() if each > 1e-6 and recipe not in DRAWN} == {}

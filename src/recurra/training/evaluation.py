@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from recurra.engine.device import autocast, moved
 from recurra.errors import DataError
 from recurra.progress import steps
 from recurra.types import Batch, Output
+
+if TYPE_CHECKING:
+    from recurra.training.group import Group
 
 
 class Trainable(Protocol):
@@ -50,6 +53,13 @@ class Score:
     def per_target(self) -> float:
         return self.loss / self.targets
 
+    def __add__(self, other: Score) -> Score:
+        """The score of both parts."""
+        names = {**self.details, **other.details}
+        details = {name: self.details.get(name, 0.0) + other.details.get(name, 0.0) for name in names}
+        counts = self.targets + other.targets, self.sequences + other.sequences
+        return Score(self.loss + other.loss, *counts, details)
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -66,7 +76,8 @@ class Validation:
 
 
 class Validator(Protocol):
-    """Validates a model on batches. None: `stop()` said to stop before the end."""
+    """Validates a model on batches. None: `stop()` said to stop before the end. Every process of a `group` calls it;
+    what it gives the first counts."""
 
     def __call__(
         self,
@@ -77,6 +88,7 @@ class Validator(Protocol):
         device: torch.device,
         precision: str,
         stop: Callable[[], bool],
+        group: Group,
     ) -> Validation | None: ...
 
 
@@ -96,11 +108,12 @@ def evaluate(
     stop: Callable[[], bool] = lambda: False,
     detailed: bool = False,
     called: str = "validating",
+    group: Group | None = None,
 ) -> Score | None:
     """The loss over all batches, dropout off, the state carried. None: `stop()` said to stop before the end.
 
     `detailed`: by the task's `measure`, which sums up all that its metrics are made of. `called`: what this is, to
-    whoever waits for it.
+    whoever waits for it. `group`: the processes of which each takes a part of every batch, if that can be had.
 
     Raises `DataError` if there is no target in them.
     """
@@ -109,13 +122,16 @@ def evaluate(
     loss, targets, sequences, state = torch.zeros((), dtype=torch.float64, device=device), 0, 0, None
     details: dict[str, Any] = defaultdict(lambda: torch.zeros((), dtype=torch.float64, device=device))
     measure: Any = model.measure if detailed else model.loss
-    training = model.training
+    training, stopped = model.training, False
     model.train(False)
     try:
         with torch.no_grad():
-            for batch in steps(batches, called, "batches"):
+            for batch in steps(batches if group is None else group.part_of(batches), called, "batches"):
                 if stop():
-                    return None
+                    stopped = True
+                    break
+                if not batch.counted:
+                    continue
                 with context:
                     output = measure(moved(batch, device), None if batch.first else state)
                 loss += output.loss
@@ -126,9 +142,14 @@ def evaluate(
                     details[name] += value
     finally:
         model.train(training)
-    if not targets:
+    own = Score(float(loss), targets, sequences, {name: float(value) for name, value in details.items()})
+    parts = [None if stopped else own] if group is None else group.gathered(None if stopped else own)
+    scores = [part for part in parts if part is not None]
+    if len(scores) < len(parts):
+        return None
+    if not any(score.targets for score in scores):
         raise DataError("the data to evaluate on hold no target. Give a longer file, or cut off a larger fraction.")
-    return Score(float(loss), targets, sequences, {name: float(value) for name, value in details.items()})
+    return sum(scores[1:], start=scores[0])
 
 
 def by_loss(
@@ -139,7 +160,8 @@ def by_loss(
     device: torch.device,
     precision: str,
     stop: Callable[[], bool],
+    group: Group,
 ) -> Validation | None:
     """The validator where a task has no better measure: the loss per target."""
-    score = evaluate(model, batches, device=device, precision=precision, stop=stop)
+    score = evaluate(model, batches, device=device, precision=precision, stop=stop, group=group)
     return None if score is None else Validation("loss", score.per_target)

@@ -10,7 +10,7 @@ import atexit
 import inspect
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -42,6 +42,9 @@ _GONE = ("connection closed", "connection reset", "socket", "gloo", "nccl", "bro
 @runtime_checkable
 class Shared(Protocol):
     """A pass that can be divided among processes."""
+
+    def divisible(self, size: int) -> bool:
+        """Whether there is enough for each of so many."""
 
     def share(self, rank: int, size: int) -> Batches:
         """Of every batch the part of one of `size` processes; of one too small for all of them, with nothing counted
@@ -82,8 +85,11 @@ class Group(Protocol):
     def part(self, state: Any) -> Any:
         """This process's part of a carried state of all sequences."""
 
-    def each(self, tensor: Tensor) -> list[Tensor]:
-        """The tensor of every process, in their order."""
+    def part_of(self, batches: Iterable[Batch]) -> Iterable[Batch]:
+        """This process's part of batches that are evaluated; where they cannot be divided the first has all."""
+
+    def gathered(self, value: Value) -> list[Value]:
+        """The value of every process, in their order."""
 
     def hearing(self) -> AbstractContextManager[Any]:
         """Inside, `TrainingError` says so where another process is gone."""
@@ -122,8 +128,11 @@ class Alone:
     def part(self, state: Any) -> Any:
         return state
 
-    def each(self, tensor: Tensor) -> list[Tensor]:
-        return [tensor]
+    def part_of(self, batches: Iterable[Batch]) -> Iterable[Batch]:
+        return batches
+
+    def gathered(self, value: Value) -> list[Value]:
+        return [value]
 
     def hearing(self) -> AbstractContextManager[Any]:
         return nullcontext()
@@ -188,9 +197,7 @@ class Together:
         return told
 
     def whole(self, state: Any) -> Any:
-        parts: list[Any] = [None] * self.size
-        dist.all_gather_object(parts, _on_cpu(state))
-        return _joined(parts)
+        return _joined(self.gathered(_on_cpu(state)))
 
     def part(self, state: Any) -> Any:
         if isinstance(state, Tensor):
@@ -198,9 +205,15 @@ class Together:
             return state[..., B * self.rank // self.size : B * (self.rank + 1) // self.size, :].contiguous()
         return None if state is None else tuple(self.part(inner) for inner in state)
 
-    def each(self, tensor: Tensor) -> list[Tensor]:
+    def part_of(self, batches: Iterable[Batch]) -> Iterable[Batch]:
+        if isinstance(batches, Shared) and batches.divisible(self.size):
+            own: Any = batches.share(self.rank, self.size)
+            return (own[k] for k in range(len(own)))
+        return () if self.rank else batches
+
+    def gathered(self, value: Value) -> list[Value]:
         found: list[Any] = [None] * self.size
-        dist.all_gather_object(found, tensor)
+        dist.all_gather_object(found, value)
         return found
 
     @contextmanager

@@ -288,15 +288,15 @@ class Trainer:
 
     def _validated(self) -> tuple[Validation | None, float]:
         """A validation, None where it was interrupted; and the seconds it took."""
-        started, validation = self._elapsed(), None
-        if self._first:
-            validation = self._validate(
-                self.model,
-                self._valid_batches(),
-                device=self.device,
-                precision=self.precision,
-                stop=lambda: self._interrupt.requested,
-            )
+        started = self._elapsed()
+        validation = self._validate(
+            self.model,
+            self._valid_batches(),
+            device=self.device,
+            precision=self.precision,
+            stop=lambda: self._interrupt.requested,
+            group=self._group,
+        )
         validation = self._group.told(validation)
         seconds = self._elapsed() - started
         self.counters.validating += seconds
@@ -330,7 +330,7 @@ class Trainer:
                 self._save_model()
         self.counters.seconds = self._saved_at = self._elapsed()
         self._saved_step = self.counters.step
-        carried, generators = self._group.whole(self._carried), resumption.generators(self.device, self._group.each)
+        carried, generators = self._group.whole(self._carried), resumption.generators(self.device, self._group.gathered)
         if self._first:
             resumption.save(
                 self.run.resume, self.model, self.optimiser, self.average, carried, self.counters, generators

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from recurra import registry, signatures
+from recurra.answers import Answer
 from recurra.asking.answering import Questions, answer, questions, said
 from recurra.asking.stopped import Stopped
 from recurra.config import Config, Data
@@ -29,6 +30,7 @@ from recurra.tasks.contract import (
     Adapts,
     Begins,
     BeginsWith,
+    Calibrates,
     CalibratesSearch,
     ChecksExamples,
     Conforms,
@@ -39,6 +41,7 @@ from recurra.tasks.options import make_options
 from recurra.tasks.scored import JudgedByLoss, ScoredByLoss
 from recurra.tasks.writing import Starts
 from recurra.training.evaluation import Batches, Validation, evaluate
+from recurra.training.group import Alone, Group
 from recurra.types import GAPS, Batch, Example
 from recurra.workflow.doubts import (
     against_the_columns,
@@ -197,30 +200,43 @@ class Material:
         device: torch.device,
         precision: str,
         stop: Callable[[], bool],
+        group: Group | None = None,
     ) -> Validation | None:
         """The task's main metric on the validation examples, by the loss or by quick answers; what the task leaves to
-        them is chosen first."""
+        them is chosen first. The processes of a group divide the examples, but for a task that leaves them something.
+        """
         metric, direction = self._task.main_metric
         if self._by_loss:
-            score = evaluate(model, batches, device=device, precision=precision, stop=stop)
+            score = evaluate(model, batches, device=device, precision=precision, stop=stop, group=group)
             if score is None:
                 return None
             value = score.per_target
             if isinstance(self._task, ScoredByLoss):
                 value = self._task.metrics(score.loss, score.targets, score.details).metrics[metric]
             return Validation(metric, value, direction == "max")
+        group = group or Alone()
+        alone = isinstance(self._task, Calibrates)  # by all of them
+        own = self._valid[group.rank :: group.size] if not alone else [] if group.rank else self._valid
         training = model.training
+        answers: list[Answer] = []
+        parts: list[list[Answer] | None]
         model.eval()
         try:
             with stage("validating"):
-                self._questions = self._questions or questions([model], self._valid)
-                found = answer(
-                    [model], self._questions, self._options, device, precision=precision, stop=stop, calibrate=True
-                )
+                if own:
+                    self._questions = self._questions or questions([model], own)
+                    answers = answer(
+                        [model], self._questions, self._options, device, precision=precision, stop=stop, calibrate=True
+                    )
+            parts = [*group.gathered(answers)]
         except Stopped:
-            return None
+            parts = [*group.gathered(None)]
         finally:
             model.train(training)
+        dealt = [part for part in parts if part is not None]
+        if group.rank or len(dealt) < len(parts):
+            return None
+        found = dealt[0] if alone else [dealt[k % group.size][k // group.size] for k in range(len(self._valid))]
         return Validation(metric, self._task.score(self._valid, found).metrics[metric], direction == "max")
 
     def conform(self, model: Model, device: torch.device, seed: int = 0, seconds: float = math.inf) -> bool:

@@ -41,6 +41,10 @@ class BucketEpoch:
     idle: frozenset[int] = frozenset()
     """Batches in which a process has no sequence of its own."""
 
+    def divisible(self, size: int) -> bool:
+        """Whether there is enough for each of `size` processes: always, as some may go without."""
+        return True
+
     def share(self, rank: int, size: int) -> BucketEpoch:
         """The part of every batch that one of `size` processes takes; see `shares`."""
         order, idle = shares(self.order, rank, size)

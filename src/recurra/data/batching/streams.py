@@ -44,13 +44,17 @@ class StreamEpoch:
         """Number of symbols predicted in the whole pass."""
         return int(self.lengths.sum())
 
+    def divisible(self, size: int) -> bool:
+        """Whether there is a stream for each of `size` processes."""
+        return len(self.starts) >= size
+
     def share(self, rank: int, size: int) -> StreamEpoch:
         """The streams that one of `size` processes reads, from the first batch to the last: their state is carried.
 
         Raises `ConfigError` for fewer streams than processes.
         """
         count = len(self.starts)
-        if count < size:
+        if not self.divisible(size):
             raise ConfigError(
                 f"batching.streams = {count} for {size} processes, each of which reads some of them: expected {size} "
                 f"or more. Set it higher, or train with {count} at most."

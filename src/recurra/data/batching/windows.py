@@ -42,6 +42,10 @@ class WindowEpoch:
         """Number of steps predicted in the whole pass, those of overlaps each time."""
         return sum(int(self.lengths[rows].sum()) for rows in self.order)
 
+    def divisible(self, size: int) -> bool:
+        """Whether there is enough for each of `size` processes: always, as some may go without."""
+        return True
+
     def share(self, rank: int, size: int) -> WindowEpoch:
         """The part of every batch that one of `size` processes takes; see `shares`."""
         order, idle = shares(self.order, rank, size)
