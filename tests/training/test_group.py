@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from recurra.data.batching.shares import shares
+from recurra.data.batching.shares import share_of
 from recurra.errors import ConfigError
 from recurra.training.group import Alone, Together, joined
 from recurra.training.ranks import VARIABLES, is_first, place
@@ -109,10 +109,10 @@ def test_shares_are_the_whole(size: int) -> None:
     whole = batches("buckets", 0)
     dealt = [whole.share(rank, size) for rank in range(size)]
     for k, rows in enumerate(whole.order):
-        mine = [row for each in dealt if k not in each.idle for row in each.order[k]]
-        assert sorted(mine) == sorted(rows)
+        parts = [share_of(rows, rank, size) for rank in range(size)]
+        assert sorted(row for own, counted in parts if counted for row in own) == sorted(rows)
         assert [each[k].counted for each in dealt] == [rank < len(rows) for rank in range(size)]
-        assert all(len(each[k].fields["input"]) for each in dealt)
+        assert [len(each[k].fields["input"]) for each in dealt] == [len(own) for own, _ in parts]
 
 
 def test_streams_are_dealt_out_whole() -> None:
@@ -126,7 +126,8 @@ def test_streams_are_dealt_out_whole() -> None:
 
 
 def test_shares_of_like_lengths() -> None:
-    assert shares([[0, 1, 2, 3, 4], [5]], 1, 2) == ([[1, 3], [5]], frozenset({1}))
+    assert share_of([0, 1, 2, 3, 4], 1, 2) == ([1, 3], True)
+    assert share_of([5], 1, 2) == ([5], False)
 
 
 def test_a_batching_of_ones_own_that_cannot_be_divided_is_named() -> None:

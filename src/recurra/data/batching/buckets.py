@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from recurra.data.batching.layout import Encoded, Layout, laid
-from recurra.data.batching.shares import shares
+from recurra.data.batching.shares import share_of
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
 from recurra.types import Batch, Lengths
@@ -38,17 +38,17 @@ class BucketEpoch:
     """How many sequences are cut."""
     left_out: int = 0
     """How many pairs are in no batch, as a side of them is too long."""
-    idle: frozenset[int] = frozenset()
-    """Batches in which a process has no sequence of its own."""
+    rank: int = 0
+    size: int = 1
+    """Of how many processes each takes a part of every batch."""
 
     def divisible(self, size: int) -> bool:
         """Whether there is enough for each of `size` processes: always, as some may go without."""
         return True
 
     def share(self, rank: int, size: int) -> BucketEpoch:
-        """The part of every batch that one of `size` processes takes; see `shares`."""
-        order, idle = shares(self.order, rank, size)
-        return replace(self, order=order, idle=idle)
+        """The part of every batch that one of `size` processes takes; see `share_of`."""
+        return replace(self, rank=rank, size=size)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -56,9 +56,10 @@ class BucketEpoch:
     def __getitem__(self, k: int) -> Batch:
         if not 0 <= k < len(self):
             raise IndexError(f"batch {k} of a pass of {len(self)}")
-        chosen = [self.encoded[row] for row in self.order[k]]
+        rows, counted = share_of(self.order[k], self.rank, self.size)
+        chosen = [self.encoded[row] for row in rows]
         fields, lengths, own = laid(chosen, self.layouts, self.longest)
-        return Batch(fields, Lengths(lengths), lengths=own, counted=k not in self.idle)
+        return Batch(fields, Lengths(lengths), lengths=own, counted=counted)
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[k] for k in range(len(self)))

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-Order = list[list[int]]
-"""The rows of each batch."""
 
+def share_of(rows: Sequence[int], rank: int, size: int) -> tuple[list[int], bool]:
+    """The rows of a batch that process `rank` of `size` takes, and whether they are counted.
 
-def shares(order: Sequence[Sequence[int]], rank: int, size: int) -> tuple[Order, frozenset[int]]:
-    """The rows of each batch that process `rank` of `size` takes: every `size`-th, so that like lengths are dealt out.
-
-    A batch with too few rows for all has its first for those that go without; gives the numbers of these batches too,
-    in which nothing is counted.
+    Every `size`-th is its own, so that like lengths are dealt out. A process that goes without, as there are fewer rows
+    than processes, keeps step with the first, which does not count.
     """
-    dealt = [list(rows[rank::size]) for rows in order]
-    idle = frozenset(k for k, rows in enumerate(dealt) if not rows)
-    return [rows or list(order[k][:1]) for k, rows in enumerate(dealt)], idle
+    own = list(rows[rank::size])
+    return own or list(rows[:1]), bool(own)

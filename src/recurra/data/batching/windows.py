@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from recurra.data.batching.layout import Encoded, Layout, long_arrays
-from recurra.data.batching.shares import shares
+from recurra.data.batching.shares import share_of
 from recurra.data.batching.streams import read_at
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
@@ -34,8 +34,9 @@ class WindowEpoch:
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     order: list[list[int]]
-    idle: frozenset[int] = frozenset()
-    """Batches in which a process has no window of its own."""
+    rank: int = 0
+    size: int = 1
+    """Of how many processes each takes a part of every batch."""
 
     @property
     def targets(self) -> int:
@@ -47,9 +48,8 @@ class WindowEpoch:
         return True
 
     def share(self, rank: int, size: int) -> WindowEpoch:
-        """The part of every batch that one of `size` processes takes; see `shares`."""
-        order, idle = shares(self.order, rank, size)
-        return replace(self, order=order, idle=idle)
+        """The part of every batch that one of `size` processes takes; see `share_of`."""
+        return replace(self, rank=rank, size=size)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -57,13 +57,14 @@ class WindowEpoch:
     def __getitem__(self, k: int) -> Batch:
         if not 0 <= k < len(self):
             raise IndexError(f"batch {k} of a pass of {len(self)}")
-        rows = np.array(self.order[k])
+        own, counted = share_of(self.order[k], self.rank, self.size)
+        rows = np.array(own)
         lengths = self.lengths[rows]
         times = np.arange(int(lengths.max()))[:, None]
         alive = times < lengths  # [T, B]
         fields = read_at(self.arrays, self.layouts, np.where(alive, self.starts[rows] + times, 0), alive)
         structure = Lengths() if alive.all() else Lengths(torch.from_numpy(lengths))
-        return Batch(fields, structure, counted=k not in self.idle)
+        return Batch(fields, structure, counted=counted)
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[k] for k in range(len(self)))
