@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra.runs.run import Run as Run
+    from recurra.trials import sweep as sweep
     from recurra.workflow import backtest as backtest
     from recurra.workflow import compare as compare
     from recurra.workflow import evaluate as evaluate
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "__version__", "backtest", "compare", "evaluate", "inspect", "load", "predict", "train"]
+__all__ = ["Run", "__version__", "backtest", "compare", "evaluate", "inspect", "load", "predict", "sweep", "train"]
 
 _HOMES = {
     "Run": "recurra.runs.run",
@@ -27,6 +28,7 @@ _HOMES = {
     "inspect": "recurra.workflow",
     "load": "recurra.workflow",
     "predict": "recurra.workflow",
+    "sweep": "recurra.trials",
     "train": "recurra.workflow",
 }
 

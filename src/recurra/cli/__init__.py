@@ -24,11 +24,13 @@ from recurra.cli.predict import predict, with_options
 from recurra.cli.recipes import recipes
 from recurra.cli.serve import serve
 from recurra.cli.stream import stream
+from recurra.cli.sweep import sweep
 from recurra.cli.train import train
 from recurra.errors import RecurraError, Stopped
 
 VERBS: dict[str, Callable[..., None]] = {
     "train": train,
+    "sweep": sweep,
     "evaluate": evaluate,
     "backtest": backtest,
     "predict": predict,

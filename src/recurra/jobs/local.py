@@ -1,0 +1,56 @@
+"""Jobs as processes of this machine's, so many at a time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+
+from recurra.errors import ConfigError
+from recurra.jobs.job import Ended, Job
+from recurra.jobs.process import Process
+from recurra.training.interrupt import Interrupt
+
+TICK = 0.05
+"""Seconds from one look at the processes to the next."""
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Local:
+    """`workers` jobs at a time. The first Ctrl-C or SIGTERM asks them to end in order, the second ends them at once;
+    both begin no further one, and `interrupt` says so."""
+
+    def __init__(self, workers: int, interrupt: Interrupt) -> None:
+        if workers < 1:
+            raise ConfigError(f"--workers {workers}, expected a whole number from 1.")
+        self._workers, self._interrupt = workers, interrupt
+
+    def __call__(self, jobs: Iterable[Job]) -> Iterator[Ended]:
+        waiting, going, asked = iter(jobs), list[Process](), False
+        try:
+            while True:
+                while len(going) < self._workers and not self._interrupt.requested:
+                    job = next(waiting, None)
+                    if job is None:
+                        break
+                    going.append(Process(job))
+                if not going:
+                    return
+                if self._interrupt.requested and not asked:
+                    asked = True
+                    for each in going:
+                        each.end()
+                for each in [*going]:
+                    found = each.ended()
+                    if found is not None:
+                        going.remove(each)
+                        each.close()
+                        yield found
+                time.sleep(TICK)
+        finally:
+            for each in going:
+                each.close()
