@@ -102,7 +102,7 @@ def call(arguments: Sequence[str]) -> int:
 def _meant(words: Sequence[str], error: Exception) -> str | None:
     """What to say of an option that a training has as a setting; None of any other error."""
     option = error.token.keyword or error.token.value if isinstance(error, UnknownOptionError) else None
-    if option is None or words[:1] != ["train"]:
+    if option is None or words[:1] not in (["train"], ["sweep"]):
         return None
     from recurra.cli.meant import setting_meant
 

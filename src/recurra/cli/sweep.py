@@ -117,7 +117,7 @@ def sweep(
     else:
         print_found(found)
     if found.best is None and len(found.trials) == found.count:
-        raise TrainingError(f"none of {found.count} trials has a score; the first: {found.trials[0].failed}")
+        raise TrainingError(f"no trial of {found.count} has a score; the first: {found.trials[0].failed}")
 
 
 def print_found(found: Found) -> None:

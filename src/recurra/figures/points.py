@@ -28,8 +28,8 @@ class Point:
     name: str
 
 
-def points(shown: Sequence[Point], across: str, up: str, best: Any = None, log: bool = False) -> str:
-    """A point for each, one or more, of finite scores; those with the value `best` are full."""
+def points(shown: Sequence[Point], across: str, up: str, best: str, log: bool = False) -> str:
+    """A point for each, one or more, of finite scores; the one called `best` is full."""
     low, high = _reach([each.score for each in shown])
     foot = HEIGHT - BOTTOM
 
@@ -45,7 +45,7 @@ def points(shown: Sequence[Point], across: str, up: str, best: Any = None, log: 
     for x, name in marks:
         drawn.append(f'<text x="{x:.1f}" y="{foot + 15}" text-anchor="middle">{escaped(cut(name))}</text>')
     for each in shown:
-        full = ' style="fill-opacity: 1"' if _same(each.value, best) else ""
+        full = ' style="fill-opacity: 1"' if each.name == best else ""
         title = f"{each.name}: {across} = {each.value}, {each.score:.4g}"
         drawn.append(
             f'<circle class="point" cx="{place(each.value):.1f}" cy="{height(each.score):.1f}" r="4"{full}>'
@@ -103,10 +103,6 @@ def _apart(places: Sequence[float], least: float = 34.0) -> bool:
 
 def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _same(value: Any, other: Any) -> bool:
-    return type(value) is type(other) and bool(value == other)
 
 
 def _written(value: Any) -> str:

@@ -20,13 +20,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def check_workers(workers: int | None) -> None:
+    """Raise `ConfigError` for no process."""
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}, expected a whole number from 1.")
+
+
 class Local:
     """`workers` jobs at a time. The first Ctrl-C or SIGTERM asks them to end in order, the second ends them at once;
     both begin no further one, and `interrupt` says so."""
 
     def __init__(self, workers: int, interrupt: Interrupt) -> None:
-        if workers < 1:
-            raise ConfigError(f"--workers {workers}, expected a whole number from 1.")
+        check_workers(workers)
         self._workers, self._interrupt = workers, interrupt
 
     def __call__(self, jobs: Iterable[Job]) -> Iterator[Ended]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from recurra.errors import ConfigError, Stopped
+from recurra.jobs.local import check_workers
 from recurra.limits import check_threads
 from recurra.trials.plan import FILE, Asked, Sweep, is_sweep, make_sweep, reopen, settle
 
@@ -123,6 +124,7 @@ def run(
         _check_alone(asked, folder)
         asked = reopen(folder, asked.trials)
     check_threads("threads", threads)
+    check_workers(workers)
     mine = parse_shard(shard)
     _check_goes_together(asked, shard, on, address)
     planned = make_sweep(asked)
@@ -141,6 +143,7 @@ def _run(
     say: Say,
 ) -> Found:
     from recurra import storage
+    from recurra.data.files import counted
     from recurra.jobs.local import Local, cores
     from recurra.training.interrupt import Interrupt
     from recurra.training.lock import locked
@@ -167,8 +170,8 @@ def _run(
         mine = {k: settings for k, settings in enumerate(planned.trials) if k % of == number - 1}
         shares = f", of which this is shard {number} of {of}: {len(mine)}" if of > 1 else ""
         say(
-            f"{planned.count:,} trials{shares}; {at_once} at a time{' on Ray' if on == 'ray' else ''}, "
-            f"{threads} thread{'' if threads == 1 else 's'} each. The trainings tell of themselves in {out / 'logs'}."
+            f"{counted(planned.count, 'trial')}{shares}; {at_once} at a time{' on Ray' if on == 'ray' else ''}, "
+            f"{counted(threads, 'thread')} each. The trainings tell of themselves in {out / 'logs'}."
         )
         runner = Runner(planned, where, interrupt, say, threads, device, retry)
         found = results.same_metric(_trained(runner, mine))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from recurra import storage
 from recurra.figures.drawing import file_of
 from recurra.figures.points import Point, points
+from recurra.figures.shown import cut
 from recurra.trials.results import Result
 from recurra.trials.spaces import Range
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from recurra.trials import Found
     from recurra.trials.plan import Sweep
 
-REASON = 100
-"""Characters of the reason of a trial that failed that the printed table shows."""
+REASON, WIDEST = 200, 40
+"""Characters of the reason of a trial that failed, and of a setting, that the printed table shows."""
 
 
 def rows(found: Found) -> list[list[str]]:
@@ -35,7 +36,7 @@ def _row(found: Result, names: tuple[str, ...], rungs: bool) -> list[str]:
     return [
         f"{found.trial:04d}",
         "failed" if found.score is None else f"{found.score:.4g}",
-        *(written(found.settings.get(name)) for name in names),
+        *(cut(written(found.settings.get(name)), WIDEST) for name in names),
         "–" if found.minutes is None else f"{found.minutes:.2f}",
         "–" if found.parameters is None else f"{found.parameters:,}",
         "–" if found.epochs is None else f"{found.epochs:.1f}",
@@ -45,16 +46,13 @@ def _row(found: Result, names: tuple[str, ...], rungs: bool) -> list[str]:
 
 def reasons(found: Found) -> list[str]:
     """Why trials failed, a line each."""
-    return [
-        f"{each.trial:04d}: {each.failed if len(each.failed) <= REASON else each.failed[:REASON] + '…'}"
-        for each in found.trials
-        if each.failed
-    ]
+    return [f"{each.trial:04d}: {cut(each.failed, REASON)}" for each in found.trials if each.failed]
 
 
 def written(value: Any) -> str:
     """A value of a setting in a cell."""
-    return value if isinstance(value, str) else "none" if value is None else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else "none" if value is None else json.dumps(value, ensure_ascii=False)
+    return " ".join(text.split())
 
 
 def as_json(found: Found) -> dict[str, Any]:
@@ -83,7 +81,7 @@ def write(found: Found, sweep: Sweep) -> None:
             Point(each.settings[name], each.score, f"{each.trial:04d}") for each in scored if each.score is not None
         ]
         log = isinstance(space, Range) and space.log
-        drawn = points(these, name, up, best=found.trials[0].settings.get(name), log=log)
+        drawn = points(these, name, up, f"{found.trials[0].trial:04d}", log)
         storage.write(found.out / f"{name}.svg", file_of(drawn))
 
 
