@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from recurra.errors import ConfigError
 from recurra.jobs.job import Ended, Job
@@ -30,9 +30,10 @@ class Local:
     """`workers` jobs at a time. The first Ctrl-C or SIGTERM asks them to end in order, the second ends them at once;
     both begin no further one, and `interrupt` says so."""
 
-    def __init__(self, workers: int, interrupt: Interrupt) -> None:
+    def __init__(self, workers: int, interrupt: Interrupt, tick: Callable[[], None] = lambda: None) -> None:
+        """`tick` is called now and then while they go on."""
         check_workers(workers)
-        self._workers, self._interrupt = workers, interrupt
+        self._workers, self._interrupt, self._tick = workers, interrupt, tick
 
     def __call__(self, jobs: Iterable[Job]) -> Iterator[Ended]:
         waiting, going, asked = iter(jobs), list[Process](), False
@@ -55,6 +56,7 @@ class Local:
                         going.remove(each)
                         each.close()
                         yield found
+                self._tick()
                 time.sleep(TICK)
         finally:
             for each in going:

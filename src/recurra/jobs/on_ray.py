@@ -42,9 +42,10 @@ class OnRay:
         threads: int,
         interrupt: Interrupt,
         say: Callable[[str], None],
+        tick: Callable[[], None] = lambda: None,
     ) -> None:
         self._mark, self._address, self._threads = mark, address, threads
-        self._asked, self._interrupt, self._say = workers, interrupt, say
+        self._asked, self._interrupt, self._say, self._tick = workers, interrupt, say, tick
         self._own = False
         self.workers = 1
 
@@ -93,6 +94,7 @@ class OnRay:
                 asked = True
                 for each in going:
                     ray.cancel(each, force=False)
+            self._tick()
             ready, _ = ray.wait([*going], timeout=TICK)
             for each in ready:
                 yield _ended(going.pop(each), each)

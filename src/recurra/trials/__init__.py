@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from recurra.errors import ConfigError, Stopped
 from recurra.jobs.local import check_workers
+from recurra.jobs.shard import parse_shard
 from recurra.limits import check_threads
 from recurra.trials.plan import FILE, Asked, Sweep, is_sweep, make_sweep, reopen, settle
 
@@ -156,7 +157,7 @@ def _run(
     held = out if of == 1 else out / "shards" / f"{number}-of-{of}"
     with ExitStack() as stack:
         interrupt = Interrupt()
-        stack.enter_context(locked(held, say))
+        stack.enter_context(locked(held, say, "written to"))
         stack.enter_context(interrupt)
         storage.sweep(out / "results", [results.path_of(out, k, 0).name for k in range(planned.count)], older=600)
         if on == "ray":
@@ -210,16 +211,6 @@ def _of_others(planned: Sweep, mine: Mapping[int, Any]) -> list[Result]:
 
     others = (results.read(planned.asked.out, k) for k in range(planned.count) if k not in mine)
     return [each for each in others if each is not None]
-
-
-def parse_shard(shard: str | None) -> tuple[int, int]:
-    """`"2/8"` as (2, 8); (1, 1) where none is named. Raises `ConfigError` for what is none."""
-    if shard is None:
-        return 1, 1
-    number, slash, of = shard.partition("/")
-    if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= 10_000):
-        raise ConfigError(f"--shard {shard}, expected NUMBER/OF, counted from 1: 1/8 to 8/8 for eight shards.")
-    return int(number), int(of)
 
 
 def _check_goes_together(asked: Asked, shard: str | None, on: str, address: str | None) -> None:
