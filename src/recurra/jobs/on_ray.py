@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import signal
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,6 +19,8 @@ from recurra.training.interrupt import Interrupt
 
 TICK = 0.2
 """Seconds from one look at a process to the next."""
+REACHED = 10.0
+"""Seconds that a cluster's head has to answer."""
 ENDING = 60.0
 """Seconds that a job has to save when it is asked to end."""
 
@@ -53,15 +59,19 @@ class OnRay:
         import ray
 
         if not ray.is_initialized():
-            self._own = True
+            former = signal.getsignal(signal.SIGTERM)
             try:
-                ray.init(self._address, logging_level="ERROR", log_to_driver=False, include_dashboard=False)
+                _check_reached(self._address)
+                ray.init(self._address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
             except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-                self._own = False
                 raise ConfigError(
                     f"there is no Ray cluster at {self._address or 'this machine'} ({_first_line(error)}). Start one "
                     "with `ray start --head`, name its head's HOST:PORT by --address, or leave --address away."
                 ) from error
+            finally:
+                if threading.current_thread() is threading.main_thread():
+                    signal.signal(signal.SIGTERM, former)  # Ray's own would end this process at once
+            self._own = True
         held = int(ray.cluster_resources().get("CPU", 1))
         self.workers = max(1, min(self._asked or held, held // self._threads))
         nodes = sum(bool(node["Alive"]) for node in ray.nodes())
@@ -98,6 +108,13 @@ class OnRay:
             ready, _ = ray.wait([*going], timeout=TICK)
             for each in ready:
                 yield _ended(going.pop(each), each)
+
+
+def _check_reached(address: str | None) -> None:
+    """Raise `OSError` where nobody listens: Ray itself would try for minutes."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED).close()
 
 
 def _ended(job: Job, reference: Any) -> Ended:
