@@ -42,6 +42,7 @@ def sweep(
     address: str | None = None,
     shard: str | None = None,
     retry: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    show: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
@@ -93,6 +94,8 @@ def sweep(
         2/8: the second eighth of the trials alone, for a scheduler's array jobs.
     retry
         Try those again that failed before.
+    show
+        Train nothing: the table of what there is by now, of all shards.
     """
     asked = Asked(
         recipe,
@@ -111,12 +114,12 @@ def sweep(
         tuple(map(str, plugin or ())),
     )
     with Watch(sys.stderr) as watch:
-        found = run(asked, workers, threads, device, on, address, shard, retry, watch.say)
+        found = run(asked, workers, threads, device, on, address, shard, retry, show, watch.say)
     if json:
         print(json_format.dumps(found.as_json(), ensure_ascii=False))
     else:
         print_found(found)
-    if found.best is None and len(found.trials) == found.count:
+    if found.best is None and 0 < len(found.trials) == found.count:
         raise TrainingError(f"no trial of {found.count} has a score; the first: {found.trials[0].failed}")
 
 

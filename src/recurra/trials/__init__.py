@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -72,6 +73,7 @@ def sweep(
     address: str | None = None,
     shard: str | None = None,
     retry: bool = False,
+    show: bool = False,
     plugins: Iterable[str | Path] = (),
     say: Say = lambda sentence: None,
 ) -> Found:
@@ -83,7 +85,8 @@ def sweep(
     `sampler` "optuna" it is chosen by the scores before. `halving`: of so many trials one has so many times the time,
     up to `max_minutes`. `workers` trainings at a time, of `threads` each; `on="ray"`: by Ray, at `address` or started
     here. `shard`: "2/8" trains the second eighth of the trials alone. A sweep that was stopped or killed goes on where
-    it is called again, and where `recipe` is its folder. `retry`: those that failed are tried again.
+    it is called again, and where `recipe` is its folder. `retry`: those that failed are tried again; `show`: nothing is
+    trained, what there is by now is shown.
 
     Same seed, same trials and same scores, however many workers, but for `max_minutes`. Raises a `RecurraError` for
     whatever is wrong with recipe, settings, files or folder before any training; a trial that fails stands in the
@@ -105,7 +108,7 @@ def sweep(
         max_minutes,
         tuple(map(str, plugins)),
     )
-    return run(asked, workers, threads, device, on, address, shard, retry, say)
+    return run(asked, workers, threads, device, on, address, shard, retry, show, say)
 
 
 def run(
@@ -117,6 +120,7 @@ def run(
     address: str | None = None,
     shard: str | None = None,
     retry: bool = False,
+    show: bool = False,
     say: Say = lambda sentence: None,
 ) -> Found:
     """`sweep`, of words that are put together."""
@@ -129,6 +133,8 @@ def run(
     mine = parse_shard(shard)
     _check_goes_together(asked, shard, on, address)
     planned = make_sweep(asked)
+    if show:
+        return _found(planned, ())
     return _run(planned, workers, threads, device, on, address, mine, retry, say)
 
 
@@ -175,8 +181,8 @@ def _run(
             f"{counted(threads, 'thread')} each. The trainings tell of themselves in {out / 'logs'}."
         )
         runner = Runner(planned, where, interrupt, say, threads, device, retry)
-        found = results.same_metric(_trained(runner, mine))
-    done = Found(out, planned.names, tuple(results.ranked([*found, *_of_others(planned, mine)])), planned.count)
+        found = _trained(runner, mine)
+    done = _found(planned, found)
     table.write(done, planned)
     if interrupt.requested:
         again = f"recurra sweep {out}{'' if of == 1 else f' --shard {number}/{of}'}"
@@ -205,12 +211,19 @@ def _trained(runner: Runner, mine: Mapping[int, Any]) -> list[Result]:
     return runner.results(mine)
 
 
-def _of_others(planned: Sweep, mine: Mapping[int, Any]) -> list[Result]:
-    """What other shards have found so far."""
+def _found(planned: Sweep, mine: Iterable[Result]) -> Found:
+    """What these and all others have found so far, other shards among them."""
     from recurra.trials import results
 
-    others = (results.read(planned.asked.out, k) for k in range(planned.count) if k not in mine)
-    return [each for each in others if each is not None]
+    out, known = planned.asked.out, {(each.trial, each.rung): each for each in mine}
+    for trial in range(planned.count):
+        for rung in count():
+            kept = known.get((trial, rung)) or results.read(out, trial, rung)
+            if kept is None:
+                break
+            known[trial, rung] = kept
+    ranked = results.ranked(results.same_metric([known[place] for place in sorted(known)]))
+    return Found(out, planned.names, tuple(ranked), planned.count)
 
 
 def _check_goes_together(asked: Asked, shard: str | None, on: str, address: str | None) -> None:
