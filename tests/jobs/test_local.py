@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from recurra import cli
 from recurra.jobs.job import Job, ended
+from recurra.jobs.worker import Worker
 from recurra.training.lock import NAME
 
 PROSE = Path(__file__).parents[1] / "fixtures" / "prose.txt"
@@ -76,14 +76,28 @@ def test_stopped_killed_and_gone_on_it_is_as_if_it_was_never_stopped(tmp_path: P
         going.kill()  # the training sees that nobody waits for it, saves and ends
     done = subprocess.run([*resumed, "2"], capture_output=True, text=True, check=True)
     assert "2 of 2 trials, by their validation" in done.stdout
-    whole = []
-    for rate in ("0.01", "0.02"):
-        run = tmp_path / rate
-        alone = ["train", *sweep(out, *long)[4:6], "--out", str(run), "--set", f"training.learning_rate={rate}"]
-        settings = [*SETTINGS, *long, "--device", "cpu", "--threads", "1", "--no-test", "--no-baseline"]
-        assert cli.call([*alone, *settings]) == 0
-        whole.append(json.loads((run / "report.json").read_text())["scores"]["valid"]["model"]["nats_per_symbol"])
-    assert scores(out) == whole
+    whole = tmp_path / "whole"
+    subprocess.run(sweep(whole, "--workers", "1", *long), check=True, capture_output=True)  # one process for both
+    assert scores(out) == scores(whole) and None not in scores(whole)
+    commands = json.loads((out / "0000" / "report.json").read_text())["commands"]
+    assert [line.split()[:2] for line in commands] == [["recurra", "train"]] * len(commands)
+
+
+def test_a_process_that_is_killed_fails_its_job_alone(tmp_path: Path) -> None:
+    shown = Job(0, ("recipes", "show", "char-lm"), tmp_path / "0.txt")
+    wrong = Job(1, ("recipes", "show", "nosuch"), tmp_path / "1.txt")
+    killed = Job(2, ("recipes", "list"), tmp_path / "2.txt")
+    worker = Worker()
+    found = []
+    for job in (shown, wrong, killed):
+        worker.begin(job)
+        if job is killed:
+            os.kill(worker._process.pid, signal.SIGKILL)
+        wait_until(lambda: found.append(worker.ended()) or found[-1] is not None)
+    worker.close()
+    ended = [each for each in found if each is not None]
+    assert [(each.key, each.code) for each in ended] == [(0, 0), (1, 2), (2, -9)]
+    assert ended[1].said.startswith("unknown recipe 'nosuch'") and "killed by signal 9" in ended[2].said
 
 
 @pytest.mark.parametrize(

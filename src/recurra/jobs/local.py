@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from recurra.errors import ConfigError
 from recurra.jobs.job import Ended, Job
-from recurra.jobs.process import Process
+from recurra.jobs.worker import Worker
 from recurra.training.interrupt import Interrupt
 
 TICK = 0.05
@@ -36,28 +36,33 @@ class Local:
         self._workers, self._interrupt, self._tick = workers, interrupt, tick
 
     def __call__(self, jobs: Iterable[Job]) -> Iterator[Ended]:
-        waiting, going, asked = iter(jobs), list[Process](), False
+        waiting, going, idle, asked = iter(jobs), list[Worker](), list[Worker](), False
         try:
             while True:
                 while len(going) < self._workers and not self._interrupt.requested:
                     job = next(waiting, None)
                     if job is None:
                         break
-                    going.append(Process(job))
+                    going.append(idle.pop() if idle else Worker())
+                    going[-1].begin(job)
                 if not going:
                     return
                 if self._interrupt.requested and not asked:
                     asked = True
                     for each in going:
-                        each.end()
+                        each.stop()
                 for each in [*going]:
                     found = each.ended()
-                    if found is not None:
-                        going.remove(each)
+                    if found is None:
+                        continue
+                    going.remove(each)
+                    if found.code:  # what failed may leave too little memory behind
                         each.close()
-                        yield found
+                    else:
+                        idle.append(each)
+                    yield found
                 self._tick()
                 time.sleep(TICK)
         finally:
-            for each in going:
+            for each in (*going, *idle):
                 each.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import threading
@@ -14,7 +15,7 @@ from typing import Any, Self
 
 from recurra.errors import ConfigError
 from recurra.jobs.job import Ended, Job
-from recurra.jobs.process import Process
+from recurra.jobs.worker import Worker
 from recurra.training.interrupt import Interrupt
 
 TICK = 0.2
@@ -62,6 +63,7 @@ class OnRay:
             former = signal.getsignal(signal.SIGTERM)
             try:
                 _check_reached(self._address)
+                os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
                 ray.init(self._address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
             except (ConnectionError, RuntimeError, ValueError, OSError) as error:
                 raise ConfigError(
@@ -142,19 +144,20 @@ def _do(job: Job, mark: str) -> Ended:
             f"the node {node} does not see {mark}. Name a folder by --out, and files, that all nodes see at the same "
             "place, on a file system that they share."
         )
-    process = Process(job)
+    worker = Worker()
     try:
-        while (found := process.ended()) is None:
+        worker.begin(job)
+        while (found := worker.ended()) is None:
             time.sleep(TICK)
         return found
     except KeyboardInterrupt:
-        process.end()
+        worker.stop()
         until = time.monotonic() + ENDING
-        while process.ended() is None and time.monotonic() < until:
+        while worker.ended() is None and time.monotonic() < until:
             time.sleep(TICK)
         raise
     finally:
-        process.close()
+        worker.close()
 
 
 def _first_line(error: BaseException | None) -> str:
