@@ -90,20 +90,20 @@ def check_value(value: Any, annotation: ast.expr, where: str) -> None:
 def _hint(node: ast.expr) -> Any:
     """The type that an annotation names; Any where that is for its module to say."""
     if isinstance(node, ast.Constant):
-        return type(None) if node.value is None else Any
+        return type(None) if node.value is None else ... if node.value is ... else Any
     if isinstance(node, ast.Name):
         return _PLAIN.get(node.id, Any)
     if isinstance(node, ast.BinOp):
         either = _hint(node.left), _hint(node.right)
-        return Any if Any in either else typing.Union[either]  # noqa: UP007
+        return Any if Any in either else either[0] | either[1]
     if not isinstance(node, ast.Subscript) or not isinstance(node.value, ast.Name):
         return Any
     inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     if node.value.id == "Literal" and all(isinstance(each, ast.Constant) for each in inner):
         return typing.Literal[tuple(each.value for each in inner if isinstance(each, ast.Constant))]
     if node.value.id in ("tuple", "list"):
-        return _PLAIN[node.value.id][_hint(inner[0])]
-    return _PLAIN.get(node.value.id, Any)
+        return _PLAIN[node.value.id][tuple(map(_hint, inner))]
+    return Any
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:

@@ -113,6 +113,14 @@ def test_shards_are_the_whole(here: Path, jobs: type[InProcess], capsys: pytest.
     assert found() == found("whole")
 
 
+def test_what_there_is_by_now_is_shown(here: Path, jobs: type[InProcess], capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep(*GRID, "--shard", "2/2") == 0
+    capsys.readouterr()
+    assert cli.call(["sweep", "sweep", "--show"]) == 0 and jobs.done == [1, 3]
+    said = capsys.readouterr().out
+    assert "2 of 4 trials, by their validation" in said and "  0001 " in said and "  0000 " not in said
+
+
 def test_more_trials_begin_with_those_there_are(here: Path, jobs: type[InProcess]) -> None:
     assert sweep(*GRID[:-1], "2") == 0
     before = found()

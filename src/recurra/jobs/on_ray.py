@@ -99,7 +99,7 @@ class OnRay:
                 if job is None:
                     break
                 options = {"num_cpus": job.threads, "num_gpus": job.gpus}
-                going[remote.options(**options).remote(job, str(self._mark))] = job
+                going[remote.options(**options).remote(job, str(self._mark), str(Path.cwd()))] = job
             if not going:
                 return
             if self._interrupt.requested and not asked:
@@ -134,8 +134,9 @@ def _ended(job: Job, reference: Any) -> Ended:
     return found
 
 
-def _do(job: Job, mark: str) -> Ended:
-    """Do a job on a node of the cluster. Cancelled, it asks the process to end in order and waits for that."""
+def _do(job: Job, mark: str, folder: str) -> Ended:
+    """Do a job on a node of the cluster, in the `folder` of whoever asked, if it is there. Cancelled, it asks the
+    process to end in order and waits for that."""
     if not Path(mark).is_file():
         import ray
 
@@ -144,7 +145,7 @@ def _do(job: Job, mark: str) -> Ended:
             f"the node {node} does not see {mark}. Name a folder by --out, and files, that all nodes see at the same "
             "place, on a file system that they share."
         )
-    worker = Worker()
+    worker = Worker(folder if Path(folder).is_dir() else None)
     try:
         worker.begin(job)
         while (found := worker.ended()) is None:

@@ -17,9 +17,9 @@ CHILD = (sys.executable, "-m", "recurra.jobs.child")
 
 
 class Worker:
-    """Starts at once, in a session of its own: Ctrl-C reaches whoever started it alone."""
+    """Starts at once, in a session of its own: Ctrl-C reaches whoever started it alone. `folder`: where it starts."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str | None = None) -> None:
         self._job: Job | None = None
         self._process = subprocess.Popen(
             CHILD,
@@ -29,6 +29,7 @@ class Worker:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
             bufsize=0,
+            cwd=folder,
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._told, self._answers = self._process.stdin, self._process.stdout
