@@ -94,6 +94,9 @@ def test_two_processes_are_one(files: list[str], capsys: pytest.CaptureFixture[s
     found = answered(capsys, "predict", TAGGER, *files, "--out", "out", "--workers", "2")
     assert (found["files"], found["answers"], found["broken"]) == (4, 26, [])
     assert tree("out") == tree("whole") and found["per_second"] > 0
+    Path("out", "c.txt.jsonl").unlink()
+    found = answered(capsys, "predict", TAGGER, "--out", "out", "--workers", "2")
+    assert (found["files"], found["before"], found["answers"]) == (1, 3, 8) and tree("out") == tree("whole")
 
 
 def test_a_seed_draws_for_all_of_a_file(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,12 @@ def test_more_trials_begin_with_those_there_are(here: Path, jobs: type[InProcess
     assert {k: each for k, each in found().items() if k < 2} == before
 
 
+def test_a_folder_called_like_a_recipe_does_not_hide_it(here: Path, jobs: type[InProcess]) -> None:
+    one = ("--grid", "core.hidden_size=3")
+    assert sweep(*one, out="classifier") == 0 and sweep(*one) == 0 and jobs.done == [0, 0]
+    assert cli.call(["sweep", "./classifier"]) == 0 and jobs.done == [0, 0]
+
+
 def test_python_has_the_same(here: Path, jobs: type[InProcess]) -> None:
     settings = {"embedder.size": 4, "training.epochs": 1}
     done = recurra.sweep("classifier", "my.csv", out="sweep", grid={"core.hidden_size": [3, 5]}, settings=settings)

@@ -134,7 +134,8 @@ def _by_several(
     """Answer the pieces of a shard by processes, each of which answers a shard of these."""
     number, of = shard
     mine = pieces[number - 1 :: of]
-    begun, before, told = time.monotonic(), sum(piece.out.exists() for piece in mine), [time.monotonic()]
+    begun, told = time.monotonic(), [time.monotonic()]
+    todo = [piece for piece in mine if not piece.out.exists()]
 
     def tick() -> None:
         if time.monotonic() - told[0] > TOLD:
@@ -171,12 +172,12 @@ def _by_several(
         raise KeyboardInterrupt
     if failed:
         raise TrainingError(f"{len(failed)} of {workers} processes failed, the others are done: {failed[0].said}")
-    seconds, done = time.monotonic() - begun, [piece for piece in mine if piece.out.exists()]
-    answers = sum(_lines(piece.out) for piece in done)
+    seconds, done = time.monotonic() - begun, [piece for piece in todo if piece.out.exists()]
+    answers, files = sum(_lines(piece.out) for piece in done), sum(len(piece.files) for piece in done)
     return {
         "out": str(how.out),
-        "files": sum(len(piece.files) for piece in done) - before,
-        "before": before,
+        "files": files,
+        "before": sum(len(piece.files) for piece in mine) - sum(len(piece.files) for piece in todo),
         "answers": answers,
         "seconds": seconds,
         "per_second": answers / seconds,

@@ -125,7 +125,7 @@ def run(
 ) -> Found:
     """`sweep`, of words that are put together."""
     folder = Path(asked.recipe)
-    if is_sweep(folder):
+    if is_sweep(asked.recipe):
         _check_alone(asked, folder)
         asked = reopen(folder, asked.trials)
     check_threads("threads", threads)

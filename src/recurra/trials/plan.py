@@ -133,8 +133,8 @@ def make_sweep(asked: Asked) -> Sweep:
 
 
 def is_sweep(folder: str | Path) -> bool:
-    """Whether a folder holds a sweep."""
-    return (Path(folder) / FILE).is_file()
+    """Whether a folder holds a sweep; one that is called like a recipe of ours does not hide that recipe."""
+    return str(folder) not in configuration.recipe_names() and (Path(folder) / FILE).is_file()
 
 
 def reopen(out: Path, count: int | None = None) -> Asked:
