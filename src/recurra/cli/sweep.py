@@ -91,7 +91,7 @@ def sweep(
     address
         Where a Ray cluster is that runs already: auto, or its head's HOST:PORT.
     shard
-        2/8: the second eighth of the trials alone, for a scheduler's array jobs.
+        2/8: every eighth trial alone, from the second, for a scheduler's array jobs.
     retry
         Try those again that failed before.
     show

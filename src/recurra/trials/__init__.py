@@ -84,7 +84,7 @@ def sweep(
     each of `trials`: "log:1e-4:1e-2", "uniform:0:0.5", "int:1:4", "log-int:64:512", "choice:lstm,gru". With the
     `sampler` "optuna" it is chosen by the scores before. `halving`: of so many trials one has so many times the time,
     up to `max_minutes`. `workers` trainings at a time, of `threads` each; `on="ray"`: by Ray, at `address` or started
-    here. `shard`: "2/8" trains the second eighth of the trials alone. A sweep that was stopped or killed goes on where
+    here. `shard`: "2/8" trains every eighth trial, from the second. A sweep that was stopped or killed goes on where
     it is called again, and where `recipe` is its folder. `retry`: those that failed are tried again; `show`: nothing is
     trained, what there is by now is shown.
 
@@ -155,6 +155,7 @@ def _run(
     from recurra.training.interrupt import Interrupt
     from recurra.training.lock import locked
     from recurra.trials import results, table
+    from recurra.trials.looking import Looking
     from recurra.trials.running import Runner
 
     asked, (number, of) = planned.asked, shard
@@ -162,18 +163,19 @@ def _run(
     settle(planned)
     held = out if of == 1 else out / "shards" / f"{number}-of-{of}"
     with ExitStack() as stack:
-        interrupt = Interrupt()
+        interrupt, tick = Interrupt(), Looking(planned, say)
         stack.enter_context(locked(held, say, "written to"))
         stack.enter_context(interrupt)
         storage.sweep(out / "results", [results.path_of(out, k, 0).name for k in range(planned.count)], older=600)
         if on == "ray":
             from recurra.jobs.on_ray import OnRay
 
-            where: Any = stack.enter_context(OnRay((out / FILE).resolve(), address, workers, threads, interrupt, say))
+            mark = (out / FILE).resolve()
+            where: Any = stack.enter_context(OnRay(mark, address, workers, threads, interrupt, say, tick))
             at_once = where.workers
         else:
             at_once = max(1, cores() // threads) if workers is None else workers
-            where = Local(at_once, interrupt)
+            where = Local(at_once, interrupt, tick)
         mine = {k: settings for k, settings in enumerate(planned.trials) if k % of == number - 1}
         shares = f", of which this is shard {number} of {of}: {len(mine)}" if of > 1 else ""
         say(
