@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import recurra
-from recurra import cli
+from recurra import cli, registry
 from recurra.config import load_recipe
 
 from .conftest import InProcess, Killed, found, words
@@ -132,6 +132,20 @@ def test_a_folder_called_like_a_recipe_does_not_hide_it(here: Path, jobs: type[I
     one = ("--grid", "core.hidden_size=3")
     assert sweep(*one, out="classifier") == 0 and sweep(*one) == 0 and jobs.done == [0, 0]
     assert cli.call(["sweep", "./classifier"]) == 0 and jobs.done == [0, 0]
+
+
+def test_a_plugin_is_named_again(
+    here: Path, jobs: type[InProcess], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for held in ("_parts", "_origins", "_plugins"):
+        monkeypatch.setattr(registry, held, dict(getattr(registry, held)))
+    Path("mine.py").write_text(
+        "from recurra.cells.gru import gru\nfrom recurra.registry import part\n\nswept = part('cell', 'swept')(gru)\n"
+    )
+    assert sweep("--grid", "core.cell=swept", "--plugin", "mine.py", "--set", "core.hidden_size=3") == 0
+    assert "recurra evaluate sweep/0000 --plugin mine.py\n" in capsys.readouterr().out
+    assert cli.call(["sweep", "sweep"]) == 0 and jobs.done == [0]
+    assert cli.call(["evaluate", "sweep/0000", "--plugin", "mine.py", "--no-baseline"]) == 0
 
 
 def test_python_has_the_same(here: Path, jobs: type[InProcess]) -> None:

@@ -135,4 +135,6 @@ def print_found(found: Found) -> None:
         print("\n".join(f"  {line}" for line in why))
     print(f"\nThe table is {found.out / 'table.csv'}, the score against each setting {found.out}/*.svg")
     if found.best is not None:
-        print(f"The best on the test, beside baselines: recurra evaluate {found.out / f'{found.best.trial:04d}'}")
+        plugged = "".join(f" --plugin {path}" for path in found.plugins)
+        best = found.out / f"{found.best.trial:04d}"
+        print(f"The best on the test, beside baselines: recurra evaluate {best}{plugged}")

@@ -39,6 +39,8 @@ class Found:
     """The best first; those that failed last."""
     count: int
     """How many there are to be, those of other shards counted."""
+    plugins: tuple[str, ...] = ()
+    """Files of the user's that the runs need."""
 
     @property
     def best(self) -> Result | None:
@@ -225,7 +227,7 @@ def _found(planned: Sweep, mine: Iterable[Result]) -> Found:
                 break
             known[trial, rung] = kept
     ranked = results.ranked(results.same_metric([known[place] for place in sorted(known)]))
-    return Found(out, planned.names, tuple(ranked), planned.count)
+    return Found(out, planned.names, tuple(ranked), planned.count, planned.asked.plugins)
 
 
 def _check_goes_together(asked: Asked, shard: str | None, on: str, address: str | None) -> None:
