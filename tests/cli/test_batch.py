@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recurra import cli, predict
+from recurra.errors import DataError
 from recurra.runs import batch
 from recurra.runs.run import Run
 
@@ -115,6 +119,34 @@ def test_a_file_that_cannot_be_read_is_left_out(files: list[str], capsys: pytest
     assert len(tree("answers")) == 3 and "in/b.txt.jsonl" not in tree("answers")
     told = ["--set", "reader.encoding=latin-1"]
     assert cli.call(["predict", TAGGER, *files, "--out", "others", *told]) == 0 and len(tree("others")) == 4
+
+
+def test_a_line_that_cannot_be_answered_leaves_its_file_out(
+    files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = Run.predict
+
+    def predict(self: Run, *inputs: Any, **options: Any) -> Any:
+        if len(inputs) == 5:
+            raise DataError("no such letter.")
+        return real(self, *inputs, **options)
+
+    monkeypatch.setattr(Run, "predict", predict)
+    said = sentence(capsys, "predict", TAGGER, *files, "--out", "answers")
+    assert "1 file could not be read, the others are answered. The first: " in said
+    assert said.endswith("b.txt: no such letter.") and len(tree("answers")) == 3
+
+
+def test_a_disk_that_is_full(
+    files: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Full(BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(batch.storage, "begin", lambda path, data: Full())
+    said = sentence(capsys, "predict", TAGGER, *files, "--out", "answers")
+    assert "a.txt.jsonl cannot be written, the disk is full" in said
 
 
 @pytest.mark.parametrize(

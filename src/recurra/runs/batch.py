@@ -161,7 +161,13 @@ def answer_files(
     begun, answers, broken = time.monotonic(), 0, list[str]()
     for piece in steps(todo, "answering", "files", sum(len(each.files) for each in todo), lambda each: len(each.files)):
         started = time.monotonic()
-        given, wrong = _answer(run, piece, batch, encoding, threads)
+        try:
+            given, wrong = _answer(run, piece, batch, encoding, threads)
+        except DataError as error:
+            first, said = str(piece.files[0]), str(error)
+            given, wrong = 0, [said if first in said else f"{first}: {said}"]
+        except OSError as error:
+            raise CheckpointError(storage.unwritable(piece.out, error)) from error
         answers += given
         broken += wrong
         for each in wrong:
@@ -173,11 +179,9 @@ def answer_files(
 
 
 def _answer(run: Run, piece: Piece, batch: Batch, encoding: str, threads: int | None) -> tuple[int, list[str]]:
-    """Answer a piece, from where it was stopped; how many answers were given now, and what is wrong with its files."""
-    try:
-        inputs = [*_inputs(run, piece, batch.settings, encoding)]
-    except DataError as error:
-        return 0, [str(error)]
+    """Answer a piece, from where it was stopped; how many answers were given now, and what is wrong with whole files.
+    Raises `DataError` for what cannot be read, or not be answered."""
+    inputs = [*_inputs(run, piece, batch.settings, encoding)]
     chosen = run.options(batch.options)
     each = getattr(chosen, "n", 1)
     together = run.of_files or getattr(chosen, "draws", False)  # a seed draws for all of a file
