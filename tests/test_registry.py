@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -226,3 +227,38 @@ def test_an_error_in_a_plugin_is_told_with_its_line(
 def test_defaults_of_every_part_that_recipes_name_are_literals(kind: str) -> None:
     for name in registry.names(kind):
         assert registry.defaults(kind, name) is not None
+
+
+VALUES = (1, -2.5, "a word", True, None, [1, 2], ["a"], {"kind": "a"})
+
+
+@pytest.mark.parametrize("kind", registry.ROOMS)
+def test_types_read_from_a_source_are_those_of_the_constructor(kind: str) -> None:
+    """What is refused without an import is refused with one, in the same words."""
+    for name in registry.ours(kind):
+        if not inspect.isclass(registry.find(kind, name)):
+            continue
+        hints = signatures.keywords(registry.find(kind, name))[1]
+        for key in registry.arguments(kind, name):
+            for value in VALUES:
+                try:
+                    registry.check_values(kind, {"kind": name, key: value}, kind)
+                except ConfigError as said:
+                    with pytest.raises(ConfigError) as also:
+                        signatures._convert(value, hints[key], f"{kind}.{key}")
+                    assert str(also.value) == str(said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"hidden_size": "12"}, "core.hidden_size = '12' is a str, expected int."),
+        ({"dropout": "a"}, "core.dropout = 'a' is a str, expected float."),
+        ({"cell": 3}, "core.cell = 3 is a int, expected str | None."),
+        ({"merge": "sums"}, "core.merge = 'sums': did you mean 'sum'?"),
+    ],
+)
+def test_values_are_compared_without_an_import(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        registry.check_values("core", {"kind": "recurrent", **settings}, "core")
+    assert said in str(refused.value)

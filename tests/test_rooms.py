@@ -59,6 +59,8 @@ OTHER_WORDS = {
     "export/write.py": {"score"},
     "forms/files.py": {"forecast"},
     "runs/backtest.py": {"forecast"},
+    "trials/results.py": {"score"},
+    "trials/table.py": {"score"},
     "workflow/training.py": {"forecast"},
 }
 """Where a task's name is another word: the tag of a word, the address /generate, a recipe that a reader names, what is

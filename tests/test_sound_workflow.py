@@ -131,3 +131,25 @@ def test_a_server_takes_base64_and_no_path(run: Any) -> None:
         answers(run, ((), None), [long], limits, lambda: False)
     with pytest.raises(DataError, match="expected WAV, FLAC"):
         answers(run, ((), None), [base64.b64encode(b"no sound").decode()], limits, lambda: False)
+
+
+def test_many_recordings_are_answered_into_a_folder(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("recurra.runs.batch.TOGETHER", 3)
+    Path("in").mkdir()
+    for k in range(5):
+        Path("in", f"{k}.wav").write_bytes(written(tone(bool(k % 2), 100 + k), RATE) if k != 1 else b"RIFF")
+    assert cli.call(["predict", str(run.path), "in", "--out", "answers"]) == 2
+    assert "1 file could not be read, the others are answered. The first: " in capsys.readouterr().err
+    lines = [Path("answers", f"files-0000{k}.jsonl").read_text(encoding="utf-8").splitlines() for k in (0, 3)]
+    assert [*map(len, lines)] == [3, 2]
+    found = [json.loads(line) for line in (*lines[0], *lines[1])]
+    assert [Path(each["file"]).name for each in found] == [f"{k}.wav" for k in range(5)]
+    assert "1.wav" in found[1]["error"] and "label" not in found[1]
+    for k in (0, 2, 3, 4):
+        (alone,) = run.predict(Path("in", f"{k}.wav").read_bytes())
+        assert found[k]["label"] == alone["label"]
+    assert cli.call(["predict", str(run.path), "--out", "answers", "--shard", "2/2"]) == 0
+    assert "0 files answered" in capsys.readouterr().out

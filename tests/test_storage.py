@@ -288,3 +288,17 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("real")
     storage.make_folder(tmp_path / "link" / "inner")  # whose link it is to a folder is the user's own choice
     assert (tmp_path / "real" / "inner").is_dir()
+
+
+def test_a_whole_file_gets_its_name(tmp_path: Path) -> None:
+    part, to = tmp_path / "a.part", tmp_path / "a"
+    part.write_bytes(b"all")
+    to.write_bytes(b"before")
+    storage.rename(part, to)
+    assert to.read_bytes() == b"all" and not part.exists()
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        storage.rename(part, to)
+    part.write_bytes(b"again")
+    (tmp_path / "link").symlink_to(to)
+    with pytest.raises(CheckpointError, match="is a link"):
+        storage.rename(part, tmp_path / "link")

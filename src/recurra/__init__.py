@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra.runs.run import Run as Run
+    from recurra.trials import sweep as sweep
     from recurra.workflow import backtest as backtest
     from recurra.workflow import compare as compare
     from recurra.workflow import evaluate as evaluate
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "__version__", "backtest", "compare", "evaluate", "inspect", "load", "predict", "train"]
+__all__ = ["Run", "__version__", "backtest", "compare", "evaluate", "inspect", "load", "predict", "sweep", "train"]
+
+_ELSEWHERE = {"Run": "recurra.runs.run", "sweep": "recurra.trials"}
+"""Where public names live that are not those of recurra.workflow."""
 
 if not TYPE_CHECKING:  # a type checker is to find a wrong name
 
@@ -25,7 +29,7 @@ if not TYPE_CHECKING:  # a type checker is to find a wrong name
         """Public names, imported when they are first asked for: the command line answers before torch is loaded."""
         if name not in __all__:
             raise AttributeError(f"module 'recurra' has no attribute {name!r}")
-        return getattr(importlib.import_module("recurra.runs.run" if name == "Run" else "recurra.workflow"), name)
+        return getattr(importlib.import_module(_ELSEWHERE.get(name, "recurra.workflow")), name)
 
 
 def __dir__() -> list[str]:

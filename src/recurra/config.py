@@ -298,6 +298,19 @@ def check_names(config: Config) -> None:
             raise UnknownName("metric", name, registry.names("metric"))
 
 
+def check_values(config: Config) -> None:
+    """The types of values, as far as the sources of the parts say them: without torch."""
+    signatures.checked(Data, config.get("data", {}), where="data")
+    for section, kind in FILLED.items():
+        if section in config:
+            registry.check_values(kind, config[section], section)
+
+
+def setting(name: str, value: Any) -> str:
+    """A setting as it is written behind `--set`."""
+    return f"{name}={_written(value)}"
+
+
 def _check_sections(config: Config) -> None:
     """Refuse sections that are unknown, are none, are missing, or name no kind."""
     for section, settings in config.items():

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recurra.errors import ConfigError, UnknownName
-from recurra.signatures import check_known, checked, keywords
+from recurra.signatures import check_known, check_value, checked, keywords
 
 Part = TypeVar("Part")
 
@@ -114,6 +114,19 @@ def check_keys(kind: str, settings: Mapping[str, Any], where: str) -> None:
         check_known([key for key in settings if key != "kind"], _arguments(*constructor), where)
 
 
+def check_values(kind: str, settings: Mapping[str, Any], where: str) -> None:
+    """Raise `ConfigError` for a value of another type than the source of the part `settings["kind"]` says; imports
+    nothing. What a source does not say in plain types, and a plugin's part, is left to `checked`."""
+    if "kind" not in settings or _kind(kind, settings, where) not in _declarations(kind):
+        return
+    constructor = _method(*_declarations(kind)[settings["kind"]], "__init__")
+    known = {} if constructor is None else _parameters(*constructor)
+    for key, value in settings.items():
+        annotation = known[key][0] if key in known else None
+        if key != "kind" and annotation is not None:
+            check_value(value, annotation, f"{where}.{key}")
+
+
 def arguments(kind: str, name: str) -> list[str]:
     """The keywords of a part's constructor, as its source says; imports no part of ours. Raises `UnknownName`."""
     found = _declarations(kind).get(name)
@@ -140,7 +153,12 @@ def defaults(kind: str, name: str) -> dict[str, Any]:
 
 def _arguments(module: str, constructor: ast.FunctionDef) -> dict[str, ast.expr | None]:
     """The keys that a constructor in a module of ours knows, each with its default; None: it has none."""
-    named, found = constructor.args, dict[str, ast.expr | None]()
+    return {key: default for key, (_, default) in _parameters(module, constructor).items()}
+
+
+def _parameters(module: str, constructor: ast.FunctionDef) -> dict[str, tuple[ast.expr | None, ast.expr | None]]:
+    """The keys that a constructor in a module of ours knows, each with its annotation and its default."""
+    named, found = constructor.args, dict[str, tuple[ast.expr | None, ast.expr | None]]()
     positional = [None] * (len(named.args) - len(named.defaults)) + named.defaults
     both = [*zip(named.args, positional, strict=True)][1:]
     for argument, value in (*both, *zip(named.kwonlyargs, named.kw_defaults, strict=True)):
@@ -148,11 +166,14 @@ def _arguments(module: str, constructor: ast.FunctionDef) -> dict[str, ast.expr 
         called = value.func if isinstance(value, ast.Call) else None
         settings = _class(module, called.id) if isinstance(called, ast.Name) else None
         if settings is None or not isinstance(value, ast.Call):
-            found[argument.arg] = value
+            found[argument.arg] = argument.annotation, value
             continue
         fields = (inner for inner in settings[1].body if isinstance(inner, ast.AnnAssign))
-        found |= {inner.target.id: inner.value for inner in fields if isinstance(inner.target, ast.Name)}
-        found |= {keyword.arg: keyword.value for keyword in value.keywords if keyword.arg}
+        group = {
+            inner.target.id: (inner.annotation, inner.value) for inner in fields if isinstance(inner.target, ast.Name)
+        }
+        stated = {keyword.arg: keyword.value for keyword in value.keywords if keyword.arg}
+        found |= {key: (annotation, stated.get(key, default)) for key, (annotation, default) in group.items()}
     return found
 
 

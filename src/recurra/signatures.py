@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import math
@@ -20,6 +21,8 @@ LARGEST = (2 - 2**-23) * 2.0**127
 """The largest number of 32 bits, 3.4e38: weights are of them."""
 _UNNAMED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 """Parameters that take anything, as those of an `nn.Module` without a constructor do: no setting has their name."""
+_PLAIN: dict[str, Any] = {**{each.__name__: each for each in (bool, dict, float, int, list, str, tuple)}, "Any": Any}
+"""Names that stand for the same type in every source."""
 _groups: set[type] = set()
 
 
@@ -76,6 +79,31 @@ def keywords(
         elif parameter.kind not in _UNNAMED:
             found[name] = parameter
     return found, hints, groups
+
+
+def check_value(value: Any, annotation: ast.expr, where: str) -> None:
+    """Raise `ConfigError` for a value of another type than an annotation in a source says, as far as it says so in
+    words that mean the same everywhere."""
+    _convert(value, _hint(annotation), where)
+
+
+def _hint(node: ast.expr) -> Any:
+    """The type that an annotation names; Any where that is for its module to say."""
+    if isinstance(node, ast.Constant):
+        return type(None) if node.value is None else ... if node.value is ... else Any
+    if isinstance(node, ast.Name):
+        return _PLAIN.get(node.id, Any)
+    if isinstance(node, ast.BinOp):
+        either = _hint(node.left), _hint(node.right)
+        return Any if Any in either else either[0] | either[1]
+    if not isinstance(node, ast.Subscript) or not isinstance(node.value, ast.Name):
+        return Any
+    inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if node.value.id == "Literal" and all(isinstance(each, ast.Constant) for each in inner):
+        return typing.Literal[tuple(each.value for each in inner if isinstance(each, ast.Constant))]
+    if node.value.id in ("tuple", "list"):
+        return _PLAIN[node.value.id][tuple(map(_hint, inner))]
+    return Any
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:

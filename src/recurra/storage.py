@@ -63,6 +63,16 @@ def begin(path: Path, data: bytes = b"") -> BinaryIO:
         raise CheckpointError(unwritable(path, error)) from error
 
 
+def rename(path: Path, to: Path) -> None:
+    """Give a file that is whole its name. Raises `CheckpointError` as `write`."""
+    try:
+        _check_place(to)
+        path.replace(to)
+        _sync_folder(to.parent)
+    except OSError as error:
+        raise CheckpointError(unwritable(to, error)) from error
+
+
 def read(path: Path, most: int | None = None) -> bytes:
     """The bytes of a regular file. Raises `OSError`, also for anything else: a pipe or a device might never end; and
     for a file of more than `most` bytes."""

@@ -24,12 +24,14 @@ from recurra.cli.predict import predict, with_options
 from recurra.cli.recipes import recipes
 from recurra.cli.serve import serve
 from recurra.cli.stream import stream
+from recurra.cli.sweep import sweep
 from recurra.cli.train import train
 from recurra.cli.verify import verify
 from recurra.errors import RecurraError, Stopped
 
 VERBS: dict[str, Callable[..., int | None]] = {
     "train": train,
+    "sweep": sweep,
     "evaluate": evaluate,
     "backtest": backtest,
     "predict": predict,
@@ -110,7 +112,7 @@ def _speaker() -> str:
 def _meant(words: Sequence[str], error: Exception) -> str | None:
     """What to say of an option that a training has as a setting; None of any other error."""
     option = error.token.keyword or error.token.value if isinstance(error, UnknownOptionError) else None
-    if option is None or words[:1] != ["train"]:
+    if option is None or words[:1] not in (["train"], ["sweep"]):
         return None
     from recurra.cli.meant import setting_meant
 

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from recurra import plugins as own_files
 from recurra import registry, storage, workflow
+from recurra.cli import batch
 from recurra.cli.options import Device, Json, Plugins, Reading, Threads
 from recurra.cli.progress import Watch
 from recurra.config import check_seed, parse_settings
@@ -41,6 +42,11 @@ def predict(
     plugin: Plugins = None,
     json: Json = False,
     save: Path | None = None,
+    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
+    shard: str | None = None,
+    workers: int | None = None,
+    on: Literal["here", "ray"] = "here",
+    address: str | None = None,
     **options: Any,
 ) -> None:
     """Continue a beginning, label a text, fill its blanks, translate it, forecast: what the run was trained for.
@@ -61,8 +67,30 @@ def predict(
     save
         Write the answer to a file as well: music to one that ends in .mid or .abc, what can be drawn to one in .svg;
         pictures, of several answers too, to .png, side by side as they came about, or to .gif, which shows that.
+    out
+        Answer files, each into a file of its own in this folder, an answer a line: predict RUN FILES --out answers.
+        Stopped or killed, the same words go on.
+    shard
+        2/8: every eighth file alone, from the second, for a scheduler's array jobs.
+    workers
+        So many processes answer files.
+    on
+        here: processes of this machine; ray: a Ray cluster, started here where --address names none.
+    address
+        Where a Ray cluster is that runs already: auto, or its head's HOST:PORT.
     """
     settings = parse_settings(set_ or ())
+    if out is not None:
+        how = batch.How(out, shard, workers, on, address, device, threads, plugin or ())
+        _check_batch(how, input, save)
+        check_reading(settings, bool(text))
+        given = {name: value for name, value in options.items() if value is not None}
+        batch.answer(run, [Path(each) for each in text], how, settings, given, json)
+        return
+    for option, value in (("--shard", shard), ("--workers", workers), ("--address", address)):
+        if value is not None or on != "here":
+            option = option if value is not None else "--on"
+            raise ConfigError(f"{option} is for answering files. Name the folder for their answers: --out answers")
     check_reading(settings, input is not None)
     for each in text:
         if not each.isascii():
@@ -103,6 +131,17 @@ def predict(
 
     for note in notes_of(answers, "line" if input else "input", getattr(chosen, "n", 1)):
         print(f"recurra: {note}", file=sys.stderr)
+
+
+def _check_batch(how: batch.How, source: Path | None, save: Path | None) -> None:
+    """Refuse what does not go with --out, before torch is loaded."""
+    for option, value in (("--input", source), ("--save", save)):
+        if value is not None:
+            raise ConfigError(
+                f"{option} is for what is answered at once. With --out name files: recurra predict RUN FILE … --out "
+                f"{how.out}"
+            )
+    batch.check(how)
 
 
 def with_options(words: Sequence[str]) -> Callable[..., None]:

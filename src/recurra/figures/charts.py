@@ -73,14 +73,14 @@ def line_chart(lines: Sequence[Line], across: str, up: str, log: bool = False, b
         )
 
     drawn = []
-    for y in _log_ticks(low, high) if log else _ticks(low, high):
-        name = f"{10.0**y:.0e}".replace("e-0", "e-").replace("e+0", "e") if log else _named(y)
+    for y in _log_ticks(low, high) if log else round_ticks(low, high):
+        name = f"{10.0**y:.0e}".replace("e-0", "e-").replace("e+0", "e") if log else tick_name(y)
         level = at(first, y)[1]
         drawn.append(f'<path class="grid" d="M{LEFT} {level:.1f}H{WIDTH - RIGHT}"/>')
         drawn.append(f'<text x="{LEFT - 5}" y="{level + 4:.1f}" text-anchor="end">{name}</text>')
-    for x in _ticks(first, last):
+    for x in round_ticks(first, last):
         drawn.append(
-            f'<text x="{at(x, low)[0]:.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{_named(x)}</text>'
+            f'<text x="{at(x, low)[0]:.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{tick_name(x)}</text>'
         )
     if band is not None and len(ends) and not np.isnan(ends).any():
         outline = np.concatenate((ends[1], ends[0][::-1]))
@@ -175,11 +175,11 @@ def scatter(x: Values, y: Values, across: str, up: str, named: str) -> str:
         return left + (a - low + margin) * scale, foot - (b - low + margin) * scale
 
     drawn, right = [], left + foot - TOP
-    for tick in _ticks(low, high):
+    for tick in round_ticks(low, high):
         u, v = at(tick, tick)
         drawn.append(f'<path class="grid" d="M{left} {v:.1f}H{right}"/>')
-        drawn.append(f'<text x="{left - 5}" y="{v + 4:.1f}" text-anchor="end">{_named(tick)}</text>')
-        drawn.append(f'<text x="{u:.1f}" y="{foot + 15}" text-anchor="middle">{_named(tick)}</text>')
+        drawn.append(f'<text x="{left - 5}" y="{v + 4:.1f}" text-anchor="end">{tick_name(tick)}</text>')
+        drawn.append(f'<text x="{u:.1f}" y="{foot + 15}" text-anchor="middle">{tick_name(tick)}</text>')
     (a, b), (c, d) = at(low, low), at(high, high)
     drawn.append(f'<path class="line c5 dashed" d="M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}"/>')
     places, counts = np.unique(np.stack([x, y], 1).round(6), axis=0, return_counts=True)
@@ -214,12 +214,12 @@ def _path(x: Values, y: Values, at: object, whole: bool = False) -> str:
     return "".join(pieces)
 
 
-def _named(tick: float) -> str:
+def tick_name(tick: float) -> str:
     """35,000 rather than 3.5e+04, as far as there is room."""
     return f"{tick:,.0f}" if 1000 <= abs(tick) < 1e6 else number(tick)
 
 
-def _ticks(low: float, high: float) -> Iterator[float]:
+def round_ticks(low: float, high: float) -> Iterator[float]:
     """About five round numbers."""
     rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))
@@ -232,7 +232,7 @@ def _log_ticks(low: float, high: float) -> Iterator[float]:
     """Whole decades, six at most; where not two lie between, finer."""
     decades = range(math.ceil(low), math.floor(high) + 1)
     if len(decades) < 2:
-        yield from _ticks(low, high)
+        yield from round_ticks(low, high)
         return
     yield from decades[:: math.ceil(len(decades) / 6)]
 
