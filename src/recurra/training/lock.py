@@ -31,8 +31,10 @@ _BUSY = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK)
 
 
 @contextmanager
-def locked(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> Iterator[None]:
+def locked(folder: Path, say: Callable[[str], None] = lambda sentence: None, what: str = "trained") -> Iterator[None]:
     """Inside, no other training writes in the folder, which is made where it is missing and taken away if left empty.
+
+    `what` is done in it, where that is no training.
 
     Raises `CheckpointError` for a folder that cannot be written to, and where another training holds it, saying which.
     Where the system has no locks, `say` is told.
@@ -41,7 +43,7 @@ def locked(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> 
     storage.make_folder(folder)
     path = folder / NAME
     try:
-        held = _take(path, folder)
+        held = _take(path, folder, what)
         if held is None:
             say(f"This system keeps no lock on {path}: see to it that no other training writes to {folder}.")
         try:
@@ -57,7 +59,7 @@ def locked(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> 
                 each.rmdir()
 
 
-def _take(path: Path, folder: Path) -> int | None:
+def _take(path: Path, folder: Path, what: str) -> int | None:
     """The descriptor that holds the lock; None: there are no locks here."""
     if fcntl is None:
         return None
@@ -83,7 +85,7 @@ def _take(path: Path, folder: Path) -> int | None:
                     path.unlink()
                 return None
             raise CheckpointError(
-                f"{folder} is being trained by {holder}. Wait for its end, or stop it (it saves at Ctrl-C and at "
+                f"{folder} is being {what} by {holder}. Wait for its end, or stop it (it saves at Ctrl-C and at "
                 "SIGTERM); or name another folder with --out."
             ) from error
         except CheckpointError:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 UNKNOWN_CHARACTER = "\ufffd"
+MANY = 10_000
+"""Characters of a text that are counted as numbers."""
 
 
 @part("codec", "character")
@@ -49,9 +51,22 @@ class Character:
         return len(self)
 
     def fit(self, values: Iterable[str]) -> Self:
+        return self.learn(self.count(values))
+
+    def count(self, values: Iterable[str]) -> Counter[str]:
+        """How often each character is."""
         counts: Counter[str] = Counter()
         for text in values:
-            counts.update(text)
+            if len(text) < MANY:
+                counts.update(text)
+                continue
+            found = np.bincount(_code_points(text))
+            codes = np.flatnonzero(found)
+            counts.update(dict(zip(map(chr, codes.tolist()), found[codes].tolist(), strict=True)))
+        return counts
+
+    def learn(self, counts: Counter[str]) -> Self:
+        """Take the characters of counts."""
         self.folds = all_lower(counts)
         kept = [c for c, n in counts.items() if n >= self.min_count and c != UNKNOWN_CHARACTER]
         check_distinct("character", list(counts), len(kept) + (len(kept) < len(counts)))

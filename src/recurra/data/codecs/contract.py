@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
@@ -175,6 +176,18 @@ class EncodesMany(Protocol):
 
     def encode_all(self, values: Sequence[Any]) -> list[NDArray[Any]]:
         """`encode` of each."""
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A codec that learns from how often things are, which is counted apart, by several processes, and added up:
+    `fit(values)` is `learn(count(values))`."""
+
+    def count(self, values: Iterable[Any]) -> Counter[str]:
+        """How often each thing is in values of the training data."""
+
+    def learn(self, counts: Counter[str]) -> Self:
+        """Learn from the sum of all counts. Raises `DataError` as `fit` does."""
 
 
 @runtime_checkable
