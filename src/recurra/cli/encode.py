@@ -64,7 +64,13 @@ def encode(
 
         index = execute(plan, processes=processes, say=watch.say)
     if json:
-        held = {"corpus": str(out), "split": index.split, "data": index.fingerprint, **index.sizes, "notes": index.notes}
+        held = {
+            "corpus": str(out),
+            "split": index.split,
+            "data": index.fingerprint,
+            **index.sizes,
+            "notes": index.notes,
+        }
         print(json_format.dumps(held, ensure_ascii=False))
         return
     size = f"{index.sizes['symbols']:,} symbols" if index.long else counted(index.examples, "training example")

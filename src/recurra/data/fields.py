@@ -168,7 +168,9 @@ class Codecs(Mapping[str, Any]):
         """What those codecs that learn from counts find in some of the training examples, by the name they are saved
         under."""
         values = self._held(list(examples))
-        return {n: codec.count(values[n]) for n, codec in self.saved.items() if isinstance(codec, Counts) and n in values}
+        return {
+            n: codec.count(values[n]) for n, codec in self.saved.items() if isinstance(codec, Counts) and n in values
+        }
 
     def _held(self, examples: Sequence[Example]) -> dict[str, list[Any]]:
         """All values of examples, by the name that their codec is saved under."""

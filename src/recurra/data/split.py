@@ -58,9 +58,7 @@ def described(counts: Mapping[str, int], where: Sequence[str]) -> str:
     """What was cut: how many characters each part has, and where they were cut."""
     total = sum(counts.values())
     shares = [f"{name} {count:,} ({count / total:.1%})" for name, count in counts.items()]
-    return (
-        f"cut {total:,} characters, in their order, into {', '.join(shares)}; cut {', '.join(dict.fromkeys(where))}"
-    )
+    return f"cut {total:,} characters, in their order, into {', '.join(shares)}; cut {', '.join(dict.fromkeys(where))}"
 
 
 def check_fractions(fractions: Sequence[float]) -> None:

@@ -66,8 +66,8 @@ def check_fields(index: Index, wanted: Mapping[str, str]) -> None:
         return
     mine, theirs = ({name: f"{name} ({kind})" for name, kind in each.items()} for each in (wanted, index.codecs))
     raise DataError(
-        f"{index.folder} holds the fields {', '.join(theirs.values())}, expected {', '.join(mine.values())}, which this "
-        "recipe learns from as it is set. Train as it was encoded, or encode anew with the same settings."
+        f"{index.folder} holds the fields {', '.join(theirs.values())}, expected {', '.join(mine.values())}, which "
+        "this recipe learns from as it is set. Train as it was encoded, or encode anew with the same settings."
     )
 
 
@@ -104,6 +104,6 @@ def _said(value: Any) -> str:
 
 def _contradiction(name: str, given: Any, value: Any, path: str) -> ConfigError:
     return ConfigError(
-        f"{name} = {given!r}, but {path} was encoded with {_said(value)}. Leave it away, or encode anew: recurra encode "
-        f"… --set {name}={given}"
+        f"{name} = {given!r}, but {path} was encoded with {_said(value)}. Leave it away, or encode anew: recurra "
+        f"encode … --set {name}={given}"
     )

@@ -129,7 +129,7 @@ class Material:
         if corpus is not None:
             self._encoded["train"] = corpus.train()
             self._sizes = dict(corpus.index.sizes)
-            self._examples["train"] = corpus.index.examples
+            self._examples["train"] = corpus.index.whole
         self._validated, self._judge = self._encoded["valid"], self._valid
         self._questions: Questions | None = None
         self._note_left_out(self.train(0, 0))  # what is too short for its streams is refused before there is a run

@@ -25,7 +25,7 @@ Encoded = Mapping[str, Any]
 class HasLengths(Protocol):
     """Encoded examples that know how long their arrays are, and which of them are shuffled together."""
 
-    def lengths(self, field: str) -> NDArray[np.int64]:
+    def lengths(self, field: str) -> NDArray[Any]:
         """Of the arrays of a field, 0 where there is none."""
 
     def drawn(self, random: np.random.Generator) -> Iterable[NDArray[np.int64]]:
@@ -122,7 +122,7 @@ def check_alike(one: Encoded, other: Encoded) -> None:
         raise _unlike(one, other)
 
 
-def lengths_of(encoded: Sequence[Encoded], field: str) -> NDArray[np.int64]:
+def lengths_of(encoded: Sequence[Encoded], field: str) -> NDArray[Any]:
     """How long the arrays of a field are, 0 where there is none; of examples that lie in files without reading them."""
     if isinstance(encoded, HasLengths):
         return encoded.lengths(field)

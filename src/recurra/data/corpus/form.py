@@ -74,11 +74,15 @@ class Stored:
         if self.texts:
             raw = [json.dumps(array.tolist()).encode("ascii") for array in arrays]
             return b"".join(raw), np.array([len(each) for each in raw], np.int64)
+        if not arrays:
+            return b"", np.zeros(0, np.int64)
         lengths = np.array([len(array) if self.ragged else 1 for array in arrays], np.int64)
         whole = np.concatenate([np.reshape(array, (-1, *self.row)) for array in arrays])
         kept = whole.astype(self.dtype)
         if np.issubdtype(kept.dtype, np.integer) and not np.array_equal(kept, whole):
-            raise DataError(f"a number of {whole.min()} to {whole.max()} is beyond {self.dtype}, which holds the field.")
+            raise DataError(
+                f"a number of {whole.min()} to {whole.max()} is beyond {self.dtype}, which holds the field."
+            )
         return kept.tobytes(), lengths
 
     def opened(self, path: str, rows: int) -> NDArray[Any]:

@@ -130,8 +130,8 @@ def digest(raw: bytes | memoryview) -> str:
 
 
 def read_index(folder: Path) -> Index:
-    """The index of a corpus. Raises `DataError` for a folder that is none, or was encoded in part or by another version,
-    and where a file has another size than the index says."""
+    """The index of a corpus. Raises `DataError` for a folder that is none, that was encoded in part or by another
+    version, and where a file has another size than the index says."""
     path = folder / INDEX
     if not path.is_file():
         raise DataError(_no_corpus(folder))
@@ -179,8 +179,8 @@ def _no_corpus(folder: Path) -> str:
         return f"{folder}: a file, expected a corpus, the folder that `recurra encode … --out` made. Encode it first."
     others = [each.parent.name for each in folder.parent.glob(f"*/{INDEX}")] if folder.parent.is_dir() else []
     return (
-        f"{folder} is no corpus{did_you_mean(folder.name, others)} A corpus is the folder that `recurra encode … --out` "
-        "makes."
+        f"{folder} is no corpus{did_you_mean(folder.name, others)} A corpus is the folder that `recurra encode … "
+        "--out` makes."
     )
 
 
@@ -194,9 +194,7 @@ def check_sums(index: Index) -> None:
     compare(index.folder, spans, lambda name: _changed(index.folder / name))
 
 
-def compare(
-    folder: Path, spans: Iterable[tuple[str, int, int, str]], error: Callable[[str], Exception]
-) -> None:
+def compare(folder: Path, spans: Iterable[tuple[str, int, int, str]], error: Callable[[str], Exception]) -> None:
     """Compare pieces of files with their sums, raising the error of a file whose bytes are others."""
     spans = [*spans]
     with ThreadPoolExecutor(2) as threads:  # hashing lets go of the interpreter

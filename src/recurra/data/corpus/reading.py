@@ -10,9 +10,8 @@ import numpy as np
 
 from recurra.data.codecs import file as codec_file
 from recurra.data.corpus import kept
-from recurra.data.corpus.index import CODECS, ENDS, Index, array_name, check_sums, read_index
+from recurra.data.corpus.index import CODECS, ENDS, PARTS, Index, array_name, check_sums, read_index
 from recurra.data.shuffled import Parts
-from recurra.types import Example
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,9 +31,7 @@ def parts_of(folder: str | Path) -> Parts:
     """The examples of a corpus that are kept as they were read: all that are scored, and of training what baselines
     learn from."""
     index = read_index(Path(folder))
-    examples: dict[str, list[Example]] = {}
-    for part in ("train", "valid", "test"):
-        examples[part] = kept.read(index.folder / kept.name_of(part))
+    train, valid, test = (kept.read(index.folder / kept.name_of(part)) for part in PARTS)
     notes = list(index.notes)
     if index.kept < index.whole:
         unit = "characters" if index.long else "training examples"
@@ -43,7 +40,7 @@ def parts_of(folder: str | Path) -> Parts:
             "the baselines are learned, and where the model's biases begin."
         )
     reader = None if index.reader is None else dict(index.reader)
-    return Parts(**examples, split=index.split, notes=notes, fingerprint=index.fingerprint, reader=reader)
+    return Parts(train, valid, test, index.split, notes, index.fingerprint, reader)
 
 
 class Corpus:
@@ -100,14 +97,13 @@ class Encoded(Sequence[Mapping[str, Any]]):
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         return (self[row] for row in range(len(self)))
 
-    def lengths(self, field: str, rows: slice = slice(None)) -> NDArray[np.int64]:
+    def lengths(self, field: str) -> NDArray[np.int32]:
         """How long the arrays of a field are, without reading them; 0 where there is no such field."""
-        first, last, _ = rows.indices(len(self))
-        if field not in self._ends:
-            return np.zeros(last - first, np.int64)
-        ends = np.asarray(self._ends[field][first:last], np.int64)
-        before = [self._begin(field, first)] if len(ends) else []
-        return np.diff(ends, prepend=np.array(before, np.int64))
+        found = np.zeros(len(self), np.int32)
+        for first in range(0, len(self) if field in self._ends else 0, TOGETHER):
+            ends = self._ends[field][first : first + TOGETHER]
+            found[first : first + len(ends)] = np.diff(ends, prepend=self._begin(field, first))
+        return found
 
     def drawn(self, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
         """All rows, as many as are shuffled together at a time: those of shards that are drawn at random, but for a

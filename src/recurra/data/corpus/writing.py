@@ -56,9 +56,7 @@ class Writer:
         if not long:
             self._endings += [f"{name}.{ENDS}" for name, stored in fields.items() if stored.ragged]
         self.shards = self._whole()
-        sizes = {
-            ending: sum(bytes_of(fields, shard, ending) for shard in self.shards) for ending in self._endings
-        }
+        sizes = {ending: sum(bytes_of(fields, shard, ending) for shard in self.shards) for ending in self._endings}
         self._files = {ending: _opened(folder / array_name(ending), size) for ending, size in sizes.items()}
         storage.write_text(folder / JOURNAL, "".join(map(_line, self.shards)))
         self._journal = _opened(folder / JOURNAL, None)

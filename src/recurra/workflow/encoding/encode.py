@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from recurra import config as configuration
-from recurra import registry, signatures, storage
+from recurra import signatures, storage
 from recurra.config import Data
 from recurra.data.corpus.index import BEGUN, Index, read_index
 from recurra.data.corpus.writing import JOURNAL
 from recurra.data.sets import find_set
-from recurra.errors import ConfigError, DataError, Stopped
+from recurra.errors import ConfigError, DataError, RecurraError, Stopped
 from recurra.model import make_parts
 from recurra.training.lock import locked
 from recurra.workflow.agreement import check_agreement, with_implied
 from recurra.workflow.doubts import looks_labelled
+from recurra.workflow.encoding.examples import encode_examples
 from recurra.workflow.encoding.making import Making, check_free, clear, sections_of
 from recurra.workflow.encoding.pool import Pool
 from recurra.workflow.encoding.texts import encode_text
@@ -29,9 +30,7 @@ WORK = "encoding"
 """The folder inside of a corpus that holds what is known while it is made."""
 
 
-def execute(
-    plan: Plan, *, processes: int | None = None, say: Callable[[str], None] = lambda sentence: None
-) -> Index:
+def execute(plan: Plan, *, processes: int | None = None, say: Callable[[str], None] = lambda sentence: None) -> Index:
     """Encode the data of a plan into its folder, by so many processes, or one a core.
 
     Ctrl-C raises `Stopped`; the same call goes on, and so after a kill. Raises `ConfigError` for a folder that is a
@@ -45,7 +44,9 @@ def execute(
         try:
             return _encode(plan, processes or len(os.sched_getaffinity(0)), say)
         except KeyboardInterrupt as stopped:
-            raise Stopped(f"stopped; what is encoded stands in {plan.out}: the same command goes on", signal.SIGINT) from stopped
+            raise Stopped(
+                f"stopped; what is encoded stands in {plan.out}: the same command goes on", signal.SIGINT
+            ) from stopped
 
 
 def _encode(plan: Plan, processes: int, say: Callable[[str], None]) -> Index:
@@ -58,13 +59,18 @@ def _encode(plan: Plan, processes: int, say: Callable[[str], None]) -> Index:
     storage.make_folder(work)
     if going_on:
         say(f"{plan.out} was begun before: it goes on where that was stopped.")
-    with Pool(processes) as pool:
-        making = Making(plan.out, work, config, [str(path) for path in plan.plugins], pool)
-        making.notes += looks_labelled(config)
-        if making.long:
-            encode_text(making, data)
-        else:
-            raise ConfigError("not yet")
+    try:
+        with Pool(processes) as pool:
+            making = Making(plan.out, work, config, [str(path) for path in plan.plugins], pool)
+            making.notes += looks_labelled(config)
+            if making.long:
+                encode_text(making, data)
+            else:
+                encode_examples(making, data)
+    except RecurraError:
+        if not any(work.iterdir()):  # nothing is lost: other settings may be tried
+            clear(plan.out, work, [BEGUN])
+        raise
     clear(plan.out, work, [BEGUN, JOURNAL])
     return read_index(plan.out)
 
@@ -101,5 +107,7 @@ def _files(data: Data) -> list[list[Any]]:
     named = [*data.train, *data.valid, *data.test]
     if data.set and not data.train:
         known = find_set(data.set)
-        named += [str(each) for part in (known.train, known.valid, known.test) for each in part if isinstance(each, Path)]
+        named += [
+            str(each) for part in (known.train, known.valid, known.test) for each in part if isinstance(each, Path)
+        ]
     return [[name, about.st_size, about.st_mtime_ns] for name in named if (about := Path(name).stat())]

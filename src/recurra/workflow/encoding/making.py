@@ -60,6 +60,10 @@ class Making:
         self.config = config
         self.job = replace(self.job, config=config)
 
+    def task(self) -> Any:
+        """What prepares the examples."""
+        return make_parts(self.config)[2]
+
     def codecs(self) -> Codecs:
         """The codecs, which have learned nothing yet."""
         embedder, _, task = make_parts(self.config)
@@ -94,14 +98,10 @@ class Making:
         known = self.folder / CODECS
         codec_file.save(codecs.saved, known)
         (first,) = codecs.encode_all([*learned_from[:1]])
-        self.job = replace(
-            self.job, codecs=str(known), fields=tuple(name for name in codecs.fields if name in first)
-        )
+        self.job = replace(self.job, codecs=str(known), fields=tuple(name for name in codecs.fields if name in first))
         self._fitted = codecs
 
-    def write(
-        self, function: Function[Any, Any], tasks: Sequence[Any], unit: str, size: Callable[[Any], int]
-    ) -> None:
+    def write(self, function: Function[Any, Any], tasks: Sequence[Any], unit: str, size: Callable[[Any], int]) -> None:
         """Encode what is trained on, each task a shard."""
         stored = self.job.stored(self._fitted)
         writer = Writer(self.folder, stored, self.long)
@@ -120,7 +120,9 @@ class Making:
         if not sum(shard["examples"] for shard in writer.shards):
             raise DataError("there are no training examples in what was read. Name another file, or another reader.")
         names = [kept.name_of(part) for part in PARTS] + [CODECS]
-        names += [each for each in (codec_file.arrays_path(self.folder / CODECS).name,) if (self.folder / each).is_file()]
+        names += [
+            each for each in (codec_file.arrays_path(self.folder / CODECS).name,) if (self.folder / each).is_file()
+        ]
         write_index(
             Index(
                 folder=self.folder,

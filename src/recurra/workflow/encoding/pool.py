@@ -13,7 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 from recurra import plugins as own_files
 from recurra import registry
@@ -26,7 +26,8 @@ from recurra.data.fields import Codecs
 from recurra.errors import DataError
 from recurra.model import make_codecs, make_parts
 
-Task, Result = TypeVar("Task"), TypeVar("Result")
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 AHEAD = 2
 """Tasks a process that are given out before the first of them is done."""
 LOOK = 1.0
@@ -73,7 +74,6 @@ class Worker:
         known = None if self.job.codecs is None else codec_file.load(self.job.codecs)
         return make_codecs(self.job.config, embedder, task, known)
 
-
     def shard(self, encoded: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any]) -> Shard:
         """Encoded examples as they lie in the corpus, and what is counted of them. Raises `DataError` for examples with
         other fields than the first."""
@@ -82,7 +82,7 @@ class Worker:
         return Shard.of(self.job.stored(self.codecs), encoded, sizes)
 
 
-Function = Callable[[Worker, Task], Result]
+Function: TypeAlias = Callable[[Worker, Task], Result]
 
 
 class Pool:
