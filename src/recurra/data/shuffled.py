@@ -162,16 +162,22 @@ def _without_repeats(
 ) -> tuple[list[Example], list[Example], str]:
     """Training examples that are in no other part, validation examples that are not in the test, and what was left out;
     white space apart. The test stays as it is."""
-    tested = {_unspaced(example) for example in test}
-    kept = [example for example in valid if _unspaced(example) not in tested]
-    known = tested | {_unspaced(example) for example in valid}
-    learnt = [example for example in train if _unspaced(example) not in known]
-    left_out = {"training": len(train) - len(learnt), "validation": len(valid) - len(kept)}
-    done = " and ".join(counted(count, f"{part} example") for part, count in left_out.items() if count)
-    return learnt, kept, f"{done} left out, whose very text is in a later part, too." if done else ""
+    tested = {unspaced(example) for example in test}
+    kept = [example for example in valid if unspaced(example) not in tested]
+    known = tested | {unspaced(example) for example in valid}
+    learnt = [example for example in train if unspaced(example) not in known]
+    return learnt, kept, dropped(len(train) - len(learnt), len(valid) - len(kept))
 
 
-def _unspaced(example: Example) -> str:
+def dropped(train: int, valid: int) -> str:
+    """A sentence about examples that were left out as repeats; "" where none was."""
+    counts = {"training": train, "validation": valid}
+    done = " and ".join(counted(count, f"{part} example") for part, count in counts.items() if count)
+    return f"{done} left out, whose very text is in a later part, too." if done else ""
+
+
+def unspaced(example: Example) -> str:
+    """What a model is given of an example, without white space."""
     return "".join("".join(content_of(example)).split())
 
 

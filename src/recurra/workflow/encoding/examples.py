@@ -93,13 +93,16 @@ def count(worker: Worker, task: tuple[Chunk, str]) -> dict[str, Any]:
     """What the codecs count in the training examples of a file; how many there are, were left out, are empty; and which
     of those that are scored are among them."""
     chunk, scored = task
-    read_, examples = _training(chunk)
+    train = _training(chunk)
+    whole = [example for example in train if not has_empty_side(example)]
+    examples = _learned(worker, train)
     check_fields(examples, worker.task.fields)
     known = {*json.loads(storage.read_text(Path(scored)))}
     return {
         "counts": worker.codecs.count(prepared(worker, examples)),
         "examples": len(examples),
-        "read": read_,
+        "read": len(train),
+        "dropped": len(whole) - len(examples),
         "empty": sum(not any(shuffled.content_of(example)) for example in examples),
         "again": sorted(known & {*map(content, examples)}),
     }
@@ -107,7 +110,7 @@ def count(worker: Worker, task: tuple[Chunk, str]) -> dict[str, Any]:
 
 def encode(worker: Worker, chunk: Chunk) -> Any:
     """The shard of the training examples of a file."""
-    examples = prepared(worker, _training(chunk)[1])
+    examples = prepared(worker, _learned(worker, _training(chunk)))
     codecs = worker.codecs
     encoded = codecs.encode_all(varied(one_each(examples, worker.task.fields), codecs))
     found = sizes(codecs, encoded, in_pieces=False)
@@ -126,8 +129,11 @@ def prepared(worker: Worker, examples: Sequence[Example]) -> list[Example]:
 
 def content(example: Example) -> str:
     """What tells an example's input from others."""
-    raw = "\0".join(shuffled.content_of(example)).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(raw, digest_size=8).hexdigest()
+    return _hash("\0".join(shuffled.content_of(example)))
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def encode_examples(making: Making, data: Data) -> None:
@@ -137,11 +143,6 @@ def encode_examples(making: Making, data: Data) -> None:
         raise ConfigError(
             f"the data set {known.name!r} is cut in a way of its own. Name its files on the command line, or train "
             f"from it without a corpus: --set data.set={known.name}"
-        )
-    if data.drop_repeats:
-        raise ConfigError(
-            "data.drop_repeats compares all examples in memory, which a corpus has not. Leave it away: how many are "
-            "repeated is said."
         )
     paths = [*map(Path, data.train)] or [each for each in known.train if isinstance(each, Path)]
     reader = _settled_reader(making, known, paths)
@@ -159,9 +160,9 @@ def encode_examples(making: Making, data: Data) -> None:
     ends = np.cumsum([chunk["lines"] for chunk in chunks])[:-1]
     names = [str(making.work / chunk["name"]) for chunk in chunks]
     parted: list[Chunk] = [*zip(names, np.split(uses, ends), strict=True)]
-    train = _keep(making, parted, scored)
+    train, without = _keep(making, parted, scored, data.drop_repeats)
     _settle(making, train)
-    counts = _count(making, parted, train, scored)
+    counts = _count(making, parted, train, scored, without)
     making.learn(counts, prepared(Worker(making.job), train))
     tasks = [chunk for chunk in parted if _trains(chunk)]
     making.write(encode, tasks, "examples", _trains)
@@ -239,18 +240,30 @@ def _by_group(chunks: Sequence[dict[str, Any]]) -> NDArray[np.int64]:
     return np.array(found, np.int64)
 
 
-def _keep(making: Making, chunks: Sequence[Chunk], scored: dict[str, list[Example]]) -> list[Example]:
-    """Keep the examples that are scored, adding them to `scored`, and some of training, which it gives."""
+def _keep(
+    making: Making, chunks: Sequence[Chunk], scored: dict[str, list[Example]], drop_repeats: bool
+) -> tuple[list[Example], int]:
+    """Keep the examples that are scored, adding them to `scored`, and some of training, which it gives; and how many
+    validation examples are left out as repeats."""
     train: list[Example] = []
     for found in making.pool.map(making.job, select, [chunk for chunk in chunks if chunk[1].any()]):
         train += [example for example in found[KEPT] if not has_empty_side(example)]
         scored["valid"] += found[VALID]
         scored["test"] += found[TEST]
+    left = len(scored["valid"])
+    if drop_repeats:
+        tested, valid = ([shuffled.unspaced(example) for example in scored[part]] for part in ("test", "valid"))
+        path = making.work / "dropped.json"
+        storage.write_text(path, json.dumps(sorted({*map(_hash, tested), *map(_hash, valid)})))
+        making.drop(path)
+        later = {*tested}
+        scored["valid"] = [each for each, text in zip(scored["valid"], valid, strict=True) if text not in later]
+        train = _learned(Worker(making.job), train)
     task = making.task()
     for examples in (train, scored["valid"], scored["test"]):
         check_fields(examples, task.fields)
     making.keep({"train": train, **scored})
-    return train
+    return train, left - len(scored["valid"])
 
 
 def _settle(making: Making, train: Sequence[Example]) -> None:
@@ -264,9 +277,10 @@ def _settle(making: Making, train: Sequence[Example]) -> None:
 
 
 def _count(
-    making: Making, chunks: Sequence[Chunk], train: Sequence[Example], scored: dict[str, list[Example]]
+    making: Making, chunks: Sequence[Chunk], train: Sequence[Example], scored: dict[str, list[Example]], without: int
 ) -> dict[str, Counter[str]]:
-    """What the codecs count in all training examples; notes what is to be said of these."""
+    """What the codecs count in all training examples; notes what is to be said of these, and of so many validation
+    examples that were left out."""
     contents = {part: [content(example) for example in examples] for part, examples in scored.items()}
     path = making.work / "scored.json"
     storage.write_text(path, json.dumps(sorted({*contents["valid"], *contents["test"]})))
@@ -275,7 +289,7 @@ def _count(
         making.job,
         count,
         [(chunk, str(path)) for chunk in chunks],
-        {"counts": {}, "examples": 0, "read": 0, "empty": 0, "again": []},
+        {"counts": {}, "examples": 0, "read": 0, "dropped": 0, "empty": 0, "again": []},
         _add,
         making.work / "counts.json",
         "counting",
@@ -283,7 +297,8 @@ def _count(
         lambda task: len(task[0][1]),
     )
     making.kept, making.whole = len(train), found["examples"]
-    making.notes += shuffled.left_out(found["read"] - found["examples"], found["read"])
+    making.notes += shuffled.left_out(found["read"] - found["examples"] - found["dropped"], found["read"])
+    making.notes += filter(None, [shuffled.dropped(found["dropped"], without)])
     again = {*found["again"]}
     for part, called in (("valid", "validation"), ("test", "test")):
         number = sum(each in again for each in contents[part])
@@ -293,7 +308,7 @@ def _count(
 
 
 def _add(state: Any, result: dict[str, Any]) -> None:
-    for name in ("examples", "read", "empty"):
+    for name in ("examples", "read", "dropped", "empty"):
         state[name] += result[name]
     state["again"] = sorted({*state["again"], *result["again"]})
     for name, held in result["counts"].items():
@@ -307,10 +322,15 @@ def _trains(chunk: Chunk) -> int:
     return int(((chunk[1] == TRAIN) | (chunk[1] == KEPT)).sum())
 
 
-def _training(chunk: Chunk) -> tuple[int, list[Example]]:
-    """How many training examples a file has, and those that are learned from."""
-    found = [example for group, use in _groups(chunk) if use in (TRAIN, KEPT) for example in group]
-    return len(found), [example for example in found if not has_empty_side(example)]
+def _training(chunk: Chunk) -> list[Example]:
+    """The training examples of a file."""
+    return [example for group, use in _groups(chunk) if use in (TRAIN, KEPT) for example in group]
+
+
+def _learned(worker: Worker, examples: Iterable[Example]) -> list[Example]:
+    """Those that are learned from: of pairs with two sides, and none that is scored, too, where these are left out."""
+    found, left = [example for example in examples if not has_empty_side(example)], worker.dropped
+    return [example for example in found if _hash(shuffled.unspaced(example)) not in left] if left else found
 
 
 def _groups(chunk: Chunk) -> Iterator[tuple[list[Example], int]]:

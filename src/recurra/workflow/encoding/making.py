@@ -60,6 +60,10 @@ class Making:
         self.config = config
         self.job = replace(self.job, config=config)
 
+    def drop(self, path: Path) -> None:
+        """Leave those training examples out that a file tells."""
+        self.job = replace(self.job, dropped=str(path))
+
     def task(self) -> Any:
         """What prepares the examples."""
         return make_parts(self.config)[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -13,10 +14,11 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar
 
 from recurra import plugins as own_files
-from recurra import registry
+from recurra import registry, storage
 from recurra.config import Config
 from recurra.data.batching.layout import check_alike
 from recurra.data.codecs import file as codec_file
@@ -42,6 +44,8 @@ class Job:
     plugins: tuple[str, ...] = ()
     codecs: str | None = None
     """The file of the codecs, once they have learned."""
+    dropped: str | None = None
+    """A file of what tells the training examples that are left out, as they are scored."""
     fields: tuple[str, ...] = ()
     """Those that the training examples have."""
 
@@ -73,6 +77,12 @@ class Worker:
         embedder, _, task = make_parts(self.job.config)
         known = None if self.job.codecs is None else codec_file.load(self.job.codecs)
         return make_codecs(self.job.config, embedder, task, known)
+
+    @cached_property
+    def dropped(self) -> frozenset[str]:
+        """What tells those training examples that are left out."""
+        path = self.job.dropped
+        return frozenset() if path is None else frozenset(json.loads(storage.read_text(Path(path))))
 
     def shard(self, encoded: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any]) -> Shard:
         """Encoded examples as they lie in the corpus, and what is counted of them. Raises `DataError` for examples with
