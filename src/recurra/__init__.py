@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from recurra.runs.run import Run as Run
     from recurra.workflow import backtest as backtest
     from recurra.workflow import compare as compare
+    from recurra.workflow import encode as encode
     from recurra.workflow import evaluate as evaluate
     from recurra.workflow import inspect as inspect
     from recurra.workflow import load as load
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "__version__", "backtest", "compare", "evaluate", "inspect", "load", "predict", "train"]
+__all__ = ["Run", "__version__", "backtest", "compare", "encode", "evaluate", "inspect", "load", "predict", "train"]
 
 _HOMES = {
     "Run": "recurra.runs.run",
     "backtest": "recurra.workflow",
     "compare": "recurra.workflow",
+    "encode": "recurra.workflow",
     "evaluate": "recurra.workflow",
     "inspect": "recurra.workflow",
     "load": "recurra.workflow",

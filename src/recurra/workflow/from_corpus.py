@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recurra import registry
 from recurra.config import Config
 from recurra.data.corpus.index import Index, read_index
 from recurra.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from recurra.data.fields import Codecs
 
 ADOPTED = ("reader", "vocabulary", "input", "target")
 """The sections that a corpus fixes."""
@@ -60,9 +63,11 @@ def adopt(config: Config, settings: Mapping[str, Any]) -> Config:
     return config
 
 
-def check_fields(index: Index, wanted: Mapping[str, str]) -> None:
-    """Refuse a corpus whose fields, or their codecs, are others than those of a model. `wanted`: field → codec."""
-    if index.codecs == dict(wanted):
+def check_fields(index: Index, codecs: Codecs) -> None:
+    """Refuse a corpus whose fields, or their codecs, are others than those that a model learns from."""
+    needed = {name for name, field in codecs.fields.items() if field.learned or not field.of} | {"input"}
+    wanted = {name: codecs[name].record()["kind"] for name in codecs if name in needed or name in index.codecs}
+    if index.codecs == wanted:
         return
     mine, theirs = ({name: f"{name} ({kind})" for name, kind in each.items()} for each in (wanted, index.codecs))
     raise DataError(

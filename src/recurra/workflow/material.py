@@ -107,7 +107,7 @@ class Material:
         learned = known if corpus is None or known is not None else corpus.codecs()
         self.codecs = make_codecs(self.config, embedder, task, learned)
         if corpus is not None:
-            from_corpus.check_fields(corpus.index, {n: self.codecs[n].record()["kind"] for n in self.codecs.fields})
+            from_corpus.check_fields(corpus.index, self.codecs)
         prepared = {part: self._prepare(part) for part in ("train", "valid")}
         self._examples = {part: len(each) for part, each in prepared.items()}
         if known is None:

@@ -77,13 +77,18 @@ class Stored:
         if not arrays:
             return b"", np.zeros(0, np.int64)
         lengths = np.array([len(array) if self.ragged else 1 for array in arrays], np.int64)
-        whole = np.concatenate([np.reshape(array, (-1, *self.row)) for array in arrays])
+        rows = [np.reshape(array, (-1, *self.row)) for array in arrays]
+        whole = rows[0] if len(rows) == 1 else np.concatenate(rows)
         kept = whole.astype(self.dtype)
-        if np.issubdtype(kept.dtype, np.integer) and not np.array_equal(kept, whole):
+        if np.issubdtype(kept.dtype, np.integer) and whole.size and not self._holds(whole.min(), whole.max()):
             raise DataError(
                 f"a number of {whole.min()} to {whole.max()} is beyond {self.dtype}, which holds the field."
             )
         return kept.tobytes(), lengths
+
+    def _holds(self, least: np.integer, most: np.integer) -> bool:
+        limits = np.iinfo(self.dtype)
+        return bool(limits.min <= least and most <= limits.max)
 
     def opened(self, path: str, rows: int) -> NDArray[Any]:
         """All rows of a file, read as they are asked for."""
