@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from recurra.data.files import GZIP, check_file
+from recurra.data.files import GZIP, check_file, decoded, numbered
 from recurra.errors import DataError
 from recurra.types import Example
 
@@ -52,6 +52,23 @@ def cut_at_lines(path: Path, size: int) -> list[tuple[int, int]] | None:
             found.append((begin, end))
             begin = end
     return found or [(0, total)]
+
+
+def text_of(path: Path, begin: int, end: int, encoding: str) -> str:
+    """The text of the bytes from `begin` to before `end`. Raises as `recurra.data.files.read_text` does."""
+    with path.open("rb") as file:
+        file.seek(begin)
+        return decoded(file.read(end - begin), named(path, begin), encoding)
+
+
+def lines_of(path: Path, begin: int, end: int, encoding: str) -> Iterator[tuple[int, str]]:
+    """The lines of these bytes, numbered from 1."""
+    return numbered(text_of(path, begin, end, encoding))
+
+
+def named(path: Path, begin: int) -> str:
+    """What messages call the piece of a file that begins with a byte."""
+    return f"{path}, from byte {begin:,}" if begin else str(path)
 
 
 def _line_end(file: BinaryIO, at: int, total: int, path: Path) -> int:

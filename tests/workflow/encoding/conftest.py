@@ -13,8 +13,8 @@ import recurra
 from recurra.workflow.material import Material
 from recurra.workflow.plan import make_plan
 
-WORDS = "the a of to in runs sleeps dog cat tree house red Zoë".split()
-NAMES = "Anna Bob Rome Paris London Mary".split()
+WORDS = ["the", "a", "of", "to", "in", "runs", "sleeps", "dog", "cat", "tree", "house", "red", "Zoë"]
+NAMES = ["Anna", "Bob", "Rome", "Paris", "London", "Mary"]
 RECIPES = {
     "char-lm": {"batching.streams": 3, "batching.steps": 7},
     "word-lm": {"batching.streams": 3, "batching.steps": 7, "vocabulary.min_count": 2},

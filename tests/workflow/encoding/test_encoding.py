@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,14 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from tests.workflow.encoding.conftest import RECIPES, batches_of, encoded, material_of, settings_of
 
 import recurra
 from recurra.data.corpus import reading
 from recurra.data.corpus.writing import Writer
 from recurra.errors import ConfigError, DataError, Stopped
 from recurra.workflow.encoding import examples, texts
-from tests.workflow.encoding.conftest import RECIPES, batches_of, encoded, material_of, settings_of
 
 File = Callable[..., Path]
 
@@ -48,6 +50,49 @@ def test_a_corpus_is_what_its_files_are(
     from_files = material_of(recipe, file, **settings)
     same(from_files, material_of(recipe, **{**_batching(settings), "data.corpus": str(corpus)}))
     assert sorted(path.name for path in corpus.iterdir() if path.is_dir()) == []  # nothing is left of its making
+
+
+def test_two_files_of_a_pair_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = [tmp_path / "de.txt", tmp_path / "en.txt"]
+    for k, side in enumerate(sides):
+        side.write_text("".join(f"{'xy'[k]} {n % 7} {n % 3}\n" for n in range(99)), encoding="utf-8")
+    settings = {**settings_of("translate"), "reader.kind": "parallel"}
+    corpus = encoded("translate", *sides, out=tmp_path / "corpus", **settings)
+    from_files = material_of("translate", *sides, **settings)
+    same(from_files, material_of("translate", **{"data.corpus": str(corpus)}))
+
+
+def test_parquet_and_numbers_of_symbols_are_encoded_as_their_text(
+    file_of: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(texts, "PIECE", 300)
+    file = file_of("char-lm")
+    text = file.read_text(encoding="utf-8")
+    plain = encoded("char-lm", file, out=tmp_path / "plain")
+    table = pyarrow.table({"body": text.splitlines()})
+    parquet.write_table(table, tmp_path / "a.parquet", row_group_size=20)
+    settings = {"reader.kind": "arrow", "reader.text": "body"}
+    # The last row has no line end of its own, so its line is one shorter.
+    file.write_text(text.removesuffix("\n"), encoding="utf-8")
+    bare = encoded("char-lm", file, out=tmp_path / "bare")
+    rows = encoded("char-lm", tmp_path / "a.parquet", out=tmp_path / "rows", **settings)
+    symbols = sorted({*text})
+    np.array([symbols.index(symbol) for symbol in text], "<u2").tofile(tmp_path / "train.bin")
+    (tmp_path / "symbols.json").write_text(json.dumps(symbols), encoding="utf-8")
+    ids = encoded("char-lm", tmp_path / "train.bin", out=tmp_path / "ids", **{"reader.kind": "symbol-ids"})
+    for one, other in ((bare, rows), (plain, ids)):
+        assert contents(one)["train.input.bin"] == contents(other)["train.input.bin"]
+        assert contents(one)["codecs.json"] == contents(other)["codecs.json"]
+        assert contents(one)["test.jsonl"] == contents(other)["test.jsonl"]
+    labelled = pyarrow.table({"text": text.splitlines(), "y": ["ab"[n % 2] for n in range(text.count("\n"))]})
+    parquet.write_table(labelled, tmp_path / "b.parquet", row_group_size=20)
+    reading = {"reader.kind": "arrow", "reader.label": "y"}
+    corpus = encoded("classifier", tmp_path / "b.parquet", out=tmp_path / "labelled", **reading)
+    from_files = material_of("classifier", tmp_path / "b.parquet", **reading)
+    same(from_files, material_of("classifier", **{"data.corpus": str(corpus)}))
+    with pytest.raises(ConfigError, match=r"reader.kind = 'arrow' gives examples with labels, expected texts alone"):
+        encoded("char-lm", tmp_path / "b.parquet", out=tmp_path / "none", **reading)
 
 
 def test_files_of_their_own_are_validated_and_tested_on(file_of: File, tmp_path: Path) -> None:
@@ -146,7 +191,7 @@ def test_a_wrong_file_leaves_nothing_behind(tmp_path: Path, file_of: File) -> No
         encoded("char-lm", file, out=out)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine").touch()
-    with pytest.raises(ConfigError, match="is not empty. Name a new folder with --out"):
+    with pytest.raises(ConfigError, match=r"is not empty. Name a new folder with --out"):
         encoded("char-lm", file, out=tmp_path / "other")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.workflow.encoding.conftest import batches_of, encoded, material_of
 
 import recurra
 from recurra import checkpoint
@@ -20,7 +21,6 @@ from recurra.errors import ConfigError, DataError, RecurraError, Stopped
 from recurra.training.log import Event
 from recurra.workflow.encoding import examples
 from recurra.workflow.plan import make_plan
-from tests.workflow.encoding.conftest import batches_of, encoded, material_of
 
 File = Callable[..., Path]
 TINY = {

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from recurra.data.files import check_encoding, decoded, read_head, read_text
-from recurra.data.pieces import cut_at_lines, ends_lines
+from recurra.data.files import check_encoding, read_head, read_text
+from recurra.data.pieces import cut_at_lines, ends_lines, text_of
 from recurra.data.sample import Sample
 from recurra.registry import part
 from recurra.types import Example
@@ -44,11 +44,7 @@ class TextReader:
 
     def read_piece(self, path: Path, begin: int, end: int) -> Iterator[Example]:
         """The text of the bytes from `begin` to before `end`."""
-        with path.open("rb") as file:
-            file.seek(begin)
-            raw = file.read(end - begin)
-        name = f"{path}, from byte {begin:,}" if begin else str(path)
-        yield {"text": self._trimmed(decoded(raw, name, self.encoding)), "path": str(path)}
+        yield {"text": self._trimmed(text_of(path, begin, end, self.encoding)), "path": str(path)}
 
     def _trimmed(self, text: str) -> str:
         return "\n".join(line.strip(" \t") for line in text.split("\n")) if self.trim else text

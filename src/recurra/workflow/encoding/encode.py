@@ -39,6 +39,11 @@ def execute(plan: Plan, *, processes: int | None = None, say: Callable[[str], No
     for note in plan.notes:
         say(note)
     configuration.check(plan.config)
+    if plan.config["data"].get("corpus"):
+        raise ConfigError(
+            f"data.corpus = {plan.config['data']['corpus']!r} is encoded already. Name the files to encode, or train "
+            "from it: recurra train …"
+        )
     check_free(plan.out, BEGUN)
     with locked(plan.out, say, "encoded into"):
         try:

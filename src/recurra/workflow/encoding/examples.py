@@ -18,7 +18,7 @@ from recurra import storage
 from recurra.config import Data
 from recurra.data import shuffled
 from recurra.data.corpus import kept
-from recurra.data.pieces import ReadsPieces, pieces_of
+from recurra.data.pieces import pieces_of
 from recurra.data.readers.sniff import AutoReader
 from recurra.data.sets import DataSet, find_set
 from recurra.data.sides import has_empty_side
@@ -45,24 +45,26 @@ Chunk = tuple[str, "NDArray[np.uint8]"]
 
 @dataclass(frozen=True)
 class Source:
-    """A file to be read, or a piece of one, and the number that the files of its groups begin with."""
+    """Files to be read together, most often one, or a piece of one; and the number that the files of their groups
+    begin with."""
 
     number: int
-    path: str
+    paths: tuple[str, ...]
     work: str
     cut: tuple[int, int] | None = None
 
     @property
     def size(self) -> int:
         """Bytes."""
-        path = Path(self.path)
-        return (path.stat().st_size if path.is_file() else 0) if self.cut is None else self.cut[1] - self.cut[0]
+        if self.cut is not None:
+            return self.cut[1] - self.cut[0]
+        return sum(path.stat().st_size for path in map(Path, self.paths) if path.is_file())
 
 
 def read(worker: Worker, source: Source) -> list[dict[str, Any]]:
     """Write the groups of examples of a source into files; gives the name of each, and what is asked of its groups."""
-    path, reader = Path(source.path), worker.reader
-    examples = reader.read(path) if source.cut is None else reader.read_piece(path, *source.cut)
+    paths, reader = [*map(Path, source.paths)], worker.reader
+    examples = reader.read(*paths) if source.cut is None else reader.read_piece(paths[0], *source.cut)
     groups, found = shuffled.groups_of(examples), list[dict[str, Any]]()
     while some := [*islice(groups, LINES)]:
         name = f"{source.number:06}-{len(found):06}.jsonl"
@@ -186,10 +188,10 @@ def _settled_reader(making: Making, known: DataSet, paths: Sequence[Path]) -> An
 def _read(making: Making, reader: Any, paths: Iterable[Path]) -> list[dict[str, Any]]:
     """The files of groups that all examples are read into."""
     sources: list[Source] = []
-    for path in paths:
-        cuts = pieces_of(reader, path, PIECE) if isinstance(reader, ReadsPieces) else None
-        for cut in [None] if cuts is None else cuts:
-            sources.append(Source(len(sources), str(path), str(making.work), cut))
+    together = len(reader.sample.files) > 1 and not reader.sample.folder  # a source and a target, say
+    for files in [tuple(map(str, paths))] if together else [(str(path),) for path in paths]:
+        for cut in (None if together else pieces_of(reader, Path(files[0]), PIECE)) or [None]:
+            sources.append(Source(len(sources), files, str(making.work), cut))
     found: list[dict[str, Any]] = folded(
         making.pool,
         making.job,

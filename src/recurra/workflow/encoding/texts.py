@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from recurra.config import Data
-from recurra.data.pieces import ReadsPieces, pieces_of
+from recurra.data.parts import gives_examples
+from recurra.data.pieces import pieces_of
 from recurra.data.sets import DataSet, find_set
 from recurra.data.split import check_fractions, described, too_short
 from recurra.data.timed import part_of, read_text, shares_of, text_in
@@ -79,6 +80,11 @@ def encode(worker: Worker, task: tuple[Piece, int, int]) -> Any:
 def encode_text(making: Making, data: Data) -> None:
     """Make a corpus of the texts that `[data]` names."""
     known = find_set(data.set) if data.set and not data.train else DataSet("files", ())
+    if gives_examples(making.reader()):
+        raise ConfigError(
+            f"reader.kind = {making.config['reader']['kind']!r} gives examples with labels, expected texts alone: of "
+            "labelled examples no corpus of one long text is made. Train from the files, or name a reader of text."
+        )
     if known.fractions or not all(isinstance(each, Path) or "text" in _example(each) for each in known.train):
         raise ConfigError(
             f"the data set {known.name!r} is cut in a way of its own. Name its files on the command line, or train "
@@ -130,7 +136,7 @@ def _pieces(reader: Any, sources: Iterable[Any]) -> list[Piece]:
         if not isinstance(source, Path):
             found.append(Piece(str(source.get("path", "")), text=source["text"]))
             continue
-        cuts = pieces_of(reader, source, PIECE) if isinstance(reader, ReadsPieces) else None
+        cuts = pieces_of(reader, source, PIECE)
         found += [Piece(str(source))] if cuts is None else [Piece(str(source), *cut) for cut in cuts]
     last = found[-1]
     return [*found[:-1], Piece(last.path, last.begin, last.end, False, last.text)]
