@@ -45,7 +45,10 @@ def test_it_says_what_there_is_and_how_to_train_from_it(
         (["encode", "char-lm", "{file}x", "--out", "{out}"], "no such file: did you mean 'a.txt'?"),
         (["encode", "char-lm", "{file}", "--out", "{out}", "--processes", "0"], "--processes 0, expected 1 or more."),
         (["encode", "char-lm", "{file}", "--out", "{file}", "--processes", "1"], "a.txt"),
-        (["encode", "char-lm", "{file}", "--out", "{out}", "--set", "data.corpus={out}"], "holds all data, so data.train"),
+        (
+            ["encode", "char-lm", "{file}", "--out", "{out}", "--set", "data.corpus={out}"],
+            "holds all data, so data.train",
+        ),
     ],
 )
 def test_wrong_words_are_answered(

@@ -20,7 +20,7 @@ import recurra
 from recurra.data.corpus import reading
 from recurra.data.corpus.writing import Writer
 from recurra.errors import ConfigError, DataError, Stopped
-from recurra.workflow.encoding import examples, texts
+from recurra.workflow.encoding import examples, groups, texts
 
 File = Callable[..., Path]
 
@@ -44,7 +44,7 @@ def test_a_corpus_is_what_its_files_are(
 ) -> None:
     if small:
         monkeypatch.setattr(texts, "PIECE", 200)
-        monkeypatch.setattr(examples, "LINES", 17)
+        monkeypatch.setattr(groups, "LINES", 17)
     file, settings = file_of(recipe), settings_of(recipe)
     corpus = encoded(recipe, file, out=tmp_path / "corpus")
     from_files = material_of(recipe, file, **settings)
@@ -121,7 +121,7 @@ def test_a_stopped_encoding_goes_on(
     recipe: str, file_of: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(texts, "PIECE", 200)
-    monkeypatch.setattr(examples, "LINES", 17)
+    monkeypatch.setattr(groups, "LINES", 17)
     file = file_of(recipe)
     whole = encoded(recipe, file, out=tmp_path / "whole")
     append, count = Writer.append, [0]
@@ -223,7 +223,7 @@ def test_of_much_text_a_part_is_kept(file_of: File, tmp_path: Path, monkeypatch:
 
 
 def test_of_many_examples_a_part_is_kept(file_of: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examples, "LINES", 17)
+    monkeypatch.setattr(groups, "LINES", 17)
     monkeypatch.setattr(examples, "HELD_EXAMPLES", 4)
     monkeypatch.setattr(examples, "KEPT_EXAMPLES", 50)
     file = file_of("translate")

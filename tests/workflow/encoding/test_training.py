@@ -19,7 +19,7 @@ from recurra.data.corpus import reading
 from recurra.data.corpus.reading import read_corpus
 from recurra.errors import ConfigError, DataError, RecurraError, Stopped
 from recurra.training.log import Event
-from recurra.workflow.encoding import examples
+from recurra.workflow.encoding import groups
 from recurra.workflow.plan import make_plan
 
 File = Callable[..., Path]
@@ -63,7 +63,7 @@ def test_a_run_from_a_corpus_is_scored_gone_on_with_and_evaluated(file_of: File,
 
 
 def test_shards_are_drawn_anew_for_each_epoch(file_of: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examples, "LINES", 10)
+    monkeypatch.setattr(groups, "LINES", 10)
     monkeypatch.setattr(reading, "TOGETHER", 30)
     file = file_of("classifier", lines=300)
     corpus = encoded("classifier", file, out=tmp_path / "corpus")

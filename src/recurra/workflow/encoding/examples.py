@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,125 +14,37 @@ from numpy.typing import NDArray
 from recurra import storage
 from recurra.config import Data
 from recurra.data import shuffled
-from recurra.data.corpus import kept
 from recurra.data.pieces import pieces_of
 from recurra.data.readers.sniff import AutoReader
 from recurra.data.sets import DataSet, find_set
 from recurra.data.sides import has_empty_side
 from recurra.errors import ConfigError, DataError
 from recurra.registry import construct
-from recurra.runs.scoring import sizes
-from recurra.tasks.contract import Prepares, Settles
+from recurra.tasks.contract import Settles
 from recurra.types import Example
 from recurra.workflow.doubts import check_fields
 from recurra.workflow.encoding.folded import folded
+from recurra.workflow.encoding.groups import (
+    KEPT,
+    TEST,
+    TRAIN,
+    VALID,
+    Chunk,
+    Source,
+    content,
+    count,
+    encode,
+    hashed,
+    learned_from,
+    prepared,
+    read,
+    select,
+)
 from recurra.workflow.encoding.making import HELD_EXAMPLES, KEPT_EXAMPLES, Making
 from recurra.workflow.encoding.pool import Worker
-from recurra.workflow.material import one_each, varied
 
 PIECE = 1 << 24
 """Bytes of a file that are read at once, where its reader can."""
-LINES = 8192
-"""Groups of examples that lie in one file, and make one shard."""
-TRAIN, VALID, TEST, KEPT = range(4)
-"""What a group is for; the last also trains."""
-Chunk = tuple[str, "NDArray[np.uint8]"]
-"""A file of groups, and what each of its lines is for."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Files to be read together, most often one, or a piece of one; and the number that the files of their groups
-    begin with."""
-
-    number: int
-    paths: tuple[str, ...]
-    work: str
-    cut: tuple[int, int] | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        if self.cut is not None:
-            return self.cut[1] - self.cut[0]
-        return sum(path.stat().st_size for path in map(Path, self.paths) if path.is_file())
-
-
-def read(worker: Worker, source: Source) -> list[dict[str, Any]]:
-    """Write the groups of examples of a source into files; gives the name of each, and what is asked of its groups."""
-    paths, reader = [*map(Path, source.paths)], worker.reader
-    examples = reader.read(*paths) if source.cut is None else reader.read_piece(paths[0], *source.cut)
-    groups, found = shuffled.groups_of(examples), list[dict[str, Any]]()
-    while some := [*islice(groups, LINES)]:
-        name = f"{source.number:06}-{len(found):06}.jsonl"
-        storage.write_text(Path(source.work) / name, "".join(map(kept.line_of, some)))
-        keys = [group[0].get("group") for group in some]
-        found.append(
-            {
-                "name": name,
-                "lines": len(some),
-                "keys": keys if any(key is not None for key in keys) else None,
-                "tagged": any("tags" in group[0] for group in some),
-                "stories": any("story" in group[0] for group in some),
-            }
-        )
-    return found
-
-
-def select(worker: Worker, chunk: Chunk) -> dict[int, list[Example]]:
-    """The examples of a file that are kept as they were read, by what they are for."""
-    found: dict[int, list[Example]] = {VALID: [], TEST: [], KEPT: []}
-    for group, use in _groups(chunk):
-        if use != TRAIN:
-            found[use] += group if use == KEPT else shuffled.whole_of(group)
-    return found
-
-
-def count(worker: Worker, task: tuple[Chunk, str]) -> dict[str, Any]:
-    """What the codecs count in the training examples of a file; how many there are, were left out, are empty; and which
-    of those that are scored are among them."""
-    chunk, scored = task
-    train = _training(chunk)
-    whole = [example for example in train if not has_empty_side(example)]
-    examples = _learned(worker, train)
-    check_fields(examples, worker.task.fields)
-    known = {*json.loads(storage.read_text(Path(scored)))}
-    return {
-        "counts": worker.codecs.count(prepared(worker, examples)),
-        "examples": len(examples),
-        "read": len(train),
-        "dropped": len(whole) - len(examples),
-        "empty": sum(not any(shuffled.content_of(example)) for example in examples),
-        "again": sorted(known & {*map(content, examples)}),
-    }
-
-
-def encode(worker: Worker, chunk: Chunk) -> Any:
-    """The shard of the training examples of a file."""
-    examples = prepared(worker, _learned(worker, _training(chunk)))
-    codecs = worker.codecs
-    encoded = codecs.encode_all(varied(one_each(examples, worker.task.fields), codecs))
-    found = sizes(codecs, encoded, in_pieces=False)
-    tokens = found["tokens"] if isinstance(found["tokens"], dict) else {"": found["tokens"]}
-    symbols = sum(np.size(each["input"]) - codecs.fields["input"].ended for each in encoded)
-    unknown = round(found["unknown_share"] * symbols)
-    return worker.shard(encoded, {"examples": len(encoded), **tokens, "input symbols": symbols, "unknown": unknown})
-
-
-def prepared(worker: Worker, examples: Sequence[Example]) -> list[Example]:
-    """Examples as the task reads them."""
-    if not isinstance(worker.task, Prepares):
-        return list(examples)
-    return worker.task.prepare([worker.codecs.tokenised(example) for example in examples])[0]
-
-
-def content(example: Example) -> str:
-    """What tells an example's input from others."""
-    return _hash("\0".join(shuffled.content_of(example)))
-
-
-def _hash(text: str) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def encode_examples(making: Making, data: Data) -> None:
@@ -190,7 +99,8 @@ def _read(making: Making, reader: Any, paths: Iterable[Path]) -> list[dict[str, 
     sources: list[Source] = []
     together = len(reader.sample.files) > 1 and not reader.sample.folder  # a source and a target, say
     for files in [tuple(map(str, paths))] if together else [(str(path),) for path in paths]:
-        for cut in (None if together else pieces_of(reader, Path(files[0]), PIECE)) or [None]:
+        cuts = None if together else pieces_of(reader, Path(files[0]), PIECE)
+        for cut in [None] if cuts is None else cuts:
             sources.append(Source(len(sources), files, str(making.work), cut))
     found: list[dict[str, Any]] = folded(
         making.pool,
@@ -256,11 +166,11 @@ def _keep(
     if drop_repeats:
         tested, valid = ([shuffled.unspaced(example) for example in scored[part]] for part in ("test", "valid"))
         path = making.work / "dropped.json"
-        storage.write_text(path, json.dumps(sorted({*map(_hash, tested), *map(_hash, valid)})))
+        storage.write_text(path, json.dumps(sorted({*map(hashed, tested), *map(hashed, valid)})))
         making.drop(path)
         later = {*tested}
         scored["valid"] = [each for each, text in zip(scored["valid"], valid, strict=True) if text not in later]
-        train = _learned(Worker(making.job), train)
+        train = learned_from(Worker(making.job), train)
     task = making.task()
     for examples in (train, scored["valid"], scored["test"]):
         check_fields(examples, task.fields)
@@ -322,20 +232,3 @@ def _add(state: Any, result: dict[str, Any]) -> None:
 def _trains(chunk: Chunk) -> int:
     """How many groups of a file are trained on."""
     return int(((chunk[1] == TRAIN) | (chunk[1] == KEPT)).sum())
-
-
-def _training(chunk: Chunk) -> list[Example]:
-    """The training examples of a file."""
-    return [example for group, use in _groups(chunk) if use in (TRAIN, KEPT) for example in group]
-
-
-def _learned(worker: Worker, examples: Iterable[Example]) -> list[Example]:
-    """Those that are learned from: of pairs with two sides, and none that is scored, too, where these are left out."""
-    found, left = [example for example in examples if not has_empty_side(example)], worker.dropped
-    return [example for example in found if _hash(shuffled.unspaced(example)) not in left] if left else found
-
-
-def _groups(chunk: Chunk) -> Iterator[tuple[list[Example], int]]:
-    """The groups of a file, and what each is for."""
-    path = Path(chunk[0])
-    return zip(kept.lines(storage.read_text(path), path), chunk[1].tolist(), strict=True)
