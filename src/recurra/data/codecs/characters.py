@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 UNKNOWN_CHARACTER = "\ufffd"
 MANY = 10_000
 """Characters of a text that are counted as numbers."""
+BLOCK = 1 << 16
+"""Characters that are counted or encoded at once: what a processor's cache holds."""
 
 
 @part("codec", "character")
@@ -60,7 +62,11 @@ class Character:
             if len(text) < MANY:
                 counts.update(text)
                 continue
-            found = np.bincount(_code_points(text))
+            found = np.zeros(0, np.int64)
+            for begin in range(0, len(text), BLOCK):
+                some = np.bincount(_code_points(text[begin : begin + BLOCK]), minlength=len(found))
+                some[: len(found)] += found
+                found = some
             codes = np.flatnonzero(found)
             counts.update(dict(zip(map(chr, codes.tolist()), found[codes].tolist(), strict=True)))
         return counts
@@ -85,7 +91,11 @@ class Character:
 
     def encode(self, value: str) -> NDArray[np.int64]:
         value = folded(value) if self.folds else value
-        return self._numbers[np.minimum(_code_points(value), len(self._numbers) - 1)]
+        found = np.empty(len(value), np.int64)
+        for begin in range(0, len(value), BLOCK):
+            some = value[begin : begin + BLOCK]
+            np.take(self._numbers, _code_points(some), out=found[begin : begin + len(some)], mode="clip")
+        return found
 
     def written(self, value: str) -> list[str]:
         """The characters of a text."""

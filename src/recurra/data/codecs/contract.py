@@ -285,8 +285,11 @@ def checked_ids(ids: ArrayLike, size: int) -> NDArray[np.int64]:
 
 def unknown_share(codec: Any, arrays: Iterable[ArrayLike]) -> float:
     """The share, 0 to 1, of symbols that are the unknown one."""
-    ids = np.concatenate([np.zeros(0, np.int64), *(np.asarray(array).reshape(-1) for array in arrays)])
-    return float((ids == codec.unknown).mean()) if ids.size and codec.unknown is not None else 0.0
+    if codec.unknown is None:
+        return 0.0
+    found = [(np.count_nonzero(ids == codec.unknown), ids.size) for ids in map(np.asarray, arrays)]
+    total = sum(size for _, size in found)
+    return sum(count for count, _ in found) / total if total else 0.0
 
 
 def forms_of(kind: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from recurra.workflow.encoding.folded import folded
 from recurra.workflow.encoding.making import HELD, KEPT, Making
 from recurra.workflow.encoding.pool import Worker
 
-PIECE = 1 << 22
+PIECE = 1 << 21
 """Bytes of a file that are read at once."""
 SPOTS = 64
 """Places that the kept training text is from, where it is a part of all."""
