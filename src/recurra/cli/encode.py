@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -77,4 +78,6 @@ def encode(
     print(f"{index.split}.")
     for note in index.notes:
         print(note)
-    print(f"{out}: {size}. Train from it: recurra train {recipe} --set data.corpus={out}")
+    again = [word for word in set_ or () if not word.startswith(("reader.", "data."))]
+    words = ["recurra", "train", recipe, *(f"--set {shlex.quote(word)}" for word in again)]
+    print(f"{out}: {size}. Train from it: {' '.join(words)} --set {shlex.quote(f'data.corpus={out}')}")

@@ -77,16 +77,15 @@ def check_fields(index: Index, codecs: Codecs) -> None:
 
 
 def _check_kinds(config: Config, index: Index, path: str) -> None:
-    """Refuse a recipe of another task, another way of reading, or another kind of vocabulary."""
-    for section in ("task", *ADOPTED):
+    """Refuse a recipe of another task, or another kind of vocabulary."""
+    for section in ("task", *ADOPTED[1:]):  # how files were read matters no more
         mine, theirs = (each.get(section, {}).get("kind") for each in (config, index.sections))
-        if section == "reader" and (mine == "auto" or theirs in (mine, None)):
-            continue
         if mine != theirs:
             fields = ", ".join(index.fields)
+            move = "" if section == "task" or theirs is None else f"--set {section}.kind={theirs}, "
             raise ConfigError(
                 f"{path} was encoded with {section}.kind = {_said(theirs)} (its fields: {fields}), this recipe has "
-                f"{section}.kind = {_said(mine)}. Train a recipe like the one it was encoded for, or encode anew: "
+                f"{section}.kind = {_said(mine)}. Train as it was encoded ({move}or its recipe), or encode anew: "
                 "recurra encode …"
             )
     long = bool(registry.find("batching", config["batching"]["kind"]).in_pieces)
