@@ -31,6 +31,7 @@ from recurra.workflow.plan import make_plan
 
 SHAPES: dict[str, dict[str, Any]] = {
     "char-lm": {"core.hidden_size": 128, "core.num_layers": 1},
+    "word-lm": {"core.hidden_size": 128, "core.num_layers": 1, "embedder.size": 128},
     "fill": {"core.hidden_size": 64, "embedder.size": 64, "batching.size": 32},
 }
 """Recipes and their small models: of large ones a batch would be a smaller share."""

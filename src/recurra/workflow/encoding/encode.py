@@ -17,6 +17,7 @@ from recurra.data.corpus.writing import JOURNAL
 from recurra.data.sets import find_set
 from recurra.errors import ConfigError, DataError, RecurraError, Stopped
 from recurra.model import make_parts
+from recurra.training.interrupt import Interrupt
 from recurra.training.lock import locked
 from recurra.workflow.agreement import check_agreement, with_implied
 from recurra.workflow.doubts import looks_labelled
@@ -33,8 +34,8 @@ WORK = "encoding"
 def execute(plan: Plan, *, processes: int | None = None, say: Callable[[str], None] = lambda sentence: None) -> Index:
     """Encode the data of a plan into its folder, by so many processes, or one a core.
 
-    Ctrl-C raises `Stopped`; the same call goes on, and so after a kill. Raises `ConfigError` for a folder that is a
-    corpus already or holds something else, and for settings or data other than those that it was begun with.
+    Ctrl-C and SIGTERM raise `Stopped`; the same call goes on, and so after a kill. Raises `ConfigError` for a folder
+    that is a corpus already or holds something else, and for settings or data other than those that it was begun with.
     """
     for note in plan.notes:
         say(note)
@@ -45,12 +46,13 @@ def execute(plan: Plan, *, processes: int | None = None, say: Callable[[str], No
             "from it: recurra train …"
         )
     check_free(plan.out, BEGUN)
-    with locked(plan.out, say, "encoded into"):
+    with locked(plan.out, say, "encoded into"), Interrupt(at_once=True) as interrupt:
         try:
-            return _encode(plan, processes or len(os.sched_getaffinity(0)), say)
+            return _encode(plan, processes or _cores(), say)
         except KeyboardInterrupt as stopped:
             raise Stopped(
-                f"stopped; what is encoded stands in {plan.out}: the same command goes on", signal.SIGINT
+                f"stopped; what is encoded stands in {plan.out}: the same command goes on",
+                interrupt.signal or signal.SIGINT,
             ) from stopped
 
 
@@ -67,6 +69,7 @@ def _encode(plan: Plan, processes: int, say: Callable[[str], None]) -> Index:
     try:
         with Pool(processes) as pool:
             making = Making(plan.out, work, config, [str(path) for path in plan.plugins], pool)
+            making.check(data)
             making.notes += looks_labelled(config)
             if making.long:
                 encode_text(making, data)
@@ -78,6 +81,12 @@ def _encode(plan: Plan, processes: int, say: Callable[[str], None]) -> Index:
         raise
     clear(plan.out, work, [BEGUN, JOURNAL])
     return read_index(plan.out)
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # which some systems have not
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def _begin(folder: Path, wanted: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from recurra import config as configuration
 from recurra import registry, storage
-from recurra.config import Config
+from recurra.config import Config, Data
 from recurra.data.codecs import file as codec_file
 from recurra.data.codecs.contract import Counts
 from recurra.data.corpus import kept
@@ -55,6 +55,18 @@ class Making:
         """What reads the files."""
         return registry.construct("reader", self.config["reader"])
 
+    def check(self, data: Data) -> None:
+        """Refuse what cannot become a corpus, before anything is read."""
+        if not data.valid and not data.set and not data.valid_fraction:
+            raise ConfigError(
+                "there are no validation examples. Name a file with --valid, or set data.valid_fraction above 0."
+            )
+        if any(getattr(codec, "named_vectors", None) is not None for codec in self.codecs().saved.values()):
+            raise ConfigError(
+                "vocabulary.vectors are taken up when a vocabulary learns, which is not kept with a corpus. Leave "
+                "them away, or train from the files: recurra train …"
+            )
+
     def settle(self, config: Config) -> None:
         """Go on with a config in which something is settled by the data."""
         self.config = config
@@ -90,11 +102,6 @@ class Making:
         """Let the codecs learn from counts, and the others from what is kept."""
         codecs, learned_from = self.codecs(), self._parts["train"] if prepared is None else prepared
         for name, codec in codecs.saved.items():
-            if getattr(codec, "named_vectors", None) is not None:
-                raise ConfigError(
-                    "vocabulary.vectors are taken up when a vocabulary learns, which is not kept with a corpus. Leave "
-                    "them away, or train from the files: recurra train …"
-                )
             if self.kept < self.whole and not isinstance(codec, Counts):
                 unit = counted(self.kept, "character" if self.long else "training example")
                 self.notes.append(f"The codec of {name} has learned from the {unit} that the corpus keeps.")
