@@ -91,7 +91,7 @@ def test_parquet_and_numbers_of_symbols_are_encoded_as_their_text(
     corpus = encoded("classifier", tmp_path / "b.parquet", out=tmp_path / "labelled", **reading)
     from_files = material_of("classifier", tmp_path / "b.parquet", **reading)
     same(from_files, material_of("classifier", **{"data.corpus": str(corpus)}))
-    with pytest.raises(ConfigError, match=r"reader.kind = 'arrow' gives examples with labels, expected texts alone"):
+    with pytest.raises(ConfigError, match=r"reader.kind = 'arrow' gives more than texts, of which alone a corpus"):
         encoded("char-lm", tmp_path / "b.parquet", out=tmp_path / "none", **reading)
 
 

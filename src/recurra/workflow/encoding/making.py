@@ -34,6 +34,10 @@ SECTIONS = ("reader", "vocabulary", "input", "target", "task")
 """What the arrays of a corpus depend on, beside the data."""
 
 
+_UNVALIDATED = "there are no validation examples. Name a file with --valid, or set data.valid_fraction above 0."
+_NONE = "there are no training examples in what was read. Name another file, or another reader."
+
+
 class Making:
     """What a corpus is made of, step by step."""
 
@@ -48,8 +52,6 @@ class Making:
         self.settled: dict[str, Any] = {}
         self.found: dict[str, Any] | None = None
         self._parts: dict[str, list[Example]] = {}
-        self._sizes: dict[str, Any] = {}
-        self._writer: Writer | None = None
 
     def reader(self) -> Any:
         """What reads the files."""
@@ -58,9 +60,7 @@ class Making:
     def check(self, data: Data) -> None:
         """Refuse what cannot become a corpus, before anything is read."""
         if not data.valid and not data.set and not data.valid_fraction:
-            raise ConfigError(
-                "there are no validation examples. Name a file with --valid, or set data.valid_fraction above 0."
-            )
+            raise ConfigError(_UNVALIDATED)
         if any(getattr(codec, "named_vectors", None) is not None for codec in self.codecs().saved.values()):
             raise ConfigError(
                 "vocabulary.vectors are taken up when a vocabulary learns, which is not kept with a corpus. Leave "
@@ -86,14 +86,12 @@ class Making:
         return make_codecs(self.config, embedder, task)
 
     def keep(self, parts: Mapping[str, list[Example]]) -> None:
-        """Write the examples that are kept as they were read. Raises `DataError` where none is left to train on or to
-        validate on."""
-        for part in ("train", "valid"):
-            if not parts[part]:
-                what = "training" if part == "train" else "validation"
-                raise ConfigError(
-                    f"there are no {what} examples. Name a file with --valid, or set data.valid_fraction above 0."
-                )
+        """Write the examples that are kept as they were read. Raises `DataError` where none is left to train on,
+        `ConfigError` where there is none to validate on."""
+        if not parts["train"]:
+            raise DataError(_NONE)
+        if not parts["valid"]:
+            raise ConfigError(_UNVALIDATED)
         self._parts = {part: [*parts[part]] for part in PARTS}
         for part in PARTS:
             kept.write(self.folder / kept.name_of(part), parts[part])
@@ -129,11 +127,9 @@ class Making:
         for shard in writer.shards:
             found.update(shard["sizes"])
         if not sum(shard["examples"] for shard in writer.shards):
-            raise DataError("there are no training examples in what was read. Name another file, or another reader.")
-        names = [kept.name_of(part) for part in PARTS] + [CODECS]
-        names += [
-            each for each in (codec_file.arrays_path(self.folder / CODECS).name,) if (self.folder / each).is_file()
-        ]
+            raise DataError(_NONE)
+        names = [*map(kept.name_of, PARTS), CODECS, codec_file.arrays_path(Path(CODECS)).name]
+        names = [name for name in names if (self.folder / name).is_file()]
         write_index(
             Index(
                 folder=self.folder,

@@ -82,8 +82,8 @@ def encode_text(making: Making, data: Data) -> None:
     known = find_set(data.set) if data.set and not data.train else DataSet("files", ())
     if gives_examples(making.reader()):
         raise ConfigError(
-            f"reader.kind = {making.config['reader']['kind']!r} gives examples with labels, expected texts alone: of "
-            "labelled examples no corpus of one long text is made. Train from the files, or name a reader of text."
+            f"reader.kind = {making.config['reader']['kind']!r} gives more than texts, of which alone a corpus of one "
+            "long sequence is made. Train from the files themselves, or name a reader of text."
         )
     if known.fractions or not all(isinstance(each, Path) or "text" in _example(each) for each in known.train):
         raise ConfigError(
