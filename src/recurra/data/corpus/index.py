@@ -24,6 +24,8 @@ CODECS = "codecs.json"
 ENDS = "ends"
 DIGITS = 16
 """Of a checksum, the first hexadecimal ones of SHA-256."""
+LARGEST = 1 << 34
+"""Bytes of a file beside the arrays."""
 CHUNK = 1 << 24
 """Bytes that are read at once where checksums are compared."""
 _AGAIN = "Copy it again from where it was whole, or encode anew."
@@ -184,14 +186,17 @@ def _no_corpus(folder: Path) -> str:
     )
 
 
-def check_sums(index: Index) -> None:
-    """Compare all files with their checksums. Raises `DataError` for one that was changed."""
+def check_files(index: Index) -> None:
+    """Compare the files beside the arrays with their checksums. Raises `DataError` for one that was changed."""
     for name, expected in index.files.items():
-        raw = forms.read_bytes(index.folder / name, 1 << 34, DataError, _AGAIN)
+        raw = forms.read_bytes(index.folder / name, LARGEST, DataError, _AGAIN)
         if digest(raw) != expected:
             raise _changed(index.folder / name)
-    spans = [*index.spans()]
-    compare(index.folder, spans, lambda name: _changed(index.folder / name))
+
+
+def check_arrays(index: Index) -> None:
+    """Compare the arrays with their checksums. Raises `DataError` for a file that was changed."""
+    compare(index.folder, index.spans(), lambda name: _changed(index.folder / name))
 
 
 def compare(folder: Path, spans: Iterable[tuple[str, int, int, str]], error: Callable[[str], Exception]) -> None:

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from recurra import forms, storage
+from recurra.data.corpus.index import LARGEST
 from recurra.errors import DataError
 from recurra.types import Example
-
-LARGEST = 1 << 34
-"""Bytes of a file."""
 
 
 def name_of(part: str) -> str:

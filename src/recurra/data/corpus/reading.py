@@ -10,7 +10,7 @@ import numpy as np
 
 from recurra.data.codecs import file as codec_file
 from recurra.data.corpus import kept
-from recurra.data.corpus.index import CODECS, ENDS, PARTS, Index, array_name, check_sums, read_index
+from recurra.data.corpus.index import CODECS, ENDS, PARTS, Index, array_name, check_arrays, check_files, read_index
 from recurra.data.shuffled import Parts
 
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ TOGETHER = 1 << 20
 
 
 def read_corpus(folder: str | Path) -> Corpus:
-    """Open a corpus, all of whose checksums are compared. Raises `DataError` where it is not whole."""
+    """Open a corpus, whose checksums are compared. Raises `DataError` where it is not whole."""
     index = read_index(Path(folder))
-    check_sums(index)
+    check_files(index)
+    check_arrays(index)
     return Corpus(index)
 
 
@@ -31,6 +32,7 @@ def parts_of(folder: str | Path) -> Parts:
     """The examples of a corpus that are kept as they were read: all that are scored, and of training what baselines
     learn from."""
     index = read_index(Path(folder))
+    check_files(index)
     train, valid, test = (kept.read(index.folder / kept.name_of(part)) for part in PARTS)
     notes = list(index.notes)
     if index.kept < index.whole:
