@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from recurra.trials import sweep as sweep
     from recurra.workflow import backtest as backtest
     from recurra.workflow import compare as compare
+    from recurra.workflow import encode as encode
     from recurra.workflow import evaluate as evaluate
     from recurra.workflow import inspect as inspect
     from recurra.workflow import load as load
@@ -18,7 +19,19 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "__version__", "backtest", "compare", "evaluate", "inspect", "load", "predict", "sweep", "train"]
+__all__ = [
+    "Run",
+    "__version__",
+    "backtest",
+    "compare",
+    "encode",
+    "evaluate",
+    "inspect",
+    "load",
+    "predict",
+    "sweep",
+    "train",
+]
 
 _ELSEWHERE = {"Run": "recurra.runs.run", "sweep": "recurra.trials"}
 """Where public names live that are not those of recurra.workflow."""

@@ -52,6 +52,8 @@ class Data:
     """
 
     set: str | None = None
+    corpus: str | None = None
+    """The folder that `recurra encode` made, in the place of a set and of files."""
     train: tuple[str, ...] = ()
     valid: tuple[str, ...] = ()
     test: tuple[str, ...] = ()

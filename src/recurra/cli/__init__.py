@@ -15,6 +15,7 @@ from recurra.cli.backtest import backtest
 from recurra.cli.bench import bench
 from recurra.cli.cells import cells
 from recurra.cli.compare import compare
+from recurra.cli.encode import encode
 from recurra.cli.evaluate import evaluate
 from recurra.cli.export import export
 from recurra.cli.inspect import inspect
@@ -32,6 +33,7 @@ from recurra.errors import RecurraError, Stopped
 VERBS: dict[str, Callable[..., int | None]] = {
     "train": train,
     "sweep": sweep,
+    "encode": encode,
     "evaluate": evaluate,
     "backtest": backtest,
     "predict": predict,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -11,7 +12,7 @@ import numpy as np
 
 from recurra import registry
 from recurra.data.batching.layout import Layout, layout_of
-from recurra.data.codecs.contract import Codec, EncodesMany, Splits, unknown_share
+from recurra.data.codecs.contract import Codec, Counts, EncodesMany, Splits, unknown_share
 from recurra.data.codecs.file import now_called
 from recurra.errors import ConfigError, DataError, WrongSymbol
 from recurra.progress import stage, steps
@@ -130,8 +131,10 @@ class Codecs(Mapping[str, Any]):
             return example
         return {**example, "tokens": self.tokens(example)}
 
-    def fit(self, examples: Iterable[Example]) -> Self:
+    def fit(self, examples: Iterable[Example], counts: Mapping[str, Counter[str]] | None = None) -> Self:
         """Learn from the training examples; of an input of numbers from what was seen alone, where they say what was.
+
+        `counts`: what `count` found in more training examples than these, for the codecs that it counts for.
 
         Raises `DataError` for an example without a field that is learned, and for what codecs refuse to learn from.
         """
@@ -145,13 +148,7 @@ class Codecs(Mapping[str, Any]):
             for example in examples if field.learned else ():
                 if not self._values(name, example):
                     raise _missing(field.of, example, "training example")
-        values: dict[str, list[Any]] = {}
-        for name, field in self.fields.items():
-            held = values.setdefault(record_of(name, field), [])
-            measured = name == INPUT and "vectors" in self[name].forms
-            for example in examples:
-                found = self._values(name, example)
-                held += [_measured(value, example) for value in found] if measured else found
+        values = self._held(examples)
         for name, field in self.fields.items():
             numbers = "vectors" in self[name].forms and not field.optional
             if name != INPUT and numbers and not values[record_of(name, field)]:
@@ -160,10 +157,31 @@ class Codecs(Mapping[str, Any]):
                     "gives it, or leave out what reads it."
                 )
         for name, codec in self.saved.items():
-            if name in values:
+            if name in (counts or {}):
+                codec.learn((counts or {})[name])
+            elif name in values:
                 with stage(f"learning the vocabulary of {name}"):
                     codec.fit(steps(values[name], "reading", "values"))
         return self
+
+    def count(self, examples: Iterable[Example]) -> dict[str, Counter[str]]:
+        """What those codecs that learn from counts find in some of the training examples, by the name they are saved
+        under."""
+        values = self._held(list(examples))
+        return {
+            n: codec.count(values[n]) for n, codec in self.saved.items() if isinstance(codec, Counts) and n in values
+        }
+
+    def _held(self, examples: Sequence[Example]) -> dict[str, list[Any]]:
+        """All values of examples, by the name that their codec is saved under."""
+        values: dict[str, list[Any]] = {}
+        for name, field in self.fields.items():
+            held = values.setdefault(record_of(name, field), [])
+            measured = name == INPUT and "vectors" in self[name].forms
+            for example in examples:
+                found = self._values(name, example)
+                held += [_measured(value, example) for value in found] if measured else found
+        return values
 
     def encode(self, example: Example) -> dict[str, Any]:
         """`encode_all` of one example."""

@@ -102,7 +102,8 @@ def decoded(raw: bytes, name: str, encoding: str) -> str:
             f"{name}:{line}: a NUL character, expected {encoding} text. For UTF-16 text "
             "--set reader.encoding=utf-16; --set reader.encoding=latin-1 takes every byte of a binary file."
         )
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    text = text.removeprefix("\ufeff")
+    text = text.replace("\r\n", "\n") if "\r" in text else text  # which is found much faster
     if not text:
         raise DataError(f"{name}: the file is empty, expected text. Name another file.")
     return text

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from recurra.config import Data
 from recurra.data import fingerprint, shuffled, timed
+from recurra.data.corpus.reading import parts_of
 from recurra.data.files import counted
 from recurra.data.sets import Reader, Source
 from recurra.data.shuffled import Parts
@@ -23,11 +24,14 @@ def gather(data: Data, reader: Reader, cut: Cut) -> Parts:
 
     By time, a text ends where its test begins, and so does each series of numbers. Of a reader that gives examples with
     labels, the texts are joined, a line each: cut into parts as a model that labels them cuts them, by the same
-    shuffle, so that with the same fractions, or files of its own, it never sees the test of the other one.
+    shuffle, so that with the same fractions, or files of its own, it never sees the test of the other one. Of a corpus
+    they are what it keeps as it was read.
 
     Raises `ConfigError` where nothing is named, or what is named is not to be cut so; `DataError` where a file cannot
     be read or holds too little, and for pairs that are to be one text.
     """
+    if data.corpus:
+        return parts_of(data.corpus)
     if cut == "shuffle":
         return shuffled.gather(data, reader)
     if timed.gives_series(reader):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from recurra.errors import ConfigError, DataError
 from recurra.progress import steps
 from recurra.registry import construct
 from recurra.types import Example
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SEED = 0
 """Of the shuffle that parts are cut by: always the same, so that runs of all seeds are tested on the same examples."""
@@ -72,11 +75,8 @@ def gather(data: Data, reader: Reader) -> Parts:
     if known.fractions:
         raise ConfigError(f"the data set {known.name!r} is one long text, expected labelled examples. Name another.")
     notes = []
-    chosen: dict[str, Any] | None = None
-    if isinstance(reader, AutoReader) and known.reader is not None:
-        chosen = dict(known.reader)
-        if reader.gives == "sentences" and chosen["kind"] == "text":
-            chosen["kind"] = "lines"
+    chosen = reader_of(reader, known)
+    if chosen is not None:
         reader = construct("reader", chosen)
     named = {"train": data.train, "valid": data.valid, "test": data.test}
     sources = {part: [Path(path) for path in paths] or list(getattr(known, part)) for part, paths in named.items()}
@@ -93,44 +93,47 @@ def gather(data: Data, reader: Reader) -> Parts:
         grouped = data.by_group and any("group" in group[0] for group in found["train"])
         if grouped:
             found["train"] = _by_group(found["train"])
-        tagged = any("tags" in group[0] for group in found["train"])
-        hint = " Is the blank line missing that ends a sentence?" if tagged else ""
-        counts = _counts(shares, len(found["train"]), hint)
-        for part, groups in _cut(found["train"], counts, ordered, data.valid_from).items():
-            found[part] = groups
-        stories = any("story" in group[0] for group in found["train"])
-        what = "groups, each with its examples" if grouped else "stories, each with its questions" if stories else ""
-        done.append(_described(counts, what or "examples", ordered))
+        counts = counts_of(shares, len(found["train"]), any("tags" in group[0] for group in found["train"]))
+        cut, whole = rows_of(len(found["train"]), counts, ordered, data.valid_from), found["train"]
+        for part, rows in cut.items():
+            found[part] = [whole[row] for row in rows.tolist()]
+        stories = any("story" in group[0] for group in whole)
+        done.append(described(counts, what_of(grouped, stories), ordered))
     read = [example for group in found["train"] for example in group]
     train = [example for example in read if not has_empty_side(example)]
-    if len(train) < len(read):
-        notes.append(
-            f"{len(read) - len(train):,} of {counted(len(read), 'training pair')} left out, as a side is empty."
-        )
-    valid, test = ([example for group in found[part] for example in _whole(group)] for part in ("valid", "test"))
+    notes += left_out(len(read) - len(train), len(read))
+    valid, test = ([example for group in found[part] for example in whole_of(group)] for part in ("valid", "test"))
     if data.drop_repeats:
         train, valid, note = _without_repeats(train, valid, test)
         notes += [note] if note else []
     if not train:
-        empty = f", but for {counted(len(read), 'pair')} with an empty side" if read else ""
-        raise DataError(
-            f"there are no training examples in what was read{empty}. Name another file, or another reader."
-        )
+        but = f", but for {counted(len(read), 'pair')} with an empty side" if read else ""
+        raise DataError(f"there are no training examples in what was read{but}. Name another file, or another reader.")
     notes += _notes(train, {"validation": valid, "test": test})
     return Parts(train, valid, test, "; ".join(done) or "files as given", notes, fingerprint.of_examples(train), chosen)
 
 
+def reader_of(reader: Reader, known: DataSet) -> dict[str, Any] | None:
+    """The settings of a set's own reader, where the reader is to be found out; else None."""
+    if not isinstance(reader, AutoReader) or known.reader is None:
+        return None
+    chosen = dict(known.reader)
+    if reader.gives == "sentences" and chosen["kind"] == "text":
+        chosen["kind"] = "lines"
+    return chosen
+
+
 def read(sources: Iterable[Source], reader: Reader) -> list[Example]:
     """The examples of files, to be scored or labelled: of trees, the whole ones only."""
-    return [example for group in _read(sources, reader) for example in _whole(group)]
+    return [example for group in _read(sources, reader) for example in whole_of(group)]
 
 
 def _read(sources: Iterable[Source], reader: Reader) -> Iterator[list[Example]]:
     """The groups of examples in files."""
-    return _groups(steps(read_sources(sources, reader), "reading", "examples"))
+    return groups_of(steps(read_sources(sources, reader), "reading", "examples"))
 
 
-def _groups(examples: Iterable[Example]) -> Iterator[list[Example]]:
+def groups_of(examples: Iterable[Example]) -> Iterator[list[Example]]:
     """An example, and with it the phrases inside of it that follow, or the other questions of its story."""
     group: list[Example] = []
     for example in examples:
@@ -159,32 +162,42 @@ def _without_repeats(
 ) -> tuple[list[Example], list[Example], str]:
     """Training examples that are in no other part, validation examples that are not in the test, and what was left out;
     white space apart. The test stays as it is."""
-    tested = {_unspaced(example) for example in test}
-    kept = [example for example in valid if _unspaced(example) not in tested]
-    known = tested | {_unspaced(example) for example in valid}
-    learnt = [example for example in train if _unspaced(example) not in known]
-    left_out = {"training": len(train) - len(learnt), "validation": len(valid) - len(kept)}
-    done = " and ".join(counted(count, f"{part} example") for part, count in left_out.items() if count)
-    return learnt, kept, f"{done} left out, whose very text is in a later part, too." if done else ""
+    tested = {unspaced(example) for example in test}
+    kept = [example for example in valid if unspaced(example) not in tested]
+    known = tested | {unspaced(example) for example in valid}
+    learnt = [example for example in train if unspaced(example) not in known]
+    return learnt, kept, dropped(len(train) - len(learnt), len(valid) - len(kept))
 
 
-def _unspaced(example: Example) -> str:
-    return "".join("".join(_content(example)).split())
+def dropped(train: int, valid: int) -> str:
+    """A sentence about examples that were left out as repeats; "" where none was."""
+    counts = {"training": train, "validation": valid}
+    done = " and ".join(counted(count, f"{part} example") for part, count in counts.items() if count)
+    return f"{done} left out, whose very text is in a later part, too." if done else ""
 
 
-def _whole(group: Iterable[Example]) -> list[Example]:
+def unspaced(example: Example) -> str:
+    """What a model is given of an example, without white space."""
+    return "".join("".join(content_of(example)).split())
+
+
+def whole_of(group: Iterable[Example]) -> list[Example]:
     """A group without phrases from inside of a tree."""
     return [example for example in group if example.get("phrase") != "inner"]
 
 
-def _counts(shares: Mapping[str, float], total: int, hint: str) -> dict[str, int]:
-    """How many of `total` examples each part gets; `hint` is added where they are too few."""
+def counts_of(shares: Mapping[str, float], total: int, tagged: bool, most: int | None = None) -> dict[str, int]:
+    """How many of `total` examples each part gets, of those that are scored `most` at most. Raises `DataError` where
+    they are too few, with a hint where they are `tagged`."""
     for part, share in shares.items():
         if share < 0 or sum(shares.values()) >= 1:
             raise ConfigError(
                 f"data.{part}_fraction = {share:g}, expected 0 or more, and less than 1 together with the other one."
             )
+    hint = " Is the blank line missing that ends a sentence?" if tagged else ""
     counts = {part: max(1, round(share * total)) for part, share in shares.items() if share}
+    if most is not None:
+        counts = {part: min(count, most) for part, count in counts.items()}
     left = total - sum(counts.values())
     if left < 1:
         raise DataError(
@@ -194,21 +207,30 @@ def _counts(shares: Mapping[str, float], total: int, hint: str) -> dict[str, int
     return {"train": left, **counts}
 
 
-def _cut(
-    groups: Sequence[list[Example]], counts: Mapping[str, int], ordered: bool, valid_from: str
-) -> dict[str, list[list[Example]]]:
-    """As many of the examples as each part gets, in their order: chosen by a shuffle, or those that follow each other
-    where they are ordered."""
-    rows = np.arange(len(groups)) if ordered else np.random.default_rng(SEED).permutation(len(groups))
+def rows_of(total: int, counts: Mapping[str, int], ordered: bool, valid_from: str) -> dict[str, NDArray[np.int64]]:
+    """Which of so many examples each part gets, rising: chosen by a shuffle, or those that follow each other where they
+    are ordered."""
+    rows = np.arange(total) if ordered else np.random.default_rng(SEED).permutation(total)
     names = [*counts]
     if ordered:
         names.sort(key=(("valid", "train", "test") if valid_from == "start" else ("train", "valid", "test")).index)
     ends = np.cumsum([counts[name] for name in names])[:-1]
     chosen = zip(names, np.split(rows, ends), strict=True)
-    return {part: [groups[row] for row in np.sort(mine).tolist()] for part, mine in chosen}
+    return {part: np.sort(mine) for part, mine in chosen}
 
 
-def _described(counts: Mapping[str, int], what: str, ordered: bool) -> str:
+def what_of(grouped: bool, stories: bool) -> str:
+    """What is cut into parts."""
+    what = "stories, each with its questions" if stories else "examples"
+    return "groups, each with its examples" if grouped else what
+
+
+def left_out(count: int, total: int) -> list[str]:
+    """A sentence about pairs that no training has, where there are any."""
+    return [f"{count:,} of {counted(total, 'training pair')} left out, as a side is empty."] if count else []
+
+
+def described(counts: Mapping[str, int], what: str, ordered: bool) -> str:
     total = sum(counts.values())
     parts = ", ".join(f"{part} {count:,} ({count / total:.1%})" for part, count in counts.items())
     return f"cut {total:,} {what}, {'in their order' if ordered else f'shuffled with seed {SEED}'}, into {parts}"
@@ -217,18 +239,23 @@ def _described(counts: Mapping[str, int], what: str, ordered: bool) -> str:
 def _notes(train: Sequence[Example], others: Mapping[str, Sequence[Example]]) -> list[str]:
     """What scores must be read with: sequences that were seen in training already, and those that hold nothing."""
     notes = []
-    seen = {_content(example) for example in train}
+    seen = {content_of(example) for example in train}
     for part, examples in others.items():
-        again = sum(_content(example) in seen for example in examples)
-        if again:
-            notes.append(
-                f"{again:,} of {len(examples):,} {part} examples ({again / len(examples):.1%}) have the very "
-                f"{_called(train[0])} of a training example."
-            )
-    empty = sum(not any(_content(example)) for example in train)
-    if empty:
-        notes.append(f"{counted(empty, 'training example')} {'is' if empty == 1 else 'are'} empty.")
-    return notes
+        notes += repeated(part, sum(content_of(example) in seen for example in examples), len(examples), train[0])
+    return notes + empty(sum(not any(content_of(example)) for example in train))
+
+
+def empty(count: int) -> list[str]:
+    """A sentence about training examples that hold nothing, where there are any."""
+    return [f"{counted(count, 'training example')} {'is' if count == 1 else 'are'} empty."] if count else []
+
+
+def repeated(part: str, again: int, total: int, example: Example) -> list[str]:
+    """A sentence about scored examples that were seen in training, where there are any; they are like `example`."""
+    if not again:
+        return []
+    share = f"{again:,} of {total:,} {part} examples ({again / total:.1%})"
+    return [f"{share} have the very {_called(example)} of a training example."]
 
 
 def _called(example: Example) -> str:
@@ -237,7 +264,7 @@ def _called(example: Example) -> str:
     return "sound" if any(isinstance(value, Sound) for value in example.values()) else "numbers"
 
 
-def _content(example: Example) -> tuple[str, ...]:
+def content_of(example: Example) -> tuple[str, ...]:
     """What a model is given of an example: its source, tokens or text; of arrays, their fingerprints."""
     if "source" in example:
         source = source_of(example)

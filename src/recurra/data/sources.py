@@ -20,6 +20,8 @@ def check_files(paths: Iterable[str | Path], folders: bool = False) -> None:
 
 def check_sources(data: Data, folders: bool = False) -> None:
     """Raise `ConfigError` where no training data or an unknown set is named, `DataError` for a path that is no file."""
+    if data.corpus:
+        return  # which holds all of them
     if data.set:
         check_set(data.set)
     elif not data.train:

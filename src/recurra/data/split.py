@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -25,12 +25,7 @@ class Cut:
         return iter(self.parts)
 
     def __str__(self) -> str:
-        total = sum(map(len, self.parts))
-        shares = [
-            f"{name} {len(part):,} ({len(part) / total:.1%})" for name, part in zip(self.names, self.parts, strict=True)
-        ]
-        where = ", ".join(dict.fromkeys(self.where))
-        return f"cut {total:,} characters, in their order, into {', '.join(shares)}; cut {where}"
+        return described(dict(zip(self.names, map(len, self.parts), strict=True)), self.where)
 
 
 def cut(text: str, fractions: Sequence[float], *, names: Sequence[str] | None = None, exact: bool = False) -> Cut:
@@ -42,11 +37,7 @@ def cut(text: str, fractions: Sequence[float], *, names: Sequence[str] | None = 
 
     Raises `ConfigError` for fractions that are not positive or do not sum to one, `DataError` for a text too short.
     """
-    if min(fractions, default=0) <= 0 or not math.isclose(math.fsum(fractions), 1):
-        raise ConfigError(
-            f"a text cannot be cut by the fractions {_listed(fractions)}: expected positive numbers that sum to 1. "
-            "Change data.valid_fraction and data.test_fraction."
-        )
+    check_fractions(fractions)
     called = tuple(names or _NAMES.get(len(fractions)) or (f"part {k + 1}" for k in range(len(fractions))))
     places, where = [0], []
     for k in range(1, len(fractions)):
@@ -59,11 +50,32 @@ def cut(text: str, fractions: Sequence[float], *, names: Sequence[str] | None = 
     places.append(len(text))
     parts = tuple(text[a:b] for a, b in pairwise(places))
     if not all(parts):
-        raise DataError(
-            f"a text of {len(text):,} characters is too short to be cut into {', '.join(called)} by the fractions "
-            f"{_listed(fractions)}. Use a longer text, or name files with --valid and --test."
-        )
+        raise too_short(len(text), called, fractions)
     return Cut(called, parts, tuple(where))
+
+
+def described(counts: Mapping[str, int], where: Sequence[str]) -> str:
+    """What was cut: how many characters each part has, and where they were cut."""
+    total = sum(counts.values())
+    shares = [f"{name} {count:,} ({count / total:.1%})" for name, count in counts.items()]
+    return f"cut {total:,} characters, in their order, into {', '.join(shares)}; cut {', '.join(dict.fromkeys(where))}"
+
+
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Raise `ConfigError` for fractions that are not positive or do not sum to one."""
+    if min(fractions, default=0) <= 0 or not math.isclose(math.fsum(fractions), 1):
+        raise ConfigError(
+            f"a text cannot be cut by the fractions {_listed(fractions)}: expected positive numbers that sum to 1. "
+            "Change data.valid_fraction and data.test_fraction."
+        )
+
+
+def too_short(total: int, names: Sequence[str], fractions: Sequence[float]) -> DataError:
+    """The error about a text of so many characters of which a part would be empty."""
+    return DataError(
+        f"a text of {total:,} characters is too short to be cut into {', '.join(names)} by the fractions "
+        f"{_listed(fractions)}. Use a longer text, or name files with --valid and --test."
+    )
 
 
 def _listed(fractions: Sequence[float]) -> str:

@@ -47,7 +47,7 @@ def gather_text(data: Data, reader: Reader) -> Parts:
     done = [f"{known.name}: {known.split}"] if known.split else []
     if known.fractions and not test:
         train, test = cut(train, known.fractions, exact=True)
-    wanted = _shares(data, bool(valid), bool(test or known.split))
+    wanted = shares_of(data, bool(valid), bool(test or known.split))
     if len(wanted) > 1:
         parts = cut(train, list(wanted.values()), names=list(wanted))
         texts = dict(zip(parts.names, parts.parts, strict=True))
@@ -73,7 +73,7 @@ def gather_series(data: Data, reader: Any) -> Parts:
     if (data.continues or known.continues) and data.context:
         found["test"] = _joined(found["train"], found["test"], reader.fields, data.context)
         done.append(f"the test begins with the last {data.context:,} steps of training, which are looked back on alone")
-    wanted: Mapping[str, float] = _shares(data, bool(found["valid"]), bool(found["test"] or known.split))
+    wanted: Mapping[str, float] = shares_of(data, bool(found["valid"]), bool(found["test"] or known.split))
     if known.steps:
         wanted = dict(zip(PARTS, known.steps, strict=True))
     if len(wanted) > 1:
@@ -118,11 +118,11 @@ def part_of(text: str) -> list[Example]:
 
 def read_text(sources: Iterable[Source], reader: Reader) -> str:
     """The texts of files or examples, one after the other, each ended by a line end."""
-    *before, last = [_text(example) for example in steps(read_sources(sources, reader), "reading", "texts")] or [""]
+    *before, last = [text_in(example) for example in steps(read_sources(sources, reader), "reading", "texts")] or [""]
     return "".join(text if text.endswith("\n") else text + "\n" for text in before) + last
 
 
-def _shares(data: Data, valid: bool, test: bool) -> dict[str, float]:
+def shares_of(data: Data, valid: bool, test: bool) -> dict[str, float]:
     """The share of each part in the training data, in their order; of parts that are not there yet."""
     fractions = {"valid": 0.0 if valid else data.valid_fraction, "test": 0.0 if test else data.test_fraction}
     for name, (there, fixed) in {"valid": (valid, data.valid_steps), "test": (test, data.test_steps)}.items():
@@ -235,7 +235,8 @@ def _steps(example: Example, fields: Mapping[str, str]) -> int:
     return next(iter(lengths.values()), 0)
 
 
-def _text(example: Example) -> str:
+def text_in(example: Example) -> str:
+    """The text of an example. Raises `DataError` for one without."""
     if "text" not in example:
         raise DataError(
             f"{example.get('place', 'an example')}: no text in this example, only "

@@ -34,6 +34,8 @@ _BUSY = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK)
 def locked(folder: Path, say: Callable[[str], None] = lambda sentence: None, doing: str = "trained") -> Iterator[None]:
     """Inside, no other training writes in the folder, which is made where it is missing and taken away if left empty.
 
+    `doing`: what is done in it, where that is no training.
+
     Raises `CheckpointError` for a folder that cannot be written to, and where another training holds it, saying which.
     Where the system has no locks, `say` is told.
     """

@@ -72,6 +72,28 @@ def train(
     return execute(plan, progress=watch, no_test=no_test, baseline=baseline)
 
 
+def encode(
+    recipe: str | Path,
+    *files: str | Path,
+    out: str | Path,
+    valid: Iterable[str | Path] = (),
+    test: Iterable[str | Path] = (),
+    settings: Mapping[str, Any] | None = None,
+    plugins: Iterable[str | Path] = (),
+    processes: int | None = None,
+) -> Path:
+    """Encode files into the new folder `out`, a corpus, that trainings read where it lies; gives the folder.
+
+    `recurra.train("char-lm", settings={"data.corpus": "corpus"})` trains from it. One that was begun and stopped goes
+    on. `processes` read and encode, one a core if not said. Raises a `RecurraError` for whatever is wrong with recipe,
+    settings, files or folder.
+    """
+    plan = make_plan(recipe, files, out=out, valid=valid, test=test, settings=settings, plugins=plugins)
+    from recurra.workflow.encoding.encode import execute
+
+    return execute(plan, processes=processes).folder
+
+
 def load(run: str | Path, plugins: Iterable[str | Path] = (), device: str = "auto") -> Run:
     """The trained model in the folder `run`, with the plugins it was trained with; or what `export` made of one, by
     its folder or its `model.onnx`, which runs on the CPU.

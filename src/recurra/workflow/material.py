@@ -17,6 +17,7 @@ from recurra.asking.answering import Questions, answer, questions, said
 from recurra.asking.stopped import Stopped
 from recurra.config import Config, Data
 from recurra.data.codecs.contract import Opens, Varies
+from recurra.data.corpus.reading import read_corpus
 from recurra.data.fields import Codecs
 from recurra.data.files import counted
 from recurra.data.parts import gather
@@ -43,6 +44,7 @@ from recurra.tasks.writing import Starts
 from recurra.training.evaluation import Batches, Validation, evaluate
 from recurra.training.group import Alone, Group
 from recurra.types import GAPS, Batch, Example
+from recurra.workflow import from_corpus
 from recurra.workflow.doubts import (
     against_the_columns,
     check_fields,
@@ -104,23 +106,33 @@ class Material:
             self.config["task"] |= settled
             task = registry.construct("task", self.config["task"])
         self._task = task
-        self.codecs = make_codecs(self.config, embedder, task, known)
+        corpus = read_corpus(data.corpus) if data.corpus else None
+        learned = known if corpus is None or known is not None else corpus.codecs()
+        self.codecs = make_codecs(self.config, embedder, task, learned)
+        if corpus is not None:
+            from_corpus.check_fields(corpus.index, self.codecs)
         prepared = {part: self._prepare(part) for part in ("train", "valid")}
         self._examples = {part: len(each) for part, each in prepared.items()}
         if known is None:
-            self.codecs.fit(prepared["train"])
+            if corpus is None:
+                self.codecs.fit(prepared["train"])
             if hasattr(self.codecs["input"], "extend") and (symbols := symbols_of(config)):
                 self.codecs["input"].extend(symbols)
-        learned = [note for codec in self.codecs.saved.values() for note in getattr(codec, "notes", ())]
-        self._notes += dict.fromkeys(learned)
+        self._notes += dict.fromkeys(note for each in self.codecs.saved.values() for note in getattr(each, "notes", ()))
         self._notes += unseen(prepared["valid"], self.codecs)
         self._notes += doubts(prepared["train"], task.fields)
         self._notes += against_the_columns(prepared["train"], self.codecs)
         self._valid = self._judged(prepared["valid"])
-        self._encoded = {
+        self._encoded: dict[str, Sequence[Mapping[str, Any]]] = {
             "train": self.codecs.encode_all(varied(one_each(prepared["train"], task.fields), self.codecs)),
             "valid": self.codecs.encode_all(prepared["valid"]),
         }
+        self._known = self._encoded["train"]  # what statistics are taken from: of a corpus what it keeps
+        self._sizes: dict[str, Any] | None = None
+        if corpus is not None:
+            self._encoded["train"] = corpus.train()
+            self._sizes = dict(corpus.index.sizes)
+            self._examples["train"] = corpus.index.whole
         self._validated, self._judge = self._encoded["valid"], self._valid
         self._questions: Questions | None = None
         self._note_left_out(self.train(0, 0))  # what is too short for its streams is refused before there is a run
@@ -131,17 +143,17 @@ class Material:
         if vectors is not None:
             model.embedder.adopt(torch.from_numpy(vectors))
         if isinstance(model.task, Adapts):
-            model.task.adapt(self._encoded["train"])
+            model.task.adapt(self._known)
         if isinstance(model.task, ChecksExamples):
-            for encoded in self._encoded.values():
+            for encoded in (self._known, self._encoded["valid"]):
                 model.task.check_examples(encoded)
 
     def begin(self, model: Model) -> str:
         """Let a fresh model's task begin at what statistics say; gives a sentence about it, or nothing."""
         with stage("beginning from statistics"):
             if isinstance(model.task, BeginsWith):
-                return model.task.begin_with(model.embedder, model.core, self._encoded["train"])
-            return model.task.begin_from(self._encoded["train"]) if isinstance(model.task, Begins) else ""
+                return model.task.begin_with(model.embedder, model.core, self._known)
+            return model.task.begin_from(self._known) if isinstance(model.task, Begins) else ""
 
     def train(self, epoch: int, seed: int) -> Batches:
         """The batches of an epoch."""
@@ -271,11 +283,16 @@ class Material:
     def input_ids(self) -> list[NDArray[np.int64]]:
         """The numbers of the training examples' symbols, without end marks."""
         end = -1 if self.codecs.fields["input"].ended else None
-        return [each["input"][:end] for each in self._encoded["train"]]
+        return [each["input"][:end] for each in self._known]
 
     def facts(self) -> dict[str, Any]:
         """What the report knows of the data before training."""
-        held = {part: sizes(self.codecs, each, self._batching.in_pieces) for part, each in self._encoded.items()}
+        held = {
+            part: self._sizes
+            if part == "train" and self._sizes is not None
+            else sizes(self.codecs, each, self._batching.in_pieces)
+            for part, each in self._encoded.items()
+        }
         found: dict[str, Any] = {key: {part: of[key] for part, of in held.items()} for key in held["train"]}
         coverage = getattr(self.codecs["input"], "coverage", None)
         if "examples" in found:

@@ -18,9 +18,10 @@ from recurra.data.sources import check_files, check_sources
 from recurra.errors import CheckpointError, ConfigError, UnknownName, did_you_mean
 from recurra.export import export_folder
 from recurra.training.settings import Training
-from recurra.workflow import start
+from recurra.workflow import from_corpus, start
 
 MAY_CHANGE = {f"training.{key}" for key in ("epochs", "max_minutes", "patience", "threads", "device", "log_every")}
+MAY_CHANGE |= {"data.corpus"}
 """Settings a run may be resumed with other values of: how far, how long and where, never what."""
 
 FITTED = ("batching", "embedder", "core", "task", "training")
@@ -108,6 +109,7 @@ def make_plan(
         raise ConfigError("--fit-budget fits the settings to --max-minutes, which is not set. Add it: --max-minutes 5")
     config = _with_start(config, settings or {}, out if resume else None)
     folders = config["reader"]["kind"] != "text"
+    config = from_corpus.adopt(config, settings or {})
     check_files((*files, *valid, *test), folders)  # as they were written; the config has whole paths
     check_sources(Data(**signatures.checked(Data, config.get("data", {}), where="data")), folders)
     _check_set(config)

@@ -50,7 +50,9 @@ def test_a_folder_of_aligned_files(tmp_path: Path) -> None:
 
 NAMED = {
     *(
+        "arrow",
         "auto",
+        "symbol-ids",
         "digit-crops",
         "digit-strings",
         "idx",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 
-from recurra.data.batching.layout import Encoded, Layout, laid
+from recurra.data.batching.layout import Encoded, HasLengths, Layout, laid, lengths_of
 from recurra.data.batching.shares import share_of
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
@@ -31,7 +33,7 @@ class BucketEpoch:
 
     encoded: Sequence[Encoded]
     layouts: Mapping[str, Layout]
-    order: list[list[int]]
+    order: Sequence[list[int]]
     longest: int | None
     """Steps after which a sequence is cut; None: nowhere."""
     cut: int
@@ -63,6 +65,39 @@ class BucketEpoch:
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[k] for k in range(len(self)))
+
+
+class Batched(Sequence[list[int]]):
+    """The rows of many batches, in no more memory than their numbers take."""
+
+    def __init__(self) -> None:
+        self._rows: list[NDArray[np.uint32]] = []
+        self._ends: list[NDArray[np.uint32]] = []
+        self._counts = [0]
+
+    def add(self, rows: NDArray[np.int64], batches: Sequence[Sequence[int]]) -> None:
+        """More batches, of places in `rows`, behind the others."""
+        if batches:
+            places = np.fromiter(chain.from_iterable(batches), np.int64)
+            self._rows.append(rows[places].astype(np.uint32))
+            self._ends.append(np.cumsum([0, *map(len, batches)]).astype(np.uint32))
+            self._counts.append(self._counts[-1] + len(batches))
+
+    def __len__(self) -> int:
+        return self._counts[-1]
+
+    @overload
+    def __getitem__(self, k: int) -> list[int]: ...
+    @overload
+    def __getitem__(self, k: slice) -> list[list[int]]: ...
+    def __getitem__(self, k: int | slice) -> Any:
+        if isinstance(k, slice):
+            return [self[each] for each in range(*k.indices(len(self)))]
+        k = range(len(self))[k]
+        part = bisect_right(self._counts, k) - 1
+        first, end = self._ends[part][k - self._counts[part] :][:2]
+        found: list[int] = self._rows[part][first:end].tolist()
+        return found
 
 
 @part("batching", "buckets")
@@ -122,21 +157,21 @@ class Buckets:
         Raises `DataError` for a sequence longer than `longest`, and where all pairs are; `ConfigError` for pairs that
         are to be cut.
         """
-        lengths = np.array([len(example["input"]) for example in encoded], np.int64)
+        lengths = lengths_of(encoded, "input")
         own = [name for name, each in layouts.items() if each.ragged and not each.along and each.lays is None]
-        targets = np.zeros(len(encoded), np.int64)
+        targets = np.zeros_like(lengths)
         for name in own:
-            targets = np.maximum(targets, np.array([len(example.get(name, ())) for example in encoded], np.int64))
+            targets = np.maximum(targets, lengths_of(encoded, name))
         if whole:
             rows = np.lexsort((targets, lengths))
             return BucketEpoch(encoded, layouts, self._cut(rows, np.maximum(lengths, targets)), None, 0)
         if targets.any():
-            return self._pairs(encoded, layouts, lengths, targets, np.random.default_rng([seed, epoch]))
+            return self._pairs(encoded, layouts, lengths, targets, [seed, epoch])
         long = np.flatnonzero(lengths > self.longest)
         if len(long) and not self.cut_long:
             raise self._too_long(encoded[long[0]])
         lengths = np.minimum(lengths, self.longest)
-        order = self._order(np.arange(len(lengths)), lengths, targets, np.random.default_rng([seed, epoch]))
+        order = self._shuffled(encoded, None, lengths, targets, [seed, epoch])
         return BucketEpoch(encoded, layouts, order, self.longest, len(long))
 
     def _pairs(
@@ -145,7 +180,7 @@ class Buckets:
         layouts: Mapping[str, Layout],
         lengths: NDArray[np.int64],
         targets: NDArray[np.int64],
-        random: np.random.Generator,
+        seeds: list[int],
     ) -> BucketEpoch:
         """One pass over pairs for training."""
         if self.cut_long:
@@ -153,14 +188,35 @@ class Buckets:
                 "batching.cut_long is for sequences with labels; of a pair nothing is cut, and one that is too long is "
                 "left out and counted. Leave it away, or raise batching.longest."
             )
-        kept = np.flatnonzero(np.maximum(lengths, targets) <= self.longest)
-        if not len(kept):
+        kept = np.maximum(lengths, targets) <= self.longest
+        if not kept.any():
             raise DataError(
                 f"{encoded[0]['place']}: this pair and all others have a side of more than {self.longest:,} tokens, "
                 f"their end counted. Let longer ones in: --set batching.longest={int(max(lengths[0], targets[0]))}"
             )
-        order = self._order(kept, lengths, targets, random)
-        return BucketEpoch(encoded, layouts, order, None, 0, len(encoded) - len(kept))
+        order = self._shuffled(encoded, kept, lengths, targets, seeds)
+        return BucketEpoch(encoded, layouts, order, None, 0, len(encoded) - int(kept.sum()))
+
+    def _shuffled(
+        self,
+        encoded: Sequence[Encoded],
+        kept: NDArray[np.bool_] | None,
+        lengths: NDArray[np.int64],
+        targets: NDArray[np.int64],
+        seeds: list[int],
+    ) -> Sequence[list[int]]:
+        """The rows that are kept, None: all, in batches; of examples that lie in files those of some shards at a
+        time."""
+        random = np.random.default_rng(seeds)
+        if not isinstance(encoded, HasLengths) or not self.shuffle:
+            rows = np.arange(len(lengths)) if kept is None else np.flatnonzero(kept)
+            return self._order(rows, lengths, targets, random)
+        shards = np.random.default_rng([*seeds, 1])
+        batches = Batched()
+        for rows in encoded.drawn(shards):
+            rows = rows if kept is None else rows[kept[rows]]
+            batches.add(rows, self._order(np.arange(len(rows)), lengths[rows], targets[rows], random))
+        return batches
 
     def _order(
         self,

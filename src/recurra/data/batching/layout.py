@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 
 Encoded = Mapping[str, Any]
 """An example in arrays, by field; "place" says where it comes from, for messages."""
+
+
+@runtime_checkable
+class HasLengths(Protocol):
+    """Encoded examples that know how long their arrays are, and which of them are shuffled together."""
+
+    def lengths(self, field: str) -> NDArray[Any]:
+        """Of the arrays of a field, 0 where there is none."""
+
+    def drawn(self, random: np.random.Generator) -> Iterable[NDArray[np.int64]]:
+        """All rows, as many as are shuffled together at a time."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +74,7 @@ def laid(
     with different fields.
     """
     for encoded in chosen[1:]:
-        if encoded.keys() != chosen[0].keys():
-            raise _unlike(chosen[0], encoded)
+        check_alike(chosen[0], encoded)
     held = {name: layout for name, layout in layouts.items() if name in chosen[0]}
     lengths = np.array([len(encoded["input"][:longest]) for encoded in chosen])
     T = max(1, int(lengths.max()))
@@ -104,6 +114,19 @@ def long_arrays(encoded: Sequence[Encoded], layouts: Mapping[str, Layout]) -> di
     names = [name for name, layout in layouts.items() if layout.along and layout.lays is None]
     held = {name: [each[name] for each in encoded] for name in names if all(name in each for each in encoded)}
     return {name: arrays[0] if len(arrays) == 1 else np.concatenate(arrays) for name, arrays in held.items()}
+
+
+def check_alike(one: Encoded, other: Encoded) -> None:
+    """Raise `DataError` for examples with different fields."""
+    if one.keys() != other.keys():
+        raise _unlike(one, other)
+
+
+def lengths_of(encoded: Sequence[Encoded], field: str) -> NDArray[Any]:
+    """How long the arrays of a field are, 0 where there is none; of examples that lie in files without reading them."""
+    if isinstance(encoded, HasLengths):
+        return encoded.lengths(field)
+    return np.array([len(each.get(field, ())) for each in encoded], np.int64)
 
 
 def _unlike(one: Encoded, other: Encoded) -> DataError:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 UNKNOWN_CHARACTER = "\ufffd"
+MANY = 10_000
+"""Characters of a text that are counted as numbers."""
+BLOCK = 1 << 16
+"""Characters that are counted or encoded at once: what a processor's cache holds."""
 
 
 @part("codec", "character")
@@ -49,9 +53,26 @@ class Character:
         return len(self)
 
     def fit(self, values: Iterable[str]) -> Self:
+        return self.learn(self.count(values))
+
+    def count(self, values: Iterable[str]) -> Counter[str]:
+        """How often each character is."""
         counts: Counter[str] = Counter()
         for text in values:
-            counts.update(text)
+            if len(text) < MANY:
+                counts.update(text)
+                continue
+            found = np.zeros(0, np.int64)
+            for begin in range(0, len(text), BLOCK):
+                some = np.bincount(_code_points(text[begin : begin + BLOCK]), minlength=len(found))
+                some[: len(found)] += found
+                found = some
+            codes = np.flatnonzero(found)
+            counts.update(dict(zip(map(chr, codes.tolist()), found[codes].tolist(), strict=True)))
+        return counts
+
+    def learn(self, counts: Counter[str]) -> Self:
+        """Take the characters of counts."""
         self.folds = all_lower(counts)
         kept = [c for c, n in counts.items() if n >= self.min_count and c != UNKNOWN_CHARACTER]
         check_distinct("character", list(counts), len(kept) + (len(kept) < len(counts)))
@@ -70,7 +91,11 @@ class Character:
 
     def encode(self, value: str) -> NDArray[np.int64]:
         value = folded(value) if self.folds else value
-        return self._numbers[np.minimum(_code_points(value), len(self._numbers) - 1)]
+        found = np.empty(len(value), np.int64)
+        for begin in range(0, len(value), BLOCK):
+            some = value[begin : begin + BLOCK]
+            np.take(self._numbers, _code_points(some), out=found[begin : begin + len(some)], mode="clip")
+        return found
 
     def written(self, value: str) -> list[str]:
         """The characters of a text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
@@ -178,6 +179,18 @@ class EncodesMany(Protocol):
 
 
 @runtime_checkable
+class Counts(Protocol):
+    """A codec that learns from how often things are, which is counted apart, by several processes, and added up:
+    `fit(values)` is `learn(count(values))`."""
+
+    def count(self, values: Iterable[Any]) -> Counter[str]:
+        """How often each thing is in values of the training data."""
+
+    def learn(self, counts: Counter[str]) -> Self:
+        """Learn from the sum of all counts. Raises `DataError` as `fit` does."""
+
+
+@runtime_checkable
 class Opens(Protocol):
     """A codec whose values are the contents of files: recordings, pictures."""
 
@@ -272,8 +285,11 @@ def checked_ids(ids: ArrayLike, size: int) -> NDArray[np.int64]:
 
 def unknown_share(codec: Any, arrays: Iterable[ArrayLike]) -> float:
     """The share, 0 to 1, of symbols that are the unknown one."""
-    ids = np.concatenate([np.zeros(0, np.int64), *(np.asarray(array).reshape(-1) for array in arrays)])
-    return float((ids == codec.unknown).mean()) if ids.size and codec.unknown is not None else 0.0
+    if codec.unknown is None:
+        return 0.0
+    found = [(np.count_nonzero(ids == codec.unknown), ids.size) for ids in map(np.asarray, arrays)]
+    total = sum(size for _, size in found)
+    return sum(count for count, _ in found) / total if total else 0.0
 
 
 def forms_of(kind: str) -> tuple[str, ...]:

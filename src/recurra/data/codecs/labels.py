@@ -69,9 +69,17 @@ class Labels:
 
     def fit(self, values: Iterable[Any]) -> Self:
         """Take the names. Raises `DataError` where there is none, and for a single one where one must be chosen."""
+        return self.learn(self.count(values))
+
+    def count(self, values: Iterable[Any]) -> Counter[str]:
+        """How often each name is."""
         counts: Counter[str] = Counter()
         for value in values:
             counts.update([value] if self.kind == "label" else value)
+        return counts
+
+    def learn(self, counts: Counter[str]) -> Self:
+        """Take the names of counts."""
         if not counts:
             raise DataError("the training examples hold no label. Are they labelled, and is the right field read?")
         if len(counts) < 2 and self.kind != "label-set":

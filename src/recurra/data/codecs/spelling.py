@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -55,14 +56,21 @@ class Spelling:
 
     def fit(self, values: Iterable[Sequence[str]]) -> Self:
         """Take the characters. Raises `DataError` for fewer than two."""
-        words = ["".join(tokens) for tokens in values]
-        found = set().union(*words)
+        return self.learn(self.count(values))
+
+    def count(self, values: Iterable[Sequence[str]]) -> Counter[str]:
+        """How often each character is."""
+        return self._characters.count("".join(tokens) for tokens in values)
+
+    def learn(self, counts: Counter[str]) -> Self:
+        """Take the characters of counts."""
+        found = {*counts}
         if len(found) < 2:
             raise DataError(
                 f"the training examples are written with {f'one character, {min(found)!r}' if found else 'none'}: no "
                 "spelling to learn from. Is the right column read? If so: --set embedder.spelling=none"
             )
-        self._characters.fit(words)
+        self._characters.learn(counts)
         self._spelled.clear()
         return self
 

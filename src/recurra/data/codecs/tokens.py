@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Text = str | Sequence[str]
 """A text, or its tokens."""
+TEXTS = "\n\n"
+"""What no token is."""
 
 
 @part("codec", "tokens")
@@ -115,13 +117,30 @@ class Tokens:
 
     def fit(self, values: Iterable[Text]) -> Self:
         """Take the symbols from texts, split or not. Raises `DataError` where all would be unknown."""
-        values, self.joined = list(values), None
-        tokens = Counter(token for value in values for token in self.tokens(value))
+        return self.learn(self.count(values))
+
+    def count(self, values: Iterable[Text]) -> Counter[str]:
+        """How often each token is, and under `TEXTS` how many values are texts that are not split."""
+        tokens: Counter[str] = Counter()
+        self.joined = None
+        for value in values:
+            tokens.update(self.tokens(value))
+            if isinstance(value, str):
+                tokens[TEXTS] += 1
+        return tokens
+
+    def learn(self, counts: Counter[str]) -> Self:
+        """Take the tokens of counts."""
+        self.joined = None
+        given = not counts[TEXTS]
+        return self._learn(Counter({token: count for token, count in counts.items() if token != TEXTS}), given)
+
+    def _learn(self, tokens: Counter[str], given: bool) -> Self:
+        """Take tokens, that were `given` so or found in texts."""
         self.folds = all_lower(tokens)
         counts: Counter[str] = Counter()
         for token, count in tokens.items():
             counts[self._keys([token])[0]] += count
-        given = not any(isinstance(value, str) for value in values)
         self.joined = joined_marks(counts) if self.split == "space" and given else None
         marked = counts.pop(UNKNOWN_WORD, 0)
         ordered = sorted(counts, key=lambda token: (-counts[token], token))

@@ -86,10 +86,18 @@ class Word:
         return len(self)
 
     def fit(self, values: Iterable[str]) -> Self:
+        return self.learn(self.count(values))
+
+    def count(self, values: Iterable[str]) -> Counter[str]:
+        """How often each word is, and a line end."""
         counts: Counter[str] = Counter()
         self.folds = False
         for text in values:
             counts.update(self._words(text))
+        return counts
+
+    def learn(self, counts: Counter[str]) -> Self:
+        """Take the words of counts."""
         self.folds = not self.lower and all_lower(word for word in counts if word != self.end_of_line)
         always = {UNKNOWN_WORD: counts[UNKNOWN_WORD], self.end_of_line: counts[self.end_of_line]}
         words = sorted((w for w in counts if w not in always), key=lambda w: (-counts[w], w))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from recurra.data.files import check_encoding, counted, head_lines, read_lines, shortened, some
 from recurra.data.numbers import number_in
+from recurra.data.pieces import cut_at_lines, ends_lines, lines_of, named
 from recurra.data.sample import Sample
 from recurra.errors import DataError
 from recurra.registry import part
@@ -60,17 +61,26 @@ class JsonLinesReader:
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The examples of the files, in the order given."""
         for path in map(Path, paths):
-            yield from some(self._examples(path), path, "a JSON object a line")
+            lines = read_lines(path, self.encoding)
+            yield from some(self._examples(lines, str(path)), path, "a JSON object a line")
+
+    def pieces(self, path: Path, size: int) -> list[tuple[int, int]] | None:
+        """Where a plain file is cut, at line ends; None of one in gzip, or in an encoding without such bytes."""
+        return cut_at_lines(path, size) if ends_lines(self.encoding) else None
+
+    def read_piece(self, path: Path, begin: int, end: int) -> Iterator[Example]:
+        """The examples in the lines of the bytes from `begin` to before `end`."""
+        return self._examples(lines_of(path, begin, end, self.encoding), named(path, begin))
 
     def sniff(self, path: str | Path) -> str | None:
         """Why this reader takes the file; None if its first line is no JSON object."""
         first = next((line for line in head_lines(Path(path), self.encoding) if line.strip()), "")
         return "a JSON object a line" if _OBJECT.match(first) else None
 
-    def _examples(self, path: Path) -> Iterator[Example]:
-        for number, line in read_lines(path, self.encoding):
+    def _examples(self, lines: Iterable[tuple[int, str]], name: str) -> Iterator[Example]:
+        for number, line in lines:
             if line.strip():
-                place = f"{path}:{number}"
+                place = f"{name}:{number}"
                 yield {**self._example(json_object(line, place), place), "place": place}
 
     def _example(self, found: dict[str, Any], place: str) -> dict[str, Any]:

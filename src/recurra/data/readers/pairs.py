@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from recurra.data.files import check_encoding, counted, head_lines, nearly_all, read_lines, shortened
+from recurra.data.pieces import cut_at_lines, ends_lines, lines_of, named
 from recurra.data.sample import Sample
 from recurra.errors import ConfigError, DataError
 from recurra.registry import part
@@ -41,15 +42,26 @@ class PairReader:
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The pairs of the files, in the order given."""
         for path in map(Path, paths):
-            for number, line in read_lines(path, self.encoding):
-                source, target = self._sides(line, f"{path}:{number}")
-                yield {"source": source, "target": target, "place": f"{path}:{number}"}
+            yield from self._examples(read_lines(path, self.encoding), str(path))
+
+    def pieces(self, path: Path, size: int) -> list[tuple[int, int]] | None:
+        """Where a plain file is cut, at line ends; None of one in gzip, or in an encoding without such bytes."""
+        return cut_at_lines(path, size) if ends_lines(self.encoding) else None
+
+    def read_piece(self, path: Path, begin: int, end: int) -> Iterator[Example]:
+        """The examples in the lines of the bytes from `begin` to before `end`."""
+        return self._examples(lines_of(path, begin, end, self.encoding), named(path, begin))
 
     def sniff(self, path: str | Path) -> str | None:
         """Why this reader takes the file; None if most of its lines have too few columns."""
         lines = [line for line in head_lines(Path(path), self.encoding) if line.strip()]
         tabs = nearly_all(line.count("\t") + 1 >= max(self.source, self.target) for line in lines)
         return "source and target parted by a tab" if tabs else None
+
+    def _examples(self, lines: Iterable[tuple[int, str]], name: str) -> Iterator[Example]:
+        for number, line in lines:
+            source, target = self._sides(line, f"{name}:{number}")
+            yield {"source": source, "target": target, "place": f"{name}:{number}"}
 
     def _sides(self, line: str, place: str) -> tuple[str, str]:
         if not line.strip():

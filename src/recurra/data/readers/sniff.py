@@ -109,12 +109,16 @@ class AutoReader:
 
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The examples of the files, in the order given."""
+        self.choose(*paths)
+        if paths:
+            yield from self._reader.read(*paths)
+
+    def choose(self, *paths: str | Path) -> None:
+        """Find out the format of files, without reading more of them than their beginning. Raises as `read`."""
         if paths and self._reader is None:
             self._choose(Path(paths[0]))
         for path in map(Path, paths):
             self._check(path)
-        if paths:
-            yield from self._reader.read(*paths)
 
     def sniff(self, path: str | Path) -> str | None:
         """Which reader takes the file, and why; None if none does."""

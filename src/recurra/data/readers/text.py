@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from recurra.data.files import check_encoding, read_head, read_text
+from recurra.data.pieces import cut_at_lines, ends_lines, text_of
 from recurra.data.sample import Sample
 from recurra.registry import part
 from recurra.types import Example
@@ -35,10 +36,18 @@ class TextReader:
     def read(self, *paths: str | Path) -> Iterator[Example]:
         """The examples `{"text": …, "path": …}`, one a file, in the order given."""
         for path in paths:
-            text = read_text(Path(path), self.encoding)
-            if self.trim:
-                text = "\n".join(line.strip(" \t") for line in text.split("\n"))
-            yield {"text": text, "path": str(path)}
+            yield {"text": self._trimmed(read_text(Path(path), self.encoding)), "path": str(path)}
+
+    def pieces(self, path: Path, size: int) -> list[tuple[int, int]] | None:
+        """Where a plain file is cut, at line ends; None of one in gzip, or in an encoding without such bytes."""
+        return cut_at_lines(path, size) if ends_lines(self.encoding) else None
+
+    def read_piece(self, path: Path, begin: int, end: int) -> Iterator[Example]:
+        """The text of the bytes from `begin` to before `end`."""
+        yield {"text": self._trimmed(text_of(path, begin, end, self.encoding)), "path": str(path)}
+
+    def _trimmed(self, text: str) -> str:
+        return "\n".join(line.strip(" \t") for line in text.split("\n")) if self.trim else text
 
     def sniff(self, path: str | Path) -> str | None:
         """Why this reader takes the file, judged by its first 64 KiB; None if it does not."""
