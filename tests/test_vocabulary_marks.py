@@ -96,7 +96,7 @@ def test_a_training_goes_on_with_its_own_vocabulary_alone(tmp_path: Path) -> Non
     other.codecs["input"].take([*symbols[:-1], "ß"])
     optimiser = torch.optim.SGD(model.parameters(), 0.1)
     path = tmp_path / "resume.safetensors"
-    resume.save(path, model, optimiser, None, None, Counters(step=2), CPU)
+    resume.save(path, model, optimiser, None, None, Counters(step=2), resume.generators(CPU, lambda state: [state]))
     assert resume.load(path, model, optimiser, lambda _: None, CPU)[0].step == 2
     with pytest.raises(CheckpointError, match=rf"^{path} was trained with another vocabulary than that in .*\.json"):
         resume.load(path, other, optimiser, lambda _: None, CPU)

@@ -217,7 +217,8 @@ def test_the_baseline_is_one_of_the_tasks(run: Run, tmp_path, monkeypatch: pytes
 
 
 def test_public_names() -> None:
-    names = {"Run", "__version__", "backtest", "compare", "encode", "evaluate", "inspect", "load", "predict", "train"}
+    names = {"Run", "__version__", "backtest", "compare", "encode", "evaluate", "inspect", "load", "predict"}
+    names |= {"sweep", "train"}
     assert set(recurra.__all__) == names
     assert recurra.Run is Run
     assert all(callable(getattr(recurra, name)) for name in ("train", "load", "inspect"))

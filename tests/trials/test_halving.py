@@ -24,7 +24,15 @@ def test_the_rungs() -> None:
 
 
 def test_the_best_go_on_with_more_time(here: Path, jobs: type[InProcess], capsys: pytest.CaptureFixture[str]) -> None:
-    sweep = words(*HALVED, "0.02", "--set", "training.epochs=100000", leave=("training.epochs",))
+    sweep = words(
+        *HALVED,
+        "0.02",
+        "--set",
+        "training.epochs=100000",
+        "--set",
+        "training.patience=none",
+        leave=("training.epochs",),
+    )
     jobs.most = 5
     with pytest.raises(Killed):
         cli.call(sweep)

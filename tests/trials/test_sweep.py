@@ -46,7 +46,7 @@ def test_trials_are_runs_ranked_by_their_validation(
         assert config["core"]["hidden_size"] == settings["core.hidden_size"] == (3, 5)[k % 2]
         assert config["training"]["learning_rate"] == settings["training.learning_rate"]
         assert score == report["scores"]["valid"]["model"]["accuracy"]
-        assert report["commands"][0].startswith("recurra ")
+        assert report["commands"][0].startswith("recurra")
     table = table_of("sweep")
     scores = [float(row["score"]) for row in table]
     assert scores == sorted(scores, reverse=True) and {row["metric"] for row in table} == {"accuracy"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import inspect
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -259,7 +260,11 @@ def joined() -> Group:
         return Alone()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
-        dist.init_process_group(backend, timeout=PATIENCE)
+        # A launcher that begins anew keeps its store, where the processes that are gone have left their addresses.
+        own = found.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+        kept = dist.TCPStore(found.host, found.port, found.size, own, PATIENCE)
+        store = dist.PrefixStore(f"recurra, begun anew {found.restarts} times", kept)
+        dist.init_process_group(backend, store=store, rank=found.rank, world_size=found.size, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
             f"process {found.rank} of {found.size} could not join the others ({str(error).splitlines()[0]}). Start all "

@@ -22,6 +22,9 @@ class Place:
     """Its number on its own machine, which is that of its GPU."""
     restarts: int
     """How often the launcher has begun anew since a process died."""
+    host: str
+    port: int
+    """Where the processes find each other."""
 
 
 def place() -> Place | None:
@@ -31,7 +34,8 @@ def place() -> Place | None:
     rank, size = _number("RANK"), _number("WORLD_SIZE")
     if rank >= size:
         raise ConfigError(f"the environment says RANK={rank} of WORLD_SIZE={size}, expected a rank from 0 to size − 1.")
-    return Place(rank, size, _number("LOCAL_RANK", rank), _number("TORCHELASTIC_RESTART_COUNT", 0))
+    restarts, port = _number("TORCHELASTIC_RESTART_COUNT", 0), _number("MASTER_PORT")
+    return Place(rank, size, _number("LOCAL_RANK", rank), restarts, os.environ["MASTER_ADDR"], port)
 
 
 def is_first() -> bool:

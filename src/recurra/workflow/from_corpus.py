@@ -1,4 +1,4 @@
-"""`data.corpus`: what of a config follows from the corpus that is trained from. Needs no torch."""
+"""`data.corpus`: what of a config follows from the corpus that is trained from. Needs no torch; numpy for a corpus."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from recurra import registry
 from recurra.config import Config
-from recurra.data.corpus.index import Index, read_index
 from recurra.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from recurra.data.corpus.index import Index
     from recurra.data.fields import Codecs
 
 ADOPTED = ("reader", "vocabulary", "input", "target")
@@ -32,6 +32,8 @@ def adopt(config: Config, settings: Mapping[str, Any]) -> Config:
         return config
     if not isinstance(path, str):
         raise ConfigError(f"data.corpus = {path!r}, expected a path. Name the folder of a corpus.")
+    from recurra.data.corpus.index import read_index  # with numpy, which other configs do without
+
     config = copy.deepcopy(config)
     if "data.corpus" in settings and "data.set" not in settings:
         config["data"].pop("set", None)  # a recipe's own
