@@ -200,7 +200,7 @@ def training(device: torch.device, clock: Clock) -> Iterator[Row]:
         def watch(event: Any) -> None:
             times.append(time.perf_counter()) if event.kind == "step" else None  # noqa: B023
             if event.kind == "step" and (len(times) == UPDATES or time.monotonic() > end):  # noqa: B023
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGTERM)
 
         with tempfile.TemporaryDirectory() as folder:
             settings = {"data.set": set_, "training.device": str(device), "training.evaluate_every": 1e6}

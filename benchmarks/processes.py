@@ -2,7 +2,7 @@
 
     python benchmarks/processes.py --steps 60 --rounds 3 --out benchmarks/results/processes.json
 
-Each is a training of a recipe as it is, a process group of its own, ended by Ctrl-C after so many updates; the ways
+Each is a training of a recipe as it is, a process group of its own, ended by SIGTERM after so many updates; the ways
 take turns. Figures are of the median update, without the first ten. Talk is measured in two processes that wait for
 each other first: one sum of as many float32 numbers as the model has parameters, one of the few that a step adds.
 """
@@ -42,7 +42,7 @@ def watch(event):
         times.append(time.perf_counter())
         targets.append(event.symbols_per_second)
         if len(times) == int(steps):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
 
 plan = make_plan(recipe, out=out, settings=settings)
 try:

@@ -31,7 +31,8 @@ if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 LONGEST = ("every/test_cells", "export/test_models", "export/test_clients", "engine/native/test_instructions")
 LONGEST += ("test_precisions", "engine/triton/test_triton", "golden/test_golden", "engine/native/test_memory")
-LONGEST += ("docs/test_why_memory", "docs/test_custom_cell", "test_killed", "cli/test_serve")
+LONGEST += ("test_processes", "jobs/test_local", "cli/test_processes", "docs/test_why_memory", "test_killed")
+LONGEST += ("docs/test_custom_cell", "cli/test_serve", "jobs/test_on_ray", "training/test_group", "test_same_bits")
 """Files that take longest, which begin first: a file is one worker's, and the last one is waited for."""
 settings.register_profile("recurra", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("recurra")
