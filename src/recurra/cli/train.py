@@ -78,6 +78,8 @@ def train(
     """
     from recurra.cli.report import print_report
 
+    if place() is not None:  # torch, once loaded, would warn of what is meant: parameters without a gradient
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if processes != 1:
         check_processes(processes)
     flags = {
@@ -101,8 +103,6 @@ def train(
     )
     if processes != 1:
         return launch(processes, sys.argv[1:], plan.out)
-    if place() is not None:  # torch, once loaded, would warn of what is meant: parameters without a gradient
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     stream = sys.stderr if is_first() else io.StringIO()  # the others keep silent
     with Watch(stream, registry.find("task", plan.config["task"]["kind"]).unit) as watch:
         from recurra.workflow.training import execute  # which takes seconds to load
