@@ -123,10 +123,12 @@ def nccl(device: torch.device, clock: Clock) -> Iterator[Row]:
             del os.environ[name]
 
 
-def looped(layer: Any, x: torch.Tensor) -> torch.Tensor:
-    """A layer of torch's carried over time by Python."""
-    cell = {"RNN": torch.nn.RNNCell, "GRU": torch.nn.GRUCell, "LSTM": torch.nn.LSTMCell}[type(layer).__name__]
-    step = cell(layer.input_size, layer.hidden_size).to(x)
+CELLS: dict[type, Any] = {torch.nn.RNN: torch.nn.RNNCell, torch.nn.GRU: torch.nn.GRUCell}
+CELLS[torch.nn.LSTM] = torch.nn.LSTMCell
+
+
+def looped(step: Any, x: torch.Tensor) -> torch.Tensor:
+    """A cell of torch's carried over time by Python."""
     state, out = None, []
     for each in x:
         state = step(each, state)
@@ -148,14 +150,14 @@ def layers(device: torch.device, clock: Clock) -> Iterator[Row]:
             if clock.left() < 0:
                 return
             x = torch.randn(shape.T, shape.B, shape.I, device=device, requires_grad=True)
-            theirs = peer(shape.I, shape.H).to(device)
+            theirs, step = peer(shape.I, shape.H).to(device), CELLS[peer](shape.I, shape.H).to(device)
             row: Row = {"cell": name, "shape": str(shape)}
             try:
                 ours = Recurrent(name, shape.I, shape.H).to(device)
                 sides = {
                     "ours": lambda: learns(lambda: ours(x)[0]),  # noqa: B023
                     "torch.nn": lambda: learns(lambda: theirs(x)[0]),  # noqa: B023
-                    "loop": lambda: learns(lambda: looped(theirs, x)),  # noqa: B023
+                    "loop": lambda: learns(lambda: looped(step, x)),  # noqa: B023
                 }
                 row["ms"] = medians(sides, device, each)
             except (RuntimeError, RecurraError) as error:

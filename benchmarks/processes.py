@@ -35,12 +35,11 @@ from recurra.workflow.training import execute
 recipe, set_, steps, threads, out, result = sys.argv[1:]
 settings = {"data.set": set_, "training.threads": int(threads), "training.device": "cpu"}
 settings |= {"training.evaluate_every": 1e6, "training.max_minutes": None}
-times, targets = [], []
+times = []
 
 def watch(event):
     if event.kind == "step":
         times.append(time.perf_counter())
-        targets.append(event.symbols_per_second)
         if len(times) == int(steps):
             signal.raise_signal(signal.SIGTERM)
 

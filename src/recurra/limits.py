@@ -29,6 +29,12 @@ def check_size(name: str, number: int) -> None:
         raise WrongValue(f"{name} = {number}, expected {LARGEST_SIZE:,} at most.")
 
 
+def cores() -> int:
+    """Processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # which some systems have not
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
 def most_threads() -> int:
     """Threads that may be asked for: 64, or as many as there are processors."""
     return max(FEWEST_MOST_THREADS, os.cpu_count() or 1)

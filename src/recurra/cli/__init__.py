@@ -106,7 +106,8 @@ def call(arguments: Sequence[str]) -> int:
 
 
 def _speaker() -> str:
-    """Who says what went wrong: of several processes that train together, which."""
+    """Who says what went wrong: of several processes that train together, which. By the variables alone, since what is
+    wrong may be these."""
     rank = os.environ.get("RANK", "0") if "WORLD_SIZE" in os.environ else "0"
     return "recurra" if rank == "0" else f"recurra, process {rank}"
 

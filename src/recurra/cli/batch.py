@@ -16,8 +16,9 @@ from recurra import workflow
 from recurra.cli.progress import Watch
 from recurra.data.files import counted
 from recurra.errors import ConfigError, DataError, Stopped, TrainingError
+from recurra.jobs.asked import check_place, check_workers
 from recurra.jobs.job import Job
-from recurra.jobs.local import Local, check_workers
+from recurra.jobs.local import Local
 from recurra.jobs.shard import parse_shard, within
 from recurra.training.interrupt import Interrupt
 
@@ -42,12 +43,7 @@ class How:
 def check(how: How) -> tuple[int, int]:
     """The shard. Raises `ConfigError` for words that cannot be, before torch is loaded."""
     check_workers(how.workers)
-    if how.address is not None and how.on != "ray":
-        raise ConfigError("--address is where a Ray cluster is. Add --on ray.")
-    if how.on == "ray":
-        from recurra.jobs.on_ray import check_installed
-
-        check_installed()
+    check_place(how.on, how.address)
     return parse_shard(how.shard)
 
 

@@ -9,12 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from recurra.errors import ConfigError, TrainingError
-from recurra.training.ranks import VARIABLES
+from recurra.errors import ConfigError, Stopped, TrainingError
+from recurra.limits import cores
+from recurra.training.ranks import place
 
 FLAG = "--processes"
-STOPPED = 128
-"""Added to a signal's number, as shells do."""
 
 
 def launch(count: int, words: Sequence[str], out: Path) -> int:
@@ -27,7 +26,7 @@ def launch(count: int, words: Sequence[str], out: Path) -> int:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     logging.disable(logging.ERROR)  # of the launcher's: what happened is said below
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // count)))
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -52,7 +51,7 @@ def launch(count: int, words: Sequence[str], out: Path) -> int:
             f"before stands. Go on: recurra train {out} --resume {FLAG} {count}"
         ) from error
     except SignalException as stopped:
-        return STOPPED + int(stopped.sigval)
+        return Stopped("", int(stopped.sigval)).exit_code  # the first process has said what stands
     return 0
 
 
@@ -60,7 +59,7 @@ def check_processes(count: int) -> None:
     """Raise `ConfigError` for a number of processes that is none, and where a launcher has started this one already."""
     if count < 1:
         raise ConfigError(f"{FLAG} {count}, expected a whole number from 1.")
-    if all(name in os.environ for name in VARIABLES):
+    if place() is not None:
         raise ConfigError(f"{FLAG} {count} starts processes, but a launcher has started this one. Leave it away.")
 
 

@@ -13,8 +13,8 @@ from recurra.cli.options import Json, Plugins
 from recurra.cli.progress import Watch
 from recurra.config import parse_settings
 from recurra.errors import TrainingError
-from recurra.trials import Found, run
-from recurra.trials.plan import Asked, is_sweep
+from recurra.trials import Found
+from recurra.trials import sweep as tried
 from recurra.trials.spaces import parse_grid, texts_of
 
 Several = Annotated[list[str] | None, Parameter(negative=())]
@@ -97,24 +97,32 @@ def sweep(
     show
         Train nothing: the table of what there is by now, of all shards.
     """
-    asked = Asked(
-        recipe,
-        out or Path(recipe if is_sweep(recipe) else "sweep"),
-        tuple(map(str, files)),
-        tuple(map(str, valid or ())),
-        tuple(map(str, test or ())),
-        parse_settings(set_ or ()),
-        {name: each.values for name, each in parse_grid(grid or ()).items()},
-        texts_of(random or ()),
-        trials,
-        seed,
-        sampler,
-        halving,
-        max_minutes,
-        tuple(map(str, plugin or ())),
-    )
     with Watch(sys.stderr) as watch:
-        found = run(asked, workers, threads, device, on, address, shard, retry, show, watch.say)
+        found = tried(
+            recipe,
+            *files,
+            out=out,
+            valid=valid or (),
+            test=test or (),
+            settings=parse_settings(set_ or ()),
+            grid={name: each.values for name, each in parse_grid(grid or ()).items()},
+            random=texts_of(random or ()),
+            trials=trials,
+            sampler=sampler,
+            halving=halving,
+            max_minutes=max_minutes,
+            seed=seed,
+            workers=workers,
+            threads=threads,
+            device=device,
+            on=on,
+            address=address,
+            shard=shard,
+            retry=retry,
+            show=show,
+            plugins=plugin or (),
+            say=watch.say,
+        )
     if json:
         print(json_format.dumps(found.as_json(), ensure_ascii=False))
     else:

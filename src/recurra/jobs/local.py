@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from recurra.errors import ConfigError
+from recurra.jobs.asked import check_workers
 from recurra.jobs.job import Ended, Job
 from recurra.jobs.worker import Worker
 from recurra.training.interrupt import Interrupt
 
 TICK = 0.05
 """Seconds from one look at the processes to the next."""
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def check_workers(workers: int | None) -> None:
-    """Raise `ConfigError` for no process."""
-    if workers is not None and workers < 1:
-        raise ConfigError(f"--workers {workers}, expected a whole number from 1.")
 
 
 class Local:

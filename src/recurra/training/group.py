@@ -41,7 +41,7 @@ _GONE = ("connection closed", "connection reset", "socket", "gloo", "nccl", "bro
 
 
 @runtime_checkable
-class Shared(Protocol):
+class Divisible(Protocol):
     """A pass that can be divided among processes."""
 
     def divisible(self, size: int) -> bool:
@@ -167,10 +167,10 @@ class Together:
         return nullcontext() if last or self._wrapped is None else self._wrapped.no_sync()
 
     def share(self, batches: Batches) -> Batches:
-        if not isinstance(batches, Shared):
+        if not isinstance(batches, Divisible):
             raise ConfigError(
                 f"a pass of the kind {type(batches).__name__} cannot be divided among {self.size} processes: it has no "
-                "method share(rank, size). Set another batching.kind, or train with one process."
+                "methods share(rank, size) and divisible(size). Set another batching.kind, or train with one process."
             )
         return batches.share(self.rank, self.size)
 
@@ -207,7 +207,7 @@ class Together:
         return None if state is None else tuple(self.part(inner) for inner in state)
 
     def part_of(self, batches: Iterable[Batch]) -> Iterable[Batch]:
-        if isinstance(batches, Shared) and batches.divisible(self.size):
+        if isinstance(batches, Divisible) and batches.divisible(self.size):
             own: Any = batches.share(self.rank, self.size)
             return (own[k] for k in range(len(own)))
         return () if self.rank else batches

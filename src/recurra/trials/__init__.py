@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from recurra.errors import ConfigError, Stopped
-from recurra.jobs.local import check_workers
+from recurra.jobs.asked import check_place, check_workers
 from recurra.jobs.shard import parse_shard
-from recurra.limits import check_threads
+from recurra.limits import check_threads, cores
 from recurra.trials.plan import FILE, Asked, Sweep, is_sweep, make_sweep, reopen, settle
 
 if TYPE_CHECKING:
@@ -110,22 +110,6 @@ def sweep(
         max_minutes,
         tuple(map(str, plugins)),
     )
-    return run(asked, workers, threads, device, on, address, shard, retry, show, say)
-
-
-def run(
-    asked: Asked,
-    workers: int | None = None,
-    threads: int = 1,
-    device: str | None = None,
-    on: On = "here",
-    address: str | None = None,
-    shard: str | None = None,
-    retry: bool = False,
-    show: bool = False,
-    say: Say = lambda sentence: None,
-) -> Found:
-    """`sweep`, of words that are put together."""
     folder = Path(asked.recipe)
     if is_sweep(asked.recipe):
         _check_alone(asked, folder)
@@ -133,7 +117,8 @@ def run(
     check_threads("threads", threads)
     check_workers(workers)
     mine = parse_shard(shard)
-    _check_goes_together(asked, shard, on, address)
+    check_place(on, address)
+    _check_goes_together(asked, shard)
     planned = make_sweep(asked)
     if show:
         return _found(planned, ())
@@ -153,7 +138,7 @@ def _run(
 ) -> Found:
     from recurra import storage
     from recurra.data.files import counted
-    from recurra.jobs.local import Local, cores
+    from recurra.jobs.local import Local
     from recurra.training.interrupt import Interrupt
     from recurra.training.lock import locked
     from recurra.trials import results, table
@@ -230,23 +215,15 @@ def _found(planned: Sweep, mine: Iterable[Result]) -> Found:
     return Found(out, planned.names, tuple(ranked), planned.count, planned.asked.plugins)
 
 
-def _check_goes_together(asked: Asked, shard: str | None, on: str, address: str | None) -> None:
+def _check_goes_together(asked: Asked, shard: str | None) -> None:
     if asked.sampler not in SAMPLERS:
         raise ConfigError(f"--sampler {asked.sampler}, expected one of {', '.join(SAMPLERS)}.")
-    if on not in ("here", "ray"):
-        raise ConfigError(f"--on {on}, expected here or ray.")
-    if address is not None and on != "ray":
-        raise ConfigError("--address is where a Ray cluster is. Add --on ray.")
     if asked.sampler == "optuna":
         from recurra.trials.suggested import check_installed
 
         if asked.halving is not None:
             raise ConfigError("--sampler optuna and --halving cannot be put together. Leave one of them away.")
         check_installed()
-    if on == "ray":
-        from recurra.jobs.on_ray import check_installed as check_ray
-
-        check_ray()
     for option, there in (("--halving", asked.halving is not None), ("--sampler optuna", asked.sampler == "optuna")):
         if shard is not None and there:
             raise ConfigError(f"{option} looks at all scores, and a shard has its own alone. Leave one of them away.")

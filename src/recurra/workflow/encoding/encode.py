@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from recurra.data.corpus.index import BEGUN, Index, read_index
 from recurra.data.corpus.writing import JOURNAL
 from recurra.data.sets import find_set
 from recurra.errors import ConfigError, DataError, RecurraError, Stopped
+from recurra.limits import cores
 from recurra.model import make_parts
 from recurra.training.interrupt import Interrupt
 from recurra.training.lock import locked
@@ -48,7 +48,7 @@ def execute(plan: Plan, *, processes: int | None = None, say: Callable[[str], No
     check_free(plan.out, BEGUN)
     with locked(plan.out, say, "encoded into"), Interrupt(at_once=True) as interrupt:
         try:
-            return _encode(plan, processes or _cores(), say)
+            return _encode(plan, processes or cores(), say)
         except KeyboardInterrupt as stopped:
             raise Stopped(
                 f"stopped; what is encoded stands in {plan.out}: the same command goes on",
@@ -81,12 +81,6 @@ def _encode(plan: Plan, processes: int, say: Callable[[str], None]) -> Index:
         raise
     clear(plan.out, work, [BEGUN, JOURNAL])
     return read_index(plan.out)
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # which some systems have not
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def _begin(folder: Path, wanted: dict[str, Any]) -> bool:
