@@ -19,6 +19,7 @@ import functools
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,35 @@ def shift_seeds(shift: int) -> None:
 
 def pytest_runtest_setup() -> None:
     share_translations()
+
+
+HANDLERS = pytest.StashKey[dict[int, object]]()
+"""What signals came to before a test and its fixtures."""
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    item.stash[HANDLERS] = handlers()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """A handler that a test or fixture leaves behind, other libraries' among them, would answer the signals of the
+    tests after it."""
+    yield
+    before, after = item.stash[HANDLERS], handlers()
+    left = {signal.Signals(number).name: after[number] for number in before if after[number] != before[number]}
+    for number, former in before.items():
+        signal.signal(number, former)
+    assert not left, f"left behind, and set back: {left}"
+
+
+def handlers() -> dict[int, object]:
+    """Signal → what it comes to, of those that end a process or wake it."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGPROF")
+    found = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names if hasattr(signal, name)}
+    return {number: former for number, former in found.items() if former is not None}
 
 
 def share_translations() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import threading
 import time
@@ -31,8 +32,10 @@ def address() -> Iterator[str]:
     from ray.cluster_utils import Cluster
 
     node: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 << 20}
+    former = signal.getsignal(signal.SIGTERM)
     cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     cluster.add_node(**node)
+    signal.signal(signal.SIGTERM, former)  # each node begun here has set one that ends this process
     yield cluster.address
     ray.shutdown()
     cluster.shutdown()
