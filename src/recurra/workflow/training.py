@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 
 import recurra
-from recurra import checkpoint, signatures, storage
+from recurra import checkpoint, storage
 from recurra import config as configuration
 from recurra import plugins as own_files
 from recurra.checkpoint import RunFolder
-from recurra.config import Config
 from recurra.data.codecs import file as codec_file
 from recurra.engine.device import precision_note
-from recurra.errors import CheckpointError, DataError, Stopped
-from recurra.model import Model, make_parts
+from recurra.errors import Stopped
 from recurra.runs.run import Run, load_run
-from recurra.tasks.metrics import check_metrics
 from recurra.training import resume as resumption
 from recurra.training.group import Group, joined
 from recurra.training.lock import locked
@@ -30,14 +26,9 @@ from recurra.training.log import Progress, Result
 from recurra.training.pace import Pace
 from recurra.training.settings import Training
 from recurra.training.trainer import Trainer
-from recurra.training.unfreezing import Unfreezing
-from recurra.workflow import budget, results, transfer
-from recurra.workflow.agreement import check_agreement, with_implied
-from recurra.workflow.fine_tuning import fine_tune
-from recurra.workflow.fitting import MEASURABLE, fit
-from recurra.workflow.material import Material
+from recurra.workflow import budget, results
 from recurra.workflow.plan import Plan
-from recurra.workflow.start import Start, reads_numbers, start_of, told
+from recurra.workflow.prepared import Prepared, prepare
 
 Say = Callable[[str], None]
 
@@ -110,130 +101,42 @@ def _execute(
     baseline: bool,
 ) -> Run:
     """`execute` while no other training writes in the folder; `folder`: of the run that goes on."""
-    first, config, begun = group.rank == 0, plan.config, time.monotonic()
-    embedder, core, task = make_parts(config)  # parts that do not go together are refused before any data are read
-    config = with_implied(config, task)
-    check_agreement(config, embedder, core, task, baseline)
-    check_metrics(configuration.metrics_of(config), task)
-    training = Training(**signatures.checked(Training, config["training"], where="training"))
-    going_on = folder is not None and resumption.has_state(folder)
-    material = open_material(config, folder)
-    chosen = None
-    if folder is None and _fits(plan, training):
-        enough = budget.ENOUGH if plan.fit else budget.FEW
-        chosen = group.told(fit(material, training, plan.stated, enough) if first else None)
-    if chosen is not None:
-        material.take(chosen.config)
-        training = Training(**signatures.checked(Training, material.config["training"], where="training"))
-    config = material.config
-    torch.manual_seed(training.seed)
-    model = material.model(config)
-    material.adapt(model)
+    begun = time.monotonic()
     former: dict[str, Any] = {} if folder is None else checkpoint.read_report(folder.report)
     unchanged = folder is not None and plan.config == configuration.load_recipe(folder.config)
-    start, origin = start_of(config), former.get("init")
-    started: list[str] = []
-    beginning = time.monotonic()
-    if not going_on:
-        started += filter(None, [material.begin(model)])
-    beginning = time.monotonic() - beginning
-    if start is not None and not going_on:  # what it takes over stands in the place of what it began with
-        origin, taken = _start(model, start, material)
-        started += taken
-    report: dict[str, Any] = {
-        "recurra": recurra.__version__,
-        "torch": torch.__version__,
-        "split": material.split,
-        "data": material.fingerprint,
-        **material.facts(),
-        "parameters": model.parameter_count,
-        **({} if origin is None else {"init": origin}),
-        "seed": training.seed,
-        **({"processes": group.size} if group.size > 1 else {}),
-        "commands": [*former.get("commands", []), *([command] if command else [])],
-        **{key: former[key] for key in ("forecast", "fitted") if key in former},
-        **({"fitted": chosen.report} if chosen is not None and chosen.changes else {}),
-        **({own_files.KEY: own_files.record(plan.plugins)} if plan.plugins else {}),
-    }
-    *before, last = material.sentences()
-    for sentence in (*before, f"{last} Model: {model.parameter_count:,} parameters.", *started):
+    prepared = prepare(plan, folder, group, baseline=baseline)
+    for sentence in _beginning(plan, folder, prepared, former, group):
         say(sentence)
-    if chosen is not None and (chosen.changes or plan.fit):
-        say(chosen.said)
-    for sentence in _of_processes(group, former, going_on):
-        say(sentence)
-    if folder is not None and not going_on:
-        say(f"{folder.path} was stopped before its first checkpoint: it begins at step 0.")
-
-    def keep() -> None:
-        """Write what the report says by now."""
-        if first:
-            checkpoint.write_json(RunFolder(plan.out).report, report)
-
-    if first:
+    report = _Report(plan, prepared, former, command, group, say)
+    if report.written:
         folder = folder or checkpoint.create_run(plan.out)
-        codec_file.save(material.codecs.saved, codec_file.find(folder.path))
-        keep()
-        configuration.write_config(folder.config, config)
+        codec_file.save(prepared.material.codecs.saved, codec_file.find(folder.path))
+        report.keep()
+        configuration.write_config(folder.config, prepared.config)
     folder = folder or RunFolder(plan.out)
-
-    def paced(pace: Pace) -> None:
-        """Say what will come of the training, where that is little, and again in the report."""
-        found = budget.forecast(config, material.codecs, pace, training, plan.stated)
-        report.pop("forecast", None)
-        if found is not None:
-            report["forecast"] = {"said": found[0], **found[1]}
-            say(found[0])
-        keep()
-
-    def sample(share: float, *, settled: bool) -> None:
-        """Validate on fewer examples; say so once it is known how many."""
-        kept = material.sample(share, training.seed)
-        if settled and share < 1:
-            note = f"A validation takes {kept}, drawn by the seed, as all would take more than a tenth of the budget."
-            say(note)
-            report["notes"] = [*report["notes"], note]
-            keep()
-
-    trainer = Trainer(
-        model,
-        training,
-        lambda epoch: material.train(epoch, training.seed),
-        material.valid,
-        folder,
-        validate=material.validate,
-        unfreezing=_unfreezing(model, start, origin),
-        progress=progress,
-        paced=paced,
-        sample=sample,
-        spent=group.told(beginning + (0.0 if chosen is None else chosen.seconds)),
-        group=group,
-    )
+    trainer = _trainer(prepared, folder, group, progress, report)
     if remark := precision_note(trainer.precision, trainer.device):
         say(remark)
     fitting = time.monotonic()
-    result = trainer.fit(resume=going_on)
-    fitted = time.monotonic() - fitting
+    result = trainer.fit(resume=prepared.going_on)
+    around = fitting - begun, time.monotonic()
     if result.interrupted:
         together = f" --processes {group.size}" if group.size > 1 else ""
         again = f"recurra train {folder.path} --resume{together}{_plugged(plan)}"
         raise Stopped(f"stopped after step {result.step:,} and saved. Go on: {again}", result.signal or signal.SIGINT)
+    training, material = prepared.training, prepared.material
     say(_ended(result, training))
     run = load_run(folder.path, device=training.device)
-    if not first:
+    if not report.written:
         return run
     if material.conform(run.model, run.device, training.seed, results.for_searching(training)):
         checkpoint.save_model(folder.model, run.model, checkpoint.load_tensors(folder.model)[1])
 
     def write(found: dict[str, Any]) -> None:
         """Keep what is known by now."""
-        report.update(found)
-        if not report[results.UNSCORED]:
-            del report[results.UNSCORED], report[results.SCORED]
-        report["minutes"] = {"training": result.minutes, "around": (time.monotonic() - begun - fitted) / 60}
-        keep()
+        minutes = (around[0] + time.monotonic() - around[1]) / 60
+        report.add({**found, "minutes": {"training": result.minutes, "around": minutes}})
 
-    same = former.get("steps") == result.step and unchanged
     results.score_and_show(
         run,
         material,
@@ -243,10 +146,113 @@ def _execute(
         no_test=no_test,
         baseline=baseline,
         say=say,
-        former=former if same else None,
+        former=former if unchanged and former.get("steps") == result.step else None,
         plugged=_plugged(plan),
     )
     return run
+
+
+def _beginning(
+    plan: Plan, folder: RunFolder | None, prepared: Prepared, former: dict[str, Any], group: Group
+) -> Iterator[str]:
+    """What is to be known before the first step."""
+    *before, last = prepared.material.sentences()
+    yield from before
+    yield f"{last} Model: {prepared.model.parameter_count:,} parameters."
+    yield from prepared.begun_with
+    if prepared.fitted is not None and (prepared.fitted.changes or plan.fit):
+        yield prepared.fitted.said
+    processes = former.get("processes", 1)
+    if prepared.going_on and processes != group.size:
+        yield (
+            f"It was trained by {processes} process{'es' * (processes != 1)} and goes on with {group.size}: the "
+            "batches stay the same, but what is drawn at random, dropout above all, does not."
+        )
+    elif group.size > 1:
+        yield f"{group.size} processes train it, each on a part of every batch."
+    if folder is not None and not prepared.going_on:
+        yield f"{folder.path} was stopped before its first checkpoint: it begins at step 0."
+
+
+class _Report:
+    """What the run's report says by now, kept by the first process alone."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        prepared: Prepared,
+        former: dict[str, Any],
+        command: str | None,
+        group: Group,
+        say: Say,
+    ) -> None:
+        self.written = group.rank == 0
+        self._path, self._prepared, self._stated, self._say = RunFolder(plan.out).report, prepared, plan.stated, say
+        material, model, fitted = prepared.material, prepared.model, prepared.fitted
+        self._says: dict[str, Any] = {
+            "recurra": recurra.__version__,
+            "torch": torch.__version__,
+            "split": material.split,
+            "data": material.fingerprint,
+            **material.facts(),
+            "parameters": model.parameter_count,
+            **({} if prepared.origin is None else {"init": prepared.origin}),
+            "seed": prepared.training.seed,
+            **({"processes": group.size} if group.size > 1 else {}),
+            "commands": [*former.get("commands", []), *([command] if command else [])],
+            **{key: former[key] for key in ("forecast", "fitted") if key in former},
+            **({"fitted": fitted.report} if fitted is not None and fitted.changes else {}),
+            **({own_files.KEY: own_files.record(plan.plugins)} if plan.plugins else {}),
+        }
+
+    def keep(self) -> None:
+        """Write it."""
+        if self.written:
+            checkpoint.write_json(self._path, self._says)
+
+    def add(self, found: dict[str, Any]) -> None:
+        """Keep what was found, of scores and what is shown."""
+        self._says |= found
+        if not self._says[results.UNSCORED]:
+            del self._says[results.UNSCORED], self._says[results.SCORED]
+        self.keep()
+
+    def pace(self, pace: Pace) -> None:
+        """Say what will come of the training, where that is little, and again in the report."""
+        prepared = self._prepared
+        found = budget.forecast(prepared.config, prepared.material.codecs, pace, prepared.training, self._stated)
+        self._says.pop("forecast", None)
+        if found is not None:
+            self._says["forecast"] = {"said": found[0], **found[1]}
+            self._say(found[0])
+        self.keep()
+
+    def sample(self, share: float, *, settled: bool) -> None:
+        """Validate on fewer examples; say so once it is known how many."""
+        kept = self._prepared.material.sample(share, self._prepared.training.seed)
+        if settled and share < 1:
+            note = f"A validation takes {kept}, drawn by the seed, as all would take more than a tenth of the budget."
+            self._say(note)
+            self._says["notes"] = [*self._says["notes"], note]
+            self.keep()
+
+
+def _trainer(prepared: Prepared, folder: RunFolder, group: Group, progress: Progress, report: _Report) -> Trainer:
+    material, seed = prepared.material, prepared.training.seed
+    return Trainer(
+        prepared.model,
+        prepared.training,
+        lambda epoch: material.train(epoch, seed),
+        material.valid,
+        folder,
+        validate=material.validate,
+        unfreezing=prepared.unfreezing,
+        progress=progress,
+        paced=report.pace,
+        sample=report.sample,
+        spent=prepared.seconds,
+        group=group,
+    )
 
 
 def _plugged(plan: Plan) -> str:
@@ -264,22 +270,6 @@ def _longer(folder: RunFolder, plan: Plan) -> str:
     return f"--set training.{name}=… (it had {training.get(name)})"
 
 
-def _fits(plan: Plan, training: Training) -> bool:
-    """Whether settings are fitted to the budget: unasked only where it is long enough to be measured."""
-    return bool(plan.fit) or (plan.fit is None and (training.max_minutes or 0.0) * 60 >= MEASURABLE)
-
-
-def _of_processes(group: Group, former: dict[str, Any], going_on: bool) -> list[str]:
-    """What is to be known where several processes train, or did so before."""
-    before = former.get("processes", 1)
-    if going_on and before != group.size:
-        return [
-            f"It was trained by {before} process{'es' * (before != 1)} and goes on with {group.size}: the batches "
-            "stay the same, but what is drawn at random, dropout above all, does not."
-        ]
-    return [f"{group.size} processes train it, each on a part of every batch."] if group.size > 1 else []
-
-
 def _finished(plan: Plan, folder: RunFolder) -> bool:
     """Whether a run was trained to its end and scored, and nothing that was said asks for more."""
     report = checkpoint.read_report(folder.report) if folder.report.is_file() else {}
@@ -289,44 +279,6 @@ def _finished(plan: Plan, folder: RunFolder) -> bool:
         and plan.config == configuration.load_recipe(folder.config)
         and resumption.has_state(folder)
     )
-
-
-def _start(model: Model, start: Start, material: Material) -> tuple[dict[str, Any], list[str]]:
-    """Start a fresh model from the run that the settings name. Gives what the report says of it, and sentences."""
-    if reads_numbers(material.config):
-        taken, said = fine_tune(model, start.path), list[str]()
-    else:
-        ids = material.input_ids()
-        counts = np.bincount(np.concatenate([*ids]), minlength=model.codecs["input"].size)
-        taken, said = transfer.take(model, start.path, counts), [told(material.config)]
-    said += [taken.told(), *filter(None, [transfer.cut_otherwise(material.config, start.path)])]
-    if start.unfreeze is not None:
-        said.append(transfer.told_of_unfreezing(taken.names, start.unfreeze))
-    return taken.facts(), said
-
-
-def _unfreezing(model: Model, start: Start | None, origin: dict[str, Any] | None) -> Unfreezing | None:
-    """How what was taken begins to learn, where the settings say that it does by and by."""
-    if start is None or start.unfreeze is None:
-        return None
-    if origin is None:
-        raise CheckpointError(
-            "the run's report.json no longer says what was taken from another run (init), so its layers cannot go on "
-            "learning in their turn. Put the file back, or train anew with another --out."
-        )
-    return transfer.unfreezing(model, origin["names"], start.unfreeze)
-
-
-def open_material(config: Config, folder: RunFolder | None) -> Material:
-    """The data a task needs, read and encoded; by the codecs of the run where one goes on."""
-    known = None if folder is None else codec_file.load(codec_file.find(folder.path))
-    material = Material(config, known)
-    if folder is not None and checkpoint.read_report(folder.report).get("data") != material.fingerprint:
-        raise DataError(
-            f"the training data are others than when {folder.path} was started, so its training cannot go on. "
-            "Put the former files back, or train anew with another --out."
-        )
-    return material
 
 
 def _ended(result: Result, training: Training) -> str:

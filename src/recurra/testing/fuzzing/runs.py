@@ -28,7 +28,7 @@ from recurra.testing.fuzzing.mutations import json_text, mutated, mutated_bytes,
 from recurra.training.log import Event, Progress
 from recurra.training.settings import Training
 from recurra.training.trainer import Trainer
-from recurra.workflow.training import open_material
+from recurra.workflow.prepared import open_material
 
 TEXT = "the quick brown fox jumps over the lazy dog, and the dog sleeps on.\n" * 40
 _PLACES = ("Rome", "Bern", "Oslo", "Lima", "Köln")
