@@ -6,12 +6,13 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from recurra.errors import Stopped
+
+Value = TypeVar("Value")
 
 ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """What system services, schedulers and closed terminals send; taken over only from the system's own handling."""
@@ -21,24 +22,32 @@ class OutOfTime(BaseException):
     """A piece of work took longer than it may. No `Exception`, so that nobody takes it for a failure of theirs."""
 
 
-@contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Inside, work goes on for so many seconds at most, then `OutOfTime` is raised, wherever it is.
+def limited(seconds: float, work: Callable[[], Value]) -> Value:
+    """Do work, for so many seconds at most: then `OutOfTime` is raised, wherever it is.
 
     Alarms reach the main thread of systems that have them; elsewhere the work goes on to its end.
     """
     main = threading.current_thread() is threading.main_thread()
     if not main or not math.isfinite(seconds) or not hasattr(signal, "setitimer"):
-        yield
-        return
+        return work()
+    inside = rung = False
 
     def ring(number: int, frame: FrameType | None) -> None:
-        raise OutOfTime
+        nonlocal rung
+        rung = True
+        if inside:
+            raise OutOfTime
 
-    former, begun = signal.signal(signal.SIGALRM, ring), time.monotonic()
-    left, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
-    try:
-        yield
+    former, begun, left = signal.signal(signal.SIGALRM, ring), time.monotonic(), 0.0
+    try:  # the alarm may ring between any two instructions, and it rings once: what is behind the inner try is safe
+        try:
+            left, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
+            inside = True
+            if rung:
+                raise OutOfTime
+            return work()
+        finally:
+            inside = False
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)

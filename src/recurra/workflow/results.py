@@ -163,8 +163,8 @@ class _Scoring:
         begun, seconds, examples = time.monotonic(), self._left() * OF_BASELINES, sample.draw(found.get("drawn", 1.0))
         if self._baseline_seconds <= seconds:
             try:
-                with limited(seconds):
-                    with_baselines(self._run, {**found}, examples, self._parts["train"], found.update)
+                scores, train = {**found}, self._parts["train"]
+                limited(seconds, lambda: with_baselines(self._run, scores, examples, train, found.update))
                 self._baseline_seconds = time.monotonic() - begun
                 return found
             except OutOfTime:
