@@ -18,10 +18,22 @@ OWN = "gates: f i\nstate: h c\nc = sigmoid(f) * c + i.input\nh = tanh(c)"
 OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("char-lm", {"core": {"kind": "tdnn", "hidden_size": 8, "delays": 2, "dilation": 2}}),
     ("char-lm", {"core": {"kind": "tdnn", "hidden_size": 8, "delays": 0, "activation": "relu"}}),
-    ("char-lm", {"core": {"kind": "transformer", "hidden_size": 8, "heads": 2, "causal": True, "span": 4}}),
     (
         "char-lm",
-        {"core": {"kind": "transformer", "hidden_size": 12, "heads": 3, "causal": True, "positions": "rotary"}},
+        {"core": {"kind": "transformer", "hidden_size": 8, "heads": 2, "num_layers": 2, "causal": True, "span": 4}},
+    ),
+    (
+        "char-lm",
+        {
+            "core": {
+                "kind": "transformer",
+                "hidden_size": 12,
+                "heads": 3,
+                "num_layers": 2,
+                "causal": True,
+                "positions": "rotary",
+            }
+        },
     ),
     ("char-lm", {"core": {"kind": "identity"}}),
     ("char-lm", {"core.cell": "layer-norm-lstm", "core.num_layers": 2, "core.zoneout": 0.1}),
@@ -36,7 +48,10 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("classifier", {"task.pooling": "mean", "core.merge": "sum", "task.multi_label": True}),
     ("classifier", {"task.pooling": "last", "core": {"kind": "both-ways", "cell": "lstm", "hidden_size": 8}}),
     ("classifier", {"core": {"kind": "tdnn", "hidden_size": 8, "causal": False}}),
-    ("classifier", {"core": {"kind": "transformer", "hidden_size": 8, "heads": 2}, "task.pooling": "attention"}),
+    (
+        "classifier",
+        {"core": {"kind": "transformer", "hidden_size": 8, "heads": 2, "num_layers": 2}, "task.pooling": "attention"},
+    ),
     ("fill", {"task.sides": "left", "core": {"kind": "recurrent", "hidden_size": 8}}),
     ("pronounce", {"task.decoder.feeding": "input", "task.decoder.attention": "additive"}),
     ("pronounce", {"task.decoder.feeding": "context", "task.decoder.num_layers": 2, "task.decoder.cell": "gru"}),
@@ -49,15 +64,21 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     (
         "translate",
         {
-            "core": {"kind": "transformer", "hidden_size": 8, "heads": 2, "feed_forward": 12},
-            "task.decoder": {"kind": "transformer", "hidden_size": 8, "heads": 2, "feed_forward": 12, "num_layers": 3},
+            "core": {"kind": "transformer", "hidden_size": 8, "heads": 2, "feed_forward": 12, "num_layers": 1},
+            "task.decoder": {"kind": "transformer", "hidden_size": 8, "heads": 2, "feed_forward": 12, "num_layers": 2},
         },
     ),
     (
         "pronounce",
         {
-            "core": {"kind": "transformer", "hidden_size": 8, "heads": 2, "positions": "rotary"},
-            "task.decoder": {"kind": "transformer", "hidden_size": 8, "heads": 2, "positions": "rotary"},
+            "core": {"kind": "transformer", "hidden_size": 8, "heads": 2, "num_layers": 1, "positions": "rotary"},
+            "task.decoder": {
+                "kind": "transformer",
+                "hidden_size": 8,
+                "heads": 2,
+                "num_layers": 2,
+                "positions": "rotary",
+            },
         },
     ),
 ]

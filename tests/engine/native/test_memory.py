@@ -24,6 +24,15 @@ T, B, I, H = 24, 8, 20, 64
 """Every array that calls share is larger than `memory.SMALLEST`."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def what_others_left() -> Iterator[None]:
+    """Each collection below looks at what comes from here on: all of a process that ran other files is a second."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     gc.collect()
