@@ -16,6 +16,9 @@ class RecurraError(Exception):
     middle is left out, so that where it is and the next move are read.
     """
 
+    said = False
+    """Whether another process of the same training says it."""
+
     def __str__(self) -> str:
         said = super().__str__()
         return (

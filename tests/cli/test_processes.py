@@ -99,6 +99,16 @@ def test_one_that_is_killed_ends_the_others_and_is_named(start: Any, tmp_path: P
     assert said.count("2 processes train it, each on a part of every batch.") == 1
 
 
+def test_what_is_wrong_for_all_is_said_once(start: Any, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.txt"
+    file.write_bytes(b"\xff\xfe\x00 is no text\n" * 200)
+    command = [str(file) if word == str(PROSE) else word for word in words(tmp_path / "run")]
+    training = start([*RECURRA, *command, "--processes", "2"])
+    _, said = training.communicate(timeout=120)
+    assert training.returncode == 2
+    assert said.count("wrong.txt") == 1 and said.startswith(f"recurra: {file}"), said
+
+
 @linux
 def test_what_a_launcher_begins_anew_is_what_was_never_stopped(start: Any, tmp_path: Path) -> None:
     several = {"training.epochs": 6, "training.evaluate_every": 0.5}

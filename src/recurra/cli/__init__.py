@@ -84,7 +84,8 @@ def call(arguments: Sequence[str]) -> int:
             return CLOSED
         if debug:
             traceback.print_exc()
-        print(f"{_speaker()}: {_meant(words, error) or error}", file=sys.stderr)
+        if not (isinstance(error, RecurraError) and error.said):
+            print(f"{_speaker()}: {_meant(words, error) or error}", file=sys.stderr)
         return WRONG
     except (RecursionError, MemoryError, OverflowError, RuntimeError, ValueError) as error:
         said = _unwritable(error) if isinstance(error, UnicodeEncodeError) else faults.sentence(error)

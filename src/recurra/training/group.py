@@ -35,6 +35,10 @@ Loss = Callable[[Batch, Any, Mapping[str, Any]], tuple[Tensor, Output]]
 PATIENCE = timedelta(days=1)
 """How long a process waits for the others, of which the first may validate for hours. One that dies is noticed at once,
 by its launcher and by its closed connections."""
+SAYING = 2.0
+"""Seconds in which the first process says what went wrong, where it has gone wrong for all."""
+_STORE: list[dist.Store] = []
+"""Where the processes leave each other word, once they have met."""
 _BUFFERS = ("forward_sync_buffers", "broadcast_buffers")
 _GONE = ("connection closed", "connection reset", "socket", "gloo", "nccl", "broken pipe", "peer")
 """Words in what torch says where another process is gone."""
@@ -95,6 +99,9 @@ class Group(Protocol):
     def hearing(self) -> AbstractContextManager[Any]:
         """Inside, `TrainingError` says so where another process is gone."""
 
+    def speaks(self, sentence: str) -> bool:
+        """Whether this process says what went wrong: the first does, another where the first does not say the same."""
+
 
 class Alone:
     """One process: all is its own."""
@@ -138,13 +145,17 @@ class Alone:
     def hearing(self) -> AbstractContextManager[Any]:
         return nullcontext()
 
+    def speaks(self, sentence: str) -> bool:
+        return True
+
 
 class Together:
-    """This process among those of torch's process group, which has begun. `local`: its number on its machine."""
+    """This process among those of torch's process group, which has begun. `local`: its number on its machine; `store`:
+    where they leave each other word."""
 
-    def __init__(self, local: int = 0) -> None:
+    def __init__(self, local: int = 0, store: dist.Store | None = None) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self._local = local
+        self._local, self._store = local, store
         self._wrapped: DistributedDataParallel | None = None
         self._clock, self._now = time.monotonic, 0.0
 
@@ -229,6 +240,21 @@ class Together:
                 "saved before stands; go on with --resume."
             ) from error
 
+    def speaks(self, sentence: str) -> bool:
+        key, until = f"said: {sentence}", time.monotonic() + SAYING
+        try:
+            if self.rank == 0 or self._store is None:
+                if self._store is not None:
+                    self._store.set(key, "")
+                return True
+            while time.monotonic() < until:
+                if self._store.check([key]):
+                    return False
+                time.sleep(0.05)
+        except RuntimeError:  # whoever kept it is gone
+            pass
+        return True
+
 
 class _Loss(nn.Module):
     """A model's loss as the forward pass that DistributedDataParallel wants."""
@@ -255,7 +281,7 @@ def joined() -> Group:
     """
     found = place()
     if dist.is_available() and dist.is_initialized():
-        return Together(0 if found is None else found.local)
+        return Together(0 if found is None else found.local, *_STORE)
     if found is None:
         return Alone()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -271,7 +297,8 @@ def joined() -> Group:
             "with torchrun, or see to MASTER_ADDR and MASTER_PORT."
         ) from error
     atexit.register(dist.destroy_process_group)
-    return Together(found.local)
+    _STORE[:] = [store]
+    return Together(found.local, store)
 
 
 def _on_cpu(state: Any) -> Any:

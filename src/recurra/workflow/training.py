@@ -17,7 +17,7 @@ from recurra import plugins as own_files
 from recurra.checkpoint import RunFolder
 from recurra.data.codecs import file as codec_file
 from recurra.engine.device import precision_note
-from recurra.errors import Stopped
+from recurra.errors import RecurraError, Stopped
 from recurra.runs.run import Run, load_run
 from recurra.training import resume as resumption
 from recurra.training.group import Group, joined
@@ -59,7 +59,11 @@ def execute(
         say, progress = _silent, _silent
     for note in plan.notes:
         say(note)
-    return _entered(plan, group, say, progress, command, no_test, baseline)
+    try:
+        return _entered(plan, group, say, progress, command, no_test, baseline)
+    except RecurraError as error:
+        error.said = not group.speaks(str(error))
+        raise
 
 
 def _silent(_: object) -> None:
