@@ -130,7 +130,7 @@ def test_a_client_without_recurra_searches_as_the_run_does(task: dict[str, Any],
     if task.get("task.ngram_unit") == "symbols":  # which count at every step
         assert run.predict(Sound(samples, rate), beam=1)[0]["transcript"] != found["transcript"]
     further = compared(run, folder, file, Sound(samples, rate), "--top", "2", top=2)
-    assert 0 < len(further["others"]) <= 2  # a list of words leaves fewer
+    assert task.get("task.closed") or 0 < len(further["others"]) <= 2  # a list of words may leave none
     (again,) = load_export(folder).predict(Sound(samples, rate))
     assert (again["transcript"], again["confidence"]) == (
         found["transcript"],

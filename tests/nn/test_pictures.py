@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,9 +18,9 @@ from recurra.types import Batch, Lengths, Sizes
 ENDS = torch.tensor([6, 3])
 
 
-def tensors(dtype: torch.dtype = torch.float64) -> list[Tensor]:
+def tensors(dtype: torch.dtype = torch.float64, seed: int = 3) -> list[Tensor]:
     """x, weight, bias, added."""
-    torch.manual_seed(3)
+    torch.manual_seed(seed)
     return [torch.randn(s, dtype=dtype) for s in ((2, 3, 6, 4), (3,), (3,), (2, 3, 6, 4))]
 
 
@@ -55,6 +56,26 @@ def test_first_and_second_derivatives(native: list[str]) -> None:
     assert torch.autograd.gradcheck(normed, leaves, fast_mode=True)
     assert torch.autograd.gradgradcheck(normed, leaves, fast_mode=True)
     assert {*native} == {"forward", "backward"}
+
+
+@pytest.mark.parametrize("ends", [(6, 3), (5, 1), (0, 6)])
+def test_what_was_added_may_be_below_what_stands_behind_the_end(
+    ends: tuple[int, int], native: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest of pixels that are there and of others, which are 0."""
+    monkeypatch.setattr(sys.modules[__name__], "ENDS", torch.tensor(ends))
+    for seed in range(10):
+        leaves = [t.requires_grad_() for t in tensors(seed=seed)]
+        with torch.no_grad():
+            leaves[3].sub_(1)
+        mine, theirs = normed(*leaves), in_torch(*leaves)
+        assert torch.allclose(mine, theirs, rtol=1e-12, atol=1e-12)
+        arriving = torch.randn_like(mine)
+        for found, expected in zip(
+            torch.autograd.grad(mine, leaves, arriving), torch.autograd.grad(theirs, leaves, arriving), strict=True
+        ):
+            assert torch.allclose(found, expected, rtol=1e-9, atol=1e-10)
+    assert native
 
 
 @pytest.mark.parametrize("learnt", [(0,), (1, 2), (3,)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from recurra.answers.pair import TOO_LARGE
@@ -22,7 +23,10 @@ def test_beyond_its_cells_attention_is_not_computed(small_runs: dict[str, Any], 
     some = run.predict(*texts, attention=True, cells=min(sizes), **search)
     assert [one["target"] for one in some] == [one["target"] for one in every]
     kept, left = sorted((0, 1), key=lambda k: sizes[k])
-    assert some[kept]["attention"] == every[kept]["attention"] and "beyond_cells" not in some[kept]
+    # Beside another a batch is added up in another order.
+    assert (
+        np.allclose(some[kept]["attention"], every[kept]["attention"], atol=1e-6) and "beyond_cells" not in some[kept]
+    )
     assert some[left]["beyond_cells"] and "attention" not in some[left] and "alignment" not in some[left]
     assert "beyond_cells" not in run.predict(*texts, cells=1, **search)[left]
 

@@ -58,6 +58,8 @@ struct Picture {
 
     double size() const { return std::max(1L, n * line); }
     const REAL *added_at(long t) const { return added ? added + t * c.columns * line : nullptr; }
+    // Whether pixels of column t of y reach behind the end, where x is 0. What is rectified is never below that.
+    bool cut(long t) const { return added && n - t * c.columns < c.columns; }
 };
 
 // COUNT pixels of x of which y takes the largest: column by column, and down each.
@@ -75,6 +77,7 @@ template <long COUNT> void forward(const Picture &p, long t, REAL mean, REAL fac
     const Window<COUNT> window(p);
     const long units = c.channels;
     const REAL *x = p.x + t * c.columns * p.line, *added = p.added_at(t);
+    const bool cut = p.cut(t);
     auto at = [&](long u, auto get, auto put) {
         const V scale = get(c.weight + u) * factor, bias = get(c.bias + u);
         for (long r = 0; r < p.above; r++) {
@@ -85,6 +88,7 @@ template <long COUNT> void forward(const Picture &p, long t, REAL mean, REAL fac
                 if (added) value += get(added + place);
                 best = k ? maximum(best, value) : value;
             }
+            if (cut) best = maximum(best, V{});
             put(to + r * units + u, best);
         }
     };
@@ -101,6 +105,7 @@ void backward(const Picture &p, long t, REAL mean, REAL factor, const REAL *dy, 
     const Window<COUNT> window(p);
     const long units = c.channels;
     const REAL *x = p.x + t * c.columns * p.line, *added = p.added_at(t);
+    const bool cut = p.cut(t);
     auto at = [&](long u, auto get, auto put) {
         const V weight = get(c.weight + u), scale = weight * factor, bias = get(c.bias + u);
         V some = {}, product = {};
@@ -118,6 +123,7 @@ void backward(const Picture &p, long t, REAL mean, REAL factor, const REAL *dy, 
                 largest = k ? (larger & (int)k) | (~larger & largest) : largest;
                 best = k ? (larger ? value : best) : value;
             }
+            if (cut) largest |= best < V{};  // then it is none of these
             for (long k = 0; k < COUNT; k++) {
                 const long place = r * c.rows * units + u + window.places[k];
                 const V taken = largest == (int)k ? arriving : V{}, passed = normed[k] > V{} ? taken : V{};
