@@ -184,9 +184,9 @@ def test_samples_over_http(run: Any) -> None:
 
 
 def test_what_wants_the_whole_recording_is_not_heard(run: Any, tmp_path: Path) -> None:
-    settings = {**SETTINGS, "input.alone": True, "training.epochs": 1}
+    settings = {**SETTINGS, "input.alone": True, "input.trim": 40, "training.epochs": 1}
     other = recurra.train("transcribe", run.path.parent, out=tmp_path / "run", settings=settings, baseline=False)
-    with pytest.raises(NotCausal, match=r"scaled by what comes later, too .*--set input\.alone=false"):
+    with pytest.raises(NotCausal, match=r"on what comes later, too .*--set input\.alone=false --set input\.trim=none"):
         other.session()
 
 
@@ -196,8 +196,9 @@ def test_a_run_that_names_what_it_hears(
     for k in range(16):
         (tmp_path / "ab"[k % 2]).mkdir(exist_ok=True)
         (tmp_path / "ab"[k % 2] / f"{k}.wav").write_bytes(written(spoken("ab"[k % 2], k), RATE))
-    settings = {"input.alone": False, "input.speeds": [], "input.mels": 16, "core.bidirectional": False}
-    settings |= {"core.hidden_size": 6, "training.epochs": 1, "training.threads": 1, "training.device": "cpu"}
+    settings = {"input.alone": False, "input.trim": None, "input.floor": None, "input.speeds": [], "input.mels": 16}
+    settings |= {"core.bidirectional": False, "core.hidden_size": 6}
+    settings |= {"training.epochs": 1, "training.threads": 1, "training.device": "cpu"}
     run = recurra.train("spoken-digits", tmp_path, out=tmp_path / "run", settings=settings, baseline=False)
     samples = spoken("b", 50)
     session = run.session()

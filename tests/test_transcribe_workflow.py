@@ -140,7 +140,7 @@ def test_a_text_without_a_path_is_refused_before_the_training(tmp_path: Path) ->
 def test_no_stream_where_the_end_must_be_known(tmp_path: Path) -> None:
     settings = {**SMALL, "input.alone": True, "training.epochs": 1, "data.by_group": False, "task.ngrams": 0}
     run = recurra.train("transcribe", *pair(tmp_path, TEXTS), out=tmp_path / "run", settings=settings, baseline=False)
-    with pytest.raises(NotCausal, match="scaled by what comes later"):
+    with pytest.raises(NotCausal, match="depends on what comes later"):
         run.session()
 
 

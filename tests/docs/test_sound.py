@@ -26,7 +26,7 @@ def test_a_command(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_table_is_the_recipe() -> None:
     recipe = load_recipe("spoken-digits")
     rows = re.findall(r"^\| (`(?:input|embedder)[^|]*) \| ([^|]+) \|", PAGE, re.MULTILINE)
-    assert len(rows) == 13
+    assert len(rows) == 15
     for names, value in rows:
         found = []
         for name in re.findall(r"`([\w.]+)`", names):

@@ -4,6 +4,7 @@ reads WAV files as the run does."""
 from __future__ import annotations
 
 import ast
+import copy
 import json
 import os
 import subprocess
@@ -88,6 +89,32 @@ def test_a_client_without_recurra_hears_what_the_run_hears(out: Any, tmp_path: P
     assert "usage: python client.py FILE [--top N]" in asked(folder, "a", "b").stderr
     (again,) = load_export(folder).predict(Sound(samples, 11_025))
     assert again["label"] == expected["label"]
+
+
+def test_a_client_leaves_out_the_silence_that_the_run_leaves_out(tmp_path: Path) -> None:
+    model = make_model("spoken-digits", {"input.trim": 30.0, "input.floor": 40.0})
+    run = run_of(model, tmp_path / "run")
+    folder = export(run, tmp_path / "out").folder
+    rate, draw = model.codecs["input"].rate, np.random.default_rng(3)
+    said = np.sin(np.cumsum(draw.uniform(0, 1.5, 6_000))) * 9_000
+    samples = np.concatenate([np.zeros(3_000), said, draw.normal(size=4_000)]).astype(np.int16)
+    file = tmp_path / "a.wav"
+    file.write_bytes(written(samples, rate))
+    found = json.loads(asked(folder, str(file), "--top", "3").stdout)["likeliest"]
+    (expected,) = run.predict(Sound(samples, rate), top=3)
+    (bare,) = run.predict(Sound(samples[2_900:9_100], rate), top=3)
+    (whole,) = run_of(untrimmed(model), tmp_path / "run").predict(Sound(samples, rate), top=3)
+    probabilities = [[each["p"] for each in one["likeliest"]] for one in (expected, bare, whole)]
+    assert [each["p"] for each in found] == pytest.approx(probabilities[0], abs=1e-5)
+    assert probabilities[0] != pytest.approx(probabilities[2], abs=1e-3)
+    assert probabilities[0] == pytest.approx(probabilities[1], abs=0.05)
+
+
+def untrimmed(model: Any) -> Any:
+    """The same weights, over whole recordings."""
+    other = copy.deepcopy(model)
+    other.codecs["input"].trim = None
+    return other
 
 
 def compared(run: Any, folder: Path, file: Path, value: Any, *words: str, **options: Any) -> dict[str, Any]:

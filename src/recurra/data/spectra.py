@@ -26,8 +26,9 @@ class Spectra(nn.Module):
     """Samples [N], float32 from −1 to 1 → frames [T, D] float32, T = 1 + ⌊(N − window) / hop⌋, N ≥ window.
 
     Frame t is x[t · hop : t · hop + window] under a Hann window; P = |FFT|², of the next power of two ≥ window; mel
-    energies M = F P with the triangles F of `filters`; log-mel is ln max(M, 10⁻¹⁰), and MFCC the first `cepstra`
-    coefficients of its orthonormal discrete cosine transform (DCT-II). With `alone` each coefficient of a recording
+    energies M = F P with the triangles F of `filters`; log-mel is ln max(M, 10⁻¹⁰), with a `floor` in decibels
+    ln max(M, 10^(−floor / 10) max M) over the recording, and MFCC the first `cepstra` coefficients of its orthonormal
+    discrete cosine transform (DCT-II). With `alone` each coefficient of a recording
     less its mean, divided by its spread. d_t = Σ_{k=1,2} k (c_{t+k} − c_{t−k}) / 10 is a delta, the first and last
     frame standing for those beyond them; `deltas` times they are put beside the coefficients, each of those before.
     At last (c − mean) / spread, by [D] numbers of the training data.
@@ -36,10 +37,18 @@ class Spectra(nn.Module):
     """
 
     def __init__(
-        self, mel: Mel, window: int, hop: int, kind: Literal["log-mel", "mfcc"], cepstra: int, deltas: int, alone: bool
+        self,
+        mel: Mel,
+        window: int,
+        hop: int,
+        kind: Literal["log-mel", "mfcc"],
+        cepstra: int,
+        deltas: int,
+        alone: bool,
+        floor: float | None = None,
     ) -> None:
         super().__init__()
-        self.window, self.hop, self.deltas, self.alone = window, hop, deltas, alone
+        self.window, self.hop, self.deltas, self.alone, self.floor = window, hop, deltas, alone, floor
         self.size = 1 << max(1, math.ceil(math.log2(window)))
         D = mel.count if kind == "log-mel" else cepstra
         under = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
@@ -69,16 +78,19 @@ class Spectra(nn.Module):
         return AROUND * self.deltas
 
     def coefficients(self, samples: Tensor) -> Tensor:
-        """Log-mel energies or cepstra, [T, D] float64: each frame by itself."""
+        """Log-mel energies or cepstra, [T, D] float64, each frame by itself; with a floor the energies, [T, mels]."""
         T = (samples.shape[0] - self.window) // self.hop + 1
         places = torch.arange(T)[:, None] * self.hop + torch.arange(self.window)
         spectrum = torch.fft.rfft(samples.double()[places] * self.under, n=self.size)
         power = spectrum.real.square() + spectrum.imag.square()
         found = torch.log((power @ self.filters).clamp(min=QUIETEST))
-        return found if self.cosines is None else found @ self.cosines
+        return found if self.cosines is None or self.floor is not None else found @ self.cosines
 
     def beside(self, found: Tensor) -> Tensor:
-        """Coefficients [T, D] of a whole recording with their deltas, [T, D (1 + deltas)]."""
+        """Coefficients of a whole recording, as `coefficients` gives them, with their deltas: [T, D (1 + deltas)]."""
+        if self.floor is not None:
+            found = torch.maximum(found, found.max() - self.floor * math.log(10) / 10)
+            found = found if self.cosines is None else found @ self.cosines
         if self.alone:
             spread = found.std(0, correction=0)
             found = (found - found.mean(0)) / torch.where(spread > EVEN, spread, torch.ones_like(spread))

@@ -170,11 +170,12 @@ def check_streams(model: Model, path: Path) -> None:
             f"{path} cannot be streamed: it reads {whole[0]}, which are not known before its input is there as a "
             f"whole. Use `recurra predict`, or train without them{_without(model.task, whole[0])}."
         )
-    if needs_end(model.codecs["input"]):
+    if by := needs_end(model.codecs["input"]):
         section = "vocabulary" if "vocabulary" in model.config else "input"
+        otherwise = " ".join(f"--set {section}.{name}={value}" for name, value in by.items())
         raise NotCausal(
-            f"{path} cannot be streamed: its input is scaled by what comes later, too ([{section}] alone). Use "
-            f"`recurra predict`, or train with --set {section}.alone=false."
+            f"{path} cannot be streamed: how its input is read depends on what comes later, too ([{section}] "
+            f"{', '.join(by)}). Use `recurra predict`, or train with {otherwise}."
         )
     if not model.core.causal:
         known = inspect.signature(type(model.core)).parameters

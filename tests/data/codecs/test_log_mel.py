@@ -11,6 +11,8 @@ from recurra import registry
 from recurra.data.codecs.contract import Computes, Opens, Placed
 from recurra.data.codecs.log_mel import LogMel
 from recurra.data.mel import Mel, filters
+from recurra.data.seen import seen
+from recurra.data.silence import loud
 from recurra.data.sound import Sound
 from recurra.data.wav import written
 from recurra.errors import CheckpointError, ConfigError, DataError
@@ -162,6 +164,53 @@ def test_the_bytes_of_a_file() -> None:
         codec.opened(b"no sound")
 
 
+def test_how_a_recording_was_cut_is_left_out() -> None:
+    sound = recording(0.5)
+    x = sound.floats()
+    silent = Sound(np.concatenate([np.zeros(4_000), x, np.zeros(3_200)]).astype(np.float32), RATE)
+    codec = LogMel(rate=RATE, mels=24, give="mfcc", deltas=1, alone=True, trim=40.0).fit([sound, silent])
+    kept = loud(silent.floats(), 400, 160, 40.0)
+    assert 3_600 < kept.start <= 4_000 and 4_000 + len(x) <= kept.stop < 4_400 + len(x)
+    plain = LogMel(rate=RATE, mels=24, give="mfcc", deltas=1, alone=True).restore(codec.record(), codec.arrays())
+    assert np.array_equal(codec.encode(silent), plain.encode(Sound(silent.samples[kept], RATE)))
+    assert len(plain.encode(silent)) > len(codec.encode(silent)) + 40
+    assert codec.place_of(silent, 3) == pytest.approx(kept.start / RATE + 0.03)
+    picture, end = seen(codec, silent)
+    assert end == pytest.approx(codec.place_of(silent, len(codec.encode(silent))))
+    assert picture.shape[1] == round(end / 0.01) and not picture[:, : int(kept.start / RATE / 0.01)].any()
+    short = codec.shortened(silent, 7)
+    assert len(codec.encode(short)) == 7
+    assert np.array_equal(short.samples, silent.samples[kept.start : kept.start + 6 * 160 + 400])
+    assert codec.needs_end == {"alone": "false", "trim": "none"} and LogMel(trim=40.0).needs_end == {"trim": "none"}
+    assert not LogMel().needs_end
+    with pytest.raises(ConfigError, match=r"trim of sound: .* Train with trim = none"):
+        LogMel(rate=RATE, mels=24, trim=40.0).fit([sound]).heard(None, sound)
+    again = LogMel(**codec.record()["settings"]).restore(codec.record(), codec.arrays())
+    assert np.array_equal(again.encode(silent), codec.encode(silent))
+
+
+@pytest.mark.parametrize("give", ["log-mel", "mfcc"])
+def test_no_energy_is_below_the_floor(give: Literal["log-mel", "mfcc"], monkeypatch: pytest.MonkeyPatch) -> None:
+    x = recording(0.6).floats()
+    x[4_000:6_000] *= 1e-4  # a pause
+    sound = Sound(x, RATE)
+    plain = LogMel(rate=RATE, mels=24).fit([sound])
+    energies = plain.decode(plain.encode(sound))
+    lowest = energies.max() - 3 * np.log(10)  # 30 dB
+    assert (energies < lowest).any() and (energies > lowest).any()
+    expected = np.maximum(energies, lowest)
+    if give == "mfcc":
+        k, m = np.arange(9)[None], np.arange(24)[:, None]
+        expected = expected @ (np.sqrt(np.where(k == 0, 1, 2) / 24) * np.cos(np.pi * k * (m + 0.5) / 24))
+    codec = LogMel(rate=RATE, mels=24, give=give, cepstra=9, floor=30.0).fit([sound])
+    found = codec.encode(sound)
+    assert np.abs(codec.decode(found) - expected).max() < 2e-4
+    monkeypatch.setattr("recurra.data.codecs.log_mel.TOGETHER", 7)  # the loudest of all, not of some of them
+    assert np.allclose(codec.encode(sound), found, atol=1e-5)
+    again = LogMel(**codec.record()["settings"]).restore(codec.record(), codec.arrays())
+    assert np.array_equal(again.encode(sound), codec.encode(sound)) and codec.needs_end == {"floor": "none"}
+
+
 def test_restored_at_another_rate_is_refused() -> None:
     codec = LogMel(mels=8).fit([recording()])
     with pytest.raises(CheckpointError, match="says its rate"):
@@ -177,6 +226,8 @@ def test_settings_out_of_range() -> None:
         ({"mels": 5, "cepstra": 6, "give": "mfcc"}, "mels = 5 and cepstra = 6"),
         ({"noise": (30.0, 10.0)}, r"noise = \[30.0, 10.0\] of sound, expected none"),
         ({"noise": (10.0,)}, r"two numbers of decibels"),
+        ({"trim": 0.5}, "trim = 0.5 of sound, expected 1 to 200 decibels"),
+        ({"floor": 300.0}, "floor = 300 of sound, expected 1 to 200 decibels"),
         ({"speeds": (1.1, 9.0)}, r"speeds = \[1.1, 9.0\] of sound, expected factors from 0.25 to 4"),
         ({"rate": 8_000, "mels": 256}, "triangle .* holds no frequency"),
     ):

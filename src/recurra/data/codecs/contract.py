@@ -230,13 +230,14 @@ class NeedsEnd(Protocol):
     """A codec of steps that may encode each by what comes later."""
 
     @property
-    def needs_end(self) -> bool:
-        """Whether it does, as it is set."""
+    def needs_end(self) -> Mapping[str, str]:
+        """The settings by which it does, each with what sets it otherwise."""
 
 
-def needs_end(codec: Any) -> bool:
-    """Whether a codec must have a value as a whole."""
-    return isinstance(codec, NeedsEnd) and codec.needs_end
+def needs_end(codec: Any) -> Mapping[str, str]:
+    """The settings by which a codec must have a value as a whole, each with what sets it otherwise; none: it need
+    not."""
+    return codec.needs_end if isinstance(codec, NeedsEnd) else {}
 
 
 @runtime_checkable

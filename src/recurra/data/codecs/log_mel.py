@@ -14,6 +14,7 @@ from recurra.data.heard import Heard, hear
 from recurra.data.mel import Mel, filters
 from recurra.data.noise import noisy
 from recurra.data.resampling import resampled
+from recurra.data.silence import loud
 from recurra.data.sound import FORM, Sound, opened
 from recurra.data.wav import FASTEST, SLOWEST
 from recurra.errors import CheckpointError, ConfigError, DataError
@@ -37,8 +38,11 @@ class LogMel:
     A frame of `window` seconds begins every `hop` seconds, as long as it fits; a recording shorter than one is filled
     up with silence. `mels` triangles on the `scale` "slaney" or "htk"; of "mfcc" the first `cepstra`. With `deltas` 1
     or 2 what each changes by stands beside it, and what that changes by. With `alone` each coefficient is scaled within
-    its recording first: no voice or microphone stands out, but the end must be known. D is mels or cepstra, times
-    1 + deltas. What is computed is said in `recurra.data.spectra.Spectra`.
+    its recording first: no voice or microphone stands out, but the end must be known. With `trim`, decibels, what is
+    before the first and behind the last frame that is so much quieter than the loudest at most is left out, as
+    `recurra.data.silence.loud` says: how a recording was cut does not stand out either. With `floor`, decibels, no
+    energy of a triangle counts as further below the loudest one of its recording: nor does how quiet its pauses are.
+    D is mels or cepstra, times 1 + deltas. What is computed is said in `recurra.data.spectra.Spectra`.
 
     With `speeds`, [0.9, 1.1], training reads each recording faster and slower, too: its tempo and pitch are changed, as
     those of another speaker. With `noise`, [10, 30], it reads each once more with white noise, a number of decibels
@@ -68,6 +72,8 @@ class LogMel:
         scale: Literal["slaney", "htk"] = "slaney",
         deltas: Literal[0, 1, 2] = 0,
         alone: bool = False,
+        trim: float | None = None,
+        floor: float | None = None,
         speeds: tuple[float, ...] = (),
         noise: tuple[float, ...] = (),
     ) -> None:
@@ -77,6 +83,9 @@ class LogMel:
             raise ConfigError(f"window = {window:g} and hop = {hop:g} of sound, expected 0.001 ≤ hop ≤ window ≤ 1 s.")
         if not 1 <= mels <= 512 or (give == "mfcc" and not 1 <= cepstra <= mels):
             raise ConfigError(f"mels = {mels} and cepstra = {cepstra} of sound, expected 1 ≤ cepstra ≤ mels ≤ 512.")
+        for name, decibels in (("trim", trim), ("floor", floor)):
+            if decibels is not None and not 1 <= decibels <= 200:
+                raise ConfigError(f'{name} = {decibels:g} of sound, expected 1 to 200 decibels, or "none".')
         if not all(0.25 <= speed <= 4 for speed in speeds):
             raise ConfigError(f"speeds = {list(speeds)} of sound, expected factors from 0.25 to 4.")
         if noise and not (len(noise) == 2 and -40 <= noise[0] <= noise[1] <= 100):
@@ -86,7 +95,8 @@ class LogMel:
             )
         self.speeds, self.noise = tuple(speeds), tuple(noise)
         self.wanted, self.window, self.hop, self.mels = rate, window, hop, mels
-        self.give, self.cepstra, self.scale, self.deltas, self.alone = give, cepstra, scale, deltas, alone
+        self.give, self.cepstra, self.scale, self.deltas = give, cepstra, scale, deltas
+        self.alone, self.trim, self.floor = alone, trim, floor
         self.rate = rate or 0
         """Of the frames, in Hz; 0 before it is known."""
         self.size = (mels if give == "log-mel" else cepstra) * (1 + deltas)
@@ -102,9 +112,12 @@ class LogMel:
         return (None, self.size)
 
     @property
-    def needs_end(self) -> bool:
-        """A mean over the recording wants all of it; deltas come some frames later (`heard`)."""
-        return self.alone
+    def needs_end(self) -> dict[str, str]:
+        """A mean over the recording wants all of it, and so does its loudest frame; deltas come some frames later
+        (`heard`)."""
+        return ({"alone": "false"} if self.alone else {}) | {
+            name: "none" for name in ("trim", "floor") if getattr(self, name) is not None
+        }
 
     @property
     def seconds_per_step(self) -> float:
@@ -113,7 +126,7 @@ class LogMel:
 
     def place_of(self, value: Sound, step: float) -> float:
         """When a frame begins, in seconds."""
-        return step * self.seconds_per_step
+        return self._begin(value) + step * self.seconds_per_step
 
     def opened(self, raw: bytes, name: str = "the recording") -> Sound:
         """The recording in the bytes of a file. Raises `DataError` for what is none."""
@@ -158,10 +171,14 @@ class LogMel:
     def heard(self, held: Heard | None, value: Sound, ended: bool = False) -> tuple[NDArray[np.float32], Heard]:
         """The frames that the next samples of a recording complete, and what is held of it then.
 
-        Raises `ConfigError` where each recording is scaled by itself (`alone`), which wants its end.
+        Raises `ConfigError` where each recording is scaled by itself (`alone`), trimmed, or has a `floor`: each wants
+        its end.
         """
-        if self.alone:
-            raise ConfigError("alone = true scales a recording by itself, so it must have ended. Train without.")
+        if by := self.needs_end:
+            raise ConfigError(
+                f"{' and '.join(by)} of sound: what is read of a recording depends on all of it, so it must have "
+                f"ended. Train with {' and '.join(f'{name} = {value}' for name, value in by.items())}."
+            )
         made = self.computed()
         held = held or Heard.nothing(self.size // (1 + self.deltas))
         return hear(made, self.rate, held, _checked(value).floats(), value.rate, ended)
@@ -181,6 +198,8 @@ class LogMel:
             "scale": self.scale,
             "deltas": self.deltas,
             "alone": self.alone,
+            "trim": self.trim,
+            "floor": self.floor,
             "speeds": list(self.speeds),
             "noise": list(self.noise),
         }
@@ -217,7 +236,8 @@ class LogMel:
 
             mel = Mel(self.mels, self.rate, self.scale)
             window, hop = self._samples(self.window), self._samples(self.hop)
-            self._made = Spectra(mel, window, hop, self.give, self.cepstra, self.deltas, self.alone).eval()
+            self._made = Spectra(mel, window, hop, self.give, self.cepstra, self.deltas, self.alone, self.floor)
+            self._made.eval()
             self._made.mean.copy_(torch.from_numpy(self.mean))
             self._made.spread.copy_(torch.from_numpy(self.spread))
         return self._made
@@ -233,8 +253,9 @@ class LogMel:
     def shortened(self, value: Sound, steps: int) -> Sound:
         """The beginning of a recording that has so many frames at most."""
         samples = (steps - 1) * self._samples(self.hop) + self._samples(self.window) if steps > 0 else 0
+        begin = round(self._begin(value) * value.rate)
         kept = -(-samples * value.rate // self.rate)
-        return Sound(value.samples[:kept], value.rate, value.notes)
+        return Sound(value.samples[begin : begin + kept], value.rate, value.notes)
 
     def remarks(self, value: Sound) -> list[str]:
         """What was made of a recording."""
@@ -242,9 +263,10 @@ class LogMel:
         return [f"a recording was {note}." for note in (*value.notes, *resampled)]
 
     def samples_of(self, sound: Sound) -> NDArray[np.float32]:
-        """What `computed` is given of a recording: at the codec's rate, a window long at least; nothing of an empty
-        one."""
+        """What `computed` is given of a recording: at the codec's rate, trimmed, a window long at least; nothing of an
+        empty one."""
         found = resampled(sound.floats(), sound.rate, self.rate)
+        found = found[self._kept(found)]
         least = self._samples(self.window)
         return np.pad(found, (0, max(0, least - len(found)))) if len(found) else found
 
@@ -259,6 +281,18 @@ class LogMel:
             parts = [made.coefficients(torch.from_numpy(some)) for some in _blocks(samples, made.window, made.hop)]
             found: NDArray[np.float64] = made.beside(torch.cat(parts)).numpy()
         return found
+
+    def _kept(self, samples: NDArray[np.float32]) -> slice:
+        """What is read of samples at the codec's rate."""
+        if self.trim is None:
+            return slice(0, len(samples))
+        return loud(samples, self._samples(self.window), self._samples(self.hop), self.trim)
+
+    def _begin(self, sound: Sound) -> float:
+        """Seconds of a recording before what is read of it."""
+        if self.trim is None:
+            return 0.0
+        return float(self._kept(resampled(sound.floats(), sound.rate, self.rate)).start) / self.rate
 
     def _samples(self, seconds: float) -> int:
         return max(1, round(seconds * self.rate))

@@ -77,7 +77,7 @@ class Scaled:
         self, by: Literal["deviation", "quartiles"] = "deviation", logarithm: bool = False, alone: bool = False
     ) -> None:
         self.by, self.logarithm, self.alone = by, logarithm, alone
-        self.comes_back, self.needs_end = not alone, alone
+        self.comes_back, self.needs_end = not alone, {"alone": "false"} if alone else {}
         self.axes = 2
         self.mean, self.spread = np.zeros(0), np.ones(0)
 

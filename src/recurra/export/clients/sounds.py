@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from recurra.data.resampling import resampled
+from recurra.data.silence import loud
 from recurra.data.wav import read_wav
 from recurra.errors import DataError
 from recurra.export.clients.common import FILES, NOTES, Asked, vocabulary
@@ -26,6 +27,10 @@ def frames_of(path: str) -> dict:
         sys.exit(str(error))
     full = np.float32(32768 if wave.samples.dtype == np.int16 else 1)
     samples = resampled(wave.samples.astype(np.float32) / full, wave.rate, record["rate"])
+    settings = record["settings"]
+    if settings.get("trim") is not None:
+        hop = max(1, round(settings["hop"] * record["rate"]))
+        samples = samples[loud(samples, record["samples"], hop, settings["trim"])]
     if not len(samples):
         return {}
     samples = np.pad(samples, (0, max(0, record["samples"] - len(samples))))
