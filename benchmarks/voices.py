@@ -4,7 +4,7 @@ the two others is scored.
     RECURRA_DATA=… python benchmarks/voices.py --out voices.json --set input.floor=40 --set input.trim=35
     … the same command again goes on with the pairs that are missing
 
-For the test on one voice those scores count that neither heard it nor are of it: "chosen by" in the table.
+For the test on one voice the scores of the four others count whose models did not hear it: "chosen by" in the table.
 """
 
 from __future__ import annotations

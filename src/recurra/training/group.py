@@ -241,11 +241,12 @@ class Together:
             ) from error
 
     def speaks(self, sentence: str) -> bool:
+        if self._store is None:
+            return True
         key, until = f"said: {sentence}", time.monotonic() + SAYING
         try:
-            if self.rank == 0 or self._store is None:
-                if self._store is not None:
-                    self._store.set(key, "")
+            if self.rank == 0:
+                self._store.set(key, "")
                 return True
             while time.monotonic() < until:
                 if self._store.check([key]):

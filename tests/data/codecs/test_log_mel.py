@@ -175,6 +175,8 @@ def test_how_a_recording_was_cut_is_left_out() -> None:
     assert np.array_equal(codec.encode(silent), plain.encode(Sound(silent.samples[kept], RATE)))
     assert len(plain.encode(silent)) > len(codec.encode(silent)) + 40
     assert codec.place_of(silent, 3) == pytest.approx(kept.start / RATE + 0.03)
+    assert codec.place_of(sound, 3) == pytest.approx(loud(x, 400, 160, 40.0).start / RATE + 0.03)
+    assert codec.place_of(silent, 0) == codec.place_of(silent, 0) == pytest.approx(kept.start / RATE)
     picture, end = seen(codec, silent)
     assert end == pytest.approx(codec.place_of(silent, len(codec.encode(silent))))
     assert picture.shape[1] == round(end / 0.01) and not picture[:, : int(kept.start / RATE / 0.01)].any()

@@ -104,6 +104,8 @@ class LogMel:
         self.notes: list[str] = []
         """What was made of recordings of the training data, a sentence each."""
         self._made: Spectra | None = None
+        self._last: tuple[Sound, float] | None = None
+        """The recording whose beginning was looked for last, and where it is."""
         if rate:
             self._check_filters()
 
@@ -141,7 +143,7 @@ class LogMel:
             rates = Counter(sound.rate for sound in sounds)
             self.rate = min(USUAL, max(rates, key=lambda rate: (rates[rate], rate)))
             self._check_filters()
-        self.mean, self.spread, self._made = np.zeros(self.size), np.ones(self.size), None
+        self.mean, self.spread, self._made, self._last = np.zeros(self.size), np.ones(self.size), None, None
         count, mean, squares = 0, np.zeros(self.size), np.zeros(self.size)
         for sound in sounds:
             found = self._beside(sound)
@@ -224,7 +226,7 @@ class LogMel:
                 raise CheckpointError(f"frames of sound have a {name} of {self.size} finite numbers of 64 bits.")
         if (arrays["spread"] <= 0).any():
             raise CheckpointError("the spread of frames of sound is above 0.")
-        self.mean, self.spread, self._made = arrays["mean"], arrays["spread"], None
+        self.mean, self.spread, self._made, self._last = arrays["mean"], arrays["spread"], None, None
         return self
 
     def computed(self) -> Spectra:
@@ -292,7 +294,11 @@ class LogMel:
         """Seconds of a recording before what is read of it."""
         if self.trim is None:
             return 0.0
-        return float(self._kept(resampled(sound.floats(), sound.rate, self.rate)).start) / self.rate
+        known = self._last  # a transcript asks for each of its symbols
+        if known is None or known[0] is not sound:
+            kept = self._kept(resampled(sound.floats(), sound.rate, self.rate))
+            self._last = known = (sound, kept.start / self.rate)
+        return known[1]
 
     def _samples(self, seconds: float) -> int:
         return max(1, round(seconds * self.rate))
